@@ -1,0 +1,2 @@
+//! From a call to a reservation.
+pub mod estimate;

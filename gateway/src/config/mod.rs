@@ -1,0 +1,389 @@
+//! The configuration: [`raw`] is the file as written, [`check`] links and validates it, and what passes is a
+//! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
+
+pub mod check;
+pub mod raw;
+pub mod report;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use report::{Problem, Report};
+
+/// Index of a pool in [`Config::pools`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolId(pub usize);
+/// Index of a deployment in [`Config::deployments`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeploymentId(pub usize);
+/// Index of a model in [`Config::models`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub usize);
+
+/// A checked configuration: linked, defaults filled, secrets wrapped.
+#[derive(Debug)]
+pub struct Config {
+    /// SHA-256 (first 16 hex digits) of the file's text before `${}` expansion, so that no secret enters it.
+    pub hash: String,
+    /// Listeners and bounds.
+    pub server: Server,
+    /// Shared state; `None` means embedded in this process.
+    pub state: Option<StateConfig>,
+    /// What happens to calls while the shared state is away.
+    pub on_outage: OnOutage,
+    /// Every pool of the file: gateway, accounts, account models, deployments, tenants.
+    pub pools: Vec<PoolSpec>,
+    /// The pool of the whole gateway (`[limits]`).
+    pub gateway_pool: Option<PoolId>,
+    /// In file order.
+    pub accounts: Vec<Arc<Account>>,
+    /// In file order.
+    pub deployments: Vec<Deployment>,
+    /// In file order; see [`Config::find_model`].
+    pub models: Vec<Model>,
+    /// In file order.
+    pub tenants: Vec<Tenant>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Client listener.
+    pub listen: SocketAddr,
+    /// Admin listener.
+    pub admin_listen: SocketAddr,
+    /// Listener for `/metrics` alone.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Bearer token of the admin listener.
+    pub admin_token: Option<SecretString>,
+    /// Calls without a key are served on any listener when no tenants are configured.
+    pub anonymous: bool,
+    /// Largest request body, bytes.
+    pub max_body: usize,
+    /// How long open calls may take to finish after SIGTERM.
+    pub drain_timeout: Duration,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug)]
+pub struct StateConfig {
+    /// `redis://user:pass@host:port/db`; holds a password, so it is wrapped.
+    pub url: SecretString,
+    /// Namespace: one hash tag, one atomic unit.
+    pub namespace: String,
+    /// Deadline of every Redis call.
+    pub timeout: Duration,
+}
+
+/// What happens to calls while the shared state is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOutage {
+    /// Refuse with 503 and `Retry-After`.
+    Closed,
+    /// Serve without limits.
+    Open,
+}
+
+/// A quota pool: meters that calls draw on together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolSpec {
+    /// Unique, readable: `gateway`, `account/A`, `account/A/POOL`, `deployment/D`, `tenant/T`.
+    pub name: Arc<str>,
+    /// May be empty (a deployment without limits still has a pool, for its cooldown).
+    pub meters: Vec<MeterSpec>,
+    /// Whose limits these are.
+    pub side: Side,
+    /// What is held for the answer of a call.
+    pub reserve: ReservePolicy,
+    /// Finest interval over which the limit is kept even: 0 = the window only, else milliseconds (1_000, 10_000).
+    pub pace_ms: u64,
+    /// Share of the limit that calls may use (`headroom.hard`), per mille; 1000 for our own limits.
+    pub hard_permille: u32,
+}
+
+/// One limit of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterSpec {
+    /// What is counted.
+    pub kind: MeterKind,
+    /// Units per window (or at once, for concurrency); at least 1.
+    pub limit: u64,
+    /// Window in milliseconds; 0 for concurrency.
+    pub per_ms: u64,
+}
+
+/// What a meter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MeterKind {
+    /// Attempts sent.
+    Requests,
+    /// Input plus output tokens.
+    Tokens,
+    /// Input tokens.
+    InputTokens,
+    /// Output tokens.
+    OutputTokens,
+    /// Attempts in flight.
+    Concurrency,
+}
+
+/// Whose limit a pool states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Ours (gateway, tenant): what happened is what counts.
+    Ours,
+    /// The provider's: count as it does.
+    Provider(Charge),
+}
+
+/// When and what a provider charges for tokens (LIMITS of the provider's documentation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Input + max_tokens when the request arrives, never refunded (OpenAI, Azure).
+    AdmissionMax,
+    /// The tokens really used, but counted from arrival on.
+    AdmissionActual,
+    /// The tokens really used, counted at the end of the answer.
+    EndActual,
+}
+
+/// `reserve = "max" | "predicted"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservePolicy {
+    /// max_tokens of the call, else the deployment's max_output.
+    Max,
+    /// Learnt from past answers when the call sets no max_tokens.
+    Predicted,
+}
+
+/// `[[accounts]]`: one set of credentials at one endpoint.
+#[derive(Debug)]
+pub struct Account {
+    /// Unique.
+    pub name: String,
+    /// The kind of API.
+    pub provider: Provider,
+    /// Scheme, authority and path prefix, without a trailing slash.
+    pub base_url: http::Uri,
+    /// Sent as `Authorization: Bearer`.
+    pub api_key: Option<SecretString>,
+    /// Extra headers of every upstream request.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+/// The kind of API behind an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// api.openai.com.
+    OpenAi,
+    /// Anything that speaks OpenAI's dialect.
+    OpenAiCompatible,
+}
+
+/// `[[deployments]]`.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Unique.
+    pub name: Arc<str>,
+    /// FNV-1a 64 of the name, unique among deployments: how sessions name it in shared state.
+    pub tag: u64,
+    /// Where it runs.
+    pub account: Arc<Account>,
+    /// The provider's name for the model.
+    pub model: String,
+    /// Every pool that a call on it draws on, account pools first, its own pool last.
+    pub pools: Vec<PoolId>,
+    /// The pools that rest after a 429: the account's model pools if there are any, else its own.
+    pub rests: Vec<PoolId>,
+    /// US$ per million tokens.
+    pub price: Option<Price>,
+    /// Largest input plus output, tokens.
+    pub context_window: Option<u64>,
+    /// What the provider generates at most when a call sets no max_tokens.
+    pub max_output: u64,
+    /// Rest after a 429.
+    pub cooldown: Cooldown,
+}
+
+/// `price`, US$ per million tokens (`request`: US$ per request).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    /// Uncached input.
+    pub input: f64,
+    /// Output.
+    pub output: f64,
+    /// Input read from the provider's prompt cache.
+    pub cache_read: f64,
+    /// Input written to it.
+    pub cache_write: f64,
+    /// Per request.
+    pub request: f64,
+}
+
+/// `cooldown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cooldown {
+    /// After a 429 that names no time.
+    pub default: Duration,
+    /// No rest is longer.
+    pub max: Duration,
+}
+
+/// `[[models]]`.
+#[derive(Debug)]
+pub struct Model {
+    /// What clients ask for; for a wildcard the part before `*`.
+    pub name: String,
+    /// `name` ended in `*`.
+    pub wildcard: bool,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// How targets are ranked.
+    pub strategy: Strategy,
+    /// The deployments that serve it.
+    pub targets: Vec<Target>,
+    /// Sessions.
+    pub affinity: Option<Affinity>,
+    /// Tried in order when this model cannot serve.
+    pub fallbacks: Vec<ModelId>,
+    /// Attempts and back-off.
+    pub retry: Retry,
+    /// Where shifting begins.
+    pub headroom: Headroom,
+    /// Bound of the whole call.
+    pub total: Duration,
+}
+
+/// One deployment of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// Relative weight, > 0; for `auto` the deployment's tightest per-minute limit relative to the others.
+    pub weight: f64,
+    /// Lower first.
+    pub tier: u32,
+    /// The nearest of deployment, model, defaults.
+    pub timeouts: Timeouts,
+}
+
+/// `strategy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// In turn.
+    RoundRobin,
+    /// In proportion to weights, interleaved smoothly.
+    Weighted,
+    /// Where the share in use would be least.
+    Capacity,
+}
+
+/// `affinity`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affinity {
+    /// Request header that names the session.
+    pub header: http::HeaderName,
+    /// A session is forgotten after this long without a call.
+    pub ttl: Duration,
+}
+
+/// `timeouts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// From the end of connect to the first content.
+    pub first_token: Duration,
+    /// Between two reads of an answer.
+    pub idle: Duration,
+    /// Of one attempt; on a model, of the whole call.
+    pub total: Duration,
+}
+
+/// `retry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all.
+    pub attempts: u32,
+    /// First back-off (full jitter, doubling).
+    pub base: Duration,
+    /// No back-off is longer.
+    pub max: Duration,
+}
+
+/// `headroom`, per mille of the declared limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    /// Begin to shift.
+    pub soft: u32,
+    /// Stop.
+    pub hard: u32,
+}
+
+/// `[[tenants]]`.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Unique.
+    pub name: Arc<str>,
+    /// SHA-256 of each key.
+    pub keys: Vec<[u8; 32]>,
+    /// Model names or prefixes with `*`.
+    pub models: Vec<Pattern>,
+    /// Its limits.
+    pub pool: Option<PoolId>,
+}
+
+/// A name, or a prefix when written with `*` at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// The text without `*`.
+    pub text: String,
+    /// Ended in `*`.
+    pub prefix: bool,
+}
+
+impl Pattern {
+    /// Reads `name` or `prefix*`.
+    pub fn new(written: &str) -> Pattern {
+        match written.strip_suffix('*') {
+            Some(text) => Pattern { text: text.to_owned(), prefix: true },
+            None => Pattern { text: written.to_owned(), prefix: false },
+        }
+    }
+
+    /// Does `name` match?
+    pub fn matches(&self, name: &str) -> bool {
+        if self.prefix { name.starts_with(&self.text) } else { name == self.text }
+    }
+}
+
+impl Config {
+    /// Reads and checks `path`; a relative `${file:}` path is taken from the current directory.
+    pub fn load(path: &std::path::Path) -> Result<Config, Report> {
+        let file = PathBuf::from(path);
+        match std::fs::read_to_string(path) {
+            Ok(text) => check::check(&file, &text, &|name| std::env::var(name).ok()),
+            Err(err) => Err(Report::whole_file(&file, format!("cannot be read: {err}"))),
+        }
+    }
+
+    /// The model that answers to `name`: exact name, then alias, then the longest wildcard.
+    pub fn find_model(&self, name: &str) -> Option<ModelId> {
+        let exact = |m: &&Model| !m.wildcard && m.name == name;
+        let alias = |m: &&Model| m.aliases.iter().any(|a| a == name);
+        let position = |found: &Model| self.models.iter().position(|m| std::ptr::eq(m, found));
+        if let Some(m) = self.models.iter().find(exact).or_else(|| self.models.iter().find(alias)) {
+            return position(m).map(ModelId);
+        }
+        self.models
+            .iter()
+            .filter(|m| m.wildcard && name.starts_with(&m.name))
+            .max_by_key(|m| m.name.len())
+            .and_then(position)
+            .map(ModelId)
+    }
+}

@@ -1,0 +1,2 @@
+//! Wire formats of clients and providers.
+pub mod openai;

@@ -1,0 +1,2 @@
+//! Fakes and demonstrations.
+pub mod provider;

@@ -1,0 +1,2 @@
+//! Capacity state.
+pub mod core;
