@@ -2,8 +2,15 @@
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
 pub mod check;
-pub mod raw;
+mod expand;
+mod mask;
+mod raw;
 pub mod report;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -189,7 +196,7 @@ pub enum Provider {
 pub struct Deployment {
     /// Unique.
     pub name: Arc<str>,
-    /// FNV-1a 64 of the name, unique among deployments: how sessions name it in shared state.
+    /// [`Deployment::tag_of`] its name, unique among deployments: how sessions name it in shared state.
     pub tag: u64,
     /// Where it runs.
     pub account: Arc<Account>,
@@ -207,6 +214,14 @@ pub struct Deployment {
     pub max_output: u64,
     /// Rest after a 429.
     pub cooldown: Cooldown,
+}
+
+impl Deployment {
+    /// FNV-1a 64 of a name, the lower 53 bits: a number that Lua, whose numbers are doubles, holds exactly.
+    pub fn tag_of(name: &str) -> u64 {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        name.bytes().fold(0xcbf2_9ce4_8422_2325, step) & ((1 << 53) - 1)
+    }
 }
 
 /// `price`, US$ per million tokens (`request`: US$ per request).
