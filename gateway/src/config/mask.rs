@@ -2,7 +2,7 @@
 //!
 //! A masked character becomes one of the same length in bytes, so that every place in the file stays where it is.
 //! What is hidden errs on the safe side: every value of a key that holds secrets anywhere in the tree, strings under
-//! unknown and unavailable keys (a misspelt `api_key`), URLs with a password, and comments behind any of them.
+//! unknown keys (a misspelt `api_key`), URLs with a password, and comments behind any of them.
 //! A file that does not parse has no tree, so there a line is shown only if all its keys are known and harmless.
 //! References such as `${OPENAI_KEY}` are no secrets and stay readable.
 
@@ -18,6 +18,7 @@ const SECRET: &[&str] = &[
     "cluster",
     "credentials",
     "headers",
+    "key",
     "keys",
     "otlp_headers",
     "password",
@@ -139,7 +140,7 @@ fn hide_line(line: &str, is_known: &dyn Fn(&str) -> bool) -> String {
     let harmless = |key: &&str| is_known(key) && !SECRET.contains(key);
     let comment = line.find('#').unwrap_or(line.len());
     let shown = match keys.first() {
-        Some(_) if keys.iter().all(|key| harmless(&key)) => comment,
+        Some(_) if keys.iter().all(|key| harmless(key)) => comment,
         Some(_) => line.find('=').unwrap_or(0).min(comment),
         None => {
             let key = line.split_whitespace().next().unwrap_or_default();

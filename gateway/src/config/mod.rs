@@ -11,6 +11,7 @@ mod suggest;
 mod tests;
 mod tree;
 mod units;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -174,12 +175,20 @@ pub struct Account {
     pub name: String,
     /// The kind of API.
     pub provider: Provider,
-    /// Scheme, authority and path prefix, without a trailing slash.
+    /// Scheme, authority and path prefix, without a trailing slash; but the path of a bare host is `/`, so use
+    /// [`Account::path_prefix`].
     pub base_url: http::Uri,
     /// Sent as `Authorization: Bearer`.
     pub api_key: Option<SecretString>,
     /// Extra headers of every upstream request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+impl Account {
+    /// What stands before the paths of the API: `/v1`, or nothing for a bare host.
+    pub fn path_prefix(&self) -> &str {
+        self.base_url.path().trim_end_matches('/')
+    }
 }
 
 /// The kind of API behind an account.
@@ -261,7 +270,7 @@ pub struct Model {
     pub strategy: Strategy,
     /// The deployments that serve it.
     pub targets: Vec<Target>,
-    /// Sessions.
+    /// Sessions; `None` with `affinity = false`.
     pub affinity: Option<Affinity>,
     /// Tried in order when this model cannot serve.
     pub fallbacks: Vec<ModelId>,
@@ -278,7 +287,8 @@ pub struct Model {
 pub struct Target {
     /// Which.
     pub deployment: DeploymentId,
-    /// Relative weight, > 0; for `auto` the deployment's tightest per-minute limit relative to the others.
+    /// Relative weight, > 0; for `auto` in proportion to the deployment's tightest limit per minute, the automatic
+    /// weights of a model being 1 on average.
     pub weight: f64,
     /// Lower first.
     pub tier: u32,

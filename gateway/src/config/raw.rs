@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
 use super::units::{Count, Limit, Size};
+pub(crate) use super::words::{Pace, Reset};
 use super::{Charge, MeterKind, OnOutage, Provider, ReservePolicy, Strategy};
 
 table! {
@@ -255,7 +256,11 @@ impl Read for Weight {
                 }
                 Some(Weight::Fixed(weight))
             }
-            DeValue::String(_) => cx.word(node, &[("auto", Some(Weight::Auto))]),
+            DeValue::String(_) if cx.string(node, EXPECTED)? == "auto" => Some(Weight::Auto),
+            DeValue::String(_) => {
+                cx.problem(&node.span(), format!("expected {EXPECTED}"));
+                None
+            }
             _ => cx.wrong(node, EXPECTED),
         }
     }
@@ -298,100 +303,5 @@ impl Read for Headers {
             Header { name: name.to_string(), name_span: key.span(), value }
         };
         Some(Headers(table.iter().map(header).collect()))
-    }
-}
-
-/// `pace`: 0 = the window only, else milliseconds.
-#[derive(Clone, Copy)]
-pub(crate) struct Pace(pub(crate) u64);
-
-impl Read for Pace {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [("window", Some(Pace(0))), ("10s", Some(Pace(10_000))), ("1s", Some(Pace(1_000)))];
-        cx.word(node, &words)
-    }
-}
-
-/// `reset`: only rolling windows exist yet.
-#[derive(Clone, Copy)]
-pub(crate) struct Reset;
-
-impl Read for Reset {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        if cx.string(node, "\"rolling\"")? == "rolling" {
-            return Some(Reset);
-        }
-        cx.problem(&node.span(), "a `reset` at a time of day is not available yet: use `rolling`");
-        None
-    }
-}
-
-impl Read for MeterKind {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
-            ("requests", Some(MeterKind::Requests)),
-            ("tokens", Some(MeterKind::Tokens)),
-            ("input_tokens", Some(MeterKind::InputTokens)),
-            ("output_tokens", Some(MeterKind::OutputTokens)),
-            ("concurrency", Some(MeterKind::Concurrency)),
-            ("usd", None),
-        ];
-        cx.word(node, &words)
-    }
-}
-
-impl Read for Charge {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
-            ("admission-max", Some(Charge::AdmissionMax)),
-            ("admission-actual", Some(Charge::AdmissionActual)),
-            ("end-actual", Some(Charge::EndActual)),
-        ];
-        cx.word(node, &words)
-    }
-}
-
-impl Read for ReservePolicy {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &[("max", Some(ReservePolicy::Max)), ("predicted", Some(ReservePolicy::Predicted))])
-    }
-}
-
-impl Read for OnOutage {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [("closed", Some(OnOutage::Closed)), ("open", Some(OnOutage::Open)), ("share", None)];
-        cx.word(node, &words)
-    }
-}
-
-impl Read for Provider {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
-            ("openai", Some(Provider::OpenAi)),
-            ("openai-compatible", Some(Provider::OpenAiCompatible)),
-            ("azure", None),
-            ("anthropic", None),
-            ("gemini", None),
-            ("vertex", None),
-            ("bedrock", None),
-        ];
-        cx.word(node, &words)
-    }
-}
-
-impl Read for Strategy {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
-            ("capacity", Some(Strategy::Capacity)),
-            ("weighted", Some(Strategy::Weighted)),
-            ("round-robin", Some(Strategy::RoundRobin)),
-            ("least-busy", None),
-            ("latency", None),
-            ("cost", None),
-            ("error-rate", None),
-            ("predictive", None),
-            ("composite", None),
-        ];
-        cx.word(node, &words)
     }
 }

@@ -1,16 +1,16 @@
 //! "Did you mean": the nearest of a list of words.
 
-/// `; did you mean `x`?`, or nothing if no word is near.
+/// ` (did you mean `x`?)`, or nothing if no word is near.
 pub(crate) fn did_you_mean(written: &str, words: &[&str]) -> String {
     match nearest(written, words) {
-        Some(word) => format!("; did you mean `{word}`?"),
+        Some(word) => format!(" (did you mean `{word}`?)"),
         None => String::new(),
     }
 }
 
 /// The word nearest to `written`, if at most a third of it differs.
 pub(crate) fn nearest<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
-    let most = (written.chars().count() / 3).max(1);
+    let most = written.chars().count() / 3;
     let near = words.iter().map(|word| (distance(written, word), *word)).filter(|(far, _)| *far <= most);
     near.min_by_key(|(far, _)| *far).map(|(_, word)| word)
 }

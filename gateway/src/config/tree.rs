@@ -72,6 +72,11 @@ pub(crate) struct List<T> {
 }
 
 impl<T> Field<List<T>> {
+    /// Something was written here that could not be read.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_bad() || self.value().is_some_and(|list| list.items.len() < list.written)
+    }
+
     /// The readable elements; none if the key is absent.
     pub(crate) fn items(&self) -> &[At<T>] {
         self.value().map_or(&[], |list| &list.items)
@@ -207,7 +212,7 @@ impl<'a> Reading<'a> {
                 continue;
             }
             match later.iter().find(|later| later.key == name) {
-                Some(later) if (later.off)(value.get_ref()) => continue,
+                Some(later) if (later.off)(value.get_ref()) => {}
                 Some(_) => self.problem(&key.span(), format!("`{name}` is not available yet")),
                 None => {
                     let all: Vec<&str> =
@@ -215,13 +220,18 @@ impl<'a> Reading<'a> {
                     let hint = suggest::did_you_mean(name, &all);
                     let expected = suggest::quoted(keys);
                     let message =
-                        format!("unknown key `{name}` in {place}{hint}; expected one of {expected}");
+                        format!("unknown key `{name}` in {place}{hint}: expected one of {expected}");
                     self.problem(&key.span(), message);
+                    // A misspelt `api_key` holds a secret all the same.
+                    mask::strings_of(value, &mut self.hidden);
                 }
             }
-            // A misspelt `api_key` holds a secret all the same.
-            mask::strings_of(value, &mut self.hidden);
         }
+    }
+
+    /// Has a problem been reported at exactly this place?
+    pub(crate) fn has_problem_at(&self, span: &Span) -> bool {
+        self.problems.iter().any(|problem| problem.span.as_ref() == Some(span))
     }
 }
 

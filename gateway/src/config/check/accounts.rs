@@ -45,10 +45,7 @@ pub(super) fn accounts<'f>(
     pools: &mut Pools,
     cx: &mut Reading<'_>,
 ) -> Accounts<'f> {
-    let mut names = Names::collect("account", field.items(), |account| &account.name, cx);
-    if field.is_bad() || field.value().is_some_and(|list| list.items.len() < list.written) {
-        names.set_incomplete();
-    }
+    let names = Names::collect("account", field, |account| &account.name, cx);
     let list = field.items().iter().map(|at| link(at, defaults, pools, cx)).collect();
     Accounts { list, names }
 }
@@ -84,7 +81,7 @@ fn model_pools(
     cx: &mut Reading<'_>,
 ) -> Vec<ModelPool> {
     // Collected for its checks: nothing refers to a pool by name.
-    Names::collect("pool of this account", written.pools.items(), |pool| &pool.name, cx);
+    Names::collect("pool of this account", &written.pools, |pool| &pool.name, cx);
     let mut found = Vec::new();
     for At { value: pool, span } in written.pools.items() {
         let meters = pools::meters(&pool.limits, &pool.meters, cx);
@@ -150,7 +147,7 @@ fn api_key(at: &At<raw::Account>, cx: &mut Reading<'_>) -> Option<secrecy::Secre
     if is_openai && written.base_url.is_absent() && written.api_key.is_absent() {
         cx.problem(&at.span, "`api_key` is missing: api.openai.com needs one");
     }
-    written.api_key.get().and_then(|key| secret(key, cx))
+    written.api_key.get().and_then(|key| secret("api_key", key, cx))
 }
 
 fn headers(written: &raw::Account, cx: &mut Reading<'_>) -> Vec<(HeaderName, HeaderValue)> {

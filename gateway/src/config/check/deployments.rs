@@ -34,14 +34,11 @@ pub(super) fn deployments<'f>(
     pools: &mut Pools,
     cx: &mut Reading<'_>,
 ) -> Deployments<'f> {
-    let mut names = Names::collect("deployment", field.items(), |deployment| &deployment.name, cx);
-    if field.is_bad() || field.value().is_some_and(|list| list.items.len() < list.written) {
-        names.set_incomplete();
-    }
+    let names = Names::collect("deployment", field, |deployment| &deployment.name, cx);
     let list: Vec<Linked> = field.items().iter().map(|at| link(at, accounts, defaults, pools, cx)).collect();
     tags_differ(field.items(), cx);
     let known = |linked: &Linked| !linked.deployment.model.is_empty() && linked.account.is_some();
-    if list.iter().all(known) && !field.is_bad() {
+    if list.iter().all(known) && !field.is_incomplete() {
         let deployed = |linked: &Linked| Some((linked.account?, linked.deployment.model.clone()));
         let deployed: Vec<(usize, String)> = list.iter().filter_map(deployed).collect();
         accounts::unmatched_patterns(accounts, &deployed, cx);

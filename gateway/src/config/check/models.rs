@@ -76,7 +76,7 @@ fn wildcard(written: &str) -> (&str, bool) {
 /// Names first, then aliases, so that an alias is blamed for taking a name.
 fn names<'f>(field: &'f Field<List<raw::Model>>, cx: &mut Reading<'_>) -> Names<'f> {
     let mut names = Names::new("model or alias");
-    if field.is_bad() || field.value().is_some_and(|list| list.items.len() < list.written) {
+    if field.is_incomplete() {
         names.set_incomplete();
     }
     for (index, model) in field.items().iter().enumerate() {
@@ -91,7 +91,7 @@ fn names<'f>(field: &'f Field<List<raw::Model>>, cx: &mut Reading<'_>) -> Names<
     }
     for (index, model) in field.items().iter().enumerate() {
         let aliases = &model.value.aliases;
-        if aliases.is_bad() || aliases.value().is_some_and(|list| list.items.len() < list.written) {
+        if aliases.is_incomplete() {
             names.set_incomplete();
         }
         for alias in aliases.items() {

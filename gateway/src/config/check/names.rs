@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::suggest;
-use super::super::tree::{At, Field, Reading, Span};
+use super::super::tree::{At, Field, List, Reading, Span};
 
 /// The names of one kind of thing, each with its index.
 pub(super) struct Names<'f> {
@@ -19,15 +19,16 @@ impl<'f> Names<'f> {
         Names { what, found: HashMap::new(), incomplete: false }
     }
 
-    /// Names of `items` in their order, checked.
+    /// Names of the elements of `list` in their order, checked.
     pub(super) fn collect<T>(
         what: &'static str,
-        list: &'f [At<T>],
+        list: &'f Field<List<T>>,
         name: impl Fn(&'f T) -> &'f Field<String>,
         cx: &mut Reading<'_>,
     ) -> Names<'f> {
         let mut names = Names::new(what);
-        for (index, item) in list.iter().enumerate() {
+        names.incomplete = list.is_incomplete();
+        for (index, item) in list.items().iter().enumerate() {
             match name(&item.value).get() {
                 Some(at) if is_name(&at.value) => names.add(at, index, cx),
                 Some(at) => {
@@ -76,7 +77,7 @@ impl<'f> Names<'f> {
         let names: Vec<&str> = self.found.keys().copied().collect();
         let near = suggest::nearest(&at.value, &names).and_then(|near| self.found.get(near));
         let hint = match near {
-            Some((_, span)) => format!("; did you mean {}?", cx.written(span)),
+            Some((_, span)) => format!(" (did you mean {}?)", cx.written(span)),
             None => String::new(),
         };
         cx.problem(&at.span, format!("there is no {} of this name{hint}", self.what));

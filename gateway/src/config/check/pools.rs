@@ -72,9 +72,13 @@ impl Pools {
         cx: &mut Reading<'_>,
     ) -> PoolId {
         let name: Arc<str> = origin.name.into();
-        let first = self.named.get(&name).filter(|first| **first != origin.span).map(|first| cx.line(first));
-        if let Some(line) = first {
-            cx.problem(&origin.span, format!("its limits would share a name with those of line {line}"));
+        // A name that is missing (it ends in `/`) or given twice has been reported.
+        if let Some(first) = self.named.get(&name)
+            && !name.ends_with('/')
+            && !cx.has_problem_at(&origin.span)
+        {
+            let message = format!("its pool would have the same name as the pool at line {}", cx.line(first));
+            cx.problem(&origin.span, message);
         }
         self.named.insert(name.clone(), origin.span);
         let Terms { side, reserve, pace_ms, hard_permille } = terms;

@@ -24,7 +24,7 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
     server.listen = written.listen.or(server.listen);
     server.admin_listen = written.admin_listen.or(server.admin_listen);
     server.metrics_listen = written.metrics_listen.value().copied();
-    server.admin_token = written.admin_token.get().and_then(|token| secret(token, cx));
+    server.admin_token = written.admin_token.get().and_then(|token| secret("admin_token", token, cx));
     server.anonymous = written.anonymous.or(server.anonymous);
     server.drain_timeout = written.drain_timeout.or(server.drain_timeout);
     if let Some(At { value: Size(bytes), span }) = written.max_body.get() {
@@ -39,16 +39,13 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
 }
 
 /// A credential that travels in a header: visible ASCII, not empty. The message never shows it.
-pub(super) fn secret(at: &At<String>, cx: &mut Reading<'_>) -> Option<SecretString> {
+pub(super) fn secret(key: &str, at: &At<String>, cx: &mut Reading<'_>) -> Option<SecretString> {
     if at.value.is_empty() {
-        cx.problem(&at.span, "is empty");
+        cx.problem(&at.span, format!("`{key}` is empty"));
         return None;
     }
     if !at.value.chars().all(|c| c.is_ascii_graphic()) {
-        cx.problem(
-            &at.span,
-            "holds spaces, control characters or letters beyond ASCII: a header cannot carry it",
-        );
+        cx.problem(&at.span, format!("`{key}` holds characters that a header cannot carry"));
         return None;
     }
     Some(at.value.clone().into())

@@ -57,6 +57,12 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
     }
 }
 
+/// Does this level say anything about these keys, and nothing unreadable? Otherwise a conflict of theirs has been
+/// reported where it was made.
+fn is_ours_to_judge<T>(fields: &[&Field<T>]) -> bool {
+    fields.iter().any(|field| field.get().is_some()) && !fields.iter().any(|field| field.is_bad())
+}
+
 /// `timeouts` over those of the level above.
 pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Reading<'_>) -> Timeouts {
     let Some(At { value: written, span }) = field.get() else { return base };
@@ -67,8 +73,9 @@ pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Re
         idle: idle.or(base.idle),
         total: total.or(base.total),
     };
-    let known = ![connect, first_token, total].iter().any(|field| field.is_bad());
-    if known && resolved.connect + resolved.first_token > resolved.total {
+    if is_ours_to_judge(&[connect, first_token, total])
+        && resolved.connect + resolved.first_token > resolved.total
+    {
         let Timeouts { connect, first_token, total, .. } = resolved;
         let [connect, first_token, total] = [connect, first_token, total].map(humantime::format_duration);
         cx.problem(
@@ -90,7 +97,7 @@ pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>
             _ => cx.problem(span, format!("more than {MOST_ATTEMPTS} attempts")),
         }
     }
-    if !first.is_bad() && !max.is_bad() && resolved.base > resolved.max {
+    if is_ours_to_judge(&[first, max]) && resolved.base > resolved.max {
         let [base, max] = [resolved.base, resolved.max].map(humantime::format_duration);
         cx.problem(span, format!("`base` ({base}) exceeds `max` ({max})"));
     }
@@ -102,7 +109,7 @@ pub(super) fn cooldown(field: &Field<raw::Cooldown>, base: Cooldown, cx: &mut Re
     let Some(At { value: written, span }) = field.get() else { return base };
     let raw::Cooldown { default, max } = written;
     let resolved = Cooldown { default: default.or(base.default), max: max.or(base.max) };
-    if !default.is_bad() && !max.is_bad() && resolved.default > resolved.max {
+    if is_ours_to_judge(&[default, max]) && resolved.default > resolved.max {
         let [default, max] = [resolved.default, resolved.max].map(humantime::format_duration);
         cx.problem(span, format!("`default` ({default}) exceeds `max` ({max})"));
     }
@@ -118,8 +125,7 @@ pub(super) fn headroom(field: &Field<raw::Headroom>, base: Headroom, cx: &mut Re
         soft: permille(soft, cx).unwrap_or(base.soft),
         hard: permille(hard, cx).unwrap_or(base.hard),
     };
-    let known = !soft.is_bad() && !hard.is_bad() && cx.problems.len() == before;
-    if known && resolved.soft > resolved.hard {
+    if is_ours_to_judge(&[soft, hard]) && cx.problems.len() == before && resolved.soft > resolved.hard {
         let [soft, hard] = [resolved.soft, resolved.hard].map(|permille| f64::from(permille) / 1000.0);
         cx.problem(span, format!("`soft` ({soft}) exceeds `hard` ({hard})"));
     }

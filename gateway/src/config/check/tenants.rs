@@ -16,7 +16,7 @@ pub(super) fn tenants(
     cx: &mut Reading<'_>,
 ) -> Vec<Tenant> {
     // Collected for its checks: nothing refers to a tenant by name.
-    Names::collect("tenant", field.items(), |tenant| &tenant.name, cx);
+    Names::collect("tenant", field, |tenant| &tenant.name, cx);
     let mut seen = HashMap::new();
     let mut list = Vec::new();
     for At { value: written, span } in field.items() {
