@@ -140,7 +140,7 @@ fn hide_line(line: &str, is_known: &dyn Fn(&str) -> bool) -> String {
     let harmless = |key: &&str| is_known(key) && !SECRET.contains(key);
     let comment = line.find('#').unwrap_or(line.len());
     let shown = match keys.first() {
-        Some(_) if keys.iter().all(|key| harmless(key)) => comment,
+        Some(_) if keys.iter().all(harmless) => comment,
         Some(_) => line.find('=').unwrap_or(0).min(comment),
         None => {
             let key = line.split_whitespace().next().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! of a wrong type and every missing key of the whole file becomes a [`Problem`], and what could be read is still
 //! linked and checked. A field knows whether it is absent or only wrong, so that one mistake is reported once.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -215,18 +216,26 @@ impl<'a> Reading<'a> {
                 Some(later) if (later.off)(value.get_ref()) => {}
                 Some(_) => self.problem(&key.span(), format!("`{name}` is not available yet")),
                 None => {
-                    let all: Vec<&str> =
-                        keys.iter().copied().chain(later.iter().map(|later| later.key)).collect();
-                    let hint = suggest::did_you_mean(name, &all);
-                    let expected = suggest::quoted(keys);
-                    let message =
-                        format!("unknown key `{name}` in {place}{hint}: expected one of {expected}");
-                    self.problem(&key.span(), message);
+                    self.unknown_key(key, place, keys, later);
                     // A misspelt `api_key` holds a secret all the same.
                     mask::strings_of(value, &mut self.hidden);
                 }
             }
         }
+    }
+
+    /// A key in quotes may be a value in the wrong place, so it is not shown.
+    fn unknown_key(&mut self, key: &Spanned<Cow<'_, str>>, place: &str, keys: &[&str], later: &[Later]) {
+        let all: Vec<&str> = keys.iter().copied().chain(later.iter().map(|later| later.key)).collect();
+        let hint = suggest::did_you_mean(key.get_ref(), &all);
+        let shown = if self.written(&key.span()).starts_with(['"', '\'']) {
+            self.hidden.push(key.span());
+            String::new()
+        } else {
+            format!(" `{}`", key.get_ref())
+        };
+        let expected = suggest::quoted(keys);
+        self.problem(&key.span(), format!("unknown key{shown} in {place}{hint}: expected one of {expected}"));
     }
 
     /// Has a problem been reported at exactly this place?
