@@ -112,14 +112,16 @@ fn universe() -> Vec<PoolDecl> {
         ("c", vec![window(86_400_000, Stage::End, 2_000, 10_000), gauge(2)]),
         ("bare", vec![]),
     ];
-    pools.into_iter().map(|(name, meters)| PoolDecl { key: Arc::from(name), meters }).collect()
+    pools.into_iter().map(|(name, meters)| PoolDecl { key: Arc::from(name), meters: meters.into() }).collect()
 }
 
 fn reserve(op: &Op, caller: Caller) -> Reserve {
     let n = &op.numbers;
     let mut pools = universe();
     if n[0].is_multiple_of(5) {
-        pools[1].meters[0].cap = 1 + n[1] % 8; // another configuration of the same pool
+        let mut meters = pools[1].meters.to_vec();
+        meters[0].cap = 1 + n[1] % 8; // another configuration of the same pool
+        pools[1].meters = meters.into();
     }
     let draw = |pool: usize, seed: u64| Draw {
         pool,
@@ -203,7 +205,7 @@ fn resolve(op: &Op, state: &State) -> Command {
         0 => Command::Join(Join { inc: Incarnation { k: inc.k + op.numbers[0] % 2, ..inc }, d_head: 700, d_end: 2_500 }),
         1 => Command::Bye(caller),
         2..=6 => Command::Sync(sync(op, caller, state)),
-        _ => Command::Reserve(reserve(op, caller)),
+        _ => Command::Reserve(Arc::new(reserve(op, caller))),
     }
 }
 

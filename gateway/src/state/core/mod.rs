@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
-pub use reserve::{Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef};
+pub use reserve::{Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef};
 pub use sync::{PoolReport, PoolView, Rest, Sync, Synced};
 
 /// Milliseconds, of the logical clock unless said otherwise.
@@ -85,7 +85,7 @@ pub struct PoolDecl {
     /// Name and shape of the pool; another shape is another key.
     pub key: Arc<str>,
     /// In the pool's order.
-    pub meters: Vec<Declared>,
+    pub meters: Arc<[Declared]>,
 }
 
 /// A meter as a call declares it.
@@ -168,7 +168,7 @@ pub enum Command {
     /// Begin a life.
     Join(Join),
     /// Choose a candidate and draw on its pools.
-    Reserve(Reserve),
+    Reserve(Arc<Reserve>),
     /// Report counters, renew the life, rest pools.
     Sync(Sync),
     /// End a life that holds nothing.
@@ -257,7 +257,7 @@ impl State {
         if pool.meters.is_empty() {
             pool.meters = decl.meters.iter().map(|d| Meter::new(d.shape, d.cap, l)).collect();
         }
-        for (meter, declared) in pool.meters.iter_mut().zip(&decl.meters) {
+        for (meter, declared) in pool.meters.iter_mut().zip(decl.meters.iter()) {
             meter.advance(l);
             meter.declare(declared.cap, l);
         }

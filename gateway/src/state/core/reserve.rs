@@ -33,13 +33,16 @@ pub struct SessionRef {
     pub ttl: Ms,
 }
 
+/// One amount per meter of a pool.
+pub type Amounts = smallvec::SmallVec<[u64; 4]>;
+
 /// An amount on each meter of one pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {
     /// Index in [`Reserve::pools`].
     pub pool: usize,
     /// One per meter.
-    pub amounts: Vec<u64>,
+    pub amounts: Amounts,
 }
 
 /// A deployment that could serve the call.
