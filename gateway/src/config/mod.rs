@@ -2,8 +2,16 @@
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
 pub mod check;
-pub mod raw;
+mod expand;
+mod mask;
+mod raw;
 pub mod report;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -167,12 +175,20 @@ pub struct Account {
     pub name: String,
     /// The kind of API.
     pub provider: Provider,
-    /// Scheme, authority and path prefix, without a trailing slash.
+    /// Scheme, authority and path prefix, without a trailing slash; but the path of a bare host is `/`, so use
+    /// [`Account::path_prefix`].
     pub base_url: http::Uri,
     /// Sent as `Authorization: Bearer`.
     pub api_key: Option<SecretString>,
     /// Extra headers of every upstream request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+impl Account {
+    /// What stands before the paths of the API: `/v1`, or nothing for a bare host.
+    pub fn path_prefix(&self) -> &str {
+        self.base_url.path().trim_end_matches('/')
+    }
 }
 
 /// The kind of API behind an account.
@@ -189,7 +205,7 @@ pub enum Provider {
 pub struct Deployment {
     /// Unique.
     pub name: Arc<str>,
-    /// FNV-1a 64 of the name, unique among deployments: how sessions name it in shared state.
+    /// [`Deployment::tag_of`] its name, unique among deployments: how sessions name it in shared state.
     pub tag: u64,
     /// Where it runs.
     pub account: Arc<Account>,
@@ -207,6 +223,14 @@ pub struct Deployment {
     pub max_output: u64,
     /// Rest after a 429.
     pub cooldown: Cooldown,
+}
+
+impl Deployment {
+    /// FNV-1a 64 of a name, the lower 53 bits: a number that Lua, whose numbers are doubles, holds exactly.
+    pub fn tag_of(name: &str) -> u64 {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        name.bytes().fold(0xcbf2_9ce4_8422_2325, step) & ((1 << 53) - 1)
+    }
 }
 
 /// `price`, US$ per million tokens (`request`: US$ per request).
@@ -246,7 +270,7 @@ pub struct Model {
     pub strategy: Strategy,
     /// The deployments that serve it.
     pub targets: Vec<Target>,
-    /// Sessions.
+    /// Sessions; `None` with `affinity = false`.
     pub affinity: Option<Affinity>,
     /// Tried in order when this model cannot serve.
     pub fallbacks: Vec<ModelId>,
@@ -263,7 +287,8 @@ pub struct Model {
 pub struct Target {
     /// Which.
     pub deployment: DeploymentId,
-    /// Relative weight, > 0; for `auto` the deployment's tightest per-minute limit relative to the others.
+    /// Relative weight, > 0; for `auto` in proportion to the deployment's tightest limit per minute, the automatic
+    /// weights of a model being 1 on average.
     pub weight: f64,
     /// Lower first.
     pub tier: u32,

@@ -1,1 +1,307 @@
-//! The file as written.
+//! The file as written: its tables, with the keys of each. Meaning, unit and default of every key stand in
+//! `config/production.toml`; rules that span keys are in [`check`](super::check).
+//!
+//! A key after `later` belongs to the schema, but its feature does not exist yet: it is refused, not ignored.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::tree::{Field, List, Node, Read, Reading, Span, table};
+use super::units::{Count, Limit, Size};
+pub(crate) use super::words::{Pace, Reset};
+use super::{Charge, MeterKind, OnOutage, Provider, ReservePolicy, Strategy};
+
+table! {
+    /// The file.
+    File, "the file" {
+        version: Count = required,
+        server: Server,
+        limits: Limits,
+        state: State,
+        defaults: Defaults,
+        accounts: List<Account>,
+        deployments: List<Deployment>,
+        models: List<Model>,
+        tenants: List<Tenant>,
+    } later { telemetry, alerts, rules: when_empty, experiments: when_empty }
+}
+
+table! {
+    Server, "`[server]`" {
+        listen: SocketAddr,
+        admin_listen: SocketAddr,
+        metrics_listen: SocketAddr,
+        admin_token: String,
+        anonymous: bool,
+        max_body: Size,
+        drain_timeout: Duration,
+    } later { tls: when_blank, proxy_protocol: when_false, region }
+}
+
+table! {
+    State, "`[state]`" {
+        url: String = required,
+        namespace: String,
+        timeout: Duration,
+        on_outage: OnOutage,
+    } later { sentinel, cluster: when_empty, tls: when_blank, expected_replicas }
+}
+
+table! {
+    Limits, "`limits`" {
+        rpm: Limit,
+        rps: Limit,
+        rpd: Limit,
+        tpm: Limit,
+        tpd: Limit,
+        itpm: Limit,
+        otpm: Limit,
+        concurrency: Limit,
+    } later {}
+}
+
+table! {
+    Meter, "`meters`" {
+        kind: MeterKind = required,
+        limit: Limit = required,
+        /// Absent for concurrency.
+        per: Duration,
+        reset: Reset,
+    } later {}
+}
+
+table! {
+    Defaults, "`[defaults]`" {
+        strategy: Strategy,
+        timeouts: Timeouts,
+        retry: Retry,
+        cooldown: Cooldown,
+        headroom: Headroom,
+        affinity: Affinity,
+    } later { tiebreak, tiebreak_within, latency, circuit, queue, health_check }
+}
+
+table! {
+    Timeouts, "`timeouts`" {
+        connect: Duration,
+        first_token: Duration,
+        idle: Duration,
+        total: Duration,
+    } later {}
+}
+
+table! {
+    Retry, "`retry`" { attempts: Count, base: Duration, max: Duration } later { budget }
+}
+
+table! {
+    Cooldown, "`cooldown`" { default: Duration, max: Duration } later {}
+}
+
+table! {
+    Headroom, "`headroom`" { soft: f64, hard: f64 } later { learned }
+}
+
+table! {
+    AffinityTable, "`affinity`" { header: String, ttl: Duration } later { prefix: when_false }
+}
+
+table! {
+    Account, "`[[accounts]]`" {
+        name: String = required,
+        provider: Provider = required,
+        base_url: String,
+        api_key: String,
+        headers: Headers,
+        limits: Limits,
+        meters: List<Meter>,
+        charge: Charge,
+        pools: List<AccountPool>,
+    } later { credentials, region, proxy, ca, budgets: when_empty, limits_preset }
+}
+
+table! {
+    AccountPool, "an account's `pools`" {
+        name: String = required,
+        models: List<String> = required,
+        limits: Limits,
+        meters: List<Meter>,
+        pace: Pace,
+        reserve: ReservePolicy,
+        charge: Charge,
+    } later { budgets: when_empty, on_outage }
+}
+
+table! {
+    Deployment, "`[[deployments]]`" {
+        name: String = required,
+        account: String = required,
+        model: String = required,
+        limits: Limits,
+        meters: List<Meter>,
+        pace: Pace,
+        reserve: ReservePolicy,
+        charge: Charge,
+        price: Price,
+        context_window: Count,
+        max_output: Count,
+        timeouts: Timeouts,
+        cooldown: Cooldown,
+    } later { supports, quality, params, tags: when_empty, metadata, health_check, region, circuit }
+}
+
+table! {
+    Price, "`price`" {
+        input: f64 = required,
+        output: f64 = required,
+        cache_read: f64,
+        cache_write: f64,
+        request: f64,
+    } later {}
+}
+
+table! {
+    Model, "`[[models]]`" {
+        name: String = required,
+        aliases: List<String>,
+        strategy: Strategy,
+        deployments: List<Target> = required,
+        affinity: Affinity,
+        fallbacks: List<String>,
+        timeouts: Timeouts,
+        retry: Retry,
+        headroom: Headroom,
+    } later {
+        tiebreak, tiebreak_within, latency, queue, min_quality, baseline, tiers: when_empty,
+        context_fallbacks: when_empty, content_fallbacks: when_empty,
+    }
+}
+
+table! {
+    TargetTable, "a model's `deployments`" {
+        name: String = required,
+        weight: Weight,
+        priority: u32,
+    } later { min_share }
+}
+
+table! {
+    Tenant, "`[[tenants]]`" {
+        name: String = required,
+        keys: List<String> = required,
+        models: List<String>,
+        limits: Limits,
+        meters: List<Meter>,
+    } later { parent, budgets: when_empty, weight, priority }
+}
+
+/// Every key of the schema that works, table by table.
+pub(crate) const KEYS: &[&[&str]] = &[
+    File::KEYS,
+    Server::KEYS,
+    State::KEYS,
+    Limits::KEYS,
+    Meter::KEYS,
+    Defaults::KEYS,
+    Timeouts::KEYS,
+    Retry::KEYS,
+    Cooldown::KEYS,
+    Headroom::KEYS,
+    AffinityTable::KEYS,
+    Account::KEYS,
+    AccountPool::KEYS,
+    Deployment::KEYS,
+    Price::KEYS,
+    Model::KEYS,
+    TargetTable::KEYS,
+    Tenant::KEYS,
+];
+
+/// A deployment of a model: its name alone, or a table.
+pub(crate) struct Target {
+    pub(crate) name: Field<String>,
+    pub(crate) weight: Field<Weight>,
+    pub(crate) priority: Field<u32>,
+}
+
+impl Read for Target {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        if node.get_ref().is_table() {
+            let TargetTable { name, weight, priority } = TargetTable::read(node, cx)?;
+            return Some(Target { name, weight, priority });
+        }
+        let name = cx.string(node, "a deployment's name or a table { name, weight, priority }")?;
+        Some(Target { name: Field::of(name, node.span()), weight: Field::Absent, priority: Field::Absent })
+    }
+}
+
+/// `weight`.
+#[derive(Clone, Copy)]
+pub(crate) enum Weight {
+    Auto,
+    Fixed(f64),
+}
+
+impl Read for Weight {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        const EXPECTED: &str = "a number above 0 or \"auto\"";
+        match node.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                let weight = f64::read(node, cx)?;
+                if weight <= 0.0 {
+                    cx.problem(&node.span(), format!("expected {EXPECTED}"));
+                    return None;
+                }
+                Some(Weight::Fixed(weight))
+            }
+            DeValue::String(_) if cx.string(node, EXPECTED)? == "auto" => Some(Weight::Auto),
+            DeValue::String(_) => {
+                cx.problem(&node.span(), format!("expected {EXPECTED}"));
+                None
+            }
+            _ => cx.wrong(node, EXPECTED),
+        }
+    }
+}
+
+/// `affinity`: a table, or `false` for none.
+pub(crate) enum Affinity {
+    Off,
+    On(AffinityTable),
+}
+
+impl Read for Affinity {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Boolean(false) => Some(Affinity::Off),
+            DeValue::Table(_) => AffinityTable::read(node, cx).map(Affinity::On),
+            _ => cx.wrong(node, "a table { header, ttl } or `false`"),
+        }
+    }
+}
+
+/// `headers`: name and value of each; the values are secret.
+pub(crate) struct Headers(pub(crate) Vec<Header>);
+
+/// One extra header.
+pub(crate) struct Header {
+    pub(crate) name: String,
+    pub(crate) name_span: Span,
+    pub(crate) value: Field<String>,
+}
+
+impl Read for Headers {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let Some(table) = node.get_ref().as_table() else {
+            return cx.wrong(node, "a table of header = \"value\"");
+        };
+        let header = |(key, _): (&toml::Spanned<_>, _)| {
+            let name: &std::borrow::Cow<'_, str> = key.get_ref();
+            let value = cx.field(node, name, true);
+            Header { name: name.to_string(), name_span: key.span(), value }
+        };
+        Some(Headers(table.iter().map(header).collect()))
+    }
+}

@@ -1,6 +1,9 @@
 //! Problems found in a configuration, printed with file, line and caret.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +19,9 @@ pub struct Problem {
 pub struct Report {
     /// The file.
     pub file: PathBuf,
-    /// Its text, empty if it could not be read.
+    /// Its text with the secrets masked (byte positions are those of the file), empty if it could not be read.
     pub text: String,
-    /// In file order.
+    /// In file order; those of the whole file first.
     pub problems: Vec<Problem>,
 }
 
@@ -27,4 +30,50 @@ impl Report {
     pub fn whole_file(file: &Path, message: String) -> Report {
         Report { file: file.to_owned(), text: String::new(), problems: vec![Problem { span: None, message }] }
     }
+
+    /// A report of `problems`, sorted by place, each once. `masked` is the file's text without its secrets.
+    pub(crate) fn new(file: &Path, masked: String, mut problems: Vec<Problem>) -> Report {
+        let place = |problem: &Problem| problem.span.as_ref().map(|span| (span.start, span.end));
+        problems.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message)));
+        problems.dedup();
+        Report { file: file.to_owned(), text: masked, problems }
+    }
+
+    /// Line and column (characters) of a problem, both counted from 1.
+    pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
+        let before = self.text.get(..problem.span.as_ref()?.start)?;
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Some((1 + before.matches('\n').count(), 1 + line.chars().count()))
+    }
+
+    /// One problem as a group of output: message, place, line with caret.
+    fn group<'a>(&'a self, file: &'a str, problem: &'a Problem) -> Group<'a> {
+        let title = Level::ERROR.primary_title(&problem.message);
+        match &problem.span {
+            None => title.element(Origin::path(file)),
+            Some(span) => {
+                // Only the first line of a longer place is shown.
+                let rest = self.text.get(span.clone()).unwrap_or_default();
+                let end = rest.find(['\n', '\r']).map_or(span.end, |length| span.start + length);
+                let caret = AnnotationKind::Primary.span(span.start..end);
+                title.element(Snippet::source(self.text.as_str()).path(file).annotation(caret))
+            }
+        }
+    }
 }
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display().to_string();
+        let renderer = Renderer::plain();
+        for problem in &self.problems {
+            writeln!(out, "{}\n", renderer.render(&[self.group(&file, problem)]))?;
+        }
+        match self.problems.len() {
+            1 => write!(out, "1 problem in {file}"),
+            many => write!(out, "{many} problems in {file}"),
+        }
+    }
+}
+
+impl std::error::Error for Report {}

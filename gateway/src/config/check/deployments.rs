@@ -1,0 +1,150 @@
+//! `[[deployments]]`: where each runs and which pools it draws on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::tree::{At, Field, List, Reading, Span};
+use super::super::units::Count;
+use super::super::{Deployment, PoolId, Price, raw};
+use super::accounts::{self, Accounts};
+use super::names::Names;
+use super::pools::{self, Origin, Pools, Terms};
+use super::settings::{self, Defaults};
+
+/// `max_output` if the file does not say: tokens.
+const MAX_OUTPUT: u64 = 4096;
+
+/// All deployments, for what refers to them.
+pub(super) struct Deployments<'f> {
+    pub(super) list: Vec<Linked>,
+    pub(super) names: Names<'f>,
+}
+
+/// A deployment and its index among the accounts.
+pub(super) struct Linked {
+    pub(super) deployment: Deployment,
+    account: Option<usize>,
+}
+
+/// Resolves all deployments.
+pub(super) fn deployments<'f>(
+    field: &'f Field<List<raw::Deployment>>,
+    accounts: &Accounts<'_>,
+    defaults: &Defaults,
+    pools: &mut Pools,
+    cx: &mut Reading<'_>,
+) -> Deployments<'f> {
+    let names = Names::collect("deployment", field, |deployment| &deployment.name, cx);
+    let list: Vec<Linked> = field.items().iter().map(|at| link(at, accounts, defaults, pools, cx)).collect();
+    tags_differ(field.items(), cx);
+    let known = |linked: &Linked| !linked.deployment.model.is_empty() && linked.account.is_some();
+    if list.iter().all(known) && !field.is_incomplete() {
+        let deployed = |linked: &Linked| Some((linked.account?, linked.deployment.model.clone()));
+        let deployed: Vec<(usize, String)> = list.iter().filter_map(deployed).collect();
+        accounts::unmatched_patterns(accounts, &deployed, cx);
+    }
+    Deployments { list, names }
+}
+
+fn link(
+    at: &At<raw::Deployment>,
+    accounts: &Accounts<'_>,
+    defaults: &Defaults,
+    pools: &mut Pools,
+    cx: &mut Reading<'_>,
+) -> Linked {
+    let written = &at.value;
+    let name = written.name.or(String::new());
+    let account = written.account.get().and_then(|account| accounts.names.find(account, cx));
+    let linked = account.and_then(|index| accounts.list.get(index));
+    let model = model(written, cx);
+    let terms = linked.map_or(Terms::provider(super::super::Charge::EndActual, 1000), |linked| linked.terms);
+    let terms = terms.with(&written.pace, &written.reserve, &written.charge);
+    let meters = pools::meters(&written.limits, &written.meters, cx);
+    let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
+    let own = pools.add(Origin { name: format!("deployment/{name}"), span }, meters, terms, cx);
+    let shared: Vec<PoolId> = linked.map(|linked| shared_pools(linked, &model)).unwrap_or_default();
+    let (context_window, max_output) = sizes(written, cx);
+    let deployment = Deployment {
+        tag: Deployment::tag_of(&name),
+        name: name.into(),
+        account: linked.map_or_else(accounts::unknown, |linked| Arc::clone(&linked.account)),
+        model,
+        pools: linked
+            .and_then(|linked| linked.pool)
+            .into_iter()
+            .chain(shared.iter().copied())
+            .chain([own])
+            .collect(),
+        rests: if shared.is_empty() { vec![own] } else { shared },
+        price: written.price.get().map(|at| price(at, cx)),
+        context_window,
+        max_output,
+        cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
+    };
+    Linked { deployment, account }
+}
+
+/// The account's model pools that an upstream model draws on.
+fn shared_pools(account: &accounts::Linked, model: &str) -> Vec<PoolId> {
+    let matching =
+        account.model_pools.iter().filter(|pool| pool.patterns.iter().any(|(p, _)| p.matches(model)));
+    matching.map(|pool| pool.id).collect()
+}
+
+/// The provider's name for the model: any text that can stand in a request.
+fn model(written: &raw::Deployment, cx: &mut Reading<'_>) -> String {
+    let Some(at) = written.model.get() else { return String::new() };
+    if at.value.trim().is_empty() || at.value.chars().any(char::is_control) {
+        cx.problem(&at.span, "expected the provider's name of a model");
+    }
+    at.value.clone()
+}
+
+fn sizes(written: &raw::Deployment, cx: &mut Reading<'_>) -> (Option<u64>, u64) {
+    let window = written.context_window.value().map(|Count(tokens)| *tokens);
+    let most = window.unwrap_or(u64::MAX);
+    match written.max_output.get() {
+        None => (window, MAX_OUTPUT.min(most)),
+        Some(At { value: Count(tokens), span }) => {
+            if *tokens > most {
+                cx.problem(span, "larger than `context_window`");
+            }
+            (window, *tokens)
+        }
+    }
+}
+
+/// Cached input costs what other input costs, unless the price says otherwise.
+fn price(at: &At<raw::Price>, cx: &mut Reading<'_>) -> Price {
+    let raw::Price { input, output, cache_read, cache_write, request } = &at.value;
+    for part in [input, output, cache_read, cache_write, request].into_iter().filter_map(Field::get) {
+        if part.value < 0.0 {
+            cx.problem(&part.span, "a price is not negative");
+        }
+    }
+    let input = input.or(0.0);
+    Price {
+        input,
+        output: output.or(0.0),
+        cache_read: cache_read.or(input),
+        cache_write: cache_write.or(input),
+        request: request.or(0.0),
+    }
+}
+
+/// Shared state names deployments by tag, so two of one tag would be one.
+fn tags_differ(list: &[At<raw::Deployment>], cx: &mut Reading<'_>) {
+    let mut seen: HashMap<u64, (&str, &Span)> = HashMap::new();
+    for name in list.iter().filter_map(|at| at.value.name.get()) {
+        match seen.insert(Deployment::tag_of(&name.value), (&name.value, &name.span)) {
+            Some((other, first)) if other != name.value => {
+                let line = cx.line(first);
+                let message =
+                    format!("its tag in shared state is that of the deployment at line {line}: rename one");
+                cx.problem(&name.span, message);
+            }
+            _ => {}
+        }
+    }
+}

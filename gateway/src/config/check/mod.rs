@@ -1,0 +1,81 @@
+//! From the file as written to a [`Config`]: every rule that a single value cannot show.
+//!
+//! The checks go on after a problem, with a stand-in for what is wrong, so that one run finds them all; a `Config`
+//! leaves only if there was none. Whatever a problem makes unknowable (a reference, when a name could not be read)
+//! is not reported on top of it.
+
+mod accounts;
+mod deployments;
+mod fallbacks;
+mod models;
+mod names;
+mod pools;
+mod server;
+mod settings;
+mod tenants;
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::report::{Problem, Report};
+use super::tree::{Read, Reading};
+use super::{Config, Side, mask, raw};
+use pools::{Origin, Pools};
+
+/// Checks `text`; `env` looks up `${NAME}`. `file` only names the text in the report.
+pub fn check(file: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Report> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(syntax(file, text, &errors));
+    }
+    let mut cx = Reading::new(text, env);
+    mask::secrets_of(tree.get_ref(), &mut cx.hidden);
+    let root = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
+    let config = raw::File::read(&root, &mut cx).map(|written| link(&written, text, &mut cx));
+    match config {
+        Some(config) if cx.problems.is_empty() => Ok(config),
+        _ => Err(Report::new(file, mask::hide(text, &cx.hidden), cx.problems)),
+    }
+}
+
+/// The errors of a file that is no TOML. What it means is not checked: half a tree would give false problems.
+fn syntax(file: &Path, text: &str, errors: &[toml::de::Error]) -> Report {
+    let problem =
+        |error: &toml::de::Error| Problem { span: error.span(), message: error.message().to_owned() };
+    Report::new(file, mask::hide_unparsed(text, raw::KEYS), errors.iter().map(problem).collect())
+}
+
+/// Links and checks every section; what is returned is only meaningful if no problem was added.
+fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
+    if let Some(version) = file.version.get().filter(|version| version.value.0 != 1) {
+        cx.problem(&version.span, "this is not version 1, the only one so far");
+    }
+    let mut pools = Pools::default();
+    let server = server::server(&file.server, cx);
+    let (state, on_outage) = server::state(&file.state, cx);
+    let defaults = settings::defaults(&file.defaults, cx);
+    let gateway_pool = file.limits.get().and_then(|at| {
+        let meters = pools::meters(&file.limits, &super::tree::Field::Absent, cx);
+        let origin = Origin { name: "gateway".to_owned(), span: at.span.clone() };
+        pools.add_if_limited(origin, meters, pools::Terms::ours(Side::Ours), cx)
+    });
+    let accounts = accounts::accounts(&file.accounts, &defaults, &mut pools, cx);
+    let deployments = deployments::deployments(&file.deployments, &accounts, &defaults, &mut pools, cx);
+    let models = models::models(&file.models, &file.deployments, &deployments, &pools, &defaults, cx);
+    let tenants = tenants::tenants(&file.tenants, &models, &mut pools, cx);
+    Config {
+        hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
+        server,
+        state,
+        on_outage,
+        pools: pools.specs,
+        gateway_pool,
+        accounts: accounts.list.into_iter().map(|linked| linked.account).collect(),
+        deployments: deployments.list.into_iter().map(|linked| linked.deployment).collect(),
+        models: models.list,
+        tenants,
+    }
+}

@@ -1,0 +1,160 @@
+//! `[[models]]`: which deployments serve each, and how.
+
+use super::super::tree::{At, Field, List, Reading};
+use super::super::{DeploymentId, Model, Target, Timeouts, raw};
+use super::deployments::Deployments;
+use super::fallbacks;
+use super::names::{self, Names};
+use super::pools::{self, Pools};
+use super::settings::{self, Defaults};
+
+/// All models, for what refers to them. The names include aliases.
+pub(super) struct Models<'f> {
+    pub(super) list: Vec<Model>,
+    pub(super) names: Names<'f>,
+}
+
+/// Resolves all models. `written` are the deployments as written, for what they say about timeouts.
+pub(super) fn models<'f>(
+    field: &'f Field<List<raw::Model>>,
+    written: &Field<List<raw::Deployment>>,
+    deployments: &Deployments<'_>,
+    pools: &Pools,
+    defaults: &Defaults,
+    cx: &mut Reading<'_>,
+) -> Models<'f> {
+    let names = names(field, cx);
+    let deployments = Deployed { written: written.items(), linked: deployments, pools };
+    let list = field.items().iter().map(|at| model(at, &deployments, defaults, cx));
+    let mut list: Vec<Model> = list.collect();
+    let found = fallbacks::fallbacks(field.items(), &names, cx);
+    for (model, fallbacks) in list.iter_mut().zip(found) {
+        model.fallbacks = fallbacks;
+    }
+    Models { list, names }
+}
+
+/// What models need to know of deployments.
+struct Deployed<'d, 'f> {
+    written: &'d [At<raw::Deployment>],
+    linked: &'d Deployments<'f>,
+    pools: &'d Pools,
+}
+
+fn model(
+    at: &At<raw::Model>,
+    deployed: &Deployed<'_, '_>,
+    defaults: &Defaults,
+    cx: &mut Reading<'_>,
+) -> Model {
+    let written = &at.value;
+    let (name, wildcard) = wildcard(written.name.value().map_or("", String::as_str));
+    let timeouts = settings::timeouts(&written.timeouts, defaults.timeouts, cx);
+    Model {
+        name: name.to_owned(),
+        wildcard,
+        aliases: written.aliases.items().iter().map(|at| at.value.clone()).collect(),
+        strategy: written.strategy.or(defaults.strategy),
+        targets: targets(written, deployed, timeouts, cx),
+        affinity: settings::affinity(&written.affinity, &defaults.affinity, cx),
+        // Known once every model has a name.
+        fallbacks: Vec::new(),
+        retry: settings::retry(&written.retry, defaults.retry, cx),
+        headroom: settings::headroom(&written.headroom, defaults.headroom, cx),
+        total: timeouts.total,
+    }
+}
+
+/// `gpt-*` is the wildcard `gpt-`.
+fn wildcard(written: &str) -> (&str, bool) {
+    match written.strip_suffix('*') {
+        Some(prefix) => (prefix, true),
+        None => (written, false),
+    }
+}
+
+/// Names first, then aliases, so that an alias is blamed for taking a name.
+fn names<'f>(field: &'f Field<List<raw::Model>>, cx: &mut Reading<'_>) -> Names<'f> {
+    let mut names = Names::new("model or alias");
+    if field.is_incomplete() {
+        names.set_incomplete();
+    }
+    for (index, model) in field.items().iter().enumerate() {
+        match model.value.name.get() {
+            Some(at) if at.value == "*" || names::is_name(wildcard(&at.value).0) => names.add(at, index, cx),
+            Some(at) => {
+                names::bad_name(at, cx);
+                names.set_incomplete();
+            }
+            None => names.set_incomplete(),
+        }
+    }
+    for (index, model) in field.items().iter().enumerate() {
+        let aliases = &model.value.aliases;
+        if aliases.is_incomplete() {
+            names.set_incomplete();
+        }
+        for alias in aliases.items() {
+            if names::is_name(&alias.value) {
+                names.add(alias, index, cx);
+            } else {
+                names::bad_name(alias, cx);
+                names.set_incomplete();
+            }
+        }
+    }
+    names
+}
+
+/// The targets of a model; `timeouts` are the model's.
+fn targets(
+    model: &raw::Model,
+    deployed: &Deployed<'_, '_>,
+    timeouts: Timeouts,
+    cx: &mut Reading<'_>,
+) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut auto = Vec::new();
+    for At { value: written, .. } in model.deployments.items() {
+        let Some(name) = written.name.get() else { continue };
+        let Some(index) = deployed.linked.names.find(name, cx) else { continue };
+        if targets.iter().any(|target| target.deployment.0 == index) {
+            cx.problem(&name.span, "this model has this deployment already");
+            continue;
+        }
+        let weight = match written.weight.or(raw::Weight::Auto) {
+            raw::Weight::Fixed(weight) => weight,
+            raw::Weight::Auto => {
+                auto.push(targets.len());
+                1.0
+            }
+        };
+        let timeouts = settings::timeouts(&deployed.written[index].value.timeouts, timeouts, cx);
+        targets.push(Target {
+            deployment: DeploymentId(index),
+            weight,
+            tier: written.priority.or(0),
+            timeouts,
+        });
+    }
+    if let Some(list) = model.deployments.get().filter(|list| list.value.written == 0) {
+        cx.problem(&list.span, "a model needs at least one deployment");
+    }
+    auto_weights(&mut targets, &auto, deployed);
+    targets
+}
+
+/// Weights of `auto`: in proportion to the tightest limit of each deployment and 1 on average, so that they stand
+/// beside written weights sensibly. A deployment without limits weighs as much as the heaviest.
+fn auto_weights(targets: &mut [Target], auto: &[usize], deployed: &Deployed<'_, '_>) {
+    let rate = |target: &Target| {
+        let deployment = &deployed.linked.list[target.deployment.0].deployment;
+        pools::requests_per_minute(deployment.pools.iter().flat_map(|id| &deployed.pools.specs[id.0].meters))
+    };
+    let rates: Vec<Option<f64>> = auto.iter().map(|index| rate(&targets[*index])).collect();
+    let Some(largest) = rates.iter().flatten().copied().max_by(f64::total_cmp) else { return };
+    let mean = rates.iter().map(|rate| rate.unwrap_or(largest)).sum::<f64>() / rates.len() as f64;
+    for (index, rate) in auto.iter().zip(rates) {
+        targets[*index].weight = rate.unwrap_or(largest) / mean;
+    }
+}

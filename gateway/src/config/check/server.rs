@@ -1,0 +1,146 @@
+//! `[server]` and `[state]`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::super::tree::{At, Field, Reading};
+use super::super::units::Size;
+use super::super::{OnOutage, Server, StateConfig, raw};
+
+/// Resolves `[server]`; without it everything has its default.
+pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server {
+    let mut server = Server {
+        listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
+        admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081),
+        metrics_listen: None,
+        admin_token: None,
+        anonymous: false,
+        max_body: 32 << 20,
+        drain_timeout: Duration::from_secs(5 * 60),
+    };
+    let Some(At { value: written, .. }) = field.get() else { return server };
+    server.listen = written.listen.or(server.listen);
+    server.admin_listen = written.admin_listen.or(server.admin_listen);
+    server.metrics_listen = written.metrics_listen.value().copied();
+    server.admin_token = written.admin_token.get().and_then(|token| secret("admin_token", token, cx));
+    server.anonymous = written.anonymous.or(server.anonymous);
+    server.drain_timeout = written.drain_timeout.or(server.drain_timeout);
+    if let Some(At { value: Size(bytes), span }) = written.max_body.get() {
+        match usize::try_from(*bytes) {
+            Ok(bytes) => server.max_body = bytes,
+            Err(_) => cx.problem(span, "larger than this machine can address"),
+        }
+    }
+    admin_is_protected(written, &server, cx);
+    addresses_differ(written, &server, cx);
+    server
+}
+
+/// A credential that travels in a header: visible ASCII, not empty. The message never shows it.
+pub(super) fn secret(key: &str, at: &At<String>, cx: &mut Reading<'_>) -> Option<SecretString> {
+    if at.value.is_empty() {
+        cx.problem(&at.span, format!("`{key}` is empty"));
+        return None;
+    }
+    if !at.value.chars().all(|c| c.is_ascii_graphic()) {
+        cx.problem(&at.span, format!("`{key}` holds characters that a header cannot carry"));
+        return None;
+    }
+    Some(at.value.clone().into())
+}
+
+fn admin_is_protected(written: &raw::Server, server: &Server, cx: &mut Reading<'_>) {
+    if let Some(at) = written.admin_listen.get()
+        && !server.admin_listen.ip().is_loopback()
+        && written.admin_token.is_absent()
+    {
+        cx.problem(&at.span, "an admin listener beyond loopback needs `admin_token`");
+    }
+}
+
+/// Two listeners cannot have one address. Port 0 is a fresh port each time.
+fn addresses_differ(written: &raw::Server, server: &Server, cx: &mut Reading<'_>) {
+    let listeners = [
+        (Some(server.listen), written.listen.get()),
+        (Some(server.admin_listen), written.admin_listen.get()),
+        (server.metrics_listen, written.metrics_listen.get()),
+    ];
+    for (index, (address, at)) in listeners.iter().enumerate() {
+        let Some(address) = address.filter(|address| address.port() != 0) else { continue };
+        let taken = listeners[..index].iter().find(|(other, _)| *other == Some(address));
+        let place = at.or(taken.and_then(|(_, other)| *other));
+        if let (Some(_), Some(place)) = (taken, place) {
+            cx.problem(&place.span, "another listener has this address");
+        }
+    }
+}
+
+/// Resolves `[state]`.
+pub(super) fn state(field: &Field<raw::State>, cx: &mut Reading<'_>) -> (Option<StateConfig>, OnOutage) {
+    let Some(At { value: written, .. }) = field.get() else { return (None, OnOutage::Closed) };
+    let on_outage = written.on_outage.or(OnOutage::Closed);
+    if let Some(at) = written.namespace.get() {
+        let ok = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if at.value.is_empty() || !at.value.chars().all(ok) {
+            cx.problem(&at.span, "a namespace consists of letters, digits, `_` and `-`, at least one");
+        }
+    }
+    let Some(url) = written.url.get() else { return (None, on_outage) };
+    if let Err(message) = redis_url(&url.value) {
+        cx.problem(&url.span, message);
+    }
+    let state = StateConfig {
+        url: url.value.clone().into(),
+        namespace: written.namespace.or("weir".to_owned()),
+        timeout: written.timeout.or(Duration::from_millis(100)),
+    };
+    (Some(state), on_outage)
+}
+
+/// `redis://[[user]:password@]host[:port][/db]`. The URL holds a password, so no message quotes any of it.
+fn redis_url(url: &str) -> Result<(), &'static str> {
+    const EXPECTED: &str = "expected `redis://user:password@host:port/db`";
+    if url.starts_with("rediss://") {
+        return Err("TLS to Redis (`rediss://`) is not available yet");
+    }
+    let rest = url.strip_prefix("redis://").ok_or(EXPECTED)?;
+    if rest.contains(['?', '#']) || !rest.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("expected `redis://user:password@host:port/db`, other characters escaped as `%XX`");
+    }
+    let (authority, db) = rest.split_once('/').unwrap_or((rest, ""));
+    if !db.chars().all(|c| c.is_ascii_digit()) {
+        return Err("the database after `/` is a number");
+    }
+    let authority: http::uri::Authority = authority.parse().map_err(|_| EXPECTED)?;
+    if is_endpoint(&authority) { Ok(()) } else { Err(EXPECTED) }
+}
+
+/// A host, and after it nothing or a port from 1 to 65535.
+pub(super) fn is_endpoint(authority: &http::uri::Authority) -> bool {
+    let written = authority.as_str();
+    let behind_user = written.rsplit_once('@').map_or(written, |(_, endpoint)| endpoint);
+    let port = match behind_user.strip_prefix(authority.host()) {
+        Some("") => return !authority.host().is_empty(),
+        Some(rest) => rest.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()),
+        None => None,
+    };
+    !authority.host().is_empty() && port.is_some_and(|port| port != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redis_url;
+
+    #[test]
+    fn redis_urls_name_a_host_and_may_name_user_port_and_database() {
+        for good in ["redis://h", "redis://h:6379", "redis://u:p%40@h:1/0", "redis://:p@[::1]:6379/12"] {
+            assert_eq!(redis_url(good), Ok(()), "{good}");
+        }
+        for bad in ["h:6379", "redis://", "redis://h:port", "redis://h/x", "redis://h:1/0?a=b", "rediss://h"]
+        {
+            assert!(redis_url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Settings that stand in `[defaults]` and again nearer to where they apply; key by key, the nearest wins.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::super::tree::{At, Field, Reading};
+use super::super::units::Count;
+use super::super::{Affinity, Cooldown, Headroom, Retry, Strategy, Timeouts, raw};
+
+/// More attempts than this are a mistake: each may take a whole timeout.
+const MOST_ATTEMPTS: u64 = 100;
+
+/// `[defaults]`, with the built-in value of what it leaves out.
+pub(super) struct Defaults {
+    pub(super) strategy: Strategy,
+    pub(super) timeouts: Timeouts,
+    pub(super) retry: Retry,
+    pub(super) cooldown: Cooldown,
+    pub(super) headroom: Headroom,
+    pub(super) affinity: Option<Affinity>,
+}
+
+/// What holds if the file says nothing.
+fn built_in() -> Defaults {
+    let seconds = Duration::from_secs;
+    Defaults {
+        strategy: Strategy::Capacity,
+        timeouts: Timeouts {
+            connect: seconds(2),
+            first_token: seconds(30),
+            idle: seconds(60),
+            total: seconds(600),
+        },
+        retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8) },
+        cooldown: Cooldown { default: seconds(5), max: seconds(600) },
+        headroom: Headroom { soft: 800, hard: 1000 },
+        affinity: Some(built_in_affinity()),
+    }
+}
+
+fn built_in_affinity() -> Affinity {
+    Affinity { header: HeaderName::from_static("x-session-id"), ttl: Duration::from_secs(3600) }
+}
+
+/// Resolves `[defaults]`.
+pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> Defaults {
+    let base = built_in();
+    let Some(At { value: written, .. }) = field.get() else { return base };
+    Defaults {
+        strategy: written.strategy.or(base.strategy),
+        timeouts: timeouts(&written.timeouts, base.timeouts, cx),
+        retry: retry(&written.retry, base.retry, cx),
+        cooldown: cooldown(&written.cooldown, base.cooldown, cx),
+        headroom: headroom(&written.headroom, base.headroom, cx),
+        affinity: affinity(&written.affinity, &base.affinity, cx),
+    }
+}
+
+/// Does this level say anything about these keys, and nothing unreadable? Otherwise a conflict of theirs has been
+/// reported where it was made.
+fn is_ours_to_judge<T>(fields: &[&Field<T>]) -> bool {
+    fields.iter().any(|field| field.get().is_some()) && !fields.iter().any(|field| field.is_bad())
+}
+
+/// `timeouts` over those of the level above.
+pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Reading<'_>) -> Timeouts {
+    let Some(At { value: written, span }) = field.get() else { return base };
+    let raw::Timeouts { connect, first_token, idle, total } = written;
+    let resolved = Timeouts {
+        connect: connect.or(base.connect),
+        first_token: first_token.or(base.first_token),
+        idle: idle.or(base.idle),
+        total: total.or(base.total),
+    };
+    if is_ours_to_judge(&[connect, first_token, total])
+        && resolved.connect + resolved.first_token > resolved.total
+    {
+        let Timeouts { connect, first_token, total, .. } = resolved;
+        let [connect, first_token, total] = [connect, first_token, total].map(humantime::format_duration);
+        cx.problem(
+            span,
+            format!("`connect` ({connect}) and `first_token` ({first_token}) exceed `total` ({total})"),
+        );
+    }
+    resolved
+}
+
+/// `retry` over that of the level above.
+pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>) -> Retry {
+    let Some(At { value: written, span }) = field.get() else { return base };
+    let raw::Retry { attempts, base: first, max } = written;
+    let mut resolved = Retry { attempts: base.attempts, base: first.or(base.base), max: max.or(base.max) };
+    if let Some(At { value: Count(count), span }) = attempts.get() {
+        match u32::try_from(*count) {
+            Ok(count) if u64::from(count) <= MOST_ATTEMPTS => resolved.attempts = count,
+            _ => cx.problem(span, format!("more than {MOST_ATTEMPTS} attempts")),
+        }
+    }
+    if is_ours_to_judge(&[first, max]) && resolved.base > resolved.max {
+        let [base, max] = [resolved.base, resolved.max].map(humantime::format_duration);
+        cx.problem(span, format!("`base` ({base}) exceeds `max` ({max})"));
+    }
+    resolved
+}
+
+/// `cooldown` over that of the level above.
+pub(super) fn cooldown(field: &Field<raw::Cooldown>, base: Cooldown, cx: &mut Reading<'_>) -> Cooldown {
+    let Some(At { value: written, span }) = field.get() else { return base };
+    let raw::Cooldown { default, max } = written;
+    let resolved = Cooldown { default: default.or(base.default), max: max.or(base.max) };
+    if is_ours_to_judge(&[default, max]) && resolved.default > resolved.max {
+        let [default, max] = [resolved.default, resolved.max].map(humantime::format_duration);
+        cx.problem(span, format!("`default` ({default}) exceeds `max` ({max})"));
+    }
+    resolved
+}
+
+/// `headroom` over that of the level above.
+pub(super) fn headroom(field: &Field<raw::Headroom>, base: Headroom, cx: &mut Reading<'_>) -> Headroom {
+    let Some(At { value: written, span }) = field.get() else { return base };
+    let raw::Headroom { soft, hard } = written;
+    let before = cx.problems.len();
+    let resolved = Headroom {
+        soft: permille(soft, cx).unwrap_or(base.soft),
+        hard: permille(hard, cx).unwrap_or(base.hard),
+    };
+    if is_ours_to_judge(&[soft, hard]) && cx.problems.len() == before && resolved.soft > resolved.hard {
+        let [soft, hard] = [resolved.soft, resolved.hard].map(|permille| f64::from(permille) / 1000.0);
+        cx.problem(span, format!("`soft` ({soft}) exceeds `hard` ({hard})"));
+    }
+    resolved
+}
+
+/// A share of a limit, in (0, 1], as whole per mille.
+fn permille(field: &Field<f64>, cx: &mut Reading<'_>) -> Option<u32> {
+    let At { value, span } = field.get()?;
+    let permille = (value * 1000.0).round();
+    if *value > 1.0 || permille < 1.0 {
+        cx.problem(span, "expected a share from 0.001 to 1");
+        return None;
+    }
+    Some(permille as u32)
+}
+
+/// `affinity` over that of the level above; `None` if it is off.
+pub(super) fn affinity(
+    field: &Field<raw::Affinity>,
+    base: &Option<Affinity>,
+    cx: &mut Reading<'_>,
+) -> Option<Affinity> {
+    let written = match field.value() {
+        None => return base.clone(),
+        Some(raw::Affinity::Off) => return None,
+        Some(raw::Affinity::On(written)) => written,
+    };
+    let mut resolved = base.clone().unwrap_or_else(built_in_affinity);
+    resolved.ttl = written.ttl.or(resolved.ttl);
+    if let Some(At { value, span }) = written.header.get() {
+        match value.parse() {
+            Ok(header) => resolved.header = header,
+            Err(_) => cx.problem(span, "this cannot be the name of a header"),
+        }
+    }
+    Some(resolved)
+}

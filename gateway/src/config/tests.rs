@@ -1,0 +1,351 @@
+//! Whole files: the two that we ship, and one fixture per mistake in `tests/config`, whose report stands beside it.
+//! `WEIR_BLESS=1 cargo test -p weir --lib config` writes the reports anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+/// Every secret of the fixtures holds this.
+const SECRET: &str = "hunter2";
+
+const EMPTY_KEY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn shipped(file: &str) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(file);
+    let env = |name: &str| Some(if name == "TEAM_A_KEY_SHA256" { EMPTY_KEY } else { SECRET }.to_owned());
+    check::check(&path, &fs::read_to_string(&path).unwrap(), &env).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn checked(text: &str) -> Result<Config, Report> {
+    check::check(Path::new("weir.toml"), text, &|name| (name == "SECRET").then(|| SECRET.to_owned()))
+}
+
+fn loaded(text: &str) -> Config {
+    checked(&format!("version = 1\n{text}")).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|ext| ext == "toml")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_mistake_is_reported_as_its_fixture_says_and_no_secret_is_shown() {
+    let bless = std::env::var_os("WEIR_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for path in fixtures() {
+        let report = checked(&fs::read_to_string(&path).unwrap()).expect_err(&path.display().to_string());
+        let shown = format!("{report}\n");
+        assert!(!shown.contains(SECRET), "{} shows a secret:\n{shown}", path.display());
+        assert!(
+            !format!("{report:?}").contains(SECRET),
+            "{} shows a secret in its debug form",
+            path.display()
+        );
+        let expected = path.with_extension("txt");
+        if bless {
+            fs::write(&expected, &shown).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != shown {
+            wrong.push(format!("{}:\n{shown}", path.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "other reports than expected (WEIR_BLESS=1 accepts them)\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// The production file with secrets written in clear.
+fn in_clear() -> String {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/production.toml")).unwrap();
+    let text = text.replace("${WEIR_ADMIN_TOKEN}", SECRET).replace("${OPENAI_KEY_A}", SECRET);
+    text.replace("${REDIS_PASSWORD}", SECRET)
+        .replace("${OPENAI_ORG}", SECRET)
+        .replace("sha256:${TEAM_A_KEY_SHA256}", SECRET)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 1000, failure_persistence: None, ..Default::default() })]
+
+    /// Up to three pieces of up to four characters are replaced, anywhere in the file.
+    #[test]
+    fn a_damaged_file_is_reported_without_a_panic_and_without_a_secret(
+        damage in proptest::collection::vec((0.0..1.0f64, 0..5usize, "[ -~\n\"=#\\[é]{0,2}"), 1..4),
+    ) {
+        let mut text: Vec<char> = in_clear().chars().collect();
+        for (place, length, replacement) in damage {
+            let start = (place * text.len() as f64) as usize;
+            let end = (start + length).min(text.len());
+            text.splice(start..end, replacement.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(report) = checked(&text) {
+            let shown = report.to_string();
+            proptest::prop_assert!(!shown.contains(SECRET), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn several_problems_come_at_once_in_the_order_of_the_file() {
+    let text = "version = 1\nx = 1\n[server]\nlisten = 5\n[limits]\nrpm = 0\n[[tenants]]\nname = \"t\"\nkeys = [1]\n";
+    let report = checked(text).unwrap_err();
+    let places: Vec<(usize, usize)> = report.problems.iter().filter_map(|p| report.position(p)).collect();
+    assert_eq!(places, [(2, 1), (4, 10), (6, 7), (9, 9)]);
+}
+
+#[test]
+fn a_column_counts_characters() {
+    let report = checked("version = 1\n\"é\" = 1\nlimits = { \"ü\" = 1 }\n").unwrap_err();
+    let places: Vec<(usize, usize)> = report.problems.iter().filter_map(|p| report.position(p)).collect();
+    assert_eq!(places, [(2, 1), (3, 12)]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_problem() {
+    let report = Config::load(Path::new("/nonexistent/weir.toml")).unwrap_err();
+    assert!(report.to_string().contains("cannot be read"), "{report}");
+    assert!(report.to_string().contains("/nonexistent/weir.toml"), "{report}");
+}
+
+#[test]
+fn the_quickstart_loads() {
+    let config = shipped("quickstart.toml");
+    let account = &config.accounts[0];
+    assert_eq!(account.base_url, "https://api.openai.com/v1");
+    assert_eq!(account.api_key.as_ref().unwrap().expose_secret(), SECRET);
+    assert!(config.state.is_none());
+    assert!(config.tenants.is_empty());
+    assert_eq!(config.find_model("gpt-4o-mini"), Some(ModelId(0)));
+    assert_eq!(config.deployments[0].max_output, 16_384);
+}
+
+#[test]
+fn the_production_file_uses_every_key_and_loads() {
+    let config = shipped("production.toml");
+    assert!(!format!("{config:?}").contains(SECRET), "the debug form of a configuration shows a secret");
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/production.toml")).unwrap();
+    let settings: String = text.lines().map(|line| line.split('#').next().unwrap_or_default()).collect();
+    for key in raw::KEYS.iter().copied().flatten() {
+        let shown = settings.contains(&format!("{key} =")) || settings.contains(&format!("[{key}]"));
+        // Written as a list of tables, or in a list of all keys of `limits`.
+        assert!(
+            shown || settings.contains(&format!("{key}]]")) || text.contains(&format!(" {key} ")),
+            "{key}"
+        );
+    }
+    let state = config.state.unwrap();
+    assert_eq!(state.url.expose_secret(), "redis://weir:hunter2@redis.internal:6379/0");
+    assert_eq!(config.server.admin_token.unwrap().expose_secret(), SECRET);
+    assert_eq!(hex::encode(config.tenants[0].keys[0]), EMPTY_KEY);
+}
+
+const TWO: &str = r#"
+[defaults]
+timeouts = { first_token = "20s" }
+headroom = { hard = 0.9 }
+[[accounts]]
+name = "a"
+provider = "openai"
+api_key = "${SECRET}"
+limits = { concurrency = 500 }
+pools = [
+  { name = "all", models = ["*"], limits = { tpm = 60_000 }, pace = "10s", reserve = "predicted" },
+  { name = "mini", models = ["mini"], limits = { rpm = 30 }, charge = "end-actual" },
+]
+[[accounts]]
+name = "b"
+provider = "openai-compatible"
+base_url = "http://127.0.0.1:9000/"
+[[deployments]]
+name = "big"
+account = "a"
+model = "big"
+limits = { rpm = 90 }
+timeouts = { idle = "7s" }
+[[deployments]]
+name = "mini"
+account = "a"
+model = "mini"
+[[deployments]]
+name = "own"
+account = "b"
+model = "own"
+context_window = 2048
+charge = "admission-actual"
+[[models]]
+name = "m"
+aliases = ["alias"]
+deployments = ["big", { name = "mini", priority = 1 }, "own"]
+timeouts = { total = "1m" }
+fallbacks = ["rest*"]
+[[models]]
+name = "rest*"
+deployments = [{ name = "own", weight = 0.5 }]
+affinity = { ttl = "1m" }
+[[models]]
+name = "rest-of*"
+deployments = ["own"]
+affinity = false
+"#;
+
+fn pool<'c>(config: &'c Config, id: &PoolId) -> &'c PoolSpec {
+    &config.pools[id.0]
+}
+
+#[test]
+fn a_deployment_draws_on_its_accounts_pools_and_last_on_its_own() {
+    let config = loaded(TWO);
+    let names = |ids: &[PoolId]| ids.iter().map(|id| pool(&config, id).name.to_string()).collect::<Vec<_>>();
+    let [big, mini, own] = &config.deployments[..] else { panic!() };
+    assert_eq!(names(&big.pools), ["account/a", "account/a/all", "deployment/big"]);
+    assert_eq!(names(&big.rests), ["account/a/all"]);
+    assert_eq!(names(&mini.pools), ["account/a", "account/a/all", "account/a/mini", "deployment/mini"]);
+    assert_eq!(names(&mini.rests), ["account/a/all", "account/a/mini"]);
+    assert_eq!(names(&own.pools), ["deployment/own"]);
+    assert_eq!(names(&own.rests), ["deployment/own"]);
+    assert!(pool(&config, &own.pools[0]).meters.is_empty());
+}
+
+#[test]
+fn a_pool_counts_as_its_provider_does_unless_it_says_otherwise() {
+    let config = loaded(TWO);
+    let sides: Vec<(&str, Side)> = config.pools.iter().map(|pool| (&*pool.name, pool.side)).collect();
+    let provider = Side::Provider;
+    let expected = [
+        ("account/a", provider(Charge::AdmissionMax)),
+        ("account/a/all", provider(Charge::AdmissionMax)),
+        ("account/a/mini", provider(Charge::EndActual)),
+        ("deployment/big", provider(Charge::AdmissionMax)),
+        ("deployment/mini", provider(Charge::AdmissionMax)),
+        ("deployment/own", provider(Charge::AdmissionActual)),
+    ];
+    assert_eq!(sides, expected);
+    let all = &config.pools[1];
+    assert_eq!((all.reserve, all.pace_ms, all.hard_permille), (ReservePolicy::Predicted, 10_000, 900));
+    let big = &config.pools[3];
+    assert_eq!((big.reserve, big.pace_ms, big.hard_permille), (ReservePolicy::Max, 0, 900));
+}
+
+#[test]
+fn our_own_limits_are_used_whole() {
+    let config = loaded(
+        "limits = { rpm = 5, tpd = 9 }\ndefaults = { headroom = { hard = 0.9 } }\n\
+         tenants = [{ name = \"t\", keys = [], limits = { concurrency = 2 } }, { name = \"u\", keys = [] }]",
+    );
+    let gateway = pool(&config, &config.gateway_pool.unwrap());
+    let meter = |kind, limit, per_ms| MeterSpec { kind, limit, per_ms };
+    let expected = [meter(MeterKind::Requests, 5, 60_000), meter(MeterKind::Tokens, 9, 86_400_000)];
+    assert_eq!(gateway.meters, expected);
+    let tenant = pool(&config, &config.tenants[0].pool.unwrap());
+    assert_eq!((&*tenant.name, tenant.side, tenant.hard_permille), ("tenant/t", Side::Ours, 1000));
+    assert_eq!(tenant.meters, [meter(MeterKind::Concurrency, 2, 0)]);
+    assert_eq!(config.tenants[1].pool, None);
+    assert_eq!(config.tenants[1].models, [Pattern::new("*")]);
+}
+
+#[test]
+fn automatic_weights_follow_the_tightest_limit_and_are_one_on_average() {
+    let config = loaded(TWO);
+    // 60 requests per minute by tokens, 30 by requests, and no limit at all, which weighs as the heaviest.
+    let weights: Vec<f64> = config.models[0].targets.iter().map(|target| target.weight).collect();
+    assert_eq!(weights, [1.2, 0.6, 1.2]);
+    assert_eq!(config.models[1].targets[0].weight, 0.5);
+    assert_eq!(config.models[2].targets[0].weight, 1.0);
+    assert_eq!(config.models[0].targets.iter().map(|target| target.tier).collect::<Vec<_>>(), [0, 1, 0]);
+}
+
+#[test]
+fn the_nearest_setting_wins_key_by_key() {
+    let config = loaded(TWO);
+    let [model, rest, none] = &config.models[..] else { panic!() };
+    let seconds = Duration::from_secs;
+    let expected =
+        |idle| Timeouts { connect: seconds(2), first_token: seconds(20), idle, total: seconds(60) };
+    assert_eq!(model.targets[0].timeouts, expected(seconds(7)));
+    assert_eq!(model.targets[1].timeouts, expected(seconds(60)));
+    assert_eq!((model.total, rest.total), (seconds(60), seconds(600)));
+    let affinity = |ttl| Some(Affinity { header: http::HeaderName::from_static("x-session-id"), ttl });
+    assert_eq!(model.affinity, affinity(seconds(3600)));
+    assert_eq!(rest.affinity, affinity(seconds(60)));
+    assert_eq!(none.affinity, None);
+    assert_eq!(model.headroom, Headroom { soft: 800, hard: 900 });
+}
+
+#[test]
+fn models_are_found_by_name_then_alias_then_the_longest_wildcard() {
+    let config = loaded(TWO);
+    assert_eq!(config.find_model("m"), Some(ModelId(0)));
+    assert_eq!(config.find_model("alias"), Some(ModelId(0)));
+    assert_eq!(config.find_model("rest-1"), Some(ModelId(1)));
+    assert_eq!(config.find_model("rest-of-it"), Some(ModelId(2)));
+    assert_eq!(config.find_model("other"), None);
+    assert_eq!(config.models[0].fallbacks, [ModelId(1)]);
+}
+
+#[test]
+fn max_output_is_4096_unless_the_context_window_is_smaller() {
+    let config = loaded(TWO);
+    assert_eq!(config.deployments[0].max_output, 4096);
+    assert_eq!(config.deployments[2].max_output, 2048);
+}
+
+#[test]
+fn a_base_url_loses_its_trailing_slash() {
+    assert_eq!(loaded(TWO).accounts[1].path_prefix(), "");
+    let text = TWO.replace("http://127.0.0.1:9000/", "http://127.0.0.1:9000/v1/");
+    assert_eq!(loaded(&text).accounts[1].base_url, "http://127.0.0.1:9000/v1");
+    assert_eq!(loaded(&text).accounts[1].path_prefix(), "/v1");
+}
+
+#[test]
+fn an_empty_file_has_the_defaults_of_the_contract() {
+    let config = loaded("");
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.server.admin_listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.server.max_body, 32 << 20);
+    assert_eq!(config.server.drain_timeout, Duration::from_secs(300));
+    assert!(config.state.is_none() && config.gateway_pool.is_none());
+    assert_eq!(config.on_outage, OnOutage::Closed);
+}
+
+#[test]
+fn settings_that_ask_for_nothing_pass() {
+    loaded(
+        "rules = []\n[server]\nproxy_protocol = false\ntls = { cert = \"\", key = \"\" }\n\
+         [state]\nurl = \"redis://127.0.0.1\"\ntls = { ca = \"\" }\n[defaults]\naffinity = { prefix = false }\n\
+         [[accounts]]\nname = \"a\"\nprovider = \"openai\"\napi_key = \"x\"\n\
+         [[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\ntags = []\n\
+         [[models]]\nname = \"m\"\ndeployments = [\"d\"]\nfallbacks = []\ncontext_fallbacks = []\n\
+         content_fallbacks = []",
+    );
+}
+
+#[test]
+fn a_tag_is_fnv_1a_in_53_bits() {
+    // The published vectors, masked.
+    let mask = (1 << 53) - 1;
+    assert_eq!(Deployment::tag_of(""), 0xcbf2_9ce4_8422_2325 & mask);
+    assert_eq!(Deployment::tag_of("a"), 0xaf63_dc4c_8601_ec8c & mask);
+    assert_eq!(Deployment::tag_of("foobar"), 0x8594_4171_f739_67e8 & mask);
+}
+
+#[test]
+fn the_hash_is_of_the_text_without_values() {
+    let text = "version = 1\nserver = { admin_token = \"${TOKEN}\" }";
+    let hash = |value: &'static str| {
+        check::check(Path::new("weir.toml"), text, &move |_| Some(value.to_owned())).unwrap().hash
+    };
+    assert_eq!(hash("one"), hash("two"));
+    assert_eq!(hash("one").len(), 16);
+}

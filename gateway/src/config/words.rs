@@ -1,0 +1,100 @@
+//! Settings that are one word of a closed list. A word without a value belongs to the schema, but its feature does
+//! not exist yet.
+
+use super::tree::{Node, Read, Reading};
+use super::{Charge, MeterKind, OnOutage, Provider, ReservePolicy, Strategy};
+
+/// `pace`: 0 = the window only, else milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace(pub(crate) u64);
+
+impl Read for Pace {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [("window", Some(Pace(0))), ("10s", Some(Pace(10_000))), ("1s", Some(Pace(1_000)))];
+        cx.word(node, &words)
+    }
+}
+
+/// `reset`: only rolling windows exist yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Reset;
+
+impl Read for Reset {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        if cx.string(node, "\"rolling\"")? == "rolling" {
+            return Some(Reset);
+        }
+        cx.problem(&node.span(), "a `reset` at a time of day is not available yet: use `rolling`");
+        None
+    }
+}
+
+impl Read for MeterKind {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [
+            ("requests", Some(MeterKind::Requests)),
+            ("tokens", Some(MeterKind::Tokens)),
+            ("input_tokens", Some(MeterKind::InputTokens)),
+            ("output_tokens", Some(MeterKind::OutputTokens)),
+            ("concurrency", Some(MeterKind::Concurrency)),
+            ("usd", None),
+        ];
+        cx.word(node, &words)
+    }
+}
+
+impl Read for Charge {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [
+            ("admission-max", Some(Charge::AdmissionMax)),
+            ("admission-actual", Some(Charge::AdmissionActual)),
+            ("end-actual", Some(Charge::EndActual)),
+        ];
+        cx.word(node, &words)
+    }
+}
+
+impl Read for ReservePolicy {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &[("max", Some(ReservePolicy::Max)), ("predicted", Some(ReservePolicy::Predicted))])
+    }
+}
+
+impl Read for OnOutage {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [("closed", Some(OnOutage::Closed)), ("open", Some(OnOutage::Open)), ("share", None)];
+        cx.word(node, &words)
+    }
+}
+
+impl Read for Provider {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [
+            ("openai", Some(Provider::OpenAi)),
+            ("openai-compatible", Some(Provider::OpenAiCompatible)),
+            ("azure", None),
+            ("anthropic", None),
+            ("gemini", None),
+            ("vertex", None),
+            ("bedrock", None),
+        ];
+        cx.word(node, &words)
+    }
+}
+
+impl Read for Strategy {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [
+            ("capacity", Some(Strategy::Capacity)),
+            ("weighted", Some(Strategy::Weighted)),
+            ("round-robin", Some(Strategy::RoundRobin)),
+            ("least-busy", None),
+            ("latency", None),
+            ("cost", None),
+            ("error-rate", None),
+            ("predictive", None),
+            ("composite", None),
+        ];
+        cx.word(node, &words)
+    }
+}
