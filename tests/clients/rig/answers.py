@@ -108,20 +108,20 @@ def tool_calls(request):
 
 
 def deltas(said):
-    """The deltas that add up to `said`: the role first, text by words, tool arguments by fragments, interleaved."""
+    """The deltas that add up to `said`: the role, then text by words, or each tool call's arguments by fragments.
+
+    One call after the other, as OpenAI streams them: the SDKs' helpers parse a call when the next one begins.
+    """
     yield {"role": "assistant", "content": "" if said["content"] else None, "refusal": None}
-    for number, word in enumerate((said["content"] or "").split(" ") if said["content"] else []):
+    for number, word in enumerate(said["content"].split(" ") if said["content"] else []):
         yield {"content": word if number == 0 else " " + word}
-    calls = said.get("tool_calls") or []
-    for number, call in enumerate(calls):
+    for number, call in enumerate(said.get("tool_calls") or []):
         opening = {"name": call["function"]["name"], "arguments": ""}
         yield {"tool_calls": [{"index": number, "id": call["id"], "type": "function", "function": opening}]}
-    longest = max((len(call["function"]["arguments"]) for call in calls), default=0)
-    for start in range(0, longest, FRAGMENT):
-        for number, call in enumerate(calls):
-            fragment = call["function"]["arguments"][start : start + FRAGMENT]
-            if fragment:
-                yield {"tool_calls": [{"index": number, "function": {"arguments": fragment}}]}
+        arguments = call["function"]["arguments"]
+        for start in range(0, len(arguments), FRAGMENT):
+            fragment = {"arguments": arguments[start : start + FRAGMENT]}
+            yield {"tool_calls": [{"index": number, "function": fragment}]}
 
 
 def example(schema, root, words):
