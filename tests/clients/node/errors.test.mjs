@@ -1,6 +1,7 @@
 // Every failure as the SDK's own class, with a code that programs can read, and no retry where one is pointless.
 import { test } from 'node:test';
-import { ANSWER, ASK, OpenAI, SETTINGS, arrivals, assert, client, collect, mark, onlyArrival, refused, textOf } from './weir.mjs';
+import { ANSWER, ASK, OpenAI, SETTINGS, arrivals, assert, client } from './weir.mjs';
+import { collect, mark, onlyArrival, refused, textOf } from './weir.mjs';
 
 const NOBODY = 'sk-nobody-has-this';
 const create = (more, tenant, options) =>
@@ -36,7 +37,8 @@ for (const more of [
   { temperature: 'hot' },
   { stream: 'yes' },
 ]) {
-  test(`a malformed request is a bad request: ${Object.keys(more)} = ${JSON.stringify(Object.values(more)[0])}`, async () => {
+  const [[field, value]] = Object.entries(more);
+  test(`a malformed request is a bad request: ${field} = ${JSON.stringify(value)}`, async () => {
     const error = await refused(OpenAI.BadRequestError, create(more));
     assert.deepEqual([error.status, error.type], [400, 'invalid_request_error']);
     assert.ok(error.message);

@@ -10,7 +10,7 @@ export const ASK = [{ role: 'user', content: 'How are you?' }];
 export const ANSWER = 'choice 0 echoes: How are you?';
 const SEEN_WITHIN = 1000; // ms, for a cancelled call to be cancelled upstream
 
-/** A client with a tenant's key (or any other text as the key); no retries of its own unless the test asks for them. */
+/** A client with a tenant's key (or any other text as the key); without retries unless the test asks for them. */
 export function client(tenant = 'main', more = {}) {
   const apiKey = SETTINGS.keys[tenant] ?? tenant;
   return new OpenAI({ baseURL: `${SETTINGS.gateway}/v1`, apiKey, maxRetries: 0, timeout: 20_000, ...more });

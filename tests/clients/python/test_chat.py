@@ -56,7 +56,8 @@ def test_unknown_request_fields_reach_the_provider_byte_for_byte():
         "x_unknown": {"z": 1, "a": [1.50, 12345678901234567890, None, True], "text": STRANGE, "deep": {"er": {}}},
         "reasoning": {"effort": "none", "max_tokens": 9_007_199_254_740_993},
     }
-    client(http_client=recording).chat.completions.create(model="vendor/echo", messages=ASK, user=user, extra_body=extra)
+    recorded = client(http_client=recording)
+    recorded.chat.completions.create(model="vendor/echo", messages=ASK, user=user, extra_body=extra)
     upstream = only_arrival(user)["body"]
     assert upstream == sent[0].replace(b'"vendor/echo"', b'"echo"'), "more than the model's name was changed"
 

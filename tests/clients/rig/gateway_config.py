@@ -103,7 +103,7 @@ def text(listen, admin, strict_port, scripted_port, redis_port):
 def accounts(strict_port, scripted_port):
     """Accounts and deployments."""
     parts = []
-    for letter, key in zip("ab", STRICT_KEYS):
+    for letter, key in zip("ab", STRICT_KEYS, strict=True):
         parts.append(account(f"strict-{letter}", strict_port, key))
         parts.append(deployment(f"strict-{letter}", f"strict-{letter}", "strict"))
         parts.append("limits = { rpm = 50_000, tpm = 50_000_000 }\n")

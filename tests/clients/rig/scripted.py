@@ -28,6 +28,7 @@ from . import answers
 SLOW = 30.0  # s
 DRIP_EVERY, DRIP_WORDS = 0.05, 1200  # s, words
 PACE = 0.002  # s between the events of a usual stream
+OPENING_SHOWN = 0.1  # s; a gateway that passes on an opening without content has done so by then
 CALLS = []
 
 
@@ -171,6 +172,7 @@ async def cut(request, writer):
 async def cut_early(request, writer):
     """A stream that opens and breaks before its first word."""
     await open_words(request, writer, 0)
+    await asyncio.sleep(OPENING_SHOWN)
     raise Cut
 
 

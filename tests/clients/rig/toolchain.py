@@ -1,7 +1,7 @@
 """The SDKs, installed once under the build folder.
 
-`requirements.txt` and `package-lock.json` pin every version; what is installed is remembered by a digest of those files, so
-that a changed pin reinstalls and an unchanged one costs nothing.
+`requirements.txt` and `package-lock.json` pin every version; what is installed is remembered by a digest of those
+files, so that a changed pin reinstalls and an unchanged one costs nothing.
 """
 import hashlib
 import os
