@@ -66,6 +66,16 @@ test('a tool result can be sent back', async () => {
   assert.equal(answer.choices[0].message.content, 'choice 0 echoes: done call_1');
 });
 
+test("a strict provider's tools and structured output are usable", async () => {
+  const body = { model: 'strict', messages: ASK };
+  const message = await client().chat.completions.stream({ ...body, tools }).finalMessage();
+  const calls = parsed(message.tool_calls);
+  assert.deepEqual(calls.map(([name]) => name), ['get_weather', 'get_tides']);
+  for (const [, given] of calls) assert.deepEqual(Object.keys(given).sort(), ['city', 'days', 'unit']);
+  const answer = await client().chat.completions.parse({ ...body, response_format: zodResponseFormat(Trip, 'trip') });
+  assert.ok(Trip.safeParse(answer.choices[0].message.parsed).success);
+});
+
 test('structured output is parsed, plain and streamed', async () => {
   const body = { model: 'echo', messages: ASK, response_format: zodResponseFormat(Trip, 'trip') };
   const answer = await client().chat.completions.parse(body);

@@ -78,6 +78,20 @@ def test_a_tool_result_can_be_sent_back():
     assert answer.choices[0].message.content == "choice 0 echoes: done call_1"
 
 
+def test_a_strict_providers_parallel_tools_are_usable():
+    with client().chat.completions.stream(model="strict", messages=ASK, tools=TOOLS) as events:
+        streamed = events.get_final_completion().choices[0].message.tool_calls
+    plain = client().chat.completions.create(model="strict", messages=ASK, tools=TOOLS).choices[0].message.tool_calls
+    for calls in (plain, streamed):
+        assert [c.function.name for c in calls] == ["get_weather", "get_tides"]
+        assert all(set(json.loads(c.function.arguments)) == {"city", "days", "unit"} for c in calls)
+
+
+def test_a_strict_providers_structured_output_is_parsed():
+    answer = client().chat.completions.parse(model="strict", messages=ASK, response_format=Trip)
+    assert isinstance(answer.choices[0].message.parsed, Trip)
+
+
 def test_structured_output_is_parsed():
     answer = client().chat.completions.parse(model="echo", messages=ASK, response_format=Trip)
     trip = answer.choices[0].message.parsed
