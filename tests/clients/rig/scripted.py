@@ -131,6 +131,8 @@ def check(request):
         raise ValueError("messages must be a non-empty array")
     if not all(isinstance(m, dict) and "role" in m for m in messages):
         raise ValueError("every message must be an object with a role")
+    if not isinstance(request.get("stream") or False, bool):
+        raise ValueError("stream must be true or false")
     if not isinstance(request.get("temperature", 1), (int, float)):
         raise ValueError("temperature must be a number")
 
@@ -143,8 +145,7 @@ async def echo(request, writer):
     for event in answers.chunks(request):
         await send_event(writer, event)
         await asyncio.sleep(PACE)
-    await send_event(writer, "[DONE]")
-    await send_chunk(writer, b"")
+    await end_stream(writer)
 
 
 async def slow(request, writer):
@@ -159,8 +160,7 @@ async def drip(request, writer):
     for _ in range(DRIP_WORDS):
         await asyncio.sleep(DRIP_EVERY)
         await send_event(writer, answers.chunk(request, 0, {"content": " drop"}, None))
-    await send_event(writer, "[DONE]")
-    await send_chunk(writer, b"")
+    await end_stream(writer)
 
 
 async def cut(request, writer):
@@ -180,7 +180,8 @@ async def error_event(request, writer):
     """Three words, then the provider's own error."""
     await open_words(request, writer, 3)
     await send_event(writer, failure("scripted provider: the model crashed", "server_error", "server_error"))
-    await send_chunk(writer, b"")
+    writer.write(framed(b""))
+    await writer.drain()
 
 
 async def fail_500(_request, writer):
@@ -236,16 +237,21 @@ async def open_stream(writer):
     await writer.drain()
 
 
+async def end_stream(writer):
+    """[DONE] and the end of the body in one write: some SDKs hang up at [DONE], and that is not an abort."""
+    writer.write(framed(b"data: [DONE]\n\n") + framed(b""))
+    await writer.drain()
+
+
 async def send_event(writer, event):
     """One server-sent event."""
-    data = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
-    await send_chunk(writer, f"data: {data}\n\n".encode())
-
-
-async def send_chunk(writer, data):
-    """One chunk of the body; an empty one ends it."""
-    writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+    writer.write(framed(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()))
     await writer.drain()
+
+
+def framed(data):
+    """One chunk of a chunked body; an empty one ends it."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 async def send_json(writer, status, value, headers=None):
