@@ -1,6 +1,6 @@
 // A client that leaves: the provider stops working for it at once.
 import { test } from 'node:test';
-import { ASK, OpenAI, arrivals, assert, client, eventually, mark, onlyArrival, refused, waitAborted } from './weir.mjs';
+import { ASK, OpenAI, arrivals, assert, client, eventually, mark, onlyArrival, refused, strictLog, waitAborted } from './weir.mjs';
 
 test("the SDK's timeout throws and reaches the provider", async () => {
   const user = mark();
@@ -33,6 +33,16 @@ test('leaving a stream reaches the provider', async () => {
   const left = Date.now();
   assert.ok(left - started < 5000, `ten words at one per 50 ms took ${left - started} ms: the stream is held back`);
   await waitAborted(user, left);
+});
+
+test('leaving a stream reaches the strict provider', async () => {
+  const stream = await client().chat.completions.create({ model: 'left-node', messages: ASK, stream: true });
+  const words = stream[Symbol.asyncIterator]();
+  await words.next();
+  await words.next();
+  stream.controller.abort();
+  const left = async () => (await strictLog()).filter((r) => r.model === 'left-node').map((r) => r.aborted);
+  await eventually(async () => String(await left()) === 'true', 1000, "the strict provider's log shows no abort");
 });
 
 test("aborting a stream's controller reaches the provider", async () => {

@@ -42,6 +42,12 @@ export async function waitAborted(user, since) {
   assert.ok(late <= SEEN_WITHIN, `the provider saw the abort ${late} ms after the client left`);
 }
 
+/** Every call that reached the strict provider, from arrival on. */
+export async function strictLog() {
+  const lines = (await (await fetch(`${SETTINGS.strict}/_log`)).text()).split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line));
+}
+
 /** Polls until `holds()`; fails with `otherwise` after `within` ms. */
 export async function eventually(holds, within, otherwise) {
   const deadline = Date.now() + within;

@@ -5,7 +5,7 @@ import time
 import openai
 import pytest
 
-from weir import ASK, arrivals, async_client, client, eventually, mark, only_arrival, wait_aborted
+from weir import ASK, arrivals, async_client, client, eventually, mark, only_arrival, strict_log, wait_aborted
 
 
 def test_the_sdks_timeout_raises_and_reaches_the_provider():
@@ -23,6 +23,14 @@ def test_closing_a_stream_reaches_the_provider():
                 break
         left = time.time()
     wait_aborted(user, left)
+
+
+def test_closing_a_stream_reaches_the_strict_provider():
+    ask = {"model": "left-python", "messages": ASK, "stream": True}
+    with client().chat.completions.create(**ask) as stream:
+        events = iter(stream)
+        next(events), next(events)
+    eventually(lambda: left() == [True], 1.0, "the strict provider's log shows no abort")
 
 
 def test_a_stream_flows_while_the_provider_still_generates():
@@ -50,6 +58,11 @@ def test_a_cancelled_task_of_the_async_client_reaches_the_provider():
         return time.time()
 
     wait_aborted(user, asyncio.run(leave()))
+
+
+def left():
+    """Whether the callers of this suite's calls at the strict provider left, call by call."""
+    return [record["aborted"] for record in strict_log() if record["model"] == "left-python"]
 
 
 def arrived(user):

@@ -1,9 +1,15 @@
 """Plain answers: what the provider said is what the SDK returns."""
+import hashlib
 import json
 
 import openai
 
-from weir import ASK, STRANGE, client, mark, only_arrival
+from weir import ASK, STRANGE, client, mark, only_arrival, strict_log
+
+
+def recording(sent):
+    """An HTTP client for the SDK that keeps the bodies that it sends."""
+    return openai.DefaultHttpxClient(event_hooks={"request": [lambda request: sent.append(request.content)]})
 
 
 def test_a_plain_answer_arrives_whole():
@@ -51,15 +57,22 @@ def test_fields_that_no_sdk_declares_survive_in_the_answer():
 
 def test_unknown_request_fields_reach_the_provider_byte_for_byte():
     sent, user = [], mark()
-    recording = openai.DefaultHttpxClient(event_hooks={"request": [lambda request: sent.append(request.content)]})
     extra = {
         "x_unknown": {"z": 1, "a": [1.50, 12345678901234567890, None, True], "text": STRANGE, "deep": {"er": {}}},
         "reasoning": {"effort": "none", "max_tokens": 9_007_199_254_740_993},
     }
-    recorded = client(http_client=recording)
+    recorded = client(http_client=recording(sent))
     recorded.chat.completions.create(model="vendor/echo", messages=ASK, user=user, extra_body=extra)
     upstream = only_arrival(user)["body"]
     assert upstream == sent[0].replace(b'"vendor/echo"', b'"echo"'), "more than the model's name was changed"
+
+
+def test_the_strict_providers_log_has_the_bytes_that_were_sent():
+    sent = []
+    recorded = client(http_client=recording(sent))
+    recorded.chat.completions.create(model="strict", messages=ASK, user=mark(), extra_body={"x_unknown": [STRANGE]})
+    digest = hashlib.sha256(sent[0]).hexdigest()
+    assert digest in [record["body_sha256"] for record in strict_log()], "the upstream model has the same name"
 
 
 def test_unknown_request_fields_survive_in_a_stream():

@@ -60,6 +60,12 @@ def wait_aborted(user, since):
     assert late <= SEEN_WITHIN, f"the provider saw the abort {late:.3f} s after the client left"
 
 
+def strict_log():
+    """Every call that reached the strict provider, from arrival on."""
+    with urllib.request.urlopen(f"{SETTINGS['strict']}/_log", timeout=5) as answer:
+        return [json.loads(line) for line in answer.read().splitlines()]
+
+
 def eventually(holds, within, otherwise):
     """Polls until `holds()`; fails with `otherwise` after `within` seconds."""
     deadline = time.monotonic() + within

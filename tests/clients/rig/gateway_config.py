@@ -74,7 +74,11 @@ deployments = [{ name = "cut-early", priority = 0 }, { name = "echo-a", priority
 name = "failover-busy"
 deployments = [{ name = "busy", priority = 0 }, { name = "echo-a", priority = 1 }]
 """
-ALONE = ("slow", "drip", "cut", "error-event", "refuse")  # models that are one deployment of the same name
+
+
+def alone():
+    """The models that are one deployment of the same name."""
+    return ["slow", "drip", "cut", "error-event", "refuse", *(f"left-{language}" for language in LANGUAGES)]
 
 
 def keys():
@@ -94,7 +98,7 @@ def text(listen, admin, strict_port, scripted_port, redis_port):
             'timeouts = { connect = "2s", first_token = "45s", idle = "45s", total = "2m" }\n',
             accounts(strict_port, scripted_port),
             MODELS,
-            *(f'[[models]]\nname = "{name}"\ndeployments = ["{name}"]\n' for name in ALONE),
+            *(f'[[models]]\nname = "{name}"\ndeployments = ["{name}"]\n' for name in alone()),
             tenants(),
         ]
     )
@@ -107,6 +111,8 @@ def accounts(strict_port, scripted_port):
         parts.append(account(f"strict-{letter}", strict_port, key))
         parts.append(deployment(f"strict-{letter}", f"strict-{letter}", "strict"))
         parts.append("limits = { rpm = 50_000, tpm = 50_000_000 }\n")
+    for language in LANGUAGES:  # a model of its own, so that the strict provider's log tells the suites apart
+        parts.append(deployment(f"left-{language}", "strict-a", f"left-{language}"))
     parts.append(account("scripted", scripted_port, "sk-scripted"))
     parts += [deployment(name, "scripted", model) for name, model in SCRIPTED.items()]
     return "\n".join(parts)

@@ -59,7 +59,7 @@ class Stack:
         command = [self.weir, "provider", "--listen", f"127.0.0.1:{port}"]
         for key in gateway_config.STRICT_KEYS:
             command += ["--key", f"{key}:rpm=100000,tpm=100000000"]
-        command += ["--output", "20..60", "--pace", "5ms", "--latency", "5ms", "--record-bodies"]
+        command += ["--output", "20..60", "--pace", "10ms", "--latency", "5ms"]
         self.start("strict", command).wait_until(lambda: accepts(port))
         return port
 
