@@ -1,1 +1,85 @@
-//! How many tokens a call may use.
+//! How many tokens a call may use, decided before it is sent.
+//!
+//! The estimate is what a call holds on every pool until its usage is known. Too low breaks a limit, too high
+//! wastes it, and an exact tokenizer costs more than the rest of admission and has bad worst cases. So the input
+//! is weighed by [`text`] in one pass over the raw JSON: strings by the classes of their characters, images,
+//! sounds and files by flat costs, the frame of each message by a constant; and never below what providers
+//! themselves assume, a token for four characters. The output is what the request bounds it by, else what the
+//! pool's policy says: the deployment's maximum, or what such calls used so far ([`Predictor`]).
+
+mod predict;
+mod text;
+mod weights;
+
+pub use predict::Predictor;
+
+use crate::config::{MeterKind, ReservePolicy};
+use text::{Strings, Tally};
+
+/// What a call is expected to use, tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Input.
+    pub input: u64,
+    /// Output over all choices.
+    pub output: u64,
+    /// The request itself bounds the output.
+    pub explicit_output: bool,
+}
+
+/// Frame of one message: role, separators.
+const PER_MESSAGE: u64 = 4;
+/// Frame of the conversation: the opening of the answer.
+const PER_CALL: u64 = 3;
+
+/// Tokens of the input: the raw `messages` array, and the raw values that are put before the model with it
+/// (`tools`, `functions`, `response_format`), empty where absent.
+pub fn input_tokens(messages: &[u8], schemas: &[&[u8]]) -> u64 {
+    let mut tally = Tally::default();
+    let count = tally.json(messages, Strings::OfMessages);
+    for schema in schemas {
+        tally.json(schema, Strings::OfSchema);
+    }
+    tally.tokens() + PER_MESSAGE * count + PER_CALL
+}
+
+/// Output assumed for a call without a bound, while nothing is learnt, tokens per choice.
+const UNLEARNT: u64 = 1024;
+
+/// Tokens of the output over all choices. `explicit` is the bound that the request sets, `max_output` the
+/// deployment's, `predicted` what [`Predictor::p95`] says of such calls; all three are tokens per choice.
+pub fn output_tokens(
+    explicit: Option<u64>,
+    choices: u64,
+    reserve: ReservePolicy,
+    max_output: u64,
+    predicted: Option<u64>,
+) -> u64 {
+    let per_choice = match (explicit, reserve) {
+        (Some(bound), _) => bound,
+        (None, ReservePolicy::Max) => max_output,
+        (None, ReservePolicy::Predicted) => predicted.unwrap_or(UNLEARNT).min(max_output),
+    };
+    per_choice.saturating_mul(choices)
+}
+
+/// What a call holds on a meter with room for `cap` when idle.
+///
+/// A call must not be refused for ever because we guessed its output: if only the guess makes it larger than the
+/// meter, it holds the whole meter. A bound that the client set is a demand, not a guess, and is not lowered.
+pub fn amount(kind: MeterKind, estimate: &Estimate, cap: u64) -> u64 {
+    let clamp = |amount: u64, sure: u64| {
+        let guessed = !estimate.explicit_output && sure <= cap;
+        if guessed { amount.min(cap) } else { amount }
+    };
+    match kind {
+        MeterKind::Requests | MeterKind::Concurrency => 1,
+        MeterKind::InputTokens => estimate.input,
+        MeterKind::OutputTokens => clamp(estimate.output, 0),
+        MeterKind::Tokens => clamp(estimate.input.saturating_add(estimate.output), estimate.input),
+    }
+}
+
+#[cfg(test)]
+#[path = "estimate/tests.rs"]
+mod tests;

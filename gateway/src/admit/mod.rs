@@ -1,2 +1,79 @@
-//! From a call to a reservation.
+//! From a call to a reservation: what it would draw on every pool that any of its candidates touches.
+
 pub mod estimate;
+
+use std::sync::Arc;
+
+use crate::config::{Config, Deployment, PoolId, ReservePolicy};
+use crate::route::Ranked;
+use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef};
+use crate::state::{PoolInfo, Wish};
+use estimate::Estimate;
+
+/// Builds the request for room: `common` pools whoever serves it, each candidate's own pools besides.
+pub fn wish(
+    config: &Config,
+    infos: &[Arc<PoolInfo>],
+    common: &[PoolId],
+    ranked: &[Ranked<'_>],
+    estimate: impl Fn(&Deployment, ReservePolicy) -> Estimate,
+    session: Option<SessionRef>,
+) -> Wish {
+    let mut pools = Pools { all: infos, index: Vec::with_capacity(common.len() + 3 * ranked.len()) };
+    // A pool of ours counts what any candidate could use.
+    let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
+    let widest = |policy| deployments().map(|d| estimate(d, policy)).max_by_key(|e| e.output);
+    let common: Vec<Draw> = common
+        .iter()
+        .filter_map(|pool| Some(pools.draw(*pool, widest(infos[pool.0].reserve)?)))
+        .collect();
+    let candidates = ranked
+        .iter()
+        .map(|ranked| {
+            let deployment = &config.deployments[ranked.target.deployment.0];
+            Candidate {
+                tag: deployment.tag,
+                tier: ranked.tier,
+                threshold: ranked.threshold,
+                draws: deployment
+                    .pools
+                    .iter()
+                    .map(|pool| pools.draw(*pool, estimate(deployment, infos[pool.0].reserve)))
+                    .collect(),
+            }
+        })
+        .collect();
+    let infos: Vec<Arc<PoolInfo>> = pools.index.iter().map(|pool| infos[pool.0].clone()).collect();
+    let decls = infos.iter().map(|info| info.decl.clone()).collect();
+    let mut ask = Reserve { caller: nobody(), pools: decls, common, candidates, session };
+    ask.normalise();
+    Wish { infos, ask: Arc::new(ask) }
+}
+
+/// Pools in the order in which draws name them.
+struct Pools<'a> {
+    all: &'a [Arc<PoolInfo>],
+    index: Vec<PoolId>,
+}
+
+impl Pools<'_> {
+    fn draw(&mut self, pool: PoolId, estimate: Estimate) -> Draw {
+        let at = self.index.iter().position(|known| *known == pool).unwrap_or_else(|| {
+            self.index.push(pool);
+            self.index.len() - 1
+        });
+        let info = &self.all[pool.0];
+        let amounts: Amounts = info
+            .kinds
+            .iter()
+            .zip(info.decl.meters.iter())
+            .map(|(kind, meter)| estimate::amount(*kind, &estimate, meter.cap))
+            .collect();
+        Draw { pool: at, amounts }
+    }
+}
+
+/// The client fills the caller in.
+fn nobody() -> Caller {
+    Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 }
+}

@@ -1,2 +1,4 @@
-//! Wire formats of clients and providers.
+//! Wire formats of clients and providers. Everything here is pure: bytes in, facts or bytes out.
+
+pub(crate) mod json;
 pub mod openai;

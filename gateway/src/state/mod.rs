@@ -1,2 +1,40 @@
-//! Capacity state.
+//! Capacity state, shared by the replicas: the specification ([`core`]), two backends ([`local`], Redis by
+//! [`lanes`] and [`scripts`]), and a replica's side of it ([`client`], [`ledger`], [`reservation`]).
+
+pub mod client;
+pub mod control;
 pub mod core;
+pub mod lanes;
+pub mod layout;
+pub mod ledger;
+pub mod local;
+pub mod pools;
+pub mod reservation;
+pub mod scripts;
+
+pub use client::{Client, Deadlines, Outcome, Port, Wish};
+pub use pools::{Actual, PoolInfo};
+pub use reservation::Reservation;
+
+/// The state cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Away {
+    /// No connection.
+    #[error("no connection")]
+    NotConnected,
+    /// No answer in time.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The server answered with an error; its code.
+    #[error("failed: {0}")]
+    Failed(String),
+    /// The server's answer cannot be understood.
+    #[error("broken answer: {0}")]
+    Broken(String),
+}
+
+impl Away {
+    pub(crate) fn unexpected() -> Away {
+        Away::Broken("not an answer to this question".into())
+    }
+}

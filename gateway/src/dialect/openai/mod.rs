@@ -1,1 +1,11 @@
-//! OpenAI chat completions.
+//! OpenAI chat completions, in reading order: the request ([`request`]), the plain answer and the error bodies
+//! ([`answer`]), the streamed answer ([`stream`]), and what an upstream failure means ([`failure`]).
+
+pub mod answer;
+pub mod failure;
+pub mod request;
+mod retry_after;
+pub mod stream;
+
+#[cfg(test)]
+mod recorded;

@@ -1,1 +1,266 @@
-//! The specification.
+//! The capacity state as one pure function: [`State::step`] takes a command and the time and returns a reply.
+//!
+//! It is the specification that the Lua scripts are tested against, the backend of a single replica, and the
+//! Redis of every simulation. It reads no clock, draws no random number and does no I/O.
+//!
+//! The problem: N replicas send calls to providers that count requests and tokens over sliding windows. A call's
+//! real cost is known late, replicas die, messages are lost, doubled and late; yet no window at the provider may
+//! exceed its limit. The approach:
+//! - *Hold, then post.* Admission adds the estimate to a hold that does not age. When the provider is known to
+//!   have charged, the actual amount is posted into the current bucket of a sliding window and the hold falls.
+//!   `window + hold + estimate <= cap` at admission then bounds every window, whenever within the call the
+//!   provider charges.
+//! - *Only monotone counters cross the wire.* Per (incarnation, pool, meter): `granted` (written here only),
+//!   `returned` and `posted` (written by the replica only). The hold is `granted - returned`. Receivers take the
+//!   maximum, so loss, duplication and reordering need no request ids.
+//! - *Expiry posts.* An incarnation not heard of for long is dead; what it held is posted, once its calls must be
+//!   over, because the provider may have charged it.
+//!
+//! All numbers are integers below 2^53 (Lua's numbers are doubles); times are milliseconds of the logical clock
+//! ([`clock`]).
+
+pub mod clock;
+pub mod life;
+pub mod meter;
+pub mod mutant;
+pub mod reserve;
+pub mod sync;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub use life::{Join, Joined, Life};
+pub use meter::{Meter, Mode, Shape, Stage};
+pub use reserve::{Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef};
+pub use sync::{PoolReport, PoolView, Rest, Sync, Synced};
+
+/// Milliseconds, of the logical clock unless said otherwise.
+pub type Ms = u64;
+
+/// A replica not heard of for this long is not counted among the living.
+pub const TTL: Ms = 1_000;
+/// A clock step larger than this is believed only as far as the caller's own clock witnesses it.
+pub const GAP: Ms = 1_000;
+/// A raised cap takes effect this long after the last declaration of the lower one.
+pub const RAISE_AFTER: Ms = 10_000;
+/// How long the highest incarnation number of a dead replica's name is remembered.
+pub const REMEMBER: Ms = 3_600_000;
+
+/// One life of a replica: `k` grows with every life of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation {
+    /// The replica's name.
+    pub name: String,
+    /// Which of its lives.
+    pub k: u64,
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.name, self.k)
+    }
+}
+
+/// What every message says of its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The life of the data set that the sender joined.
+    pub epoch: u64,
+    /// Who.
+    pub inc: Incarnation,
+    /// Logical time of the newest reply that the sender has (0: none).
+    pub l_ack: Ms,
+    /// Milliseconds of the sender's own clock since it received that reply: a lower bound of the time since.
+    pub x: Ms,
+}
+
+/// A pool as a call declares it: its key and, per meter, shape, cap and pace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolDecl {
+    /// Name and shape of the pool; another shape is another key.
+    pub key: Arc<str>,
+    /// In the pool's order.
+    pub meters: Arc<[Declared]>,
+}
+
+/// A meter as a call declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Fixed for a key.
+    pub shape: Shape,
+    /// Units; the lowest cap declared lately counts.
+    pub cap: u64,
+    /// Finest interval over which use is kept even, ms; 0: the window only.
+    pub pace: Ms,
+}
+
+/// A pool's record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// No draw before this time.
+    pub rest_until: Ms,
+    /// In the order of the declaration.
+    pub meters: Vec<Meter>,
+}
+
+/// The three counters of one (incarnation, pool, meter).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Cumulative grants; written by this state only.
+    pub granted: u64,
+    /// Cumulative estimates given back; written by the replica only.
+    pub returned: u64,
+    /// Cumulative actuals; written by the replica only.
+    pub posted: u64,
+}
+
+/// A dead replica's hold on a meter whose calls may still run: posted (or dropped, for a gauge) when due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pending {
+    /// When.
+    pub due: Ms,
+    /// Pool key.
+    pub pool: Arc<str>,
+    /// Index of the meter.
+    pub meter: usize,
+    /// Units held.
+    pub amount: u64,
+}
+
+/// Where a session's calls go. Advice: it yields to limits and rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The deployment's tag.
+    pub tag: u64,
+    /// Grows with every move.
+    pub version: u64,
+    /// Forgotten after this time.
+    pub expires: Ms,
+}
+
+/// The whole capacity state of one namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// One life of this data set.
+    pub epoch: u64,
+    /// Logical time.
+    pub clock: Clock,
+    /// By pool key.
+    pub pools: BTreeMap<Arc<str>, Pool>,
+    /// The living and the lapsed.
+    pub lives: BTreeMap<Incarnation, Life>,
+    /// Highest incarnation number seen of each name, and when it may be forgotten (0: its bearer lives).
+    pub names: BTreeMap<String, (u64, Ms)>,
+    /// Holds of the dead, waiting to be posted.
+    pub pending: Vec<Pending>,
+    /// By session key.
+    pub pins: BTreeMap<String, Pin>,
+}
+
+/// A message from a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Begin a life.
+    Join(Join),
+    /// Choose a candidate and draw on its pools.
+    Reserve(Arc<Reserve>),
+    /// Report counters, renew the life, rest pools.
+    Sync(Sync),
+    /// End a life that holds nothing.
+    Bye(Caller),
+}
+
+/// The answer to a [`Command`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To [`Command::Join`].
+    Joined(Joined),
+    /// To [`Command::Reserve`].
+    Reserved(Reserved),
+    /// To [`Command::Sync`].
+    Synced(Synced),
+    /// To [`Command::Bye`]: whether the life ended (false: it still holds something).
+    Left(bool),
+    /// The sender's life is over (or its number was used before); the highest number of its name.
+    Gone(u64),
+    /// The sender speaks of another life of the data set; nothing was done.
+    Epoch(u64),
+}
+
+impl State {
+    /// An empty data set, born at `now` (any clock in ms) as `epoch` (a nonce below 2^53).
+    pub fn new(epoch: u64, now: Ms) -> State {
+        State {
+            epoch,
+            clock: Clock::new(now),
+            pools: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            names: BTreeMap::new(),
+            pending: Vec::new(),
+            pins: BTreeMap::new(),
+        }
+    }
+
+    /// One atomic step at `now`, a reading of the data set's own clock in ms.
+    pub fn step(&mut self, command: &Command, now: Ms) -> Reply {
+        let caller = match command {
+            Command::Join(join) => {
+                self.clock.advance(now, 0, 0);
+                self.expire();
+                return self.join(join);
+            }
+            Command::Reserve(reserve) => &reserve.caller,
+            Command::Sync(sync) => &sync.caller,
+            Command::Bye(caller) => caller,
+        };
+        self.clock.advance(now, caller.l_ack, caller.x);
+        self.expire();
+        if caller.epoch != self.epoch {
+            return Reply::Epoch(self.epoch);
+        }
+        if !self.lives.contains_key(&caller.inc) && !self.revive(caller) {
+            return Reply::Gone(self.names.get(&caller.inc.name).map_or(0, |(k, _)| *k));
+        }
+        match command {
+            Command::Join(join) => self.join(join),
+            Command::Reserve(reserve) => self.reserve(reserve),
+            Command::Sync(sync) => self.sync(sync),
+            Command::Bye(caller) => self.bye(caller),
+        }
+    }
+
+    /// Logical now.
+    pub fn now(&self) -> Ms {
+        self.clock.l
+    }
+
+    /// Replicas heard of within [`TTL`].
+    pub fn live(&self) -> usize {
+        self.lives.values().filter(|life| life.exp >= self.clock.l).count()
+    }
+
+    /// Drops pins that have expired (Redis does it by itself).
+    pub fn forget_pins(&mut self) {
+        let l = self.clock.l;
+        self.pins.retain(|_, pin| pin.expires > l);
+    }
+
+    /// Finds or makes a pool's record, brings it to the present and takes note of the declared caps.
+    fn touch(&mut self, decl: &PoolDecl) -> &mut Pool {
+        let l = self.clock.l;
+        let pool = self.pools.entry(decl.key.clone()).or_default();
+        if pool.meters.is_empty() {
+            pool.meters = decl.meters.iter().map(|d| Meter::new(d.shape, d.cap, l)).collect();
+        }
+        for (meter, declared) in pool.meters.iter_mut().zip(decl.meters.iter()) {
+            meter.advance(l);
+            meter.declare(declared.cap, l);
+        }
+        pool
+    }
+}

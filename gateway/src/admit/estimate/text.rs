@@ -1,0 +1,267 @@
+//! Weighs the strings of a JSON text in one pass.
+//!
+//! Byte-pair tokenizers cut text first at the borders between letters, digits, spaces and punctuation and then
+//! into frequent pieces. So the cost of a text is, to within some percent, a sum over pairs of neighbouring
+//! characters of a weight that depends only on their classes: entering a word costs most of a token, going on in
+//! it little, a digit a third, a Chinese character most of one. One table lookup per byte yields three sums at
+//! once: weight, characters, and breaks. Breaks, because text that never breaks (base64, keys, noise) is cut into
+//! far more pieces than words are, so a block without one is charged by its length.
+
+use super::weights::{CLASS, Class, FULL_TOKEN, PAIR, Pair};
+
+/// Which strings of a JSON text reach the model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strings {
+    /// Values, except labels; media by flat costs.
+    OfMessages,
+    /// Member names as well: they name parameters.
+    OfSchema,
+}
+
+/// Sums over the texts weighed so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// In units of 1 / [`FULL_TOKEN`] token.
+    weight: u64,
+    chars: u64,
+    /// Flat costs, tokens.
+    flat: u64,
+}
+
+/// An image in high detail at OpenAI, 1024 by 1024 (765) with room for a larger one: what peers assume.
+const IMAGE: u64 = 1105;
+/// Bytes of compressed speech per token (ten tokens a second, 4 kB a second and up), and of 16-bit samples.
+const AUDIO_BYTES: u64 = 400;
+const WAVE_BYTES: u64 = 1600;
+/// Bytes of a document per token: pages cost their text and an image each, and range from 3 kB to 200 kB.
+const FILE_BYTES: u64 = 16;
+/// A document known by its name only.
+const FILE: u64 = 1105;
+
+/// Text is weighed in blocks of this many bytes, small enough that the three sums of a block fit in a `u32`.
+const BLOCK: usize = 32;
+/// Least weight of a block without a break: a token for three bytes.
+const UNBROKEN: u32 = BLOCK as u32 * FULL_TOKEN / 3;
+
+impl Tally {
+    /// The tokens of all that was weighed; never below a token for four characters, which is what providers
+    /// themselves estimate before they have counted.
+    pub(super) fn tokens(&self) -> u64 {
+        self.weight.div_ceil(u64::from(FULL_TOKEN)).max(self.chars.div_ceil(4)) + self.flat
+    }
+
+    /// Weighs the strings of a raw JSON value and returns how many objects stand directly in it.
+    pub(super) fn json(&mut self, text: &[u8], strings: Strings) -> u64 {
+        let mut walk = Walk::default();
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            at += 1;
+            match byte {
+                b'"' if walk.name_next => {
+                    let start = at;
+                    at = end_of_name(text, at);
+                    walk.label = self.name(text.get(start..at - 1).unwrap_or_default(), strings);
+                    walk.name_next = false;
+                }
+                b'"' => at = self.value(text, at, walk.label, strings),
+                b'{' | b'[' => walk.open(byte == b'{'),
+                b'}' | b']' => walk.close(),
+                b',' => walk.name_next = walk.in_object(),
+                _ => {}
+            }
+        }
+        walk.objects
+    }
+
+    /// A member's name: what its value is.
+    fn name(&mut self, name: &[u8], strings: Strings) -> Label {
+        match (strings, name) {
+            (Strings::OfMessages, b"url" | b"image_url") => Label::Image,
+            (Strings::OfMessages, b"data") => Label::Audio,
+            (Strings::OfMessages, b"file_data" | b"file_id") => Label::File,
+            (
+                Strings::OfMessages,
+                b"role" | b"type" | b"id" | b"tool_call_id" | b"detail" | b"format" | b"filename",
+            ) => Label::Ignored,
+            (Strings::OfMessages, _) => Label::Text,
+            (Strings::OfSchema, b"required" | b"$schema" | b"title") => Label::Ignored,
+            (
+                Strings::OfSchema,
+                b"type"
+                | b"function"
+                | b"name"
+                | b"description"
+                | b"parameters"
+                | b"properties"
+                | b"additionalProperties"
+                | b"strict"
+                | b"schema"
+                | b"json_schema",
+            ) => Label::Text,
+            (Strings::OfSchema, name) => {
+                self.string(name, 0);
+                Label::Text
+            }
+        }
+    }
+
+    /// The string that begins at `at`, behind its quote; returns where the next byte behind it stands.
+    fn value(&mut self, text: &[u8], at: usize, label: Label, strings: Strings) -> usize {
+        let media = strings == Strings::OfMessages
+            && (label != Label::Text || text.get(at..).is_some_and(|rest| rest.starts_with(b"data:")));
+        if !media && label != Label::Ignored {
+            return self.string(text, at);
+        }
+        let end = end_of_name(text, at);
+        let string = text.get(at..end - 1).unwrap_or_default();
+        match media_cost(label, string) {
+            Some(cost) => self.flat += cost,
+            None if label == Label::Text => {
+                self.string(text, at);
+            }
+            None => {}
+        }
+        end
+    }
+
+    /// Weighs a string from behind its opening quote to its closing one or the end of the text; returns the place
+    /// behind it.
+    fn string(&mut self, text: &[u8], mut at: usize) -> usize {
+        let mut before = Class::Space;
+        loop {
+            let rest = text.get(at..).unwrap_or_default();
+            let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            before = self.plain(rest.get(..plain).unwrap_or_default(), before);
+            at += plain;
+            if text.get(at) != Some(&b'\\') {
+                return (at + 1).min(text.len() + 1);
+            }
+            let (class, length) = escaped(text.get(at + 1..).unwrap_or_default());
+            self.add(PAIR[before as usize][class as usize]);
+            before = if class.is_ascii() { class } else { Class::Continued };
+            at += 1 + length;
+        }
+    }
+
+    /// Weighs bytes without escapes; returns the class of the last one.
+    fn plain(&mut self, bytes: &[u8], before: Class) -> Class {
+        let mut before = before;
+        for block in bytes.chunks(BLOCK) {
+            let mut sum = Pair(0);
+            for &byte in block {
+                let class = CLASS[usize::from(byte)];
+                sum.0 += PAIR[before as usize][class as usize].0;
+                before = class;
+            }
+            if block.len() == BLOCK && sum.breaks() == 0 {
+                self.weight += u64::from(UNBROKEN.saturating_sub(sum.weight()));
+            }
+            self.add(sum);
+        }
+        before
+    }
+
+    fn add(&mut self, sum: Pair) {
+        self.weight += u64::from(sum.weight());
+        self.chars += u64::from(sum.chars());
+    }
+}
+
+/// What the value of a member is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Label {
+    #[default]
+    Text,
+    Image,
+    Audio,
+    File,
+    Ignored,
+}
+
+/// Where a walk over JSON text stands: which of the open brackets are objects, newest in the lowest bit. Deeper
+/// than 128 levels (requests are refused there) names and values may be confused, nothing worse.
+#[derive(Default)]
+struct Walk {
+    nest: u128,
+    depth: u32,
+    name_next: bool,
+    label: Label,
+    objects: u64,
+}
+
+impl Walk {
+    fn open(&mut self, object: bool) {
+        self.objects += u64::from(object && self.depth == 1);
+        self.nest = self.nest << 1 | u128::from(object);
+        self.depth += 1;
+        self.name_next = object;
+    }
+
+    fn close(&mut self) {
+        self.nest >>= 1;
+        self.depth = self.depth.saturating_sub(1);
+        self.name_next = false;
+    }
+
+    fn in_object(&self) -> bool {
+        self.nest & 1 == 1
+    }
+}
+
+/// The place behind the closing quote of a string whose inside begins at `at`.
+fn end_of_name(text: &[u8], mut at: usize) -> usize {
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', rest) {
+            None => return text.len() + 1,
+            Some(found) if rest[found] == b'"' => return at + found + 1,
+            Some(found) => at += found + 2,
+        }
+    }
+}
+
+/// The class of an escaped character and how many bytes behind the backslash it takes.
+fn escaped(behind: &[u8]) -> (Class, usize) {
+    match behind.first() {
+        Some(b'n' | b'r') => (Class::NewLine, 1),
+        Some(b't' | b'b' | b'f') => (Class::Space, 1),
+        Some(b'u') => {
+            let digits = behind.get(1..5).and_then(|hex| std::str::from_utf8(hex).ok());
+            let unit = digits.and_then(|hex| u16::from_str_radix(hex, 16).ok());
+            (unit.map_or(Class::Punctuation, Class::of_unit), 5)
+        }
+        _ => (Class::Punctuation, 1),
+    }
+}
+
+/// The flat cost of what a string stands for; `None` if it is text or costs nothing.
+fn media_cost(label: Label, string: &[u8]) -> Option<u64> {
+    let (kind, content) = match inline_data(string) {
+        Some((kind, content)) => (Some(kind), content),
+        None => (None, string),
+    };
+    let bytes = content.len() as u64 / 4 * 3;
+    let audio = || {
+        let wave = content.starts_with(b"UklGR");
+        bytes / if wave { WAVE_BYTES } else { AUDIO_BYTES } + 1
+    };
+    match (kind, label) {
+        (Some(kind), _) if kind.starts_with(b"image/") => Some(IMAGE),
+        (Some(kind), _) if kind.starts_with(b"audio/") => Some(audio()),
+        (Some(_), _) => Some(FILE.max(bytes / FILE_BYTES)),
+        (None, Label::Image) => Some(IMAGE),
+        (None, Label::Audio) => Some(audio()),
+        (None, Label::File) => Some(FILE.max(bytes / FILE_BYTES)),
+        (None, Label::Text | Label::Ignored) => None,
+    }
+}
+
+/// The media type and the content of a `data:` URL in base64.
+fn inline_data(string: &[u8]) -> Option<(&[u8], &[u8])> {
+    const LONGEST_TYPE: usize = 128;
+    const MARK: &[u8] = b";base64,";
+    let rest = string.strip_prefix(b"data:")?;
+    let head = rest.get(..LONGEST_TYPE).unwrap_or(rest);
+    let mark = memchr::memmem::find(head, MARK)?;
+    Some((head.get(..mark)?, rest.get(mark + MARK.len()..)?))
+}

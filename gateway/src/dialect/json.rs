@@ -1,0 +1,255 @@
+//! Reading and writing JSON in place.
+//!
+//! A stream of tokens arrives as hundreds of small JSON objects of which we need three or four members. Building
+//! a value, or even a typed struct, for each of them costs more than the rest of the path. [`Cursor`] walks the
+//! bytes forward, hands out raw slices of the members asked for and hops over the others. It follows the
+//! structure (strings are skipped as strings), so text that merely looks like a member cannot mislead it; it does
+//! not validate what it hops over, so it is for bytes that pass through unchanged, never for deciding that a
+//! client's request is well formed. Every function is total: damaged input ends in `None`.
+
+/// A position in JSON text.
+pub(crate) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Cursor<'a> {
+        Cursor { text, at: 0 }
+    }
+
+    /// The first byte of the next value, after white space.
+    pub(crate) fn next_byte(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Consumes `byte` if it comes next.
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.next_byte() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Walks the members of an object; `visit` must consume the value. The cursor ends behind the object.
+    pub(crate) fn members(
+        &mut self,
+        mut visit: impl FnMut(&mut Cursor<'a>, &'a [u8]) -> Option<()>,
+    ) -> Option<()> {
+        if !self.take(b'{') {
+            return None;
+        }
+        if self.take(b'}') {
+            return Some(());
+        }
+        loop {
+            let key = self.string()?;
+            if !self.take(b':') {
+                return None;
+            }
+            visit(self, key)?;
+            if self.take(b'}') {
+                return Some(());
+            }
+            if !self.take(b',') {
+                return None;
+            }
+        }
+    }
+
+    /// Walks the elements of an array; `visit` must consume each. The cursor ends behind the array.
+    pub(crate) fn elements(&mut self, mut visit: impl FnMut(&mut Cursor<'a>) -> Option<()>) -> Option<()> {
+        if !self.take(b'[') {
+            return None;
+        }
+        if self.take(b']') {
+            return Some(());
+        }
+        loop {
+            visit(self)?;
+            if self.take(b']') {
+                return Some(());
+            }
+            if !self.take(b',') {
+                return None;
+            }
+        }
+    }
+
+    /// A string's bytes between the quotes, escapes left as they are.
+    pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let start = self.at;
+        self.at = end_of_string(self.text, start)? + 1;
+        self.text.get(start..self.at - 1)
+    }
+
+    /// A number, a bare word or nothing: the bytes up to the next delimiter.
+    pub(crate) fn scalar(&mut self) -> Option<&'a [u8]> {
+        self.next_byte()?;
+        let rest = self.text.get(self.at..)?;
+        let end = rest.iter().position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t'));
+        let end = end.unwrap_or(rest.len());
+        self.at += end;
+        if end == 0 { None } else { rest.get(..end) }
+    }
+
+    /// The raw text of the next value, whatever it is.
+    pub(crate) fn value(&mut self) -> Option<&'a [u8]> {
+        self.next_byte()?;
+        let start = self.at;
+        self.skip()?;
+        self.text.get(start..self.at)
+    }
+
+    /// Hops over the next value, however deep, without recursion.
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        match self.next_byte()? {
+            b'"' => self.string().map(|_| ()),
+            b'{' | b'[' => self.skip_container(),
+            _ => self.scalar().map(|_| ()),
+        }
+    }
+
+    fn skip_container(&mut self) -> Option<()> {
+        let mut depth = 0usize;
+        loop {
+            match *self.text.get(self.at)? {
+                b'"' => self.at = end_of_string(self.text, self.at + 1)?,
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+}
+
+/// Most strings of a stream are shorter than this; a plain loop beats the set-up of a vector search on them.
+const SHORT: usize = 24;
+
+/// Where the quote that ends a string stands; `from` is just behind the opening quote.
+pub(crate) fn end_of_string(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let near = text.get(at..)?;
+        let hit = near.iter().take(SHORT).position(|b| matches!(b, b'"' | b'\\'));
+        let hit = match hit {
+            Some(hit) => hit,
+            None => SHORT + memchr::memchr2(b'"', b'\\', near.get(SHORT..)?)?,
+        };
+        if near[hit] == b'"' {
+            return Some(at + hit);
+        }
+        at += hit + 2;
+    }
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for &byte in text.as_bytes() {
+        match escape(byte) {
+            Escape::None => out.push(byte),
+            Escape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
+            Escape::Long => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+    }
+    out.push(b'"');
+}
+
+/// How many bytes [`push_string`] writes.
+pub(crate) fn string_len(text: &str) -> usize {
+    let width = |byte: &u8| match escape(*byte) {
+        Escape::None => 1,
+        Escape::Short(_) => 2,
+        Escape::Long => 6,
+    };
+    2 + text.as_bytes().iter().map(width).sum::<usize>()
+}
+
+enum Escape {
+    None,
+    Short(u8),
+    Long,
+}
+
+fn escape(byte: u8) -> Escape {
+    match byte {
+        b'"' => Escape::Short(b'"'),
+        b'\\' => Escape::Short(b'\\'),
+        b'\n' => Escape::Short(b'n'),
+        b'\r' => Escape::Short(b'r'),
+        b'\t' => Escape::Short(b't'),
+        0..=0x1f => Escape::Long,
+        _ => Escape::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = Vec::new();
+        push_string(&mut out, text);
+        assert_eq!(out.len(), string_len(text));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_member_named_inside_a_string_is_not_a_member() {
+        let text = br#"{"a":"\"usage\":{\"x\":1}","b":[{"usage":2}],"usage":3}"#;
+        let mut found = None;
+        let whole = Cursor::new(text).members(|c, key| {
+            if key == b"usage" {
+                found = c.scalar();
+                return Some(());
+            }
+            c.skip()
+        });
+        assert_eq!((whole, found), (Some(()), Some(&b"3"[..])));
+    }
+
+    #[test]
+    fn a_very_deep_value_is_skipped_without_recursion() {
+        let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+        assert_eq!(Cursor::new(&deep).skip(), Some(()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_string_reads_back(text in any::<String>()) {
+            prop_assert_eq!(serde_json::from_str::<String>(&written(&text)).unwrap(), text);
+        }
+
+        #[test]
+        fn damaged_input_never_panics(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Cursor::new(&text).skip();
+            let _ = Cursor::new(&text).members(|c, _| c.skip());
+            let _ = Cursor::new(&text).elements(|c| c.value().map(|_| ()));
+        }
+
+        #[test]
+        fn json_like_noise_never_panics(text in "[\\[\\]{}\",:\\\\ a0]{0,60}") {
+            let _ = Cursor::new(text.as_bytes()).skip();
+            let _ = Cursor::new(text.as_bytes()).members(|c, _| c.value().map(|_| ()));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The plain answer's usage, and the bodies around it: errors, read and written, and the list of models.
+
+use serde_json::Value;
+
+use crate::dialect::json::{self, Cursor};
+
+/// Tokens that a call used, as the upstream counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Input, cached included.
+    pub input: u64,
+    /// The part of the input that was read from the provider's cache.
+    pub cached_input: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+    /// The part of the output that was reasoning.
+    pub reasoning: u64,
+}
+
+impl Usage {
+    /// Reads a `usage` object. The outer `None` is damaged JSON, the inner one an object that counts nothing.
+    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Option<Option<Usage>> {
+        let mut read = ReadUsage::default();
+        cursor.members(|cursor, key| read.member(cursor, key))?;
+        Some(read.settle())
+    }
+}
+
+#[derive(Default)]
+struct ReadUsage {
+    input: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
+    cached: u64,
+    reasoning: u64,
+}
+
+impl ReadUsage {
+    fn member<'a>(&mut self, cursor: &mut Cursor<'a>, key: &'a [u8]) -> Option<()> {
+        match key {
+            b"prompt_tokens" | b"input_tokens" => self.input = count(cursor)?.or(self.input),
+            b"completion_tokens" | b"output_tokens" => self.output = count(cursor)?.or(self.output),
+            b"total_tokens" => self.total = count(cursor)?,
+            b"prompt_cache_hit_tokens" => self.cached = self.cached.max(count(cursor)?.unwrap_or(0)),
+            b"prompt_tokens_details" | b"input_tokens_details" if cursor.next_byte()? == b'{' => {
+                let cached = detail(cursor, b"cached_tokens")?;
+                self.cached = self.cached.max(cached);
+            }
+            b"completion_tokens_details" | b"output_tokens_details" if cursor.next_byte()? == b'{' => {
+                self.reasoning = detail(cursor, b"reasoning_tokens")?;
+            }
+            _ => cursor.skip()?,
+        }
+        Some(())
+    }
+
+    /// Some upstreams leave a part out of the two counts and only in the total: xAI its reasoning, Mistral the
+    /// audio of the prompt. It was used, so it is counted: as output if it is just the reasoning, else as input.
+    fn settle(self) -> Option<Usage> {
+        let (mut input, mut output) = match (self.input, self.output, self.total) {
+            (None, None, None) => return None,
+            (input, output, _) => (input.unwrap_or(0), output.unwrap_or(0)),
+        };
+        let uncounted = self.total.unwrap_or(0).saturating_sub(input.saturating_add(output));
+        let side = if uncounted == self.reasoning { &mut output } else { &mut input };
+        *side = side.saturating_add(uncounted);
+        Some(Usage {
+            input,
+            cached_input: self.cached.min(input),
+            output,
+            reasoning: self.reasoning.min(output),
+        })
+    }
+}
+
+/// A count of tokens, rounded up; `null`, negative and foreign values count as absent.
+fn count(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
+    let raw = cursor.value()?;
+    let text = std::str::from_utf8(raw).ok();
+    let whole = text.and_then(|text| text.parse::<u64>().ok());
+    // The cast saturates.
+    let real = || text.and_then(|text| text.parse::<f64>().ok()).filter(|real| *real >= 0.0);
+    Some(whole.or_else(|| real().map(|real| real.ceil() as u64)))
+}
+
+fn detail(cursor: &mut Cursor<'_>, name: &[u8]) -> Option<u64> {
+    let mut found = 0;
+    cursor.members(|cursor, key| {
+        if key == name {
+            found = count(cursor)?.unwrap_or(0);
+            return Some(());
+        }
+        cursor.skip()
+    })?;
+    Some(found)
+}
+
+/// The usage of a plain answer; `None` if the body has none or is not an object.
+pub fn usage_of(body: &[u8]) -> Option<Usage> {
+    let mut usage = None;
+    Cursor::new(body).members(|cursor, key| {
+        if key == b"usage" && cursor.next_byte()? == b'{' {
+            usage = Usage::read(cursor)?;
+            return Some(());
+        }
+        cursor.skip()
+    })?;
+    usage
+}
+
+/// An error body in OpenAI's shape; `kind` is its `type`.
+pub fn error_body(message: &str, kind: &str, code: Option<&str>, param: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + kind.len() + 96);
+    out.extend_from_slice(b"{\"error\":{\"message\":");
+    json::push_string(&mut out, message);
+    out.extend_from_slice(b",\"type\":");
+    json::push_string(&mut out, kind);
+    for (name, value) in [(&b",\"param\":"[..], param), (&b",\"code\":"[..], code)] {
+        out.extend_from_slice(name);
+        match value {
+            Some(value) => json::push_string(&mut out, value),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// An error as an upstream words it; what it leaves out is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// For people.
+    pub message: String,
+    /// `type`.
+    pub kind: Option<String>,
+    /// `code`; a number in its decimal form.
+    pub code: Option<String>,
+    /// `param`.
+    pub param: Option<String>,
+}
+
+/// Reads an error body of the OpenAI family: nested under `error`, flat (Mistral), `error` as a string, FastAPI's
+/// `detail`. Anything else, such as a proxy's HTML page, is `None`.
+pub fn parse_error(body: &[u8]) -> Option<UpstreamError> {
+    let whole: Value = serde_json::from_slice(body).ok()?;
+    let whole = match &whole {
+        Value::Array(items) => items.first()?,
+        other => other,
+    };
+    let members = whole.as_object()?;
+    match members.get("error").or_else(|| members.get("detail")) {
+        Some(Value::String(message)) => {
+            let message = message.clone();
+            Some(UpstreamError { message, ..described(whole).unwrap_or_default() })
+        }
+        Some(Value::Array(faults)) => first_fault(faults),
+        Some(nested @ Value::Object(_)) => described(nested),
+        _ => described(whole),
+    }
+}
+
+/// `{"message", "type", "param", "code"}`, of which the message must be there, or at least a type or code.
+fn described(value: &Value) -> Option<UpstreamError> {
+    let text = |name: &str| match value.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let (message, kind, code) = (text("message"), text("type"), text("code"));
+    let named = message.clone().or_else(|| code.clone()).or_else(|| kind.clone())?;
+    Some(UpstreamError { message: named, kind, code, param: text("param") })
+}
+
+/// FastAPI's list of `{"loc": [...], "msg", "type"}`.
+fn first_fault(faults: &[Value]) -> Option<UpstreamError> {
+    let fault = faults.first()?;
+    let text = |name: &str| fault.get(name).and_then(Value::as_str).map(str::to_owned);
+    let place = fault.get("loc").and_then(Value::as_array);
+    let param = place.and_then(|path| path.last()).and_then(Value::as_str).map(str::to_owned);
+    Some(UpstreamError { message: text("msg")?, kind: text("type"), code: None, param })
+}
+
+/// The answer of `GET /v1/models`.
+pub fn models_json<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut out = b"{\"object\":\"list\",\"data\":[".to_vec();
+    for (index, name) in names.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_model(&mut out, name);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// The answer of `GET /v1/models/{name}`.
+pub fn model_json(name: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len() + 64);
+    push_model(&mut out, name);
+    out
+}
+
+/// A configured name has no date of birth; clients want a number, so it is 0.
+fn push_model(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b"{\"id\":");
+    json::push_string(out, name);
+    out.extend_from_slice(b",\"object\":\"model\",\"created\":0,\"owned_by\":\"weir\"}");
+}
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

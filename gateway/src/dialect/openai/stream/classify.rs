@@ -1,0 +1,236 @@
+//! What one event of a streamed answer means for the call.
+//!
+//! Three questions decide what happens with it: is it the first thing that a client would act on (until then a
+//! failed attempt may still move to another candidate unseen), does it carry the usage that settles the call, and
+//! is it an error. They are asked of every event of every stream, so the members that answer them are picked out
+//! with a [`Cursor`] in one walk over the bytes: no allocation, no value built, and text inside a string cannot be
+//! mistaken for a member.
+
+use bytes::Bytes;
+
+use super::Event;
+use crate::dialect::json::Cursor;
+use crate::dialect::openai::answer::{self, UpstreamError, Usage};
+
+/// What an event carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// A keep-alive: no data.
+    Comment,
+    /// Data without anything that a client would act on: the role, empty deltas, filter results of the prompt.
+    NoContent,
+    /// Text, reasoning, a refusal, a tool call, audio or the reason of the end.
+    Content {
+        /// Bytes of generated text in it, as written in JSON.
+        output_bytes: usize,
+    },
+    /// The usage so far; the last one counts.
+    Usage {
+        /// What it says.
+        usage: Usage,
+        /// It carries nothing else, so a client that did not ask for it must not see it.
+        choices_empty: bool,
+        /// It also carries what [`Chunk::Content`] would.
+        content: bool,
+        /// As in [`Chunk::Content`].
+        output_bytes: usize,
+    },
+    /// The upstream failed after its 200.
+    Error(StreamError),
+    /// `[DONE]`.
+    Done,
+}
+
+/// An error inside a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamError {
+    /// As the upstream words it.
+    pub error: UpstreamError,
+    /// The HTTP status it would have been, where it says so.
+    pub status: Option<u16>,
+}
+
+impl Chunk {
+    /// Would a client act on it?
+    pub fn is_content(&self) -> bool {
+        match self {
+            Chunk::Content { .. } => true,
+            Chunk::Usage { content, .. } => *content,
+            Chunk::Comment | Chunk::NoContent | Chunk::Error(_) | Chunk::Done => false,
+        }
+    }
+
+    fn output_bytes(&self) -> usize {
+        match self {
+            Chunk::Content { output_bytes } | Chunk::Usage { output_bytes, .. } => *output_bytes,
+            Chunk::Comment | Chunk::NoContent | Chunk::Error(_) | Chunk::Done => 0,
+        }
+    }
+}
+
+/// How much output a stream has delivered, for one that ends before its usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Chunks with text in them.
+    pub chunks: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+}
+
+impl Delivered {
+    /// Counts a chunk.
+    pub fn add(&mut self, chunk: &Chunk) {
+        let bytes = chunk.output_bytes() as u64;
+        self.chunks += u64::from(bytes > 0);
+        self.bytes += bytes;
+    }
+
+    /// Tokens delivered, on the high side: no provider puts less than a token into a chunk, and text of any
+    /// script comes to more than three bytes a token.
+    pub fn tokens(&self) -> u64 {
+        self.chunks.max(self.bytes.div_ceil(3))
+    }
+}
+
+/// Reads an event.
+pub fn classify(event: &Event) -> Chunk {
+    let Some(data) = event.data() else { return Chunk::Comment };
+    let data = data.trim_ascii();
+    if data == b"[DONE]" {
+        return Chunk::Done;
+    }
+    let mut seen = Seen::default();
+    let whole = Cursor::new(data).members(|cursor, key| seen.member(cursor, key));
+    if seen.error || event.is_named(b"error") {
+        return Chunk::Error(StreamError::read(data));
+    }
+    // Bytes that are not an object pass like a role chunk: the client sees them, the attempt is not decided by
+    // them.
+    match (whole, seen.usage) {
+        (None, _) => Chunk::NoContent,
+        (Some(()), Some(usage)) => Chunk::Usage {
+            usage,
+            choices_empty: !seen.choices,
+            content: seen.content,
+            output_bytes: seen.output_bytes,
+        },
+        (Some(()), None) if seen.content => Chunk::Content { output_bytes: seen.output_bytes },
+        (Some(()), None) => Chunk::NoContent,
+    }
+}
+
+/// The event that ends a stream which fails after its first content.
+pub fn stream_error(message: &str, code: Option<&str>, kind: &str) -> Bytes {
+    let body = answer::error_body(message, kind, code, None);
+    [b"data: ", &body[..], b"\n\n"].concat().into()
+}
+
+/// What the walk over one chunk found.
+#[derive(Default)]
+struct Seen {
+    usage: Option<Usage>,
+    error: bool,
+    choices: bool,
+    content: bool,
+    output_bytes: usize,
+}
+
+impl Seen {
+    fn member<'a>(&mut self, cursor: &mut Cursor<'a>, key: &'a [u8]) -> Option<()> {
+        match key {
+            b"choices" if cursor.next_byte()? == b'[' => cursor.elements(|cursor| self.choice(cursor)),
+            b"usage" if cursor.next_byte()? == b'{' => {
+                self.usage = Usage::read(cursor)?;
+                Some(())
+            }
+            b"error" => {
+                self.error |= !is_empty(cursor.value()?);
+                Some(())
+            }
+            // Mistral and old vLLM put an error's members at the top.
+            b"object" => {
+                self.error |= cursor.value()? == br#""error""#;
+                Some(())
+            }
+            _ => cursor.skip(),
+        }
+    }
+
+    fn choice(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+        self.choices = true;
+        if cursor.next_byte()? != b'{' {
+            return cursor.skip();
+        }
+        cursor.members(|cursor, key| match key {
+            b"delta" if cursor.next_byte()? == b'{' => cursor.members(|cursor, key| self.delta(cursor, key)),
+            b"finish_reason" => {
+                self.content |= !is_empty(cursor.value()?);
+                Some(())
+            }
+            _ => cursor.skip(),
+        })
+    }
+
+    fn delta<'a>(&mut self, cursor: &mut Cursor<'a>, key: &'a [u8]) -> Option<()> {
+        let value = cursor.value()?;
+        match key {
+            b"content" | b"refusal" | b"reasoning_content" | b"reasoning" | b"thinking" | b"tool_calls"
+            | b"function_call" | b"audio"
+                if !is_empty(value) =>
+            {
+                self.content = true;
+                self.output_bytes += text_bytes(value);
+            }
+            // Their text, if any, also stands in one of the members above.
+            b"reasoning_details" | b"annotations" | b"images" if !is_empty(value) => self.content = true,
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+/// `null`, an empty string, an empty array or an empty object.
+fn is_empty(value: &[u8]) -> bool {
+    match value {
+        b"null" | b"\"\"" | b"[]" | b"{}" => true,
+        [b'[' | b'{', inside @ .., _] => inside.trim_ascii().is_empty(),
+        _ => false,
+    }
+}
+
+/// The bytes of generated text in a value: a string, or the strings in its parts except those that only label
+/// them.
+fn text_bytes(value: &[u8]) -> usize {
+    let mut total = 0;
+    add_text(&mut Cursor::new(value), 0, &mut total);
+    total
+}
+
+fn add_text(cursor: &mut Cursor<'_>, depth: u32, total: &mut usize) -> Option<()> {
+    const DEEPEST: u32 = 8;
+    match cursor.next_byte()? {
+        b'"' => *total += cursor.string()?.len(),
+        b'[' if depth < DEEPEST => cursor.elements(|cursor| add_text(cursor, depth + 1, total))?,
+        b'{' if depth < DEEPEST => cursor.members(|cursor, key| match key {
+            b"type" | b"id" | b"index" | b"format" | b"signature" => cursor.skip(),
+            _ => add_text(cursor, depth + 1, total),
+        })?,
+        _ => cursor.skip()?,
+    }
+    Some(())
+}
+
+impl StreamError {
+    fn read(data: &[u8]) -> StreamError {
+        let text = || String::from_utf8_lossy(data.get(..500).unwrap_or(data)).into_owned();
+        let error = answer::parse_error(data)
+            .unwrap_or_else(|| UpstreamError { message: text(), ..Default::default() });
+        let status =
+            error.code.as_deref().and_then(|code| code.parse().ok()).filter(|s| (400..600).contains(s));
+        StreamError { error, status }
+    }
+}
+
+#[cfg(test)]
+#[path = "classify_tests.rs"]
+mod tests;

@@ -1,0 +1,224 @@
+//! Why a call is not served: what happened, whose fault it is, and what the client may do about it.
+//!
+//! A kind exists only if a client, the retry rule or an alert acts on it. Stages know no status codes; `http` reads
+//! the tables below once, at the edge. `message` is for the client and never holds a secret or another tenant's
+//! figures; internal detail goes to the log where it occurs.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No key, or one that we do not know.
+    BadKey,
+    /// The tenant may not use this model.
+    ModelForbidden,
+    /// No such model.
+    ModelUnknown,
+    /// No such path.
+    NotFound,
+    /// The path does not know this method.
+    MethodNotAllowed,
+    /// The request cannot be read.
+    Malformed,
+    /// The request's body is too large.
+    TooLarge,
+    /// The request's body did not come in time.
+    SlowClient,
+    /// The tenant's or the gateway's limit.
+    RateLimited,
+    /// Every deployment is at its limit or rests.
+    NoCapacity,
+    /// One call asks for more than a whole limit.
+    TooBigForLimit,
+    /// The upstream refused this request itself.
+    Refused(StatusCode),
+    /// Every candidate failed.
+    UpstreamFailed,
+    /// The last candidate was too slow, or the call's time is over.
+    UpstreamTimeout,
+    /// The shared state is away and `on_outage` says to refuse.
+    StateAway,
+    /// This replica is shutting down.
+    Draining,
+    /// The client left.
+    ClientGone,
+    /// Our own fault.
+    Internal,
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request.
+    Client,
+    /// A limit that was set.
+    Policy,
+    /// A provider.
+    Upstream,
+    /// Weir or its state.
+    Gateway,
+}
+
+/// A call that is not served.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// What happened.
+    pub kind: Kind,
+    /// For the client.
+    pub message: String,
+    /// The request's field that is to blame.
+    pub param: Option<String>,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
+    /// The upstream's own code and type, when it refused.
+    pub upstream: Option<(Option<String>, Option<String>)>,
+}
+
+impl Error {
+    /// An error of `kind`.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), param: None, retry_after: None, upstream: None }
+    }
+
+    /// With a time to come back.
+    pub fn retry_after(mut self, time: Duration) -> Error {
+        self.retry_after = Some(time);
+        self
+    }
+
+    /// With the field to blame.
+    pub fn param(mut self, param: impl Into<String>) -> Error {
+        self.param = Some(param.into());
+        self
+    }
+}
+
+impl Kind {
+    /// HTTP status.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Kind::BadKey => StatusCode::UNAUTHORIZED,
+            Kind::ModelForbidden => StatusCode::FORBIDDEN,
+            Kind::ModelUnknown | Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Malformed => StatusCode::BAD_REQUEST,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::SlowClient => StatusCode::REQUEST_TIMEOUT,
+            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Refused(status) => status,
+            Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
+            Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Kind::StateAway | Kind::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// OpenAI's `code`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Kind::BadKey => "invalid_api_key",
+            Kind::ModelForbidden => "model_not_allowed",
+            Kind::ModelUnknown => "model_not_found",
+            Kind::NotFound => "unknown_url",
+            Kind::MethodNotAllowed => "method_not_allowed",
+            Kind::Malformed => "invalid_request_error",
+            Kind::TooLarge => "request_too_large",
+            Kind::SlowClient => "request_timeout",
+            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_exceeded",
+            Kind::Refused(_) => "upstream_refused",
+            Kind::UpstreamFailed => "upstream_failed",
+            Kind::UpstreamTimeout => "upstream_timeout",
+            Kind::StateAway => "state_unavailable",
+            Kind::Draining => "draining",
+            Kind::ClientGone => "client_gone",
+            Kind::Internal => "internal_error",
+        }
+    }
+
+    /// OpenAI's `type`.
+    pub fn class(self) -> &'static str {
+        match self {
+            Kind::BadKey
+            | Kind::ModelUnknown
+            | Kind::NotFound
+            | Kind::MethodNotAllowed
+            | Kind::Malformed
+            | Kind::TooLarge
+            | Kind::SlowClient
+            | Kind::Refused(_)
+            | Kind::ClientGone => "invalid_request_error",
+            Kind::ModelForbidden => "permission_error",
+            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
+            Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
+            Kind::StateAway | Kind::Draining => "service_unavailable_error",
+        }
+    }
+
+    /// `x-should-retry`: false where we have retried already, or where nothing would change.
+    pub fn should_retry(self) -> Option<bool> {
+        match self {
+            Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::TooBigForLimit => Some(false),
+            Kind::BadKey
+            | Kind::ModelForbidden
+            | Kind::ModelUnknown
+            | Kind::NotFound
+            | Kind::MethodNotAllowed
+            | Kind::Malformed
+            | Kind::TooLarge
+            | Kind::SlowClient
+            | Kind::RateLimited
+            | Kind::NoCapacity
+            | Kind::Refused(_)
+            | Kind::StateAway
+            | Kind::Draining
+            | Kind::ClientGone
+            | Kind::Internal => None,
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn fault(self) -> Fault {
+        match self {
+            Kind::BadKey
+            | Kind::ModelUnknown
+            | Kind::NotFound
+            | Kind::MethodNotAllowed
+            | Kind::Malformed
+            | Kind::TooLarge
+            | Kind::SlowClient
+            | Kind::Refused(_)
+            | Kind::ClientGone => Fault::Client,
+            Kind::ModelForbidden | Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => Fault::Policy,
+            Kind::UpstreamFailed | Kind::UpstreamTimeout => Fault::Upstream,
+            Kind::StateAway | Kind::Draining | Kind::Internal => Fault::Gateway,
+        }
+    }
+
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::BadKey => "bad_key",
+            Kind::ModelForbidden => "model_forbidden",
+            Kind::ModelUnknown => "model_unknown",
+            Kind::NotFound => "not_found",
+            Kind::MethodNotAllowed => "method_not_allowed",
+            Kind::Malformed => "malformed",
+            Kind::TooLarge => "too_large",
+            Kind::SlowClient => "slow_client",
+            Kind::RateLimited => "rate_limited",
+            Kind::NoCapacity => "no_capacity",
+            Kind::TooBigForLimit => "too_big_for_limit",
+            Kind::Refused(_) => "refused",
+            Kind::UpstreamFailed => "upstream_failed",
+            Kind::UpstreamTimeout => "upstream_timeout",
+            Kind::StateAway => "state_away",
+            Kind::Draining => "draining",
+            Kind::ClientGone => "client_gone",
+            Kind::Internal => "internal",
+        }
+    }
+}

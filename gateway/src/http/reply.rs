@@ -1,0 +1,147 @@
+//! The body of a streamed answer. It carries the reservation and the call's record to the end of the stream: what
+//! must happen last happens when this body ends, fails or is dropped because the client left.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::time::Sleep;
+
+use crate::dialect::openai::stream::{Chunk, classify, stream_error};
+use crate::settle::Settlement;
+use crate::upstream::answer::{Opened, Patience};
+
+/// A stream on its way to the client.
+#[derive(Debug)]
+pub struct Reply {
+    opened: Opened,
+    ready: VecDeque<Bytes>,
+    withhold_usage: bool,
+    patience: Patience,
+    last_read: Instant,
+    alarm: Pin<Box<Sleep>>,
+    settlement: Option<Settlement>,
+    over: bool,
+}
+
+impl Reply {
+    /// Of a stream whose first content has come.
+    pub fn new(mut opened: Opened, withhold_usage: bool, patience: Patience, settlement: Settlement) -> Reply {
+        let now = Instant::now();
+        let ready = std::mem::take(&mut opened.events).into();
+        let alarm = Box::pin(tokio::time::sleep_until(patience.until.min(now + patience.idle).into()));
+        let settlement = Some(settlement);
+        Reply { opened, ready, withhold_usage, patience, last_read: now, alarm, settlement, over: false }
+    }
+
+    /// Takes what the upstream sent.
+    fn take(&mut self, data: Bytes) {
+        self.last_read = Instant::now();
+        for event in self.opened.splitter.push(data) {
+            let Ok(event) = event else {
+                return self.fail("upstream_failed", "The upstream sent an event that is too large.");
+            };
+            let chunk = classify(&event);
+            let wanted = self.opened.seen.note(&chunk, self.withhold_usage);
+            if wanted {
+                self.ready.push_back(event.raw);
+            }
+            if let Chunk::Error(error) = chunk {
+                tracing::warn!(target: "weir::upstream", error = error.error.message, "error inside a stream");
+                return self.finish("upstream_failed");
+            }
+            if self.opened.seen.done {
+                return self.finish("ok");
+            }
+        }
+    }
+
+    /// The upstream's body has ended.
+    fn end(&mut self) {
+        if let Some(event) = self.opened.splitter.finish() {
+            let chunk = classify(&event);
+            if self.opened.seen.note(&chunk, self.withhold_usage) {
+                self.ready.push_back(event.raw);
+            }
+        }
+        // Some servers send no [DONE]; usage comes last everywhere, so with it the answer is whole.
+        if self.opened.seen.done || self.opened.seen.usage.is_some() {
+            self.finish("ok");
+        } else {
+            self.fail("upstream_failed", "The upstream ended the stream before it was complete.");
+        }
+    }
+
+    /// Ends the stream with an error event: never silently, and without the `[DONE]` of a whole answer.
+    fn fail(&mut self, outcome: &'static str, message: &str) {
+        self.ready.push_back(stream_error(message, Some(outcome), "server_error"));
+        self.finish(outcome);
+    }
+
+    fn finish(&mut self, outcome: &'static str) {
+        self.over = true;
+        if let Some(settlement) = self.settlement.take() {
+            settlement.stream_ended(&self.opened.seen, outcome);
+        }
+    }
+
+    /// Has the upstream been silent too long? Looked at only when the alarm rings; reads do not move the alarm.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            std::task::ready!(self.alarm.as_mut().poll(cx));
+            let due = self.patience.until.min(self.last_read + self.patience.idle);
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(due.into());
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if this.over {
+                return Poll::Ready(None);
+            }
+            match Pin::new(&mut this.opened.upstream).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        this.take(data);
+                    }
+                }
+                Poll::Ready(Some(Err(err))) => {
+                    tracing::warn!(target: "weir::upstream", error = %err, "stream broke");
+                    this.fail("upstream_failed", "The connection to the upstream broke.");
+                }
+                Poll::Ready(None) => this.end(),
+                Poll::Pending => {
+                    std::task::ready!(this.poll_alarm(cx));
+                    this.fail("upstream_timeout", "The upstream stopped sending.");
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(settlement) = self.settlement.take() {
+            settlement.stream_ended(&self.opened.seen, "client_gone");
+        }
+    }
+}

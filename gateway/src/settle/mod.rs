@@ -1,0 +1,90 @@
+//! The end of an attempt, exactly once: the reservation is settled, the predictor learns, the cost is counted and
+//! the call's record is told.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Price;
+use crate::dialect::openai::Usage;
+use crate::shared::{PredictionKey, Shared};
+use crate::state::{Actual, Reservation};
+use crate::telemetry::Record;
+use crate::upstream::answer::Seen;
+
+/// What an attempt that is being answered still owes.
+#[derive(Debug)]
+pub struct Settlement {
+    /// Where predictions are kept.
+    pub shared: Arc<Shared>,
+    /// `None` when limits are suspended (`on_outage = "open"`).
+    pub reservation: Option<Reservation>,
+    /// The call's record.
+    pub record: Record,
+    /// The deployment's.
+    pub price: Option<Price>,
+    /// Estimated input tokens.
+    pub input: u64,
+    /// Choices asked for.
+    pub choices: u64,
+    /// What the predictor files this call under.
+    pub key: PredictionKey,
+    /// When the attempt was sent.
+    pub sent: Instant,
+}
+
+impl Settlement {
+    /// A plain answer was read whole.
+    pub fn answered(mut self, usage: Option<Usage>) {
+        self.record.ok();
+        self.close(usage, Actual::Failed);
+    }
+
+    /// A stream is over: ended, failed or left by the client.
+    pub fn stream_ended(mut self, seen: &Seen, outcome: &'static str) {
+        self.record.outcome = outcome;
+        if outcome == "client_gone" {
+            self.record.status = 499;
+        } else {
+            self.record.status = 200; // the head was sent before
+        }
+        let partial = Actual::Partial { input: self.input, delivered: seen.delivered.tokens() };
+        self.close(seen.usage, partial);
+    }
+
+    fn close(&mut self, usage: Option<Usage>, unknown: Actual) {
+        self.record.upstream += self.sent.elapsed();
+        self.record.usage = usage;
+        let actual = match usage {
+            Some(usage) => {
+                self.shared.observe(&self.key, usage.output / self.choices.max(1));
+                self.record.cost = self.price.map_or(0.0, |price| cost(&price, &usage));
+                Actual::Used { input: usage.input, output: usage.output }
+            }
+            None => unknown,
+        };
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(actual);
+        }
+    }
+}
+
+/// US dollars of one call.
+pub fn cost(price: &Price, usage: &Usage) -> f64 {
+    let cached = usage.cached_input.min(usage.input);
+    let tokens = (usage.input - cached) as f64 * price.input
+        + cached as f64 * price.cache_read
+        + usage.output as f64 * price.output;
+    tokens / 1e6 + price.request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_input_is_paid_at_its_own_price() {
+        let price = Price { input: 2.0, output: 8.0, cache_read: 1.0, cache_write: 0.0, request: 0.5 };
+        let usage = Usage { input: 1_000_000, cached_input: 400_000, output: 500_000, reasoning: 0 };
+        assert_eq!(cost(&price, &usage), 0.6 * 2.0 + 0.4 * 1.0 + 4.0 + 0.5);
+    }
+}

@@ -1,0 +1,148 @@
+//! The life of an incarnation: JOIN, expiry in two steps, BYE.
+//!
+//! An incarnation that lapses (not heard of for [`TTL`]) merely stops being counted; a late SYNC revives it. It is
+//! dead `d_head` after that, when none of its calls can still be waiting for an answer's head: its head holds are
+//! posted, for the provider may have charged them. Its end holds (output tokens, concurrency) wait for `d_end`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::meter::{Mode, Stage};
+use super::mutant::{Mutant, on};
+use super::{Caller, Counters, Incarnation, Ms, Pending, REMEMBER, Reply, State, TTL};
+
+/// Begins a life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Its number must be higher than any seen of its name.
+    pub inc: Incarnation,
+    /// From RESERVE to an answer's head at most, ms.
+    pub d_head: Ms,
+    /// From RESERVE to an answer's end at most, ms; not less than `d_head`.
+    pub d_end: Ms,
+}
+
+/// The answer to a [`Join`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// To be named in every message from now on.
+    pub epoch: u64,
+    /// Logical time.
+    pub l: Ms,
+    /// Replicas alive, this one included.
+    pub live: usize,
+}
+
+/// An incarnation's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Lapses after this time.
+    pub exp: Ms,
+    /// See [`Join::d_head`].
+    pub d_head: Ms,
+    /// See [`Join::d_end`].
+    pub d_end: Ms,
+    /// By pool key, one per meter.
+    pub counters: BTreeMap<Arc<str>, Vec<Counters>>,
+}
+
+impl State {
+    pub(super) fn join(&mut self, join: &Join) -> Reply {
+        let highest = self.names.get(&join.inc.name).map(|(k, _)| *k);
+        let known = self.lives.contains_key(&join.inc);
+        let stale = highest.is_some_and(|k| join.inc.k <= k) && !on(Mutant::IncarnationReused);
+        if stale && !known && !on(Mutant::DuplicateJoinRecreates) {
+            return Reply::Gone(highest.unwrap_or(0)); // a late duplicate must not raise the dead
+        }
+        if !known || on(Mutant::IncarnationReused) {
+            self.begin(&join.inc, join.d_head, join.d_end);
+        }
+        Reply::Joined(Joined { epoch: self.epoch, l: self.clock.l, live: self.live() })
+    }
+
+    fn begin(&mut self, inc: &Incarnation, d_head: Ms, d_end: Ms) {
+        let exp = self.clock.l + TTL;
+        self.lives.insert(inc.clone(), Life { exp, d_head, d_end, counters: BTreeMap::new() });
+        self.names.insert(inc.name.clone(), (inc.k, 0));
+    }
+
+    /// A message of an incarnation without a record: refused. (A broken variant makes the record anew.)
+    pub(super) fn revive(&mut self, caller: &Caller) -> bool {
+        if on(Mutant::AbsentRecordRecreated) {
+            self.begin(&caller.inc, 1_000, 2_000);
+        }
+        on(Mutant::AbsentRecordRecreated)
+    }
+
+    pub(super) fn bye(&mut self, caller: &Caller) -> Reply {
+        let holds = |life: &super::Life| life.counters.values().flatten().any(|c| c.granted > c.returned);
+        if self.lives.get(&caller.inc).is_some_and(holds) {
+            return Reply::Left(false);
+        }
+        self.bury(&caller.inc);
+        Reply::Left(true)
+    }
+
+    fn bury(&mut self, inc: &Incarnation) {
+        self.lives.remove(inc);
+        if let Some(name) = self.names.get_mut(&inc.name)
+            && name.0 == inc.k
+        {
+            name.1 = self.clock.l + REMEMBER;
+        }
+    }
+
+    /// Everything that is due: all of it, before anything is granted.
+    pub(super) fn expire(&mut self) {
+        let l = self.clock.l;
+        let early = on(Mutant::ExpiredHoldPostedEarly);
+        let due = |life: &Life| l > life.exp + if early { 0 } else { life.d_head };
+        let dead: Vec<Incarnation> =
+            self.lives.iter().filter(|(_, life)| due(life)).map(|(inc, _)| inc.clone()).collect();
+        let limit = if on(Mutant::OneExpiryPerStep) { 1 } else { usize::MAX };
+        for inc in dead.iter().take(limit) {
+            if let Some(life) = self.lives.get(inc).cloned() {
+                self.let_die(&life);
+            }
+            self.bury(inc);
+        }
+        let (due, kept): (Vec<Pending>, Vec<Pending>) =
+            std::mem::take(&mut self.pending).into_iter().partition(|p| l > p.due);
+        self.pending = kept;
+        for pending in due {
+            self.release(&pending.pool, pending.meter, pending.amount);
+        }
+        self.names.retain(|_, (_, forget)| *forget == 0 || l <= *forget);
+    }
+
+    fn let_die(&mut self, life: &Life) {
+        for (pool, counters) in &life.counters {
+            for (meter, counter) in counters.iter().enumerate() {
+                let amount = counter.granted - counter.returned;
+                let stage = self.pools.get(pool).map(|p| p.meters[meter].shape.stage);
+                match stage {
+                    _ if amount == 0 => {}
+                    Some(Stage::End) if !on(Mutant::ExpiredHoldPostedEarly) => self.pending.push(Pending {
+                        due: life.exp + life.d_end,
+                        pool: pool.clone(),
+                        meter,
+                        amount,
+                    }),
+                    Some(_) => self.release(pool, meter, amount),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Ends a dead replica's hold: posted to a window, dropped from a gauge.
+    fn release(&mut self, pool: &Arc<str>, meter: usize, amount: u64) {
+        let l = self.clock.l;
+        let Some(meter) = self.pools.get_mut(pool).and_then(|p| p.meters.get_mut(meter)) else { return };
+        meter.advance(l);
+        meter.hold -= amount;
+        if meter.shape.mode == Mode::Window && !on(Mutant::ExpiredHoldReleased) {
+            meter.post(amount);
+        }
+    }
+}

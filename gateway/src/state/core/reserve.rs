@@ -1,0 +1,300 @@
+//! RESERVE: choose a candidate and draw on every pool that the call touches, all or nothing.
+//!
+//! Candidates come ranked. Within a tier the first one whose share of use stays under its own threshold wins
+//! (thresholds are drawn by the replica between soft and hard, so that load shifts gradually and replicas do not
+//! herd); else the least used one that fits at all; then the next tier. A session's pin goes before all of them
+//! while it fits: it is advice and yields to limits and rests.
+
+use super::meter::Fit;
+use super::mutant::{Mutant, on};
+use super::{Caller, Ms, Pin, PoolDecl, Reply, State};
+
+/// A request for a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserve {
+    /// Sender.
+    pub caller: Caller,
+    /// Every pool that the draws name.
+    pub pools: Vec<PoolDecl>,
+    /// Drawn whatever candidate is chosen (tenant, gateway).
+    pub common: Vec<Draw>,
+    /// Ranked, best first; tiers ascending.
+    pub candidates: Vec<Candidate>,
+    /// The session that the call belongs to.
+    pub session: Option<SessionRef>,
+}
+
+/// A session as a call names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRef {
+    /// Key of its pin.
+    pub key: String,
+    /// Forgotten after this long without a call, ms.
+    pub ttl: Ms,
+}
+
+/// One amount per meter of a pool.
+pub type Amounts = smallvec::SmallVec<[u64; 4]>;
+
+/// An amount on each meter of one pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Index in [`Reserve::pools`].
+    pub pool: usize,
+    /// One per meter.
+    pub amounts: Amounts,
+}
+
+/// A deployment that could serve the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The deployment's tag.
+    pub tag: u64,
+    /// Lower first.
+    pub tier: u64,
+    /// Taken at first sight while its share stays at or under this, millionths.
+    pub threshold: u64,
+    /// On its own pools.
+    pub draws: Vec<Draw>,
+}
+
+/// The outcome of a [`Reserve`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// Drawn.
+    Granted(Granted),
+    /// Not now.
+    Denied(Denied),
+    /// Larger than a cap: never. The pool's index and the meter's.
+    TooBig {
+        /// Index in [`Reserve::pools`].
+        pool: usize,
+        /// Index of the meter.
+        meter: usize,
+    },
+}
+
+/// A reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Index in [`Reserve::candidates`].
+    pub index: usize,
+    /// What became of the session.
+    pub session: SessionOutcome,
+    /// Highest share in use over all drawn meters, millionths.
+    pub share: u64,
+    /// Logical time.
+    pub l: Ms,
+}
+
+/// What became of a call's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionOutcome {
+    /// The call has none.
+    None,
+    /// Served where it was.
+    Hit,
+    /// Seen for the first time.
+    New,
+    /// Served elsewhere, and pinned there from now on.
+    Moved,
+}
+
+/// No room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Milliseconds until there is room if nobody else takes it.
+    pub retry_in: Ms,
+    /// Whether that is computed; otherwise only the end of other calls makes room.
+    pub exact: bool,
+    /// The pool that stands in the way longest (of the best candidate), an index in [`Reserve::pools`].
+    pub pool: usize,
+    /// Whether it is one of the common draws.
+    pub common: bool,
+}
+
+/// How a set of draws fits: the worst of its meters.
+#[derive(Clone, Copy)]
+enum Fits {
+    Yes(u64),
+    Wait { at: Ms, exact: bool, pool: usize },
+    Never { pool: usize, meter: usize },
+}
+
+impl Reserve {
+    /// Adds up draws on the same pool: within each list, and where a candidate draws on a common pool the
+    /// common draw moves into every candidate. After this no pool is checked twice for one candidate.
+    pub fn normalise(&mut self) {
+        let shared = |draw: &Draw| {
+            self.candidates.iter().any(|c| c.draws.iter().any(|own| own.pool == draw.pool))
+        };
+        let (moved, kept): (Vec<Draw>, Vec<Draw>) =
+            std::mem::take(&mut self.common).into_iter().partition(shared);
+        self.common = kept;
+        if on(Mutant::SamePoolCheckedTwice) {
+            return;
+        }
+        merge(&mut self.common);
+        for candidate in &mut self.candidates {
+            candidate.draws.extend(moved.iter().cloned());
+            merge(&mut candidate.draws);
+        }
+    }
+}
+
+fn merge(draws: &mut Vec<Draw>) {
+    let mut at = 0;
+    while at < draws.len() {
+        let pool = draws[at].pool;
+        if let Some(first) = draws[..at].iter().position(|d| d.pool == pool) {
+            let again = draws.remove(at);
+            for (sum, amount) in draws[first].amounts.iter_mut().zip(again.amounts) {
+                *sum += amount;
+            }
+        } else {
+            at += 1;
+        }
+    }
+}
+
+impl State {
+    pub(super) fn reserve(&mut self, ask: &Reserve) -> Reply {
+        Reply::Reserved(self.choose(ask))
+    }
+
+    fn choose(&mut self, ask: &Reserve) -> Reserved {
+        let common = match self.fits(ask, &ask.common) {
+            Fits::Yes(share) => share,
+            Fits::Wait { at, exact, pool } => return self.denied(at, exact, pool, true),
+            Fits::Never { pool, meter } => return Reserved::TooBig { pool, meter },
+        };
+        let pin = self.pin_of(ask);
+        let mut best_wait: Option<(Ms, bool, usize)> = None;
+        let mut never = None;
+        let mut seen: Vec<Option<Fits>> = vec![None; ask.candidates.len()];
+        let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
+        if let Some(index) = pinned {
+            let fits = self.fits(ask, &ask.candidates[index].draws);
+            seen[index] = Some(fits);
+            if let Fits::Yes(share) = fits {
+                return self.grant(ask, index, share.max(common), pin);
+            }
+            if on(Mutant::PinBeatsLimits) {
+                return self.grant(ask, index, 0, pin);
+            }
+        }
+        let mut least: Option<(u64, usize)> = None;
+        for (index, candidate) in ask.candidates.iter().enumerate() {
+            let fits = match seen[index] {
+                Some(fits) => fits,
+                None => self.fits(ask, &candidate.draws),
+            };
+            match fits {
+                Fits::Yes(share) if share <= candidate.threshold => {
+                    return self.grant(ask, index, share.max(common), pin);
+                }
+                Fits::Yes(share) => {
+                    if least.is_none_or(|(lowest, _)| share < lowest) {
+                        least = Some((share, index));
+                    }
+                }
+                Fits::Wait { at, exact, pool } => {
+                    if best_wait.is_none_or(|(earliest, _, _)| at < earliest) {
+                        best_wait = Some((at, exact, pool));
+                    }
+                }
+                Fits::Never { pool, meter } => never = never.or(Some((pool, meter))),
+            }
+            let tier_ends = ask.candidates.get(index + 1).is_none_or(|next| next.tier != candidate.tier);
+            if let (true, Some((share, index))) = (tier_ends, least) {
+                return self.grant(ask, index, share.max(common), pin);
+            }
+        }
+        match (best_wait, never) {
+            (Some((at, exact, pool)), _) => self.denied(at, exact, pool, false),
+            (None, Some((pool, meter))) => Reserved::TooBig { pool, meter },
+            (None, None) => self.denied(self.clock.l, false, 0, false), // no candidates at all
+        }
+    }
+
+    fn denied(&self, at: Ms, exact: bool, pool: usize, common: bool) -> Reserved {
+        Reserved::Denied(Denied { retry_in: at - self.clock.l, exact, pool, common })
+    }
+
+    /// Checks every meter of every draw; touches the pools.
+    fn fits(&mut self, ask: &Reserve, draws: &[Draw]) -> Fits {
+        let l = self.clock.l;
+        let mut share = 0;
+        let mut wait: Option<(Ms, bool, usize)> = None;
+        for draw in draws {
+            let decl = &ask.pools[draw.pool];
+            let pool = self.touch(decl);
+            if pool.rest_until > l {
+                wait = later(wait, (pool.rest_until, true, draw.pool));
+            }
+            for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
+                match meter.fit(*amount, decl.meters[index].pace, l) {
+                    Fit::Yes(used) => share = share.max(used),
+                    Fit::Wait { at, exact } => wait = later(wait, (at, exact, draw.pool)),
+                    Fit::Never => return Fits::Never { pool: draw.pool, meter: index },
+                }
+                if on(Mutant::PartialReserve) {
+                    break;
+                }
+            }
+        }
+        match wait {
+            Some((at, exact, pool)) => Fits::Wait { at, exact, pool },
+            None => Fits::Yes(share),
+        }
+    }
+
+    fn grant(&mut self, ask: &Reserve, index: usize, share: u64, pin: Option<Pin>) -> Reserved {
+        let l = self.clock.l;
+        for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
+            let decl = &ask.pools[draw.pool];
+            let Some(pool) = self.pools.get_mut(&decl.key).filter(|p| !p.meters.is_empty()) else { continue };
+            let Some(life) = self.lives.get_mut(&ask.caller.inc) else { continue };
+            let counters = life.counters.entry(decl.key.clone()).or_default();
+            counters.resize(pool.meters.len(), Default::default());
+            for (at, amount) in draw.amounts.iter().enumerate() {
+                pool.meters[at].take(*amount, decl.meters[at].pace, l);
+                counters[at].granted += amount;
+            }
+        }
+        let session = self.pin(ask, ask.candidates[index].tag, pin);
+        Reserved::Granted(Granted { index, session, share, l })
+    }
+
+    fn pin_of(&self, ask: &Reserve) -> Option<Pin> {
+        let session = ask.session.as_ref()?;
+        self.pins.get(&session.key).filter(|pin| pin.expires > self.clock.l).copied()
+    }
+
+    /// Pins the session to the chosen deployment. An unmoved pin is renewed when a quarter of its time is gone.
+    fn pin(&mut self, ask: &Reserve, tag: u64, pin: Option<Pin>) -> SessionOutcome {
+        let Some(session) = &ask.session else { return SessionOutcome::None };
+        let expires = self.clock.l + session.ttl;
+        let (outcome, version) = match pin {
+            Some(pin) if pin.tag == tag => {
+                if pin.expires + session.ttl / 4 > expires {
+                    return SessionOutcome::Hit;
+                }
+                (SessionOutcome::Hit, pin.version)
+            }
+            Some(pin) => (SessionOutcome::Moved, pin.version + 1),
+            None => (SessionOutcome::New, self.pins.get(&session.key).map_or(1, |old| old.version + 1)),
+        };
+        self.pins.insert(session.key.clone(), Pin { tag, version, expires });
+        outcome
+    }
+}
+
+/// The later of two waits; on a tie the first.
+fn later(wait: Option<(Ms, bool, usize)>, new: (Ms, bool, usize)) -> Option<(Ms, bool, usize)> {
+    match wait {
+        Some((at, exact, pool)) if at >= new.0 => Some((at, exact && new.1, pool)),
+        Some((_, exact, _)) => Some((new.0, exact && new.1, new.2)),
+        None => Some(new),
+    }
+}

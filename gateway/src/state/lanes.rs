@@ -1,0 +1,122 @@
+//! Lanes: long-lived pipelined connections to Redis, one per worker, kept by deadpool-redis.
+//!
+//! A checkout per command would cost a PING and exclude pipelining. So a lane task checks one connection out for
+//! good and publishes it; callers clone the multiplexed handle. When a call fails the lane is kicked: it drops the
+//! connection and checks out another, backing off between tries. While no connection is published calls fail at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use deadpool_redis::{Connection, Manager, Pool};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisError, Value};
+use tokio::sync::Notify;
+
+use super::Away;
+use super::core::{Command, Reply};
+use super::layout;
+use super::scripts::{Call, Keys};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const PIPELINE_BUFFER: usize = 2048;
+
+/// One connection slot.
+pub struct Lane {
+    open: ArcSwapOption<MultiplexedConnection>,
+    kick: Notify,
+    keys: Keys,
+    timeout: Duration,
+    nonce: u64,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    /// Starts a lane on the current runtime. `url` may hold a password; it is never logged.
+    pub fn start(url: &str, keys: Keys, timeout: Duration) -> Result<Arc<Lane>, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(timeout.max(Duration::from_millis(500))))
+            .set_response_timeout(Some(timeout))
+            .set_pipeline_buffer_size(PIPELINE_BUFFER);
+        let manager = Manager::new_with_config(url, config)?;
+        let pool = Pool::builder(manager).max_size(1).build().map_err(|err| {
+            RedisError::from((redis::ErrorKind::InvalidClientConfig, "pool", err.to_string()))
+        })?;
+        let nonce = fastrand::u64(1..1 << 53);
+        let lane = Arc::new(Lane { open: ArcSwapOption::empty(), kick: Notify::new(), keys, timeout, nonce });
+        tokio::spawn(keep(Arc::downgrade(&lane), pool));
+        Ok(lane)
+    }
+
+    /// Is a connection published?
+    pub fn is_open(&self) -> bool {
+        self.open.load().is_some()
+    }
+
+    /// One script within the state's timeout.
+    pub async fn run(&self, command: &Command) -> Result<Reply, Away> {
+        let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
+        let call = Call::new(&self.keys, command, 0, self.nonce);
+        let answer = tokio::time::timeout(self.timeout, ask((*open).clone(), &call)).await;
+        match answer {
+            Ok(Ok(value)) => layout::reply(call.asked, &value).map_err(|err| Away::Broken(err.to_string())),
+            Ok(Err(err)) => {
+                self.fail(&open);
+                Err(Away::Failed(describe(&err)))
+            }
+            Err(_) => {
+                self.fail(&open);
+                Err(Away::TimedOut)
+            }
+        }
+    }
+
+    /// Unpublishes a connection that failed, unless another has taken its place.
+    fn fail(&self, failed: &Arc<MultiplexedConnection>) {
+        let current = self.open.load();
+        if current.as_ref().is_some_and(|open| Arc::ptr_eq(open, failed)) {
+            self.open.store(None);
+            self.kick.notify_one();
+        }
+    }
+}
+
+async fn ask(mut connection: MultiplexedConnection, call: &Call) -> Result<Value, RedisError> {
+    match call.by_sha().query_async(&mut connection).await {
+        Err(err) if err.code() == Some("NOSCRIPT") => call.by_text().query_async(&mut connection).await,
+        other => other,
+    }
+}
+
+/// An error without its detail beyond the server's code, for a detail might quote a key.
+fn describe(err: &RedisError) -> String {
+    err.code().map_or_else(|| err.category().to_owned(), str::to_owned)
+}
+
+/// Keeps a lane open until nobody holds it.
+async fn keep(lane: std::sync::Weak<Lane>, pool: Pool) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let checked_out = pool.get().await;
+        let Some(lane) = lane.upgrade() else { return };
+        match checked_out {
+            Ok(connection) => {
+                pause = FIRST_PAUSE;
+                lane.open.store(Some(Arc::new((*connection).clone())));
+                lane.kick.notified().await;
+                drop(Connection::take(connection)); // not back into the pool: it failed
+            }
+            Err(err) => {
+                tracing::debug!(target: "weir::state", error = %err, "no connection to Redis yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}

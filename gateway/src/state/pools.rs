@@ -1,0 +1,147 @@
+//! The pools of a configuration as the state needs them, and what a call draws from and posts to each meter.
+
+use std::sync::Arc;
+
+use super::core::{Declared, PoolDecl, Shape, Stage};
+use super::layout;
+use crate::config::{Charge, Config, MeterKind, PoolSpec, ReservePolicy, Side};
+
+/// A pool, ready to be drawn on.
+#[derive(Debug)]
+pub struct PoolInfo {
+    /// Name in the configuration.
+    pub name: Arc<str>,
+    /// Key, shapes and caps.
+    pub decl: PoolDecl,
+    /// What each meter counts.
+    pub kinds: Vec<MeterKind>,
+    /// Whose limit it is.
+    pub side: Side,
+    /// What is held for an answer of unknown length.
+    pub reserve: ReservePolicy,
+}
+
+/// What became of an attempt, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actual {
+    /// The provider said what it used.
+    Used {
+        /// Input tokens, cached ones included.
+        input: u64,
+        /// Output tokens, reasoning included.
+        output: u64,
+    },
+    /// The answer began and ended without usage: client gone, stream cut. A provider may have generated all of it.
+    Partial {
+        /// Estimated input tokens.
+        input: u64,
+        /// Tokens that reached us, about.
+        delivered: u64,
+    },
+    /// Sent, and no answer came of it.
+    Failed,
+}
+
+/// The pools of `config`, by [`crate::config::PoolId`].
+pub fn table(config: &Config) -> Vec<Arc<PoolInfo>> {
+    config.pools.iter().map(|spec| Arc::new(info(spec))).collect()
+}
+
+fn info(spec: &PoolSpec) -> PoolInfo {
+    let meters: Arc<[Declared]> = spec
+        .meters
+        .iter()
+        .map(|meter| Declared {
+            shape: match meter.kind {
+                MeterKind::Concurrency => Shape::gauge(),
+                kind => Shape::window(meter.per_ms, stage(kind, spec.side)),
+            },
+            cap: cap(meter.limit, spec.hard_permille),
+            pace: if meter.per_ms > spec.pace_ms { spec.pace_ms } else { 0 },
+        })
+        .collect();
+    let letters = spec.meters.iter().zip(meters.iter()).map(|(spec, meter)| (letter(spec.kind), meter.shape));
+    let key = layout::pool_key(&spec.name, letters);
+    let kinds = spec.meters.iter().map(|meter| meter.kind).collect();
+    PoolInfo { name: spec.name.clone(), decl: PoolDecl { key, meters }, kinds, side: spec.side, reserve: spec.reserve }
+}
+
+/// The share of a limit that calls may use: rounded up and at least 1, or a limit of 1, 2 or 3 would lose a call.
+pub fn cap(limit: u64, hard_permille: u32) -> u64 {
+    (limit * u64::from(hard_permille)).div_ceil(1000).max(1)
+}
+
+/// When the charge on a meter is known to have happened.
+fn stage(kind: MeterKind, side: Side) -> Stage {
+    match (kind, side) {
+        (MeterKind::Requests, _) => Stage::Head,
+        (MeterKind::Concurrency, _) => Stage::End,
+        (_, Side::Provider(Charge::AdmissionMax)) => Stage::Head,
+        (_, Side::Provider(Charge::AdmissionActual | Charge::EndActual) | Side::Ours) => Stage::End,
+    }
+}
+
+fn letter(kind: MeterKind) -> char {
+    match kind {
+        MeterKind::Requests => 'r',
+        MeterKind::Tokens => 't',
+        MeterKind::InputTokens => 'i',
+        MeterKind::OutputTokens => 'o',
+        MeterKind::Concurrency => 'c',
+    }
+}
+
+/// What to post on a meter for an attempt that held `held` on it.
+///
+/// A provider that charges on arrival keeps the larger of estimate and use. One that charges what was used is
+/// posted that, and the whole estimate when nobody knows (it may have gone on generating). Our own limits count
+/// what is known to have happened.
+pub fn charge(kind: MeterKind, side: Side, held: u64, actual: Actual) -> u64 {
+    let tokens = |input: u64, output: u64| match kind {
+        MeterKind::Requests => 1,
+        MeterKind::Concurrency => 0,
+        MeterKind::Tokens => input + output,
+        MeterKind::InputTokens => input,
+        MeterKind::OutputTokens => output,
+    };
+    match (kind, side, actual) {
+        (MeterKind::Requests | MeterKind::Concurrency, _, _) => tokens(0, 0),
+        (_, Side::Provider(Charge::AdmissionMax), Actual::Used { input, output }) => {
+            held.max(tokens(input, output))
+        }
+        (_, _, Actual::Used { input, output }) => tokens(input, output),
+        (_, Side::Provider(_), Actual::Partial { .. } | Actual::Failed) => held,
+        (_, Side::Ours, Actual::Partial { input, delivered }) => tokens(input, delivered),
+        (_, Side::Ours, Actual::Failed) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_small_limit_never_loses_a_call() {
+        assert_eq!([1, 2, 3, 20, 100].map(|limit| cap(limit, 950)), [1, 2, 3, 19, 95]);
+        assert_eq!(cap(7, 1000), 7);
+    }
+
+    #[test]
+    fn a_provider_that_charges_on_arrival_keeps_the_estimate_and_any_excess() {
+        let side = Side::Provider(Charge::AdmissionMax);
+        let post = |actual| charge(MeterKind::Tokens, side, 100, actual);
+        assert_eq!(post(Actual::Used { input: 10, output: 20 }), 100);
+        assert_eq!(post(Actual::Used { input: 10, output: 120 }), 130);
+        assert_eq!(post(Actual::Failed), 100);
+    }
+
+    #[test]
+    fn a_provider_that_charges_use_is_posted_the_estimate_only_when_nobody_knows() {
+        let side = Side::Provider(Charge::EndActual);
+        let post = |actual| charge(MeterKind::Tokens, side, 100, actual);
+        assert_eq!(post(Actual::Used { input: 10, output: 20 }), 30);
+        assert_eq!(post(Actual::Partial { input: 10, delivered: 3 }), 100);
+        assert_eq!(charge(MeterKind::Tokens, Side::Ours, 100, Actual::Partial { input: 10, delivered: 3 }), 13);
+        assert_eq!(charge(MeterKind::Requests, Side::Ours, 1, Actual::Failed), 1);
+    }
+}

@@ -1,0 +1,126 @@
+//! A reservation: the proof that a call may be sent, and the duty to settle it exactly once.
+//!
+//! It settles in two steps, head and end, each posting what the provider is known to have charged. Dropped
+//! unsettled, it posts the whole estimate: bytes may have been sent.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::client::Client;
+use super::core::{Amounts, Stage};
+use super::core::mutant::{Mutant, on};
+use super::core::SessionOutcome;
+use super::ledger::{Account, Ledger};
+use super::pools::{Actual, PoolInfo, charge};
+
+/// Granted room on every pool that an attempt touches.
+#[derive(Debug)]
+pub struct Reservation {
+    /// Index of the chosen candidate.
+    pub index: usize,
+    /// What became of the call's session.
+    pub session: SessionOutcome,
+    /// Highest share in use over the drawn meters, millionths.
+    pub share: u64,
+    /// The answer's head must have come by now, or the attempt is given up.
+    pub head_by: Instant,
+    /// The attempt is over by now.
+    pub end_by: Instant,
+    pub(super) parts: Vec<Part>,
+    pub(super) books: Option<(Arc<Ledger>, Arc<Client>)>,
+    pub(super) head_settled: bool,
+}
+
+/// What is held on one pool.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) info: Arc<PoolInfo>,
+    pub(super) account: Arc<Account>,
+    pub(super) amounts: Amounts,
+}
+
+impl Reservation {
+    /// Estimated tokens held on the provider's side, for the error of estimates: the largest token amount.
+    pub fn held_tokens(&self) -> u64 {
+        use crate::config::MeterKind::Tokens;
+        let of = |part: &Part| {
+            part.info.kinds.iter().zip(&part.amounts).filter(|(k, _)| **k == Tokens).map(|(_, n)| *n).max()
+        };
+        self.parts.iter().filter_map(of).max().unwrap_or(0)
+    }
+
+    /// The answer's head has come: what is charged by then is posted.
+    pub fn head(&mut self) {
+        if !self.head_settled {
+            self.head_settled = true;
+            self.post(Actual::Failed, |stage| stage == Stage::Head);
+        }
+    }
+
+    /// The attempt is over.
+    pub fn settle(mut self, actual: Actual) {
+        self.finish(actual);
+    }
+
+    /// Provably no byte was sent: everything is given back and nothing posted.
+    pub fn cancel(mut self) {
+        let Some((ledger, client)) = self.books.take() else { return };
+        for part in &self.parts {
+            for (meter, held) in part.amounts.iter().enumerate() {
+                ledger.settle(&part.account, meter, *held, 0);
+            }
+        }
+        client.flush_if(self.parts.iter().map(|part| &*part.account), true);
+    }
+
+    fn finish(&mut self, actual: Actual) {
+        if self.head_settled {
+            self.post_excess(actual);
+            self.post(actual, |stage| stage == Stage::End);
+        } else {
+            self.post(actual, |_| true);
+        }
+        self.books = None;
+    }
+
+    fn post(&self, actual: Actual, stages: impl Fn(Stage) -> bool) {
+        let Some((ledger, client)) = &self.books else { return };
+        let mut freed = false;
+        for part in &self.parts {
+            for (meter, held) in part.amounts.iter().enumerate() {
+                let shape = part.info.decl.meters[meter].shape;
+                if stages(shape.stage) {
+                    let amount = charge(part.info.kinds[meter], part.info.side, *held, actual);
+                    let amount = if on(Mutant::ExcessDropped) { amount.min(*held) } else { amount };
+                    ledger.settle(&part.account, meter, *held, amount);
+                    freed |= shape.buckets == 0;
+                }
+            }
+        }
+        client.flush_if(self.parts.iter().map(|part| &*part.account), freed);
+    }
+
+    /// What a head meter is charged beyond the estimate that was posted with the head.
+    fn post_excess(&self, actual: Actual) {
+        let Some((ledger, _)) = &self.books else { return };
+        for part in &self.parts {
+            for (meter, held) in part.amounts.iter().enumerate() {
+                if part.info.decl.meters[meter].shape.stage == Stage::Head {
+                    let at_head = charge(part.info.kinds[meter], part.info.side, *held, Actual::Failed);
+                    let in_all = charge(part.info.kinds[meter], part.info.side, *held, actual);
+                    if in_all > at_head {
+                        ledger.settle(&part.account, meter, 0, in_all - at_head);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.books.is_some() {
+            self.finish(Actual::Failed);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Metrics, by the names that users rely on. One OpenTelemetry instrument each, read by Prometheus from a registry.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, MeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Encoder, Registry, TextEncoder};
+
+use super::{Record, log};
+use crate::state::core::SessionOutcome;
+
+const SECONDS: [f64; 15] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+const FAST_SECONDS: [f64; 14] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_35, 0.000_5, 0.000_75, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5,
+];
+const TOKENS: [f64; 12] =
+    [-4096.0, -1024.0, -256.0, -64.0, 0.0, 64.0, 256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0];
+
+/// Every instrument of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    _provider: SdkMeterProvider,
+    requests: Counter<u64>,
+    duration: Histogram<f64>,
+    overhead: Histogram<f64>,
+    first_token: Histogram<f64>,
+    attempts: Counter<u64>,
+    errors: Counter<u64>,
+    tokens: Counter<u64>,
+    cost: Counter<f64>,
+    upstream_429: Counter<u64>,
+    denials: Counter<u64>,
+    sessions: Counter<u64>,
+    redis: Histogram<f64>,
+    reservation_error: Histogram<f64>,
+    utilisation: Gauge<f64>,
+    degraded: Gauge<u64>,
+}
+
+impl Metrics {
+    /// Fresh instruments on a registry of their own.
+    pub fn new() -> anyhow::Result<Metrics> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_scope_info()
+            .without_target_info()
+            .build()?;
+        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let meter = provider.meter("weir");
+        let count = |name: &'static str, text: &'static str| {
+            meter.u64_counter(name).with_description(text).build()
+        };
+        let seconds = |name: &'static str, text: &'static str, bounds: &[f64]| {
+            let builder = meter.f64_histogram(name).with_unit("s").with_description(text);
+            builder.with_boundaries(bounds.to_vec()).build()
+        };
+        Ok(Metrics {
+            requests: count("weir_requests", "Calls, by how they ended"),
+            duration: seconds("weir_request_duration", "From request to the end of the answer", &SECONDS),
+            overhead: seconds("weir_overhead", "Time of a call not spent waiting for a provider", &FAST_SECONDS),
+            first_token: seconds("weir_time_to_first_token", "From request to first content", &SECONDS),
+            attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
+            errors: count("weir_errors", "Calls not served, by kind"),
+            tokens: count("weir_tokens", "Tokens as providers counted them"),
+            cost: meter.f64_counter("weir_cost_usd").with_description("US dollars spent").build(),
+            upstream_429: count("weir_upstream_429", "Refusals by providers for their limits"),
+            denials: count("weir_denials", "Calls denied before sending, by whose limit"),
+            sessions: count("weir_sessions", "Calls with a session: hit, new or moved"),
+            redis: seconds("weir_redis", "Time of a shared state call", &FAST_SECONDS),
+            reservation_error: meter
+                .f64_histogram("weir_reservation_error_tokens")
+                .with_description("Tokens held minus tokens used")
+                .with_boundaries(TOKENS.to_vec())
+                .build(),
+            utilisation: meter
+                .f64_gauge("weir_pool_utilisation_ratio")
+                .with_description("Share of a pool's meter in use by the cluster")
+                .build(),
+            degraded: meter
+                .u64_gauge("weir_degraded")
+                .with_description("1 while the shared state is away")
+                .build(),
+            registry,
+            _provider: provider,
+        })
+    }
+
+    /// A call ended.
+    pub(super) fn call(&self, record: &Record, duration: Duration) {
+        let who = [
+            KeyValue::new("tenant", record.tenant.clone()),
+            KeyValue::new("model", record.model.clone()),
+            KeyValue::new("deployment", record.deployment.clone()),
+        ];
+        let [tenant, model, deployment] = who.clone();
+        let status = KeyValue::new("status", i64::from(record.status));
+        self.requests.add(1, &[tenant.clone(), model.clone(), deployment.clone(), status]);
+        let place = [model.clone(), deployment.clone()];
+        self.duration.record(duration.as_secs_f64(), &place);
+        self.overhead.record(duration.saturating_sub(record.upstream).as_secs_f64(), &[]);
+        if let Some(time) = record.first_token {
+            self.first_token.record(time.as_secs_f64(), &place);
+        }
+        if record.outcome != "ok" {
+            self.errors.add(1, &[model, deployment, KeyValue::new("kind", record.outcome)]);
+        }
+        if let Some(usage) = record.usage {
+            let count = |n: u64, kind: &'static str| {
+                let [tenant, model, deployment] = who.clone();
+                self.tokens.add(n, &[tenant, model, deployment, KeyValue::new("type", kind)]);
+            };
+            count(usage.input, "input");
+            count(usage.output, "output");
+            let error = record.held_tokens as f64 - (usage.input + usage.output) as f64;
+            if record.held_tokens > 0 {
+                self.reservation_error.record(error, &place);
+            }
+        }
+        if record.cost > 0.0 {
+            self.cost.add(record.cost, &who);
+        }
+        if record.session != SessionOutcome::None {
+            self.sessions.add(1, &[KeyValue::new("outcome", log::session(record.session))]);
+        }
+    }
+
+    /// An attempt ended.
+    pub fn attempt(&self, deployment: &std::sync::Arc<str>, outcome: &'static str) {
+        let labels =
+            [KeyValue::new("deployment", deployment.clone()), KeyValue::new("outcome", outcome)];
+        self.attempts.add(1, &labels);
+        if outcome == "rate_limited" {
+            self.upstream_429.add(1, &labels[..1]);
+        }
+    }
+
+    /// A call found no room; `scope` is `tenant`, `gateway` or `capacity`.
+    pub fn denied(&self, scope: &'static str, pool: &std::sync::Arc<str>) {
+        self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool.clone())]);
+    }
+
+    /// A RESERVE was answered.
+    pub fn state_call(&self, time: Duration) {
+        self.redis.record(time.as_secs_f64(), &[]);
+    }
+
+    /// The share of a pool's meter in use.
+    pub fn utilisation(&self, pool: &std::sync::Arc<str>, meter: &'static str, share: f64) {
+        self.utilisation.record(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
+    }
+
+    /// Whether the shared state is away.
+    pub fn degraded(&self, away: bool) {
+        self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// In Prometheus' text format.
+    pub fn text(&self) -> anyhow::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        Ok(out)
+    }
+}

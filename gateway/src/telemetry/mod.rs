@@ -1,0 +1,93 @@
+//! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
+
+pub mod log;
+pub mod metrics;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::state::core::SessionOutcome;
+
+pub use metrics::Metrics;
+
+/// Facts of one call, gathered on its way and told when it is dropped: at the end of the answer's body, or
+/// wherever the call ended before.
+#[derive(Debug)]
+pub struct Record {
+    metrics: Arc<Metrics>,
+    /// Sent to the client as `x-request-id`.
+    pub id: String,
+    /// When the request was read.
+    pub started: Instant,
+    /// Who pays; empty for an anonymous call.
+    pub tenant: Arc<str>,
+    /// The configured model; empty if none was found.
+    pub model: Arc<str>,
+    /// The deployment of the last attempt.
+    pub deployment: Arc<str>,
+    /// Attempts sent.
+    pub attempts: u32,
+    /// HTTP status; 499 if the client left first.
+    pub status: u16,
+    /// `ok`, an error kind, or how a stream ended.
+    pub outcome: &'static str,
+    /// The answer is a stream.
+    pub stream: bool,
+    /// Tokens as the provider counted them.
+    pub usage: Option<crate::dialect::openai::Usage>,
+    /// Tokens held for the last attempt.
+    pub held_tokens: u64,
+    /// From the request to the first content.
+    pub first_token: Option<Duration>,
+    /// Spent waiting for upstreams.
+    pub upstream: Duration,
+    /// Spent waiting for the shared state.
+    pub state: Duration,
+    /// US dollars.
+    pub cost: f64,
+    /// What became of the session.
+    pub session: SessionOutcome,
+}
+
+impl Record {
+    /// Of a call that was just read. Until somebody says otherwise, the client has left.
+    pub fn new(metrics: Arc<Metrics>, id: String) -> Record {
+        Record {
+            metrics,
+            id,
+            started: Instant::now(),
+            tenant: "".into(),
+            model: "".into(),
+            deployment: "".into(),
+            attempts: 0,
+            status: 499,
+            outcome: "client_gone",
+            stream: false,
+            usage: None,
+            held_tokens: 0,
+            first_token: None,
+            upstream: Duration::ZERO,
+            state: Duration::ZERO,
+            cost: 0.0,
+            session: SessionOutcome::None,
+        }
+    }
+
+    /// The metrics, for what is counted on the way.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Served to the end.
+    pub fn ok(&mut self) {
+        (self.status, self.outcome) = (200, "ok");
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        self.metrics.call(self, duration);
+        log::call(self, duration);
+    }
+}

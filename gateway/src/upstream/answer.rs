@@ -1,0 +1,166 @@
+//! Reading a successful answer: a plain one whole, a stream up to its first content.
+//!
+//! Nothing goes to the client before that, so a failure until then moves to another candidate unseen.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout_at;
+
+use super::Failed;
+use crate::dialect::openai::Usage;
+use crate::dialect::openai::answer::usage_of;
+use crate::dialect::openai::failure::Failure;
+use crate::dialect::openai::stream::{Chunk, Delivered, Splitter, classify};
+
+/// Bytes of a plain answer, or of a stream before its first content.
+const LARGEST: usize = 64 << 20;
+
+/// How long reading may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Between two reads.
+    pub idle: Duration,
+    /// In all.
+    pub until: Instant,
+}
+
+/// A plain answer.
+#[derive(Debug)]
+pub struct Whole {
+    /// As received.
+    pub body: Bytes,
+    /// What it says it used.
+    pub usage: Option<Usage>,
+}
+
+/// A stream whose first content has come.
+#[derive(Debug)]
+pub struct Opened {
+    /// The rest of it.
+    pub upstream: Incoming,
+    /// Holds an event that is not complete yet.
+    pub splitter: Splitter,
+    /// Events so far, for the client.
+    pub events: Vec<Bytes>,
+    /// What was seen in them.
+    pub seen: Seen,
+}
+
+/// What a stream has shown so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// The newest usage.
+    pub usage: Option<Usage>,
+    /// Output that reached us.
+    pub delivered: Delivered,
+    /// `[DONE]` has come.
+    pub done: bool,
+}
+
+/// Reads a plain answer.
+pub async fn whole(mut upstream: Incoming, patience: Patience) -> Result<Whole, Failed> {
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(data) = next(&mut upstream, patience).await? {
+        if rest.len() + data.len() > LARGEST {
+            return Err(Failed::Broken("answer too large".into()));
+        }
+        match (&first, rest.is_empty()) {
+            (None, true) => first = Some(data),
+            _ => {
+                rest.extend_from_slice(&first.take().unwrap_or_default());
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    let body = first.unwrap_or_else(|| rest.freeze());
+    if !looks_like_json(&body) {
+        return Err(Failed::Broken("answer is not a JSON object".into()));
+    }
+    let usage = usage_of(&body);
+    Ok(Whole { body, usage })
+}
+
+/// Reads a stream until its first content.
+pub async fn open(
+    mut upstream: Incoming,
+    headers: &HeaderMap,
+    withhold_usage: bool,
+    patience: Patience,
+) -> Result<Opened, Failed> {
+    let mut splitter = Splitter::default();
+    let (mut events, mut seen, mut size) = (Vec::new(), Seen::default(), 0);
+    loop {
+        let Some(data) = next(&mut upstream, patience).await? else {
+            return Err(Failed::Broken("stream ended before its first content".into()));
+        };
+        size += data.len();
+        let mut content = false;
+        for event in splitter.push(data) {
+            let event = event.map_err(|_| Failed::Broken("event too large".into()))?;
+            let chunk = classify(&event);
+            if let Chunk::Error(error) = &chunk {
+                return Err(refused(error, headers));
+            }
+            content |= chunk.is_content();
+            if seen.note(&chunk, withhold_usage) {
+                events.push(event.raw);
+            }
+        }
+        if content || seen.done {
+            return Ok(Opened { upstream, splitter, events, seen });
+        }
+        if size > LARGEST {
+            return Err(Failed::Broken("stream without content".into()));
+        }
+    }
+}
+
+impl Seen {
+    /// Takes note of an event; is it for the client?
+    pub fn note(&mut self, chunk: &Chunk, withhold_usage: bool) -> bool {
+        self.delivered.add(chunk);
+        match chunk {
+            Chunk::Usage { usage, choices_empty, .. } => {
+                self.usage = Some(*usage);
+                !(withhold_usage && *choices_empty)
+            }
+            Chunk::Done => {
+                self.done = true;
+                true
+            }
+            Chunk::Comment | Chunk::NoContent | Chunk::Content { .. } | Chunk::Error(_) => true,
+        }
+    }
+}
+
+fn refused(error: &crate::dialect::openai::stream::StreamError, headers: &HeaderMap) -> Failed {
+    let failure = Failure::of_stream(error, headers, SystemTime::now());
+    let status = error.status.and_then(|status| http::StatusCode::from_u16(status).ok());
+    Failed::Answered { status: status.unwrap_or(http::StatusCode::BAD_GATEWAY), failure, body: Bytes::new() }
+}
+
+async fn next(upstream: &mut Incoming, patience: Patience) -> Result<Option<Bytes>, Failed> {
+    loop {
+        let until = patience.until.min(Instant::now() + patience.idle);
+        match timeout_at(until.into(), upstream.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                } // trailers say nothing that we need
+            }
+            Ok(Some(Err(err))) => return Err(Failed::Broken(super::root_cause(&err))),
+            Err(_) => return Err(Failed::TimedOut("answer stalled")),
+        }
+    }
+}
+
+fn looks_like_json(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    body.starts_with(b"{") && body.ends_with(b"}")
+}

@@ -1,0 +1,148 @@
+//! One attempt at one deployment: send, wait for the head, read the answer up to its first content.
+//!
+//! Redirects are not followed and nothing is sent twice: hyper's own re-send happens only for a request that was
+//! handed back unwritten because a kept connection had closed, which no provider can have charged.
+
+pub mod answer;
+mod connect;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use ahash::AHashMap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+
+use crate::config::{Deployment, Target};
+use crate::dialect::openai::failure::Failure;
+use connect::Connector;
+
+/// Bytes of an error answer that are read.
+const ERROR_BODY: usize = 64 << 10;
+/// How long an error answer may take.
+const ERROR_TIME: Duration = Duration::from_secs(5);
+/// A kept connection is closed after this long; providers keep theirs longer.
+const KEEP: Duration = Duration::from_secs(30);
+
+type Http = Client<Connector, Full<Bytes>>;
+
+/// Why an attempt did not serve the call.
+#[derive(Debug)]
+pub enum Failed {
+    /// Provably no byte was sent: refused, unresolved, not connected in time.
+    NotSent(String),
+    /// No head, content or next byte in time.
+    TimedOut(&'static str),
+    /// The connection or the answer broke.
+    Broken(String),
+    /// The upstream answered that it will not.
+    Answered {
+        /// Its status.
+        status: StatusCode,
+        /// What it means.
+        failure: Failure,
+        /// Its body, for the client if the request itself is to blame.
+        body: Bytes,
+    },
+}
+
+/// Where a deployment is reached, ready to be sent to.
+#[derive(Debug)]
+pub struct Endpoint {
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Endpoint {
+    /// Of a deployment's chat completions.
+    pub fn new(deployment: &Deployment) -> anyhow::Result<Endpoint> {
+        let account = &deployment.account;
+        let uri: Uri = format!("{}/chat/completions", account.base_url.to_string().trim_end_matches('/')).parse()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))));
+        if let Some(key) = &account.api_key {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
+                .map_err(|_| anyhow::anyhow!("account {}: its api_key cannot stand in a header", account.name))?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        headers.extend(account.headers.iter().map(|(name, value)| (Some(name.clone()), value.clone())).filter_map(
+            |(name, value)| name.map(|name| (name, value)),
+        ));
+        Ok(Endpoint { uri, headers })
+    }
+}
+
+/// One worker's connections.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    clients: Mutex<AHashMap<Duration, Http>>, // by connect timeout; short sections
+}
+
+impl Upstreams {
+    fn client(&self, connect: Duration) -> Http {
+        let build = || {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(KEEP)
+                .build(Connector::new(connect))
+        };
+        self.clients.lock().entry(connect).or_insert_with(build).clone()
+    }
+
+    /// Sends `body` and waits for the answer's head until `head_by`. An answer that is not a success is a failure.
+    pub async fn send(
+        &self,
+        endpoint: &Endpoint,
+        target: &Target,
+        body: Bytes,
+        head_by: Instant,
+    ) -> Result<Response<Incoming>, Failed> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.uri.clone();
+        *request.headers_mut() = endpoint.headers.clone();
+        let sending = self.client(target.timeouts.connect).request(request);
+        let response = match tokio::time::timeout_at(head_by.into(), sending).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(err)) if err.is_connect() || was_not_written(&err) => {
+                return Err(Failed::NotSent(root_cause(&err)));
+            }
+            Ok(Err(err)) => return Err(Failed::Broken(root_cause(&err))),
+            Err(_) => return Err(Failed::TimedOut("no answer")),
+        };
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    }
+}
+
+/// Reads an answer that is not a success.
+async fn refusal(response: Response<Incoming>) -> Failed {
+    let (head, body) = response.into_parts();
+    let whole = Limited::new(body, ERROR_BODY).collect();
+    let body = match tokio::time::timeout(ERROR_TIME, whole).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        _ => Bytes::new(), // the status says enough
+    };
+    let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
+    Failed::Answered { status: head.status, failure, body }
+}
+
+/// Did hyper hand the request back before writing any of it?
+fn was_not_written(err: &hyper_util::client::legacy::Error) -> bool {
+    let source = std::error::Error::source(err).and_then(|err| err.downcast_ref::<hyper::Error>());
+    source.is_some_and(hyper::Error::is_canceled)
+}
+
+fn root_cause(err: &dyn std::error::Error) -> String {
+    let mut cause = err;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,274 @@
+//! The Lua scripts do what the specification does: random command sequences on a real Redis, replies and the
+//! decoded state compared after every step. A failure shrinks and prints its seed (proptest).
+//!
+//! Broken on purpose once, each seen to fail: no guard bucket in `slots`; `min` for `max` in the clock; expired
+//! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
+//! move; a shorter rest shortening a longer one; the pacing level not drained.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use redis::Value;
+use weir::state::core::*;
+use weir::state::layout;
+use weir::state::scripts::{Call, Keys};
+
+/// A redis-server of our own on a unix socket; ended on drop.
+struct Server {
+    child: Child,
+    _dir: tempfile::TempDir,
+    connection: redis::Connection,
+}
+
+impl Server {
+    fn start() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("redis.sock");
+        let child = Process::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server must be installed");
+        let client = redis::Client::open(format!("redis+unix://{}", socket.display())).unwrap();
+        for _ in 0..200 {
+            if let Ok(connection) = client.get_connection() {
+                return Server { child, _dir: dir, connection };
+            }
+            std::thread::sleep(Duration::from_millis(20)); // waiting for a process to listen
+        }
+        panic!("redis-server did not come up");
+    }
+
+    fn run(&mut self, keys: &Keys, command: &Command, now: Ms, nonce: u64) -> Reply {
+        let call = Call::new(keys, command, now, nonce);
+        let value: Value = match call.by_sha().query(&mut self.connection) {
+            Err(err) if err.code() == Some("NOSCRIPT") => call.by_text().query(&mut self.connection).unwrap(),
+            other => other.unwrap(),
+        };
+        layout::reply(call.asked, &value).unwrap()
+    }
+
+    fn state(&mut self, keys: &Keys, sessions: &[String]) -> Option<State> {
+        let fields: BTreeMap<Vec<u8>, Vec<u8>> =
+            redis::cmd("HGETALL").arg(keys.state()).query(&mut self.connection).unwrap();
+        let mut state = layout::decode(&fields).unwrap()?;
+        for session in sessions {
+            let pin: Option<Vec<u8>> =
+                redis::cmd("GET").arg(keys.pin(session)).query(&mut self.connection).unwrap();
+            if let Some(pin) = pin {
+                state.pins.insert(session.clone(), layout::decode_pin(&pin).unwrap());
+            }
+        }
+        Some(state)
+    }
+
+    fn clear(&mut self) {
+        let _: () = redis::cmd("FLUSHALL").query(&mut self.connection).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A step as drawn; numbers are resolved against the state so that most of them make sense.
+#[derive(Clone, Debug)]
+struct Op {
+    kind: u8,
+    who: u8,
+    step: i64,
+    ack: u8,
+    x: u64,
+    numbers: [u64; 12],
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let step = prop_oneof![
+        6 => 0i64..120,
+        3 => 0i64..1_500,
+        1 => 0i64..20_000,
+        1 => -3_000i64..0,
+        1 => prop::sample::select(vec![1_000, 1_001, 6_000, 6_200, 4_000_000]),
+    ];
+    (0u8..16, 0u8..4, step, 0u8..8, 0u64..3_000, prop::array::uniform12(any::<u64>()))
+        .prop_map(|(kind, who, step, ack, x, numbers)| Op { kind, who, step, ack, x, numbers })
+}
+
+fn universe() -> Vec<PoolDecl> {
+    let window = |per, stage, cap, pace| Declared { shape: Shape::window(per, stage), cap, pace };
+    let gauge = |cap| Declared { shape: Shape::gauge(), cap, pace: 0 };
+    let pools: Vec<(&str, Vec<Declared>)> = vec![
+        ("tenant", vec![window(6_000, Stage::Head, 12, 0), gauge(5)]),
+        ("a", vec![window(6_000, Stage::Head, 5, 0), window(6_000, Stage::End, 500, 0)]),
+        ("b", vec![window(60_000, Stage::Head, 7, 1_000), window(1_000, Stage::Head, 900, 0)]),
+        ("c", vec![window(86_400_000, Stage::End, 2_000, 10_000), gauge(2)]),
+        ("bare", vec![]),
+    ];
+    pools.into_iter().map(|(name, meters)| PoolDecl { key: Arc::from(name), meters: meters.into() }).collect()
+}
+
+fn reserve(op: &Op, caller: Caller) -> Reserve {
+    let n = &op.numbers;
+    let mut pools = universe();
+    if n[0].is_multiple_of(5) {
+        let mut meters = pools[1].meters.to_vec();
+        meters[0].cap = 1 + n[1] % 8; // another configuration of the same pool
+        pools[1].meters = meters.into();
+    }
+    let draw = |pool: usize, seed: u64| Draw {
+        pool,
+        amounts: (0..pools[pool].meters.len())
+            .map(|m| match (pools[pool].meters[m].shape.mode, pools[pool].meters[m].cap) {
+                (Mode::Gauge, _) | (_, 0..=12) => 1 + (seed >> m) % 7 / 6,
+                (_, cap) => (seed >> (8 * m)) % (cap / 3) + u64::from(seed.is_multiple_of(31)) * cap,
+            })
+            .collect(),
+    };
+    let thresholds = [0, 500_000, 800_000, 1_000_000];
+    let mut candidates: Vec<Candidate> = (0..1 + n[2] % 3)
+        .map(|at| Candidate {
+            tag: 1 + (n[3] + at) % 3,
+            tier: at * (n[4] % 2),
+            threshold: thresholds[(n[5] >> at) as usize % 4],
+            draws: vec![draw(1 + ((n[3] + at) % 3) as usize, n[6] >> at), draw(4, 0)],
+        })
+        .collect();
+    if n[7].is_multiple_of(6) {
+        candidates[0].draws.push(draw(1, n[8])); // possibly the same pool twice
+    }
+    if n[7].is_multiple_of(7) {
+        candidates[0].draws.push(draw(0, n[8])); // a common pool
+    }
+    let session = n[9]
+        .is_multiple_of(2)
+        .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
+    let mut ask = Reserve { caller, common: vec![draw(0, n[8])], candidates, session, pools };
+    ask.normalise();
+    ask
+}
+
+fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
+    let n = &op.numbers;
+    let mut reports = Vec::new();
+    for (at, decl) in universe().into_iter().enumerate().filter(|(at, _)| (n[0] >> at) % 3 > 0) {
+        let own = state.lives.get(&caller.inc).and_then(|life| life.counters.get(&decl.key));
+        let part = |most: u64, seed: u64| if most == 0 { 0 } else { seed % (most + 1) };
+        let counters: Vec<Counters> = own.cloned().unwrap_or(vec![Counters::default(); decl.meters.len()]);
+        let lie = n[1].is_multiple_of(23);
+        reports.push(PoolReport {
+            key: decl.key,
+            returned: counters
+                .iter()
+                .map(|c| part(c.granted, n[2] >> at) + u64::from(lie) * c.granted + u64::from(lie))
+                .collect(),
+            posted: counters.iter().map(|c| c.posted + part(c.granted, n[3] >> at)).collect(),
+        });
+    }
+    let rests = universe()
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| (n[4] >> at) % 9 == 0)
+        .map(|(_, decl)| Rest { key: decl.key, for_ms: n[5] % 4_000 })
+        .collect();
+    Sync { caller, reports, rests, count: n[6].is_multiple_of(2) }
+}
+
+fn resolve(op: &Op, state: &State) -> Command {
+    let name = ["one", "two"][(op.who % 2) as usize].to_owned();
+    let k = match (state.names.get(&name), op.numbers[11] % 12) {
+        (Some((k, _)), 0) => k.saturating_sub(1),
+        (Some((k, _)), 1) => k + 1,
+        (Some((k, _)), _) => *k,
+        (None, seed) => 1 + seed % 2,
+    };
+    let inc = Incarnation { name, k };
+    let l_ack = match op.ack {
+        0 => 0,
+        1 => state.clock.l.saturating_sub(op.x),
+        _ => state.clock.l,
+    };
+    let epoch = if op.ack == 7 && op.x.is_multiple_of(9) { state.epoch + 1 } else { state.epoch };
+    let caller = Caller { epoch, inc: inc.clone(), l_ack, x: if op.ack > 4 { op.x } else { 0 } };
+    if !state.lives.contains_key(&inc) && !op.numbers[10].is_multiple_of(5) {
+        let k = state.names.get(&inc.name).map_or(inc.k, |(k, _)| k + 1);
+        return Command::Join(Join { inc: Incarnation { k, ..inc }, d_head: 700, d_end: 2_500 });
+    }
+    match op.kind {
+        0 => Command::Join(Join { inc: Incarnation { k: inc.k + op.numbers[0] % 2, ..inc }, d_head: 700, d_end: 2_500 }),
+        1 => Command::Bye(caller),
+        2..=6 => Command::Sync(sync(op, caller, state)),
+        _ => Command::Reserve(Arc::new(reserve(op, caller))),
+    }
+}
+
+/// What is the same however it is stored.
+fn comparable(mut state: State) -> State {
+    state.pools.retain(|_, pool| pool.rest_until > 0 || !pool.meters.is_empty());
+    state.pending.sort();
+    state.lives.values_mut().for_each(|life| life.counters.retain(|_, counters| !counters.is_empty()));
+    state
+}
+
+fn check(server: &mut Server, ops: &[Op], granted: &mut u64) {
+    server.clear();
+    let keys = Keys::new("t");
+    let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
+    let mut now = 1_700_000_000_000;
+    let mut core = State::new(77, now);
+    let join = Command::Join(Join { inc: Incarnation { name: "one".into(), k: 1 }, d_head: 700, d_end: 2_500 });
+    assert_eq!(core.step(&join, now), server.run(&keys, &join, now, 77));
+    for (at, op) in ops.iter().enumerate() {
+        now = now.saturating_add_signed(op.step);
+        let command = resolve(op, &core);
+        let expected = core.step(&command, now);
+        let got = server.run(&keys, &command, now, 99);
+        *granted += u64::from(matches!(got, Reply::Reserved(Reserved::Granted(_))));
+        assert_eq!(got, expected, "reply to step {at}: {command:?}");
+        let stored = server.state(&keys, &sessions).expect("a state");
+        assert_eq!(comparable(stored), comparable(core.clone()), "state after step {at}: {command:?}");
+    }
+}
+
+#[test]
+fn lua_does_what_the_specification_does() {
+    let mut server = Server::start();
+    let steps = std::env::var("WEIR_LUA_STEPS").ok().and_then(|s| s.parse().ok()).unwrap_or(30_000u32);
+    let config = ProptestConfig {
+        cases: steps / 100,
+        max_shrink_iters: 4_000,
+        failure_persistence: None,
+        rng_seed: seed(),
+        ..ProptestConfig::default()
+    };
+    let (taken, granted) = (std::cell::Cell::new(0u64), std::cell::Cell::new(0u64));
+    let server = std::cell::RefCell::new(&mut server);
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let result = runner.run(&prop::collection::vec(op(), 100..=130), |ops| {
+        let mut count = 0;
+        check(&mut server.borrow_mut(), &ops, &mut count);
+        taken.set(taken.get() + ops.len() as u64);
+        granted.set(granted.get() + count);
+        Ok(())
+    });
+    println!("{} steps compared, {} granted", taken.get(), granted.get());
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+    assert!(granted.get() * 20 > taken.get(), "the sequences grant too rarely to mean much");
+}
+
+/// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.
+fn seed() -> proptest::test_runner::RngSeed {
+    let fresh = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = std::env::var("WEIR_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(fresh);
+    println!("WEIR_SEED={seed}");
+    proptest::test_runner::RngSeed::Fixed(seed)
+}

@@ -1,0 +1,212 @@
+-- reserve.lua: chooses a candidate and draws on every pool that the call touches, all or nothing.
+-- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits.
+-- KEYS[1]  hash     the state
+-- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
+-- ARGV[1]  msgpack  head (common.lua)
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl}
+--                   pools       {{key, {stage, width, buckets, cap, pace} per meter ...}, ...}
+--                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
+--                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
+--                   ttl         ms that the session is remembered
+-- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
+--          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
+--          | {3, highest k} gone | {4, epoch} | {5} other layout
+-- Cost     TIME, 2 HMGET, 1 HSET (GET and SET with a session), one HGET per pool after the 16th
+local asked, common, candidates, ttl = unpack(cmsgpack.unpack(ARGV[2]))
+local wanted = {'e', 'i:' .. inc}
+for at = 1, min(#asked, 16) do wanted[at + 2] = 'p:' .. asked[at][1] end
+local read = redis.call('HMGET', key, unpack(wanted))
+if not advance_clock(read[1]) then return {OTHER_LAYOUT} end
+for at = 3, #wanted do record(asked[at - 2][1], read[at]) end
+expire()
+if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
+local alive = read[2]
+for _, field in ipairs(gone) do
+  if field == 'i:' .. inc then alive = nil end
+end
+if not alive then return is_gone() end
+
+-- Finds or makes a pool's record, brings it to the present, takes note of the declared caps.
+local function touch(at)
+  local decl = asked[at + 1]
+  local p = load(decl[1])
+  if p.touched then return p, decl end
+  p.touched = true
+  if p.n == 0 and #decl > 1 then
+    p.n = #decl - 1
+    for i = 1, p.n do
+      local stage, width, buckets, cap = unpack(decl[i + 1])
+      local b = 2 + (i - 1) * FIELDS
+      for f = 1, FIELDS do p.v[b + f] = 0 end
+      p.v[b + STAGE], p.v[b + WIDTH], p.v[b + BUCKETS], p.v[b + CAP] = stage, width, buckets, cap
+      p.v[b + CAP_UNTIL], p.v[b + LAST], p.v[b + LEVEL_AT] = l + RAISE_AFTER, floor(l / width), l
+    end
+    p.dirty = true
+  end
+  for i = 1, p.n do
+    advance(p, i - 1)
+    local v, b, cap = p.v, 2 + (i - 1) * FIELDS, decl[i + 1][4]
+    if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
+      v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
+    elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
+      v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
+    end
+  end
+  return p, decl
+end
+
+local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * v[b + CAP]) end
+
+-- When `excess` units will have left meter i's window, the holds staying as they are; and whether that is known.
+local function room_at(p, i, excess)
+  local v, b = p.v, 2 + i * FIELDS
+  local n, left = slots(v, b), 0
+  if n > 0 then
+    local r, offset = ring(p, i)
+    for age = min(n - 1, v[b + LAST]), 0, -1 do
+      local bucket = v[b + LAST] - age
+      if age == 0 then left = left + v[b + CUR] else left = left + r[offset + bucket % n] end
+      if left >= excess then return (bucket + n) * v[b + WIDTH], true end
+    end
+  end
+  return l + UNKNOWN_WAIT, false
+end
+
+-- How a set of draws fits: {share} | {nil, at, exact, pool} | {nil, nil, nil, pool, meter}.
+local function fits(draws)
+  local share, at, exact, where = 0, nil, true, nil
+  for _, draw in ipairs(draws) do
+    local p, decl = touch(draw[1])
+    local v = p.v
+    if v[1] > l and (not at or v[1] > at) then at, where = v[1], draw[1] end
+    for i = 0, p.n - 1 do
+      local b, amount, pace = 2 + i * FIELDS, draw[i + 2], decl[i + 2][5]
+      local cap = v[b + CAP]
+      if amount > cap then return {nil, nil, nil, draw[1], i} end
+      local used = v[b + SUM] + v[b + HOLD] + amount
+      local wait, known = l, true
+      if used > cap then wait, known = room_at(p, i, used - cap) end
+      if pace > 0 then
+        local span = v[b + WIDTH] * v[b + BUCKETS]
+        local over = max(0, drained(v, b) - max(0, cap * pace - amount * span))
+        wait = max(wait, l + math.ceil(over / cap))
+      end
+      if used > cap or wait > l then
+        exact = exact and known
+        if not at or wait > at then at, where = wait, draw[1] end
+      else
+        share = max(share, floor(used * 1000000 / cap))
+      end
+    end
+  end
+  if at then return {nil, at, exact, where} end
+  return {share}
+end
+
+local function grant(draws)
+  for _, draw in ipairs(draws) do
+    local p, decl = touch(draw[1])
+    for i = 0, p.n - 1 do
+      local v, b, amount, pace = p.v, 2 + i * FIELDS, draw[i + 2], decl[i + 2][5]
+      v[b + HOLD] = v[b + HOLD] + amount
+      if pace > 0 then
+        v[b + LEVEL] = drained(v, b) + amount * v[b + WIDTH] * v[b + BUCKETS]
+        v[b + LEVEL_AT] = l
+      end
+    end
+    p.dirty = true
+  end
+end
+
+-- Adds the draws to the caller's own counters; its list of pools grows when it meets one for the first time.
+local function count(draws)
+  local drawn, fields = {}, {}
+  for _, part in ipairs(draws) do
+    for _, draw in ipairs(part) do
+      if #draw > 1 then
+        drawn[#drawn + 1] = draw
+        fields[#fields + 1] = 'c:' .. inc .. ':' .. asked[draw[1] + 1][1]
+      end
+    end
+  end
+  if #fields == 0 then return end
+  local counters, new = redis.call('HMGET', key, unpack(fields)), nil
+  for at, draw in ipairs(drawn) do
+    local n, t = #draw - 1, nil
+    if counters[at] then
+      t = doubles(counters[at], 3 * n)
+    else
+      t = {}
+      for i = 1, 3 * n do t[i] = 0 end
+      new = new or list('l:' .. inc)
+      new[#new + 1] = asked[draw[1] + 1][1]
+    end
+    for i = 1, n do t[3 * i - 2] = t[3 * i - 2] + draw[i + 1] end
+    put[fields[at]] = packed(t, 3 * n)
+  end
+  if new then put['l:' .. inc] = cmsgpack.pack(new) end
+end
+
+local shared = fits(common)
+if not shared[1] then
+  if shared[2] then return commit({DENIED, shared[2] - l, shared[3] and 1 or 0, shared[4], 1}) end
+  return commit({TOO_BIG, shared[4], shared[5]})
+end
+
+local pin_tag, pin_version, pin_expires
+local version = 0
+if KEYS[2] then
+  local s = redis.call('GET', KEYS[2])
+  if s then
+    pin_tag, version, pin_expires = struct.unpack('<ddd', s)
+    if pin_expires > l then pin_version = version else pin_tag = nil end
+  end
+end
+
+local function chosen(index, share)
+  local candidate, session = candidates[index], 0
+  grant(common)
+  grant(candidate[4])
+  count({common, candidate[4]})
+  local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
+  if not KEYS[2] then return commit(reply) end
+  local tag, expires = candidate[1], l + ttl
+  if pin_tag == tag then
+    reply[3] = 1
+    if pin_expires + floor(ttl / 4) > expires then return commit(reply) end
+  else
+    reply[3] = pin_tag and 3 or 2
+    version = version + 1
+  end
+  commit(reply)
+  redis.call('SET', KEYS[2], struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
+  return reply
+end
+
+local seen = {}
+if pin_tag then
+  for index, candidate in ipairs(candidates) do
+    if candidate[1] == pin_tag then
+      seen[index] = fits(candidate[4])
+      if seen[index][1] then return chosen(index, seen[index][1]) end
+      break
+    end
+  end
+end
+local wait, never, least, least_share
+for index, candidate in ipairs(candidates) do
+  local fit = seen[index] or fits(candidate[4])
+  if fit[1] then
+    if fit[1] <= candidate[3] then return chosen(index, fit[1]) end
+    if not least or fit[1] < least_share then least, least_share = index, fit[1] end
+  elseif fit[2] then
+    if not wait or fit[2] < wait[2] then wait = fit end
+  else
+    never = never or fit
+  end
+  local following = candidates[index + 1]
+  if least and (not following or following[2] ~= candidate[2]) then return chosen(least, least_share) end
+end
+if wait then return commit({DENIED, wait[2] - l, wait[3] and 1 or 0, wait[4], 0}) end
+if never then return commit({TOO_BIG, never[4], never[5]}) end
+return commit({DENIED, 0, 0, 0, 0})

@@ -1,0 +1,39 @@
+"""Builds what a run needs: the rig, the floor's allocators, Weir."""
+import os
+import shutil
+import subprocess
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+REPO = os.path.dirname(os.path.dirname(HERE))
+RIG = f"{HERE}/rig"
+OUT = os.environ.get("CARGO_TARGET_DIR") or f"{REPO}/target/bench"
+RUN = f"{REPO}/target/bench-run"
+RESULTS = f"{REPO}/target/bench-results"
+BIN = f"{RUN}/bin"
+
+
+def cargo(cwd, *args):
+    env = {**os.environ, "CARGO_TARGET_DIR": OUT}
+    subprocess.run(["cargo", "build", "--release", "--quiet", *args], cwd=cwd, env=env, check=True)
+
+
+def rig(allocators):
+    """Builds mock, lg and floor, and floor once more for every allocator asked for."""
+    os.makedirs(BIN, exist_ok=True)
+    for name in sorted(allocators - {"system"}):
+        if not os.environ.get("BENCH_NO_BUILD"):
+            cargo(RIG, "-p", "floor", "--features", name)
+            shutil.copy2(f"{OUT}/release/floor", f"{BIN}/floor-{name}")
+    if not os.environ.get("BENCH_NO_BUILD"):
+        cargo(RIG)
+        for name in ("mock", "lg", "floor"):
+            shutil.copy2(f"{OUT}/release/{name}", f"{BIN}/{name}")
+
+
+def weir():
+    """The gateway's binary: WEIR_BIN, or built here."""
+    given = os.environ.get("WEIR_BIN")
+    if given:
+        return given
+    cargo(REPO, "-p", "weir")
+    return f"{OUT}/release/weir"

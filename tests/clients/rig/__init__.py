@@ -1,0 +1,1 @@
+"""What `tests/clients/run` needs to put the official SDKs in front of a gateway."""

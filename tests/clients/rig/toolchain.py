@@ -1,0 +1,74 @@
+"""The SDKs, installed once under the build folder.
+
+`requirements.txt` and `package-lock.json` pin every version; what is installed is remembered by a digest of those
+files, so that a changed pin reinstalls and an unchanged one costs nothing.
+"""
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+REPOSITORY = HERE.parent.parent
+
+
+def build_folder():
+    """Where everything generated goes: `clients` under cargo's target folder."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target").resolve() / "clients"
+
+
+def python():
+    """The interpreter of a virtual environment that holds the Python SDK and pytest."""
+    venv, pins = build_folder() / "venv", HERE / "requirements.txt"
+    if fresh(venv, [pins]):
+        return venv / "bin" / "python"
+    shutil.rmtree(venv, ignore_errors=True)
+    if uv := shutil.which("uv"):
+        run([uv, "venv", "--quiet", "--python", sys.executable, venv])
+        run([uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", "-r", pins])
+    else:
+        run([sys.executable, "-m", "venv", venv])
+        run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", "uv"])
+        run([venv / "bin" / "uv", "pip", "install", "--quiet", "--python", venv / "bin" / "python", "-r", pins])
+    stamp(venv, [pins])
+    return venv / "bin" / "python"
+
+
+def node():
+    """A folder with `node_modules` and a copy of the Node suite (modules are looked up from the file's place)."""
+    folder, pins = build_folder() / "node", [HERE / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    if not fresh(folder, pins):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for pin in pins:
+            shutil.copy(pin, folder)
+        run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder)
+        stamp(folder, pins)
+    shutil.rmtree(folder / "suite", ignore_errors=True)
+    shutil.copytree(HERE / "node", folder / "suite")
+    return folder
+
+
+def fresh(folder, pins):
+    """Was `folder` installed from exactly these pins?"""
+    mark = folder / ".installed"
+    return mark.is_file() and mark.read_text() == digest(pins)
+
+
+def stamp(folder, pins):
+    """Remembers what `folder` was installed from; only after everything succeeded."""
+    (folder / ".installed").write_text(digest(pins))
+
+
+def digest(pins):
+    """One digest over the contents of the pin files."""
+    return hashlib.sha256(b"\0".join(pin.read_bytes() for pin in pins)).hexdigest()
+
+
+def run(command, cwd=None):
+    """Runs an installer; its own words on failure."""
+    done = subprocess.run([str(part) for part in command], cwd=cwd, text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed ({done.returncode}):\n{done.stdout}{done.stderr}")
