@@ -1,4 +1,4 @@
-//! The configuration: [`raw`] is the file as written, [`check`] links and validates it, and what passes is a
+//! The configuration: `raw` is the file as written, [`check`] links and validates it, and what passes is a
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
 pub mod check;
