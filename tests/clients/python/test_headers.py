@@ -4,7 +4,7 @@ import uuid
 import openai
 import pytest
 
-from weir import ASK, client
+from weir import ASK, SETTINGS, client, mark, only_arrival
 
 
 def raw(model="echo", session=None, **more):
@@ -22,6 +22,14 @@ def test_a_raw_answer_carries_the_gateways_headers():
     assert answer.headers["x-weir-replica"]
     assert answer.headers["content-type"].startswith("application/json")
     assert answer.parse()._request_id == answer.headers["x-request-id"]
+
+
+def test_the_provider_gets_the_accounts_key_and_never_the_clients():
+    user = mark()
+    raw(user=user)
+    headers = only_arrival(user)["headers"]
+    assert headers["authorization"] == "Bearer sk-scripted"
+    assert SETTINGS["keys"]["main"] not in str(headers)
 
 
 def test_every_call_has_its_own_request_id():

@@ -13,8 +13,8 @@ No state is switched between tests, so tests cannot disturb each other:
     refuse-400    400 with a message, code and parameter, as for a context that is too long
 
 Every call is recorded as it arrived, bytes included, and how it ended; a call is found by its `user` field:
-`GET /_calls?user=NAME` -> [{"model", "body" (base64), "arrived", "ended" (unix s), "outcome"}], where the outcome is
-`running`, `answered`, `cut` (by this server) or `aborted` (by the caller, before the answer's end).
+`GET /_calls?user=NAME` -> [{"model", "headers", "body" (base64), "arrived", "ended" (unix s), "outcome"}], where the
+outcome is `running`, `answered`, `cut` (by this server) or `aborted` (by the caller, before the answer's end).
 """
 import asyncio
 import base64
@@ -49,7 +49,7 @@ async def serve(reader, writer):
 
 
 async def read_request(reader):
-    """(method, target, body) of the next request, or None at the end of the connection."""
+    """(method, target, headers, body) of the next request, or None at the end of the connection."""
     head = await reader.readline()
     if not head:
         return None
@@ -58,7 +58,7 @@ async def read_request(reader):
     while (line := (await reader.readline()).strip()):
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    return method, target, await read_body(reader, headers)
+    return method, target, headers, await read_body(reader, headers)
 
 
 async def read_body(reader, headers):
@@ -75,10 +75,11 @@ async def read_body(reader, headers):
 
 async def answer_watched(request, reader, writer):
     """Answers while watching for the caller's leaving; says whether the connection lives on."""
-    method, target, body = request
+    method, target, headers, body = request
     if method == "GET":
         return await answer_get(target, writer)
-    call = {"arrived": time.time(), "ended": None, "outcome": "running", "body": base64.b64encode(body).decode()}
+    call = {"arrived": time.time(), "ended": None, "outcome": "running", "headers": headers}
+    call["body"] = base64.b64encode(body).decode()
     CALLS.append(call)
     answering = asyncio.create_task(answer_call(call, body, writer))
     gone = asyncio.create_task(reader.read(1))
