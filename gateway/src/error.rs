@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 /// What happened.
@@ -73,14 +74,14 @@ pub struct Error {
     pub param: Option<String>,
     /// When to come back.
     pub retry_after: Option<Duration>,
-    /// The upstream's own code and type, when it refused.
-    pub upstream: Option<(Option<String>, Option<String>)>,
+    /// The upstream's own words, sent on as they are when it refused the request itself.
+    pub body: Option<Bytes>,
 }
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, retry_after: None, upstream: None }
+        Error { kind, message: message.into(), param: None, retry_after: None, body: None }
     }
 
     /// With a time to come back.
@@ -192,7 +193,9 @@ impl Kind {
             | Kind::SlowClient
             | Kind::Refused(_)
             | Kind::ClientGone => Fault::Client,
-            Kind::ModelForbidden | Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => Fault::Policy,
+            Kind::ModelForbidden | Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => {
+                Fault::Policy
+            }
             Kind::UpstreamFailed | Kind::UpstreamTimeout => Fault::Upstream,
             Kind::StateAway | Kind::Draining | Kind::Internal => Fault::Gateway,
         }

@@ -1,8 +1,24 @@
-//! Weir: an LLM gateway cluster whose choice of a target and reservation of every limit it touches are one
-//! atomic step. `gateway/ARCHITECTURE.md` is the map.
+//! Weir: an LLM gateway cluster whose choice of a target and reservation of every limit it touches are one atomic
+//! step. `gateway/ARCHITECTURE.md` is the map; in reading order:
+//!
+//! - [`pipeline`]: the path of one call, from its bytes to its answer.
+//! - [`error`], [`config`]: the vocabulary.
+//! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
+//! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
+//! - [`http`], [`app`]: listeners and wiring. [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
 
 pub mod admit;
+pub mod app;
+pub mod auth;
 pub mod config;
 pub mod dialect;
+pub mod error;
+pub mod http;
+pub mod pipeline;
+pub mod route;
+pub mod settle;
+pub mod shared;
 pub mod sim;
 pub mod state;
+pub mod telemetry;
+pub mod upstream;

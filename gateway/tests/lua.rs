@@ -202,7 +202,11 @@ fn resolve(op: &Op, state: &State) -> Command {
         return Command::Join(Join { inc: Incarnation { k, ..inc }, d_head: 700, d_end: 2_500 });
     }
     match op.kind {
-        0 => Command::Join(Join { inc: Incarnation { k: inc.k + op.numbers[0] % 2, ..inc }, d_head: 700, d_end: 2_500 }),
+        0 => Command::Join(Join {
+            inc: Incarnation { k: inc.k + op.numbers[0] % 2, ..inc },
+            d_head: 700,
+            d_end: 2_500,
+        }),
         1 => Command::Bye(caller),
         2..=6 => Command::Sync(sync(op, caller, state)),
         _ => Command::Reserve(Arc::new(reserve(op, caller))),
@@ -223,7 +227,8 @@ fn check(server: &mut Server, ops: &[Op], granted: &mut u64) {
     let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
     let mut now = 1_700_000_000_000;
     let mut core = State::new(77, now);
-    let join = Command::Join(Join { inc: Incarnation { name: "one".into(), k: 1 }, d_head: 700, d_end: 2_500 });
+    let join =
+        Command::Join(Join { inc: Incarnation { name: "one".into(), k: 1 }, d_head: 700, d_end: 2_500 });
     assert_eq!(core.step(&join, now), server.run(&keys, &join, now, 77));
     for (at, op) in ops.iter().enumerate() {
         now = now.saturating_add_signed(op.step);
@@ -267,7 +272,8 @@ fn lua_does_what_the_specification_does() {
 
 /// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.
 fn seed() -> proptest::test_runner::RngSeed {
-    let fresh = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let fresh =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
     let seed = std::env::var("WEIR_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(fresh);
     println!("WEIR_SEED={seed}");
     proptest::test_runner::RngSeed::Fixed(seed)

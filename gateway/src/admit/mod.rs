@@ -23,10 +23,8 @@ pub fn wish(
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
     let widest = |policy| deployments().map(|d| estimate(d, policy)).max_by_key(|e| e.output);
-    let common: Vec<Draw> = common
-        .iter()
-        .filter_map(|pool| Some(pools.draw(*pool, widest(infos[pool.0].reserve)?)))
-        .collect();
+    let common: Vec<Draw> =
+        common.iter().filter_map(|pool| Some(pools.draw(*pool, widest(infos[pool.0].reserve)?))).collect();
     let candidates = ranked
         .iter()
         .map(|ranked| {

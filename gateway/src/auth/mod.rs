@@ -54,7 +54,10 @@ fn key_of(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(value) = headers.get(http::header::AUTHORIZATION) {
         let value = value.as_bytes();
         let (scheme, key) = value.split_at_checked(7)?;
-        return scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii()).filter(|key| !key.is_empty());
+        return scheme
+            .eq_ignore_ascii_case(b"bearer ")
+            .then(|| key.trim_ascii())
+            .filter(|key| !key.is_empty());
     }
     let named = ["x-api-key", "api-key", "x-goog-api-key"].iter().find_map(|name| headers.get(*name));
     named.map(|value| value.as_bytes().trim_ascii()).filter(|key| !key.is_empty())

@@ -30,7 +30,12 @@ pub struct Reply {
 
 impl Reply {
     /// Of a stream whose first content has come.
-    pub fn new(mut opened: Opened, withhold_usage: bool, patience: Patience, settlement: Settlement) -> Reply {
+    pub fn new(
+        mut opened: Opened,
+        withhold_usage: bool,
+        patience: Patience,
+        settlement: Settlement,
+    ) -> Reply {
         let now = Instant::now();
         let ready = std::mem::take(&mut opened.events).into();
         let alarm = Box::pin(tokio::time::sleep_until(patience.until.min(now + patience.idle).into()));

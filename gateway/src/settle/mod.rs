@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Price;
-use crate::dialect::openai::Usage;
+use crate::dialect::openai::answer::Usage;
 use crate::shared::{PredictionKey, Shared};
 use crate::state::{Actual, Reservation};
 use crate::telemetry::Record;
@@ -34,9 +34,10 @@ pub struct Settlement {
 
 impl Settlement {
     /// A plain answer was read whole.
-    pub fn answered(mut self, usage: Option<Usage>) {
+    pub fn answered(mut self, usage: Option<Usage>, bytes: usize) {
         self.record.ok();
-        self.close(usage, Actual::Failed);
+        let partial = Actual::Partial { input: self.input, delivered: bytes as u64 / 4 };
+        self.close(usage, partial);
     }
 
     /// A stream is over: ended, failed or left by the client.

@@ -4,22 +4,23 @@
 //! SYNC at a time: every [`PERIOD`], and within [`FLUSH_DELAY`] when a crowded pool or a gauge was given back to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::Away;
 use super::core::{
-    Amounts, Caller, Command, Denied, Granted, Incarnation, Join, Ms, Reply, Reserve, Reserved, Rest, Sync,
+    Amounts, Caller, Command, Denied, Granted, Incarnation, Join, Ms, Reply, Reserve, Reserved, Rest, State,
+    Sync,
 };
 use super::lanes::Lane;
 use super::ledger::{Account, Ledger};
 use super::local::Local;
 use super::pools::PoolInfo;
 use super::reservation::{Part, Reservation};
-use super::Away;
 
 /// Time between SYNCs.
 pub const PERIOD: Duration = Duration::from_millis(200);
@@ -43,6 +44,17 @@ impl Port {
             Port::Redis(lane) => lane.run(command).await,
             Port::Local(local) => Ok(local.run(command)),
         }
+    }
+
+    /// The whole state, brought to the present, without pins. Costly: for people and tests.
+    pub async fn snapshot(&self) -> Result<State, Away> {
+        let mut state = match self {
+            Port::Redis(lane) => lane.snapshot().await?,
+            Port::Local(local) => local.snapshot(),
+        };
+        let l = state.clock.l;
+        state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(l));
+        Ok(state)
     }
 }
 
@@ -93,7 +105,12 @@ pub struct Client {
     joining: tokio::sync::Mutex<()>,
     live: AtomicUsize,
     rejected: AtomicU64,
+    contact: AtomicU8,
 }
+
+const UNTRIED: u8 = 0;
+const HEARD: u8 = 1;
+const AWAY: u8 = 2;
 
 impl Client {
     /// A client for the replica `name`.
@@ -109,6 +126,7 @@ impl Client {
             joining: tokio::sync::Mutex::new(()),
             live: AtomicUsize::new(0),
             rejected: AtomicU64::new(0),
+            contact: AtomicU8::new(UNTRIED),
         })
     }
 
@@ -120,6 +138,16 @@ impl Client {
     /// Replicas alive, this one included, when last heard; 0 before the first contact.
     pub fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// Was the state heard, or found to be away, at least once?
+    pub fn is_settled(&self) -> bool {
+        self.contact.load(Ordering::Relaxed) != UNTRIED
+    }
+
+    /// Did the last SYNC fail?
+    pub fn is_away(&self) -> bool {
+        self.contact.load(Ordering::Relaxed) == AWAY
     }
 
     /// Reports that contradicted the grants: a bug if above 0.
@@ -175,9 +203,8 @@ impl Client {
             if due {
                 counted = Instant::now();
             }
-            if let Err(err) = self.sync(&port, due).await {
-                tracing::debug!(target: "weir::state", error = %err, "SYNC failed");
-            }
+            let answer = self.sync(&port, due).await;
+            self.note_contact(answer.err());
             let wait = PERIOD.saturating_sub(counted.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -221,6 +248,19 @@ impl Client {
     pub(super) fn flush_if<'a>(&self, mut pools: impl Iterator<Item = &'a Account>, freed: bool) {
         if freed || pools.any(Account::is_hot) {
             self.flush.notify_one();
+        }
+    }
+
+    /// Tells when the state goes away and when it is back; not every failure in between.
+    fn note_contact(&self, failure: Option<Away>) {
+        let now = if failure.is_some() { AWAY } else { HEARD };
+        let before = self.contact.swap(now, Ordering::Relaxed);
+        match failure {
+            Some(err) if before != AWAY => {
+                tracing::warn!(target: "weir::state", error = %err, "shared state is away");
+            }
+            None if before == AWAY => tracing::info!(target: "weir::state", "shared state is back"),
+            _ => {}
         }
     }
 

@@ -6,15 +6,16 @@ pub fn apply(text: &str) -> String {
     let Ok(control) = std::env::var("WEIR_CONTROL") else { return text.to_owned() };
     let damaged = match control.as_str() {
         // Holds of the dead are released, not posted.
-        "release-expired" => text.replace(
-            "if p.v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted",
-            "-- @posted",
-        ),
+        "release-expired" => {
+            text.replace("if p.v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted", "-- @posted")
+        }
         // A window of two weighted buckets instead of many.
-        "two-buckets" => text.replace(
-            "local used = v[b + SUM] + v[b + HOLD] + amount",
-            "local used = weighted(p, i) + v[b + HOLD] + amount",
-        ).replace("-- How a set of draws fits:", TWO_BUCKETS),
+        "two-buckets" => text
+            .replace(
+                "local used = v[b + SUM] + v[b + HOLD] + amount",
+                "local used = weighted(p, i) + v[b + HOLD] + amount",
+            )
+            .replace("-- How a set of draws fits:", TWO_BUCKETS),
         _ => return text.to_owned(),
     };
     assert!(damaged != text || !text.contains("local function fits"), "control {control} changes nothing");

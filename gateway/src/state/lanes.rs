@@ -14,13 +14,15 @@ use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::sync::Notify;
 
 use super::Away;
-use super::core::{Command, Reply};
+use super::core::{Command, Reply, State};
 use super::layout;
 use super::scripts::{Call, Keys};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const PIPELINE_BUFFER: usize = 2048;
+/// The whole state may be large.
+const SNAPSHOT_TIME: Duration = Duration::from_secs(2);
 
 /// One connection slot.
 pub struct Lane {
@@ -75,6 +77,26 @@ impl Lane {
                 Err(Away::TimedOut)
             }
         }
+    }
+
+    /// The state as stored, its clock brought to the server's time.
+    pub async fn snapshot(&self) -> Result<State, Away> {
+        let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
+        let mut connection = (*open).clone();
+        let mut read = redis::pipe();
+        read.cmd("HGETALL").arg(self.keys.state()).cmd("TIME");
+        type Read = (std::collections::BTreeMap<Vec<u8>, Vec<u8>>, (u64, u64));
+        let asked = tokio::time::timeout(SNAPSHOT_TIME, read.query_async::<Read>(&mut connection));
+        let (fields, (seconds, micros)) = match asked.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(err)) => return Err(Away::Failed(describe(&err))),
+            Err(_) => return Err(Away::TimedOut),
+        };
+        let decoded = layout::decode(&fields).map_err(|err| Away::Broken(err.to_string()))?;
+        let now = seconds * 1_000 + micros / 1_000;
+        let mut state = decoded.unwrap_or_else(|| State::new(0, now));
+        state.clock.advance(now, 0, 0);
+        Ok(state)
     }
 
     /// Unpublishes a connection that failed, unless another has taken its place.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::core::{
-    Caller, Clock, Counters, Denied, Draw, Granted, Incarnation, Join, Joined, Life, Meter, Mode, Ms, Pending,
-    Pin, Pool, PoolView, Reply, Reserve, Reserved, SessionOutcome, Shape, Stage, State, Sync, Synced,
+    Caller, Clock, Counters, Denied, Draw, Granted, Incarnation, Join, Joined, Life, Meter, Mode, Ms,
+    Pending, Pin, Pool, PoolView, Reply, Reserve, Reserved, SessionOutcome, Shape, Stage, State, Sync,
+    Synced,
 };
 
 /// The version of the records; a script refuses records of another.
@@ -134,7 +135,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     pack.array(4).array(ask.pools.len());
     for pool in &ask.pools {
         pack.array(1 + pool.meters.len()).text(&pool.key);
-        for meter in &pool.meters {
+        for meter in pool.meters.iter() {
             let stage = u64::from(meter.shape.stage == Stage::End);
             pack.uints(&[stage, meter.shape.width, meter.shape.buckets, meter.cap, meter.pace]);
         }

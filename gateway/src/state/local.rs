@@ -30,6 +30,14 @@ impl Default for Local {
 }
 
 impl Local {
+    /// A copy of the state as of now.
+    pub fn snapshot(&self) -> State {
+        let now = 1 + self.started.elapsed().as_millis() as Ms;
+        let mut state = self.inner.lock().state.clone();
+        state.clock.advance(now, 0, 0);
+        state
+    }
+
     /// One atomic step.
     pub fn run(&self, command: &Command) -> Reply {
         let now = 1 + self.started.elapsed().as_millis() as Ms;

@@ -63,7 +63,13 @@ fn info(spec: &PoolSpec) -> PoolInfo {
     let letters = spec.meters.iter().zip(meters.iter()).map(|(spec, meter)| (letter(spec.kind), meter.shape));
     let key = layout::pool_key(&spec.name, letters);
     let kinds = spec.meters.iter().map(|meter| meter.kind).collect();
-    PoolInfo { name: spec.name.clone(), decl: PoolDecl { key, meters }, kinds, side: spec.side, reserve: spec.reserve }
+    PoolInfo {
+        name: spec.name.clone(),
+        decl: PoolDecl { key, meters },
+        kinds,
+        side: spec.side,
+        reserve: spec.reserve,
+    }
 }
 
 /// The share of a limit that calls may use: rounded up and at least 1, or a limit of 1, 2 or 3 would lose a call.
@@ -141,7 +147,10 @@ mod tests {
         let post = |actual| charge(MeterKind::Tokens, side, 100, actual);
         assert_eq!(post(Actual::Used { input: 10, output: 20 }), 30);
         assert_eq!(post(Actual::Partial { input: 10, delivered: 3 }), 100);
-        assert_eq!(charge(MeterKind::Tokens, Side::Ours, 100, Actual::Partial { input: 10, delivered: 3 }), 13);
+        assert_eq!(
+            charge(MeterKind::Tokens, Side::Ours, 100, Actual::Partial { input: 10, delivered: 3 }),
+            13
+        );
         assert_eq!(charge(MeterKind::Requests, Side::Ours, 1, Actual::Failed), 1);
     }
 }

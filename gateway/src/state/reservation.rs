@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::client::Client;
-use super::core::{Amounts, Stage};
-use super::core::mutant::{Mutant, on};
 use super::core::SessionOutcome;
+use super::core::mutant::{Mutant, on};
+use super::core::{Amounts, Stage};
 use super::ledger::{Account, Ledger};
 use super::pools::{Actual, PoolInfo, charge};
 

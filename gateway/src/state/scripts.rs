@@ -19,10 +19,12 @@ pub struct Script {
 
 macro_rules! script {
     ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(
-            include_str!("../../../lua/common.lua"),
-            include_str!(concat!("../../../lua/", $file))
-        )))
+        LazyLock::new(|| {
+            Script::new(concat!(
+                include_str!("../../../lua/common.lua"),
+                include_str!(concat!("../../../lua/", $file))
+            ))
+        })
     };
 }
 

@@ -133,7 +133,10 @@ fn drain(queue: &Queue) {
         }
         let dropped = queue.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            let _ = writeln!(out, r#"{{"level":"WARN","target":"weir::log","message":"log lines dropped","count":{dropped}}}"#);
+            let _ = writeln!(
+                out,
+                r#"{{"level":"WARN","target":"weir::log","message":"log lines dropped","count":{dropped}}}"#
+            );
         }
         drop(out);
         std::thread::sleep(LINGER); // gather lines: one write for many

@@ -44,16 +44,11 @@ impl Metrics {
     /// Fresh instruments on a registry of their own.
     pub fn new() -> anyhow::Result<Metrics> {
         let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .without_scope_info()
-            .without_target_info()
-            .build()?;
+        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
         let provider = SdkMeterProvider::builder().with_reader(exporter).build();
         let meter = provider.meter("weir");
-        let count = |name: &'static str, text: &'static str| {
-            meter.u64_counter(name).with_description(text).build()
-        };
+        let count =
+            |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
         let seconds = |name: &'static str, text: &'static str, bounds: &[f64]| {
             let builder = meter.f64_histogram(name).with_unit("s").with_description(text);
             builder.with_boundaries(bounds.to_vec()).build()
@@ -61,7 +56,11 @@ impl Metrics {
         Ok(Metrics {
             requests: count("weir_requests", "Calls, by how they ended"),
             duration: seconds("weir_request_duration", "From request to the end of the answer", &SECONDS),
-            overhead: seconds("weir_overhead", "Time of a call not spent waiting for a provider", &FAST_SECONDS),
+            overhead: seconds(
+                "weir_overhead",
+                "Time of a call not spent waiting for a provider",
+                &FAST_SECONDS,
+            ),
             first_token: seconds("weir_time_to_first_token", "From request to first content", &SECONDS),
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
@@ -130,8 +129,7 @@ impl Metrics {
 
     /// An attempt ended.
     pub fn attempt(&self, deployment: &std::sync::Arc<str>, outcome: &'static str) {
-        let labels =
-            [KeyValue::new("deployment", deployment.clone()), KeyValue::new("outcome", outcome)];
+        let labels = [KeyValue::new("deployment", deployment.clone()), KeyValue::new("outcome", outcome)];
         self.attempts.add(1, &labels);
         if outcome == "rate_limited" {
             self.upstream_429.add(1, &labels[..1]);

@@ -34,7 +34,7 @@ pub struct Record {
     /// The answer is a stream.
     pub stream: bool,
     /// Tokens as the provider counted them.
-    pub usage: Option<crate::dialect::openai::Usage>,
+    pub usage: Option<crate::dialect::openai::answer::Usage>,
     /// Tokens held for the last attempt.
     pub held_tokens: u64,
     /// From the request to the first content.

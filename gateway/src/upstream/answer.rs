@@ -11,8 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use super::Failed;
-use crate::dialect::openai::Usage;
-use crate::dialect::openai::answer::usage_of;
+use crate::dialect::openai::answer::{Usage, usage_of};
 use crate::dialect::openai::failure::Failure;
 use crate::dialect::openai::stream::{Chunk, Delivered, Splitter, classify};
 

@@ -62,19 +62,29 @@ impl Endpoint {
     /// Of a deployment's chat completions.
     pub fn new(deployment: &Deployment) -> anyhow::Result<Endpoint> {
         let account = &deployment.account;
-        let uri: Uri = format!("{}/chat/completions", account.base_url.to_string().trim_end_matches('/')).parse()?;
+        let uri: Uri =
+            format!("{}/chat/completions", account.base_url.to_string().trim_end_matches('/')).parse()?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))),
+        );
         if let Some(key) = &account.api_key {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
-                .map_err(|_| anyhow::anyhow!("account {}: its api_key cannot stand in a header", account.name))?;
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| {
+                    anyhow::anyhow!("account {}: its api_key cannot stand in a header", account.name)
+                })?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        headers.extend(account.headers.iter().map(|(name, value)| (Some(name.clone()), value.clone())).filter_map(
-            |(name, value)| name.map(|name| (name, value)),
-        ));
+        headers.extend(
+            account
+                .headers
+                .iter()
+                .map(|(name, value)| (Some(name.clone()), value.clone()))
+                .filter_map(|(name, value)| name.map(|name| (name, value))),
+        );
         Ok(Endpoint { uri, headers })
     }
 }

@@ -75,7 +75,7 @@ impl State {
     }
 
     pub(super) fn bye(&mut self, caller: &Caller) -> Reply {
-        let holds = |life: &super::Life| life.counters.values().flatten().any(|c| c.granted > c.returned);
+        let holds = |life: &Life| life.counters.values().flatten().any(|c| c.granted > c.returned);
         if self.lives.get(&caller.inc).is_some_and(holds) {
             return Reply::Left(false);
         }

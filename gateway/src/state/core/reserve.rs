@@ -125,9 +125,8 @@ impl Reserve {
     /// Adds up draws on the same pool: within each list, and where a candidate draws on a common pool the
     /// common draw moves into every candidate. After this no pool is checked twice for one candidate.
     pub fn normalise(&mut self) {
-        let shared = |draw: &Draw| {
-            self.candidates.iter().any(|c| c.draws.iter().any(|own| own.pool == draw.pool))
-        };
+        let shared =
+            |draw: &Draw| self.candidates.iter().any(|c| c.draws.iter().any(|own| own.pool == draw.pool));
         let (moved, kept): (Vec<Draw>, Vec<Draw>) =
             std::mem::take(&mut self.common).into_iter().partition(shared);
         self.common = kept;

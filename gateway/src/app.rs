@@ -1,0 +1,175 @@
+//! Wiring of one replica: workers, listeners, the state's loop, shutdown.
+//!
+//! Serving shape: one single-threaded runtime per core, each with its own connection to the state and its own
+//! connections to providers, so that a call never changes threads. Measured against work stealing in
+//! `tests/bench/RESULTS.md`. Accepting, the state's loop and the admin pages run on the caller's runtime.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::{Config, StateConfig};
+use crate::http::{admin, router, server};
+use crate::shared::{Shared, Snapshot, Worker};
+use crate::state::lanes::Lane;
+use crate::state::local::Local;
+use crate::state::scripts::Keys;
+use crate::state::{Client, Port};
+use crate::telemetry::Metrics;
+use crate::upstream::Upstreams;
+
+/// How long closing the admin pages may take.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Which state a replica works on.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// What the configuration says.
+    Configured,
+    /// A core that other replicas in this process share.
+    Shared(Arc<Local>),
+}
+
+/// A replica that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// What its workers share.
+    pub shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    stop_state: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    keeper: tokio::task::JoinHandle<()>,
+}
+
+/// Starts a replica on the current runtime. `workers` 0 means one per core.
+pub async fn start(
+    config: Config,
+    name: String,
+    backend: Backend,
+    workers: usize,
+) -> anyhow::Result<Running> {
+    let server = config.server.clone();
+    let state = config.state.clone();
+    let snapshot = Snapshot::new(config)?;
+    let client = Client::new(name, snapshot.deadlines());
+    let shared = Arc::new(Shared::new(snapshot, client.clone(), Arc::new(Metrics::new()?))?);
+    let ports = match (backend, state) {
+        (Backend::Shared(local), _) => Ports::Local(local),
+        (Backend::Configured, None) => Ports::Local(Arc::default()),
+        (Backend::Configured, Some(state)) => Ports::Redis(state),
+    };
+    let listener = bind(server.listen).await?;
+    let admin_listener = bind(server.admin_listen).await?;
+    let metrics_listener = match server.metrics_listen {
+        Some(addr) => Some(bind(addr).await?),
+        None => None,
+    };
+    let (listen, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+    let (stop, stopping) = watch::channel(false);
+    let (stop_state, state_stopping) = watch::channel(false);
+    let keeper = tokio::spawn(client.keep(ports.open()?, state_stopping));
+    let desk = Arc::new(admin::Desk { shared: shared.clone(), port: ports.open()? });
+    let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
+    let mut seats = Vec::with_capacity(count);
+    let mut threads = Vec::with_capacity(count);
+    for index in 0..count {
+        let (seat, inbox) = server::seat();
+        seats.push(seat);
+        let (shared, ports, stop) = (shared.clone(), ports.clone(), stopping.clone());
+        threads.push(spawn_worker(index, shared, ports, inbox, stop, server.drain_timeout)?);
+    }
+    let mut tasks = vec![
+        tokio::spawn(server::accept(listener, seats, stopping.clone())),
+        tokio::spawn(serve_admin(admin_listener, admin::router(desk.clone()), stopping.clone())),
+    ];
+    if let Some(listener) = metrics_listener {
+        tasks.push(tokio::spawn(serve_admin(listener, admin::metrics_router(desk), stopping)));
+    }
+    Ok(Running { listen, admin, shared, stop, stop_state, workers: threads, tasks, keeper })
+}
+
+impl Running {
+    /// Not ready from now on; calls in flight finish within the configured grace, what they hold is handed back.
+    pub async fn shutdown(self) -> anyhow::Result<()> {
+        self.shared.drain();
+        self.stop.send_replace(true);
+        let workers = self.workers;
+        let joined = tokio::task::spawn_blocking(move || {
+            workers.into_iter().map(JoinHandle::join).all(|worker| worker.is_ok())
+        });
+        let sound = joined.await?;
+        for task in self.tasks {
+            task.await?;
+        }
+        self.stop_state.send_replace(true);
+        self.keeper.await?;
+        anyhow::ensure!(sound, "a worker panicked");
+        Ok(())
+    }
+}
+
+/// How ports to the state are made.
+#[derive(Clone)]
+enum Ports {
+    Local(Arc<Local>),
+    Redis(StateConfig),
+}
+
+impl Ports {
+    /// A port for the current runtime.
+    fn open(&self) -> anyhow::Result<Port> {
+        Ok(match self {
+            Ports::Local(local) => Port::Local(local.clone()),
+            Ports::Redis(state) => {
+                let keys = Keys::new(&state.namespace);
+                let lane = Lane::start(state.url.expose_secret(), keys, state.timeout);
+                // The error may quote the address with its password.
+                Port::Redis(lane.map_err(|_| anyhow::anyhow!("state.url is not a Redis address"))?)
+            }
+        })
+    }
+}
+
+async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))
+}
+
+fn spawn_worker(
+    index: usize,
+    shared: Arc<Shared>,
+    ports: Ports,
+    inbox: server::Inbox,
+    stop: watch::Receiver<bool>,
+    grace: Duration,
+) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = async move {
+        match ports.open() {
+            Ok(port) => {
+                let worker = Arc::new(Worker { shared, port, upstreams: Upstreams::default() });
+                server::serve(inbox, router(worker), stop, grace).await;
+            }
+            Err(err) => tracing::error!(target: "weir::app", error = %err, "worker cannot start"),
+        }
+    };
+    let name = format!("worker-{index}");
+    Ok(std::thread::Builder::new().name(name).spawn(move || runtime.block_on(work))?)
+}
+
+async fn serve_admin(listener: TcpListener, router: axum::Router, stop: watch::Receiver<bool>) {
+    let (seat, inbox) = server::seat();
+    let accepting = server::accept(listener, vec![seat], stop.clone());
+    tokio::join!(accepting, server::serve(inbox, router, stop, ADMIN_GRACE));
+}

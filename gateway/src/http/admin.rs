@@ -1,0 +1,170 @@
+//! The admin listener: metrics, the cluster's state as JSON, health.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::routing::get;
+use http::{HeaderValue, Response, StatusCode, header};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+use crate::config::MeterKind;
+use crate::shared::{Shared, Snapshot};
+use crate::state::{Port, core};
+
+/// What the admin pages look at.
+#[derive(Debug)]
+pub struct Desk {
+    /// The replica.
+    pub shared: Arc<Shared>,
+    /// Its own way to the state.
+    pub port: Port,
+}
+
+/// Routes of the admin listener.
+pub fn router(desk: Arc<Desk>) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/admin/v1/state", get(state))
+        .layer(from_fn_with_state(desk.clone(), authorised));
+    guarded.merge(health()).with_state(desk)
+}
+
+/// Routes of the metrics listener.
+pub fn metrics_router(desk: Arc<Desk>) -> Router {
+    Router::new().route("/metrics", get(metrics)).merge(health()).with_state(desk)
+}
+
+fn health() -> Router<Arc<Desk>> {
+    let ready = |State(desk): State<Arc<Desk>>| async move { super::readiness(desk.shared.is_ready()) };
+    Router::new()
+        .route("/livez", get(super::alive))
+        .route("/health/liveliness", get(super::alive))
+        .route("/readyz", get(ready))
+        .route("/health/readiness", get(ready))
+}
+
+/// With `admin_token` set, nothing without it.
+async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
+    let snapshot = desk.shared.snapshot.load_full();
+    let Some(token) = &snapshot.config.server.admin_token else { return next.run(request).await };
+    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let expected = format!("Bearer {}", token.expose_secret());
+    if bool::from(given.ct_eq(expected.as_bytes())) {
+        return next.run(request).await;
+    }
+    let mut refused = Response::new(Body::from("the admin token is required\n"));
+    *refused.status_mut() = StatusCode::UNAUTHORIZED;
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
+}
+
+async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
+    let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
+    shared.metrics.degraded(shared.client.is_away());
+    if let Ok(state) = desk.port.snapshot().await {
+        for info in &snapshot.pools {
+            let Some(pool) = state.pools.get(&info.decl.key) else { continue };
+            for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
+                let share = meter.used() as f64 / meter.cap as f64;
+                shared.metrics.utilisation(&info.name, kind_name(*kind), share);
+            }
+        }
+    }
+    match shared.metrics.text() {
+        Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
+        Err(err) => failed(&err.to_string()),
+    }
+}
+
+async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
+    match desk.port.snapshot().await {
+        Ok(state) => {
+            let snapshot = desk.shared.snapshot.load_full();
+            reply("application/json", describe(&desk.shared, &snapshot, &state).to_string().into_bytes())
+        }
+        Err(err) => failed(&format!("the shared state is away: {err}")),
+    }
+}
+
+/// The cluster as JSON; times in milliseconds from now.
+fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State) -> Value {
+    let l = state.now();
+    let replicas: Vec<Value> = state
+        .lives
+        .iter()
+        .map(|(inc, life)| {
+            json!({"name": inc.name, "life": inc.k, "alive": life.exp >= l, "expires_in_ms": life.exp.saturating_sub(l)})
+        })
+        .collect();
+    let config = &snapshot.config;
+    let deployments: Vec<Value> = config
+        .deployments
+        .iter()
+        .map(|deployment| {
+            let rest = |pool: &crate::config::PoolId| {
+                let key = &snapshot.pools[pool.0].decl.key;
+                state.pools.get(key).map_or(0, |pool| pool.rest_until.saturating_sub(l))
+            };
+            json!({
+                "name": *deployment.name, "account": deployment.account.name, "model": deployment.model,
+                "pools": deployment.pools.iter().map(|pool| &*snapshot.pools[pool.0].name).collect::<Vec<_>>(),
+                "rests_ms": deployment.pools.iter().map(rest).max().unwrap_or(0),
+            })
+        })
+        .collect();
+    json!({
+        "replica": shared.client.name(), "epoch": state.epoch, "now_ms": l, "config": config.hash,
+        "degraded": shared.client.is_away(), "rejected_reports": shared.client.rejected(),
+        "replicas": replicas, "pools": pools(snapshot, state), "deployments": deployments,
+        "pending": state.pending.len(),
+    })
+}
+
+fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
+    let meters = |info: &crate::state::PoolInfo| -> Vec<Value> {
+        let stored = state.pools.get(&info.decl.key);
+        let describe = |(at, kind): (usize, &MeterKind)| {
+            let declared = info.decl.meters[at];
+            let meter = stored.and_then(|pool| pool.meters.get(at));
+            json!({
+                "kind": kind_name(*kind), "window_ms": declared.shape.span(),
+                "cap": meter.map_or(declared.cap, |m| m.cap), "used": meter.map_or(0, |m| m.sum),
+                "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
+            })
+        };
+        info.kinds.iter().enumerate().map(describe).collect()
+    };
+    let rest = |info: &crate::state::PoolInfo| {
+        state.pools.get(&info.decl.key).map_or(0, |pool| pool.rest_until.saturating_sub(state.now()))
+    };
+    let pool = |info: &Arc<crate::state::PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
+    snapshot.pools.iter().map(pool).collect()
+}
+
+fn kind_name(kind: MeterKind) -> &'static str {
+    match kind {
+        MeterKind::Requests => "requests",
+        MeterKind::Tokens => "tokens",
+        MeterKind::InputTokens => "input_tokens",
+        MeterKind::OutputTokens => "output_tokens",
+        MeterKind::Concurrency => "concurrency",
+    }
+}
+
+fn reply(content_type: &'static str, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn failed(message: &str) -> Response<Body> {
+    let mut response =
+        reply("application/json", json!({"error": {"message": message}}).to_string().into_bytes());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
