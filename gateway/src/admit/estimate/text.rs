@@ -41,7 +41,7 @@ const FILE: u64 = 1105;
 /// Text is weighed in blocks of this many bytes, small enough that the three sums of a block fit in a `u32`.
 const BLOCK: usize = 32;
 /// Least weight of a block without a break: a token for three bytes.
-const UNBROKEN: u32 = BLOCK as u32 * FULL_TOKEN / 3;
+const UNBROKEN: u32 = (BLOCK as u32 * FULL_TOKEN).div_ceil(3);
 
 impl Tally {
     /// The tokens of all that was weighed; never below a token for four characters, which is what providers
