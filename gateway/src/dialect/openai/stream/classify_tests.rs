@@ -47,7 +47,7 @@ fn a_role_and_empty_deltas_are_not_content() {
 #[test]
 fn what_a_client_acts_on_is_content() {
     assert_eq!(of_delta(json!({ "content": "Hi" })), content(2));
-    assert_eq!(of_delta(json!({ "content": "\"usage\":{},\"error\":{}" })), content(26));
+    assert_eq!(of_delta(json!({ "content": "\"usage\":{},\"error\":{}" })), content(25));
     assert_eq!(of_delta(json!({ "content": null, "refusal": "No" })), content(2));
     assert_eq!(of_delta(json!({ "reasoning_content": "Hm" })), content(2));
     assert_eq!(of_delta(json!({ "content": "", "reasoning": "Hmm" })), content(3));
@@ -102,6 +102,8 @@ fn an_error_is_an_error_in_every_shape() {
     assert_eq!(error(beside), ("m".into(), Some("slow_down".into()), None));
     assert_eq!(error(r#"data: {"error":"out of memory"}"#), ("out of memory".into(), None, None));
     assert_eq!(error(r#"data: {"object":"error","message":"flat","code":"3000"}"#).0, "flat");
+    let groq = r#"data: {"error":{"message":"m","code":"tool_use_failed","status_code":400}}"#;
+    assert_eq!(error(groq), ("m".into(), Some("tool_use_failed".into()), Some(400)));
     assert_eq!(error("event: error\ndata: went away\n\n").0, "went away");
     assert_eq!(of_delta(json!({ "content": "x", "error": "text" })), content(1));
     assert_eq!(of_json(&json!({ "error": null, "choices": [] })), Chunk::NoContent);
