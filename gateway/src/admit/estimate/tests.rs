@@ -214,3 +214,47 @@ fn estimate_costs_about_a_nanosecond_per_byte() {
         );
     }
 }
+
+/// The estimate against what providers counted, on recorded traffic (`WEIR_TRAFFIC` names its folder).
+#[test]
+fn recorded_inputs_are_estimated_near_what_providers_counted() {
+    let Ok(folder) = std::env::var("WEIR_TRAFFIC") else {
+        return println!("skipped: WEIR_TRAFFIC is not set");
+    };
+    for provider in ["openai", "groq", "mistral", "deepseek", "openrouter", "azure_openai"] {
+        let mut ratios = Vec::new();
+        let lines = std::fs::read_to_string(format!("{folder}/{provider}.jsonl")).unwrap();
+        for record in lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+            let text = |part: &str| record[part]["body"].as_str().unwrap_or_default().to_owned();
+            let asked: Value = serde_json::from_str(&text("request")).unwrap_or_default();
+            let answer: Value = serde_json::from_str(&text("response")).unwrap_or_default();
+            let Some(counted) = answer["usage"]["prompt_tokens"].as_u64().filter(|n| *n > 0) else {
+                continue;
+            };
+            if !asked["messages"].is_array()
+                || text("request").contains("_url\"")
+                || text("request").contains("input_audio")
+            {
+                continue;
+            }
+            let raw = |name: &str| asked.get(name).map(Value::to_string).unwrap_or_default();
+            let schemas = ["tools", "functions", "response_format"].map(raw);
+            let schemas = schemas.each_ref().map(|raw| raw.as_bytes());
+            let estimate = input_tokens(raw("messages").as_bytes(), &schemas);
+            if std::env::var_os("WEIR_VERBOSE").is_some() {
+                println!(
+                    "{} {} tools={} {} / {}",
+                    record["id"],
+                    schemas[0].len(),
+                    schemas[2].len(),
+                    estimate,
+                    counted
+                );
+            }
+            ratios.push(estimate as f64 / counted as f64);
+        }
+        ratios.sort_by(f64::total_cmp);
+        let at = |share: usize| ratios[(ratios.len() - 1) * share / 100];
+        println!("{provider}: {} calls, p5 {:.2}, p50 {:.2}, p95 {:.2}", ratios.len(), at(5), at(50), at(95));
+    }
+}
