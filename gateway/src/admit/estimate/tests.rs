@@ -241,20 +241,11 @@ fn recorded_inputs_are_estimated_near_what_providers_counted() {
             let schemas = ["tools", "functions", "response_format"].map(raw);
             let schemas = schemas.each_ref().map(|raw| raw.as_bytes());
             let estimate = input_tokens(raw("messages").as_bytes(), &schemas);
-            if std::env::var_os("WEIR_VERBOSE").is_some() {
-                println!(
-                    "{} {} tools={} {} / {}",
-                    record["id"],
-                    schemas[0].len(),
-                    schemas[2].len(),
-                    estimate,
-                    counted
-                );
-            }
             ratios.push(estimate as f64 / counted as f64);
         }
         ratios.sort_by(f64::total_cmp);
         let at = |share: usize| ratios[(ratios.len() - 1) * share / 100];
+        assert!((0.5..1.3).contains(&at(50)), "{provider}: {}", at(50));
         println!("{provider}: {} calls, p5 {:.2}, p50 {:.2}, p95 {:.2}", ratios.len(), at(5), at(50), at(95));
     }
 }

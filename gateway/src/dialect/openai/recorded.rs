@@ -68,8 +68,9 @@ fn every_recorded_request_is_read_and_only_its_model_changes() {
 /// The last usage that a reader of whole JSON values finds in a stream.
 fn naive_usage(text: &str) -> Option<Value> {
     let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
-    let chunks = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    chunks.filter_map(|chunk| chunk.get("usage").filter(|usage| usage.is_object()).cloned()).last()
+    let chunks = data.rev().filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    let mut usages = chunks.filter_map(|chunk| chunk.get("usage").filter(|usage| usage.is_object()).cloned());
+    usages.next()
 }
 
 #[track_caller]
