@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::config::{Config, StateConfig};
 use crate::http::{admin, router, server};
@@ -24,6 +24,8 @@ use crate::state::{Client, Port};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
+/// How long a start waits for the shared state before it serves without.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How long closing the admin pages may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -79,16 +81,26 @@ pub async fn start(
 
     let (stop, stopping) = watch::channel(false);
     let (stop_state, state_stopping) = watch::channel(false);
-    let keeper = tokio::spawn(client.keep(ports.open()?, state_stopping));
+    let port = ports.open()?;
+    let keeper = tokio::spawn(async move {
+        port.opened(FIRST_CONTACT).await;
+        client.keep(port, state_stopping).await;
+    });
     let desk = Arc::new(admin::Desk { shared: shared.clone(), port: ports.open()? });
     let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
     let mut seats = Vec::with_capacity(count);
     let mut threads = Vec::with_capacity(count);
+    let mut starting = Vec::with_capacity(count);
     for index in 0..count {
         let (seat, inbox) = server::seat();
         seats.push(seat);
         let (shared, ports, stop) = (shared.clone(), ports.clone(), stopping.clone());
-        threads.push(spawn_worker(index, shared, ports, inbox, stop, server.drain_timeout)?);
+        let (started, ready) = oneshot::channel();
+        starting.push(ready);
+        threads.push(spawn_worker(index, shared, ports, inbox, stop, server.drain_timeout, started)?);
+    }
+    for ready in starting {
+        ready.await.context("a worker did not start")?;
     }
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, stopping.clone())),
@@ -153,11 +165,15 @@ fn spawn_worker(
     inbox: server::Inbox,
     stop: watch::Receiver<bool>,
     grace: Duration,
+    started: oneshot::Sender<()>,
 ) -> anyhow::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = async move {
         match ports.open() {
             Ok(port) => {
+                port.opened(FIRST_CONTACT).await;
+                // Nobody waits any more if the start was given up.
+                let _ = started.send(());
                 let worker = Arc::new(Worker { shared, port, upstreams: Upstreams::default() });
                 server::serve(inbox, router(worker), stop, grace).await;
             }
