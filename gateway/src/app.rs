@@ -10,12 +10,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::body::Body;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tower::ServiceExt;
 
 use crate::config::{Config, StateConfig};
-use crate::http::{admin, router, server};
+use crate::http::{admin, handle, router, server};
 use crate::shared::{Shared, Snapshot, Worker};
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
@@ -175,7 +177,9 @@ fn spawn_worker(
                 // Nobody waits any more if the start was given up.
                 let _ = started.send(());
                 let worker = Arc::new(Worker { shared, port, upstreams: Upstreams::default() });
-                server::serve(inbox, router(worker), stop, grace).await;
+                let router = router(worker.clone());
+                let handler = move |request| handle(worker.clone(), router.clone(), request);
+                server::serve(inbox, handler, stop, grace).await;
             }
             Err(err) => tracing::error!(target: "weir::app", error = %err, "worker cannot start"),
         }
@@ -187,5 +191,9 @@ fn spawn_worker(
 async fn serve_admin(listener: TcpListener, router: axum::Router, stop: watch::Receiver<bool>) {
     let (seat, inbox) = server::seat();
     let accepting = server::accept(listener, vec![seat], stop.clone());
-    tokio::join!(accepting, server::serve(inbox, router, stop, ADMIN_GRACE));
+    let handler = move |request: http::Request<hyper::body::Incoming>| {
+        let answering = router.clone().oneshot(request.map(Body::new));
+        async move { answering.await.unwrap_or_else(|never| match never {}) }
+    };
+    tokio::join!(accepting, server::serve(inbox, handler, stop, ADMIN_GRACE));
 }
