@@ -148,10 +148,8 @@ local function count(draws)
 end
 
 local shared = fits(common)
-if not shared[1] then
-  if shared[2] then return commit({DENIED, shared[2] - l, shared[3] and 1 or 0, shared[4], 1}) end
-  return commit({TOO_BIG, shared[4], shared[5]})
-end
+if not shared[1] and not shared[2] then return commit({TOO_BIG, shared[4], shared[5]}) end
+local function denied(fit, common) return commit({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
 
 local pin_tag, pin_version, pin_expires
 local version = 0
@@ -164,6 +162,7 @@ if KEYS[2] then
 end
 
 local function chosen(index, share)
+  if shared[2] then return denied(shared, 1) end
   local candidate, session = candidates[index], 0
   grant(common)
   grant(candidate[4])
@@ -207,6 +206,12 @@ for index, candidate in ipairs(candidates) do
   local following = candidates[index + 1]
   if least and (not following or following[2] ~= candidate[2]) then return chosen(least, least_share) end
 end
-if wait then return commit({DENIED, wait[2] - l, wait[3] and 1 or 0, wait[4], 0}) end
+if wait and shared[2] then -- room on both is needed: the later time counts
+  local exact = wait[3] and shared[3]
+  local later = wait[2] > shared[2] and wait or shared
+  return denied({nil, later[2], exact, later[4]}, later == shared and 1 or 0)
+end
+if wait then return denied(wait, 0) end
 if never then return commit({TOO_BIG, never[4], never[5]}) end
+if shared[2] then return denied(shared, 1) end
 return commit({DENIED, 0, 0, 0, 0})
