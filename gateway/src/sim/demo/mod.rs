@@ -74,8 +74,11 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         load.end().await?;
     }
     let last = theatre.close(&mut watcher).await?;
-    shown?;
-    terminal::write_lines(&view::summary(&last))?;
+    let told = shown.and_then(|()| Ok(terminal::write_lines(&view::summary(&last))?));
+    match told {
+        Err(error) if kind(&error) == Some(io::ErrorKind::BrokenPipe) => {} // whoever read has seen enough
+        told => told?,
+    }
     Ok(last.limits_held())
 }
 
@@ -121,26 +124,29 @@ impl Theatre {
 
     /// Shows what happens until told to stop.
     async fn play(&self, watcher: &mut Watcher, plain: bool, mut stopped: Stopped) -> anyhow::Result<()> {
-        let mut display = Display::open(plain, &self.stage)?;
+        let display = Display::open(plain, &self.stage)?;
         let shared = self.shared();
-        let (mut peek, mut next) = (interval(PEEK), Instant::now());
-        if matches!(display, Display::Plain) {
-            next += display.every(); // the first block would be all zeros
+        let mut next = Instant::now();
+        if !display.in_place {
+            next += display.every; // a first block of zeros would say nothing
         }
+        let mut peek = interval(PEEK);
         peek.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 _ = peek.tick() => {}
-                () = &mut stopped => return Ok(()),
+                () = &mut stopped => break,
             }
             if Instant::now() < next {
                 watcher.peek(&self.providers);
                 continue;
             }
-            next += display.every();
-            let board = watcher.look(&self.providers, &shared)?;
-            display.show(&board, &self.stage)?;
+            next = Instant::now() + display.every;
+            if !display.show(watcher.look(&self.providers, &shared)?) {
+                break;
+            }
         }
+        display.close().await
     }
 
     /// Ends everything and looks a last time when nothing moves any more.
@@ -168,13 +174,15 @@ async fn first_replica(
     core: &Arc<Local>,
 ) -> anyhow::Result<Running> {
     match (replica(1, port.unwrap_or(PORT), providers, core).await, port) {
-        (Err(error), None) if is_taken(&error) => replica(1, 0, providers, core).await,
+        (Err(error), None) if kind(&error) == Some(io::ErrorKind::AddrInUse) => {
+            replica(1, 0, providers, core).await
+        }
         (started, _) => started,
     }
 }
 
-fn is_taken(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+fn kind(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    error.downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
 async fn replica(

@@ -4,6 +4,8 @@
 //! line to paste) can be selected with the mouse. Whatever ends the demo, dropping the screen gives the terminal back.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::board::Board;
@@ -12,44 +14,73 @@ use super::view::{self, Stage, Style};
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// A place to show boards.
+/// Shows boards from a thread of its own: a terminal that stops reading must not stop the providers.
 #[derive(Debug)]
-pub(super) enum Display {
-    /// A terminal that is redrawn.
-    Screen(Screen),
-    /// A file, a pipe, or a terminal of which nothing is asked.
-    Plain,
+pub(super) struct Display {
+    boards: SyncSender<Board>,
+    thread: JoinHandle<io::Result<()>>,
+    /// Time between two boards.
+    pub(super) every: Duration,
+    /// Redrawn in place, instead of line after line.
+    pub(super) in_place: bool,
 }
 
 impl Display {
     /// The one that fits standard output. Without a terminal the welcome is written at once.
     pub(super) fn open(plain: bool, stage: &Stage) -> io::Result<Display> {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if plain || dumb || !io::stdout().is_terminal() {
+        let in_place = !plain && !dumb && io::stdout().is_terminal();
+        let surface = if in_place {
+            Surface::Screen(Screen::enter()?)
+        } else {
             write_lines(&stage.welcome(Style::plain()))?;
-            return Ok(Display::Plain);
-        }
-        Ok(Display::Screen(Screen::enter()?))
+            Surface::Plain
+        };
+        let (boards, inbox) = sync_channel(1);
+        let stage = stage.clone();
+        let show = move || surface.show_all(&inbox, &stage);
+        let thread = std::thread::Builder::new().name("display".into()).spawn(show)?;
+        let every = if in_place { Duration::from_millis(500) } else { Duration::from_secs(2) };
+        Ok(Display { boards, thread, every, in_place })
     }
 
-    /// Time between two boards.
-    pub(super) fn every(&self) -> Duration {
-        match self {
-            Display::Screen(_) => Duration::from_millis(500),
-            Display::Plain => Duration::from_secs(2),
+    /// Shows a board, unless the one before is still being written. False when nothing can be shown any more.
+    pub(super) fn show(&self, board: Board) -> bool {
+        match self.boards.try_send(board) {
+            Ok(()) | Err(TrySendError::Full(_)) => true,
+            Err(TrySendError::Disconnected(_)) => false,
         }
     }
 
-    /// Shows a board.
-    pub(super) fn show(&mut self, board: &Board, stage: &Stage) -> io::Result<()> {
-        match self {
-            Display::Screen(screen) => screen.draw(board, stage),
-            Display::Plain => {
-                let mut lines = vec![String::new()];
-                lines.extend(view::block(board, stage));
-                write_lines(&lines)
+    /// Gives the terminal back. Says what went wrong with showing, if anything did.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        drop(self.boards);
+        let thread = self.thread;
+        match tokio::task::spawn_blocking(move || thread.join()).await? {
+            Ok(shown) => Ok(shown?),
+            Err(_) => anyhow::bail!("the display panicked"),
+        }
+    }
+}
+
+/// A place to show boards.
+#[derive(Debug)]
+enum Surface {
+    /// A terminal that is redrawn.
+    Screen(Screen),
+    /// A file, a pipe, or a terminal of which nothing is asked.
+    Plain,
+}
+
+impl Surface {
+    fn show_all(mut self, boards: &Receiver<Board>, stage: &Stage) -> io::Result<()> {
+        while let Ok(board) = boards.recv() {
+            match &mut self {
+                Surface::Screen(screen) => screen.draw(&board, stage)?,
+                Surface::Plain => write_lines(&view::block(&board, stage))?,
             }
         }
+        Ok(())
     }
 }
 
@@ -64,7 +95,7 @@ pub(super) fn write_lines(lines: &[String]) -> io::Result<()> {
 
 /// The alternate screen of a terminal.
 #[derive(Debug)]
-pub(super) struct Screen {
+struct Screen {
     colour: bool,
     blocks: bool,
     /// Columns and rows when it was last drawn.

@@ -64,7 +64,7 @@ impl Style {
 }
 
 /// Where the replicas listen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stage {
     pub(super) replicas: Vec<SocketAddr>,
 }
@@ -87,10 +87,7 @@ impl Stage {
         let title = style.tint(Tint::Bold, "weir demo");
         let mut lines = vec![
             format!("{title}   3 replicas share one in-process core (no Redis); Ctrl-C ends"),
-            format!(
-                "Windows of {}; prices per million tokens in/out; 429s by providers must stay 0.",
-                window()
-            ),
+            format!("Windows of {}; prices per million tokens in/out; 429s by a provider stay 0.", window()),
             String::new(),
         ];
         lines.extend(self.curl().iter().map(|line| style.tint(Tint::Cyan, line)));
@@ -118,7 +115,7 @@ pub(super) fn screen(board: &Board, stage: &Stage, style: Style) -> Vec<String> 
 
 /// One block for a log: a line that tells when, then the tables.
 pub(super) fn block(board: &Board, stage: &Stage) -> Vec<String> {
-    let mut lines = vec![format!("--- {}", clock(board.elapsed))];
+    let mut lines = vec![String::new(), format!("--- {}", clock(board.elapsed))];
     lines.extend(tables(board, stage, Style::plain()));
     lines
 }
@@ -262,6 +259,7 @@ fn beside(left: Vec<String>, right: Vec<String>) -> Vec<String> {
 /// What remains when all is over.
 pub(super) fn summary(board: &Board) -> Vec<String> {
     let mut lines = vec![
+        String::new(),
         format!(
             "{}   {} calls served, {} refused, {} failed, ${:.2}",
             clock(board.elapsed),
