@@ -3,14 +3,15 @@
 //! nothing leaves the loopback interface.
 //!
 //! The replicas are real and talk HTTP on both sides; what a cluster shares through Redis, they share through one core
-//! in this process. Reading order: `cast` is who plays, `load` the clients, `board` what is seen, `view` and
-//! `terminal` how it is shown, `scrape` reads the gateway's metrics.
+//! in this process. Reading order: `cast` is who plays, `load` the clients, `board` what is seen, `view`, `text`
+//! and `terminal` how it is shown, `scrape` reads the gateway's metrics.
 
 mod board;
 mod cast;
 mod load;
 mod scrape;
 mod terminal;
+mod text;
 mod view;
 
 use std::future::Future;

@@ -2,66 +2,16 @@
 //! colours and block glyphs where the terminal has them.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::board::{Board, Gauge, Provider, Sessions, window};
 use super::cast::{CALLERS, MODEL, PARTS, Part, YOUR_KEY};
+use super::text::{COLUMNS, Style, Tint, bar, brief, clock, columns, fit, grouped, short};
 
-/// Columns that the table was laid out for, and how far its bars may grow beyond.
-const COLUMNS: usize = 80;
+/// Columns of a bar at least, when there are [`COLUMNS`] in all, and at most.
 const BAR: usize = 13;
 const BAR_MOST: usize = 60;
 /// Width of everything left of the tenants: the table of replicas.
 const LEFT: usize = 43;
-
-/// How to write.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Style {
-    pub(super) colour: bool,
-    /// Block glyphs; else ASCII.
-    pub(super) blocks: bool,
-    /// Columns.
-    pub(super) width: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Tint {
-    Bold,
-    Dim,
-    Green,
-    Yellow,
-    Red,
-    Cyan,
-}
-
-impl Style {
-    /// For files and pipes.
-    pub(super) fn plain() -> Style {
-        Style { colour: false, blocks: false, width: COLUMNS }
-    }
-
-    fn tint(self, tint: Tint, text: &str) -> String {
-        let code = match tint {
-            Tint::Bold => "1",
-            Tint::Dim => "2",
-            Tint::Green => "32",
-            Tint::Yellow => "33",
-            Tint::Red => "1;31",
-            Tint::Cyan => "36",
-        };
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    /// A heading of a table.
-    fn heading(self, text: &str) -> String {
-        self.tint(Tint::Dim, text)
-    }
-
-    /// A count that must stay 0.
-    fn must_be_zero(self, count: u64, width: usize) -> String {
-        self.tint(if count == 0 { Tint::Green } else { Tint::Red }, &format!("{count:>width$}"))
-    }
-}
 
 /// Where the replicas listen.
 #[derive(Debug, Clone)]
@@ -168,20 +118,6 @@ fn gauge(name: &str, gauge: Gauge, width: usize, style: Style) -> String {
     format!("{name:<9}{numbers:<14}{:>3}% {bar}", (share * 100.0) as u64)
 }
 
-/// What is used, in eighths where there are glyphs for them, and the room that is left.
-fn bar(share: f64, width: usize, style: Style) -> (String, String) {
-    const PARTS_OF_BLOCK: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let share = share.clamp(0.0, 1.0);
-    if !style.blocks {
-        let full = (share * width as f64).round() as usize;
-        return ("#".repeat(full), ".".repeat(width - full));
-    }
-    let eighths = (share * width as f64 * 8.0).round() as usize;
-    let full = format!("{}{}", "█".repeat(eighths / 8), PARTS_OF_BLOCK[eighths % 8]);
-    let rest = "·".repeat(width - eighths.div_ceil(8));
-    (full, rest)
-}
-
 fn replicas(board: &Board, stage: &Stage, style: Style) -> Vec<String> {
     let mut lines =
         vec![style.heading(&format!("{:<8}{:<17}{:>8}{:>7}", "replica", "http://", "served", "/s"))];
@@ -278,20 +214,7 @@ pub(super) fn summary(board: &Board) -> Vec<String> {
             "429s"
         ),
     ];
-    for (part, provider) in PARTS.iter().zip(&board.providers) {
-        let of = |gauge: Gauge| {
-            let share = gauge.fullest * 100 / gauge.limit.max(1);
-            format!("{} of {} ({share}%)", grouped(gauge.fullest), grouped(gauge.limit))
-        };
-        lines.push(format!(
-            "{:<11}{:>8}   {:<24}{:<28}{:>4}",
-            part.name,
-            grouped(provider.arrivals),
-            of(provider.requests),
-            of(provider.tokens),
-            provider.refusals
-        ));
-    }
+    lines.extend(PARTS.iter().zip(&board.providers).map(|(part, provider)| fullest(part, provider)));
     lines.push(String::new());
     let refusals: u64 = board.providers.iter().map(|provider| provider.refusals).sum();
     let violations: u64 = board.providers.iter().map(|provider| provider.violations).sum();
@@ -300,69 +223,20 @@ pub(super) fn summary(board: &Board) -> Vec<String> {
     lines
 }
 
-/// `0:07`, `12:30`.
-fn clock(time: Duration) -> String {
-    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
-}
-
-/// `40ms`, `1.5s`.
-fn brief(ms: u64) -> String {
-    if ms < 1_000 { format!("{ms}ms") } else { format!("{:.1}s", ms as f64 / 1_000.0) }
-}
-
-/// As [`grouped`], large numbers in thousands or millions.
-fn short(number: u64) -> String {
-    match number {
-        0..100_000 => grouped(number),
-        100_000..10_000_000 => format!("{}k", grouped(number / 1_000)),
-        _ => format!("{}M", grouped(number / 1_000_000)),
-    }
-}
-
-/// `12,345`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Columns of a line: its characters without the escape sequences. Every glyph here is one column wide.
-fn columns(line: &str) -> usize {
-    let mut escaped = false;
-    let visible = line.chars().filter(|c| {
-        let shown = !escaped && *c != '\x1b';
-        escaped = (escaped || *c == '\x1b') && *c != 'm';
-        shown
-    });
-    visible.count()
-}
-
-/// The line, cut to a width.
-fn fit(line: &str, width: usize) -> String {
-    if columns(line) <= width {
-        return line.to_owned();
-    }
-    let (mut cut, mut left, mut escaped) = (String::with_capacity(line.len()), width, false);
-    for c in line.chars() {
-        if c == '\x1b' || escaped {
-            escaped = c != 'm';
-            cut.push(c);
-        } else if left > 0 {
-            left -= 1;
-            cut.push(c);
-        }
-    }
-    cut
+fn fullest(part: &Part, provider: &Provider) -> String {
+    let of = |gauge: Gauge| {
+        let share = gauge.fullest * 100 / gauge.limit.max(1);
+        format!("{} of {} ({share}%)", grouped(gauge.fullest), grouped(gauge.limit))
+    };
+    let (requests, tokens) = (of(provider.requests), of(provider.tokens));
+    let (calls, refusals) = (grouped(provider.arrivals), provider.refusals);
+    format!("{:<11}{calls:>8}   {requests:<24}{tokens:<28}{refusals:>4}", part.name)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::sim::demo::board::Calls;
 
@@ -417,21 +291,6 @@ mod tests {
         let widest = |style| screen(&board(), &stage(), style).iter().map(|line| columns(line)).max();
         assert_eq!(widest(style), Some(120));
         assert_eq!(widest(Style { width: 40, ..style }), Some(40));
-    }
-
-    #[test]
-    fn bars_are_full_at_the_limit_and_empty_without_use() {
-        let blocks = Style { colour: false, blocks: true, width: 80 };
-        assert_eq!(bar(1.0, 3, blocks), ("███".to_owned(), String::new()));
-        assert_eq!(bar(2.0, 3, blocks), ("███".to_owned(), String::new()));
-        assert_eq!(bar(0.5, 3, blocks), ("█▌".to_owned(), "·".to_owned()));
-        assert_eq!(bar(0.0, 3, Style::plain()), (String::new(), "...".to_owned()));
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let texts = [0, 999, 1_000, 1_234_567].map(grouped);
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]
