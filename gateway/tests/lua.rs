@@ -5,6 +5,9 @@
 //! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
 //! move; a shorter rest shortening a longer one; the pacing level not drained.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
+#![allow(clippy::zombie_processes, reason = "ended and waited for when its owner is dropped")]
+
 use std::collections::BTreeMap;
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
