@@ -84,7 +84,13 @@ impl Replica {
     }
 }
 
-async fn launch(binary: &Binary, name: &str, config: &Path, listen: SocketAddr, folder: &Path) -> Result<Process> {
+async fn launch(
+    binary: &Binary,
+    name: &str,
+    config: &Path,
+    listen: SocketAddr,
+    folder: &Path,
+) -> Result<Process> {
     let mut command = Command::new(&binary.path);
     command.arg("serve").arg("--config").arg(config);
     command.env_remove("WEIR_CONTROL").envs(binary.control.map(|control| ("WEIR_CONTROL", control)));

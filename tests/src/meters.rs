@@ -12,7 +12,9 @@ pub fn read(url: &str) -> Result<Option<State>> {
     let mut connection = redis::Client::open(url)?.get_connection()?;
     let fields: BTreeMap<Vec<u8>, Vec<u8>> =
         redis::cmd("HGETALL").arg(Keys::new("weir").state()).query(&mut connection)?;
-    let Some(mut state) = layout::decode(&fields).context("the records of the state")? else { return Ok(None) };
+    let Some(mut state) = layout::decode(&fields).context("the records of the state")? else {
+        return Ok(None);
+    };
     let now = state.now();
     state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(now));
     Ok(Some(state))
@@ -28,7 +30,9 @@ pub fn left(state: &State) -> Vec<String> {
             }
         }
     }
-    left.extend(state.pending.iter().map(|p| format!("{} meter {}: {} of the dead", p.pool, p.meter, p.amount)));
+    left.extend(
+        state.pending.iter().map(|p| format!("{} meter {}: {} of the dead", p.pool, p.meter, p.amount)),
+    );
     left
 }
 

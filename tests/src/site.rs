@@ -70,7 +70,8 @@ impl Plan {
 
     fn settings(&self, redis: &Redis, providers: &[Provider]) -> String {
         let Timeouts { connect, first_token, total } = self.timeouts;
-        let names: Vec<String> = self.upstreams.iter().map(|upstream| format!("\"{}\"", upstream.name)).collect();
+        let names: Vec<String> =
+            self.upstreams.iter().map(|upstream| format!("\"{}\"", upstream.name)).collect();
         let every = format!("[[models]]\nname = \"m\"\ndeployments = [{}]\n", names.join(", "));
         let accounts: String =
             providers.iter().map(|provider| provider.upstream.config(provider.addr(), self.scale)).collect();
