@@ -11,7 +11,7 @@ use crate::process::{Process, accepts, free_port, local};
 
 const SETTINGS: &str = "\
 global
-    maxconn 20000
+    maxconn 1500
     nbthread 1
 defaults
     mode tcp

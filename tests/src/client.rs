@@ -105,6 +105,11 @@ impl Answer {
         self.status == 200 && self.broken.is_none() && !self.error_event && self.done == streamed
     }
 
+    /// When it ended, Unix microseconds.
+    pub fn ended_us(&self) -> u64 {
+        self.sent_us + u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn note_head(&mut self, status: u16, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         self.status = status;

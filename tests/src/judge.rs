@@ -47,6 +47,8 @@ impl Verdict {
                     command.arg("--limit").arg(format!("{}:{unit}={limit}", upstream.key()));
                 }
             }
+        }
+        for provider in providers {
             command.arg(provider.log().await?);
         }
         let output = command.output().context("is python3 installed?")?;

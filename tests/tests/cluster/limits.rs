@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use weir_tests::client::{Answer, Ask, Client};
+use weir_tests::client::{Answer, Ask, Client, unix_us};
 use weir_tests::judge::{Unit, Verdict};
 use weir_tests::load::{Load, Phase};
 use weir_tests::meters;
@@ -119,9 +119,9 @@ pub(crate) async fn overload(run: Run, scale: Scale) -> Result<Outcome> {
     tokio::time::sleep(scale.window / 6).await;
     site.replicas[1].replace().await?;
     let answers = load.finish().await;
-    refusals_are_honest(&site.client, &ask(1)).await?;
     must_be_overload(&answers, scale, run.weight, summed)?;
     let verdict = Verdict::on(&site.providers, scale.window).await?;
+    refusals_are_honest(&site.client, &ask(1), (1.5 * fitting) as usize).await?;
     Ok(Outcome { site, answers, verdict })
 }
 
@@ -165,23 +165,28 @@ pub(crate) async fn finish(Outcome { site, answers, .. }: Outcome) -> Result<()>
     meters::zero_within(&site.redis.url(), bound).await
 }
 
-/// After the load nobody else calls: whoever comes back when a refusal says so must be served.
-async fn refusals_are_honest(client: &Arc<Client>, ask: &Ask) -> Result<()> {
-    tokio::time::sleep(Duration::from_millis(700)).await; // calls in flight settle: then refusals are exact
+/// After the load nobody else calls: whoever comes back when a refusal says so must be served. `burst` is how many
+/// calls fill what has become free meanwhile.
+async fn refusals_are_honest(client: &Arc<Client>, ask: &Ask, burst: usize) -> Result<()> {
     let mut checked = 0;
-    for _ in 0..2_000 {
+    for _ in 0..15 {
+        tokio::time::sleep(Duration::from_millis(200)).await; // calls in flight settle: then refusals are exact
+        let again = ask.clone();
+        let answers = Load::start(client.clone(), burst, &[], move |_| again.clone()).finish().await;
+        // What was named for a time before the burst was over, others of the burst may have taken.
+        let over = answers.iter().map(Answer::ended_us).max().unwrap_or_default();
+        let named = |answer: &Answer| {
+            (answer.ended_us() + 1_000 * answer.retry_after_ms.unwrap_or(0), answer.retry_after_ms)
+        };
+        let refused = answers.iter().filter(|answer| answer.status == 429).map(named);
+        let Some((due, Some(ms))) = refused.filter(|(due, _)| *due > over).min() else { continue };
+        tokio::time::sleep(Duration::from_micros(due.saturating_sub(unix_us()))).await;
         let answer = client.call(ask).await;
-        if answer.status != 429 {
-            continue;
-        }
-        let Some(ms) = answer.retry_after_ms else { break };
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        let again = client.call(ask).await;
+        let late = answer.retry_after_ms;
         ensure!(
-            again.status == 200,
-            "after waiting the {ms} ms that a refusal named: {} (retry after {:?} ms)",
-            again.status,
-            again.retry_after_ms
+            answer.status == 200,
+            "after the {ms} ms that a refusal named: {}, come back in {late:?} ms",
+            answer.status
         );
         checked += 1;
         if checked == 5 {

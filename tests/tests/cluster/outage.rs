@@ -68,6 +68,7 @@ async fn outage(name: &str, fault: Fault, on_outage: &'static str) -> Result<()>
     }
     let back = unix_us();
     let answers = load.finish().await;
+    report(&answers, gone, back);
 
     let part = |from: u64, to: u64| answers.iter().filter(move |a| (from..to).contains(&a.sent_us));
     must_all(part(0, gone - SECOND_US / 10), "before the outage", |answer| answer.status == 200)?;
@@ -79,6 +80,21 @@ async fn outage(name: &str, fault: Fault, on_outage: &'static str) -> Result<()>
     must_all(answers.iter(), "at any time", |answer| answer.took < Duration::from_secs(2))?;
     let changing = |answer: &Answer| matches!(answer.status, 200 | 503);
     must_all(answers.iter(), "at any time", changing)
+}
+
+/// Prints when the last call was refused, for the worst replica.
+fn report(answers: &[Answer], gone: u64, back: u64) {
+    let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 503).collect();
+    let ms = |us: u64, since: u64| (us as i64 - since as i64) / 1_000;
+    if let (Some(first), Some(last)) = (refused.first(), refused.last()) {
+        let (first, last) = (ms(first.sent_us, gone), ms(last.sent_us, back));
+        println!(
+            "{} refused, the first {first} ms after Redis went, the last {last} ms after it came back",
+            refused.len()
+        );
+    }
+    let longest = answers.iter().map(|answer| answer.took).max().unwrap_or_default();
+    println!("the longest call took {longest:?}");
 }
 
 fn must_all<'a>(
