@@ -156,7 +156,7 @@ impl Provider {
         if status != 200 {
             bail!("{} does not give its log", self.upstream.name);
         }
-        let file = self.folder.join(format!("arrivals-{}.jsonl", self.upstream.name));
+        let file = self.folder.join(format!("{}.arrivals", self.upstream.name));
         std::fs::write(&file, body)?;
         Ok(file)
     }
