@@ -46,6 +46,14 @@ impl Port {
         }
     }
 
+    /// Returns when the state can be asked, or after `limit`.
+    pub async fn opened(&self, limit: Duration) {
+        if let Port::Redis(lane) = self {
+            // If it stays away, calls follow `on_outage`.
+            let _ = tokio::time::timeout(limit, lane.opened()).await;
+        }
+    }
+
     /// The whole state, brought to the present, without pins. Costly: for people and tests.
     pub async fn snapshot(&self) -> Result<State, Away> {
         let mut state = match self {

@@ -7,13 +7,13 @@ pub fn apply(text: &str) -> String {
     let damaged = match control.as_str() {
         // Holds of the dead are released, not posted.
         "release-expired" => {
-            text.replace("if p.v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted", "-- @posted")
+            text.replace("if slots(cold(p), i) > 0 then post(p, i, amount) end -- @posted", "-- @posted")
         }
         // A window of two weighted buckets instead of many.
         "two-buckets" => text
             .replace(
-                "local used = v[b + SUM] + v[b + HOLD] + amount",
-                "local used = weighted(p, i) + v[b + HOLD] + amount",
+                "local used = v[h + SUM] + v[h + HOLD] + amount",
+                "local used = weighted(p, i) + v[h + HOLD] + amount",
             )
             .replace("-- How a set of draws fits:", TWO_BUCKETS),
         // What fits is found in one call and taken in another, whatever fits by then.
@@ -69,14 +69,14 @@ pub async fn take(
 #[cfg(feature = "controls")]
 const TWO_BUCKETS: &str = "
 local function weighted(p, i)
-  local v, b = p.v, 2 + i * FIELDS
-  local n = slots(v, b)
+  local c, last = cold(p), p.v[hot(i) + LAST]
+  local n = slots(c, i)
   if n == 0 then return 0 end
   local r, offset = ring(p, i)
-  local buckets, cur, prev = v[b + BUCKETS], v[b + CUR], 0
-  local into = v[b + LAST] % buckets
+  local buckets, cur, prev = c[COLD * i + BUCKETS], c[COLD * i + CUR], 0
+  local into = last % buckets
   for age = 1, n - 1 do
-    local amount = r[offset + (v[b + LAST] - age) % n]
+    local amount = r[offset + (last - age) % n]
     if age <= into then cur = cur + amount else prev = prev + amount end
   end
   return math.ceil(prev * (1 - into / buckets) + cur)

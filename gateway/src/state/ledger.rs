@@ -11,12 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use super::core::mutant::{Mutant, on};
-use super::core::{Amounts, Incarnation, PoolReport, PoolView, Reserve};
+use super::core::{Amounts, Incarnation, PoolDecl, PoolReport, PoolView, Reserve};
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
 const DOUBTS_PER_SYNC: usize = 256;
+/// Pools besides that every SYNC asks about in turn, so that a grant that nobody expects (a RESERVE that arrived
+/// twice) is found as well.
+const SWEPT_PER_SYNC: usize = 2;
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
 
@@ -30,6 +34,7 @@ pub struct Ledger {
     accounts: RwLock<AHashMap<Arc<str>, Arc<Account>>>,
     dirty: Mutex<Vec<Arc<Account>>>,
     doubts: Mutex<Vec<Arc<Account>>>,
+    sweep: Mutex<Vec<Arc<Account>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
     next: AtomicU64,
 }
@@ -97,6 +102,7 @@ impl Ledger {
             accounts: RwLock::default(),
             dirty: Mutex::default(),
             doubts: Mutex::default(),
+            sweep: Mutex::default(),
             outstanding: Mutex::default(),
             next: AtomicU64::new(0),
         }
@@ -108,7 +114,12 @@ impl Ledger {
             return account.clone();
         }
         let mut accounts = self.accounts.write();
-        accounts.entry(key.clone()).or_insert_with(|| Arc::new(Account::new(key.clone(), meters))).clone()
+        let new = || {
+            let account = Arc::new(Account::new(key.clone(), meters));
+            self.sweep.lock().push(account.clone());
+            account
+        };
+        accounts.entry(key.clone()).or_insert_with(new).clone()
     }
 
     /// Every pool used in this life.
@@ -124,9 +135,22 @@ impl Ledger {
 
     /// Books a RESERVE that is about to be sent.
     pub fn sending(self: &Arc<Self>, ask: Arc<Reserve>) -> Outstanding {
+        self.open(&ask);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.outstanding.lock().insert(id, ask.clone());
         Outstanding { ledger: self.clone(), ask, id, resolved: false }
+    }
+
+    /// Opens books for every pool that may be drawn on, so that SYNC asks about it: the network may deliver the
+    /// message twice and have it granted twice, the second time on other pools.
+    fn open(&self, ask: &Reserve) {
+        let accounts = self.accounts.read();
+        let unknown = |pool: &&PoolDecl| !pool.meters.is_empty() && !accounts.contains_key(&pool.key);
+        let missing: SmallVec<[&PoolDecl; 4]> = ask.pools.iter().filter(unknown).collect();
+        drop(accounts);
+        for pool in missing {
+            self.account(&pool.key, pool.meters.len());
+        }
     }
 
     /// Books `amounts` as consumed.
@@ -161,16 +185,13 @@ impl Ledger {
         }
     }
 
-    /// What the next SYNC says: pools that moved since the last one that was answered, and some in doubt.
+    /// What the next SYNC says: pools that moved since the last one that was answered, some in doubt, and a few
+    /// of the others.
     pub fn report(&self) -> (Vec<Arc<Account>>, Vec<PoolReport>) {
         let mut accounts = std::mem::take(&mut *self.dirty.lock());
         accounts.iter().for_each(|account| account.dirty.store(false, Ordering::Release));
-        let mut doubts = self.doubts.lock();
-        let turn = DOUBTS_PER_SYNC.min(doubts.len());
-        let asked: Vec<Arc<Account>> = doubts[..turn].to_vec();
-        doubts.rotate_left(turn);
-        drop(doubts);
-        accounts.extend(asked.into_iter().filter(|account| !account.dirty.load(Ordering::Acquire)));
+        accounts.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
+        accounts.extend(in_turn(&self.sweep, SWEPT_PER_SYNC));
         accounts.sort_by(|a, b| a.key.cmp(&b.key));
         accounts.dedup_by(|a, b| a.key == b.key);
         let reports = accounts.iter().map(|account| account.report()).collect();
@@ -232,8 +253,16 @@ impl Ledger {
     }
 }
 
+/// The next few of a list that is gone through again and again.
+fn in_turn(list: &Mutex<Vec<Arc<Account>>>, most: usize) -> Vec<Arc<Account>> {
+    let mut list = list.lock();
+    let turn = most.min(list.len());
+    list.rotate_left(turn);
+    list[list.len() - turn..].to_vec()
+}
+
 impl Account {
-    fn report(&self) -> PoolReport {
+    pub(super) fn report(&self) -> PoolReport {
         let meters = self.meters.lock();
         PoolReport {
             key: self.key.clone(),

@@ -26,6 +26,7 @@ pub enum Mutant {
     HoldNotCounted,
     ShorterRestWins,
     PinBeatsLimits,
+    CommonWaitAlone,
     // the replica's side
     SettledTwice,
     ExcessDropped,
@@ -35,6 +36,7 @@ pub enum Mutant {
     LostGrantKept,
     BalanceTakenTwice,
     SentAfterDeadline,
+    DeadlineFromReceipt,
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub struct Denied {
     pub retry_in: Ms,
     /// Whether that is computed; otherwise only the end of other calls makes room.
     pub exact: bool,
-    /// The pool that stands in the way longest (of the best candidate), an index in [`Reserve::pools`].
+    /// The pool that stands in the way longest (common, or of the best candidate), an index in [`Reserve::pools`].
     pub pool: usize,
     /// Whether it is one of the common draws.
     pub common: bool,
@@ -117,22 +117,45 @@ pub struct Denied {
 #[derive(Clone, Copy)]
 enum Fits {
     Yes(u64),
-    Wait { at: Ms, exact: bool, pool: usize },
+    Wait(Wait),
     Never { pool: usize, meter: usize },
+}
+
+/// Until when something must wait, whether that is known, and for which pool.
+#[derive(Clone, Copy)]
+struct Wait {
+    at: Ms,
+    exact: bool,
+    pool: usize,
+}
+
+impl Wait {
+    /// The later one; on a tie the other.
+    fn max(self, other: Wait) -> Wait {
+        if self.at > other.at { self } else { other }
+    }
+}
+
+/// What the candidates have to offer.
+enum Best {
+    Fits { index: usize, share: u64 },
+    Waits(Wait),
+    Never { pool: usize, meter: usize },
+    NoCandidate,
 }
 
 impl Reserve {
     /// Adds up draws on the same pool: within each list, and where a candidate draws on a common pool the
     /// common draw moves into every candidate. After this no pool is checked twice for one candidate.
     pub fn normalise(&mut self) {
+        if on(Mutant::SamePoolCheckedTwice) {
+            return;
+        }
         let shared =
             |draw: &Draw| self.candidates.iter().any(|c| c.draws.iter().any(|own| own.pool == draw.pool));
         let (moved, kept): (Vec<Draw>, Vec<Draw>) =
             std::mem::take(&mut self.common).into_iter().partition(shared);
         self.common = kept;
-        if on(Mutant::SamePoolCheckedTwice) {
-            return;
-        }
         merge(&mut self.common);
         for candidate in &mut self.candidates {
             candidate.draws.extend(moved.iter().cloned());
@@ -162,61 +185,67 @@ impl State {
     }
 
     fn choose(&mut self, ask: &Reserve) -> Reserved {
-        let common = match self.fits(ask, &ask.common) {
-            Fits::Yes(share) => share,
-            Fits::Wait { at, exact, pool } => return self.denied(at, exact, pool, true),
+        let (shared, common) = match self.fits(ask, &ask.common) {
+            Fits::Yes(share) => (share, None),
+            Fits::Wait(wait) => (0, Some(wait)),
             Fits::Never { pool, meter } => return Reserved::TooBig { pool, meter },
         };
         let pin = self.pin_of(ask);
-        let mut best_wait: Option<(Ms, bool, usize)> = None;
-        let mut never = None;
-        let mut seen: Vec<Option<Fits>> = vec![None; ask.candidates.len()];
-        let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
-        if let Some(index) = pinned {
-            let fits = self.fits(ask, &ask.candidates[index].draws);
-            seen[index] = Some(fits);
-            if let Fits::Yes(share) = fits {
-                return self.grant(ask, index, share.max(common), pin);
+        match (self.best(ask, pin), common) {
+            (Best::Fits { index, share }, None) => self.grant(ask, index, share.max(shared), pin),
+            (Best::Fits { .. }, Some(common)) => self.denied(common, true),
+            (Best::Waits(own), Some(common)) if !on(Mutant::CommonWaitAlone) => {
+                let both = Wait { exact: own.exact && common.exact, ..own.max(common) };
+                self.denied(both, common.at >= own.at)
             }
-            if on(Mutant::PinBeatsLimits) {
-                return self.grant(ask, index, 0, pin);
-            }
+            (Best::Waits(_), Some(common)) => self.denied(common, true),
+            (Best::Waits(own), None) => self.denied(own, false),
+            (Best::Never { pool, meter }, _) => Reserved::TooBig { pool, meter },
+            (Best::NoCandidate, Some(common)) => self.denied(common, true),
+            (Best::NoCandidate, None) => self.denied(Wait { at: self.clock.l, exact: false, pool: 0 }, false),
         }
+    }
+
+    /// The candidate to take; if none fits, how long the first one to fit must wait.
+    fn best(&mut self, ask: &Reserve, pin: Option<Pin>) -> Best {
+        let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
+        let pinned = pinned.map(|index| (index, self.fits(ask, &ask.candidates[index].draws)));
+        match pinned {
+            Some((index, Fits::Yes(share))) => return Best::Fits { index, share },
+            Some((index, _)) if on(Mutant::PinBeatsLimits) => return Best::Fits { index, share: 0 },
+            Some(_) | None => {}
+        }
+        let (mut wait, mut never) = (None::<Wait>, None);
         let mut least: Option<(u64, usize)> = None;
         for (index, candidate) in ask.candidates.iter().enumerate() {
-            let fits = match seen[index] {
-                Some(fits) => fits,
-                None => self.fits(ask, &candidate.draws),
+            let fits = match pinned {
+                Some((at, fits)) if at == index => fits,
+                _ => self.fits(ask, &candidate.draws),
             };
             match fits {
-                Fits::Yes(share) if share <= candidate.threshold => {
-                    return self.grant(ask, index, share.max(common), pin);
+                Fits::Yes(share) if share <= candidate.threshold => return Best::Fits { index, share },
+                Fits::Yes(share) if least.is_none_or(|(lowest, _)| share < lowest) => {
+                    least = Some((share, index));
                 }
-                Fits::Yes(share) => {
-                    if least.is_none_or(|(lowest, _)| share < lowest) {
-                        least = Some((share, index));
-                    }
-                }
-                Fits::Wait { at, exact, pool } => {
-                    if best_wait.is_none_or(|(earliest, _, _)| at < earliest) {
-                        best_wait = Some((at, exact, pool));
-                    }
-                }
+                Fits::Yes(_) => {}
+                Fits::Wait(own) if wait.is_none_or(|earliest| own.at < earliest.at) => wait = Some(own),
+                Fits::Wait(_) => {}
                 Fits::Never { pool, meter } => never = never.or(Some((pool, meter))),
             }
             let tier_ends = ask.candidates.get(index + 1).is_none_or(|next| next.tier != candidate.tier);
             if let (true, Some((share, index))) = (tier_ends, least) {
-                return self.grant(ask, index, share.max(common), pin);
+                return Best::Fits { index, share };
             }
         }
-        match (best_wait, never) {
-            (Some((at, exact, pool)), _) => self.denied(at, exact, pool, false),
-            (None, Some((pool, meter))) => Reserved::TooBig { pool, meter },
-            (None, None) => self.denied(self.clock.l, false, 0, false), // no candidates at all
+        match (wait, never) {
+            (Some(wait), _) => Best::Waits(wait),
+            (None, Some((pool, meter))) => Best::Never { pool, meter },
+            (None, None) => Best::NoCandidate,
         }
     }
 
-    fn denied(&self, at: Ms, exact: bool, pool: usize, common: bool) -> Reserved {
+    fn denied(&self, wait: Wait, common: bool) -> Reserved {
+        let Wait { at, exact, pool } = wait;
         Reserved::Denied(Denied { retry_in: at - self.clock.l, exact, pool, common })
     }
 
@@ -224,17 +253,21 @@ impl State {
     fn fits(&mut self, ask: &Reserve, draws: &[Draw]) -> Fits {
         let l = self.clock.l;
         let mut share = 0;
-        let mut wait: Option<(Ms, bool, usize)> = None;
+        let mut wait: Option<Wait> = None;
+        let mut waits = |new: Wait| {
+            let exact = new.exact && wait.is_none_or(|wait| wait.exact);
+            wait = Some(Wait { exact, ..wait.map_or(new, |wait| new.max(wait)) });
+        };
         for draw in draws {
             let decl = &ask.pools[draw.pool];
             let pool = self.touch(decl);
             if pool.rest_until > l {
-                wait = later(wait, (pool.rest_until, true, draw.pool));
+                waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool });
             }
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
                 match meter.fit(*amount, decl.meters[index].pace, l) {
                     Fit::Yes(used) => share = share.max(used),
-                    Fit::Wait { at, exact } => wait = later(wait, (at, exact, draw.pool)),
+                    Fit::Wait { at, exact } => waits(Wait { at, exact, pool: draw.pool }),
                     Fit::Never => return Fits::Never { pool: draw.pool, meter: index },
                 }
                 if on(Mutant::PartialReserve) {
@@ -242,10 +275,7 @@ impl State {
                 }
             }
         }
-        match wait {
-            Some((at, exact, pool)) => Fits::Wait { at, exact, pool },
-            None => Fits::Yes(share),
-        }
+        wait.map_or(Fits::Yes(share), Fits::Wait)
     }
 
     fn grant(&mut self, ask: &Reserve, index: usize, share: u64, pin: Option<Pin>) -> Reserved {
@@ -286,14 +316,5 @@ impl State {
         };
         self.pins.insert(session.key.clone(), Pin { tag, version, expires });
         outcome
-    }
-}
-
-/// The later of two waits; on a tie the first.
-fn later(wait: Option<(Ms, bool, usize)>, new: (Ms, bool, usize)) -> Option<(Ms, bool, usize)> {
-    match wait {
-        Some((at, exact, pool)) if at >= new.0 => Some((at, exact && new.1, pool)),
-        Some((_, exact, _)) => Some((new.0, exact && new.1, new.2)),
-        None => Some(new),
     }
 }

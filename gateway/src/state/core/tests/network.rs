@@ -1,0 +1,274 @@
+//! Messages of the world, the server that they reach, and everything bad that happens to it and to replicas.
+
+use super::audit;
+use super::checks;
+use super::judge::{Breach, breach};
+use super::plan::{Op, what};
+use super::world::{About, Event, Letter, Process, World};
+use crate::state::core::{Command, Incarnation, Ms, PoolReport, Reply, Reserved, Rest, Sync, TTL};
+
+/// A command is given up after this.
+pub(super) const TIMEOUT: Ms = 100;
+/// The latest a message comes.
+const LATEST: Ms = 1_500;
+
+impl World {
+    /// Sends a command; it may be lost, late, or come twice.
+    pub(super) fn send(&mut self, from: Process, about: About, command: Command) {
+        let replica = &self.replicas[from.who];
+        let muted = replica.muted_until > self.t && matches!(about, About::Sync(_));
+        self.letters.push(Letter { from, about, command });
+        let letter = self.letters.len() - 1;
+        self.schedule(self.t + TIMEOUT, Event::GiveUp(from, about));
+        if !muted && !self.chance(self.plan.knobs.loss) {
+            let at = self.t + self.delay();
+            self.schedule(at, Event::Arrive(letter));
+        }
+        if self.chance(self.plan.knobs.double) {
+            let at = self.t + self.delay();
+            self.schedule(at, Event::Arrive(letter));
+        }
+    }
+
+    fn chance(&mut self, percent: u8) -> bool {
+        self.end.is_none() && self.noise.u8(..100) < percent
+    }
+
+    fn delay(&mut self) -> Ms {
+        if !self.chance(self.plan.knobs.slow) {
+            return self.noise.u64(0..3);
+        }
+        if self.noise.bool() { self.noise.u64(0..TIMEOUT) } else { self.noise.u64(0..LATEST) }
+    }
+
+    pub(super) fn arrive(&mut self, letter: usize) -> Result<(), Breach> {
+        let Letter { from, about, command } = &self.letters[letter];
+        let (from, about, command) = (*from, *about, command.clone());
+        let reply = self.serve(from, about, &command)?;
+        let replica = &self.replicas[from.who];
+        if replica.deaf_until > self.t || self.chance(self.plan.knobs.loss) {
+            return Ok(());
+        }
+        if self.chance(self.plan.knobs.double) {
+            let at = self.t + self.delay();
+            self.schedule(at, Event::Answer(from, about, reply.clone()));
+        }
+        let at = self.t + self.delay();
+        self.schedule(at, Event::Answer(from, about, reply));
+        Ok(())
+    }
+
+    /// One step of the shared state, looked at from all sides.
+    pub(super) fn serve(&mut self, from: Process, about: About, command: &Command) -> Result<Reply, Breach> {
+        let inc = caller(command);
+        let with_session = matches!(command, Command::Reserve(ask) if ask.session.is_some());
+        let before = with_session.then(|| self.state.clone());
+        let lives = self.state.lives.len();
+        let now = self.t.saturating_add_signed(self.ahead);
+        let reply = self.state.step(command, now);
+        self.tally.steps += 1;
+        self.tally.deaths += lives.saturating_sub(self.state.lives.len()) as u64;
+        self.tally.gone += u64::from(matches!(reply, Reply::Gone(_)));
+        self.audit.after(&self.state, inc)?;
+        self.hears(from, inc)?;
+        match (command, &reply) {
+            (Command::Reserve(ask), Reply::Reserved(reserved)) => {
+                if let (Reserved::Granted(granted), About::Reserve(call)) = (reserved, about) {
+                    audit::within_caps(&self.state, ask, granted.index)?;
+                    self.note_grant(call, granted.index)?;
+                }
+                checks::sessions(before, &self.state, ask, reserved, now)?;
+                self.tally.checked += checks::denial(&self.state, ask, reserved)?;
+                self.tally.denied += u64::from(matches!(reserved, Reserved::Denied(_)));
+            }
+            (Command::Sync(sync), Reply::Synced(synced)) => {
+                if (synced.rejected > 0) != (about == About::Lie) {
+                    let detail = format!("{about:?} of {inc}: {} rejected of {sync:?}", synced.rejected);
+                    return Err(breach("I4 reports agree with grants", detail));
+                }
+                self.note_posts(inc);
+                self.note_rests(sync);
+            }
+            _ => {}
+        }
+        Ok(reply)
+    }
+
+    fn note_grant(&mut self, call: usize, index: usize) -> Result<(), Breach> {
+        self.tally.granted += 1;
+        self.calls[call].granted = self.t;
+        let ask = self.calls[call].ask.clone();
+        for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
+            if self.t < self.rests[draw.pool] && !self.stepped {
+                return Err(breach("a resting pool is left alone", format!("pool {}", draw.pool)));
+            }
+            self.pace(&ask, draw)?;
+        }
+        Ok(())
+    }
+
+    /// Over any interval a paced meter admits its burst (or one larger draw) and its rate, not more.
+    fn pace(
+        &mut self,
+        ask: &crate::state::core::Reserve,
+        draw: &crate::state::core::Draw,
+    ) -> Result<(), Breach> {
+        let l = self.state.clock.l;
+        for (at, (declared, amount)) in ask.pools[draw.pool].meters.iter().zip(&draw.amounts).enumerate() {
+            if declared.pace == 0 || *amount == 0 {
+                continue;
+            }
+            let admitted = self.paced.entry((draw.pool, at)).or_default();
+            admitted.push((l, *amount));
+            let cap = declared.cap * if self.plan.knobs.configs { 2 } else { 1 }; // any configuration's
+            let mut total = 0;
+            for (since, amount_then) in admitted.iter().rev() {
+                total += amount_then;
+                let most = (cap * declared.pace).max(amount * declared.shape.span()) + cap * (l - since);
+                if total * declared.shape.span() > most {
+                    let detail = format!("pool {}: {total} since {since} at {l}", draw.pool);
+                    return Err(breach("I2 no interval above its pace", detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The life of a replica that has heard nothing lately is not prolonged.
+    fn hears(&mut self, from: Process, inc: &Incarnation) -> Result<(), Breach> {
+        let replica = &self.replicas[from.who];
+        let own = replica.ledger.as_ref().is_some_and(|ledger| ledger.inc == *inc);
+        let Some(life) = self.state.lives.get(inc).filter(|_| own) else { return Ok(()) };
+        if life.exp > replica.ack.0 + TTL / 2 + TTL {
+            let detail = format!("{inc} heard {} and lives until {}", replica.ack.0, life.exp);
+            return Err(breach("a deaf replica's life ends", detail));
+        }
+        Ok(())
+    }
+
+    /// Notes when the state learns of costs above the estimate.
+    fn note_posts(&mut self, inc: &Incarnation) {
+        let (state, judge, t) = (&self.state, &mut self.judge, self.t);
+        let pools = &self.replicas[0].infos;
+        self.unheard.retain(|(of, pool, meter, target, charge)| {
+            let posted = || Some(state.lives.get(inc)?.counters.get(&pools[*pool].decl.key)?[*meter].posted);
+            let heard = of == inc && posted().is_some_and(|posted| posted >= *target);
+            if heard && let Some(charges) = judge.charges.get_mut(&(*pool, *meter)) {
+                charges[*charge].known = Some(t);
+            }
+            !heard
+        });
+    }
+
+    fn note_rests(&mut self, sync: &Sync) {
+        for rest in &sync.rests {
+            let pool = self.replicas[0].infos.iter().position(|info| info.decl.key == rest.key);
+            if let Some(pool) = pool {
+                self.rests[pool] = self.rests[pool].max(self.t + rest.for_ms);
+            }
+        }
+    }
+
+    /// Something happens.
+    pub(super) fn act(&mut self, op: Op) {
+        let who = op.who as usize % self.replicas.len();
+        let long = 20 + op.n % 1_800;
+        match op.what {
+            what::BURST => (0..2 + op.n % 5).for_each(|at| {
+                let who = (who + at as usize) % self.replicas.len();
+                self.begin_call(who, op.n.wrapping_add(at), 0);
+            }),
+            what::CRASH => self.crash(who),
+            what::STALL => self.replicas[who].stalled_until = self.t + long,
+            what::MUTE => self.replicas[who].muted_until = self.t + 2 * long,
+            what::DEAFEN => self.replicas[who].deaf_until = self.t + 2 * long,
+            what::STEP => self.step_clock(op.n),
+            what::REST => {
+                let pool = op.n as usize % self.replicas[who].infos.len();
+                let key = self.replicas[who].infos[pool].decl.key.clone();
+                self.replicas[who].rests.push(Rest { key, for_ms: long / 4 });
+                self.sync(who);
+            }
+            what::LEAVE => {
+                self.replicas[who].leaving = true;
+                self.sync(who);
+            }
+            what::LIE => self.lie(who),
+            what::REPLAY if !self.letters.is_empty() => {
+                let letter = op.n as usize % self.letters.len();
+                if self.letters[letter].about != About::Lie {
+                    self.schedule(self.t, Event::Arrive(letter));
+                }
+            }
+            _ => self.begin_call(who, op.n, 0),
+        }
+    }
+
+    /// Back by any amount; forward at most once, by what is believed or by an hour.
+    fn step_clock(&mut self, n: u64) {
+        if !self.plan.knobs.clock {
+            return;
+        }
+        match n % 4 {
+            0 => self.ahead -= (n / 4 % 5_000) as i64,
+            1 => self.ahead -= 3_600_000,
+            _ if self.stepped => {}
+            2 => self.ahead += (n / 4 % 1_000) as i64 + 1,
+            _ => self.ahead += 3_600_000,
+        }
+        self.stepped |= n % 4 >= 2;
+    }
+
+    /// A report that claims more than was granted; it must change nothing.
+    fn lie(&mut self, who: usize) {
+        let Some(ledger) = &self.replicas[who].ledger else { return };
+        let Some(life) = self.state.lives.get(&ledger.inc) else { return };
+        let Some((key, counters)) = life.counters.iter().find(|(_, c)| !c.is_empty()) else { return };
+        let returned = counters.iter().map(|c| c.granted + 2).collect();
+        let posted = counters.iter().map(|c| c.posted + 50).collect();
+        let report = PoolReport { key: key.clone(), returned, posted };
+        let caller = self.replicas[who].caller(self.t);
+        let sync = Sync { caller, reports: vec![report], rests: vec![], count: false };
+        let process = self.replicas[who].process();
+        self.letters.push(Letter { from: process, about: About::Lie, command: Command::Sync(sync) });
+        self.schedule(self.t, Event::Arrive(self.letters.len() - 1));
+    }
+
+    /// From now on nothing bad happens; all is over when every hold, window and deadline must be.
+    pub(super) fn calm_down(&mut self) {
+        for replica in &mut self.replicas {
+            (replica.stalled_until, replica.muted_until, replica.deaf_until) = (0, 0, 0);
+        }
+        if !self.replicas.iter().any(|replica| replica.up) {
+            self.start(0);
+        }
+        let (d_head, d_end) = self.plan.deadlines();
+        self.end = Some(self.t + LATEST + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
+    }
+
+    pub(super) fn crash(&mut self, who: usize) {
+        self.replicas[who].up = false;
+        if self.end.is_some() || self.noise.u8(..4) > 0 {
+            let at = self.t + self.noise.u64(5..1_500);
+            self.schedule(at, Event::Start(who));
+        }
+    }
+
+    pub(super) fn start(&mut self, who: usize) {
+        if self.replicas[who].up {
+            return;
+        }
+        self.replicas[who] = self.replicas[who].restarted(&self.plan);
+        let process = self.replicas[who].process();
+        self.schedule(self.t, Event::Tick(process));
+    }
+}
+
+fn caller(command: &Command) -> &Incarnation {
+    match command {
+        Command::Join(join) => &join.inc,
+        Command::Reserve(ask) => &ask.caller.inc,
+        Command::Sync(sync) => &sync.caller.inc,
+        Command::Bye(caller) => &caller.inc,
+    }
+}

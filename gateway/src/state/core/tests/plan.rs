@@ -1,0 +1,225 @@
+//! What a simulated world is made of: pools with their meters, a few knobs, and a list of things that happen.
+//!
+//! Everything is small integers with 0 as the tamest value, so that a failing world shrinks to a readable one.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::config::{Charge, MeterKind, ReservePolicy, Side};
+use crate::state::PoolInfo;
+use crate::state::core::{Declared, Mode, Ms, PoolDecl, Shape, Stage};
+
+/// Properties of a whole world.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Knobs {
+    /// Of the network's noise.
+    pub seed: u64,
+    /// Replicas besides the first two.
+    pub more: u8,
+    /// Which windows the meters have.
+    pub windows: u8,
+    /// Which deadlines calls have.
+    pub deadlines: u8,
+    /// Messages lost, percent.
+    pub loss: u8,
+    /// Messages doubled, percent.
+    pub double: u8,
+    /// Messages that come late, percent.
+    pub slow: u8,
+    /// Calls that kill their replica at some point, percent.
+    pub deadly: u8,
+    /// Whether replicas besides the first know only a higher limit.
+    pub configs: bool,
+    /// Whether calls may cost more than estimated.
+    pub excess: bool,
+    /// Whether the server's clock may step.
+    pub clock: bool,
+    /// Whether the common pool is scarce.
+    pub scarce: bool,
+}
+
+/// Something that happens `wait` ms after the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Op {
+    pub wait: u16,
+    pub what: u8,
+    pub who: u8,
+    /// Seed of its details.
+    pub n: u64,
+}
+
+/// Kinds of [`Op::what`]; the rest of the numbers up to [`Op::KINDS`] are calls.
+pub(super) mod what {
+    pub(in super::super) const BURST: u8 = 24;
+    pub(in super::super) const CRASH: u8 = 25;
+    pub(in super::super) const STALL: u8 = 26;
+    pub(in super::super) const MUTE: u8 = 27;
+    pub(in super::super) const DEAFEN: u8 = 28;
+    pub(in super::super) const STEP: u8 = 29;
+    pub(in super::super) const REST: u8 = 30;
+    pub(in super::super) const LEAVE: u8 = 31;
+    pub(in super::super) const LIE: u8 = 32;
+    pub(in super::super) const REPLAY: u8 = 33;
+}
+
+impl Op {
+    pub(super) const KINDS: u8 = 34;
+
+    fn any() -> impl Strategy<Value = Op> {
+        (0u16..60, 0..Op::KINDS, 0u8..4, any::<u64>()).prop_map(|(wait, what, who, n)| Op {
+            wait,
+            what,
+            who,
+            n,
+        })
+    }
+
+    fn random(rng: &mut fastrand::Rng) -> Op {
+        let wait = if rng.u8(..4) == 0 { rng.u16(..120) } else { rng.u16(..12) };
+        Op { wait, what: rng.u8(..Op::KINDS), who: rng.u8(..4), n: rng.u64(..) }
+    }
+}
+
+/// A world to be: shrinks as a whole.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub knobs: Knobs,
+    pub ops: Vec<Op>,
+}
+
+impl Plan {
+    /// For proptest.
+    pub(super) fn any() -> impl Strategy<Value = Plan> {
+        let shape = (any::<u64>(), 0u8..3, 0u8..4, 0u8..4);
+        let net = (0u8..25, 0u8..15, 0u8..25, 0u8..10);
+        let knobs = (shape, net, any::<[bool; 4]>()).prop_map(|(shape, net, flags)| Knobs {
+            seed: shape.0,
+            more: shape.1,
+            windows: shape.2,
+            deadlines: shape.3,
+            loss: net.0,
+            double: net.1,
+            slow: net.2,
+            deadly: net.3,
+            configs: flags[0],
+            excess: flags[1],
+            clock: flags[2],
+            scarce: flags[3],
+        });
+        (knobs, prop::collection::vec(Op::any(), 0..150)).prop_map(|(knobs, ops)| Plan { knobs, ops })
+    }
+
+    /// From a seed; faults come in different mixtures, sometimes none.
+    pub(super) fn random(seed: u64) -> Plan {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rare = |most: u8| if rng.bool() { 0 } else { rng.u8(..most) };
+        let (loss, double, slow, deadly) = (rare(30), rare(20), rare(30), rare(12));
+        let knobs = Knobs {
+            seed: rng.u64(..),
+            more: rng.u8(..3),
+            windows: rng.u8(..4),
+            deadlines: rng.u8(..4),
+            loss,
+            double,
+            slow,
+            deadly,
+            configs: rng.u8(..4) == 0,
+            excess: rng.u8(..4) == 0,
+            clock: rng.bool(),
+            scarce: rng.bool(),
+        };
+        let ops = (0..rng.usize(40..120)).map(|_| Op::random(&mut rng)).collect();
+        Plan { knobs, ops }
+    }
+
+    /// From RESERVE to head and end at most, ms.
+    pub(super) fn deadlines(&self) -> (Ms, Ms) {
+        [(120, 240), (120, 900), (400, 400), (1_500, 3_000)][self.knobs.deadlines as usize % 4]
+    }
+
+    /// Pools as the replica `who` declares them.
+    pub(super) fn pools(&self, who: usize) -> Vec<Arc<PoolInfo>> {
+        let factor = if self.knobs.configs && who > 0 { 2 } else { 1 };
+        universe(&self.knobs)
+            .into_iter()
+            .map(|(name, side, meters)| {
+                let declared = |m: &MeterPlan| Declared { cap: m.cap * factor, shape: m.shape, pace: m.pace };
+                let decl = PoolDecl { key: Arc::from(name), meters: meters.iter().map(declared).collect() };
+                let kinds = meters.iter().map(|m| m.kind).collect();
+                Arc::new(PoolInfo { name: Arc::from(name), decl, kinds, side, reserve: ReservePolicy::Max })
+            })
+            .collect()
+    }
+
+    /// Length of the window of a pool's meter, ms, as its provider counts it; 1 for a gauge.
+    pub(super) fn per(&self, pool: usize, meter: usize) -> Ms {
+        universe(&self.knobs)[pool].2[meter].per
+    }
+
+    /// The longest window.
+    pub(super) fn longest(&self) -> Ms {
+        universe(&self.knobs)
+            .iter()
+            .flat_map(|(_, _, meters)| meters.iter().map(|m| m.per))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+struct MeterPlan {
+    kind: MeterKind,
+    shape: Shape,
+    per: Ms,
+    cap: u64,
+    pace: Ms,
+}
+
+/// Index of the pool that every call draws on, then of those of the three deployments.
+pub(super) const TENANT: usize = 0;
+pub(super) const SHARED: usize = 4;
+pub(super) const BARE: usize = 5;
+
+/// Pools of the world: a tenant's, three deployments', one shared by two deployments, one without limits.
+fn universe(knobs: &Knobs) -> Vec<(&'static str, Side, Vec<MeterPlan>)> {
+    use MeterKind::{Concurrency, Requests, Tokens};
+    use Stage::{End, Head};
+    let (short, long) = windows(knobs);
+    let meter = |kind, stage, (shape, per): (Shape, Ms), cap| MeterPlan {
+        kind,
+        shape: Shape { stage, ..shape },
+        per,
+        cap,
+        pace: 0,
+    };
+    let gauge = |cap| meter(Concurrency, End, (Shape::gauge(), 1), cap);
+    let paced = MeterPlan { pace: short.1 / 6, ..meter(Tokens, Head, short, 400) };
+    let tenant = if knobs.scarce { 5 } else { 40 };
+    vec![
+        ("tenant", Side::Ours, vec![meter(Requests, Head, short, tenant), gauge(tenant)]),
+        ("a", end_actual(), vec![meter(Requests, Head, short, 4), meter(Tokens, End, long, 300)]),
+        ("b", Side::Provider(Charge::AdmissionMax), vec![meter(Requests, Head, long, 5), paced]),
+        ("c", end_actual(), vec![gauge(2), meter(Tokens, End, short, 200)]),
+        ("shared", end_actual(), vec![meter(Requests, Head, long, 7)]),
+        ("bare", Side::Ours, vec![]),
+    ]
+}
+
+fn end_actual() -> Side {
+    Side::Provider(Charge::EndActual)
+}
+
+/// Two windows. Where the clock may step, buckets are as wide as the largest step that is believed.
+fn windows(knobs: &Knobs) -> ((Shape, Ms), (Shape, Ms)) {
+    let shape =
+        |width, buckets| (Shape { mode: Mode::Window, stage: Stage::Head, width, buckets }, width * buckets);
+    let of = |per| (Shape::window(per, Stage::Head), per);
+    match (knobs.clock, knobs.windows % 4) {
+        (true, 0 | 1) => (shape(1_000, 2), shape(1_000, 3)),
+        (true, _) => (shape(1_000, 1), shape(1_100, 2)),
+        (false, 0) => (shape(50, 12), shape(20, 20)),
+        (false, 1) => (of(700), of(1_000)),
+        (false, 2) => (shape(10, 60), shape(100, 8)),
+        (false, _) => (of(300), shape(250, 3)),
+    }
+}
