@@ -8,7 +8,7 @@ use weir_tests::place;
 use weir_tests::scale::Scale;
 
 use crate::alone;
-use crate::storm::storm;
+use crate::storm::{must_hold, storm};
 
 #[test]
 #[ignore = "builds a gateway with the feature `controls`"]
@@ -38,6 +38,7 @@ fn must_break(control: &'static str) -> Result<()> {
             ensure!(!failures.is_empty(), "{control} passes unnoticed where {unit:?} are limited");
         }
         // And the same binary undamaged keeps them, so it is the damage that shows.
-        storm(Unit::Requests, Some(Binary { path, control: None }), Scale::from_env()).await?.must_be_clean()
+        let unharmed = Some(Binary { path, control: None });
+        must_hold(&storm(Unit::Requests, unharmed, Scale::from_env()).await?, Unit::Requests)
     })
 }

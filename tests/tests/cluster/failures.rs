@@ -40,6 +40,9 @@ fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
         for fault in faults {
             site.providers[0].fail(&[fault]).await?;
             for streamed in [false, true] {
+                if fault == "stall=before" && !streamed {
+                    continue; // a plain answer begins when it is complete: only the total bounds that
+                }
                 let answer = site.client.call(&Ask::new("m").streamed(streamed)).await;
                 ensure!(answer.is_good(streamed), "{fault}, streamed {streamed}: {answer:?}");
                 ensure!(answer.deployment == "good", "{fault}, streamed {streamed}: {answer:?}");
@@ -48,7 +51,7 @@ fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
             }
         }
         let tries = site.providers[0].arrivals().await?.len();
-        ensure!(tries == 2 * faults.len(), "the failing provider saw {tries} attempts");
+        ensure!(tries == 2 * faults.len() - 1, "the failing provider saw {tries} attempts");
         Ok(())
     })
 }
