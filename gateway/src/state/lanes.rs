@@ -79,7 +79,10 @@ impl Lane {
     pub async fn run(&self, command: &Command) -> Result<Reply, Away> {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let call = Call::new(&self.keys, command, 0, self.nonce);
-        let answer = tokio::time::timeout(self.timeout, ask((*open).clone(), &call)).await;
+        let asking = ask((*open).clone(), &call);
+        #[cfg(feature = "controls")]
+        let asking = async { super::control::take((*open).clone(), &self.keys, command, asking.await).await };
+        let answer = tokio::time::timeout(self.timeout, asking).await;
         match answer {
             Ok(Ok(value)) => layout::reply(call.asked, &value).map_err(|err| Away::Broken(err.to_string())),
             Ok(Err(err)) => {
