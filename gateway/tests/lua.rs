@@ -5,6 +5,9 @@
 //! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
 //! move; a shorter rest shortening a longer one; the pacing level not drained.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
+#![allow(clippy::zombie_processes, reason = "ended and waited for when its owner is dropped")]
+
 use std::collections::BTreeMap;
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
@@ -158,7 +161,7 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
 fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
     let n = &op.numbers;
     let mut reports = Vec::new();
-    for (at, decl) in universe().into_iter().enumerate().filter(|(at, _)| (n[0] >> at) % 3 > 0) {
+    for (at, decl) in universe().into_iter().enumerate().filter(|(at, _)| !(n[0] >> at).is_multiple_of(3)) {
         let own = state.lives.get(&caller.inc).and_then(|life| life.counters.get(&decl.key));
         let part = |most: u64, seed: u64| if most == 0 { 0 } else { seed % (most + 1) };
         let counters: Vec<Counters> = own.cloned().unwrap_or(vec![Counters::default(); decl.meters.len()]);
@@ -175,7 +178,7 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
     let rests = universe()
         .into_iter()
         .enumerate()
-        .filter(|(at, _)| (n[4] >> at) % 9 == 0)
+        .filter(|(at, _)| (n[4] >> at).is_multiple_of(9))
         .map(|(_, decl)| Rest { key: decl.key, for_ms: n[5] % 4_000 })
         .collect();
     Sync { caller, reports, rests, count: n[6].is_multiple_of(2) }

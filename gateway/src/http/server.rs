@@ -105,7 +105,7 @@ pub async fn serve(
                 Some(stream) => { open.spawn(serve_one(stream, handler.clone(), stop.clone(), Leaving(inbox.open.clone()))); }
                 None => break,
             },
-            Some(_) = open.join_next() => {}
+            Some(ended) = open.join_next() => note_panic(ended),
             () = stopped(&mut stop) => break,
         }
     }
@@ -113,10 +113,23 @@ pub async fn serve(
     while let Ok(stream) = inbox.receiver.try_recv() {
         open.spawn(serve_one(stream, handler.clone(), stop.clone(), Leaving(inbox.open.clone())));
     }
-    let finish = async { while open.join_next().await.is_some() {} };
+    let finish = async {
+        while let Some(ended) = open.join_next().await {
+            note_panic(ended);
+        }
+    };
     if tokio::time::timeout(grace, finish).await.is_err() {
         tracing::warn!(target: "weir::http", connections = open.len(), "grace is over; calls are cut");
         open.shutdown().await;
+    }
+}
+
+/// A panic costs its connection, never silently.
+fn note_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(err) = ended
+        && err.is_panic()
+    {
+        tracing::error!(target: "weir::http", "a connection's task panicked");
     }
 }
 

@@ -42,8 +42,11 @@ pub struct Metrics {
     utilisation: Gauge<f64>,
     degraded: Gauge<u64>,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
-    by_attempt: Mutex<AHashMap<(Arc<str>, &'static str), BoundCounter<u64>>>,
+    by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
 }
+
+/// A deployment and how an attempt at it ended.
+type Ending = (Arc<str>, &'static str);
 
 /// Tenant, model, deployment.
 type Place = (Arc<str>, Arc<str>, Arc<str>);
