@@ -1,5 +1,6 @@
 -- reserve.lua: chooses a candidate and draws on every pool that the call touches, all or nothing.
--- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits.
+-- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits; a
+-- grant is followed by d_head of its caller's life at least.
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
@@ -25,6 +26,8 @@ for _, field in ipairs(gone) do
   if field == 'i:' .. inc then alive = nil end
 end
 if not alive then return is_gone() end
+local exp, d_head, d_end = struct.unpack('<ddd', alive)
+if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, HEAR_FIRST, 0, 0, 0}) end
 
 -- Finds or makes a pool's record, brings it to the present, takes note of the declared caps.
 local function touch(at)
@@ -55,7 +58,11 @@ local function touch(at)
   return p, decl
 end
 
-local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * v[b + CAP]) end
+-- Pacing counts in ticks of 2^-20 ms: what is left of the level; what an amount costs (core/meter.rs).
+local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * TICKS) end
+local function cost(v, b, amount)
+  return math.ceil(amount * (v[b + WIDTH] * v[b + BUCKETS] * TICKS) / v[b + CAP])
+end
 
 -- When `excess` units will have left meter i's window, the holds staying as they are; and whether that is known.
 local function room_at(p, i, excess)
@@ -87,9 +94,8 @@ local function fits(draws)
       local wait, known = l, true
       if used > cap then wait, known = room_at(p, i, used - cap) end
       if pace > 0 then
-        local span = v[b + WIDTH] * v[b + BUCKETS]
-        local over = max(0, drained(v, b) - max(0, cap * pace - amount * span))
-        wait = max(wait, l + math.ceil(over / cap))
+        local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
+        wait = max(wait, l + math.ceil(over / TICKS))
       end
       if used > cap or wait > l then
         exact = exact and known
@@ -110,7 +116,7 @@ local function grant(draws)
       local v, b, amount, pace = p.v, 2 + i * FIELDS, draw[i + 2], decl[i + 2][5]
       v[b + HOLD] = v[b + HOLD] + amount
       if pace > 0 then
-        v[b + LEVEL] = drained(v, b) + amount * v[b + WIDTH] * v[b + BUCKETS]
+        v[b + LEVEL] = drained(v, b) + cost(v, b, amount)
         v[b + LEVEL_AT] = l
       end
     end
@@ -163,6 +169,7 @@ end
 
 local function chosen(index, share)
   if shared[2] then return denied(shared, 1) end
+  if l > exp then put['i:' .. inc] = struct.pack('<ddd', l, d_head, d_end) end
   local candidate, session = candidates[index], 0
   grant(common)
   grant(candidate[4])
