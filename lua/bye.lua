@@ -15,9 +15,10 @@ if not alive then return is_gone() end
 local drawn = list('l:' .. inc)
 for _, pool in ipairs(drawn) do
   local c = redis.call('HGET', key, 'c:' .. inc .. ':' .. pool)
-  local counters = doubles(c, #c / 8)
-  for i = 1, #c / 8, 3 do
-    if counters[i] > counters[i + 1] then return commit({0, 0}) end
+  local n = #c / 24
+  local counters = doubles(c, 2 * n)
+  for i = 1, n do
+    if counters[i] > counters[n + i] then return commit({0, 0}) end
   end
 end
 for _, pool in ipairs(drawn) do gone[#gone + 1] = 'c:' .. inc .. ':' .. pool end

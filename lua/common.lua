@@ -5,8 +5,8 @@
 -- draws a random number; every number is an integer below 2^53.
 --
 -- KEYS[1]  hash     the whole state of one namespace; it has no TTL, for evicting counters would over-admit
--- ARGV[1]  msgpack  {now, nonce, epoch, name, k, l_ack, x}: now = ms, 0 means this server's TIME; nonce = name
---                   of a new data set if there is none; the rest says who calls (core::Caller)
+-- ARGV[1]  msgpack  {now, nonce, epoch, inc, name, k, l_ack, x}: now = ms, 0 means this server's TIME; nonce = name
+--                   of a new data set if there is none; the rest says who calls (core::Caller); inc = NAME.K
 --
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due)      5 d
@@ -14,8 +14,9 @@
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end                                                 3 d
 --   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on
---   c:NAME.K:POOL  granted, returned, posted of each meter                           3n d
---   p:POOL         rest_until, n, then 13 d per meter (see below)
+--   c:NAME.K:POOL  granted of each meter, then returned of each, then posted of each  3n d
+--   p:POOL         rest_until, hot part (5 d) of each meter, then cold part (8 d) of each; a RESERVE reads and
+--                  writes little more than the hot parts                            1 + 13n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step.
@@ -23,16 +24,16 @@
 local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
 local TICKS = 2 ^ 20 -- of pacing, per ms
 local LAYOUT = 1
--- a meter's doubles, counted from its base; stage 0 = head, 1 = end; buckets 0 = gauge
-local STAGE, WIDTH, BUCKETS, CAP, CAP_UNTIL, LAST, SUM, CUR, HOLD, POSTED, LEVEL, LEVEL_AT, SPARE =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
-local FIELDS = 13
+-- A meter's doubles: meter i (from 0) has its hot ones in p.v behind hot(i), its cold ones in cold(p) behind 8 * i.
+-- stage 0 = head, 1 = end; buckets 0 = gauge
+local CAP, CAP_UNTIL, LAST, SUM, HOLD = 1, 2, 3, 4, 5
+local STAGE, WIDTH, BUCKETS, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7 -- and a spare one
+local HOT, COLD, BYTES = 5, 8, 104
 
 if redis.replicate_commands then redis.replicate_commands() end -- before Redis 7: allow TIME before a write
 local key = KEYS[1]
 local floor, max, min = math.floor, math.max, math.min
-local now, nonce, epoch_said, name, k, l_ack, x = unpack(cmsgpack.unpack(ARGV[1]))
-local inc = name .. '.' .. string.format('%.0f', k)
+local now, nonce, epoch_said, inc, name, k, l_ack, x = unpack(cmsgpack.unpack(ARGV[1]))
 if now == 0 then
   local t = redis.call('TIME')
   now = t[1] * 1000 + floor(t[2] / 1000)
@@ -41,12 +42,14 @@ end
 local put, gone = {}, {} -- fields to write, fields to delete
 local pools = {}         -- records read so far, by pool
 local epoch, l, wall, due
+local stored -- field e as read
 
 local function doubles(s, n, at) return {struct.unpack('<' .. string.rep('d', n), s, at or 1)} end
 local function packed(t, n) return struct.pack('<' .. string.rep('d', n), unpack(t, 1, n)) end
 
 -- The logical clock (core/clock.rs).
 local function advance_clock(e)
+  stored = e
   if not e then
     epoch, l, wall, due = nonce, now, now, 2 ^ 52
     return true
@@ -65,28 +68,36 @@ local function advance_clock(e)
   return true
 end
 
--- A pool's record: v = rest_until, n, meters; ring = closed buckets, read when needed.
+-- A pool's record: v = rest_until and the hot parts, s = as stored, c = the cold parts, ring = closed buckets; the
+-- last two are read when needed.
 local function record(pool, s)
-  local p = {key = pool, n = 0, v = {0, 0}}
+  local p = {key = pool, n = 0}
   if s then
-    p.n = (#s / 8 - 2) / FIELDS
-    p.v = doubles(s, 2 + p.n * FIELDS)
-    p.v[3 + p.n * FIELDS] = nil -- the position that struct.unpack returns last
+    p.s, p.n = s, (#s - 8) / BYTES
+    p.v = doubles(s, 1 + HOT * p.n)
+  else
+    p.v, p.c = {0}, {}
   end
   pools[pool] = p
   return p
 end
 local function load(pool) return pools[pool] or record(pool, redis.call('HGET', key, 'p:' .. pool)) end
+local function hot(i) return 1 + HOT * i end
+local function cold(p)
+  if not p.c then p.c = doubles(p.s, COLD * p.n, 9 + 8 * HOT * p.n) end
+  return p.c
+end
 
-local function slots(v, b)
-  if v[b + BUCKETS] == 0 then return 0 end
-  return v[b + BUCKETS] + 2
+local function slots(c, i)
+  local buckets = c[COLD * i + BUCKETS]
+  return buckets == 0 and 0 or buckets + 2
 end
 -- Reads the ring; returns it and the offset of meter i's buckets in it.
 local function ring(p, i)
+  local c = cold(p)
   if not p.ring then
     local total = 0
-    for m = 0, p.n - 1 do total = total + slots(p.v, 2 + m * FIELDS) end
+    for m = 0, p.n - 1 do total = total + slots(c, m) end
     local s = redis.call('HGET', key, 'r:' .. p.key)
     if s then
       p.ring = doubles(s, total)
@@ -97,77 +108,44 @@ local function ring(p, i)
     p.total = total
   end
   local offset = 1
-  for m = 0, i - 1 do offset = offset + slots(p.v, 2 + m * FIELDS) end
+  for m = 0, i - 1 do offset = offset + slots(c, m) end
   return p.ring, offset
 end
 
 -- Brings meter i (from 0) to the present (core/meter.rs).
-local function advance(p, i)
-  local v, b = p.v, 2 + i * FIELDS
-  local n, bucket = slots(v, b), floor(l / v[b + WIDTH])
-  local last = v[b + LAST]
-  if n == 0 or bucket <= last then return end
+local function advance(p, i, width)
+  local v, h = p.v, hot(i)
+  local bucket, last = floor(l / (width or cold(p)[COLD * i + WIDTH])), v[h + LAST]
+  if bucket <= last then return end
+  local c = cold(p)
+  local n = slots(c, i)
+  if n == 0 then return end
   local r, offset = ring(p, i)
-  r[offset + last % n] = v[b + CUR]
-  v[b + CUR] = 0
+  r[offset + last % n] = c[COLD * i + CUR]
+  c[COLD * i + CUR] = 0
   for j = last + 1, min(bucket, last + n) do
     local at = offset + j % n
-    v[b + SUM] = v[b + SUM] - r[at]
+    v[h + SUM] = v[h + SUM] - r[at]
     r[at] = 0
   end
-  v[b + LAST] = bucket
-  p.dirty, p.ring_dirty = true, true
+  v[h + LAST] = bucket
+  p.dirty, p.cold_dirty, p.ring_dirty = true, true, true
 end
 
 local function post(p, i, amount)
-  local v, b = p.v, 2 + i * FIELDS
-  v[b + POSTED] = v[b + POSTED] + amount
-  if v[b + BUCKETS] > 0 then
-    v[b + CUR] = v[b + CUR] + amount
-    v[b + SUM] = v[b + SUM] + amount
+  local c, at = cold(p), COLD * i
+  c[at + POSTED] = c[at + POSTED] + amount
+  if c[at + BUCKETS] > 0 then
+    c[at + CUR] = c[at + CUR] + amount
+    p.v[hot(i) + SUM] = p.v[hot(i) + SUM] + amount
   end
-  p.dirty = true
-end
-
--- Ends a dead replica's hold: posted to a window, dropped from a gauge.
-local function release(pool, i, amount)
-  local p = load(pool)
-  if i >= p.n then return end
-  advance(p, i)
-  local b = 2 + i * FIELDS
-  p.v[b + HOLD] = p.v[b + HOLD] - amount
-  if p.v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted: the control releases instead
-  p.dirty = true
+  p.dirty, p.cold_dirty = true, true
 end
 
 local function list(field)
   local s = redis.call('HGET', key, field)
   if s then return cmsgpack.unpack(s) end
   return {}
-end
-
--- The death of one incarnation: head holds are posted, end holds wait for d_end.
-local function let_die(id, exp, d_end, pending)
-  local drawn = list('l:' .. id)
-  table.sort(drawn)
-  for _, pool in ipairs(drawn) do
-    local field = 'c:' .. id .. ':' .. pool
-    local c, p = redis.call('HGET', key, field), load(pool)
-    local counters = doubles(c, #c / 8)
-    for i = 0, p.n - 1 do
-      local amount = counters[3 * i + 1] - counters[3 * i + 2]
-      if amount > 0 then
-        if p.v[2 + i * FIELDS + STAGE] == 1 then
-          pending[#pending + 1] = {exp + d_end, pool, i, amount}
-        else
-          release(pool, i, amount)
-        end
-      end
-    end
-    gone[#gone + 1] = field
-  end
-  gone[#gone + 1] = 'l:' .. id
-  gone[#gone + 1] = 'i:' .. id
 end
 
 -- Highest number seen of a name, and when it may be forgotten; nil if the name is not known.
@@ -179,6 +157,41 @@ end
 -- Everything that is due, before anything is granted (core/life.rs).
 local function expire()
   if l <= due then return end
+
+  -- Ends a dead replica's hold: posted to a window, dropped from a gauge.
+  local function release(pool, i, amount)
+    local p = load(pool)
+    if i >= p.n then return end
+    advance(p, i)
+    p.v[hot(i) + HOLD] = p.v[hot(i) + HOLD] - amount
+    if slots(cold(p), i) > 0 then post(p, i, amount) end -- @posted: the control releases instead
+    p.dirty = true
+  end
+
+  -- The death of one incarnation: head holds are posted, end holds wait for d_end.
+  local function let_die(id, exp, d_end, pending)
+    local drawn = list('l:' .. id)
+    table.sort(drawn)
+    for _, pool in ipairs(drawn) do
+      local field = 'c:' .. id .. ':' .. pool
+      local c, p = redis.call('HGET', key, field), load(pool)
+      local counters = doubles(c, #c / 8)
+      for i = 0, p.n - 1 do
+        local amount = counters[i + 1] - counters[p.n + i + 1]
+        if amount > 0 then
+          if cold(p)[COLD * i + STAGE] == 1 then
+            pending[#pending + 1] = {exp + d_end, pool, i, amount}
+          else
+            release(pool, i, amount)
+          end
+        end
+      end
+      gone[#gone + 1] = field
+    end
+    gone[#gone + 1] = 'l:' .. id
+    gone[#gone + 1] = 'i:' .. id
+  end
+
   local lives, kept, pending, waiting = list('lives'), {}, list('d'), {}
   due = 2 ^ 52
   table.sort(lives, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
@@ -221,11 +234,17 @@ end
 
 -- Writes everything in one step and returns the reply.
 local function commit(reply)
-  put['e'] = struct.pack('<ddddd', LAYOUT, epoch, l, wall, due)
+  local e = struct.pack('<ddddd', LAYOUT, epoch, l, wall, due)
+  if e ~= stored then put['e'] = e end -- within a millisecond nothing of it changes
   for pool, p in pairs(pools) do
     if p.dirty then
-      p.v[2] = p.n
-      put['p:' .. pool] = packed(p.v, 2 + p.n * FIELDS)
+      local cold_part
+      if p.cold_dirty or not p.s then
+        cold_part = packed(p.c, COLD * p.n)
+      else
+        cold_part = string.sub(p.s, 9 + 8 * HOT * p.n)
+      end
+      put['p:' .. pool] = packed(p.v, 1 + HOT * p.n) .. cold_part
     end
     if p.ring_dirty then put['r:' .. pool] = packed(p.ring, p.total) end
   end

@@ -5,20 +5,23 @@
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
 -- ARGV[2]  msgpack  {pools, common, candidates, ttl}
---                   pools       {{key, {stage, width, buckets, cap, pace} per meter ...}, ...}
+--                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
 --                   ttl         ms that the session is remembered
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
 --          | {3, highest k} gone | {4, epoch} | {5} other layout
--- Cost     TIME, 2 HMGET, 1 HSET (GET and SET with a session), one HGET per pool after the 16th
+-- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
+--          the 4th; 20 us with two pools of five meters
 local asked, common, candidates, ttl = unpack(cmsgpack.unpack(ARGV[2]))
 local wanted = {'e', 'i:' .. inc}
-for at = 1, min(#asked, 16) do wanted[at + 2] = 'p:' .. asked[at][1] end
+local ahead, counted = min(#asked, 16), min(#asked, 4)
+for at = 1, ahead do wanted[at + 2] = 'p:' .. asked[at][1] end
+for at = 1, counted do wanted[at + 2 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
 local read = redis.call('HMGET', key, unpack(wanted))
 if not advance_clock(read[1]) then return {OTHER_LAYOUT} end
-for at = 3, #wanted do record(asked[at - 2][1], read[at]) end
+for at = 1, ahead do record(asked[at][1], read[at + 2]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 local alive = read[2]
@@ -36,44 +39,49 @@ local function touch(at)
   if p.touched then return p, decl end
   p.touched = true
   if p.n == 0 and #decl > 1 then
-    p.n = #decl - 1
-    for i = 1, p.n do
-      local stage, width, buckets, cap = unpack(decl[i + 1])
-      local b = 2 + (i - 1) * FIELDS
-      for f = 1, FIELDS do p.v[b + f] = 0 end
-      p.v[b + STAGE], p.v[b + WIDTH], p.v[b + BUCKETS], p.v[b + CAP] = stage, width, buckets, cap
-      p.v[b + CAP_UNTIL], p.v[b + LAST], p.v[b + LEVEL_AT] = l + RAISE_AFTER, floor(l / width), l
+    p.n, p.s, p.c = (#decl - 1) / 5, nil, {}
+    for i = 0, p.n - 1 do
+      local h, c, d = hot(i), COLD * i, 5 * i
+      local width, cap = decl[d + 3], decl[d + 5]
+      for f = 1, COLD do p.c[c + f] = 0 end
+      p.c[c + STAGE], p.c[c + WIDTH], p.c[c + BUCKETS], p.c[c + LEVEL_AT] = decl[d + 2], width, decl[d + 4], l
+      p.v[h + CAP], p.v[h + CAP_UNTIL], p.v[h + LAST] = cap, l + RAISE_AFTER, floor(l / width)
+      p.v[h + SUM], p.v[h + HOLD] = 0, 0
     end
-    p.dirty = true
+    p.dirty, p.cold_dirty = true, true
   end
-  for i = 1, p.n do
-    advance(p, i - 1)
-    local v, b, cap = p.v, 2 + (i - 1) * FIELDS, decl[i + 1][4]
-    if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
-      v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
-    elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
-      v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
+  for i = 0, p.n - 1 do
+    advance(p, i, decl[5 * i + 3])
+    local v, h, cap = p.v, hot(i), decl[5 * i + 5]
+    if cap < v[h + CAP] or (cap > v[h + CAP] and l > v[h + CAP_UNTIL]) then
+      v[h + CAP], v[h + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
+    elseif cap == v[h + CAP] and v[h + CAP_UNTIL] < l + RAISE_AFTER / 2 then
+      v[h + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
     end
   end
   return p, decl
 end
 
--- Pacing counts in ticks of 2^-20 ms: what is left of the level; what an amount costs (core/meter.rs).
-local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * TICKS) end
-local function cost(v, b, amount)
-  return math.ceil(amount * (v[b + WIDTH] * v[b + BUCKETS] * TICKS) / v[b + CAP])
+-- Pacing counts in ticks of 2^-20 ms: what is left of meter i's level; what an amount costs (core/meter.rs).
+local function drained(p, i)
+  local c = cold(p)
+  return max(0, c[COLD * i + LEVEL] - (l - c[COLD * i + LEVEL_AT]) * TICKS)
+end
+local function cost(p, i, amount)
+  local c = cold(p)
+  return math.ceil(amount * (c[COLD * i + WIDTH] * c[COLD * i + BUCKETS] * TICKS) / p.v[hot(i) + CAP])
 end
 
 -- When `excess` units will have left meter i's window, the holds staying as they are; and whether that is known.
 local function room_at(p, i, excess)
-  local v, b = p.v, 2 + i * FIELDS
-  local n, left = slots(v, b), 0
+  local c, last = cold(p), p.v[hot(i) + LAST]
+  local n, left = slots(c, i), 0
   if n > 0 then
     local r, offset = ring(p, i)
-    for age = min(n - 1, v[b + LAST]), 0, -1 do
-      local bucket = v[b + LAST] - age
-      if age == 0 then left = left + v[b + CUR] else left = left + r[offset + bucket % n] end
-      if left >= excess then return (bucket + n) * v[b + WIDTH], true end
+    for age = min(n - 1, last), 0, -1 do
+      local bucket = last - age
+      if age == 0 then left = left + c[COLD * i + CUR] else left = left + r[offset + bucket % n] end
+      if left >= excess then return (bucket + n) * c[COLD * i + WIDTH], true end
     end
   end
   return l + UNKNOWN_WAIT, false
@@ -87,14 +95,14 @@ local function fits(draws)
     local v = p.v
     if v[1] > l and (not at or v[1] > at) then at, where = v[1], draw[1] end
     for i = 0, p.n - 1 do
-      local b, amount, pace = 2 + i * FIELDS, draw[i + 2], decl[i + 2][5]
-      local cap = v[b + CAP]
+      local h, amount, pace = hot(i), draw[i + 2], decl[5 * i + 6]
+      local cap = v[h + CAP]
       if amount > cap then return {nil, nil, nil, draw[1], i} end
-      local used = v[b + SUM] + v[b + HOLD] + amount
+      local used = v[h + SUM] + v[h + HOLD] + amount
       local wait, known = l, true
       if used > cap then wait, known = room_at(p, i, used - cap) end
       if pace > 0 then
-        local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
+        local over = max(0, drained(p, i) - max(0, pace * TICKS - cost(p, i, amount)))
         wait = max(wait, l + math.ceil(over / TICKS))
       end
       if used > cap or wait > l then
@@ -113,44 +121,41 @@ local function grant(draws)
   for _, draw in ipairs(draws) do
     local p, decl = touch(draw[1])
     for i = 0, p.n - 1 do
-      local v, b, amount, pace = p.v, 2 + i * FIELDS, draw[i + 2], decl[i + 2][5]
-      v[b + HOLD] = v[b + HOLD] + amount
-      if pace > 0 then
-        v[b + LEVEL] = drained(v, b) + cost(v, b, amount)
-        v[b + LEVEL_AT] = l
+      local amount, h = draw[i + 2], hot(i)
+      p.v[h + HOLD] = p.v[h + HOLD] + amount
+      if decl[5 * i + 6] > 0 then
+        local c = cold(p)
+        c[COLD * i + LEVEL], c[COLD * i + LEVEL_AT] = drained(p, i) + cost(p, i, amount), l
+        p.cold_dirty = true
       end
     end
     p.dirty = true
   end
 end
 
--- Adds the draws to the caller's own counters; its list of pools grows when it meets one for the first time.
+-- Adds draws to the caller's own counters; its list of pools grows when it meets one for the first time.
+local met
 local function count(draws)
-  local drawn, fields = {}, {}
-  for _, part in ipairs(draws) do
-    for _, draw in ipairs(part) do
-      if #draw > 1 then
-        drawn[#drawn + 1] = draw
-        fields[#fields + 1] = 'c:' .. inc .. ':' .. asked[draw[1] + 1][1]
+  for _, draw in ipairs(draws) do
+    local n, at = #draw - 1, draw[1] + 1
+    if n > 0 then
+      local pool = asked[at][1]
+      local field = 'c:' .. inc .. ':' .. pool
+      local s
+      if at <= counted then s = read[at + 2 + ahead] else s = redis.call('HGET', key, field) end
+      local granted, rest
+      if s then
+        granted, rest = doubles(s, n), string.sub(s, 8 * n + 1)
+      else
+        granted, rest = {}, string.rep('\0', 16 * n)
+        for i = 1, n do granted[i] = 0 end
+        met = met or list('l:' .. inc)
+        met[#met + 1] = pool
       end
+      for i = 1, n do granted[i] = granted[i] + draw[i + 1] end
+      put[field] = packed(granted, n) .. rest
     end
   end
-  if #fields == 0 then return end
-  local counters, new = redis.call('HMGET', key, unpack(fields)), nil
-  for at, draw in ipairs(drawn) do
-    local n, t = #draw - 1, nil
-    if counters[at] then
-      t = doubles(counters[at], 3 * n)
-    else
-      t = {}
-      for i = 1, 3 * n do t[i] = 0 end
-      new = new or list('l:' .. inc)
-      new[#new + 1] = asked[draw[1] + 1][1]
-    end
-    for i = 1, n do t[3 * i - 2] = t[3 * i - 2] + draw[i + 1] end
-    put[fields[at]] = packed(t, 3 * n)
-  end
-  if new then put['l:' .. inc] = cmsgpack.pack(new) end
 end
 
 local shared = fits(common)
@@ -170,10 +175,12 @@ end
 local function chosen(index, share)
   if shared[2] then return denied(shared, 1) end
   if l > exp then put['i:' .. inc] = struct.pack('<ddd', l, d_head, d_end) end
-  local candidate, session = candidates[index], 0
+  local candidate = candidates[index]
   grant(common)
   grant(candidate[4])
-  count({common, candidate[4]})
+  count(common)
+  count(candidate[4])
+  if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
   if not KEYS[2] then return commit(reply) end
   local tag, expires = candidate[1], l + ttl

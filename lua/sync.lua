@@ -34,18 +34,18 @@ end
 local function take(p, counters, returned, posted)
   if #returned ~= p.n or #posted ~= p.n then return nil end
   for i = 1, p.n do
-    if returned[i] > counters[3 * i - 2] then return nil end
+    if returned[i] > counters[i] then return nil end
   end
   for i = 1, p.n do
-    local b = 2 + (i - 1) * FIELDS
+    local h, n = hot(i - 1), p.n
     advance(p, i - 1)
-    local back = max(0, returned[i] - counters[3 * i - 1])
-    local more = max(0, posted[i] - counters[3 * i])
+    local back = max(0, returned[i] - counters[n + i])
+    local more = max(0, posted[i] - counters[2 * n + i])
     if back > 0 or more > 0 then
-      p.v[b + HOLD] = p.v[b + HOLD] - back
+      p.v[h + HOLD] = p.v[h + HOLD] - back
       post(p, i - 1, more)
-      counters[3 * i - 1] = counters[3 * i - 1] + back
-      counters[3 * i] = counters[3 * i] + more
+      counters[n + i] = counters[n + i] + back
+      counters[2 * n + i] = counters[2 * n + i] + more
       p.changed = true
     end
   end
@@ -97,11 +97,11 @@ local reply = {0, l, renewed, live, rejected}
 for at, report in ipairs(reports) do
   local p, granted, used, cap = pools[report[1]], {}, {}, {}
   for i = 1, p.n do
-    local b = 2 + (i - 1) * FIELDS
+    local h = hot(i - 1)
     advance(p, i - 1)
-    granted[i] = grants[at] and grants[at][3 * i - 2] or 0
-    used[i] = p.v[b + SUM] + p.v[b + HOLD]
-    cap[i] = p.v[b + CAP]
+    granted[i] = grants[at] and grants[at][i] or 0
+    used[i] = p.v[h + SUM] + p.v[h + HOLD]
+    cap[i] = p.v[h + CAP]
   end
   local n = #reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, used, cap, max(0, p.v[1] - l)

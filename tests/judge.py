@@ -317,7 +317,9 @@ def table(report, out):
 def main(argv, out=sys.stdout, err=sys.stderr):
     rules = arguments(argv)
     if rules.selftest:
+        sys.dont_write_bytecode = True
         import judge_selftest
+
         return judge_selftest.run()
     try:
         logs = [(path, read_log(path, rules.allow_gaps)) for path in rules.logs]

@@ -10,12 +10,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::body::Body;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tower::ServiceExt;
 
 use crate::config::{Config, StateConfig};
-use crate::http::{admin, router, server};
+use crate::http::{admin, handle, router, server};
 use crate::shared::{Shared, Snapshot, Worker};
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
@@ -24,6 +26,8 @@ use crate::state::{Client, Port};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
+/// How long a start waits for the shared state before it serves without.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How long closing the admin pages may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -79,16 +83,26 @@ pub async fn start(
 
     let (stop, stopping) = watch::channel(false);
     let (stop_state, state_stopping) = watch::channel(false);
-    let keeper = tokio::spawn(client.keep(ports.open()?, state_stopping));
+    let port = ports.open()?;
+    let keeper = tokio::spawn(async move {
+        port.opened(FIRST_CONTACT).await;
+        client.keep(port, state_stopping).await;
+    });
     let desk = Arc::new(admin::Desk { shared: shared.clone(), port: ports.open()? });
     let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
     let mut seats = Vec::with_capacity(count);
     let mut threads = Vec::with_capacity(count);
+    let mut starting = Vec::with_capacity(count);
     for index in 0..count {
         let (seat, inbox) = server::seat();
         seats.push(seat);
         let (shared, ports, stop) = (shared.clone(), ports.clone(), stopping.clone());
-        threads.push(spawn_worker(index, shared, ports, inbox, stop, server.drain_timeout)?);
+        let (started, ready) = oneshot::channel();
+        starting.push(ready);
+        threads.push(spawn_worker(index, shared, ports, inbox, stop, server.drain_timeout, started)?);
+    }
+    for ready in starting {
+        ready.await.context("a worker did not start")?;
     }
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, stopping.clone())),
@@ -153,13 +167,19 @@ fn spawn_worker(
     inbox: server::Inbox,
     stop: watch::Receiver<bool>,
     grace: Duration,
+    started: oneshot::Sender<()>,
 ) -> anyhow::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = async move {
         match ports.open() {
             Ok(port) => {
+                port.opened(FIRST_CONTACT).await;
+                // Nobody waits any more if the start was given up.
+                let _ = started.send(());
                 let worker = Arc::new(Worker { shared, port, upstreams: Upstreams::default() });
-                server::serve(inbox, router(worker), stop, grace).await;
+                let router = router(worker.clone());
+                let handler = move |request| handle(worker.clone(), router.clone(), request);
+                server::serve(inbox, handler, stop, grace).await;
             }
             Err(err) => tracing::error!(target: "weir::app", error = %err, "worker cannot start"),
         }
@@ -171,5 +191,9 @@ fn spawn_worker(
 async fn serve_admin(listener: TcpListener, router: axum::Router, stop: watch::Receiver<bool>) {
     let (seat, inbox) = server::seat();
     let accepting = server::accept(listener, vec![seat], stop.clone());
-    tokio::join!(accepting, server::serve(inbox, router, stop, ADMIN_GRACE));
+    let handler = move |request: http::Request<hyper::body::Incoming>| {
+        let answering = router.clone().oneshot(request.map(Body::new));
+        async move { answering.await.unwrap_or_else(|never| match never {}) }
+    };
+    tokio::join!(accepting, server::serve(inbox, handler, stop, ADMIN_GRACE));
 }

@@ -41,6 +41,8 @@ enum Cmd {
         #[command(subcommand)]
         command: KeysCmd,
     },
+    /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
+    Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
     Provider(sim::provider::Options),
 }
@@ -70,6 +72,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             std::io::stdin().read_line(&mut key)?;
             println!("{}", auth::hash(key.trim_end_matches(['\r', '\n'])));
             Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Demo(options) => {
+            let held = runtime()?.block_on(sim::demo::run(options))?;
+            Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Cmd::Provider(options) => {
             runtime()?.block_on(sim::provider::serve(options))?;

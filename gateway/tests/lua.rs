@@ -5,7 +5,7 @@
 //! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
 //! move; a shorter rest shortening a longer one; the pacing level not drained.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command as Process, Stdio};

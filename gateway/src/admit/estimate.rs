@@ -14,7 +14,7 @@ mod weights;
 pub use predict::Predictor;
 
 use crate::config::{MeterKind, ReservePolicy};
-use text::{Strings, Tally};
+use text::Tally;
 
 /// What a call is expected to use, tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,9 @@ const PER_CALL: u64 = 3;
 /// (`tools`, `functions`, `response_format`), empty where absent.
 pub fn input_tokens(messages: &[u8], schemas: &[&[u8]]) -> u64 {
     let mut tally = Tally::default();
-    let count = tally.json(messages, Strings::OfMessages);
+    let count = tally.messages(messages);
     for schema in schemas {
-        tally.json(schema, Strings::OfSchema);
+        tally.schema(schema);
     }
     tally.tokens() + PER_MESSAGE * count + PER_CALL
 }

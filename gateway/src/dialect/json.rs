@@ -135,23 +135,25 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Most strings of a stream are shorter than this; a plain loop beats the set-up of a vector search on them.
-const SHORT: usize = 24;
-
 /// Where the quote that ends a string stands; `from` is just behind the opening quote.
 pub(crate) fn end_of_string(text: &[u8], from: usize) -> Option<usize> {
+    // Member names and most values of a stream are shorter than this: a plain loop beats the set-up of a vector
+    // search on them.
+    const SHORT: usize = 16;
     let mut at = from;
-    loop {
-        let near = text.get(at..)?;
-        let hit = near.iter().take(SHORT).position(|b| matches!(b, b'"' | b'\\'));
-        let hit = match hit {
-            Some(hit) => hit,
-            None => SHORT + memchr::memchr2(b'"', b'\\', near.get(SHORT..)?)?,
-        };
-        if near[hit] == b'"' {
-            return Some(at + hit);
+    for &byte in text.get(from..)?.iter().take(SHORT) {
+        match byte {
+            b'"' => return Some(at),
+            b'\\' => break,
+            _ => at += 1,
         }
-        at += hit + 2;
+    }
+    loop {
+        let found = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[found] == b'"' {
+            return Some(found);
+        }
+        at = found + 2;
     }
 }
 

@@ -3,14 +3,18 @@
 //! The kernel's SO_REUSEPORT deals by hash: with few long-lived connections, which is what SDK pools and balancers
 //! give, some workers get twice their share and some none. Dealing costs one hand-over per connection.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,6 +23,20 @@ use tokio::task::JoinSet;
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// After a failure to accept (no file descriptors left), try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What answers requests.
+pub trait Handler: Fn(Request<Incoming>) -> Self::Answering + Clone + Send + 'static {
+    /// The answer on its way.
+    type Answering: Future<Output = Response<Body>> + Send + 'static;
+}
+
+impl<F, A> Handler for F
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
+    type Answering = A;
+}
 
 /// Where a worker's connections come from.
 #[derive(Clone, Debug)]
@@ -74,26 +92,44 @@ fn deal(seats: &[Seat], stream: std::net::TcpStream) {
 }
 
 /// Serves what is dealt, until told to stop and the last call has ended or the grace is over.
-pub async fn serve(mut inbox: Inbox, router: Router, mut stop: watch::Receiver<bool>, grace: Duration) {
+pub async fn serve(
+    mut inbox: Inbox,
+    handler: impl Handler,
+    mut stop: watch::Receiver<bool>,
+    grace: Duration,
+) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             dealt = inbox.receiver.recv() => match dealt {
-                Some(stream) => { open.spawn(serve_one(stream, router.clone(), stop.clone(), Leaving(inbox.open.clone()))); }
+                Some(stream) => { open.spawn(serve_one(stream, handler.clone(), stop.clone(), Leaving(inbox.open.clone()))); }
                 None => break,
             },
-            Some(_) = open.join_next() => {}
+            Some(ended) = open.join_next() => note_panic(ended),
             () = stopped(&mut stop) => break,
         }
     }
     inbox.receiver.close();
     while let Ok(stream) = inbox.receiver.try_recv() {
-        open.spawn(serve_one(stream, router.clone(), stop.clone(), Leaving(inbox.open.clone())));
+        open.spawn(serve_one(stream, handler.clone(), stop.clone(), Leaving(inbox.open.clone())));
     }
-    let finish = async { while open.join_next().await.is_some() {} };
+    let finish = async {
+        while let Some(ended) = open.join_next().await {
+            note_panic(ended);
+        }
+    };
     if tokio::time::timeout(grace, finish).await.is_err() {
         tracing::warn!(target: "weir::http", connections = open.len(), "grace is over; calls are cut");
         open.shutdown().await;
+    }
+}
+
+/// A panic costs its connection, never silently.
+fn note_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(err) = ended
+        && err.is_panic()
+    {
+        tracing::error!(target: "weir::http", "a connection's task panicked");
     }
 }
 
@@ -114,7 +150,7 @@ impl Drop for Leaving {
 
 async fn serve_one(
     stream: std::net::TcpStream,
-    router: Router,
+    handler: impl Handler,
     mut stop: watch::Receiver<bool>,
     _leaving: Leaving,
 ) {
@@ -122,7 +158,10 @@ async fn serve_one(
         Ok(stream) => stream,
         Err(err) => return tracing::warn!(target: "weir::http", error = %err, "connection lost"),
     };
-    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let answering = handler(request);
+        async move { Ok::<_, Infallible>(answering.await) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

@@ -1,2 +1,3 @@
 //! Fakes and demonstrations.
+pub mod demo;
 pub mod provider;

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::Away;
 use super::core::{
     Amounts, Caller, Command, Denied, Granted, Incarnation, Join, Ms, Reply, Reserve, Reserved, Rest, State,
-    Sync,
+    Sync, Synced,
 };
 use super::lanes::Lane;
 use super::ledger::{Account, Ledger};
@@ -43,6 +43,14 @@ impl Port {
         match self {
             Port::Redis(lane) => lane.run(command).await,
             Port::Local(local) => Ok(local.run(command)),
+        }
+    }
+
+    /// Returns when the state can be asked, or after `limit`.
+    pub async fn opened(&self, limit: Duration) {
+        if let Port::Redis(lane) = self {
+            // If it stays away, calls follow `on_outage`.
+            let _ = tokio::time::timeout(limit, lane.opened()).await;
         }
     }
 
@@ -215,33 +223,42 @@ impl Client {
         self.leave(&port).await;
     }
 
-    /// One SYNC.
+    /// One SYNC; after a life that was lost, the first of the next.
     pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
-        let ledger = self.life(port).await?;
-        let rests = std::mem::take(&mut *self.rests.lock());
-        let (accounts, reports) = ledger.report();
-        let sync = Sync { caller: self.caller(&ledger), reports, rests, count };
-        let answer = port.run(&Command::Sync(sync.clone())).await;
-        match answer {
-            Ok(Reply::Synced(synced)) => {
-                self.saw(synced.l);
-                if count {
-                    self.live.store(synced.live, Ordering::Relaxed);
+        for _ in 0..2 {
+            let ledger = self.life(port).await?;
+            let rests = std::mem::take(&mut *self.rests.lock());
+            let (accounts, reports) = ledger.report();
+            let sync = Sync { caller: self.caller(&ledger), reports, rests: rests.clone(), count };
+            match port.run(&Command::Sync(sync)).await {
+                Ok(Reply::Synced(synced)) => {
+                    self.heard(&ledger, &accounts, synced, count);
+                    return Ok(());
                 }
-                if synced.rejected > 0 {
-                    self.rejected.fetch_add(synced.rejected, Ordering::Relaxed);
-                    tracing::error!(target: "weir::state", count = synced.rejected, "reports contradict grants");
+                Ok(Reply::Gone(k)) => self.lost_life(&ledger, k),
+                Ok(Reply::Epoch(_)) => self.lost_life(&ledger, 0),
+                Ok(_) => return Err(Away::unexpected()),
+                Err(away) => {
+                    ledger.unheard(&accounts);
+                    self.rests.lock().extend(rests); // said again
+                    return Err(away);
                 }
-                ledger.heard(&accounts, synced.pools);
-                return Ok(());
             }
-            Ok(Reply::Gone(k)) => self.lost_life(&ledger, k),
-            Ok(Reply::Epoch(_)) => self.lost_life(&ledger, 0),
-            Ok(_) => {}
-            Err(_) => ledger.unheard(&accounts),
+            self.rests.lock().extend(rests);
         }
-        self.rests.lock().extend(sync.rests); // said again
-        answer.and(Err(Away::unexpected()))
+        Err(Away::unexpected())
+    }
+
+    fn heard(&self, ledger: &Arc<Ledger>, accounts: &[Arc<Account>], synced: Synced, count: bool) {
+        self.saw(synced.l);
+        if count {
+            self.live.store(synced.live, Ordering::Relaxed);
+        }
+        if synced.rejected > 0 {
+            self.rejected.fetch_add(synced.rejected, Ordering::Relaxed);
+            tracing::error!(target: "weir::state", count = synced.rejected, "reports contradict grants");
+        }
+        ledger.heard(accounts, synced.pools);
     }
 
     /// Gathers a flush if one of the pools is crowded or something scarce was freed.

@@ -7,15 +7,25 @@ pub fn apply(text: &str) -> String {
     let damaged = match control.as_str() {
         // Holds of the dead are released, not posted.
         "release-expired" => {
-            text.replace("if p.v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted", "-- @posted")
+            text.replace("if slots(cold(p), i) > 0 then post(p, i, amount) end -- @posted", "-- @posted")
         }
         // A window of two weighted buckets instead of many.
         "two-buckets" => text
             .replace(
-                "local used = v[b + SUM] + v[b + HOLD] + amount",
-                "local used = weighted(p, i) + v[b + HOLD] + amount",
+                "local used = v[h + SUM] + v[h + HOLD] + amount",
+                "local used = weighted(p, i) + v[h + HOLD] + amount",
             )
             .replace("-- How a set of draws fits:", TWO_BUCKETS),
+        // What fits is found in one call and taken in another, whatever fits by then.
+        "split-check" => text
+            .replace(
+                "local function commit(reply)\n",
+                "local function commit(reply)\n  if TAKES == nil then return reply end\n",
+            )
+            .replace("  redis.call('SET', KEYS[2]", "  if TAKES then redis.call('SET', KEYS[2]")
+            .replace("'PX', ttl + 60000)", "'PX', ttl + 60000) end")
+            .replace("if used > cap or wait > l then", "if not TAKES and (used > cap or wait > l) then")
+            .replace("TAKES", if text.contains("local function fits") { "ARGV[3]" } else { "true" }),
         _ => return text.to_owned(),
     };
     assert!(damaged != text || !text.contains("local function fits"), "control {control} changes nothing");
@@ -28,18 +38,45 @@ pub fn apply(text: &str) -> String {
     text.to_owned()
 }
 
+/// With `WEIR_CONTROL=split-check`, the second step of a RESERVE: `checked` found a candidate that fits, which is
+/// now drawn on, full or not.
+#[cfg(feature = "controls")]
+pub async fn take(
+    mut connection: redis::aio::MultiplexedConnection,
+    keys: &super::scripts::Keys,
+    command: &super::core::Command,
+    checked: redis::RedisResult<redis::Value>,
+) -> redis::RedisResult<redis::Value> {
+    use super::core::Command;
+    use redis::Value::{Array, Int};
+
+    let (Command::Reserve(ask), Ok(Array(found))) = (command, &checked) else { return checked };
+    let split = std::env::var("WEIR_CONTROL").is_ok_and(|control| control == "split-check");
+    let (true, [Int(0), Int(index), ..]) = (split, &found[..]) else { return checked };
+    let mut alone = (**ask).clone();
+    alone.candidates = alone.candidates.into_iter().skip(*index as usize).take(1).collect();
+    let call = super::scripts::Call::new(keys, &Command::Reserve(alone.into()), 0, 1);
+    let mut taken = call.by_text().arg("take").query_async(&mut connection).await?;
+    if let Array(reply) = &mut taken
+        && let [Int(0), chosen, ..] = &mut reply[..]
+    {
+        *chosen = Int(*index);
+    }
+    Ok(taken)
+}
+
 /// The estimate `previous * (1 - elapsed share) + current` over two buckets of a window each.
 #[cfg(feature = "controls")]
 const TWO_BUCKETS: &str = "
 local function weighted(p, i)
-  local v, b = p.v, 2 + i * FIELDS
-  local n = slots(v, b)
+  local c, last = cold(p), p.v[hot(i) + LAST]
+  local n = slots(c, i)
   if n == 0 then return 0 end
   local r, offset = ring(p, i)
-  local buckets, cur, prev = v[b + BUCKETS], v[b + CUR], 0
-  local into = v[b + LAST] % buckets
+  local buckets, cur, prev = c[COLD * i + BUCKETS], c[COLD * i + CUR], 0
+  local into = last % buckets
   for age = 1, n - 1 do
-    local amount = r[offset + (v[b + LAST] - age) % n]
+    local amount = r[offset + (last - age) % n]
     if age <= into then cur = cur + amount else prev = prev + amount end
   end
   return math.ceil(prev * (1 - into / buckets) + cur)

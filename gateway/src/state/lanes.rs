@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use deadpool_redis::{Connection, Manager, Pool};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::Away;
 use super::core::{Command, Reply, State};
@@ -27,6 +27,7 @@ const SNAPSHOT_TIME: Duration = Duration::from_secs(2);
 /// One connection slot.
 pub struct Lane {
     open: ArcSwapOption<MultiplexedConnection>,
+    opened: watch::Sender<bool>,
     kick: Notify,
     keys: Keys,
     timeout: Duration,
@@ -51,7 +52,14 @@ impl Lane {
             RedisError::from((redis::ErrorKind::InvalidClientConfig, "pool", err.to_string()))
         })?;
         let nonce = fastrand::u64(1..1 << 53);
-        let lane = Arc::new(Lane { open: ArcSwapOption::empty(), kick: Notify::new(), keys, timeout, nonce });
+        let lane = Arc::new(Lane {
+            open: ArcSwapOption::empty(),
+            opened: watch::Sender::new(false),
+            kick: Notify::new(),
+            keys,
+            timeout,
+            nonce,
+        });
         tokio::spawn(keep(Arc::downgrade(&lane), pool));
         Ok(lane)
     }
@@ -61,11 +69,20 @@ impl Lane {
         self.open.load().is_some()
     }
 
+    /// Returns when a connection was published for the first time.
+    pub async fn opened(&self) {
+        // An error would mean that this lane is gone, and `self` says it is not.
+        let _ = self.opened.subscribe().wait_for(|opened| *opened).await;
+    }
+
     /// One script within the state's timeout.
     pub async fn run(&self, command: &Command) -> Result<Reply, Away> {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let call = Call::new(&self.keys, command, 0, self.nonce);
-        let answer = tokio::time::timeout(self.timeout, ask((*open).clone(), &call)).await;
+        let asking = ask((*open).clone(), &call);
+        #[cfg(feature = "controls")]
+        let asking = async { super::control::take((*open).clone(), &self.keys, command, asking.await).await };
+        let answer = tokio::time::timeout(self.timeout, asking).await;
         match answer {
             Ok(Ok(value)) => layout::reply(call.asked, &value).map_err(|err| Away::Broken(err.to_string())),
             Ok(Err(err)) => {
@@ -131,6 +148,7 @@ async fn keep(lane: std::sync::Weak<Lane>, pool: Pool) {
             Ok(connection) => {
                 pause = FIRST_PAUSE;
                 lane.open.store(Some(Arc::new((*connection).clone())));
+                lane.opened.send_replace(true);
                 lane.kick.notified().await;
                 drop(Connection::take(connection)); // not back into the pool: it failed
             }

@@ -15,8 +15,9 @@ use super::core::{
 
 /// The version of the records; a script refuses records of another.
 pub const LAYOUT: u64 = 1;
-/// Doubles per meter in a pool's record.
-const FIELDS: usize = 13;
+/// Doubles per meter in the hot and in the cold part of a pool's record.
+const HOT: usize = 5;
+const COLD: usize = 8;
 
 /// A reply or a record that does not have the expected form.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +125,12 @@ impl Pack {
 /// ARGV[1] of every script. `now` 0 means the server's own time; `nonce` names a new data set if there is none.
 pub fn head(caller: &Caller, now: Ms, nonce: u64) -> Vec<u8> {
     let mut pack = Pack(Vec::with_capacity(64));
-    pack.array(7).uint(now).uint(nonce).uint(caller.epoch).text(&caller.inc.name);
+    pack.array(8)
+        .uint(now)
+        .uint(nonce)
+        .uint(caller.epoch)
+        .text(&caller.inc.to_string())
+        .text(&caller.inc.name);
     pack.uint(caller.inc.k).uint(caller.l_ack).uint(caller.x);
     pack.0
 }
@@ -134,10 +140,12 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack(Vec::with_capacity(256 + 64 * ask.pools.len()));
     pack.array(4).array(ask.pools.len());
     for pool in &ask.pools {
-        pack.array(1 + pool.meters.len()).text(&pool.key);
+        pack.array(1 + 5 * pool.meters.len()).text(&pool.key);
         for meter in pool.meters.iter() {
             let stage = u64::from(meter.shape.stage == Stage::End);
-            pack.uints(&[stage, meter.shape.width, meter.shape.buckets, meter.cap, meter.pace]);
+            for n in [stage, meter.shape.width, meter.shape.buckets, meter.cap, meter.pace] {
+                pack.uint(n);
+            }
         }
     }
     pack.draws(&ask.common).array(ask.candidates.len());
@@ -311,9 +319,10 @@ fn decode_counters(
     for (field, value) in fields {
         let Some(pool) = field.strip_prefix(prefix.as_bytes()) else { continue };
         let pool = std::str::from_utf8(pool).map_err(|_| malformed("field name"))?;
-        let counters = doubles(value)?
-            .chunks_exact(3)
-            .map(|c| Counters { granted: c[0], returned: c[1], posted: c[2] })
+        let v = doubles(value)?;
+        let n = v.len() / 3;
+        let counters = (0..n)
+            .map(|at| Counters { granted: v[at], returned: v[n + at], posted: v[2 * n + at] })
             .collect();
         all.insert(pool.into(), counters);
     }
@@ -327,24 +336,25 @@ fn decode_pool(record: &[u8], ring: Option<&Vec<u8>>) -> Result<Pool, Malformed>
         None => Vec::new(),
     };
     let mut pool = Pool { rest_until: *v.first().ok_or(malformed("pool"))?, meters: Vec::new() };
-    for m in v.get(2..).unwrap_or_default().chunks_exact(FIELDS) {
-        let stage = if m[0] == 1 { Stage::End } else { Stage::Head };
-        let mode = if m[2] == 0 { Mode::Gauge } else { Mode::Window };
-        let shape = Shape { mode, stage, width: m[1], buckets: m[2] };
+    let (hot, cold) = v[1..].split_at((v.len() - 1) / (HOT + COLD) * HOT);
+    for (h, c) in hot.chunks_exact(HOT).zip(cold.chunks_exact(COLD)) {
+        let stage = if c[0] == 1 { Stage::End } else { Stage::Head };
+        let mode = if c[2] == 0 { Mode::Gauge } else { Mode::Window };
+        let shape = Shape { mode, stage, width: c[1], buckets: c[2] };
         let rest = ring.split_off((shape.slots() as usize).min(ring.len()));
         let mut own = std::mem::replace(&mut ring, rest);
         own.resize(shape.slots() as usize, 0);
         pool.meters.push(Meter {
             shape,
-            cap: m[3],
-            cap_until: m[4],
-            last: m[5],
-            sum: m[6],
-            cur: m[7],
-            hold: m[8],
-            posted: m[9],
-            level: m[10],
-            level_at: m[11],
+            cap: h[0],
+            cap_until: h[1],
+            last: h[2],
+            sum: h[3],
+            cur: c[3],
+            hold: h[4],
+            posted: c[4],
+            level: c[5],
+            level_at: c[6],
             ring: own,
         });
     }

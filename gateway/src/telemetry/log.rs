@@ -1,10 +1,11 @@
 //! Logs: one line of JSON per call and per event, on standard output, written by a thread of its own so that a
 //! slow reader of the log slows no call. When the buffer is full, lines are dropped and counted.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -17,30 +18,100 @@ const BUFFER: usize = 4 << 20;
 /// Longest time that a line waits.
 const LINGER: Duration = Duration::from_millis(25);
 
-/// The line of one call.
+/// Where calls' lines go, once a log is installed.
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+
+/// The line of one call. Written by hand, not through `tracing`'s fields: it is the one line that every call pays.
 pub fn call(record: &Record, duration: Duration) {
+    if !tracing::enabled!(target: "weir::call", tracing::Level::INFO) {
+        return;
+    }
+    if let Some(queue) = QUEUE.get() {
+        let mut line = String::with_capacity(512);
+        // Writing to a String cannot fail.
+        let _ = write_call(&mut line, record, duration);
+        queue.push(line.as_bytes());
+    }
+}
+
+fn write_call(line: &mut String, record: &Record, duration: Duration) -> std::fmt::Result {
     let usage = record.usage.unwrap_or_default();
-    tracing::info!(
-        target: "weir::call",
-        request_id = record.id,
-        tenant = &*record.tenant,
-        model = &*record.model,
-        deployment = &*record.deployment,
-        status = record.status,
-        outcome = record.outcome,
-        stream = record.stream,
-        attempts = record.attempts,
-        session = session(record.session),
-        input_tokens = usage.input,
-        cached_tokens = usage.cached_input,
-        output_tokens = usage.output,
-        held_tokens = record.held_tokens,
-        cost_micro_usd = (record.cost * 1e6).round() as u64,
-        duration_ms = millis(duration),
-        first_token_ms = record.first_token.map(millis),
-        upstream_ms = millis(record.upstream),
-        state_ms = millis(record.state),
-    );
+    line.push_str(r#"{"timestamp":""#);
+    timestamp(line, SystemTime::now())?;
+    line.push_str(r#"","level":"INFO","target":"weir::call","request_id":"#);
+    for (value, next) in [
+        (record.id.as_str(), r#","tenant":"#),
+        (&*record.tenant, r#","model":"#),
+        (&*record.model, r#","deployment":"#),
+        (&*record.deployment, ""),
+    ] {
+        quoted(line, value)?;
+        line.push_str(next);
+    }
+    write!(
+        line,
+        r#","status":{},"outcome":"{}","stream":{},"attempts":{},"session":"{}","input_tokens":{},"cached_tokens":{},"output_tokens":{},"held_tokens":{},"cost_micro_usd":{},"duration_ms":{}"#,
+        record.status,
+        record.outcome,
+        record.stream,
+        record.attempts,
+        session(record.session),
+        usage.input,
+        usage.cached_input,
+        usage.output,
+        record.held_tokens,
+        (record.cost * 1e6).round() as u64,
+        Millis(duration),
+    )?;
+    if let Some(time) = record.first_token {
+        write!(line, r#","first_token_ms":{}"#, Millis(time))?;
+    }
+    writeln!(line, r#","upstream_ms":{},"state_ms":{}}}"#, Millis(record.upstream), Millis(record.state))
+}
+
+/// A JSON string.
+fn quoted(line: &mut String, text: &str) -> std::fmt::Result {
+    line.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                line.push('\\');
+                line.push(c);
+            }
+            c if (c as u32) < 0x20 => write!(line, "\\u{:04x}", c as u32)?,
+            c => line.push(c),
+        }
+    }
+    line.push('"');
+    Ok(())
+}
+
+/// RFC 3339 in UTC with microseconds; the date by Howard Hinnant's days-to-civil algorithm.
+fn timestamp(line: &mut String, now: SystemTime) -> std::fmt::Result {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let micros = since.subsec_micros();
+    write!(line, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// Milliseconds with three decimals.
+struct Millis(Duration);
+
+impl std::fmt::Display for Millis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1_000, micros % 1_000)
+    }
 }
 
 /// The word for what became of a session.
@@ -53,15 +124,12 @@ pub fn session(outcome: SessionOutcome) -> &'static str {
     }
 }
 
-fn millis(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
-}
-
 /// Sends every `tracing` event to standard output as JSON; `RUST_LOG` filters (default `info`). What waits is
 /// written when the returned guard is dropped.
 pub fn install() -> Guard {
     let queue = Arc::new(Queue::default());
     let guard = Guard::start(queue.clone());
+    let queue = QUEUE.get_or_init(|| queue).clone();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -153,22 +221,55 @@ impl<'a> MakeWriter<'a> for Writer {
     }
 }
 
+impl Queue {
+    fn push(&self, line: &[u8]) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bytes.len() + line.len() > BUFFER {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let wake = lines.bytes.is_empty();
+        lines.bytes.extend_from_slice(line);
+        if wake {
+            self.ready.notify_one();
+        }
+    }
+}
+
 impl Write for &Writer {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.bytes.len() + line.len() > BUFFER {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
-        } else {
-            let wake = lines.bytes.is_empty();
-            lines.bytes.extend_from_slice(line);
-            if wake {
-                self.0.ready.notify_one();
-            }
-        }
+        self.0.push(line);
         Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(seconds: u64) -> String {
+        let mut line = String::new();
+        timestamp(&mut line, SystemTime::UNIX_EPOCH + Duration::new(seconds, 7_000)).unwrap();
+        line
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        assert_eq!(stamp(0), "1970-01-01T00:00:00.000007Z");
+        assert_eq!(stamp(951_782_399), "2000-02-28T23:59:59.000007Z");
+        assert_eq!(stamp(951_782_400), "2000-02-29T00:00:00.000007Z");
+        assert_eq!(stamp(1_795_184_359), "2026-11-20T14:19:19.000007Z");
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_line() {
+        let mut line = String::new();
+        quoted(&mut line, "a\"b\\c\nd\u{1}").unwrap();
+        assert_eq!(line, r#""a\"b\\c\u000ad\u0001""#);
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), "a\"b\\c\nd\u{1}");
     }
 }

@@ -1,10 +1,13 @@
 //! Metrics, by the names that users rely on. One OpenTelemetry instrument each, read by Prometheus from a registry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Gauge, Histogram, MeterProvider};
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::{Record, log};
@@ -25,7 +28,7 @@ pub struct Metrics {
     _provider: SdkMeterProvider,
     requests: Counter<u64>,
     duration: Histogram<f64>,
-    overhead: Histogram<f64>,
+    overhead: BoundHistogram<f64>,
     first_token: Histogram<f64>,
     attempts: Counter<u64>,
     errors: Counter<u64>,
@@ -34,17 +37,86 @@ pub struct Metrics {
     upstream_429: Counter<u64>,
     denials: Counter<u64>,
     sessions: Counter<u64>,
-    redis: Histogram<f64>,
+    redis: BoundHistogram<f64>,
     reservation_error: Histogram<f64>,
     utilisation: Gauge<f64>,
     degraded: Gauge<u64>,
+    series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
+    by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
+}
+
+/// A deployment and how an attempt at it ended.
+type Ending = (Arc<str>, &'static str);
+
+/// Tenant, model, deployment.
+type Place = (Arc<str>, Arc<str>, Arc<str>);
+
+/// Instruments bound to one place.
+#[derive(Debug)]
+struct Series {
+    place: Place,
+    by_status: Mutex<Vec<(u16, BoundCounter<u64>)>>,
+    duration: BoundHistogram<f64>,
+    first_token: BoundHistogram<f64>,
+    input: BoundCounter<u64>,
+    output: BoundCounter<u64>,
+    cost: BoundCounter<f64>,
+    reservation_error: BoundHistogram<f64>,
+}
+
+impl Series {
+    fn bind(metrics: &Metrics, place: Place) -> Series {
+        let who = labels(&place);
+        let [tenant, model, deployment] = who.clone();
+        let here = [model.clone(), deployment.clone()];
+        let tokens = |kind: &'static str| {
+            let labels = [tenant.clone(), model.clone(), deployment.clone(), KeyValue::new("type", kind)];
+            metrics.tokens.bind(&labels)
+        };
+        Series {
+            by_status: Mutex::default(),
+            duration: metrics.duration.bind(&here),
+            first_token: metrics.first_token.bind(&here),
+            input: tokens("input"),
+            output: tokens("output"),
+            cost: metrics.cost.bind(&who),
+            reservation_error: metrics.reservation_error.bind(&here),
+            place,
+        }
+    }
+
+    fn labels(&self) -> [KeyValue; 3] {
+        labels(&self.place)
+    }
+
+    fn request(&self, status: u16, requests: &Counter<u64>) {
+        let mut known = self.by_status.lock();
+        if let Some((_, counter)) = known.iter().find(|(code, _)| *code == status) {
+            return counter.add(1);
+        }
+        let [tenant, model, deployment] = self.labels();
+        let counter = requests.bind(&[tenant, model, deployment, KeyValue::new("status", i64::from(status))]);
+        counter.add(1);
+        known.push((status, counter));
+    }
+}
+
+fn labels((tenant, model, deployment): &Place) -> [KeyValue; 3] {
+    [
+        KeyValue::new("tenant", tenant.clone()),
+        KeyValue::new("model", model.clone()),
+        KeyValue::new("deployment", deployment.clone()),
+    ]
 }
 
 impl Metrics {
     /// Fresh instruments on a registry of their own.
     pub fn new() -> anyhow::Result<Metrics> {
         let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .build()?;
         let provider = SdkMeterProvider::builder().with_reader(exporter).build();
         let meter = provider.meter("weir");
         let count =
@@ -60,7 +132,8 @@ impl Metrics {
                 "weir_overhead",
                 "Time of a call not spent waiting for a provider",
                 &FAST_SECONDS,
-            ),
+            )
+            .bind(&[]),
             first_token: seconds("weir_time_to_first_token", "From request to first content", &SECONDS),
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
@@ -69,7 +142,7 @@ impl Metrics {
             upstream_429: count("weir_upstream_429", "Refusals by providers for their limits"),
             denials: count("weir_denials", "Calls denied before sending, by whose limit"),
             sessions: count("weir_sessions", "Calls with a session: hit, new or moved"),
-            redis: seconds("weir_redis", "Time of a shared state call", &FAST_SECONDS),
+            redis: seconds("weir_redis", "Time of a shared state call", &FAST_SECONDS).bind(&[]),
             reservation_error: meter
                 .f64_histogram("weir_reservation_error_tokens")
                 .with_description("Tokens held minus tokens used")
@@ -85,69 +158,76 @@ impl Metrics {
                 .build(),
             registry,
             _provider: provider,
+            series: RwLock::default(),
+            by_attempt: Mutex::default(),
         })
     }
 
     /// A call ended.
     pub(super) fn call(&self, record: &Record, duration: Duration) {
-        let who = [
-            KeyValue::new("tenant", record.tenant.clone()),
-            KeyValue::new("model", record.model.clone()),
-            KeyValue::new("deployment", record.deployment.clone()),
-        ];
-        let [tenant, model, deployment] = who.clone();
-        let status = KeyValue::new("status", i64::from(record.status));
-        self.requests.add(1, &[tenant.clone(), model.clone(), deployment.clone(), status]);
-        let place = [model.clone(), deployment.clone()];
-        self.duration.record(duration.as_secs_f64(), &place);
-        self.overhead.record(duration.saturating_sub(record.upstream).as_secs_f64(), &[]);
+        let series = self.series(record);
+        series.request(record.status, &self.requests);
+        series.duration.record(duration.as_secs_f64());
+        self.overhead.record(duration.saturating_sub(record.upstream).as_secs_f64());
         if let Some(time) = record.first_token {
-            self.first_token.record(time.as_secs_f64(), &place);
+            series.first_token.record(time.as_secs_f64());
         }
         if record.outcome != "ok" {
+            let [_, model, deployment] = series.labels();
             self.errors.add(1, &[model, deployment, KeyValue::new("kind", record.outcome)]);
         }
         if let Some(usage) = record.usage {
-            let count = |n: u64, kind: &'static str| {
-                let [tenant, model, deployment] = who.clone();
-                self.tokens.add(n, &[tenant, model, deployment, KeyValue::new("type", kind)]);
-            };
-            count(usage.input, "input");
-            count(usage.output, "output");
-            let error = record.held_tokens as f64 - (usage.input + usage.output) as f64;
+            series.input.add(usage.input);
+            series.output.add(usage.output);
             if record.held_tokens > 0 {
-                self.reservation_error.record(error, &place);
+                let error = record.held_tokens as f64 - (usage.input + usage.output) as f64;
+                series.reservation_error.record(error);
             }
         }
         if record.cost > 0.0 {
-            self.cost.add(record.cost, &who);
+            series.cost.add(record.cost);
         }
         if record.session != SessionOutcome::None {
             self.sessions.add(1, &[KeyValue::new("outcome", log::session(record.session))]);
         }
     }
 
+    /// The instruments of a tenant, model and deployment, bound to their labels once: unbound ones sort and hash
+    /// their labels at every use, which costs more than the rest of a call's bookkeeping.
+    fn series(&self, record: &Record) -> Arc<Series> {
+        let key = (record.tenant.clone(), record.model.clone(), record.deployment.clone());
+        if let Some(series) = self.series.read().get(&key) {
+            return series.clone();
+        }
+        let mut all = self.series.write();
+        all.entry(key.clone()).or_insert_with(|| Arc::new(Series::bind(self, key))).clone()
+    }
+
     /// An attempt ended.
-    pub fn attempt(&self, deployment: &std::sync::Arc<str>, outcome: &'static str) {
-        let labels = [KeyValue::new("deployment", deployment.clone()), KeyValue::new("outcome", outcome)];
-        self.attempts.add(1, &labels);
+    pub fn attempt(&self, deployment: &Arc<str>, outcome: &'static str) {
+        let key = (deployment.clone(), outcome);
+        let bind = || {
+            let label = KeyValue::new("deployment", deployment.clone());
+            self.attempts.bind(&[label, KeyValue::new("outcome", outcome)])
+        };
+        self.by_attempt.lock().entry(key).or_insert_with(bind).add(1);
         if outcome == "rate_limited" {
-            self.upstream_429.add(1, &labels[..1]);
+            self.upstream_429.add(1, &[KeyValue::new("deployment", deployment.clone())]);
         }
     }
 
     /// A call found no room; `scope` is `tenant`, `gateway` or `capacity`.
-    pub fn denied(&self, scope: &'static str, pool: &std::sync::Arc<str>) {
+    pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
         self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool.clone())]);
     }
 
     /// A RESERVE was answered.
     pub fn state_call(&self, time: Duration) {
-        self.redis.record(time.as_secs_f64(), &[]);
+        self.redis.record(time.as_secs_f64());
     }
 
     /// The share of a pool's meter in use.
-    pub fn utilisation(&self, pool: &std::sync::Arc<str>, meter: &'static str, share: f64) {
+    pub fn utilisation(&self, pool: &Arc<str>, meter: &'static str, share: f64) {
         self.utilisation.record(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
     }
 

@@ -96,7 +96,7 @@ for (const model of ['cut', 'error-event']) {
 
 test('a provider that is too slow is a gateway timeout', async () => {
   const user = mark();
-  const error = await refused(OpenAI.InternalServerError, create({ model: 'late', user }, 'main', { maxRetries: 2 }));
+  const error = await refused(OpenAI.InternalServerError, create({ model: 'late', user, stream: true }, 'main', { maxRetries: 2 }));
   assert.equal(error.status, 504);
   assert.equal(error.headers.get('x-should-retry'), 'false');
   await waitAborted(user, Date.now());

@@ -125,7 +125,7 @@ def test_a_stream_that_breaks_midway_raises_instead_of_ending(model):
 def test_a_provider_that_is_too_slow_is_a_gateway_timeout():
     user = mark()
     with pytest.raises(openai.InternalServerError) as caught:
-        client(max_retries=2).chat.completions.create(model="late", messages=ASK, user=user)
+        client(max_retries=2).chat.completions.create(model="late", messages=ASK, user=user, stream=True)
     assert caught.value.status_code == 504, caught.value
     assert caught.value.response.headers.get("x-should-retry") == "false"
     wait_aborted(user, time.time())

@@ -9,15 +9,6 @@
 
 use super::weights::{CLASS, Class, FULL_TOKEN, PAIR, Pair};
 
-/// Which strings of a JSON text reach the model.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strings {
-    /// Values, except labels; media by flat costs.
-    OfMessages,
-    /// Member names as well: they name parameters.
-    OfSchema,
-}
-
 /// Sums over the texts weighed so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
@@ -41,7 +32,7 @@ const FILE: u64 = 1105;
 /// Text is weighed in blocks of this many bytes, small enough that the three sums of a block fit in a `u32`.
 const BLOCK: usize = 32;
 /// Least weight of a block without a break: a token for three bytes.
-const UNBROKEN: u32 = BLOCK as u32 * FULL_TOKEN / 3;
+const UNBROKEN: u32 = (BLOCK as u32 * FULL_TOKEN).div_ceil(3);
 
 impl Tally {
     /// The tokens of all that was weighed; never below a token for four characters, which is what providers
@@ -50,8 +41,14 @@ impl Tally {
         self.weight.div_ceil(u64::from(FULL_TOKEN)).max(self.chars.div_ceil(4)) + self.flat
     }
 
-    /// Weighs the strings of a raw JSON value and returns how many objects stand directly in it.
-    pub(super) fn json(&mut self, text: &[u8], strings: Strings) -> u64 {
+    /// Weighs a raw JSON value as text: schemas of tools and answers are shown to the model as JSON or in a
+    /// notation that comes near it.
+    pub(super) fn schema(&mut self, text: &[u8]) {
+        self.plain(text, Class::Space);
+    }
+
+    /// Weighs the strings of a raw array of messages and returns how many objects stand directly in it.
+    pub(super) fn messages(&mut self, text: &[u8]) -> u64 {
         let mut walk = Walk::default();
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
@@ -60,10 +57,10 @@ impl Tally {
                 b'"' if walk.name_next => {
                     let start = at;
                     at = end_of_name(text, at);
-                    walk.label = self.name(text.get(start..at - 1).unwrap_or_default(), strings);
+                    walk.label = Label::of(text.get(start..at - 1).unwrap_or_default());
                     walk.name_next = false;
                 }
-                b'"' => at = self.value(text, at, walk.label, strings),
+                b'"' => at = self.value(text, at, walk.label),
                 b'{' | b'[' => walk.open(byte == b'{'),
                 b'}' | b']' => walk.close(),
                 b',' => walk.name_next = walk.in_object(),
@@ -73,52 +70,17 @@ impl Tally {
         walk.objects
     }
 
-    /// A member's name: what its value is.
-    fn name(&mut self, name: &[u8], strings: Strings) -> Label {
-        match (strings, name) {
-            (Strings::OfMessages, b"url" | b"image_url") => Label::Image,
-            (Strings::OfMessages, b"data") => Label::Audio,
-            (Strings::OfMessages, b"file_data" | b"file_id") => Label::File,
-            (
-                Strings::OfMessages,
-                b"role" | b"type" | b"id" | b"tool_call_id" | b"detail" | b"format" | b"filename",
-            ) => Label::Ignored,
-            (Strings::OfMessages, _) => Label::Text,
-            (Strings::OfSchema, b"required" | b"$schema" | b"title") => Label::Ignored,
-            (
-                Strings::OfSchema,
-                b"type"
-                | b"function"
-                | b"name"
-                | b"description"
-                | b"parameters"
-                | b"properties"
-                | b"additionalProperties"
-                | b"strict"
-                | b"schema"
-                | b"json_schema",
-            ) => Label::Text,
-            (Strings::OfSchema, name) => {
-                self.string(name, 0);
-                Label::Text
-            }
-        }
-    }
-
     /// The string that begins at `at`, behind its quote; returns where the next byte behind it stands.
-    fn value(&mut self, text: &[u8], at: usize, label: Label, strings: Strings) -> usize {
-        let media = strings == Strings::OfMessages
-            && (label != Label::Text || text.get(at..).is_some_and(|rest| rest.starts_with(b"data:")));
-        if !media && label != Label::Ignored {
+    fn value(&mut self, text: &[u8], at: usize, label: Label) -> usize {
+        let inline = text.get(at..).is_some_and(|rest| rest.starts_with(b"data:"));
+        if label == Label::Text && !inline {
             return self.string(text, at);
         }
         let end = end_of_name(text, at);
         let string = text.get(at..end - 1).unwrap_or_default();
         match media_cost(label, string) {
             Some(cost) => self.flat += cost,
-            None if label == Label::Text => {
-                self.string(text, at);
-            }
+            None if label == Label::Text => return self.string(text, at),
             None => {}
         }
         end
@@ -176,6 +138,20 @@ enum Label {
     Audio,
     File,
     Ignored,
+}
+
+impl Label {
+    fn of(name: &[u8]) -> Label {
+        match name {
+            b"url" | b"image_url" => Label::Image,
+            b"data" => Label::Audio,
+            b"file_data" | b"file_id" => Label::File,
+            b"role" | b"type" | b"id" | b"tool_call_id" | b"detail" | b"format" | b"filename" => {
+                Label::Ignored
+            }
+            _ => Label::Text,
+        }
+    }
 }
 
 /// Where a walk over JSON text stands: which of the open brackets are objects, newest in the lowest bit. Deeper

@@ -125,8 +125,11 @@ pub(super) static PAIR: [[Pair; Class::COUNT]; Class::COUNT] = {
             let weight = WEIGHTS[before][class] as u32;
             assert!(weight < 2048);
             let kind = KINDS[class];
-            let continued = matches!(kind, Continued);
-            pairs[before][class] = Pair(weight | (!continued as u32) << 16 | (kind.breaks() as u32) << 24);
+            let character = !matches!(kind, Continued) as u32;
+            // A row of dashes is one token, however long.
+            let rule = matches!((KINDS[before], kind), (Joiner, Joiner));
+            let breaks = (kind.breaks() || rule) as u32;
+            pairs[before][class] = Pair(weight | character << 16 | breaks << 24);
             class += 1;
         }
         before += 1;
@@ -157,21 +160,15 @@ const KINDS: [Class; Class::COUNT] = [
 /// [`Class`], columns the class itself. 512 is a token.
 #[rustfmt::skip]
 const WEIGHTS: [[u16; Class::COUNT]; Class::COUNT] = [
-    // lower upper digit join space  nl  punct cont latin greek semit indic symb  han hangul emoji
-    [    40,  300,  400,  300,    5, 200,  400,   0,  150,  500,  500,  500,  500,  500,  500, 1000],
-    [    80,  200,  400,  300,    5, 200,  400,   0,  150,  500,  500,  500,  500,  500,  500, 1000],
-    [   300,  300,  170,  300,   40, 200,  400,   0,  150,  500,  500,  500,  500,  500,  500, 1000],
-    [   350,  350,  300,  150,   40, 200,  300,   0,  150,  500,  500,  500,  500,  500,  500, 1000],
-    [   380,  420,  500,  400,   50, 100,  400,   0,  400,  500,  500,  500,  500,  500,  500, 1000],
-    [   400,  400,  400,  400,  200, 100,  400,   0,  400,  500,  500,  500,  500,  500,  500, 1000],
-    [   350,  400,  400,  300,   40, 200,  250,   0,  400,  500,  500,  500,  500,  500,  500, 1000],
-    [    60,  300,  400,  400,   20, 200,  400,   0,  150,  180,  220,  300,  400,  380,  400,  900],
-    [     0;  16],
-    [     0;  16],
-    [     0;  16],
-    [     0;  16],
-    [     0;  16],
-    [     0;  16],
-    [     0;  16],
-    [     0;  16],
+    // lower upper digit join space   nl punct cont latin greek semit indic symb  han hangul emoji
+    [  56,  431,  587,  186,  113,  435,  295,    0,  998,  500,  500,  125,  594,  519,  499,  900],
+    [ 123,  100,  957,   75,   20,  404,  425,    0,  199,  500,  500,  404,  521,  495,  500,  900],
+    [ 731,  803,  152,  184,  263,  135,  424,    0,  173,  501,  499,  499,  505,  501,  500,  900],
+    [ 446,  379,  481,   38,   10,   50,  182,    0,  144,  509,  508,  458,  506,  519,  500,  900],
+    [ 212,  217,  702,  753,   34,   97,  518,    0,  371,  798,  289,  162,  663,  608,  451, 1031],
+    [ 537,  472,  256,  250,  148,   25,  274,    0,  400,  500,  500,  500,  500,  500,  500,  900],
+    [ 341,  353,  445,  374,  114,   50,   92,    0,  410,  514,  496,  512,  515,  491,  492,  899],
+    [  15,  314,  400,  450,   96,  200,  443,    0,  133,   45,  152,  193,  366,  388,  294, 1026],
+    // Behind a first byte comes only a further byte, which weighs nothing.
+    [0; 16], [0; 16], [0; 16], [0; 16], [0; 16], [0; 16], [0; 16], [0; 16],
 ];

@@ -6,13 +6,18 @@
 //! once, under its exact name (Go servers match names without regard to case), and its value must have the type
 //! that OpenAI documents. Everything else is left to the upstream to judge.
 
+mod fields;
+mod rewrite;
+
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::json::{self, Cursor};
+use fields::{Field, Fields, read_fields};
+pub use rewrite::rewrite;
+use rewrite::{Splice, StreamOptions};
 
 /// Deepest nesting of arrays and objects; what serde_json itself allows when it builds values.
 const MAX_DEPTH: u32 = 128;
@@ -54,13 +59,6 @@ pub struct Peek {
     messages: Range<usize>,
     schemas: [Range<usize>; 3],
     usage_splice: Option<Splice>,
-}
-
-/// Puts `text` in place of `range`, to make a stream end with its usage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Splice {
-    range: Range<usize>,
-    text: &'static str,
 }
 
 impl Peek {
@@ -105,272 +103,6 @@ pub fn peek(body: &Bytes) -> Result<Peek, BadRequest> {
         schemas,
         usage_splice,
     })
-}
-
-/// The body for the upstream: its name of the model, and a stream that ends with its usage. All other bytes are
-/// the client's; without a change it is the same buffer.
-pub fn rewrite(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
-    let rename = peek.model != upstream_model;
-    if !rename && peek.usage_splice.is_none() {
-        return body.clone();
-    }
-    let usage = peek.usage_splice.as_ref();
-    let usage_first = usage.is_some_and(|s| s.range.start < peek.model_range.start);
-    let grown = usage.map_or(0, |s| s.text.len()) + json::string_len(upstream_model);
-    let removed = usage.map_or(0, |s| s.range.len()) + peek.model_range.len();
-    let size = if rename { body.len() + grown - removed } else { body.len() + grown };
-    let mut out = Splicer { body, copied: 0, out: Vec::with_capacity(size) };
-    if let Some(splice) = usage.filter(|_| usage_first) {
-        out.replace(&splice.range, |buf| buf.extend_from_slice(splice.text.as_bytes()));
-    }
-    if rename {
-        out.replace(&peek.model_range, |buf| json::push_string(buf, upstream_model));
-    }
-    if let Some(splice) = usage.filter(|_| !usage_first) {
-        out.replace(&splice.range, |buf| buf.extend_from_slice(splice.text.as_bytes()));
-    }
-    out.finish()
-}
-
-struct Splicer<'a> {
-    body: &'a [u8],
-    copied: usize,
-    out: Vec<u8>,
-}
-
-impl Splicer<'_> {
-    fn replace(&mut self, range: &Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.extend_from_slice(self.body.get(self.copied..range.start).unwrap_or_default());
-        write(&mut self.out);
-        self.copied = range.end;
-    }
-
-    fn finish(mut self) -> Bytes {
-        self.out.extend_from_slice(self.body.get(self.copied..).unwrap_or_default());
-        Bytes::from(self.out)
-    }
-}
-
-// ---------------------------------------------------------------------------------------------------- fields
-
-/// The members that we read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Model,
-    Messages,
-    Stream,
-    StreamOptions,
-    MaxTokens,
-    MaxCompletionTokens,
-    MaxOutputTokens,
-    Choices,
-    Tools,
-    Functions,
-    ResponseFormat,
-}
-
-const FIELDS: [(Field, &str); 11] = [
-    (Field::Model, "model"),
-    (Field::Messages, "messages"),
-    (Field::Stream, "stream"),
-    (Field::StreamOptions, "stream_options"),
-    (Field::MaxTokens, "max_tokens"),
-    (Field::MaxCompletionTokens, "max_completion_tokens"),
-    (Field::MaxOutputTokens, "max_output_tokens"),
-    (Field::Choices, "n"),
-    (Field::Tools, "tools"),
-    (Field::Functions, "functions"),
-    (Field::ResponseFormat, "response_format"),
-];
-
-/// The raw values of [`FIELDS`], and the first fault among the names.
-#[derive(Default)]
-struct Fields<'a> {
-    values: [Option<&'a RawValue>; FIELDS.len()],
-    fault: Option<BadRequest>,
-}
-
-impl<'a> Fields<'a> {
-    /// The value of a field; `null` counts as a value here.
-    fn get(&self, field: Field) -> Option<&'a RawValue> {
-        self.values[field as usize]
-    }
-
-    fn fault(&mut self, field: &'static str, message: String) {
-        self.fault.get_or_insert_with(|| bad(Some(field), message));
-    }
-}
-
-fn read_fields(text: &str) -> Result<Fields<'_>, BadRequest> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let fields = reader.deserialize_map(FieldsVisitor).and_then(|fields| reader.end().map(|()| fields));
-    let fields = fields.map_err(|err| {
-        let what = if err.is_data() { "must be a JSON object" } else { "is not valid JSON" };
-        bad(None, format!("The request body {what}: {err}."))
-    })?;
-    match fields.fault {
-        Some(fault) => Err(fault),
-        None => Ok(fields),
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(Key(known)) = map.next_key()? {
-            let Known::Exactly(field, name) = known else {
-                if let Known::Almost(name) = known {
-                    fields.fault(name, format!("Unknown field that differs from '{name}' only in case."));
-                }
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if fields.values[field as usize].replace(map.next_value()?).is_some() {
-                fields.fault(name, format!("Duplicate field '{name}'."));
-            }
-        }
-        Ok(fields)
-    }
-}
-
-/// A member's name, as far as we know it.
-struct Key(Known);
-
-enum Known {
-    Exactly(Field, &'static str),
-    /// Not the name, but a reader that ignores case takes it for it.
-    Almost(&'static str),
-    No,
-}
-
-impl<'de> serde::Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Key, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a member name")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Key, E> {
-                Ok(Key(known(name)))
-            }
-        }
-        reader.deserialize_str(NameVisitor)
-    }
-}
-
-fn known(name: &str) -> Known {
-    for (field, exact) in FIELDS {
-        if name == exact {
-            return Known::Exactly(field, exact);
-        }
-    }
-    let folded = FIELDS.iter().find(|(_, exact)| same_when_folded(name, exact));
-    folded.map_or(Known::No, |(_, exact)| Known::Almost(exact))
-}
-
-/// Equal without regard to case, as readers that fold Unicode see it: they also take U+017F for `s` and U+212A
-/// for `k`.
-fn same_when_folded(name: &str, exact: &str) -> bool {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    name.chars().map(fold).eq(exact.chars())
-}
-
-// ---------------------------------------------------------------------------------------------------- values
-
-/// `stream_options`: what it says of usage, and where.
-#[derive(Default)]
-struct StreamOptions<'a> {
-    raw: Option<&'a str>,
-    include_usage: bool,
-    /// The raw value of `include_usage`.
-    asked: Option<&'a str>,
-    /// It is an object with members.
-    has_members: bool,
-}
-
-impl<'a> StreamOptions<'a> {
-    fn read(raw: Option<&'a RawValue>) -> Result<StreamOptions<'a>, BadRequest> {
-        const NAME: &str = "stream_options";
-        let Some(raw) = raw.map(RawValue::get) else { return Ok(StreamOptions::default()) };
-        let mut options = StreamOptions { raw: Some(raw), ..StreamOptions::default() };
-        if raw == "null" {
-            return Ok(options);
-        }
-        if !raw.starts_with('{') {
-            return Err(wrong_type(NAME, "an object", raw));
-        }
-        let members: Vec<(String, &RawValue)> =
-            members_of(raw).map_err(|err| bad(Some(NAME), err.to_string()))?;
-        options.has_members = !members.is_empty();
-        for (name, value) in members {
-            let exact = name == "include_usage";
-            if !exact && same_when_folded(&name, "include_usage") || exact && options.asked.is_some() {
-                return Err(bad(Some(NAME), "Duplicate or misspelt field 'include_usage'.".to_owned()));
-            }
-            if exact {
-                options.include_usage =
-                    read_bool(Some(value), "stream_options.include_usage")?.unwrap_or(false);
-                options.asked = Some(value.get());
-            }
-        }
-        Ok(options)
-    }
-
-    /// The change that asks for usage; `after_model` is where a member may be inserted.
-    fn splice(&self, text: &str, after_model: usize) -> Splice {
-        if let Some(asked) = self.asked {
-            return Splice { range: range_in(text, asked), text: "true" };
-        }
-        match self.raw.map(|raw| range_in(text, raw)) {
-            None => Splice {
-                range: after_model..after_model,
-                text: r#","stream_options":{"include_usage":true}"#,
-            },
-            Some(range) if self.raw == Some("null") => Splice { range, text: r#"{"include_usage":true}"# },
-            Some(range) => {
-                let inside = range.start + 1;
-                let text =
-                    if self.has_members { r#""include_usage":true,"# } else { r#""include_usage":true"# };
-                Splice { range: inside..inside, text }
-            }
-        }
-    }
-}
-
-/// The members of an object in order, duplicates included.
-fn members_of(raw: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
-    struct MembersVisitor;
-    impl<'de> Visitor<'de> for MembersVisitor {
-        type Value = Vec<(String, &'de RawValue)>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-    serde_json::Deserializer::from_str(raw).deserialize_map(MembersVisitor)
 }
 
 fn read_model(raw: Option<&str>) -> Result<String, BadRequest> {

@@ -1,1 +1,271 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
+use super::*;
+
+const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
+
+fn peek_text(text: &str) -> Result<Peek, BadRequest> {
+    peek(&Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// A request with the members of `more` besides model and messages.
+fn with(more: &str) -> Result<Peek, BadRequest> {
+    peek_text(&format!(r#"{{"model":"m",{MESSAGES}{more}}}"#))
+}
+
+#[track_caller]
+fn refused(result: Result<Peek, BadRequest>, param: Option<&str>, says: &str) {
+    let fault = result.unwrap_err();
+    assert_eq!(fault.param, param, "{fault:?}");
+    assert!(fault.message.contains(says), "{fault:?}");
+}
+
+/// Rewrites with model `to`.
+#[track_caller]
+fn check_rewrite(body: &str, to: &str, expected: &str) {
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let out = rewrite(&body, &peek(&body).unwrap(), to);
+    assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
+}
+
+#[test]
+fn what_the_gateway_needs_is_read_and_the_rest_ignored() {
+    let body = Bytes::from(format!(
+        r#" {{ "novel":[1,{{"model":"x"}}], "model" : "gpt\u002d4o",{MESSAGES},"max_tokens":10,"n":3,
+        "max_completion_tokens":20,"stream":true,"stream_options":{{"x":1}},"tools":[{{}}],"user":null}} "#
+    ));
+    let peek = peek(&body).unwrap();
+    assert_eq!((peek.model.as_str(), peek.stream, peek.include_usage), ("gpt-4o", true, false));
+    assert_eq!((peek.max_output, peek.choices, peek.has_tools), (Some(20), 3, true));
+    assert_eq!(&body[peek.model_range.clone()], br#""gpt\u002d4o""#);
+    assert_eq!(&body[peek.stream_options.clone().unwrap()], br#"{"x":1}"#);
+    assert_eq!(peek.messages(&body), br#"[{"role":"user","content":"hi"}]"#);
+    assert_eq!(peek.schemas(&body), [&b"[{}]"[..], b"", b""]);
+}
+
+#[test]
+fn null_stands_for_absent_where_openai_allows_it() {
+    let nulls = r#","stream":null,"stream_options":null,"max_tokens":null,"max_completion_tokens":null,"n":null,
+        "tools":null,"functions":null,"response_format":null"#;
+    let peek = with(nulls).unwrap();
+    assert_eq!((peek.stream, peek.max_output, peek.choices, peek.has_tools), (false, None, 1, false));
+}
+
+#[test]
+fn a_body_that_is_not_an_object_of_json_is_refused_with_the_position() {
+    refused(peek_text(""), None, "not valid JSON: EOF while parsing a value at line 1 column 0");
+    refused(peek_text("{\n  \"model\" \"m\"}"), None, "at line 2 column 11");
+    refused(peek_text(r#"["model"]"#), None, "must be a JSON object");
+    refused(peek_text(r#"{"model":"m"} x"#), None, "trailing characters");
+    refused(peek(&Bytes::from_static(b"{\"model\":\"\xff\"}")), None, "not UTF-8 at byte 10");
+}
+
+#[test]
+fn a_model_and_messages_are_required() {
+    refused(peek_text("{}"), Some("model"), "must provide a model");
+    refused(peek_text(r#"{"model":null}"#), Some("model"), "must provide a model");
+    refused(peek_text(r#"{"model":5}"#), Some("model"), "expected a string");
+    refused(peek_text(r#"{"model":""}"#), Some("model"), "1 to 256");
+    refused(peek_text(r#"{"model":"\ud800"}"#), Some("model"), "lone surrogate");
+    refused(peek_text(r#"{"model":"m"}"#), Some("messages"), "Missing required parameter");
+    refused(peek_text(r#"{"model":"m","messages":"hi"}"#), Some("messages"), "expected an array");
+    refused(peek_text(r#"{"model":"m","messages":[ ]}"#), Some("messages"), "empty array");
+}
+
+#[test]
+fn values_of_the_wrong_type_or_size_are_refused() {
+    refused(with(r#","stream":"true""#), Some("stream"), "expected a boolean, but got a string");
+    refused(with(r#","stream":1"#), Some("stream"), "expected a boolean");
+    refused(with(r#","stream_options":true"#), Some("stream_options"), "expected an object");
+    let asked = Some("stream_options.include_usage");
+    refused(with(r#","stream_options":{"include_usage":1}"#), asked, "expected a boolean");
+    refused(with(r#","max_tokens":-1"#), Some("max_tokens"), "out of range");
+    refused(with(r#","max_tokens":1.5"#), Some("max_tokens"), "expected an integer");
+    refused(with(r#","max_completion_tokens":4294967297"#), Some("max_completion_tokens"), "out of range");
+    refused(
+        with(r#","max_completion_tokens":99999999999999999999999"#),
+        Some("max_completion_tokens"),
+        "range",
+    );
+    refused(with(r#","n":0"#), Some("n"), "Expected 1 to 128");
+    refused(with(r#","n":129"#), Some("n"), "Expected 1 to 128");
+    refused(with(r#","n":"2""#), Some("n"), "expected an integer, but got a string");
+}
+
+#[test]
+fn a_field_that_could_be_read_two_ways_is_refused() {
+    refused(with(r#","model":"other""#), Some("model"), "Duplicate field 'model'");
+    refused(with(r#","mod\u0065l":"other""#), Some("model"), "Duplicate field 'model'");
+    refused(with(r#","Model":"other""#), Some("model"), "differs from 'model' only in case");
+    refused(with(",\"max_to\u{212a}ens\":1"), Some("max_tokens"), "only in case");
+    refused(with(r#","max_tokens":1,"max_tokens":1"#), Some("max_tokens"), "Duplicate");
+    let options = r#","stream_options":{"include_usage":true,"include_usage":false}"#;
+    refused(with(options), Some("stream_options"), "Duplicate or misspelt");
+    assert!(with(r#","user":"a","user":"b""#).is_ok(), "what is not read may be anything");
+}
+
+#[test]
+fn an_output_bound_that_only_another_api_knows_can_raise_but_not_make_one() {
+    assert_eq!(with(r#","max_output_tokens":7"#).unwrap().max_output, None);
+    assert_eq!(with(r#","max_tokens":5,"max_output_tokens":7"#).unwrap().max_output, Some(7));
+    assert_eq!(with(r#","max_completion_tokens":9,"max_tokens":5"#).unwrap().max_output, Some(9));
+}
+
+#[test]
+fn nesting_is_bounded_wherever_it_stands() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(with(&format!(r#","x":{}"#, nested(127))).is_ok());
+    refused(with(&format!(r#","x":{}"#, nested(128))), None, "nests deeper");
+    refused(with(&format!(r#","tools":{}"#, nested(1_000_000))), None, "nests deeper");
+    let quoted = format!(r#","x":"{}\"{}""#, "[".repeat(300), "{".repeat(300));
+    assert!(with(&quoted).is_ok(), "brackets inside a string do not nest");
+    assert!(with(&format!(r#","x":[{}[]]"#, "[],".repeat(500))).is_ok(), "many, but not deep");
+}
+
+#[test]
+fn only_the_model_changes() {
+    check_rewrite(
+        r#"{"x": 1e400, "model" : "a" ,"messages":[{}],"y":"é\u00e9"}"#,
+        "b\"\\\n",
+        r#"{"x": 1e400, "model" : "b\"\\\n" ,"messages":[{}],"y":"é\u00e9"}"#,
+    );
+}
+
+#[test]
+fn an_unchanged_body_is_the_same_buffer() {
+    let body = Bytes::from(format!(r#"{{"model":"m",{MESSAGES}}}"#));
+    let out = rewrite(&body, &peek(&body).unwrap(), "m");
+    assert_eq!(out.as_ptr(), body.as_ptr());
+}
+
+#[test]
+fn a_stream_is_made_to_end_with_its_usage() {
+    let ask = r#""stream_options":{"include_usage":true}"#;
+    let body = |more: &str| format!(r#"{{"stream":true,"model":"m",{MESSAGES}{more}}}"#);
+    check_rewrite(&body(""), "m", &format!(r#"{{"stream":true,"model":"m",{ask},{MESSAGES}}}"#));
+    check_rewrite(&body(""), "n", &format!(r#"{{"stream":true,"model":"n",{ask},{MESSAGES}}}"#));
+    for (had, has) in [
+        ("null", r#"{"include_usage":true}"#),
+        ("{ }", r#"{"include_usage":true }"#),
+        (r#"{"include_usage" : false,"x":1}"#, r#"{"include_usage" : true,"x":1}"#),
+        (r#"{"include_usage":null}"#, r#"{"include_usage":true}"#),
+        (r#"{ "x":{}}"#, r#"{"include_usage":true, "x":{}}"#),
+    ] {
+        let options = |value| format!(r#","stream_options":{value}"#);
+        check_rewrite(&body(&options(had)), "m", &body(&options(has)));
+    }
+}
+
+#[test]
+fn stream_options_before_the_model_are_spliced_in_order() {
+    check_rewrite(
+        r#"{"stream_options":{"x":1},"messages":[1],"model":"a","stream":true}"#,
+        "long-name",
+        r#"{"stream_options":{"include_usage":true,"x":1},"messages":[1],"model":"long-name","stream":true}"#,
+    );
+}
+
+#[test]
+fn a_client_that_asks_for_usage_or_does_not_stream_gets_no_splice() {
+    for more in [
+        r#","stream":true,"stream_options":{"include_usage":true}"#,
+        r#","stream":false,"stream_options":{"include_usage":false}"#,
+        "",
+    ] {
+        let body = format!(r#"{{"model":"m",{MESSAGES}{more}}}"#);
+        check_rewrite(&body, "m", &body);
+    }
+}
+
+/// JSON of any shape.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[a-z_\"é]{0,6}", inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_options() -> impl Strategy<Value = Option<Value>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(Value::Null)),
+        proptest::collection::btree_map("[xy]", any_json(), 0..3)
+            .prop_map(|members| Some(Value::Object(members.into_iter().collect()))),
+        any::<Option<bool>>().prop_map(|asked| Some(json!({ "include_usage": asked, "z": 1 }))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_rewrite_changes_nothing_but_model_and_stream_options(
+        extra in proptest::collection::btree_map("[a-z]{2}", any_json(), 0..4),
+        model in ".{1,20}", upstream in ".{0,20}", stream in any::<bool>(),
+        options in any_options(), pretty in any::<bool>(),
+    ) {
+        let mut wanted = Value::Object(extra.into_iter().collect());
+        wanted["model"] = Value::from(model.as_str());
+        wanted["messages"] = json!([{ "role": "user", "content": model }]);
+        wanted["stream"] = Value::from(stream);
+        if let Some(options) = options {
+            wanted["stream_options"] = options;
+        }
+        let body = if pretty { serde_json::to_vec_pretty(&wanted) } else { serde_json::to_vec(&wanted) };
+        let body = Bytes::from(body.unwrap());
+        let peek = peek(&body).unwrap();
+        prop_assert_eq!(&peek.model, &model);
+        let out = rewrite(&body, &peek, &upstream);
+
+        wanted["model"] = Value::from(upstream);
+        if stream {
+            if !wanted["stream_options"].is_object() {
+                wanted["stream_options"] = json!({});
+            }
+            wanted["stream_options"]["include_usage"] = Value::from(true);
+        }
+        prop_assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), wanted);
+    }
+
+    #[test]
+    fn what_serde_refuses_as_json_is_refused(text in "[{}\\[\\]\",:0-9a-e\\\\ .-]{0,40}") {
+        if serde_json::from_str::<Value>(&text).is_err() {
+            prop_assert!(peek_text(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = peek(&Bytes::from(bytes));
+    }
+}
+
+/// `cargo test --release -p weir --lib peek_costs -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn peek_costs_little() {
+    for turns in [1, 20, 200] {
+        let text = "Tell me about the \"quota\" of a pool.\nAnd then what it does to a call. ".repeat(6);
+        let messages = vec![json!({ "role": "user", "content": text }); turns];
+        let body =
+            Bytes::from(json!({ "model": "gpt-4o", "messages": messages, "stream": true }).to_string());
+        let (mut best_peek, mut best_rewrite) = (f64::MAX, f64::MAX);
+        for _ in 0..300 {
+            let start = std::time::Instant::now();
+            let read = std::hint::black_box(peek(std::hint::black_box(&body)).unwrap());
+            best_peek = best_peek.min(start.elapsed().as_nanos() as f64);
+            let start = std::time::Instant::now();
+            std::hint::black_box(rewrite(&body, &read, "gpt-4o-2024-11-20"));
+            best_rewrite = best_rewrite.min(start.elapsed().as_nanos() as f64);
+        }
+        println!("{} bytes: peek {best_peek} ns, rewrite {best_rewrite} ns", body.len());
+    }
+}

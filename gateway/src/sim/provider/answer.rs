@@ -107,11 +107,17 @@ impl Choice {
 
     /// The text of a choice without tool calls.
     pub(super) fn text(&self) -> Option<String> {
-        let text = |piece: &Piece| match piece {
-            Piece::Text(text) => Some(text.to_string()),
-            Piece::ToolStart(_) | Piece::ToolArguments(..) => None,
-        };
-        self.tools.is_empty().then(|| self.pieces.iter().filter_map(text).collect())
+        if !self.tools.is_empty() {
+            return None;
+        }
+        let mut joined = String::with_capacity(8 * self.pieces.len());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => joined.push_str(text),
+                Piece::ToolStart(_) | Piece::ToolArguments(..) => {}
+            }
+        }
+        Some(joined)
     }
 
     /// The arguments of one tool call, joined.

@@ -113,7 +113,14 @@ impl Meter {
 
     /// Microseconds until the whole limit is free again if nothing else is charged.
     pub(super) fn reset_us(&mut self, now_us: u64) -> u64 {
-        self.wait_us(now_us, self.limit).unwrap_or(0)
+        self.advance(now_us);
+        match &self.state {
+            // Not by way of `wait_us`, which would walk the whole log for every answer's headers.
+            State::Sliding { charges, .. } => {
+                charges.back().map_or(0, |(newest, _)| newest + self.window_us + 1 - now_us)
+            }
+            State::Bucket { .. } => self.wait_us(now_us, self.limit).unwrap_or(0),
+        }
     }
 
     /// Forgets what no longer counts at `now_us`.
@@ -165,6 +172,7 @@ mod tests {
             let used: u64 = history.iter().filter(|(at, _)| at + WINDOW >= now).map(|(_, n)| n).sum();
             assert_eq!(meter.used(now), used);
             assert_eq!(meter.fits(now, amount), used + amount <= limit, "seed {seed} at {now}");
+            assert_eq!(Some(meter.reset_us(now)), meter.wait_us(now, limit));
             if meter.fits(now, amount) {
                 meter.charge(now, amount);
                 history.push((now, amount));

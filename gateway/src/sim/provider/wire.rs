@@ -23,39 +23,64 @@ pub(super) struct Naming {
     pub(super) model: String,
 }
 
-/// The body of a plain answer.
-pub(super) fn completion(naming: &Naming, answer: &Answer, prompt_tokens: u64) -> Vec<u8> {
-    let choice = |(index, choice): (usize, &Choice)| json!({"index": index, "message": message(choice), "logprobs": null, "finish_reason": choice.finish});
-    let choices: Vec<Value> = answer.choices.iter().enumerate().map(choice).collect();
-    let body = json!({
-        "id": naming.id, "object": "chat.completion", "created": naming.created, "model": naming.model,
-        "choices": choices, "usage": usage(prompt_tokens, answer.tokens()),
-        "service_tier": "default", "system_fingerprint": FINGERPRINT,
-    });
-    body.to_string().into_bytes()
-}
-
-fn message(choice: &Choice) -> Value {
-    let mut message =
-        json!({"role": "assistant", "content": choice.text(), "refusal": null, "annotations": []});
-    let calls = choice.tools.iter().take(choice.begun()).enumerate().map(|(index, call)| {
-        json!({"id": call.id, "type": "function",
-            "function": {"name": call.name, "arguments": choice.arguments(index)}})
-    });
-    let calls: Vec<Value> = calls.collect();
-    if !calls.is_empty() {
-        message["tool_calls"] = Value::Array(calls);
+/// The body of a plain answer. Written as text, like the frames below: a tree of JSON values would cost more than
+/// all the rest of a call.
+pub(super) fn completion(naming: &Naming, answer: &Answer, prompt_tokens: u64) -> String {
+    let mut body = String::with_capacity(1_024);
+    let Naming { id, created, model } = naming;
+    push(
+        &mut body,
+        format_args!(
+            "{{\"id\":\"{id}\",\"object\":\"chat.completion\",\"created\":{created},\"model\":{},\"choices\":[",
+            quoted(model)
+        ),
+    );
+    for (index, choice) in answer.choices.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        push(&mut body, format_args!("{comma}{{\"index\":{index},\"message\":"));
+        push_message(&mut body, choice);
+        push(&mut body, format_args!(",\"logprobs\":null,\"finish_reason\":\"{}\"}}", choice.finish));
     }
-    message
+    body.push_str("],\"usage\":");
+    push_usage(&mut body, prompt_tokens, answer.tokens());
+    push(&mut body, format_args!(",\"service_tier\":\"default\",\"system_fingerprint\":\"{FINGERPRINT}\"}}"));
+    body
 }
 
-fn usage(prompt: u64, output: u64) -> Value {
-    json!({
-        "prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0,
-            "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
-    })
+fn push_message(out: &mut String, choice: &Choice) {
+    let content = choice.text().map_or_else(|| "null".into(), |text| quoted(&text));
+    push(out, format_args!("{{\"role\":\"assistant\",\"content\":{content}"));
+    for (index, call) in choice.tools.iter().take(choice.begun()).enumerate() {
+        let before = if index == 0 { ",\"tool_calls\":[" } else { "," };
+        let (id, name, arguments) = (&call.id, quoted(&call.name), quoted(&choice.arguments(index)));
+        push(
+            out,
+            format_args!(
+                "{before}{{\"id\":\"{id}\",\"type\":\"function\",\"function\":{{\"name\":{name},\
+                 \"arguments\":{arguments}}}}}"
+            ),
+        );
+    }
+    out.push_str(if choice.begun() > 0 { "]," } else { "," });
+    out.push_str("\"refusal\":null,\"annotations\":[]}");
+}
+
+fn push_usage(out: &mut String, prompt: u64, output: u64) {
+    let total = prompt + output;
+    push(
+        out,
+        format_args!(
+            "{{\"prompt_tokens\":{prompt},\"completion_tokens\":{output},\"total_tokens\":{total},\
+             \"prompt_tokens_details\":{{\"cached_tokens\":0,\"audio_tokens\":0}},\
+             \"completion_tokens_details\":{{\"reasoning_tokens\":0,\"audio_tokens\":0,\
+             \"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}}}"
+        ),
+    );
+}
+
+/// Appends formatted text; writing to a String cannot fail.
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
 }
 
 /// Writes the frames of one stream; what all of them share is rendered once.
@@ -71,9 +96,9 @@ impl Frames {
         let head = format!(
             "data: {{\"id\":{},\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":{},\
              \"service_tier\":\"default\",\"system_fingerprint\":\"{FINGERPRINT}\",\"choices\":[",
-            json!(naming.id),
+            quoted(&naming.id),
             naming.created,
-            json!(naming.model)
+            quoted(&naming.model)
         );
         Self { head, tail: if include_usage { "],\"usage\":null}\n\n" } else { "]}\n\n" } }
     }
@@ -109,23 +134,33 @@ impl Frames {
     }
 
     pub(super) fn usage(&self, prompt: u64, output: u64) -> Bytes {
-        format!("{}],\"usage\":{}}}\n\n", self.head, usage(prompt, output)).into()
+        let mut frame = self.head.clone();
+        frame.push_str("],\"usage\":");
+        push_usage(&mut frame, prompt, output);
+        frame.push_str("}\n\n");
+        frame.into()
     }
 
     fn frame(&self, index: usize, delta: &str, finish: &str) -> Bytes {
         let mut frame = String::with_capacity(self.head.len() + delta.len() + self.tail.len() + 80);
         frame.push_str(&self.head);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            frame,
-            "{{\"index\":{index},\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}"
+        push(
+            &mut frame,
+            format_args!(
+                "{{\"index\":{index},\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}"
+            ),
         );
         frame.push_str(self.tail);
         frame.into()
     }
 }
 
+/// A JSON string.
 fn quoted(text: &str) -> String {
+    // Escaping is left to the JSON library; words and ids need none.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        return format!("\"{text}\"");
+    }
     Value::from(text).to_string()
 }
 

@@ -1,0 +1,149 @@
+//! The two places of a request that change on its way: the model's name, and the wish for usage at the end of a
+//! stream, without which a streamed call could not be settled.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::fields::same_when_folded;
+use super::{BadRequest, Peek, bad, range_in, read_bool, wrong_type};
+use crate::dialect::json;
+
+/// The body for the upstream: its name of the model, and a stream that ends with its usage. All other bytes are
+/// the client's; without a change it is the same buffer.
+pub fn rewrite(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
+    let rename = peek.model != upstream_model;
+    if !rename && peek.usage_splice.is_none() {
+        return body.clone();
+    }
+    let usage = peek.usage_splice.as_ref();
+    let usage_first = usage.is_some_and(|s| s.range.start < peek.model_range.start);
+    let mut size = body.len();
+    if rename {
+        size = size - peek.model_range.len() + json::string_len(upstream_model);
+    }
+    if let Some(splice) = usage {
+        size = size - splice.range.len() + splice.text.len();
+    }
+    let mut out = Splicer { body, copied: 0, out: Vec::with_capacity(size) };
+    if let Some(splice) = usage.filter(|_| usage_first) {
+        out.replace(&splice.range, |buf| buf.extend_from_slice(splice.text.as_bytes()));
+    }
+    if rename {
+        out.replace(&peek.model_range, |buf| json::push_string(buf, upstream_model));
+    }
+    if let Some(splice) = usage.filter(|_| !usage_first) {
+        out.replace(&splice.range, |buf| buf.extend_from_slice(splice.text.as_bytes()));
+    }
+    out.finish()
+}
+
+struct Splicer<'a> {
+    body: &'a [u8],
+    copied: usize,
+    out: Vec<u8>,
+}
+
+impl Splicer<'_> {
+    fn replace(&mut self, range: &Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out.extend_from_slice(self.body.get(self.copied..range.start).unwrap_or_default());
+        write(&mut self.out);
+        self.copied = range.end;
+    }
+
+    fn finish(mut self) -> Bytes {
+        self.out.extend_from_slice(self.body.get(self.copied..).unwrap_or_default());
+        // Exactly full, so this takes the buffer over without another allocation.
+        Bytes::from(self.out)
+    }
+}
+
+/// Puts `text` in place of `range`, to make a stream end with its usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Splice {
+    range: Range<usize>,
+    text: &'static str,
+}
+
+/// `stream_options`: what it says of usage, and where.
+#[derive(Default)]
+pub(super) struct StreamOptions<'a> {
+    pub(super) raw: Option<&'a str>,
+    pub(super) include_usage: bool,
+    /// The raw value of `include_usage`.
+    asked: Option<&'a str>,
+    /// It is an object with members.
+    has_members: bool,
+}
+
+impl<'a> StreamOptions<'a> {
+    pub(super) fn read(raw: Option<&'a RawValue>) -> Result<StreamOptions<'a>, BadRequest> {
+        const NAME: &str = "stream_options";
+        let Some(raw) = raw.map(RawValue::get) else { return Ok(StreamOptions::default()) };
+        let mut options = StreamOptions { raw: Some(raw), ..StreamOptions::default() };
+        if raw == "null" {
+            return Ok(options);
+        }
+        if !raw.starts_with('{') {
+            return Err(wrong_type(NAME, "an object", raw));
+        }
+        let members: Vec<(String, &RawValue)> =
+            members_of(raw).map_err(|err| bad(Some(NAME), err.to_string()))?;
+        options.has_members = !members.is_empty();
+        for (name, value) in members {
+            let exact = name == "include_usage";
+            if !exact && same_when_folded(&name, "include_usage") || exact && options.asked.is_some() {
+                return Err(bad(Some(NAME), "Duplicate or misspelt field 'include_usage'.".to_owned()));
+            }
+            if exact {
+                options.include_usage =
+                    read_bool(Some(value), "stream_options.include_usage")?.unwrap_or(false);
+                options.asked = Some(value.get());
+            }
+        }
+        Ok(options)
+    }
+
+    /// The change that asks for usage; `after_model` is where a member may be inserted.
+    pub(super) fn splice(&self, text: &str, after_model: usize) -> Splice {
+        if let Some(asked) = self.asked {
+            return Splice { range: range_in(text, asked), text: "true" };
+        }
+        match self.raw.map(|raw| range_in(text, raw)) {
+            None => Splice {
+                range: after_model..after_model,
+                text: r#","stream_options":{"include_usage":true}"#,
+            },
+            Some(range) if self.raw == Some("null") => Splice { range, text: r#"{"include_usage":true}"# },
+            Some(range) => {
+                let inside = range.start + 1;
+                let text =
+                    if self.has_members { r#""include_usage":true,"# } else { r#""include_usage":true"# };
+                Splice { range: inside..inside, text }
+            }
+        }
+    }
+}
+
+/// The members of an object in order, duplicates included.
+fn members_of(raw: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
+    struct MembersVisitor;
+    impl<'de> Visitor<'de> for MembersVisitor {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    serde_json::Deserializer::from_str(raw).deserialize_map(MembersVisitor)
+}

@@ -1,0 +1,135 @@
+//! A whole site: Redis, strict providers, replicas and, if wanted, HAProxy in front of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::balancer::Balancer;
+use crate::client::Client;
+use crate::gateway::{Binary, Replica};
+use crate::place;
+use crate::provider::{Provider, Upstream};
+use crate::redis_server::Redis;
+use crate::scale::Scale;
+
+/// The bounds of an attempt, as configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// TCP.
+    pub connect: Duration,
+    /// To the first content.
+    pub first_token: Duration,
+    /// Of the whole.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        let ms = Duration::from_millis;
+        Timeouts { connect: ms(500), first_token: ms(2_000), total: ms(5_000) }
+    }
+}
+
+/// What a test needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Names the folder of its files.
+    pub name: String,
+    /// The gateway; none: the usual one.
+    pub binary: Option<Binary>,
+    /// How many.
+    pub replicas: usize,
+    /// The providers; the model `m` is served by all of them unless `models` says otherwise.
+    pub upstreams: Vec<Upstream>,
+    /// `closed` or `open`.
+    pub on_outage: &'static str,
+    /// Of every attempt.
+    pub timeouts: Timeouts,
+    /// `[[models]]`, TOML.
+    pub models: Option<String>,
+    /// Length of windows.
+    pub scale: Scale,
+}
+
+impl Plan {
+    /// Three replicas in front of `upstreams`.
+    pub fn new(name: &str, upstreams: Vec<Upstream>) -> Plan {
+        Plan {
+            name: name.to_owned(),
+            binary: None,
+            replicas: 3,
+            upstreams,
+            on_outage: "closed",
+            timeouts: Timeouts::default(),
+            models: None,
+            scale: Scale::short(),
+        }
+    }
+
+    fn settings(&self, redis: &Redis, providers: &[Provider]) -> String {
+        let Timeouts { connect, first_token, total } = self.timeouts;
+        let names: Vec<String> =
+            self.upstreams.iter().map(|upstream| format!("\"{}\"", upstream.name)).collect();
+        let every = format!("[[models]]\nname = \"m\"\ndeployments = [{}]\n", names.join(", "));
+        let accounts: String =
+            providers.iter().map(|provider| provider.upstream.config(provider.addr(), self.scale)).collect();
+        format!(
+            "[state]\nurl = \"{}\"\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
+             timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
+             retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\n\n{accounts}{}",
+            redis.url(),
+            self.on_outage,
+            connect.as_millis(),
+            first_token.as_millis(),
+            total.as_millis(),
+            self.models.as_ref().unwrap_or(&every),
+        )
+    }
+}
+
+/// Everything that a plan asks for, running; it ends when dropped.
+#[derive(Debug)]
+pub struct Site {
+    /// Talks to the balancer.
+    pub client: Arc<Client>,
+    /// The replicas behind it.
+    pub replicas: Vec<Replica>,
+    /// In the plan's order.
+    pub providers: Vec<Provider>,
+    /// The shared state.
+    pub redis: Redis,
+    /// The plan.
+    pub plan: Plan,
+    _balancer: Balancer,
+    _folder: PathBuf,
+}
+
+impl Site {
+    /// Starts all of it and waits until it answers.
+    pub async fn start(plan: Plan) -> Result<Site> {
+        let folder = place::folder(&plan.name)?;
+        let usual = place::weir()?;
+        let binary = plan.binary.clone().unwrap_or(Binary { path: usual.clone(), control: None });
+        let redis = Redis::start(&folder).await?;
+        let providers = start_providers(&usual, &plan, &folder).await?;
+        let settings = plan.settings(&redis, &providers);
+        let mut replicas = Vec::new();
+        for at in 0..plan.replicas {
+            replicas.push(Replica::start(&binary, at, &settings, &folder).await?);
+        }
+        let addresses: Vec<_> = replicas.iter().map(Replica::addr).collect();
+        let balancer = Balancer::start(&addresses, &folder).await?;
+        let client = Arc::new(Client::new(balancer.addr()));
+        Ok(Site { client, replicas, providers, redis, plan, _balancer: balancer, _folder: folder })
+    }
+}
+
+async fn start_providers(weir: &Path, plan: &Plan, folder: &Path) -> Result<Vec<Provider>> {
+    let mut providers = Vec::new();
+    for upstream in &plan.upstreams {
+        providers.push(Provider::start(weir, upstream.clone(), plan.scale.window, folder).await?);
+    }
+    Ok(providers)
+}

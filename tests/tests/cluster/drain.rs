@@ -1,0 +1,53 @@
+//! SIGTERM: open streams finish, nobody new is let in, the process ends well and leaves nothing in Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use weir_tests::client::{Ask, Client, says_200};
+use weir_tests::meters;
+use weir_tests::provider::Upstream;
+use weir_tests::site::{Plan, Site};
+
+use crate::alone;
+
+/// Broken on purpose to see it fail: SIGKILL instead of SIGTERM (streams break, holds stay).
+#[test]
+fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
+    alone(async {
+        let slow = Upstream::new("a").behaving("--output 60 --latency 20ms --pace 30ms");
+        let upstream = Upstream { tpm: Some(100_000), concurrency: Some(50), charge: "end-actual", ..slow };
+        let mut site = Site::start(Plan::new("drain", vec![upstream])).await?;
+        let direct = Arc::new(Client::new(site.replicas[0].addr()));
+        let ask = Ask::new("m").max_tokens(60).streamed(true);
+        let mut streams = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let (client, ask) = (direct.clone(), ask.clone());
+            streams.spawn(async move { client.call(&ask).await });
+        }
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        site.replicas[0].terminate()?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ensure!(!says_200(site.replicas[0].addr(), "/readyz").await, "still ready while it drains");
+
+        // Meanwhile the rest of the cluster serves.
+        for _ in 0..5 {
+            let other = site.replicas[1].client.call(&Ask::new("m").max_tokens(10)).await;
+            ensure!(other.is_good(false), "another replica: {other:?}");
+        }
+        for answer in streams.join_all().await {
+            ensure!(answer.is_good(true), "an open stream: {answer:?}");
+        }
+        let code = site.replicas[0].exit_within(Duration::from_secs(5)).await?;
+        ensure!(code == Some(0), "it ended with {code:?}:\n{}", site.replicas[0].tail());
+
+        let state = meters::read(&site.redis.url())?;
+        let state = state.ok_or_else(|| anyhow::anyhow!("there is no state in Redis"))?;
+        ensure!(state.lives.len() == 2, "the lives in Redis: {:?}", state.lives.keys());
+        tokio::time::sleep(Duration::from_millis(500)).await; // the other replicas' last calls are settled
+        let state = meters::read(&site.redis.url())?;
+        let held = state.map(|state| meters::held(&state)).unwrap_or_default();
+        ensure!(held.is_empty(), "still held:\n  {}", held.join("\n  "));
+        Ok(())
+    })
+}

@@ -1,0 +1,177 @@
+//! Failures of providers, seen from both ends: what the client gets, and what the providers' logs say.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use weir_tests::client::{Ask, post};
+use weir_tests::provider::Upstream;
+use weir_tests::site::{Plan, Site, Timeouts};
+
+use crate::alone;
+
+const BAD_FIRST: &str = "[[models]]\nname = \"m\"\n\
+    deployments = [{ name = \"bad\", priority = 0 }, { name = \"good\", priority = 1 }]\n";
+
+fn bad_and_good(name: &str) -> Plan {
+    let fast = |name| Upstream::new(name).behaving("--output 20 --latency 5ms --pace 2ms");
+    let ms = Duration::from_millis;
+    Plan {
+        replicas: 1,
+        models: Some(BAD_FIRST.to_owned()),
+        timeouts: Timeouts { connect: ms(300), first_token: ms(700), total: ms(5_000) },
+        ..Plan::new(name, vec![fast("bad"), fast("good")])
+    }
+}
+
+/// Broken on purpose to see it fail: `retry.attempts` = 1; only the deployment `bad` in the model.
+#[test]
+fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
+    alone(async {
+        let site = Site::start(bad_and_good("failures-before")).await?;
+        let faults = [
+            "status=500",
+            "status=503",
+            "stall=before",
+            "stall=before-content",
+            "cut=before-headers",
+            "cut=before-content",
+            "error-chunk=before",
+        ];
+        for fault in faults {
+            site.providers[0].fail(&[fault]).await?;
+            for streamed in [false, true] {
+                if fault == "stall=before" && !streamed {
+                    continue; // a plain answer begins when it is complete: only the total bounds that
+                }
+                let answer = site.client.call(&Ask::new("m").streamed(streamed)).await;
+                ensure!(answer.is_good(streamed), "{fault}, streamed {streamed}: {answer:?}");
+                ensure!(answer.deployment == "good", "{fault}, streamed {streamed}: {answer:?}");
+                ensure!(answer.attempts == 2, "{fault}, streamed {streamed}: {} attempts", answer.attempts);
+                ensure!(answer.took < Duration::from_secs(3), "{fault}: {:?}", answer.took);
+            }
+        }
+        let tries = site.providers[0].arrivals().await?.len();
+        ensure!(tries == 2 * faults.len() - 1, "the failing provider saw {tries} attempts");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: no failure injected.
+#[test]
+fn a_stream_cut_after_content_ends_with_an_error_and_never_as_if_complete() -> Result<()> {
+    alone(async {
+        let site = Site::start(bad_and_good("failures-mid")).await?;
+        for fault in ["cut=mid", "error-chunk=mid", "stall=mid"] {
+            site.providers[0].fail(&[fault]).await?;
+            let answer = site.client.call(&Ask::new("m").streamed(true)).await;
+            ensure!(answer.status == 200 && answer.deployment == "bad", "{fault}: {answer:?}");
+            ensure!(answer.error_event && !answer.done, "{fault}: {answer:?}");
+            ensure!(answer.broken.is_none(), "{fault}: the stream is not ended properly: {answer:?}");
+        }
+        ensure!(site.providers[1].arrivals().await?.is_empty(), "a stream that had begun was tried again");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: the client stays to the end (the call is not aborted, the next one waits).
+#[test]
+fn a_client_that_goes_away_ends_the_call_upstream_and_frees_its_place() -> Result<()> {
+    alone(async {
+        let slow = Upstream::new("a").behaving("--output 400 --latency 5ms --pace 10ms");
+        let site = Site::start(Plan {
+            replicas: 1,
+            ..Plan::new("failures-abort", vec![Upstream { concurrency: Some(1), ..slow }])
+        })
+        .await?;
+        let direct = &site.replicas[0].client;
+        let stream = Ask::new("m").max_tokens(400).streamed(true);
+        let status = direct.call_and_leave(&stream, 5).await?;
+        ensure!(status == 200, "status {status}");
+        let left = Instant::now();
+        loop {
+            let answer = direct.call(&Ask::new("m").max_tokens(2)).await;
+            if answer.is_good(false) {
+                break;
+            }
+            ensure!(answer.status == 429, "while the place is taken: {answer:?}");
+            ensure!(
+                left.elapsed() < Duration::from_secs(1),
+                "the place is still taken {:?} later",
+                left.elapsed()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let arrivals = site.providers[0].arrivals().await?;
+        let first = &arrivals[0];
+        ensure!(first.aborted && first.output_tokens < 200, "the provider went on: {first:?}");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: `fallbacks` removed from the model.
+#[test]
+fn a_model_without_capacity_falls_back_to_the_next_model() -> Result<()> {
+    alone(async {
+        let fast = |name| Upstream::new(name).behaving("--output 2 --latency 2ms");
+        let models = "[[models]]\nname = \"m\"\ndeployments = [\"small\"]\nfallbacks = [\"other\"]\n\n\
+                      [[models]]\nname = \"other\"\ndeployments = [\"large\"]\n";
+        let upstreams = vec![Upstream { rpm: Some(3), ..fast("small") }, fast("large")];
+        let site = Site::start(Plan {
+            replicas: 2,
+            models: Some(models.to_owned()),
+            ..Plan::new("failures-fallback", upstreams)
+        })
+        .await?;
+        let mut served = Vec::new();
+        for at in 0..8 {
+            let answer = site.replicas[at % 2].client.call(&Ask::new("m")).await;
+            ensure!(answer.is_good(false), "call {at}: {answer:?}");
+            served.push(answer.deployment);
+        }
+        let small = served.iter().filter(|name| *name == "small").count();
+        ensure!(small == 3, "served by {served:?}");
+        ensure!(site.providers[0].arrivals().await?.len() == 3, "the small one was asked beyond its limit");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: each replica with a Redis namespace of its own.
+#[test]
+fn one_refusal_by_a_provider_rests_it_for_every_replica() -> Result<()> {
+    alone(async {
+        let mut plan = bad_and_good("failures-429");
+        plan.replicas = 3;
+        let site = Site::start(plan).await?;
+        site.providers[0].fail(&["status=429,retry-after=3"]).await?;
+        let first = site.replicas[0].client.call(&Ask::new("m")).await;
+        ensure!(first.is_good(false) && first.deployment == "good", "{first:?}");
+        let refused = Instant::now();
+        tokio::time::sleep(Duration::from_millis(100)).await; // the rest is told at once, not in the answer's way
+        for at in 0..30 {
+            let answer = site.replicas[at % 3].client.call(&Ask::new("m")).await;
+            ensure!(answer.is_good(false) && answer.deployment == "good", "{answer:?}");
+            ensure!(answer.attempts == 1, "replica {}: {} attempts", at % 3, answer.attempts);
+        }
+        ensure!(site.providers[0].arrivals().await?.len() == 1, "a resting provider was called");
+
+        site.providers[0].fail(&[]).await?;
+        tokio::time::sleep(Duration::from_millis(3_300).saturating_sub(refused.elapsed())).await;
+        let after = site.replicas[2].client.call(&Ask::new("m")).await;
+        ensure!(after.deployment == "bad", "after the rest: {after:?}");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: `max_tokens` set to 1.
+#[test]
+fn what_the_provider_itself_refuses_is_passed_on_and_not_tried_elsewhere() -> Result<()> {
+    alone(async {
+        let site = Site::start(bad_and_good("failures-400")).await?;
+        let body = r#"{"model":"m","max_tokens":0,"messages":[{"role":"user","content":"x"}]}"#;
+        let (status, text) = post(site.replicas[0].addr(), "/v1/chat/completions", body.to_owned()).await?;
+        let text = String::from_utf8_lossy(&text);
+        ensure!(status == 400 && text.contains("invalid_request_error"), "{status}: {text}");
+        ensure!(site.providers[1].arrivals().await?.is_empty(), "a bad request was tried elsewhere");
+        Ok(())
+    })
+}

@@ -1,0 +1,133 @@
+//! Sessions: a session's turns go to one deployment whichever replica gets them, and move together when they must.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use tokio::task::JoinSet;
+use weir_tests::client::{Answer, Ask, Client};
+use weir_tests::provider::Upstream;
+use weir_tests::site::{Plan, Site};
+
+use crate::alone;
+
+const SESSIONS: usize = 1_000;
+/// Calls at once.
+const AT_ONCE: usize = 24;
+const REST: Duration = Duration::from_secs(6);
+
+/// Broken on purpose to see it fail: `affinity = false` in the plan; the moka cache in front of the pins never
+/// refreshed (replicas disagree after the move).
+#[test]
+fn sessions_stay_with_a_deployment_and_move_together_when_it_rests() -> Result<()> {
+    alone(async {
+        let upstream = |name| {
+            let fast = Upstream::new(name).behaving("--output 2 --latency 2ms");
+            Upstream { rpm: Some(1_000_000), ..fast }
+        };
+        let site =
+            Site::start(Plan::new("sessions", vec![upstream("a"), upstream("b"), upstream("c")])).await?;
+        let clients: Vec<Arc<Client>> =
+            site.replicas.iter().map(|replica| Arc::new(Client::new(replica.addr()))).collect();
+
+        let first = turn(&clients, 0).await?;
+        ensure!(spread(&first).len() == 3, "all sessions began on {:?}", spread(&first));
+        for round in 1..4 {
+            let answers = turn(&clients, round).await?;
+            must_be_where_they_were(&first, &answers)?;
+            ensure!(answers.iter().all(|answer| answer.session == "hit"), "a known session was not a hit");
+        }
+
+        site.providers[1].fail(&["status=429,retry-after=6"]).await?;
+        let rest_began = Instant::now();
+        let moved = turn(&clients, 4).await?;
+        must_have_left(&first, &moved, "b")?;
+        site.providers[1].fail(&[]).await?;
+        for round in 5..8 {
+            // Another replica for each session in every round; the last ones are after the rest.
+            if round == 7 {
+                tokio::time::sleep(REST.saturating_sub(rest_began.elapsed())).await;
+            }
+            let answers = turn(&clients, round).await?;
+            must_be_where_they_were(&moved, &answers)?;
+        }
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: only one deployment in the plan.
+#[test]
+fn a_session_is_never_refused_while_another_deployment_has_room() -> Result<()> {
+    alone(async {
+        let upstream = |name, limit| {
+            let fast = Upstream::new(name).behaving("--output 2 --latency 2ms");
+            Upstream { rpm: Some(limit), ..fast }
+        };
+        // The session's own deployment takes 20 at most; all of them together far more than are sent.
+        let upstreams = vec![upstream("a", 20), upstream("b", 20), upstream("c", 200)];
+        let site = Site::start(Plan::new("sessions-room", upstreams)).await?;
+        let mut served: BTreeMap<String, usize> = BTreeMap::new();
+        for at in 0..120 {
+            let client = &site.replicas[at % 3].client;
+            let answer = client.call(&Ask::new("m").session("pinned".to_owned())).await;
+            ensure!(answer.is_good(false), "turn {at}: {answer:?}");
+            *served.entry(answer.deployment).or_default() += 1;
+        }
+        ensure!(
+            served.len() > 1 || served.contains_key("c"),
+            "one deployment served more than its limit: {served:?}"
+        );
+        println!("turns by deployment: {served:?}");
+        Ok(())
+    })
+}
+
+/// One turn of every session, in order; session s goes to replica (s + round) mod 3.
+async fn turn(clients: &[Arc<Client>], round: usize) -> Result<Vec<Answer>> {
+    let mut answers = vec![Answer::default(); SESSIONS];
+    let mut open: JoinSet<(usize, Answer)> = JoinSet::new();
+    for session in 0..SESSIONS {
+        if open.len() >= AT_ONCE
+            && let Some(ended) = open.join_next().await
+        {
+            let (session, answer) = ended?;
+            answers[session] = answer;
+        }
+        let client = clients[(session + round) % clients.len()].clone();
+        let ask = Ask::new("m").session(format!("s-{session}"));
+        open.spawn(async move { (session, client.call(&ask).await) });
+    }
+    for (session, answer) in open.join_all().await {
+        answers[session] = answer;
+    }
+    for (session, answer) in answers.iter().enumerate() {
+        ensure!(answer.is_good(false), "round {round}, session {session}: {answer:?}");
+    }
+    println!("round {round}: {:?}", spread(&answers));
+    Ok(answers)
+}
+
+fn spread(answers: &[Answer]) -> BTreeMap<&str, usize> {
+    let mut spread = BTreeMap::new();
+    answers.iter().for_each(|answer| *spread.entry(answer.deployment.as_str()).or_default() += 1);
+    spread
+}
+
+fn must_be_where_they_were(before: &[Answer], now: &[Answer]) -> Result<()> {
+    let strayed: BTreeSet<usize> =
+        (0..SESSIONS).filter(|at| before[*at].deployment != now[*at].deployment).collect();
+    ensure!(strayed.is_empty(), "{} sessions strayed, such as {:?}", strayed.len(), strayed.first());
+    Ok(())
+}
+
+/// Sessions of `left` went elsewhere and say so; all others stayed.
+fn must_have_left(before: &[Answer], now: &[Answer], left: &str) -> Result<()> {
+    for (session, (before, now)) in before.iter().zip(now).enumerate() {
+        let was_there = before.deployment == left;
+        ensure!(now.deployment != left, "session {session} is served by {left}, which rests");
+        ensure!(was_there || before.deployment == now.deployment, "session {session} moved without need");
+        ensure!(!was_there || now.session == "moved", "session {session} moved and says {:?}", now.session);
+    }
+    Ok(())
+}
