@@ -21,7 +21,8 @@
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step.
 
-local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT = 1000, 1000, 10000, 3600000, 1000
+local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
+local TICKS = 2 ^ 20 -- of pacing, per ms
 local LAYOUT = 1
 -- A meter's doubles: meter i (from 0) has its hot ones in p.v behind hot(i), its cold ones in cold(p) behind 8 * i.
 -- stage 0 = head, 1 = end; buckets 0 = gauge

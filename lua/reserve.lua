@@ -1,5 +1,6 @@
 -- reserve.lua: chooses a candidate and draws on every pool that the call touches, all or nothing.
--- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits.
+-- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits; a
+-- grant is followed by d_head of its caller's life at least.
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
@@ -28,6 +29,8 @@ for _, field in ipairs(gone) do
   if field == 'i:' .. inc then alive = nil end
 end
 if not alive then return is_gone() end
+local exp, d_head, d_end = struct.unpack('<ddd', alive)
+if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, HEAR_FIRST, 0, 0, 0}) end
 
 -- Finds or makes a pool's record, brings it to the present, takes note of the declared caps.
 local function touch(at)
@@ -59,12 +62,15 @@ local function touch(at)
   return p, decl
 end
 
--- The pacing bucket's level of meter i now.
+-- Pacing counts in ticks of 2^-20 ms: what is left of meter i's level; what an amount costs (core/meter.rs).
 local function drained(p, i)
   local c = cold(p)
-  return max(0, c[COLD * i + LEVEL] - (l - c[COLD * i + LEVEL_AT]) * p.v[hot(i) + CAP])
+  return max(0, c[COLD * i + LEVEL] - (l - c[COLD * i + LEVEL_AT]) * TICKS)
 end
-local function span(decl, i) return decl[5 * i + 3] * decl[5 * i + 4] end
+local function cost(p, i, amount)
+  local c = cold(p)
+  return math.ceil(amount * (c[COLD * i + WIDTH] * c[COLD * i + BUCKETS] * TICKS) / p.v[hot(i) + CAP])
+end
 
 -- When `excess` units will have left meter i's window, the holds staying as they are; and whether that is known.
 local function room_at(p, i, excess)
@@ -96,8 +102,8 @@ local function fits(draws)
       local wait, known = l, true
       if used > cap then wait, known = room_at(p, i, used - cap) end
       if pace > 0 then
-        local over = max(0, drained(p, i) - max(0, cap * pace - amount * span(decl, i)))
-        wait = max(wait, l + math.ceil(over / cap))
+        local over = max(0, drained(p, i) - max(0, pace * TICKS - cost(p, i, amount)))
+        wait = max(wait, l + math.ceil(over / TICKS))
       end
       if used > cap or wait > l then
         exact = exact and known
@@ -118,7 +124,8 @@ local function grant(draws)
       local amount, h = draw[i + 2], hot(i)
       p.v[h + HOLD] = p.v[h + HOLD] + amount
       if decl[5 * i + 6] > 0 then
-        p.c[COLD * i + LEVEL], p.c[COLD * i + LEVEL_AT] = drained(p, i) + amount * span(decl, i), l
+        local c = cold(p)
+        c[COLD * i + LEVEL], c[COLD * i + LEVEL_AT] = drained(p, i) + cost(p, i, amount), l
         p.cold_dirty = true
       end
     end
@@ -167,6 +174,7 @@ end
 
 local function chosen(index, share)
   if shared[2] then return denied(shared, 1) end
+  if l > exp then put['i:' .. inc] = struct.pack('<ddd', l, d_head, d_end) end
   local candidate = candidates[index]
   grant(common)
   grant(candidate[4])

@@ -6,7 +6,6 @@
 //! move; a shorter rest shortening a longer one; the pacing level not drained.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
-#![allow(clippy::zombie_processes, reason = "ended and waited for when its owner is dropped")]
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command as Process, Stdio};
@@ -21,7 +20,7 @@ use weir::state::scripts::{Call, Keys};
 
 /// A redis-server of our own on a unix socket; ended on drop.
 struct Server {
-    child: Child,
+    _child: Ended,
     _dir: tempfile::TempDir,
     connection: redis::Connection,
 }
@@ -30,17 +29,14 @@ impl Server {
     fn start() -> Server {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("redis.sock");
-        let child = Process::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(&socket)
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server must be installed");
+        let mut command = Process::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
+        command.current_dir(dir.path()).stdout(Stdio::null());
+        let child = Ended(command.spawn().expect("redis-server must be installed"));
         let client = redis::Client::open(format!("redis+unix://{}", socket.display())).unwrap();
         for _ in 0..200 {
             if let Ok(connection) = client.get_connection() {
-                return Server { child, _dir: dir, connection };
+                return Server { _child: child, _dir: dir, connection };
             }
             std::thread::sleep(Duration::from_millis(20)); // waiting for a process to listen
         }
@@ -75,10 +71,13 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A process that does not outlive this value.
+struct Ended(Child);
+
+impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -105,6 +104,9 @@ fn op() -> impl Strategy<Value = Op> {
         .prop_map(|(kind, who, step, ack, x, numbers)| Op { kind, who, step, ack, x, numbers })
 }
 
+/// The largest limit that a configuration may name.
+const HUGE: u64 = (1 << 40) - 1;
+
 fn universe() -> Vec<PoolDecl> {
     let window = |per, stage, cap, pace| Declared { shape: Shape::window(per, stage), cap, pace };
     let gauge = |cap| Declared { shape: Shape::gauge(), cap, pace: 0 };
@@ -114,6 +116,14 @@ fn universe() -> Vec<PoolDecl> {
         ("b", vec![window(60_000, Stage::Head, 7, 1_000), window(1_000, Stage::Head, 900, 0)]),
         ("c", vec![window(86_400_000, Stage::End, 2_000, 10_000), gauge(2)]),
         ("bare", vec![]),
+        // as large as the configuration allows: products pass 2^53, sums do not
+        (
+            "huge",
+            vec![
+                window(31 * 86_400_000, Stage::End, HUGE, 10_000),
+                window(7_000, Stage::Head, HUGE / 2, 900),
+            ],
+        ),
     ];
     pools.into_iter().map(|(name, meters)| PoolDecl { key: Arc::from(name), meters: meters.into() }).collect()
 }
@@ -146,6 +156,10 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         .collect();
     if n[7].is_multiple_of(6) {
         candidates[0].draws.push(draw(1, n[8])); // possibly the same pool twice
+    }
+    if n[7].is_multiple_of(5) {
+        let last = candidates.len() - 1;
+        candidates[last].draws.push(draw(5, n[11]));
     }
     if n[7].is_multiple_of(7) {
         candidates[0].draws.push(draw(0, n[8])); // a common pool

@@ -23,6 +23,9 @@ const DOUBTS_PER_SYNC: usize = 256;
 const SWEPT_PER_SYNC: usize = 2;
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
+/// The most that one call posts on a meter: limits are below it, and sums of it stay below 2^53 for long. A provider
+/// may claim anything.
+const MOST_POSTED: u64 = 1 << 40;
 
 /// One life's books.
 #[derive(Debug)]
@@ -56,6 +59,13 @@ struct Entry {
     consumed: u64,
     returned: u64,
     posted: u64,
+}
+
+impl Entry {
+    fn settle(&mut self, returned: u64, posted: u64) {
+        self.returned += returned;
+        self.posted += posted;
+    }
 }
 
 impl Account {
@@ -163,9 +173,12 @@ impl Ledger {
 
     /// Gives back `returned` and posts `posted` on a meter of a pool.
     pub fn settle(&self, account: &Arc<Account>, meter: usize, returned: u64, posted: u64) {
+        let posted = posted.min(MOST_POSTED);
         if let Some(entry) = account.meters.lock().get_mut(meter) {
-            entry.returned += returned;
-            entry.posted += posted;
+            entry.settle(returned, posted);
+            if on(Mutant::SettledTwice) {
+                entry.settle(returned, posted);
+            }
         }
         self.mark(account);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::core::mutant::{Mutant, on};
 use super::core::{Declared, PoolDecl, Shape, Stage};
 use super::layout;
 use crate::config::{Charge, Config, MeterKind, PoolSpec, ReservePolicy, Side};
@@ -74,6 +75,9 @@ fn info(spec: &PoolSpec) -> PoolInfo {
 
 /// The share of a limit that calls may use: rounded up and at least 1, or a limit of 1, 2 or 3 would lose a call.
 pub fn cap(limit: u64, hard_permille: u32) -> u64 {
+    if on(Mutant::HardShareFloored) {
+        return limit * u64::from(hard_permille) / 1000;
+    }
     (limit * u64::from(hard_permille)).div_ceil(1000).max(1)
 }
 

@@ -1,6 +1,7 @@
 //! The life of an incarnation: JOIN, expiry in two steps, BYE.
 //!
-//! An incarnation that lapses (not heard of for [`TTL`]) merely stops being counted; a late SYNC revives it. It is
+//! An incarnation that lapses (not heard of for [`TTL`]) merely stops being counted; a late SYNC revives it, and so
+//! does a RESERVE of a replica that has heard from us lately (each grant must be followed by `d_head` of life). It is
 //! dead `d_head` after that, when none of its calls can still be waiting for an answer's head: its head holds are
 //! posted, for the provider may have charged them. Its end holds (output tokens, concurrency) wait for `d_end`.
 
@@ -116,13 +117,14 @@ impl State {
     }
 
     fn let_die(&mut self, life: &Life) {
+        let early = on(Mutant::ExpiredHoldPostedEarly) || on(Mutant::EndHoldPostedWithHead);
         for (pool, counters) in &life.counters {
             for (meter, counter) in counters.iter().enumerate() {
                 let amount = counter.granted - counter.returned;
                 let stage = self.pools.get(pool).map(|p| p.meters[meter].shape.stage);
                 match stage {
                     _ if amount == 0 => {}
-                    Some(Stage::End) if !on(Mutant::ExpiredHoldPostedEarly) => self.pending.push(Pending {
+                    Some(Stage::End) if !early => self.pending.push(Pending {
                         due: life.exp + life.d_end,
                         pool: pool.clone(),
                         meter,

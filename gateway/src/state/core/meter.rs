@@ -1,14 +1,17 @@
 //! One limit: a sliding window of buckets with a hold, or a gauge.
 //!
 //! A window of `buckets * width` ms keeps `buckets + 2` buckets: the current one, `buckets` before it, and one
-//! guard. Any real window meets at most `buckets + 1` consecutive ones; the guard pays for a clock step of up to
-//! one bucket. Smooth use reaches `buckets / (buckets + 2)` of the limit: 96.8 % with 60.
+//! guard. Any real window meets at most `buckets + 1` consecutive ones; the guard pays for one forward step of the
+//! clock by up to one bucket. A step of up to [`super::GAP`] is believed, so a window shorter than a minute may see
+//! `1 + step / window` of its limit after one. Smooth use reaches `buckets / (buckets + 2)` of the limit: 96.8 % with 60.
 
 use super::mutant::{Mutant, on};
 use super::{Ms, RAISE_AFTER};
 
 /// Waiting time named when only the end of other calls can make room: nobody knows when that is.
 pub const UNKNOWN_WAIT: Ms = 1_000;
+/// Pacing counts in ticks of 2^-20 ms: fine enough for a million calls per ms, and 31 days of them stay below 2^53.
+pub const TICKS: u64 = 1 << 20;
 /// Shares are counted in millionths.
 pub const WHOLE: u64 = 1_000_000;
 
@@ -90,7 +93,7 @@ pub struct Meter {
     pub hold: u64,
     /// Posted ever.
     pub posted: u64,
-    /// Pacing bucket's level at `level_at`, in units * span.
+    /// How long the pacing bucket takes to drain from `level_at` on, in [`TICKS`].
     pub level: u64,
     /// Time of `level`.
     pub level_at: Ms,
@@ -133,7 +136,8 @@ impl Meter {
         }
     }
 
-    /// Lowers the cap at once; raises it when the lower one was not declared for [`RAISE_AFTER`].
+    /// Lowers the cap at once; raises it when the lower one was not declared for [`RAISE_AFTER`] (or half of it,
+    /// since a declaration is noted only when the last note is that old).
     pub fn declare(&mut self, cap: u64, l: Ms) {
         if cap < self.cap || (cap > self.cap && l > self.cap_until) || on(Mutant::CapFromCaller) {
             self.cap = cap;
@@ -193,7 +197,7 @@ impl Meter {
     pub fn take(&mut self, amount: u64, pace: Ms, l: Ms) {
         self.hold += amount;
         if pace > 0 {
-            self.level = self.drained(l) + amount * self.shape.span();
+            self.level = self.drained(l) + self.cost(amount);
             self.level_at = l;
         }
     }
@@ -206,6 +210,7 @@ impl Meter {
             let bucket = self.last - age;
             left += if age == 0 { self.cur } else { self.ring[(bucket % slots) as usize] };
             if left >= excess {
+                let slots = if on(Mutant::RetryTooEarly) { slots - 1 } else { slots };
                 return ((bucket + slots) * self.shape.width, true);
             }
         }
@@ -215,15 +220,21 @@ impl Meter {
     /// When the pacing bucket (burst `cap * pace / span`, rate `cap / span`) lets `amount` in. A draw larger than
     /// the burst waits for an empty bucket.
     fn paced_at(&self, amount: u64, pace: Ms, l: Ms) -> Ms {
-        if pace == 0 {
+        if pace == 0 || on(Mutant::PaceIgnored) {
             return l;
         }
-        let highest = (self.cap * pace).saturating_sub(amount * self.shape.span());
-        l + self.drained(l).saturating_sub(highest).div_ceil(self.cap)
+        let highest = (pace * TICKS).saturating_sub(self.cost(amount));
+        l + self.drained(l).saturating_sub(highest).div_ceil(TICKS)
     }
 
     fn drained(&self, l: Ms) -> u64 {
-        self.level.saturating_sub((l - self.level_at) * self.cap)
+        self.level.saturating_sub((l - self.level_at) * TICKS)
+    }
+
+    /// The time that `amount` takes at the rate of the cap, in [`TICKS`], rounded up: `amount * span / cap`. In
+    /// doubles, as the scripts compute it, for the product may pass 2^53; what they lose is less than a tick.
+    fn cost(&self, amount: u64) -> u64 {
+        (amount as f64 * (self.shape.span() * TICKS) as f64 / self.cap as f64).ceil() as u64
     }
 }
 

@@ -1,12 +1,27 @@
 //! Protections that tests remove one at a time, to see that some test notices. In any other build every switch
 //! is the constant `false`.
 
-/// A way to break the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // each is described where it is used
-pub enum Mutant {
+macro_rules! mutants {
+    ($($name:ident,)*) => {
+        /// A way to break the protocol.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // each is described where it is used
+        pub enum Mutant {
+            $($name,)*
+        }
+
+        impl Mutant {
+            /// All of them.
+            #[cfg(test)]
+            pub const ALL: &[Mutant] = &[$(Mutant::$name,)*];
+        }
+    };
+}
+
+mutants! {
     ExpiredHoldReleased,
     ExpiredHoldPostedEarly,
+    EndHoldPostedWithHead,
     OneExpiryPerStep,
     NoExtraBucket,
     NoGuardBucket,
@@ -25,8 +40,15 @@ pub enum Mutant {
     MaxMissing,
     HoldNotCounted,
     ShorterRestWins,
+    RestIgnored,
+    PaceIgnored,
+    RetryTooEarly,
     PinBeatsLimits,
+    PinNeverExpires,
     CommonWaitAlone,
+    LapsedDraws,
+    DeafDraws,
+    HardShareFloored,
     // the replica's side
     SettledTwice,
     ExcessDropped,

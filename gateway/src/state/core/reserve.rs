@@ -7,7 +7,10 @@
 
 use super::meter::Fit;
 use super::mutant::{Mutant, on};
-use super::{Caller, Ms, Pin, PoolDecl, Reply, State};
+use super::{Caller, Ms, Pin, PoolDecl, Reply, State, TTL};
+
+/// What a replica that must hear first is told to wait, ms: a little more than the time between two SYNCs.
+pub const HEAR_FIRST: Ms = 250;
 
 /// A request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +174,7 @@ fn merge(draws: &mut Vec<Draw>) {
         if let Some(first) = draws[..at].iter().position(|d| d.pool == pool) {
             let again = draws.remove(at);
             for (sum, amount) in draws[first].amounts.iter_mut().zip(again.amounts) {
-                *sum += amount;
+                *sum = sum.saturating_add(amount);
             }
         } else {
             at += 1;
@@ -181,7 +184,23 @@ fn merge(draws: &mut Vec<Draw>) {
 
 impl State {
     pub(super) fn reserve(&mut self, ask: &Reserve) -> Reply {
+        if self.is_lost(&ask.caller) && !on(Mutant::DeafDraws) {
+            return Reply::Reserved(Reserved::Denied(Denied {
+                retry_in: HEAR_FIRST,
+                exact: false,
+                pool: 0,
+                common: false,
+            }));
+        }
         Reply::Reserved(self.choose(ask))
+    }
+
+    /// Has the caller lapsed, without having heard from us lately? It must hear first: what it draws prolongs its
+    /// life, and a replica that hears nothing must not go on drawing.
+    fn is_lost(&self, caller: &Caller) -> bool {
+        let l = self.clock.l;
+        let lapsed = self.lives.get(&caller.inc).is_some_and(|life| l > life.exp);
+        lapsed && l.saturating_sub(caller.l_ack) > TTL / 2
     }
 
     fn choose(&mut self, ask: &Reserve) -> Reserved {
@@ -261,7 +280,7 @@ impl State {
         for draw in draws {
             let decl = &ask.pools[draw.pool];
             let pool = self.touch(decl);
-            if pool.rest_until > l {
+            if pool.rest_until > l && !on(Mutant::RestIgnored) {
                 waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool });
             }
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
@@ -280,6 +299,9 @@ impl State {
 
     fn grant(&mut self, ask: &Reserve, index: usize, share: u64, pin: Option<Pin>) -> Reserved {
         let l = self.clock.l;
+        if let Some(life) = self.lives.get_mut(&ask.caller.inc).filter(|_| !on(Mutant::LapsedDraws)) {
+            life.exp = life.exp.max(l); // its holds are posted d_head or d_end after that, and not before
+        }
         for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
             let decl = &ask.pools[draw.pool];
             let Some(pool) = self.pools.get_mut(&decl.key).filter(|p| !p.meters.is_empty()) else { continue };
@@ -297,7 +319,8 @@ impl State {
 
     fn pin_of(&self, ask: &Reserve) -> Option<Pin> {
         let session = ask.session.as_ref()?;
-        self.pins.get(&session.key).filter(|pin| pin.expires > self.clock.l).copied()
+        let forever = on(Mutant::PinNeverExpires);
+        self.pins.get(&session.key).filter(|pin| pin.expires > self.clock.l || forever).copied()
     }
 
     /// Pins the session to the chosen deployment. An unmoved pin is renewed when a quarter of its time is gone.

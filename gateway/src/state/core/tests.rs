@@ -1,12 +1,17 @@
 //! Proofs by search: whole clusters of replicas on the core, in simulated time, with every fault that the protocol
 //! (design: hold, then post; only monotone counters cross the wire) claims to survive. See [`world`].
 
+mod attempt;
 mod audit;
 mod call;
 mod checks;
 mod judge;
+mod liveness;
+mod meters;
+mod mutants;
 mod network;
 mod plan;
 mod random;
 mod replica;
+mod threads;
 mod world;

@@ -1,7 +1,7 @@
 //! Promises of a single reply, tried out on copies of the state.
 
 use super::judge::{Breach, breach};
-use crate::state::core::{Command, Ms, Reply, Reserve, Reserved, SessionOutcome, State};
+use crate::state::core::{Command, Ms, Reply, Reserve, Reserved, SessionOutcome, State, TTL};
 
 const FAR: Ms = 1 << 40;
 
@@ -44,6 +44,9 @@ pub(super) fn sessions(
 /// An exact denial: refused until just before the time it names, admitted then, if nobody else does anything.
 /// Returns whether that could be tried.
 pub(super) fn denial(state: &State, ask: &Reserve, reply: &Reserved) -> Result<u64, Breach> {
+    if let Some(held_off) = lost(state, ask, reply) {
+        return held_off;
+    }
     too_big(state, ask, reply)?;
     let Reserved::Denied(denied) = reply else { return Ok(0) };
     let same = |pool: &crate::state::core::PoolDecl| {
@@ -70,6 +73,18 @@ pub(super) fn denial(state: &State, ask: &Reserve, reply: &Reserved) -> Result<u
     match at(denied.retry_in) {
         Reply::Reserved(Reserved::Granted(_)) => Ok(1),
         other => Err(breach("admitted at retry_at", format!("{denied:?} {ask:?} {other:?}"))),
+    }
+}
+
+/// A replica that lapsed and has heard nothing lately is put off, whatever it asks.
+fn lost(state: &State, ask: &Reserve, reply: &Reserved) -> Option<Result<u64, Breach>> {
+    let l = state.clock.l;
+    let lapsed = state.lives.get(&ask.caller.inc).is_some_and(|life| l > life.exp);
+    let deaf = l.saturating_sub(ask.caller.l_ack) > TTL / 2;
+    match reply {
+        _ if !lapsed || !deaf => None,
+        Reserved::Denied(denied) if !denied.exact => Some(Ok(0)),
+        _ => Some(Err(breach("a lapsed replica hears before it draws", format!("{reply:?}")))),
     }
 }
 

@@ -53,7 +53,8 @@ impl World {
             let at = self.t + self.delay();
             self.schedule(at, Event::Answer(from, about, reply.clone()));
         }
-        let at = self.t + self.delay();
+        let lag = if from.who == 0 { Ms::from(self.plan.knobs.lag) } else { 0 };
+        let at = self.t + lag + self.delay();
         self.schedule(at, Event::Answer(from, about, reply));
         Ok(())
     }
@@ -186,7 +187,8 @@ impl World {
             what::REST => {
                 let pool = op.n as usize % self.replicas[who].infos.len();
                 let key = self.replicas[who].infos[pool].decl.key.clone();
-                self.replicas[who].rests.push(Rest { key, for_ms: long / 4 });
+                self.replicas[who].rests.push(Rest { key: key.clone(), for_ms: long / 4 });
+                self.replicas[who].rests.push(Rest { key, for_ms: long / 16 });
                 self.sync(who);
             }
             what::LEAVE => {
@@ -194,13 +196,22 @@ impl World {
                 self.sync(who);
             }
             what::LIE => self.lie(who),
-            what::REPLAY if !self.letters.is_empty() => {
-                let letter = op.n as usize % self.letters.len();
-                if self.letters[letter].about != About::Lie {
-                    self.schedule(self.t, Event::Arrive(letter));
-                }
-            }
+            what::REPLAY => self.replay(op.n),
             _ => self.begin_call(who, op.n, 0),
+        }
+    }
+
+    /// An old message comes once more; often a JOIN.
+    fn replay(&mut self, n: u64) {
+        let joins = n.is_multiple_of(2);
+        let fit = |letter: &Letter| match letter.about {
+            About::Join(_) => true,
+            About::Lie => false,
+            About::Reserve(_) | About::Sync(_) | About::Bye => !joins,
+        };
+        let fit: Vec<usize> = (0..self.letters.len()).filter(|at| fit(&self.letters[*at])).collect();
+        if !fit.is_empty() {
+            self.schedule(self.t, Event::Arrive(fit[(n / 2) as usize % fit.len()]));
         }
     }
 

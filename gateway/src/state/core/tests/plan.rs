@@ -21,6 +21,8 @@ pub(super) struct Knobs {
     pub windows: u8,
     /// Which deadlines calls have.
     pub deadlines: u8,
+    /// How long answers to the first replica take besides, ms; below the time-out.
+    pub lag: u8,
     /// Messages lost, percent.
     pub loss: u8,
     /// Messages doubled, percent.
@@ -91,13 +93,14 @@ pub(super) struct Plan {
 impl Plan {
     /// For proptest.
     pub(super) fn any() -> impl Strategy<Value = Plan> {
-        let shape = (any::<u64>(), 0u8..3, 0u8..4, 0u8..4);
+        let shape = (any::<u64>(), 0u8..3, 0u8..4, 0u8..4, prop_oneof![3 => Just(0u8), 1 => 0u8..95]);
         let net = (0u8..25, 0u8..15, 0u8..25, 0u8..10);
         let knobs = (shape, net, any::<[bool; 4]>()).prop_map(|(shape, net, flags)| Knobs {
             seed: shape.0,
             more: shape.1,
             windows: shape.2,
             deadlines: shape.3,
+            lag: shape.4,
             loss: net.0,
             double: net.1,
             slow: net.2,
@@ -120,6 +123,7 @@ impl Plan {
             more: rng.u8(..3),
             windows: rng.u8(..4),
             deadlines: rng.u8(..4),
+            lag: if rng.u8(..8) == 0 { rng.u8(..95) } else { 0 },
             loss,
             double,
             slow,
@@ -131,6 +135,11 @@ impl Plan {
         };
         let ops = (0..rng.usize(40..120)).map(|_| Op::random(&mut rng)).collect();
         Plan { knobs, ops }
+    }
+
+    /// How long things happen at most, ms. Short enough that the lowest limit counts all the time.
+    pub(super) fn active(&self) -> Ms {
+        if self.knobs.windows == MINUTE { 300_000 } else { 4_000 }
     }
 
     /// From RESERVE to head and end at most, ms.
@@ -175,6 +184,9 @@ struct MeterPlan {
     pace: Ms,
 }
 
+/// [`Knobs::windows`]: windows as long as a tenth of a minute, in a long world.
+pub(super) const MINUTE: u8 = 4;
+
 /// Index of the pool that every call draws on, then of those of the three deployments.
 pub(super) const TENANT: usize = 0;
 pub(super) const SHARED: usize = 4;
@@ -214,7 +226,8 @@ fn windows(knobs: &Knobs) -> ((Shape, Ms), (Shape, Ms)) {
     let shape =
         |width, buckets| (Shape { mode: Mode::Window, stage: Stage::Head, width, buckets }, width * buckets);
     let of = |per| (Shape::window(per, Stage::Head), per);
-    match (knobs.clock, knobs.windows % 4) {
+    match (knobs.clock, knobs.windows) {
+        (_, MINUTE) => (of(6_000), of(6_000)),
         (true, 0 | 1) => (shape(1_000, 2), shape(1_000, 3)),
         (true, _) => (shape(1_000, 1), shape(1_100, 2)),
         (false, 0) => (shape(50, 12), shape(20, 20)),

@@ -15,9 +15,7 @@ use crate::state::core::{Command, Incarnation, Ms, Reply, State};
 
 /// Time between SYNCs.
 const PERIOD: Ms = 200;
-/// When things stop happening, at the latest.
-const ACTIVE: Ms = 4_000;
-const BORN: Ms = 100_000_000;
+pub(super) const BORN: Ms = 100_000_000;
 
 /// One process of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,13 +138,19 @@ pub(super) struct World {
 impl World {
     /// Runs a plan to its end, or to the first broken rule.
     pub(super) fn run(plan: &Plan) -> Result<Tally, Breach> {
+        World::lived(plan).map(|world| world.tally)
+    }
+
+    /// As [`World::run`]; the world as it ended.
+    pub(super) fn lived(plan: &Plan) -> Result<World, Breach> {
         let mut world = World::new(plan);
         world.open()?;
         while let Some(Reverse(next)) = world.queue.pop() {
             world.t = world.t.max(next.at);
             world.happen(next.event)?;
         }
-        world.close()
+        world.close()?;
+        Ok(world)
     }
 
     pub(super) fn new(plan: &Plan) -> World {
@@ -178,19 +182,22 @@ impl World {
             self.start(who);
             let process = self.replicas[who].process();
             let Some(join) = self.replicas[who].join() else { continue };
-            let reply = self.serve(process, About::Lie, &join)?;
+            let about = About::Join(self.replicas[who].k);
+            self.letters.push(Letter { from: process, about, command: join.clone() });
+            let reply = self.serve(process, about, &join)?;
             self.replicas[who].joined(&reply, self.t);
         }
         self.declare()?;
         let mut at = self.t;
+        let last = at + self.plan.active();
         for op in 0..self.plan.ops.len() {
             at += Ms::from(self.plan.ops[op].wait);
-            if at > BORN + ACTIVE {
+            if at > last {
                 break;
             }
             self.schedule(at, Event::Op(op));
         }
-        self.schedule(at.min(BORN + ACTIVE) + 1, Event::Calm);
+        self.schedule(at.min(last) + 1, Event::Calm);
         Ok(())
     }
 
@@ -205,7 +212,13 @@ impl World {
         self.queue.push(Reverse(Timed { at, seq: self.seq, event }));
     }
 
-    fn close(&mut self) -> Result<Tally, Breach> {
+    fn close(&mut self) -> Result<(), Breach> {
+        let up = self.replicas.iter().filter(|replica| replica.up).count();
+        audit::nothing_left(&self.state, up)?;
+        let idle = |r: &Replica| !r.up || r.ledger.as_ref().is_some_and(|ledger| ledger.is_idle());
+        if !self.replicas.iter().all(idle) {
+            return Err(breach("I5 no leak", "a replica's books are not idle"));
+        }
         let pools = self.plan.pools(0);
         for (pool, info) in pools.iter().enumerate() {
             for (meter, declared) in info.decl.meters.iter().enumerate() {
@@ -219,13 +232,7 @@ impl World {
                 }
             }
         }
-        let up = self.replicas.iter().filter(|replica| replica.up).count();
-        audit::nothing_left(&self.state, up)?;
-        let idle = |r: &Replica| !r.up || r.ledger.as_ref().is_some_and(|ledger| ledger.is_idle());
-        if !self.replicas.iter().all(idle) {
-            return Err(breach("I5 no leak", "a replica's books are not idle"));
-        }
-        Ok(self.tally)
+        Ok(())
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Breach> {
