@@ -48,14 +48,14 @@ mod tests {
     fn every_target_gets_its_share_within_one_call() {
         let targets = [target(0, 5.0), target(1, 3.0), target(2, 2.0)];
         let mut rotation = Rotation::default();
-        let mut counts = [0; 3];
+        let mut counts = [0i32; 3];
         for _ in 0..1_000 {
             let mut order: Vec<&Target> = targets.iter().collect();
             rotation.order(&mut order, |t| t.weight, &mut || 0.3);
             counts[order[0].deployment.0] += 1;
         }
         for (count, expected) in counts.iter().zip([500, 300, 200]) {
-            assert!((*count as i32 - expected).abs() <= 2, "{counts:?}");
+            assert!((count - expected).abs() <= 2, "{counts:?}");
         }
     }
 
