@@ -1,9 +1,11 @@
 //! A child process with a log, ended by its own pid and killed when dropped.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -102,11 +104,14 @@ impl Drop for Process {
     }
 }
 
-/// A loopback port that nobody listens on, below the range from which the kernel draws ports of outgoing connections.
+/// A loopback port that nobody listens on and that was not given out before, below the range from which the kernel
+/// draws ports of outgoing connections.
 pub fn free_port() -> Result<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..1_000 {
         let port = fastrand::u16(20_000..32_000);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && given.insert(port) {
             return Ok(port);
         }
     }

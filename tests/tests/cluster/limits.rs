@@ -38,6 +38,8 @@ pub(crate) struct Outcome {
     pub(crate) site: Site,
     pub(crate) answers: Vec<Answer>,
     pub(crate) verdict: Verdict,
+    /// A call like those of the load, and how many of them overfill what becomes free in a second.
+    probe: (Ask, usize),
 }
 
 /// Broken on purpose to see it fail: `capacity` of one account doubled in the configuration (429s, window above the
@@ -121,8 +123,7 @@ pub(crate) async fn overload(run: Run, scale: Scale) -> Result<Outcome> {
     let answers = load.finish().await;
     must_be_overload(&answers, scale, run.weight, summed)?;
     let verdict = Verdict::on(&site.providers, scale.window).await?;
-    refusals_are_honest(&site.client, &ask(1), (1.5 * fitting) as usize).await?;
-    Ok(Outcome { site, answers, verdict })
+    Ok(Outcome { site, answers, verdict, probe: (ask(1), (1.5 * fitting) as usize) })
 }
 
 /// Fails unless the answered calls of the steady part add up to 1.9 times the limits: else nothing was shown.
@@ -145,7 +146,7 @@ pub(crate) fn must_use(verdict: &Verdict, unit: Unit, least: f64) -> Result<()> 
 
 /// What every run shares: refusals say when to come back, nothing hangs, few calls die with the killed replica, and
 /// nothing is left in Redis when window and holds are over.
-pub(crate) async fn finish(Outcome { site, answers, .. }: Outcome) -> Result<()> {
+pub(crate) async fn finish(Outcome { site, answers, probe, .. }: Outcome) -> Result<()> {
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     println!("{} calls: {} served, {} refused, {} lost", answers.len(), count(200), count(429), count(0));
     for answer in &answers {
@@ -161,6 +162,7 @@ pub(crate) async fn finish(Outcome { site, answers, .. }: Outcome) -> Result<()>
     }
     let lost = answers.iter().filter(|answer| answer.broken.is_some()).count();
     ensure!(lost * 50 <= answers.len(), "{lost} of {} calls were lost", answers.len());
+    refusals_are_honest(&site.client, &probe.0, probe.1).await?;
     let bound = site.plan.scale.window * 61 / 60 + site.plan.timeouts.total;
     meters::zero_within(&site.redis.url(), bound).await
 }

@@ -8,7 +8,7 @@ use crate::state::core::Ms;
 /// A rule that was broken, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Breach {
-    /// Which invariant (LIMITS.md section 4), in a few words.
+    /// Which invariant, in a few words.
     pub rule: &'static str,
     pub detail: String,
 }
