@@ -110,7 +110,7 @@ pub fn charge(kind: MeterKind, side: Side, held: u64, actual: Actual) -> u64 {
     let tokens = |input: u64, output: u64| match kind {
         MeterKind::Requests => 1,
         MeterKind::Concurrency => 0,
-        MeterKind::Tokens => input + output,
+        MeterKind::Tokens => input.saturating_add(output),
         MeterKind::InputTokens => input,
         MeterKind::OutputTokens => output,
     };
