@@ -11,7 +11,7 @@ use weir_tests::site::{Plan, Site};
 
 use crate::alone;
 
-/// Broken on purpose to see it fail: SIGKILL instead of SIGTERM (streams break, holds stay).
+/// Broken on purpose to see it fail: SIGKILL instead of SIGTERM.
 #[test]
 fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
     alone(async {

@@ -23,7 +23,7 @@ fn bad_and_good(name: &str) -> Plan {
     }
 }
 
-/// Broken on purpose to see it fail: `retry.attempts` = 1; only the deployment `bad` in the model.
+/// Broken on purpose to see it fail: `retry.attempts` = 1.
 #[test]
 fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
     alone(async {
@@ -73,7 +73,7 @@ fn a_stream_cut_after_content_ends_with_an_error_and_never_as_if_complete() -> R
     })
 }
 
-/// Broken on purpose to see it fail: the client stays to the end (the call is not aborted, the next one waits).
+/// Broken on purpose to see it fail: the client reads to the end before it goes.
 #[test]
 fn a_client_that_goes_away_ends_the_call_upstream_and_frees_its_place() -> Result<()> {
     alone(async {

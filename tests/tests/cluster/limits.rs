@@ -42,9 +42,8 @@ pub(crate) struct Outcome {
     probe: (Ask, usize),
 }
 
-/// Broken on purpose to see it fail: `capacity` of one account doubled in the configuration (429s, window above the
-/// limit); the ring of `Meter` one bucket longer by ten (use below 93 %); the kill moved into a second replica that
-/// is not replaced (nothing fails: two replicas carry the load).
+/// Broken on purpose to see it fail: every limit told to Weir at twice what the provider keeps. The three controls
+/// break the storm over requests (`controls`).
 #[test]
 fn request_limits_hold_and_are_used_through_a_kill() -> Result<()> {
     alone(async {
@@ -70,8 +69,7 @@ fn token_limits_hold_where_the_provider_charges_max_tokens_on_arrival() -> Resul
     alone(tokens("admission-max", 0.90))
 }
 
-/// Broken on purpose to see it fail: the hold not counted (`Meter::used` without it): answers that run together
-/// exceed the limit.
+/// Broken on purpose to see it fail: every limit told to Weir at twice what the provider keeps.
 #[test]
 fn token_limits_hold_where_the_provider_charges_real_use_on_arrival() -> Result<()> {
     alone(tokens("admission-actual", 0.75))

@@ -26,7 +26,7 @@ fn a_killed_redis_closes_the_gateway() -> Result<()> {
     alone(outage("outage-killed-closed", Fault::Killed, "closed"))
 }
 
-/// Broken on purpose to see it fail: the state's timeout raised to 10 s (calls hang).
+/// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn a_frozen_redis_closes_the_gateway() -> Result<()> {
     alone(outage("outage-frozen-closed", Fault::Frozen, "closed"))
@@ -38,10 +38,36 @@ fn a_killed_redis_opens_the_gateway_if_wanted() -> Result<()> {
     alone(outage("outage-killed-open", Fault::Killed, "open"))
 }
 
-/// Broken on purpose to see it fail: the state's timeout raised to 10 s (calls hang).
+/// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn a_frozen_redis_opens_the_gateway_if_wanted() -> Result<()> {
     alone(outage("outage-frozen-open", Fault::Frozen, "open"))
+}
+
+/// Connections that died while no call used them must not cost the next call. Broken on purpose to see it fail:
+/// lanes that notice a dead connection only when a call uses it.
+#[test]
+fn an_outage_while_nobody_calls_costs_no_call() -> Result<()> {
+    alone(async {
+        let upstream =
+            Upstream { rpm: Some(100_000), ..Upstream::new("a").behaving("--output 4 --latency 10ms") };
+        let mut site = Site::start(Plan::new("outage-unnoticed", vec![upstream])).await?;
+        let calls = |site: &Site| Load::start(site.client.clone(), 60, &[], |_| Ask::new("m")).finish();
+        must_all(calls(&site).await.iter(), "before the outage", |answer| answer.status == 200)?;
+        site.redis.kill()?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        site.redis.restart().await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let answers = calls(&site).await;
+        let failed: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
+        let (count, all) = (failed.len(), answers.len());
+        ensure!(
+            count == 0,
+            "{count} of {all} calls failed 2 s after Redis was back, such as {:?}",
+            failed[0]
+        );
+        Ok(())
+    })
 }
 
 async fn outage(name: &str, fault: Fault, on_outage: &'static str) -> Result<()> {

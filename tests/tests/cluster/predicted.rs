@@ -9,7 +9,7 @@ use weir_tests::scale::Scale;
 use crate::alone;
 use crate::limits::{Run, finish, must_use, overload};
 
-/// Broken on purpose to see it fail: the prediction replaced by a tenth of it.
+/// Broken on purpose to see it fail: the deployments' `max_output` told to Weir at 20 tokens.
 #[test]
 fn predicted_output_exceeds_a_limit_by_no_more_than_its_own_error() -> Result<()> {
     alone(async {

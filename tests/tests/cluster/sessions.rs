@@ -17,8 +17,8 @@ const SESSIONS: usize = 1_000;
 const AT_ONCE: usize = 24;
 const REST: Duration = Duration::from_secs(6);
 
-/// Broken on purpose to see it fail: `affinity = false` in the plan; the moka cache in front of the pins never
-/// refreshed (replicas disagree after the move).
+/// Broken on purpose to see it fail: `affinity = false`; a Redis namespace for each replica, so that they do not
+/// share what they know of sessions.
 #[test]
 fn sessions_stay_with_a_deployment_and_move_together_when_it_rests() -> Result<()> {
     alone(async {
@@ -64,8 +64,8 @@ fn a_session_is_never_refused_while_another_deployment_has_room() -> Result<()> 
             let fast = Upstream::new(name).behaving("--output 2 --latency 2ms");
             Upstream { rpm: Some(limit), ..fast }
         };
-        // The session's own deployment takes 20 at most; all of them together far more than are sent.
-        let upstreams = vec![upstream("a", 20), upstream("b", 20), upstream("c", 200)];
+        // Each takes half of what is sent, all of them together more.
+        let upstreams = vec![upstream("a", 60), upstream("b", 60), upstream("c", 60)];
         let site = Site::start(Plan::new("sessions-room", upstreams)).await?;
         let mut served: BTreeMap<String, usize> = BTreeMap::new();
         for at in 0..120 {
@@ -74,10 +74,7 @@ fn a_session_is_never_refused_while_another_deployment_has_room() -> Result<()> 
             ensure!(answer.is_good(false), "turn {at}: {answer:?}");
             *served.entry(answer.deployment).or_default() += 1;
         }
-        ensure!(
-            served.len() > 1 || served.contains_key("c"),
-            "one deployment served more than its limit: {served:?}"
-        );
+        ensure!(served.values().any(|turns| *turns == 60), "it left a deployment that had room: {served:?}");
         println!("turns by deployment: {served:?}");
         Ok(())
     })
