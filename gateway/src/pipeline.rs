@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 
 use crate::admit;
@@ -18,7 +19,7 @@ use crate::config::{Deployment, DeploymentId, Model, ModelId, OnOutage, PoolId, 
 use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request::{self, Peek};
 use crate::error::{Error, Kind};
-use crate::http::reply::Reply;
+use crate::http::{self as edge, reply::Reply};
 use crate::route::{self, Needs, Ranked};
 use crate::settle::Settlement;
 use crate::shared::{Snapshot, Worker};
@@ -28,6 +29,8 @@ use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
 use crate::upstream::answer::{self, Patience};
 
+/// Bodies above this size are read by a thread of their own, bytes.
+const LARGE: usize = 256 << 10;
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
 
@@ -57,7 +60,7 @@ struct Miss {
 pub async fn chat(
     worker: &Arc<Worker>,
     headers: &HeaderMap,
-    body: Bytes,
+    body: Incoming,
     record: &mut Option<Record>,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
@@ -65,20 +68,37 @@ pub async fn chat(
     let tenant = snapshot.keys.tenant(config, headers)?;
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| record.tenant = tenant_name.clone());
-    let peek = request::peek(&body).map_err(|bad| Error {
-        param: bad.param.map(str::to_owned),
-        ..Error::new(Kind::Malformed, bad.message)
-    })?;
+    let body = edge::read(body, config.server.max_body).await?;
+    let (peek, input) = weigh(&body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
         record.stream = peek.stream;
     });
-    let input = estimate::input_tokens(peek.messages(&body), &peek.schemas(&body));
     let deadline = Instant::now() + time_limit(&config.models[model.0], headers)?;
     let call =
         Call { worker, snapshot: &snapshot, tenant, tenant_name, headers, body, peek, input, deadline };
     call.serve(model, record).await
+}
+
+/// Reads a request and estimates its input; a large one on a thread of its own, for other calls wait on this one.
+async fn weigh(body: &Bytes) -> Result<(Peek, u64), Error> {
+    let work = |body: &Bytes| {
+        let peek = request::peek(body)?;
+        let input = estimate::input_tokens(peek.messages(body), &peek.schemas(body));
+        Ok((peek, input))
+    };
+    let done = if body.len() > LARGE {
+        let body = body.clone();
+        let joined = tokio::task::spawn_blocking(move || work(&body)).await;
+        joined.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?
+    } else {
+        work(body)
+    };
+    done.map_err(|bad: request::BadRequest| Error {
+        param: bad.param.map(str::to_owned),
+        ..Error::new(Kind::Malformed, bad.message)
+    })
 }
 
 /// The model asked for, if this tenant may use it.
@@ -118,6 +138,9 @@ impl Call<'_> {
         let models = &self.snapshot.config.models;
         let mut first: Option<Error> = None;
         for model in std::iter::once(&asked).chain(&models[asked.0].fallbacks) {
+            if *model != asked && !self.may_use(*model) {
+                continue;
+            }
             match self.serve_model(*model, record).await {
                 Ok(response) => return Ok(response),
                 Err(error) if !falls_back(error.kind) => return Err(error),
@@ -127,6 +150,13 @@ impl Call<'_> {
         Err(first.unwrap_or_else(|| Error::new(Kind::Internal, "No model was tried.")))
     }
 
+    /// A fallback is a model like any other: the tenant must be allowed to use it.
+    fn may_use(&self, id: ModelId) -> bool {
+        let model = &self.snapshot.config.models[id.0];
+        let mut names = std::iter::once(&model.name).chain(&model.aliases);
+        self.tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
+    }
+
     /// Attempt after attempt on the deployments of one model; each at most once.
     async fn serve_model(&self, id: ModelId, record: &mut Option<Record>) -> Result<Response<Body>, Error> {
         let model = &self.snapshot.config.models[id.0];
@@ -134,6 +164,9 @@ impl Call<'_> {
         let mut tried: Vec<DeploymentId> = Vec::new();
         let mut last: Option<Error> = None;
         while tried.len() < model.retry.attempts as usize {
+            if Instant::now() >= self.deadline {
+                return Err(Error::new(Kind::UpstreamTimeout, "The call's time is over."));
+            }
             let ranked = self.rank(id, &tried);
             if ranked.is_empty() {
                 break;
@@ -262,7 +295,7 @@ impl Call<'_> {
         let timeouts = target.timeouts;
         let until = self.deadline.min(attempt.sent + timeouts.total).min(attempt.end_by());
         let first = attempt.sent + timeouts.connect + timeouts.first_token;
-        let head_by = if self.peek.stream { first.min(until) } else { until };
+        let head_by = if self.peek.stream { first.min(until).min(attempt.head_by()) } else { until };
         if attempt.is_late(timeouts.connect) {
             return Err(attempt.miss(Failed::NotSent("stalled before sending".into()), record));
         }
@@ -368,6 +401,10 @@ impl Attempt<'_> {
         self.reservation.as_ref().map_or(self.call.deadline, |reservation| reservation.end_by)
     }
 
+    fn head_by(&self) -> Instant {
+        self.reservation.as_ref().map_or(self.call.deadline, |reservation| reservation.head_by)
+    }
+
     /// After a stall the reservation may be about to expire: then nothing may be sent on it.
     fn is_late(&self, connect: Duration) -> bool {
         self.reservation.as_ref().is_some_and(|reservation| self.sent + connect > reservation.head_by)
@@ -460,8 +497,13 @@ impl Attempt<'_> {
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
-            Class::NotFound => ("not_found", refused(true)),
-            Class::TooBigForPool => ("too_big", refused(true)),
+            Class::NotFound if status == http::StatusCode::NOT_FOUND => ("not_found", refused(true)),
+            Class::NotFound => ("not_found", failed(false)),
+            Class::TooBigForPool => {
+                let message = "This request asks for more than a whole limit of the provider.";
+                let error = Error::new(Kind::TooBigForLimit, message);
+                ("too_big", Miss { error, retry: true, pause: false })
+            }
             Class::ContextTooLong => ("context_too_long", refused(false)),
             Class::ContentFiltered => ("content_filtered", refused(false)),
             Class::BadRequest => ("refused", refused(false)),

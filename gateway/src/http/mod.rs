@@ -71,11 +71,7 @@ async fn chat(worker: &Arc<Worker>, request: http::Request<Incoming>) -> Respons
     let id = format!("req_{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let mut record = Some(Record::new(worker.shared.metrics.clone(), id.clone()));
     let (head, body) = request.into_parts();
-    let limit = worker.shared.snapshot.load().config.server.max_body;
-    let answer = match read(body, limit).await {
-        Ok(body) => pipeline::chat(worker, &head.headers, body, &mut record).await,
-        Err(error) => Err(error),
-    };
+    let answer = pipeline::chat(worker, &head.headers, body, &mut record).await;
     let mut response = match answer {
         Ok(response) => response,
         Err(error) => {
@@ -91,7 +87,7 @@ async fn chat(worker: &Arc<Worker>, request: http::Request<Incoming>) -> Respons
 }
 
 /// Reads a body of at most `limit` bytes.
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Error> {
+pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Error> {
     let whole = Limited::new(body, limit).collect();
     match tokio::time::timeout(BODY_TIME, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

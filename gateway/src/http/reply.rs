@@ -40,7 +40,12 @@ impl Reply {
         let ready = std::mem::take(&mut opened.events).into();
         let alarm = Box::pin(tokio::time::sleep_until(patience.until.min(now + patience.idle).into()));
         let settlement = Some(settlement);
-        Reply { opened, ready, withhold_usage, patience, last_read: now, alarm, settlement, over: false }
+        let mut reply =
+            Reply { opened, ready, withhold_usage, patience, last_read: now, alarm, settlement, over: false };
+        if reply.opened.seen.done {
+            reply.finish("ok");
+        }
+        reply
     }
 
     /// Takes what the upstream sent.
@@ -73,8 +78,8 @@ impl Reply {
                 self.ready.push_back(event.raw);
             }
         }
-        // Some servers send no [DONE]; usage comes last everywhere, so with it the answer is whole.
-        if self.opened.seen.done || self.opened.seen.usage.is_some() {
+        // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
+        if self.opened.seen.complete {
             self.finish("ok");
         } else {
             self.fail("upstream_failed", "The upstream ended the stream before it was complete.");

@@ -15,12 +15,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// How long a request's head may take to come.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long an answer may wait for its client to read on.
+const UNREAD_TIME: Duration = Duration::from_secs(60);
 /// After a failure to accept (no file descriptors left), try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -80,6 +83,8 @@ pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut stop: watch::Re
 fn prepare(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
     // A peer that has gone already is noticed by whoever reads.
     let _ = stream.set_nodelay(true);
+    // A client that does not read what was sent for this long is gone, whatever its kernel acknowledges.
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME));
     stream.into_std()
 }
 

@@ -49,7 +49,8 @@ impl Settlement {
             self.record.status = 200; // the head was sent before
         }
         let partial = Actual::Partial { input: self.input, delivered: seen.delivered.tokens() };
-        self.close(seen.usage, partial);
+        // A running usage says what was used so far, not what will have been.
+        self.close(seen.usage.filter(|_| seen.complete), partial);
     }
 
     fn close(&mut self, usage: Option<Usage>, unknown: Actual) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use super::Away;
 use super::core::{
     Amounts, Caller, Command, Denied, Granted, Incarnation, Join, Ms, Reply, Reserve, Reserved, Rest, State,
-    Sync, Synced,
+    Sync, Synced, TTL,
 };
 use super::lanes::Lane;
 use super::ledger::{Account, Ledger};
@@ -108,7 +109,7 @@ pub struct Client {
     ledger: ArcSwapOption<Ledger>,
     last_k: AtomicU64,
     ack: Mutex<(Ms, Ms)>, // logical time of the newest reply, own clock when it came; short sections
-    rests: Mutex<Vec<Rest>>,
+    rests: Mutex<AHashMap<Arc<str>, Instant>>, // until when; short sections
     flush: Notify,
     joining: tokio::sync::Mutex<()>,
     live: AtomicUsize,
@@ -170,6 +171,7 @@ impl Client {
 
     /// Asks for room. An error means that the state cannot be asked; nothing is then held for long (see [`Ledger`]).
     pub async fn reserve(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
+        self.catch_up(port).await?;
         for _ in 0..2 {
             let ledger = self.life(port).await?;
             Arc::make_mut(&mut wish.ask).caller = self.caller(&ledger);
@@ -197,9 +199,28 @@ impl Client {
         Err(Away::unexpected())
     }
 
+    /// After a pause or an outage the state has not heard of us, nor we of it: a SYNC first, or it would put the
+    /// call off.
+    async fn catch_up(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
+        let behind = || {
+            let (l_ack, at) = *self.ack.lock();
+            l_ack > 0 && boot_ms().saturating_sub(at) > TTL / 2
+        };
+        if behind() {
+            let _one = self.joining.lock().await;
+            if behind() && self.ledger.load().is_some() {
+                return self.sync(port, false).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks that a pool be left alone for a while, by every replica.
     pub fn rest(&self, key: &Arc<str>, time: Duration) {
-        self.rests.lock().push(Rest { key: key.clone(), for_ms: time.as_millis() as Ms });
+        let until = Instant::now() + time;
+        let mut rests = self.rests.lock();
+        rests.entry(key.clone()).and_modify(|old| *old = until.max(*old)).or_insert(until);
+        drop(rests);
         self.flush.notify_one();
     }
 
@@ -227,7 +248,7 @@ impl Client {
     pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
         for _ in 0..2 {
             let ledger = self.life(port).await?;
-            let rests = std::mem::take(&mut *self.rests.lock());
+            let rests = self.take_rests();
             let (accounts, reports) = ledger.report();
             let sync = Sync { caller: self.caller(&ledger), reports, rests: rests.clone(), count };
             match port.run(&Command::Sync(sync)).await {
@@ -240,13 +261,28 @@ impl Client {
                 Ok(_) => return Err(Away::unexpected()),
                 Err(away) => {
                     ledger.unheard(&accounts);
-                    self.rests.lock().extend(rests); // said again
+                    self.say_again(rests);
                     return Err(away);
                 }
             }
-            self.rests.lock().extend(rests);
+            self.say_again(rests);
         }
         Err(Away::unexpected())
+    }
+
+    /// Rests to be told, as what is left of them.
+    fn take_rests(&self) -> Vec<Rest> {
+        let now = Instant::now();
+        let rests = std::mem::take(&mut *self.rests.lock());
+        let left = |(key, until): (Arc<str>, Instant)| {
+            let for_ms = ms(until.saturating_duration_since(now));
+            (for_ms > 0).then_some(Rest { key, for_ms })
+        };
+        rests.into_iter().filter_map(left).collect()
+    }
+
+    fn say_again(&self, rests: Vec<Rest>) {
+        rests.into_iter().for_each(|rest| self.rest(&rest.key, Duration::from_millis(rest.for_ms)));
     }
 
     fn heard(&self, ledger: &Arc<Ledger>, accounts: &[Arc<Account>], synced: Synced, count: bool) {
@@ -257,6 +293,8 @@ impl Client {
         if synced.rejected > 0 {
             self.rejected.fetch_add(synced.rejected, Ordering::Relaxed);
             tracing::error!(target: "weir::state", count = synced.rejected, "reports contradict grants");
+            // The data set has gone back in time. Its hold of this life expires and is posted; another begins.
+            return self.lost_life(ledger, ledger.inc.k);
         }
         ledger.heard(accounts, synced.pools);
     }

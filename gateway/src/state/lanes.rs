@@ -21,6 +21,8 @@ use super::scripts::{Call, Keys};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const PIPELINE_BUFFER: usize = 2048;
+/// How often a connection is asked whether it lives.
+const PROBE_PERIOD: Duration = Duration::from_millis(300);
 /// The whole state may be large.
 const SNAPSHOT_TIME: Duration = Duration::from_secs(2);
 
@@ -106,14 +108,36 @@ impl Lane {
         let asked = tokio::time::timeout(SNAPSHOT_TIME, read.query_async::<Read>(&mut connection));
         let (fields, (seconds, micros)) = match asked.await {
             Ok(Ok(read)) => read,
-            Ok(Err(err)) => return Err(Away::Failed(describe(&err))),
-            Err(_) => return Err(Away::TimedOut),
+            Ok(Err(err)) => {
+                self.fail(&open);
+                return Err(Away::Failed(describe(&err)));
+            }
+            Err(_) => {
+                self.fail(&open);
+                return Err(Away::TimedOut);
+            }
         };
         let decoded = layout::decode(&fields).map_err(|err| Away::Broken(err.to_string()))?;
         let now = seconds * 1_000 + micros / 1_000;
         let mut state = decoded.unwrap_or_else(|| State::new(0, now));
         state.clock.advance(now, 0, 0);
         Ok(state)
+    }
+
+    /// Returns when the published connection has failed. It is asked now and then, for a connection that dies while
+    /// no call uses it would cost the next call.
+    async fn watch(&self, mut connection: MultiplexedConnection) {
+        loop {
+            if tokio::time::timeout(PROBE_PERIOD, self.kick.notified()).await.is_ok() {
+                return;
+            }
+            let probe = redis::cmd("PING");
+            let asked = tokio::time::timeout(self.timeout, probe.query_async::<()>(&mut connection)).await;
+            if !matches!(asked, Ok(Ok(()))) {
+                self.open.store(None);
+                return;
+            }
+        }
     }
 
     /// Unpublishes a connection that failed, unless another has taken its place.
@@ -149,7 +173,7 @@ async fn keep(lane: std::sync::Weak<Lane>, pool: Pool) {
                 pause = FIRST_PAUSE;
                 lane.open.store(Some(Arc::new((*connection).clone())));
                 lane.opened.send_replace(true);
-                lane.kick.notified().await;
+                lane.watch((*connection).clone()).await;
                 drop(Connection::take(connection)); // not back into the pool: it failed
             }
             Err(err) => {

@@ -21,6 +21,8 @@ const DOUBTS_PER_SYNC: usize = 256;
 /// Pools besides that every SYNC asks about in turn, so that a grant that nobody expects (a RESERVE that arrived
 /// twice) is found as well.
 const SWEPT_PER_SYNC: usize = 2;
+/// Pools that moved, in one SYNC at most; the rest wait for the next one.
+const DIRTY_PER_SYNC: usize = 512;
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
 /// The most that one call posts on a meter: limits are below it, and sums of it stay below 2^53 for long. A provider
@@ -201,7 +203,10 @@ impl Ledger {
     /// What the next SYNC says: pools that moved since the last one that was answered, some in doubt, and a few
     /// of the others.
     pub fn report(&self) -> (Vec<Arc<Account>>, Vec<PoolReport>) {
-        let mut accounts = std::mem::take(&mut *self.dirty.lock());
+        let mut dirty = self.dirty.lock();
+        let rest = dirty.len().saturating_sub(DIRTY_PER_SYNC);
+        let mut accounts = dirty.split_off(rest);
+        drop(dirty);
         accounts.iter().for_each(|account| account.dirty.store(false, Ordering::Release));
         accounts.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
         accounts.extend(in_turn(&self.sweep, SWEPT_PER_SYNC));

@@ -41,6 +41,8 @@ pub enum Actual {
     },
     /// Sent, and no answer came of it.
     Failed,
+    /// Sent, and given up by the client before the answer began; the provider may go on.
+    Abandoned,
 }
 
 /// The pools of `config`, by [`crate::config::PoolId`].
@@ -120,7 +122,8 @@ pub fn charge(kind: MeterKind, side: Side, held: u64, actual: Actual) -> u64 {
             held.max(tokens(input, output))
         }
         (_, _, Actual::Used { input, output }) => tokens(input, output),
-        (_, Side::Provider(_), Actual::Partial { .. } | Actual::Failed) => held,
+        (_, Side::Provider(_), Actual::Partial { .. } | Actual::Failed | Actual::Abandoned) => held,
+        (_, Side::Ours, Actual::Abandoned) => held,
         (_, Side::Ours, Actual::Partial { input, delivered }) => tokens(input, delivered),
         (_, Side::Ours, Actual::Failed) => 0,
     }

@@ -120,7 +120,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.books.is_some() {
-            self.finish(Actual::Failed);
+            self.finish(Actual::Abandoned);
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct Seen {
     pub delivered: Delivered,
     /// `[DONE]` has come.
     pub done: bool,
+    /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
+    pub complete: bool,
 }
 
 /// Reads a plain answer.
@@ -126,10 +128,12 @@ impl Seen {
         match chunk {
             Chunk::Usage { usage, choices_empty, .. } => {
                 self.usage = Some(*usage);
+                self.complete |= *choices_empty;
                 !(withhold_usage && *choices_empty)
             }
             Chunk::Done => {
                 self.done = true;
+                self.complete = true;
                 true
             }
             Chunk::Comment | Chunk::NoContent | Chunk::Content { .. } | Chunk::Error(_) => true,

@@ -73,6 +73,9 @@ impl ReadUsage {
     }
 }
 
+/// No call uses more; an upstream that says so is wrong, and sums of such numbers would overflow.
+const MOST_TOKENS: u64 = 1 << 36;
+
 /// A count of tokens, rounded up; `null`, negative and foreign values count as absent.
 fn count(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
     let raw = cursor.value()?;
@@ -80,7 +83,7 @@ fn count(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
     let whole = text.and_then(|text| text.parse::<u64>().ok());
     // The cast saturates.
     let real = || text.and_then(|text| text.parse::<f64>().ok()).filter(|real| *real >= 0.0);
-    Some(whole.or_else(|| real().map(|real| real.ceil() as u64)))
+    Some(whole.or_else(|| real().map(|real| real.ceil() as u64)).map(|count| count.min(MOST_TOKENS)))
 }
 
 fn detail(cursor: &mut Cursor<'_>, name: &[u8]) -> Option<u64> {
