@@ -111,7 +111,8 @@ pub struct Client {
     ack: Mutex<(Ms, Ms)>, // logical time of the newest reply, own clock when it came; short sections
     rests: Mutex<AHashMap<Arc<str>, Instant>>, // until when; short sections
     flush: Notify,
-    joining: tokio::sync::Mutex<()>,
+    joining: tokio::sync::Mutex<()>,     // one JOIN at a time
+    catching_up: tokio::sync::Mutex<()>, // one such SYNC at a time; never the lock above, which a SYNC may take
     live: AtomicUsize,
     rejected: AtomicU64,
     contact: AtomicU8,
@@ -133,6 +134,7 @@ impl Client {
             rests: Mutex::default(),
             flush: Notify::new(),
             joining: tokio::sync::Mutex::new(()),
+            catching_up: tokio::sync::Mutex::new(()),
             live: AtomicUsize::new(0),
             rejected: AtomicU64::new(0),
             contact: AtomicU8::new(UNTRIED),
@@ -207,7 +209,7 @@ impl Client {
             l_ack > 0 && boot_ms().saturating_sub(at) > TTL / 2
         };
         if behind() {
-            let _one = self.joining.lock().await;
+            let _one = self.catching_up.lock().await;
             if behind() && self.ledger.load().is_some() {
                 return self.sync(port, false).await;
             }
