@@ -4,30 +4,30 @@
 //! What ends a call is a value: an answer or an [`Error`]. The reservation moves from admission into the attempt
 //! and from there into the answer's body; wherever this future is dropped, dropping it settles.
 
+mod attempt;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
+
+use attempt::Attempt;
 
 use crate::admit;
 use crate::admit::estimate::{self, Estimate};
 use crate::config::{Deployment, DeploymentId, Model, ModelId, OnOutage, PoolId, ReservePolicy, Tenant};
-use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request::{self, Peek};
 use crate::error::{Error, Kind};
-use crate::http::{self as edge, reply::Reply};
+use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
-use crate::settle::Settlement;
 use crate::shared::{Snapshot, Worker};
-use crate::state::core::{Denied, SessionOutcome, SessionRef};
-use crate::state::{Actual, Outcome, Reservation};
-use crate::telemetry::{Record, log};
-use crate::upstream::Failed;
-use crate::upstream::answer::{self, Patience};
+use crate::state::core::{Denied, SessionRef};
+use crate::state::{Outcome, Reservation};
+use crate::telemetry::Record;
 
 /// Bodies above this size are read by a thread of their own, bytes.
 const LARGE: usize = 256 << 10;
@@ -45,15 +45,6 @@ struct Call<'a> {
     peek: Peek,
     input: u64,
     deadline: Instant,
-}
-
-/// Why an attempt did not answer, and what that allows.
-struct Miss {
-    error: Error,
-    /// Another deployment may be tried.
-    retry: bool,
-    /// After a pause: the fault may be a shared one.
-    pause: bool,
 }
 
 /// Serves a chat completion.
@@ -177,7 +168,8 @@ impl Call<'_> {
             };
             let target = ranked[index];
             tried.push(target.target.deployment);
-            match self.attempt(id, target, reservation, session.as_ref(), record).await {
+            let attempt = Attempt::new(self, id, target.target, reservation);
+            match attempt.run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
                 Err(miss) => {
@@ -271,95 +263,6 @@ impl Call<'_> {
         Error::new(kind, message).retry_after(wait)
     }
 
-    /// One attempt at one deployment, up to the first content of its answer.
-    async fn attempt(
-        &self,
-        id: ModelId,
-        ranked: Ranked<'_>,
-        reservation: Option<Reservation>,
-        session: Option<&SessionRef>,
-        record: &mut Option<Record>,
-    ) -> Result<Response<Body>, Miss> {
-        let target = ranked.target;
-        let deployment = &self.snapshot.config.deployments[target.deployment.0];
-        let mut attempt = Attempt { call: self, deployment, reservation, sent: Instant::now() };
-        note(record, |record| {
-            record.deployment = deployment.name.clone();
-            record.attempts += 1;
-            record.session = attempt.session();
-            record.held_tokens = attempt.reservation.as_ref().map_or(0, Reservation::held_tokens);
-        });
-        if let Some(session) = session {
-            self.worker.shared.remember_pin(&session.key, deployment.tag);
-        }
-        let timeouts = target.timeouts;
-        let until = self.deadline.min(attempt.sent + timeouts.total).min(attempt.end_by());
-        let first = attempt.sent + timeouts.connect + timeouts.first_token;
-        let head_by = if self.peek.stream { first.min(until).min(attempt.head_by()) } else { until };
-        if attempt.is_late(timeouts.connect) {
-            return Err(attempt.miss(Failed::NotSent("stalled before sending".into()), record));
-        }
-        let body = request::rewrite(&self.body, &self.peek, &deployment.model);
-        let endpoint = &self.snapshot.endpoints[target.deployment.0];
-        let sending = self.worker.upstreams.send(endpoint, target, body, head_by);
-        let response = match sending.await {
-            Ok(response) => response,
-            Err(failed) => return Err(attempt.miss(failed, record)),
-        };
-        if let Some(reservation) = &mut attempt.reservation {
-            reservation.head();
-        }
-        let (head, upstream) = response.into_parts();
-        let patience = Patience { idle: timeouts.idle, until };
-        let streamed = self.peek.stream && is_event_stream(&head.headers);
-        let withhold = !self.peek.include_usage;
-        if streamed {
-            let opening = Patience { idle: timeouts.first_token.max(timeouts.idle), until: head_by };
-            match answer::open(upstream, &head.headers, withhold, opening).await {
-                Ok(opened) => {
-                    let settlement = attempt.settlement(id, record, true);
-                    let headers = self.headers(&settlement, &head.headers);
-                    let reply = Reply::new(opened, withhold, patience, settlement);
-                    Ok(respond(headers, Body::new(reply)))
-                }
-                Err(failed) => Err(attempt.miss(failed, record)),
-            }
-        } else {
-            match answer::whole(upstream, patience).await {
-                Ok(whole) => {
-                    let settlement = attempt.settlement(id, record, false);
-                    let headers = self.headers(&settlement, &head.headers);
-                    settlement.answered(whole.usage, whole.body.len());
-                    Ok(respond(headers, Body::from(whole.body)))
-                }
-                Err(failed) => Err(attempt.miss(failed, record)),
-            }
-        }
-    }
-
-    /// Headers of a served answer: ours, and of the provider's only what says nothing of its account.
-    fn headers(&self, settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(10);
-        for name in [header::CONTENT_TYPE, HeaderName::from_static("openai-processing-ms")] {
-            if let Some(value) = upstream.get(&name) {
-                headers.insert(name, value.clone());
-            }
-        }
-        let record = &settlement.record;
-        let mut put = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
-        put("x-weir-deployment", &record.deployment);
-        put("x-weir-attempts", &record.attempts.to_string());
-        if record.session != SessionOutcome::None {
-            put("x-weir-session", log::session(record.session));
-        }
-        headers
-    }
-
-    /// The key of this call's session: of its model and tenant, so that none can name another's.
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {
         let affinity = model.affinity.as_ref()?;
         let value = self.headers.get(&affinity.header)?.as_bytes();
@@ -384,148 +287,6 @@ impl Call<'_> {
     }
 }
 
-/// An attempt and its reservation, until its answer takes it over.
-struct Attempt<'a> {
-    call: &'a Call<'a>,
-    deployment: &'a Deployment,
-    reservation: Option<Reservation>,
-    sent: Instant,
-}
-
-impl Attempt<'_> {
-    fn session(&self) -> SessionOutcome {
-        self.reservation.as_ref().map_or(SessionOutcome::None, |reservation| reservation.session)
-    }
-
-    fn end_by(&self) -> Instant {
-        self.reservation.as_ref().map_or(self.call.deadline, |reservation| reservation.end_by)
-    }
-
-    fn head_by(&self) -> Instant {
-        self.reservation.as_ref().map_or(self.call.deadline, |reservation| reservation.head_by)
-    }
-
-    /// After a stall the reservation may be about to expire: then nothing may be sent on it.
-    fn is_late(&self, connect: Duration) -> bool {
-        self.reservation.as_ref().is_some_and(|reservation| self.sent + connect > reservation.head_by)
-    }
-
-    fn settlement(&mut self, id: ModelId, record: &mut Option<Record>, streamed: bool) -> Settlement {
-        let shared = &self.call.worker.shared;
-        let mut record = record.take().unwrap_or_else(|| Record::new(shared.metrics.clone(), String::new()));
-        if streamed {
-            record.first_token = Some(record.started.elapsed());
-        }
-        shared.metrics.attempt(&self.deployment.name, "ok");
-        Settlement {
-            shared: shared.clone(),
-            reservation: self.reservation.take(),
-            price: self.deployment.price,
-            input: self.call.input,
-            choices: self.call.peek.choices,
-            key: (self.call.snapshot.model_names[id.0].clone(), self.call.tenant_name.clone()),
-            sent: self.sent,
-            record,
-        }
-    }
-
-    /// Settles an attempt that failed, tells the others, and decides what is next.
-    fn miss(mut self, failed: Failed, record: &mut Option<Record>) -> Miss {
-        note(record, |record| record.upstream += self.sent.elapsed());
-        if let Some(reservation) = self.reservation.take() {
-            match &failed {
-                Failed::NotSent(_) => reservation.cancel(),
-                Failed::TimedOut(_) | Failed::Broken(_) | Failed::Answered { .. } => {
-                    reservation.settle(Actual::Failed);
-                }
-            }
-        }
-        let (outcome, miss) = self.judge(failed);
-        self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
-        miss
-    }
-
-    fn judge(&self, failed: Failed) -> (&'static str, Miss) {
-        let name = &self.deployment.name;
-        let broken = |outcome, kind, detail: &str| {
-            tracing::warn!(target: "weir::upstream", deployment = %name, outcome, detail, "attempt failed");
-            let text = match kind {
-                Kind::UpstreamTimeout => "The upstream did not answer in time.",
-                _ => "The upstream failed to answer.",
-            };
-            (outcome, Miss { error: Error::new(kind, text), retry: true, pause: true })
-        };
-        match failed {
-            Failed::NotSent(detail) => {
-                let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
-                (outcome, Miss { pause: false, ..miss })
-            }
-            Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
-            Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
-            Failed::Answered { status, failure, body } => {
-                tracing::warn!(
-                    target: "weir::upstream", deployment = %name, status = status.as_u16(),
-                    class = ?failure.class, "attempt refused"
-                );
-                self.judge_answer(status, failure.class, body)
-            }
-        }
-    }
-
-    fn judge_answer(&self, status: http::StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
-        let refused = |retry| {
-            let message = "The upstream refused this request.";
-            let error = Error {
-                body: (!body.is_empty()).then(|| body.clone()),
-                ..Error::new(Kind::Refused(status), message)
-            };
-            Miss { error, retry, pause: false }
-        };
-        let failed = |pause| {
-            let error = Error::new(Kind::UpstreamFailed, "The upstream failed to answer.");
-            Miss { error, retry: true, pause }
-        };
-        match class {
-            Class::RateLimited { retry_after } => ("rate_limited", self.rest(retry_after)),
-            Class::QuotaExhausted { retry_after } => {
-                ("quota_exhausted", self.rest(Some(retry_after.unwrap_or(self.deployment.cooldown.max))))
-            }
-            Class::Overloaded { retry_after: Some(time) } => {
-                self.rest(Some(time));
-                ("overloaded", failed(false))
-            }
-            Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
-            Class::Transient => ("failed", failed(true)),
-            Class::Auth => ("auth", failed(false)),
-            Class::NotFound if status == http::StatusCode::NOT_FOUND => ("not_found", refused(true)),
-            Class::NotFound => ("not_found", failed(false)),
-            Class::TooBigForPool => {
-                let message = "This request asks for more than a whole limit of the provider.";
-                let error = Error::new(Kind::TooBigForLimit, message);
-                ("too_big", Miss { error, retry: true, pause: false })
-            }
-            Class::ContextTooLong => ("context_too_long", refused(false)),
-            Class::ContentFiltered => ("content_filtered", refused(false)),
-            Class::BadRequest => ("refused", refused(false)),
-        }
-    }
-
-    /// The pools that the provider limits rest, for every replica.
-    fn rest(&self, retry_after: Option<Duration>) -> Miss {
-        let cooldown = self.deployment.cooldown;
-        let time = retry_after.unwrap_or(cooldown.default).min(cooldown.max);
-        for pool in &self.deployment.rests {
-            let key = &self.call.snapshot.pools[pool.0].decl.key;
-            self.call.worker.shared.client.rest(key, time);
-        }
-        let message = format!(
-            "Every deployment of this model is at its limit. Please try again in {:.3}s.",
-            time.as_secs_f64()
-        );
-        Miss { error: Error::new(Kind::NoCapacity, message).retry_after(time), retry: true, pause: false }
-    }
-}
-
 /// May another model serve what this one did not?
 fn falls_back(kind: Kind) -> bool {
     matches!(kind, Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout)
@@ -545,15 +306,4 @@ fn sooner(first: Option<Error>, second: Error) -> Error {
 /// A pool's name without the account behind it.
 fn public(name: &str) -> &str {
     if name.starts_with("tenant/") || name == "gateway" { name } else { "this model" }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
-}
-
-fn respond(headers: HeaderMap, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.headers_mut() = headers;
-    response
 }

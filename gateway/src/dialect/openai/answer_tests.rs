@@ -32,7 +32,7 @@ fn usage_tolerates_what_providers_do_to_it() {
     let floats = json!({ "prompt_tokens": 20.0, "completion_tokens": 9.2, "prompt_tokens_details": null });
     assert_eq!(usage(floats), Some(Usage { input: 20, output: 10, ..Usage::default() }));
     assert_eq!(usage(json!({ "prompt_tokens": -5, "completion_tokens": 2 })).unwrap().output, 2);
-    assert_eq!(usage(json!({ "prompt_tokens": 1e300 })).unwrap().input, u64::MAX);
+    assert_eq!(usage(json!({ "prompt_tokens": 1e300 })).unwrap().input, 1 << 36);
     assert_eq!(
         usage(json!({ "prompt_tokens": 5, "prompt_tokens_details": { "cached_tokens": 9 } }))
             .unwrap()

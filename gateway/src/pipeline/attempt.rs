@@ -1,0 +1,299 @@
+//! One attempt: from its reservation to the first content of its answer, or to what its failure allows.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use hyper::body::Incoming;
+
+use super::{Call, note};
+use crate::config::{Deployment, ModelId, Target};
+use crate::dialect::openai::failure::Class;
+use crate::dialect::openai::request;
+use crate::error::{Error, Kind};
+use crate::http::reply::Reply;
+use crate::settle::Settlement;
+use crate::state::core::{SessionOutcome, SessionRef};
+use crate::state::{Actual, Reservation};
+use crate::telemetry::{Record, log};
+use crate::upstream::Failed;
+use crate::upstream::answer::{self, Patience};
+
+/// Why an attempt did not answer, and what that allows.
+pub(super) struct Miss {
+    pub(super) error: Error,
+    /// Another deployment may be tried.
+    pub(super) retry: bool,
+    /// After a pause: the fault may be a shared one.
+    pub(super) pause: bool,
+}
+
+/// An attempt and its reservation, until its answer takes it over.
+pub(super) struct Attempt<'a> {
+    call: &'a Call<'a>,
+    model: ModelId,
+    target: &'a Target,
+    deployment: &'a Deployment,
+    reservation: Option<Reservation>,
+    sent: Instant,
+}
+
+impl<'a> Attempt<'a> {
+    /// Of `call` at `target` of `model`; without a reservation when limits are suspended.
+    pub(super) fn new(
+        call: &'a Call<'a>,
+        model: ModelId,
+        target: &'a Target,
+        reservation: Option<Reservation>,
+    ) -> Attempt<'a> {
+        let deployment = &call.snapshot.config.deployments[target.deployment.0];
+        Attempt { call, model, target, deployment, reservation, sent: Instant::now() }
+    }
+
+    /// Runs it up to the first content of its answer.
+    pub(super) async fn run(
+        mut self,
+        session: Option<&SessionRef>,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Miss> {
+        note(record, |record| {
+            record.deployment = self.deployment.name.clone();
+            record.attempts += 1;
+            record.session = self.reservation.as_ref().map_or(SessionOutcome::None, |r| r.session);
+            record.held_tokens = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
+        });
+        if let Some(session) = session {
+            self.call.worker.shared.remember_pin(&session.key, self.deployment.tag);
+        }
+        match self.exchange(record).await {
+            Ok(response) => Ok(response),
+            Err(failed) => Err(self.miss(failed, record)),
+        }
+    }
+
+    /// Sends, waits for the head, reads the answer as far as it must be held back.
+    async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Response<Body>, Failed> {
+        if self.is_late() {
+            return Err(Failed::NotSent("stalled before sending".into()));
+        }
+        let (call, until) = (self.call, self.until());
+        let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
+        let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
+        let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
+        let response = call.worker.upstreams.send(endpoint, self.target, body, head_by).await?;
+        if let Some(reservation) = &mut self.reservation {
+            reservation.head();
+        }
+        let (head, upstream) = response.into_parts();
+        let patience = Patience { idle: self.target.timeouts.idle, until };
+        if call.peek.stream && is_event_stream(&head.headers) {
+            self.stream(&head, upstream, patience, head_by, record).await
+        } else {
+            self.plain(&head, upstream, patience, record).await
+        }
+    }
+
+    async fn stream(
+        &mut self,
+        head: &Parts,
+        upstream: Incoming,
+        patience: Patience,
+        first_by: Instant,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Failed> {
+        let withhold = !self.call.peek.include_usage;
+        let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
+        let opened = answer::open(upstream, &head.headers, withhold, opening).await?;
+        let settlement = self.settlement(record, true);
+        let headers = headers(&settlement, &head.headers);
+        Ok(respond(headers, Body::new(Reply::new(opened, withhold, patience, settlement))))
+    }
+
+    async fn plain(
+        &mut self,
+        head: &Parts,
+        upstream: Incoming,
+        patience: Patience,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Failed> {
+        let whole = answer::whole(upstream, patience).await?;
+        let settlement = self.settlement(record, false);
+        let headers = headers(&settlement, &head.headers);
+        settlement.answered(whole.usage, whole.body.len());
+        Ok(respond(headers, Body::from(whole.body)))
+    }
+
+    /// The end of its time.
+    fn until(&self) -> Instant {
+        let held = self.reservation.as_ref().map_or(self.call.deadline, |reservation| reservation.end_by);
+        self.call.deadline.min(self.sent + self.target.timeouts.total).min(held)
+    }
+
+    /// When a stream's first content must have come.
+    fn first_by(&self) -> Instant {
+        let timeouts = self.target.timeouts;
+        let first = self.sent + timeouts.connect + timeouts.first_token;
+        self.reservation.as_ref().map_or(first, |reservation| first.min(reservation.head_by))
+    }
+
+    /// After a stall the reservation may be about to expire: then nothing may be sent on it.
+    fn is_late(&self) -> bool {
+        let connected = self.sent + self.target.timeouts.connect;
+        self.reservation.as_ref().is_some_and(|reservation| connected > reservation.head_by)
+    }
+
+    /// Hands reservation and record over to the answer.
+    fn settlement(&mut self, record: &mut Option<Record>, streamed: bool) -> Settlement {
+        let shared = &self.call.worker.shared;
+        let mut record = record.take().unwrap_or_else(|| Record::new(shared.metrics.clone(), String::new()));
+        if streamed {
+            record.first_token = Some(record.started.elapsed());
+        }
+        shared.metrics.attempt(&self.deployment.name, "ok");
+        Settlement {
+            shared: shared.clone(),
+            reservation: self.reservation.take(),
+            price: self.deployment.price,
+            input: self.call.input,
+            choices: self.call.peek.choices,
+            key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
+            sent: self.sent,
+            record,
+        }
+    }
+
+    /// Settles an attempt that failed, tells the others, and decides what is next.
+    fn miss(mut self, failed: Failed, record: &mut Option<Record>) -> Miss {
+        note(record, |record| record.upstream += self.sent.elapsed());
+        if let Some(reservation) = self.reservation.take() {
+            match &failed {
+                Failed::NotSent(_) => reservation.cancel(),
+                // The client's own time was over: as if it had left.
+                Failed::TimedOut(_) if Instant::now() >= self.call.deadline => {
+                    reservation.settle(Actual::Abandoned);
+                }
+                Failed::TimedOut(_) | Failed::Broken(_) | Failed::Answered { .. } => {
+                    reservation.settle(Actual::Failed);
+                }
+            }
+        }
+        let (outcome, miss) = self.judge(failed);
+        self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
+        miss
+    }
+
+    fn judge(&self, failed: Failed) -> (&'static str, Miss) {
+        let name = &self.deployment.name;
+        let broken = |outcome, kind, detail: &str| {
+            tracing::warn!(target: "weir::upstream", deployment = %name, outcome, detail, "attempt failed");
+            let text = match kind {
+                Kind::UpstreamTimeout => "The upstream did not answer in time.",
+                _ => "The upstream failed to answer.",
+            };
+            (outcome, Miss { error: Error::new(kind, text), retry: true, pause: true })
+        };
+        match failed {
+            Failed::NotSent(detail) => {
+                let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
+                (outcome, Miss { pause: false, ..miss })
+            }
+            Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
+            Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
+            Failed::Answered { status, failure, body } => {
+                tracing::warn!(
+                    target: "weir::upstream", deployment = %name, status = status.as_u16(),
+                    class = ?failure.class, "attempt refused"
+                );
+                self.judge_answer(status, failure.class, body)
+            }
+        }
+    }
+
+    fn judge_answer(&self, status: http::StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
+        let refused = |retry| {
+            let message = "The upstream refused this request.";
+            let error = Error {
+                body: (!body.is_empty()).then(|| body.clone()),
+                ..Error::new(Kind::Refused(status), message)
+            };
+            Miss { error, retry, pause: false }
+        };
+        let failed = |pause| {
+            let error = Error::new(Kind::UpstreamFailed, "The upstream failed to answer.");
+            Miss { error, retry: true, pause }
+        };
+        match class {
+            Class::RateLimited { retry_after } => ("rate_limited", self.rest(retry_after)),
+            Class::QuotaExhausted { retry_after } => {
+                ("quota_exhausted", self.rest(Some(retry_after.unwrap_or(self.deployment.cooldown.max))))
+            }
+            Class::Overloaded { retry_after: Some(time) } => {
+                self.rest(Some(time));
+                ("overloaded", failed(false))
+            }
+            Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
+            Class::Transient => ("failed", failed(true)),
+            Class::Auth => ("auth", failed(false)),
+            Class::NotFound if status == http::StatusCode::NOT_FOUND => ("not_found", refused(true)),
+            Class::NotFound => ("not_found", failed(false)),
+            Class::TooBigForPool => {
+                let message = "This request asks for more than a whole limit of the provider.";
+                let error = Error::new(Kind::TooBigForLimit, message);
+                ("too_big", Miss { error, retry: true, pause: false })
+            }
+            Class::ContextTooLong => ("context_too_long", refused(false)),
+            Class::ContentFiltered => ("content_filtered", refused(false)),
+            Class::BadRequest => ("refused", refused(false)),
+        }
+    }
+
+    /// The pools that the provider limits rest, for every replica.
+    fn rest(&self, retry_after: Option<Duration>) -> Miss {
+        let cooldown = self.deployment.cooldown;
+        let time = retry_after.unwrap_or(cooldown.default).min(cooldown.max);
+        for pool in &self.deployment.rests {
+            let key = &self.call.snapshot.pools[pool.0].decl.key;
+            self.call.worker.shared.client.rest(key, time);
+        }
+        let message = format!(
+            "Every deployment of this model is at its limit. Please try again in {:.3}s.",
+            time.as_secs_f64()
+        );
+        Miss { error: Error::new(Kind::NoCapacity, message).retry_after(time), retry: true, pause: false }
+    }
+}
+
+/// Headers of a served answer: ours, and of the provider's only what says nothing of its account.
+fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(10);
+    for name in [header::CONTENT_TYPE, HeaderName::from_static("openai-processing-ms")] {
+        if let Some(value) = upstream.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let record = &settlement.record;
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("x-weir-deployment", &record.deployment);
+    put("x-weir-attempts", &record.attempts.to_string());
+    if record.session != SessionOutcome::None {
+        put("x-weir-session", log::session(record.session));
+    }
+    headers
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
+}
+
+fn respond(headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response
+}
