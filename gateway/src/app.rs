@@ -82,7 +82,9 @@ pub async fn start(
     let (listen, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
 
     let (stop, stopping) = watch::channel(false);
+    // The admin pages and the state's loop stay until the last call has ended.
     let (stop_state, state_stopping) = watch::channel(false);
+    let admin_stopping = state_stopping.clone();
     let port = ports.open()?;
     let keeper = tokio::spawn(async move {
         port.opened(FIRST_CONTACT).await;
@@ -106,10 +108,10 @@ pub async fn start(
     }
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, stopping.clone())),
-        tokio::spawn(serve_admin(admin_listener, admin::router(desk.clone()), stopping.clone())),
+        tokio::spawn(serve_admin(admin_listener, admin::router(desk.clone()), admin_stopping.clone())),
     ];
     if let Some(listener) = metrics_listener {
-        tasks.push(tokio::spawn(serve_admin(listener, admin::metrics_router(desk), stopping)));
+        tasks.push(tokio::spawn(serve_admin(listener, admin::metrics_router(desk), admin_stopping)));
     }
     Ok(Running { listen, admin, shared, stop, stop_state, workers: threads, tasks, keeper })
 }
@@ -124,10 +126,10 @@ impl Running {
             workers.into_iter().map(JoinHandle::join).all(|worker| worker.is_ok())
         });
         let sound = joined.await?;
+        self.stop_state.send_replace(true);
         for task in self.tasks {
             task.await?;
         }
-        self.stop_state.send_replace(true);
         self.keeper.await?;
         anyhow::ensure!(sound, "a worker panicked");
         Ok(())

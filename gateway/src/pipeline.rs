@@ -189,7 +189,7 @@ impl Call<'_> {
     fn rank(&self, id: ModelId, tried: &[DeploymentId]) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
         let mut rotation = self.snapshot.rotations[id.0].lock();
-        let needs = Needs { input: self.input };
+        let needs = Needs { input: self.input, output: self.peek.max_output.unwrap_or(0) };
         route::rank(config, &config.models[id.0], &mut rotation, needs, tried, &mut fastrand::f64)
     }
 

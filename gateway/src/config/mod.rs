@@ -148,7 +148,7 @@ pub enum Side {
     Provider(Charge),
 }
 
-/// When and what a provider charges for tokens (LIMITS of the provider's documentation).
+/// When and what a provider charges for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
     /// Input + max_tokens when the request arrives, never refunded (OpenAI, Azure).

@@ -24,6 +24,8 @@ pub struct Ranked<'a> {
 pub struct Needs {
     /// Estimated input tokens.
     pub input: u64,
+    /// Output tokens that the client asks for, if it says so.
+    pub output: u64,
 }
 
 /// Ranks the targets of a model that can serve the call and were not tried. `draw` yields numbers in [0, 1).
@@ -41,7 +43,9 @@ pub fn rank<'a>(
     let able = |target: &&Target| {
         let deployment = &config.deployments[target.deployment.0];
         !tried.contains(&target.deployment)
-            && deployment.context_window.is_none_or(|window| needs.input < window)
+            && deployment
+                .context_window
+                .is_none_or(|window| needs.input.saturating_add(needs.output) <= window)
     };
     let mut targets: Vec<&Target> = model.targets.iter().filter(able).collect();
     match model.strategy {

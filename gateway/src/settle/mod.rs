@@ -70,7 +70,7 @@ impl Settlement {
     }
 }
 
-/// US dollars of one call.
+/// US dollars of one call. OpenAI's dialect does not tell what was written to a cache, so nothing is paid for that.
 pub fn cost(price: &Price, usage: &Usage) -> f64 {
     let cached = usage.cached_input.min(usage.input);
     let tokens = (usage.input - cached) as f64 * price.input

@@ -44,10 +44,11 @@ impl std::fmt::Debug for Lane {
 
 impl Lane {
     /// Starts a lane on the current runtime. `url` may hold a password; it is never logged.
+    /// What a caller may wait for is bounded by each call; `SNAPSHOT_TIME` only ends answers that never come.
     pub fn start(url: &str, keys: Keys, timeout: Duration) -> Result<Arc<Lane>, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(timeout.max(Duration::from_millis(500))))
-            .set_response_timeout(Some(timeout))
+            .set_response_timeout(Some(SNAPSHOT_TIME.max(timeout)))
             .set_pipeline_buffer_size(PIPELINE_BUFFER);
         let manager = Manager::new_with_config(url, config)?;
         let pool = Pool::builder(manager).max_size(1).build().map_err(|err| {

@@ -211,7 +211,7 @@ impl Metrics {
             self.attempts.bind(&[label, KeyValue::new("outcome", outcome)])
         };
         self.by_attempt.lock().entry(key).or_insert_with(bind).add(1);
-        if outcome == "rate_limited" {
+        if matches!(outcome, "rate_limited" | "quota_exhausted" | "too_big") {
             self.upstream_429.add(1, &[KeyValue::new("deployment", deployment.clone())]);
         }
     }

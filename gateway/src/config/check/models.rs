@@ -1,7 +1,7 @@
 //! `[[models]]`: which deployments serve each, and how.
 
 use super::super::tree::{At, Field, List, Reading};
-use super::super::{DeploymentId, Model, Target, Timeouts, raw};
+use super::super::{DeploymentId, Headroom, Model, Target, Timeouts, raw};
 use super::deployments::Deployments;
 use super::fallbacks;
 use super::names::{self, Names};
@@ -60,7 +60,7 @@ fn model(
         // Known once every model has a name.
         fallbacks: Vec::new(),
         retry: settings::retry(&written.retry, defaults.retry, cx),
-        headroom: settings::headroom(&written.headroom, defaults.headroom, cx),
+        headroom: model_headroom(&written.headroom, defaults.headroom, cx),
         total: timeouts.total,
     }
 }
@@ -157,4 +157,12 @@ fn auto_weights(targets: &mut [Target], auto: &[usize], deployed: &Deployed<'_, 
     for (index, rate) in auto.iter().zip(rates) {
         targets[*index].weight = rate.unwrap_or(largest) / mean;
     }
+}
+
+/// A model moves where shifting begins. Where a pool stops is a property of the pool, which models share.
+fn model_headroom(field: &Field<raw::Headroom>, base: Headroom, cx: &mut Reading<'_>) -> Headroom {
+    if let Some(hard) = field.value().and_then(|headroom| headroom.hard.get()) {
+        cx.problem(&hard.span, "`hard` on a model is not available yet; set it in [defaults]");
+    }
+    settings::headroom(field, base, cx)
 }
