@@ -7,8 +7,16 @@ use std::path::{Path, PathBuf};
 
 /// Decisions without I/O: what they must not know.
 const PURE: [&str; 5] = ["state/core", "route", "admit", "dialect", "error.rs"];
-const IMPURE: [&str; 8] =
-    ["tokio", "redis::", "deadpool_redis", "hyper", "axum", "tracing", "std::time::Instant", "SystemTime::now"];
+const IMPURE: [&str; 8] = [
+    "tokio",
+    "redis::",
+    "deadpool_redis",
+    "hyper",
+    "axum",
+    "tracing",
+    "std::time::Instant",
+    "SystemTime::now",
+];
 /// A layer and what it must not import: the way goes from the edge inwards.
 const INWARDS: [(&str, &[&str]); 6] = [
     ("state/core", &["crate::state::client", "crate::http", "crate::pipeline", "crate::config"]),
