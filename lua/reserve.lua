@@ -84,6 +84,8 @@ local function room_at(p, i, excess)
       if left >= excess then return (bucket + n) * c[COLD * i + WIDTH], true end
     end
   end
+  -- Head holds will be posted in full and leave with the window; others give back what they do not use.
+  if n > 0 and c[COLD * i + STAGE] == 0 then return (last + n) * c[COLD * i + WIDTH], false end
   return l + UNKNOWN_WAIT, false
 end
 

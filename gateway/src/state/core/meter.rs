@@ -214,7 +214,12 @@ impl Meter {
                 return ((bucket + slots) * self.shape.width, true);
             }
         }
-        (l + UNKNOWN_WAIT, false)
+        // Holds stand in the way. Those that will be posted in full leave with the window, at best; others give back
+        // what they do not use, nobody knows when.
+        match (self.shape.mode, self.shape.stage) {
+            (Mode::Window, Stage::Head) => ((self.last + slots) * self.shape.width, false),
+            (Mode::Window, Stage::End) | (Mode::Gauge, _) => (l + UNKNOWN_WAIT, false),
+        }
     }
 
     /// When the pacing bucket (burst `cap * pace / span`, rate `cap / span`) lets `amount` in. A draw larger than
