@@ -211,7 +211,10 @@ impl Client {
         if behind() {
             let _one = self.catching_up.lock().await;
             if behind() && self.ledger.load().is_some() {
-                return self.sync(port, false).await;
+                // In a task of its own: a caller dropped here must not take along what the SYNC was about to tell.
+                let (this, port) = (self.clone(), port.clone());
+                let told = tokio::spawn(async move { this.sync(&port, false).await });
+                return told.await.unwrap_or_else(|_| Err(Away::unexpected()));
             }
         }
         Ok(())
