@@ -4,14 +4,10 @@
 -- ARGV[1]  msgpack  head (common.lua)
 -- Returns  {0, 1} left | {0, 0} it still holds something | {3, highest k} gone | {4, epoch} | {5} other layout
 -- Cost     one HGET per pool that the replica used; once per life
-if not advance_clock(redis.call('HGET', key, 'e')) then return {OTHER_LAYOUT} end
+if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
-local alive = redis.call('HEXISTS', key, 'i:' .. inc) == 1
-for _, field in ipairs(gone) do
-  if field == 'i:' .. inc then alive = false end
-end
-if not alive then return is_gone() end
+if dead[inc] or redis.call('HEXISTS', key, 'i:' .. inc) == 0 then return is_gone() end
 local drawn = list('l:' .. inc)
 for _, pool in ipairs(drawn) do
   local c = redis.call('HGET', key, 'c:' .. inc .. ':' .. pool)
@@ -24,7 +20,7 @@ end
 for _, pool in ipairs(drawn) do gone[#gone + 1] = 'c:' .. inc .. ':' .. pool end
 gone[#gone + 1] = 'l:' .. inc
 gone[#gone + 1] = 'i:' .. inc
-local lives = put['lives'] and cmsgpack.unpack(put['lives']) or list('lives')
+local lives = lives_now()
 for _, life in ipairs(lives) do
   if life[1] == name and life[2] == k then life[3] = 0 end
 end

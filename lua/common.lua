@@ -15,20 +15,20 @@
 --   i:NAME.K       exp, d_head, d_end                                                 3 d
 --   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on
 --   c:NAME.K:POOL  granted of each meter, then returned of each, then posted of each  3n d
---   p:POOL         rest_until, hot part (5 d) of each meter, then cold part (8 d) of each; a RESERVE reads and
---                  writes little more than the hot parts                            1 + 13n d
+--   p:POOL         rest_until, then 12 of each meter (CAP ... BUCKETS below)      1 + 12n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step.
 
 local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
-local TICKS = 2 ^ 20 -- of pacing, per ms
+local TICKS = 1048576 -- of pacing, per ms: 2^20
 local LAYOUT = 1
--- A meter's doubles: meter i (from 0) has its hot ones in p.v behind hot(i), its cold ones in cold(p) behind 8 * i.
--- stage 0 = head, 1 = end; buckets 0 = gauge
-local CAP, CAP_UNTIL, LAST, SUM, HOLD = 1, 2, 3, 4, 5
-local STAGE, WIDTH, BUCKETS, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7 -- and a spare one
-local HOT, COLD, BYTES = 5, 8, 104
+-- A meter's doubles: those of meter i (from 0) stand in p.v behind base(i).
+-- STAGE 0 = head, 1 = end; BUCKETS 0 = gauge
+local CAP, CAP_UNTIL, LAST, SUM, HOLD, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local STAGE, WIDTH, BUCKETS = 10, 11, 12
+local METER, BYTES = 12, 96
+local FORMAT = '<dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd' -- 64 doubles
 
 if redis.replicate_commands then redis.replicate_commands() end -- before Redis 7: allow TIME before a write
 local key = KEYS[1]
@@ -40,12 +40,18 @@ if now == 0 then
 end
 
 local put, gone = {}, {} -- fields to write, fields to delete
+local dead = {}          -- incarnations that this script buries
 local pools = {}         -- records read so far, by pool
 local epoch, l, wall, due
 local stored -- field e as read
 
-local function doubles(s, n, at) return {struct.unpack('<' .. string.rep('d', n), s, at or 1)} end
-local function packed(t, n) return struct.pack('<' .. string.rep('d', n), unpack(t, 1, n)) end
+-- A string is hashed when it is made: to cut one is cheaper than to build one.
+local function format(n)
+  if n < #FORMAT then return string.sub(FORMAT, 1, n + 1) end
+  return '<' .. string.rep('d', n)
+end
+local function doubles(s, n) return {struct.unpack(format(n), s)} end
+local function packed(t, n) return struct.pack(format(n), unpack(t, 1, n)) end
 
 -- The logical clock (core/clock.rs).
 local function advance_clock(e)
@@ -68,36 +74,31 @@ local function advance_clock(e)
   return true
 end
 
--- A pool's record: v = rest_until and the hot parts, s = as stored, c = the cold parts, ring = closed buckets; the
--- last two are read when needed.
+-- A pool's record: n meters in v, ring = closed buckets, read when needed.
 local function record(pool, s)
   local p = {key = pool, n = 0}
   if s then
-    p.s, p.n = s, (#s - 8) / BYTES
-    p.v = doubles(s, 1 + HOT * p.n)
+    p.n = (#s - 8) / BYTES
+    p.v = doubles(s, 1 + METER * p.n)
   else
-    p.v, p.c = {0}, {}
+    p.v = {0}
   end
   pools[pool] = p
   return p
 end
 local function load(pool) return pools[pool] or record(pool, redis.call('HGET', key, 'p:' .. pool)) end
-local function hot(i) return 1 + HOT * i end
-local function cold(p)
-  if not p.c then p.c = doubles(p.s, COLD * p.n, 9 + 8 * HOT * p.n) end
-  return p.c
-end
+local function base(i) return 1 + METER * i end
 
-local function slots(c, i)
-  local buckets = c[COLD * i + BUCKETS]
+local function slots(v, b)
+  local buckets = v[b + BUCKETS]
   return buckets == 0 and 0 or buckets + 2
 end
 -- Reads the ring; returns it and the offset of meter i's buckets in it.
 local function ring(p, i)
-  local c = cold(p)
+  local v = p.v
   if not p.ring then
     local total = 0
-    for m = 0, p.n - 1 do total = total + slots(c, m) end
+    for m = 0, p.n - 1 do total = total + slots(v, base(m)) end
     local s = redis.call('HGET', key, 'r:' .. p.key)
     if s then
       p.ring = doubles(s, total)
@@ -108,38 +109,35 @@ local function ring(p, i)
     p.total = total
   end
   local offset = 1
-  for m = 0, i - 1 do offset = offset + slots(c, m) end
+  for m = 0, i - 1 do offset = offset + slots(v, base(m)) end
   return p.ring, offset
 end
 
 -- Brings meter i (from 0) to the present (core/meter.rs).
-local function advance(p, i, width)
-  local v, h = p.v, hot(i)
-  local bucket, last = floor(l / (width or cold(p)[COLD * i + WIDTH])), v[h + LAST]
-  if bucket <= last then return end
-  local c = cold(p)
-  local n = slots(c, i)
-  if n == 0 then return end
+local function advance(p, i)
+  local v, b = p.v, base(i)
+  local bucket, last, n = floor(l / v[b + WIDTH]), v[b + LAST], slots(v, b)
+  if bucket <= last or n == 0 then return end
   local r, offset = ring(p, i)
-  r[offset + last % n] = c[COLD * i + CUR]
-  c[COLD * i + CUR] = 0
+  r[offset + last % n] = v[b + CUR]
+  v[b + CUR] = 0
   for j = last + 1, min(bucket, last + n) do
     local at = offset + j % n
-    v[h + SUM] = v[h + SUM] - r[at]
+    v[b + SUM] = v[b + SUM] - r[at]
     r[at] = 0
   end
-  v[h + LAST] = bucket
-  p.dirty, p.cold_dirty, p.ring_dirty = true, true, true
+  v[b + LAST] = bucket
+  p.dirty, p.ring_dirty = true, true
 end
 
 local function post(p, i, amount)
-  local c, at = cold(p), COLD * i
-  c[at + POSTED] = c[at + POSTED] + amount
-  if c[at + BUCKETS] > 0 then
-    c[at + CUR] = c[at + CUR] + amount
-    p.v[hot(i) + SUM] = p.v[hot(i) + SUM] + amount
+  local v, b = p.v, base(i)
+  v[b + POSTED] = v[b + POSTED] + amount
+  if v[b + BUCKETS] > 0 then
+    v[b + CUR] = v[b + CUR] + amount
+    v[b + SUM] = v[b + SUM] + amount
   end
-  p.dirty, p.cold_dirty = true, true
+  p.dirty = true
 end
 
 local function list(field)
@@ -163,8 +161,9 @@ local function expire()
     local p = load(pool)
     if i >= p.n then return end
     advance(p, i)
-    p.v[hot(i) + HOLD] = p.v[hot(i) + HOLD] - amount
-    if slots(cold(p), i) > 0 then post(p, i, amount) end -- @posted: the control releases instead
+    local v, b = p.v, base(i)
+    v[b + HOLD] = v[b + HOLD] - amount
+    if v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted: the control releases instead
     p.dirty = true
   end
 
@@ -179,7 +178,7 @@ local function expire()
       for i = 0, p.n - 1 do
         local amount = counters[i + 1] - counters[p.n + i + 1]
         if amount > 0 then
-          if cold(p)[COLD * i + STAGE] == 1 then
+          if p.v[base(i) + STAGE] == 1 then
             pending[#pending + 1] = {exp + d_end, pool, i, amount}
           else
             release(pool, i, amount)
@@ -190,6 +189,7 @@ local function expire()
     end
     gone[#gone + 1] = 'l:' .. id
     gone[#gone + 1] = 'i:' .. id
+    dead[id] = true
   end
 
   local lives, kept, pending, waiting = list('lives'), {}, list('d'), {}
@@ -232,33 +232,43 @@ local function expire()
   put['lives'], put['d'] = cmsgpack.pack(kept), cmsgpack.pack(waiting)
 end
 
--- Writes everything in one step and returns the reply.
+-- The list of lives as it stands, and how many of them are alive.
+local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives']) or list('lives') end
+local function count_live(lives)
+  local live = 0
+  for _, life in ipairs(lives) do
+    if life[3] == 1 then
+      local id = 'i:' .. life[1] .. '.' .. string.format('%.0f', life[2])
+      if struct.unpack('<d', put[id] or redis.call('HGET', key, id)) >= l then live = live + 1 end
+    end
+  end
+  return live
+end
+
+-- Writes everything in one step and returns the reply, packed: one string is cheaper to read than an array.
 local function commit(reply)
+  local args, n = {}, 0
   local e = struct.pack('<ddddd', LAYOUT, epoch, l, wall, due)
-  if e ~= stored then put['e'] = e end -- within a millisecond nothing of it changes
+  if e ~= stored then args[1], args[2], n = 'e', e, 2 end -- within a millisecond nothing of it changes
   for pool, p in pairs(pools) do
     if p.dirty then
-      local cold_part
-      if p.cold_dirty or not p.s then
-        cold_part = packed(p.c, COLD * p.n)
-      else
-        cold_part = string.sub(p.s, 9 + 8 * HOT * p.n)
-      end
-      put['p:' .. pool] = packed(p.v, 1 + HOT * p.n) .. cold_part
+      args[n + 1], args[n + 2] = 'p:' .. pool, packed(p.v, 1 + METER * p.n)
+      n = n + 2
     end
-    if p.ring_dirty then put['r:' .. pool] = packed(p.ring, p.total) end
+    if p.ring_dirty then
+      args[n + 1], args[n + 2] = 'r:' .. pool, packed(p.ring, p.total)
+      n = n + 2
+    end
   end
-  local args = {}
   for field, value in pairs(put) do
-    args[#args + 1] = field
-    args[#args + 1] = value
+    args[n + 1], args[n + 2] = field, value
+    n = n + 2
   end
-  for at = 1, #args, 4000 do redis.call('HSET', key, unpack(args, at, min(at + 3999, #args))) end
+  for at = 1, n, 4000 do redis.call('HSET', key, unpack(args, at, min(at + 3999, n))) end
   for at = 1, #gone, 4000 do redis.call('HDEL', key, unpack(gone, at, min(at + 3999, #gone))) end
-  return reply
+  return cmsgpack.pack(reply)
 end
 local GRANTED, DENIED, TOO_BIG, GONE, EPOCH, OTHER_LAYOUT = 0, 1, 2, 3, 4, 5
+local function other_layout() return cmsgpack.pack({OTHER_LAYOUT}) end
 -- The highest number seen of the caller's name, for a caller whose life is over.
-local function is_gone()
-  return commit({GONE, (highest_of(name)) or 0})
-end
+local function is_gone() return commit({GONE, (highest_of(name)) or 0}) end

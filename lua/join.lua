@@ -5,18 +5,17 @@
 -- ARGV[2]  msgpack  {d_head, d_end}: ms from RESERVE to an answer's head and end at most
 -- Returns  {0, epoch, l, live} | {3, highest k} gone | {5} other layout
 -- Cost     a look at every life; once per life of a replica
-if not advance_clock(redis.call('HGET', key, 'e')) then return {OTHER_LAYOUT} end
+if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 l_ack = 0
 expire()
 local d_head, d_end = unpack(cmsgpack.unpack(ARGV[2]))
 local highest = highest_of(name)
-local known = redis.call('HEXISTS', key, 'i:' .. inc) == 1
+local known = not dead[inc] and redis.call('HEXISTS', key, 'i:' .. inc) == 1
 for _, field in ipairs(gone) do
-  if field == 'i:' .. inc then known = false end
   if field == 'n:' .. name then highest = nil end
 end
 if not known and highest and k <= highest then return is_gone() end
-local lives = put['lives'] and cmsgpack.unpack(put['lives']) or list('lives')
+local lives = lives_now()
 if not known then
   local kept = {}
   for _, life in ipairs(lives) do -- a dead bearer of the name need not be remembered any longer
@@ -29,12 +28,4 @@ if not known then
   put['n:' .. name] = struct.pack('<dd', k, 0)
   due = min(due, l + TTL + d_head)
 end
-local live = 0
-for _, life in ipairs(lives) do
-  if life[3] == 1 then
-    local id = 'i:' .. life[1] .. '.' .. string.format('%.0f', life[2])
-    local exp = struct.unpack('<d', put[id] or redis.call('HGET', key, id))
-    if exp >= l then live = live + 1 end
-  end
-end
-return commit({0, epoch, l, live})
+return commit({0, epoch, l, count_live(lives)})

@@ -20,17 +20,26 @@ local ahead, counted = min(#asked, 16), min(#asked, 4)
 for at = 1, ahead do wanted[at + 2] = 'p:' .. asked[at][1] end
 for at = 1, counted do wanted[at + 2 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
 local read = redis.call('HMGET', key, unpack(wanted))
-if not advance_clock(read[1]) then return {OTHER_LAYOUT} end
+if not advance_clock(read[1]) then return other_layout() end
 for at = 1, ahead do record(asked[at][1], read[at + 2]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
-local alive = read[2]
-for _, field in ipairs(gone) do
-  if field == 'i:' .. inc then alive = nil end
-end
-if not alive then return is_gone() end
-local exp, d_head, d_end = struct.unpack('<ddd', alive)
+if dead[inc] or not read[2] then return is_gone() end
+local exp, d_head, d_end = struct.unpack('<ddd', read[2])
 if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, HEAR_FIRST, 0, 0, 0}) end
+
+-- The record of a pool that is used for the first time.
+local function begin(p, decl)
+  local v = p.v
+  p.n, p.dirty = (#decl - 1) / 5, true
+  for i = 0, p.n - 1 do
+    local b, d = base(i), 5 * i
+    local width = decl[d + 3]
+    for f = 1, METER do v[b + f] = 0 end
+    v[b + STAGE], v[b + WIDTH], v[b + BUCKETS], v[b + LEVEL_AT] = decl[d + 2], width, decl[d + 4], l
+    v[b + CAP], v[b + CAP_UNTIL], v[b + LAST] = decl[d + 5], l + RAISE_AFTER, floor(l / width)
+  end
+end
 
 -- Finds or makes a pool's record, brings it to the present, takes note of the declared caps.
 local function touch(at)
@@ -38,54 +47,40 @@ local function touch(at)
   local p = load(decl[1])
   if p.touched then return p, decl end
   p.touched = true
-  if p.n == 0 and #decl > 1 then
-    p.n, p.s, p.c = (#decl - 1) / 5, nil, {}
-    for i = 0, p.n - 1 do
-      local h, c, d = hot(i), COLD * i, 5 * i
-      local width, cap = decl[d + 3], decl[d + 5]
-      for f = 1, COLD do p.c[c + f] = 0 end
-      p.c[c + STAGE], p.c[c + WIDTH], p.c[c + BUCKETS], p.c[c + LEVEL_AT] = decl[d + 2], width, decl[d + 4], l
-      p.v[h + CAP], p.v[h + CAP_UNTIL], p.v[h + LAST] = cap, l + RAISE_AFTER, floor(l / width)
-      p.v[h + SUM], p.v[h + HOLD] = 0, 0
-    end
-    p.dirty, p.cold_dirty = true, true
-  end
+  if p.n == 0 and #decl > 1 then begin(p, decl) end
+  local v = p.v
   for i = 0, p.n - 1 do
-    advance(p, i, decl[5 * i + 3])
-    local v, h, cap = p.v, hot(i), decl[5 * i + 5]
-    if cap < v[h + CAP] or (cap > v[h + CAP] and l > v[h + CAP_UNTIL]) then
-      v[h + CAP], v[h + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
-    elseif cap == v[h + CAP] and v[h + CAP_UNTIL] < l + RAISE_AFTER / 2 then
-      v[h + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
+    local b, cap = base(i), decl[5 * i + 5]
+    if v[b + BUCKETS] > 0 and l >= (v[b + LAST] + 1) * v[b + WIDTH] then advance(p, i) end
+    if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
+      v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
+    elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
+      v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
     end
   end
   return p, decl
 end
 
--- Pacing counts in ticks of 2^-20 ms: what is left of meter i's level; what an amount costs (core/meter.rs).
-local function drained(p, i)
-  local c = cold(p)
-  return max(0, c[COLD * i + LEVEL] - (l - c[COLD * i + LEVEL_AT]) * TICKS)
-end
-local function cost(p, i, amount)
-  local c = cold(p)
-  return math.ceil(amount * (c[COLD * i + WIDTH] * c[COLD * i + BUCKETS] * TICKS) / p.v[hot(i) + CAP])
+-- Pacing counts in ticks of 2^-20 ms: what is left of a meter's level; what an amount costs (core/meter.rs).
+local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * TICKS) end
+local function cost(v, b, amount)
+  return math.ceil(amount * (v[b + WIDTH] * v[b + BUCKETS] * TICKS) / v[b + CAP])
 end
 
 -- When `excess` units will have left meter i's window, the holds staying as they are; and whether that is known.
 local function room_at(p, i, excess)
-  local c, last = cold(p), p.v[hot(i) + LAST]
-  local n, left = slots(c, i), 0
+  local v, b = p.v, base(i)
+  local last, n, left = v[b + LAST], slots(v, b), 0
   if n > 0 then
     local r, offset = ring(p, i)
     for age = min(n - 1, last), 0, -1 do
       local bucket = last - age
-      if age == 0 then left = left + c[COLD * i + CUR] else left = left + r[offset + bucket % n] end
-      if left >= excess then return (bucket + n) * c[COLD * i + WIDTH], true end
+      if age == 0 then left = left + v[b + CUR] else left = left + r[offset + bucket % n] end
+      if left >= excess then return (bucket + n) * v[b + WIDTH], true end
     end
   end
   -- Head holds will be posted in full and leave with the window; others give back what they do not use.
-  if n > 0 and c[COLD * i + STAGE] == 0 then return (last + n) * c[COLD * i + WIDTH], false end
+  if n > 0 and v[b + STAGE] == 0 then return (last + n) * v[b + WIDTH], false end
   return l + UNKNOWN_WAIT, false
 end
 
@@ -97,66 +92,66 @@ local function fits(draws)
     local v = p.v
     if v[1] > l and (not at or v[1] > at) then at, where = v[1], draw[1] end
     for i = 0, p.n - 1 do
-      local h, amount, pace = hot(i), draw[i + 2], decl[5 * i + 6]
-      local cap = v[h + CAP]
+      local b, amount, pace = base(i), draw[i + 2], decl[5 * i + 6]
+      local cap = v[b + CAP]
       if amount > cap then return {nil, nil, nil, draw[1], i} end
-      local used = v[h + SUM] + v[h + HOLD] + amount
+      local used = v[b + SUM] + v[b + HOLD] + amount
       local wait, known = l, true
       if used > cap then wait, known = room_at(p, i, used - cap) end
       if pace > 0 then
-        local over = max(0, drained(p, i) - max(0, pace * TICKS - cost(p, i, amount)))
+        local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
         wait = max(wait, l + math.ceil(over / TICKS))
       end
       if used > cap or wait > l then
         exact = exact and known
         if not at or wait > at then at, where = wait, draw[1] end
       else
-        share = max(share, floor(used * 1000000 / cap))
+        local part = used * 1000000 / cap
+        if part > share then share = part end
       end
     end
   end
   if at then return {nil, at, exact, where} end
-  return {share}
+  return {floor(share)}
+end
+
+-- Adds a draw to the caller's own counters; its list of pools grows when it meets one for the first time.
+local met
+local function count(draw, n)
+  local at = draw[1] + 1
+  local pool, field, s = asked[at][1]
+  if at <= counted then
+    field, s = wanted[at + 2 + ahead], read[at + 2 + ahead]
+  else
+    field = 'c:' .. inc .. ':' .. pool
+    s = redis.call('HGET', key, field)
+  end
+  local counters
+  if s then
+    counters = doubles(s, 3 * n)
+  else
+    counters = {}
+    for i = 1, 3 * n do counters[i] = 0 end
+    met = met or list('l:' .. inc)
+    met[#met + 1] = pool
+  end
+  for i = 1, n do counters[i] = counters[i] + draw[i + 1] end
+  put[field] = packed(counters, 3 * n)
 end
 
 local function grant(draws)
   for _, draw in ipairs(draws) do
     local p, decl = touch(draw[1])
+    local v = p.v
     for i = 0, p.n - 1 do
-      local amount, h = draw[i + 2], hot(i)
-      p.v[h + HOLD] = p.v[h + HOLD] + amount
+      local amount, b = draw[i + 2], base(i)
+      v[b + HOLD] = v[b + HOLD] + amount
       if decl[5 * i + 6] > 0 then
-        local c = cold(p)
-        c[COLD * i + LEVEL], c[COLD * i + LEVEL_AT] = drained(p, i) + cost(p, i, amount), l
-        p.cold_dirty = true
+        v[b + LEVEL], v[b + LEVEL_AT] = drained(v, b) + cost(v, b, amount), l
       end
     end
     p.dirty = true
-  end
-end
-
--- Adds draws to the caller's own counters; its list of pools grows when it meets one for the first time.
-local met
-local function count(draws)
-  for _, draw in ipairs(draws) do
-    local n, at = #draw - 1, draw[1] + 1
-    if n > 0 then
-      local pool = asked[at][1]
-      local field = 'c:' .. inc .. ':' .. pool
-      local s
-      if at <= counted then s = read[at + 2 + ahead] else s = redis.call('HGET', key, field) end
-      local granted, rest
-      if s then
-        granted, rest = doubles(s, n), string.sub(s, 8 * n + 1)
-      else
-        granted, rest = {}, string.rep('\0', 16 * n)
-        for i = 1, n do granted[i] = 0 end
-        met = met or list('l:' .. inc)
-        met[#met + 1] = pool
-      end
-      for i = 1, n do granted[i] = granted[i] + draw[i + 1] end
-      put[field] = packed(granted, n) .. rest
-    end
+    if p.n > 0 then count(draw, p.n) end
   end
 end
 
@@ -180,8 +175,6 @@ local function chosen(index, share)
   local candidate = candidates[index]
   grant(common)
   grant(candidate[4])
-  count(common)
-  count(candidate[4])
   if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
   if not KEYS[2] then return commit(reply) end
@@ -193,9 +186,9 @@ local function chosen(index, share)
     reply[3] = pin_tag and 3 or 2
     version = version + 1
   end
-  commit(reply)
+  local answer = commit(reply)
   redis.call('SET', KEYS[2], struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
-  return reply
+  return answer
 end
 
 local seen = {}

@@ -9,14 +9,11 @@
 -- Returns  {0, l, renewed, live, rejected, then per report: {granted}, {used}, {cap}, rest ms}
 --          | {3, highest k} gone | {4, epoch} | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
-if not advance_clock(redis.call('HGET', key, 'e')) then return {OTHER_LAYOUT} end
+if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 local life = redis.call('HGET', key, 'i:' .. inc)
-for _, field in ipairs(gone) do
-  if field == 'i:' .. inc then life = nil end
-end
-if not life then return is_gone() end
+if dead[inc] or not life then return is_gone() end
 
 local reports, rests = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
 local wanted = {}
@@ -37,12 +34,12 @@ local function take(p, counters, returned, posted)
     if returned[i] > counters[i] then return nil end
   end
   for i = 1, p.n do
-    local h, n = hot(i - 1), p.n
+    local b, n = base(i - 1), p.n
     advance(p, i - 1)
     local back = max(0, returned[i] - counters[n + i])
     local more = max(0, posted[i] - counters[2 * n + i])
     if back > 0 or more > 0 then
-      p.v[h + HOLD] = p.v[h + HOLD] - back
+      p.v[b + HOLD] = p.v[b + HOLD] - back
       post(p, i - 1, more)
       counters[n + i] = counters[n + i] + back
       counters[2 * n + i] = counters[2 * n + i] + more
@@ -83,25 +80,17 @@ if l - l_ack <= TTL / 2 then
   exp = max(exp, l + TTL)
   put['i:' .. inc] = struct.pack('<ddd', exp, d_head, d_end)
 end
-local live = 0
-if ARGV[4] == '1' then
-  for _, other in ipairs(put['lives'] and cmsgpack.unpack(put['lives']) or list('lives')) do
-    if other[3] == 1 then
-      local id = 'i:' .. other[1] .. '.' .. string.format('%.0f', other[2])
-      if struct.unpack('<d', put[id] or redis.call('HGET', key, id)) >= l then live = live + 1 end
-    end
-  end
-end
+local live = ARGV[4] == '1' and count_live(lives_now()) or 0
 
 local reply = {0, l, renewed, live, rejected}
 for at, report in ipairs(reports) do
   local p, granted, used, cap = pools[report[1]], {}, {}, {}
   for i = 1, p.n do
-    local h = hot(i - 1)
+    local b = base(i - 1)
     advance(p, i - 1)
     granted[i] = grants[at] and grants[at][i] or 0
-    used[i] = p.v[h + SUM] + p.v[h + HOLD]
-    cap[i] = p.v[h + CAP]
+    used[i] = p.v[b + SUM] + p.v[b + HOLD]
+    cap[i] = p.v[b + CAP]
   end
   local n = #reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, used, cap, max(0, p.v[1] - l)

@@ -1,7 +1,8 @@
 //! A replica's side of the shared state: its lives, RESERVE, and the loop that sends SYNC.
 //!
 //! Every RESERVE goes out with the time of the newest reply (the witness of the logical clock). The loop sends one
-//! SYNC at a time: every [`PERIOD`], and within [`FLUSH_DELAY`] when a crowded pool or a gauge was given back to.
+//! SYNC at a time: every [`PERIOD`], within [`FLUSH_DELAY`] when a crowded pool was given back to, and within
+//! [`FREED_DELAY`] when any gauge was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +28,8 @@ use super::reservation::{Part, Reservation};
 pub const PERIOD: Duration = Duration::from_millis(200);
 /// How long settlements gather before an early SYNC.
 const FLUSH_DELAY: Duration = Duration::from_millis(3);
+/// The same when no pool is crowded, and a gauge was given back to: somebody elsewhere may want it soon.
+const FREED_DELAY: Duration = Duration::from_millis(25);
 /// Subtracted from the time an attempt may take, for the way to the wire.
 const MARGIN: Duration = Duration::from_millis(50);
 
@@ -111,6 +114,7 @@ pub struct Client {
     ack: Mutex<(Ms, Ms)>, // logical time of the newest reply, own clock when it came; short sections
     rests: Mutex<AHashMap<Arc<str>, Instant>>, // until when; short sections
     flush: Notify,
+    freed: Notify,
     joining: tokio::sync::Mutex<()>,     // one JOIN at a time
     catching_up: tokio::sync::Mutex<()>, // one such SYNC at a time; never the lock above, which a SYNC may take
     live: AtomicUsize,
@@ -133,6 +137,7 @@ impl Client {
             ack: Mutex::new((0, 0)),
             rests: Mutex::default(),
             flush: Notify::new(),
+            freed: Notify::new(),
             joining: tokio::sync::Mutex::new(()),
             catching_up: tokio::sync::Mutex::new(()),
             live: AtomicUsize::new(0),
@@ -242,11 +247,22 @@ impl Client {
             let wait = PERIOD.saturating_sub(counted.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.flush.notified() => tokio::time::sleep(FLUSH_DELAY).await,
+                () = self.early() => {}
                 _ = stop.changed() => {}
             }
         }
         self.leave(&port).await;
+    }
+
+    /// Returns when settlements should be told before their time.
+    async fn early(&self) {
+        tokio::select! {
+            () = self.flush.notified() => tokio::time::sleep(FLUSH_DELAY).await,
+            () = self.freed.notified() => tokio::select! {
+                () = tokio::time::sleep(FREED_DELAY) => {}
+                () = self.flush.notified() => tokio::time::sleep(FLUSH_DELAY).await,
+            },
+        }
     }
 
     /// One SYNC; after a life that was lost, the first of the next.
@@ -306,8 +322,10 @@ impl Client {
 
     /// Gathers a flush if one of the pools is crowded or something scarce was freed.
     pub(super) fn flush_if<'a>(&self, mut pools: impl Iterator<Item = &'a Account>, freed: bool) {
-        if freed || pools.any(Account::is_hot) {
+        if pools.any(Account::is_hot) {
             self.flush.notify_one();
+        } else if freed {
+            self.freed.notify_one();
         }
     }
 

@@ -7,20 +7,20 @@ pub fn apply(text: &str) -> String {
     let damaged = match control.as_str() {
         // Holds of the dead are released, not posted.
         "release-expired" => {
-            text.replace("if slots(cold(p), i) > 0 then post(p, i, amount) end -- @posted", "-- @posted")
+            text.replace("if v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted", "-- @posted")
         }
         // A window of two weighted buckets instead of many.
         "two-buckets" => text
             .replace(
-                "local used = v[h + SUM] + v[h + HOLD] + amount",
-                "local used = weighted(p, i) + v[h + HOLD] + amount",
+                "local used = v[b + SUM] + v[b + HOLD] + amount",
+                "local used = weighted(p, i) + v[b + HOLD] + amount",
             )
             .replace("-- How a set of draws fits:", TWO_BUCKETS),
         // What fits is found in one call and taken in another, whatever fits by then.
         "split-check" => text
             .replace(
                 "local function commit(reply)\n",
-                "local function commit(reply)\n  if TAKES == nil then return reply end\n",
+                "local function commit(reply)\n  if TAKES == nil then return cmsgpack.pack(reply) end\n",
             )
             .replace("  redis.call('SET', KEYS[2]", "  if TAKES then redis.call('SET', KEYS[2]")
             .replace("'PX', ttl + 60000)", "'PX', ttl + 60000) end")
@@ -45,22 +45,23 @@ pub async fn take(
     mut connection: redis::aio::MultiplexedConnection,
     keys: &super::scripts::Keys,
     command: &super::core::Command,
-    checked: redis::RedisResult<redis::Value>,
-) -> redis::RedisResult<redis::Value> {
-    use super::core::Command;
-    use redis::Value::{Array, Int};
+    checked: Result<super::core::Reply, super::Away>,
+) -> Result<super::core::Reply, super::Away> {
+    use super::core::{Command, Reply::Reserved, Reserved::Granted};
 
-    let (Command::Reserve(ask), Ok(Array(found))) = (command, &checked) else { return checked };
-    let split = std::env::var("WEIR_CONTROL").is_ok_and(|control| control == "split-check");
-    let (true, [Int(0), Int(index), ..]) = (split, &found[..]) else { return checked };
+    let (Command::Reserve(ask), Ok(Reserved(Granted(found)))) = (command, &checked) else { return checked };
+    if !std::env::var("WEIR_CONTROL").is_ok_and(|control| control == "split-check") {
+        return checked;
+    }
     let mut alone = (**ask).clone();
-    alone.candidates = alone.candidates.into_iter().skip(*index as usize).take(1).collect();
+    alone.candidates = alone.candidates.into_iter().skip(found.index).take(1).collect();
     let call = super::scripts::Call::new(keys, &Command::Reserve(alone.into()), 0, 1);
-    let mut taken = call.by_text().arg("take").query_async(&mut connection).await?;
-    if let Array(reply) = &mut taken
-        && let [Int(0), chosen, ..] = &mut reply[..]
-    {
-        *chosen = Int(*index);
+    let away = |err: String| super::Away::Broken(err);
+    let taken = call.by_text().arg("take").query_async(&mut connection).await;
+    let taken = taken.map_err(|err: redis::RedisError| away(err.to_string()))?;
+    let mut taken = super::layout::reply(call.asked, &taken).map_err(|err| away(err.to_string()))?;
+    if let Reserved(Granted(chosen)) = &mut taken {
+        chosen.index = found.index;
     }
     Ok(taken)
 }
@@ -69,11 +70,11 @@ pub async fn take(
 #[cfg(feature = "controls")]
 const TWO_BUCKETS: &str = "
 local function weighted(p, i)
-  local c, last = cold(p), p.v[hot(i) + LAST]
-  local n = slots(c, i)
+  local v, b = p.v, base(i)
+  local last, n = v[b + LAST], slots(v, b)
   if n == 0 then return 0 end
   local r, offset = ring(p, i)
-  local buckets, cur, prev = c[COLD * i + BUCKETS], c[COLD * i + CUR], 0
+  local buckets, cur, prev = v[b + BUCKETS], v[b + CUR], 0
   local into = last % buckets
   for age = 1, n - 1 do
     local amount = r[offset + (last - age) % n]

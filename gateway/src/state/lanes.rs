@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use deadpool_redis::{Connection, Manager, Pool};
+use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::sync::{Notify, watch};
@@ -20,6 +20,7 @@ use super::scripts::{Call, Keys};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const SHORTEST_CONNECT: Duration = Duration::from_millis(500);
 const PIPELINE_BUFFER: usize = 2048;
 /// How often a connection is asked whether it lives.
 const PROBE_PERIOD: Duration = Duration::from_millis(300);
@@ -44,16 +45,22 @@ impl std::fmt::Debug for Lane {
 
 impl Lane {
     /// Starts a lane on the current runtime. `url` may hold a password; it is never logged.
-    /// What a caller may wait for is bounded by each call; `SNAPSHOT_TIME` only ends answers that never come.
+    /// What a caller may wait for is bounded by each call here; the connection's own timer would be a second one.
     pub fn start(url: &str, keys: Keys, timeout: Duration) -> Result<Arc<Lane>, RedisError> {
+        let connect = timeout.max(SHORTEST_CONNECT);
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeout.max(Duration::from_millis(500))))
-            .set_response_timeout(Some(SNAPSHOT_TIME.max(timeout)))
+            .set_connection_timeout(Some(connect))
+            .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_BUFFER);
         let manager = Manager::new_with_config(url, config)?;
-        let pool = Pool::builder(manager).max_size(1).build().map_err(|err| {
-            RedisError::from((redis::ErrorKind::InvalidClientConfig, "pool", err.to_string()))
-        })?;
+        let pool = Pool::builder(manager)
+            .max_size(1)
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(connect * 2)) // to connect, and to greet
+            .build()
+            .map_err(|err| {
+                RedisError::from((redis::ErrorKind::InvalidClientConfig, "pool", err.to_string()))
+            })?;
         let nonce = fastrand::u64(1..1 << 53);
         let lane = Arc::new(Lane {
             open: ArcSwapOption::empty(),
@@ -83,11 +90,14 @@ impl Lane {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let call = Call::new(&self.keys, command, 0, self.nonce);
         let asking = ask((*open).clone(), &call);
-        #[cfg(feature = "controls")]
-        let asking = async { super::control::take((*open).clone(), &self.keys, command, asking.await).await };
         let answer = tokio::time::timeout(self.timeout, asking).await;
         match answer {
-            Ok(Ok(value)) => layout::reply(call.asked, &value).map_err(|err| Away::Broken(err.to_string())),
+            Ok(Ok(value)) => {
+                let reply = layout::reply(call.asked, &value).map_err(|err| Away::Broken(err.to_string()));
+                #[cfg(feature = "controls")]
+                let reply = super::control::take((*open).clone(), &self.keys, command, reply).await;
+                reply
+            }
             Ok(Err(err)) => {
                 self.fail(&open);
                 Err(Away::Failed(describe(&err)))
