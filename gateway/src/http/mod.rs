@@ -68,7 +68,7 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
 }
 
 async fn chat(worker: &Arc<Worker>, request: http::Request<Incoming>) -> Response<Body> {
-    let id = format!("req_{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
     let mut record = Some(Record::new(worker.shared.metrics.clone(), id.clone()));
     let (head, body) = request.into_parts();
     let answer = pipeline::chat(worker, &head.headers, body, &mut record).await;

@@ -1,7 +1,6 @@
 //! Logs: one line of JSON per call and per event, on standard output, written by a thread of its own so that a
 //! slow reader of the log slows no call. When the buffer is full, lines are dropped and counted.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -28,66 +27,99 @@ pub fn call(record: &Record, duration: Duration) {
     }
     if let Some(queue) = QUEUE.get() {
         let mut line = String::with_capacity(512);
-        // Writing to a String cannot fail.
-        let _ = write_call(&mut line, record, duration);
+        write_call(&mut line, record, duration);
         queue.push(line.as_bytes());
     }
 }
 
-fn write_call(line: &mut String, record: &Record, duration: Duration) -> std::fmt::Result {
+fn write_call(line: &mut String, record: &Record, duration: Duration) {
     let usage = record.usage.unwrap_or_default();
     line.push_str(r#"{"timestamp":""#);
-    timestamp(line, SystemTime::now())?;
+    timestamp(line, SystemTime::now());
     line.push_str(r#"","level":"INFO","target":"weir::call","request_id":"#);
-    for (value, next) in [
-        (record.id.as_str(), r#","tenant":"#),
-        (&*record.tenant, r#","model":"#),
-        (&*record.model, r#","deployment":"#),
-        (&*record.deployment, ""),
+    quoted(line, &record.id);
+    for (name, value) in [
+        (r#","tenant":"#, &*record.tenant),
+        (r#","model":"#, &*record.model),
+        (r#","deployment":"#, &*record.deployment),
+        (r#","outcome":"#, record.outcome),
+        (r#","session":"#, session(record.session)),
     ] {
-        quoted(line, value)?;
-        line.push_str(next);
+        line.push_str(name);
+        quoted(line, value);
     }
-    write!(
-        line,
-        r#","status":{},"outcome":"{}","stream":{},"attempts":{},"session":"{}","input_tokens":{},"cached_tokens":{},"output_tokens":{},"held_tokens":{},"cost_micro_usd":{},"duration_ms":{}"#,
-        record.status,
-        record.outcome,
-        record.stream,
-        record.attempts,
-        session(record.session),
-        usage.input,
-        usage.cached_input,
-        usage.output,
-        record.held_tokens,
-        (record.cost * 1e6).round() as u64,
-        Millis(duration),
-    )?;
-    if let Some(time) = record.first_token {
-        write!(line, r#","first_token_ms":{}"#, Millis(time))?;
+    line.push_str(if record.stream { r#","stream":true"# } else { r#","stream":false"# });
+    for (name, value) in [
+        (r#","status":"#, u64::from(record.status)),
+        (r#","attempts":"#, u64::from(record.attempts)),
+        (r#","input_tokens":"#, usage.input),
+        (r#","cached_tokens":"#, usage.cached_input),
+        (r#","output_tokens":"#, usage.output),
+        (r#","held_tokens":"#, record.held_tokens),
+        (r#","cost_micro_usd":"#, (record.cost * 1e6).round() as u64),
+    ] {
+        line.push_str(name);
+        number(line, value);
     }
-    writeln!(line, r#","upstream_ms":{},"state_ms":{}}}"#, Millis(record.upstream), Millis(record.state))
+    for (name, time) in [
+        (r#","duration_ms":"#, Some(duration)),
+        (r#","first_token_ms":"#, record.first_token),
+        (r#","upstream_ms":"#, Some(record.upstream)),
+        (r#","state_ms":"#, Some(record.state)),
+    ] {
+        if let Some(time) = time {
+            line.push_str(name);
+            millis(line, time);
+        }
+    }
+    line.push_str("}\n");
 }
 
 /// A JSON string.
-fn quoted(line: &mut String, text: &str) -> std::fmt::Result {
+fn quoted(line: &mut String, text: &str) {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
     line.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                line.push('\\');
-                line.push(c);
+    if text.bytes().all(plain) {
+        line.push_str(text);
+    } else {
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => {
+                    line.push('\\');
+                    line.push(c);
+                }
+                c if (c as u32) < 0x20 => {
+                    line.push_str(if c as u32 >= 0x10 { "\\u001" } else { "\\u000" });
+                    line.push(char::from_digit(c as u32 % 16, 16).unwrap_or('0'));
+                }
+                c => line.push(c),
             }
-            c if (c as u32) < 0x20 => write!(line, "\\u{:04x}", c as u32)?,
-            c => line.push(c),
         }
     }
     line.push('"');
-    Ok(())
+}
+
+fn number(line: &mut String, n: u64) {
+    line.push_str(itoa::Buffer::new().format(n));
+}
+
+/// The last `width` digits of `n`, with zeros in front.
+fn digits(line: &mut String, n: u64, width: u32) {
+    for place in (0..width).rev() {
+        line.push((b'0' + (n / 10u64.pow(place) % 10) as u8) as char);
+    }
+}
+
+/// Milliseconds with three decimals.
+fn millis(line: &mut String, time: Duration) {
+    let micros = time.as_micros() as u64;
+    number(line, micros / 1_000);
+    line.push('.');
+    digits(line, micros, 3);
 }
 
 /// RFC 3339 in UTC with microseconds; the date by Howard Hinnant's days-to-civil algorithm.
-fn timestamp(line: &mut String, now: SystemTime) -> std::fmt::Result {
+fn timestamp(line: &mut String, now: SystemTime) {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let shifted = days + 719_468;
@@ -99,19 +131,16 @@ fn timestamp(line: &mut String, now: SystemTime) -> std::fmt::Result {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let micros = since.subsec_micros();
-    write!(line, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-}
-
-/// Milliseconds with three decimals.
-struct Millis(Duration);
-
-impl std::fmt::Display for Millis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1_000, micros % 1_000)
+    digits(line, year, 4);
+    for (mark, part) in
+        [('-', month), ('-', day), ('T', second / 3_600), (':', second / 60 % 60), (':', second % 60)]
+    {
+        line.push(mark);
+        digits(line, part, 2);
     }
+    line.push('.');
+    digits(line, u64::from(since.subsec_micros()), 6);
+    line.push('Z');
 }
 
 /// The word for what became of a session.
@@ -253,7 +282,7 @@ mod tests {
 
     fn stamp(seconds: u64) -> String {
         let mut line = String::new();
-        timestamp(&mut line, SystemTime::UNIX_EPOCH + Duration::new(seconds, 7_000)).unwrap();
+        timestamp(&mut line, SystemTime::UNIX_EPOCH + Duration::new(seconds, 7_000));
         line
     }
 
@@ -268,7 +297,7 @@ mod tests {
     #[test]
     fn a_name_cannot_break_out_of_its_line() {
         let mut line = String::new();
-        quoted(&mut line, "a\"b\\c\nd\u{1}").unwrap();
+        quoted(&mut line, "a\"b\\c\nd\u{1}");
         assert_eq!(line, r#""a\"b\\c\u000ad\u0001""#);
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), "a\"b\\c\nd\u{1}");
     }

@@ -3,12 +3,15 @@
 pub mod log;
 pub mod metrics;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::state::core::SessionOutcome;
 
 pub use metrics::Metrics;
+
+/// What is not known yet, made once: an empty `Arc` costs an allocation as well.
+static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
 
 /// Facts of one call, gathered on its way and told when it is dropped: at the end of the answer's body, or
 /// wherever the call ended before.
@@ -56,9 +59,9 @@ impl Record {
             metrics,
             id,
             started: Instant::now(),
-            tenant: "".into(),
-            model: "".into(),
-            deployment: "".into(),
+            tenant: NOBODY.clone(),
+            model: NOBODY.clone(),
+            deployment: NOBODY.clone(),
             attempts: 0,
             status: 499,
             outcome: "client_gone",

@@ -65,6 +65,7 @@ impl Endpoint {
         let uri: Uri =
             format!("{}/chat/completions", account.base_url.to_string().trim_end_matches('/')).parse()?;
         let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host(&uri)?);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
             header::USER_AGENT,
@@ -87,6 +88,17 @@ impl Endpoint {
         );
         Ok(Endpoint { uri, headers })
     }
+}
+
+/// The `Host` header, made once: the client would make it for every request.
+fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
+    let name = uri.host().unwrap_or_default();
+    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = match uri.port_u16() {
+        Some(port) if port != usual => format!("{name}:{port}"),
+        _ => name.to_owned(),
+    };
+    Ok(HeaderValue::try_from(host)?)
 }
 
 /// One worker's connections.

@@ -12,9 +12,9 @@ RESULTS = f"{REPO}/target/bench-results"
 BIN = f"{RUN}/bin"
 
 
-def cargo(cwd, *args):
+def cargo(cwd, profile, *args):
     env = {**os.environ, "CARGO_TARGET_DIR": OUT}
-    subprocess.run(["cargo", "build", "--release", "--quiet", *args], cwd=cwd, env=env, check=True)
+    subprocess.run(["cargo", "build", "--profile", profile, "--quiet", *args], cwd=cwd, env=env, check=True)
 
 
 def rig(allocators):
@@ -22,18 +22,18 @@ def rig(allocators):
     os.makedirs(BIN, exist_ok=True)
     for name in sorted(allocators - {"system"}):
         if not os.environ.get("BENCH_NO_BUILD"):
-            cargo(RIG, "-p", "floor", "--features", name)
+            cargo(RIG, "release", "-p", "floor", "--features", name)
             shutil.copy2(f"{OUT}/release/floor", f"{BIN}/floor-{name}")
     if not os.environ.get("BENCH_NO_BUILD"):
-        cargo(RIG)
+        cargo(RIG, "release")
         for name in ("mock", "lg", "floor"):
             shutil.copy2(f"{OUT}/release/{name}", f"{BIN}/{name}")
 
 
 def weir():
-    """The gateway's binary: WEIR_BIN, or built here."""
+    """The gateway's binary: WEIR_BIN, or built here as it is published."""
     given = os.environ.get("WEIR_BIN")
     if given:
         return given
-    cargo(REPO, "-p", "weir")
-    return f"{OUT}/release/weir"
+    cargo(REPO, "dist", "-p", "weir")
+    return f"{OUT}/dist/weir"

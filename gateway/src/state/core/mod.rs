@@ -60,9 +60,17 @@ pub struct Incarnation {
     pub k: u64,
 }
 
+impl Incarnation {
+    /// `NAME.K`.
+    pub fn id(&self) -> String {
+        let mut digits = itoa::Buffer::new();
+        [&self.name, ".", digits.format(self.k)].concat()
+    }
+}
+
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.name, self.k)
+        f.write_str(&self.id())
     }
 }
 

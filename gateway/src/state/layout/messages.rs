@@ -10,7 +10,7 @@ pub fn head(caller: &Caller, now: Ms, nonce: u64) -> Vec<u8> {
         .uint(now)
         .uint(nonce)
         .uint(caller.epoch)
-        .text(&caller.inc.to_string())
+        .text(&caller.inc.id())
         .text(&caller.inc.name);
     pack.uint(caller.inc.k).uint(caller.l_ack).uint(caller.x);
     pack.into_bytes()
