@@ -18,7 +18,8 @@
 --   p:POOL         rest_until, then 12 of each meter (CAP ... BUCKETS below)      1 + 12n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
--- Written in one HSET at the end, so that an error in the middle leaves no half step.
+-- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
+-- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
 
 local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
 local TICKS = 1048576 -- of pacing, per ms: 2^20

@@ -7,78 +7,43 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
 
+mod redis_server;
+
 use std::collections::BTreeMap;
-use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use redis::Value;
+use redis_server::Server;
 use weir::state::core::*;
 use weir::state::layout;
 use weir::state::scripts::{Call, Keys};
 
-/// A redis-server of our own on a unix socket; ended on drop.
-struct Server {
-    _child: Ended,
-    _dir: tempfile::TempDir,
-    connection: redis::Connection,
+fn run(server: &mut Server, keys: &Keys, command: &Command, now: Ms, nonce: u64) -> Reply {
+    let call = Call::new(keys, command, now, nonce);
+    let value: Value = match call.by_sha().query(&mut server.connection) {
+        Err(err) if err.code() == Some("NOSCRIPT") => call.by_text().query(&mut server.connection).unwrap(),
+        other => other.unwrap(),
+    };
+    layout::reply(call.asked, &value).unwrap()
 }
 
-impl Server {
-    fn start() -> Server {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("redis.sock");
-        let mut command = Process::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
-        command.current_dir(dir.path()).stdout(Stdio::null());
-        let child = Ended(command.spawn().expect("redis-server must be installed"));
-        let client = redis::Client::open(format!("redis+unix://{}", socket.display())).unwrap();
-        for _ in 0..200 {
-            if let Ok(connection) = client.get_connection() {
-                return Server { _child: child, _dir: dir, connection };
-            }
-            std::thread::sleep(Duration::from_millis(20)); // waiting for a process to listen
+fn state(server: &mut Server, keys: &Keys, sessions: &[String]) -> Option<State> {
+    let fields: BTreeMap<Vec<u8>, Vec<u8>> =
+        redis::cmd("HGETALL").arg(keys.state()).query(&mut server.connection).unwrap();
+    let mut state = layout::decode(&fields).unwrap()?;
+    for session in sessions {
+        let pin: Option<Vec<u8>> =
+            redis::cmd("GET").arg(keys.pin(session)).query(&mut server.connection).unwrap();
+        if let Some(pin) = pin {
+            state.pins.insert(session.clone(), layout::decode_pin(&pin).unwrap());
         }
-        panic!("redis-server did not come up");
     }
-
-    fn run(&mut self, keys: &Keys, command: &Command, now: Ms, nonce: u64) -> Reply {
-        let call = Call::new(keys, command, now, nonce);
-        let value: Value = match call.by_sha().query(&mut self.connection) {
-            Err(err) if err.code() == Some("NOSCRIPT") => call.by_text().query(&mut self.connection).unwrap(),
-            other => other.unwrap(),
-        };
-        layout::reply(call.asked, &value).unwrap()
-    }
-
-    fn state(&mut self, keys: &Keys, sessions: &[String]) -> Option<State> {
-        let fields: BTreeMap<Vec<u8>, Vec<u8>> =
-            redis::cmd("HGETALL").arg(keys.state()).query(&mut self.connection).unwrap();
-        let mut state = layout::decode(&fields).unwrap()?;
-        for session in sessions {
-            let pin: Option<Vec<u8>> =
-                redis::cmd("GET").arg(keys.pin(session)).query(&mut self.connection).unwrap();
-            if let Some(pin) = pin {
-                state.pins.insert(session.clone(), layout::decode_pin(&pin).unwrap());
-            }
-        }
-        Some(state)
-    }
-
-    fn clear(&mut self) {
-        let _: () = redis::cmd("FLUSHALL").query(&mut self.connection).unwrap();
-    }
+    Some(state)
 }
 
-/// A process that does not outlive this value.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn clear(server: &mut Server) {
+    let _: () = redis::cmd("FLUSHALL").query(&mut server.connection).unwrap();
 }
 
 /// A step as drawn; numbers are resolved against the state so that most of them make sense.
@@ -239,22 +204,22 @@ fn comparable(mut state: State) -> State {
 }
 
 fn check(server: &mut Server, ops: &[Op], granted: &mut u64) {
-    server.clear();
+    clear(server);
     let keys = Keys::new("t");
     let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
     let mut now = 1_700_000_000_000;
     let mut core = State::new(77, now);
     let join =
         Command::Join(Join { inc: Incarnation { name: "one".into(), k: 1 }, d_head: 700, d_end: 2_500 });
-    assert_eq!(core.step(&join, now), server.run(&keys, &join, now, 77));
+    assert_eq!(core.step(&join, now), run(server, &keys, &join, now, 77));
     for (at, op) in ops.iter().enumerate() {
         now = now.saturating_add_signed(op.step);
         let command = resolve(op, &core);
         let expected = core.step(&command, now);
-        let got = server.run(&keys, &command, now, 99);
+        let got = run(server, &keys, &command, now, 99);
         *granted += u64::from(matches!(got, Reply::Reserved(Reserved::Granted(_))));
         assert_eq!(got, expected, "reply to step {at}: {command:?}");
-        let stored = server.state(&keys, &sessions).expect("a state");
+        let stored = state(server, &keys, &sessions).expect("a state");
         assert_eq!(comparable(stored), comparable(core.clone()), "state after step {at}: {command:?}");
     }
 }

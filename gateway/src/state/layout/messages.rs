@@ -6,12 +6,7 @@ use crate::state::core::{Caller, Draw, Join, Ms, Reserve, Stage, Sync};
 /// ARGV[1] of every script. `now` 0 means the server's own time; `nonce` names a new data set if there is none.
 pub fn head(caller: &Caller, now: Ms, nonce: u64) -> Vec<u8> {
     let mut pack = Pack::with_capacity(64);
-    pack.array(8)
-        .uint(now)
-        .uint(nonce)
-        .uint(caller.epoch)
-        .text(&caller.inc.id())
-        .text(&caller.inc.name);
+    pack.array(8).uint(now).uint(nonce).uint(caller.epoch).text(&caller.inc.id()).text(&caller.inc.name);
     pack.uint(caller.inc.k).uint(caller.l_ack).uint(caller.x);
     pack.into_bytes()
 }
