@@ -23,7 +23,7 @@
 
 local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
 local TICKS = 1048576 -- of pacing, per ms: 2^20
-local LAYOUT = 1
+local LAYOUT = 2
 -- A meter's doubles: those of meter i (from 0) stand in p.v behind base(i).
 -- STAGE 0 = head, 1 = end; BUCKETS 0 = gauge
 local CAP, CAP_UNTIL, LAST, SUM, HOLD, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -265,8 +265,8 @@ local function commit(reply)
     args[n + 1], args[n + 2] = field, value
     n = n + 2
   end
-  for at = 1, n, 4000 do redis.call('HSET', key, unpack(args, at, min(at + 3999, n))) end
   for at = 1, #gone, 4000 do redis.call('HDEL', key, unpack(gone, at, min(at + 3999, #gone))) end
+  for at = 1, n, 4000 do redis.call('HSET', key, unpack(args, at, min(at + 3999, n))) end -- what returned stays
   return cmsgpack.pack(reply)
 end
 local GRANTED, DENIED, TOO_BIG, GONE, EPOCH, OTHER_LAYOUT = 0, 1, 2, 3, 4, 5

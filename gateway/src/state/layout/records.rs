@@ -85,6 +85,9 @@ fn decode_pool(record: &[u8], ring: Option<&Vec<u8>>) -> Result<Pool, Malformed>
         None => Vec::new(),
     };
     let mut pool = Pool { rest_until: *v.first().ok_or(malformed("pool"))?, meters: Vec::new() };
+    if v.len() % METER != 1 {
+        return Err(malformed("pool"));
+    }
     for m in v[1..].chunks_exact(METER) {
         let [cap, cap_until, last, sum, hold, cur, posted, level, level_at, stage, width, buckets] = *m
         else {
