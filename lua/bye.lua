@@ -19,7 +19,7 @@ for _, pool in ipairs(drawn) do
 end
 for _, pool in ipairs(drawn) do gone[#gone + 1] = 'c:' .. inc .. ':' .. pool end
 gone[#gone + 1] = 'l:' .. inc
-gone[#gone + 1] = 'i:' .. inc
+bury(inc)
 local lives = lives_now()
 for _, life in ipairs(lives) do
   if life[1] == name and life[2] == k then life[3] = 0 end

@@ -11,7 +11,7 @@
 --                   ttl         ms that the session is remembered
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
---          | {3, highest k} gone | {4, epoch} | {5} other layout
+--          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
 local asked, common, candidates, ttl = unpack(cmsgpack.unpack(ARGV[2]))
@@ -24,42 +24,10 @@ if not advance_clock(read[1]) then return other_layout() end
 for at = 1, ahead do record(asked[at][1], read[at + 2]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
+if learning == 1 then return commit({LEARNING, max(0, learn[1] + LEARN + 1 - l)}) end
 if dead[inc] or not read[2] then return is_gone() end
-local exp, d_head, d_end = struct.unpack('<ddd', read[2])
+local exp, d_head, d_end, told = struct.unpack('<dddd', read[2])
 if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, HEAR_FIRST, 0, 0, 0}) end
-
--- The record of a pool that is used for the first time.
-local function begin(p, decl)
-  local v = p.v
-  p.n, p.dirty = (#decl - 1) / 5, true
-  for i = 0, p.n - 1 do
-    local b, d = base(i), 5 * i
-    local width = decl[d + 3]
-    for f = 1, METER do v[b + f] = 0 end
-    v[b + STAGE], v[b + WIDTH], v[b + BUCKETS], v[b + LEVEL_AT] = decl[d + 2], width, decl[d + 4], l
-    v[b + CAP], v[b + CAP_UNTIL], v[b + LAST] = decl[d + 5], l + RAISE_AFTER, floor(l / width)
-  end
-end
-
--- Finds or makes a pool's record, brings it to the present, takes note of the declared caps.
-local function touch(at)
-  local decl = asked[at + 1]
-  local p = load(decl[1])
-  if p.touched then return p, decl end
-  p.touched = true
-  if p.n == 0 and #decl > 1 then begin(p, decl) end
-  local v = p.v
-  for i = 0, p.n - 1 do
-    local b, cap = base(i), decl[5 * i + 5]
-    if v[b + BUCKETS] > 0 and l >= (v[b + LAST] + 1) * v[b + WIDTH] then advance(p, i) end
-    if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
-      v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
-    elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
-      v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
-    end
-  end
-  return p, decl
-end
 
 -- Pacing counts in ticks of 2^-20 ms: what is left of a meter's level; what an amount costs (core/meter.rs).
 local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * TICKS) end
@@ -73,9 +41,11 @@ local function room_at(p, i, excess)
   local last, n, left = v[b + LAST], slots(v, b), 0
   if n > 0 then
     local r, offset = ring(p, i)
+    local image = v[b + IMAGE_SUM] > 0 and ring(p, i, 'image')
     for age = min(n - 1, last), 0, -1 do
       local bucket = last - age
       if age == 0 then left = left + v[b + CUR] else left = left + r[offset + bucket % n] end
+      if image then left = left + image[offset + bucket % n] end
       if left >= excess then return (bucket + n) * v[b + WIDTH], true end
     end
   end
@@ -88,14 +58,15 @@ end
 local function fits(draws)
   local share, at, exact, where = 0, nil, true, nil
   for _, draw in ipairs(draws) do
-    local p, decl = touch(draw[1])
+    local decl = asked[draw[1] + 1]
+    local p = touch(decl)
     local v = p.v
-    if v[1] > l and (not at or v[1] > at) then at, where = v[1], draw[1] end
+    if v[REST] > l and (not at or v[REST] > at) then at, where = v[REST], draw[1] end
     for i = 0, p.n - 1 do
       local b, amount, pace = base(i), draw[i + 2], decl[5 * i + 6]
       local cap = v[b + CAP]
       if amount > cap then return {nil, nil, nil, draw[1], i} end
-      local used = v[b + SUM] + v[b + HOLD] + amount
+      local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
       local wait, known = l, true
       if used > cap then wait, known = room_at(p, i, used - cap) end
       if pace > 0 then
@@ -141,7 +112,8 @@ end
 
 local function grant(draws)
   for _, draw in ipairs(draws) do
-    local p, decl = touch(draw[1])
+    local decl = asked[draw[1] + 1]
+    local p = touch(decl)
     local v = p.v
     for i = 0, p.n - 1 do
       local amount, b = draw[i + 2], base(i)
@@ -171,7 +143,7 @@ end
 
 local function chosen(index, share)
   if shared[2] then return denied(shared, 1) end
-  if l > exp then put['i:' .. inc] = struct.pack('<ddd', l, d_head, d_end) end
+  if l > exp then put['i:' .. inc] = struct.pack('<dddd', l, d_head, d_end, told) end
   local candidate = candidates[index]
   grant(common)
   grant(candidate[4])

@@ -65,7 +65,8 @@ impl Snapshot {
         let timeouts = || self.config.models.iter().flat_map(|model| &model.targets).map(|t| t.timeouts);
         let head = timeouts().map(|t| t.connect + t.first_token).max().unwrap_or(Duration::from_secs(1));
         let end = timeouts().map(|t| t.total).max().unwrap_or(Duration::from_secs(1));
-        Deadlines { head: head + SLACK, end: end.max(head) + SLACK }
+        let ms = |time: Duration| (time + SLACK).as_millis() as u64;
+        Deadlines { head: ms(head), end: ms(end.max(head)) }
     }
 }
 

@@ -52,21 +52,27 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     let lane = Lane::start(&server.url(), Keys::new("test"), Duration::from_secs(5)).unwrap();
     let port = Port::Redis(lane);
     port.opened(Duration::from_secs(5)).await;
-    let deadlines = Deadlines { head: Duration::from_secs(60), end: Duration::from_secs(60) };
+    let deadlines = Deadlines { head: 60_000, end: 60_000 };
     let client = Client::new("one".into(), deadlines);
+    while client.sync(&port, true).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await; // a new data set first learns that nobody knows anything
+    }
     let Outcome::Granted(reservation) = client.reserve(&port, &mut wish()).await.unwrap() else {
         panic!("there is room");
     };
     reservation.settle(Actual::Used { input: 1, output: 1 });
 
-    // Longer than half a life without a word: the next call must catch up first. Redis answers only after it left.
+    // Longer than half a life without a word: the next call must catch up first. Redis never answers that SYNC.
     tokio::time::sleep(Duration::from_millis(600)).await;
     let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(300).query(&mut server.connection).unwrap();
     let mut next = wish();
     let left = tokio::time::timeout(Duration::from_millis(100), client.reserve(&port, &mut next)).await;
     assert!(left.is_err(), "the caller must leave while the SYNC is on its way");
+    let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
+    let _: () = redis::cmd("CLIENT").arg(&kill).query(&mut server.connection).unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
 
+    client.sync(&port, false).await.unwrap();
     let state = port.snapshot().await.unwrap();
     let posted: Vec<u64> = state.pools.values().map(|pool| pool.meters[0].posted).collect();
     assert_eq!(posted, [1; POOLS]);

@@ -25,8 +25,12 @@ pub fn left(state: &State) -> Vec<String> {
     let mut left = Vec::new();
     for (key, pool) in &state.pools {
         for (at, meter) in pool.meters.iter().enumerate() {
-            if meter.sum > 0 || meter.hold > 0 {
-                left.push(format!("{key} meter {at}: used {}, held {}", meter.sum, meter.hold));
+            if meter.sum + meter.image_sum + meter.hold > 0 {
+                left.push(format!(
+                    "{key} meter {at}: used {}, held {}",
+                    meter.sum + meter.image_sum,
+                    meter.hold
+                ));
             }
         }
     }

@@ -40,6 +40,12 @@ impl Redis {
         Ok(())
     }
 
+    /// FLUSHALL: everything is lost, and connections stay.
+    pub fn flush(&self) -> Result<()> {
+        let mut connection = redis::Client::open(self.url())?.get_connection()?;
+        Ok(redis::cmd("FLUSHALL").query(&mut connection)?)
+    }
+
     /// SIGSTOP: connections stay open and nothing answers.
     pub fn freeze(&self) -> Result<()> {
         self.process.signal("STOP")

@@ -119,7 +119,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State) -> Value 
         .collect();
     json!({
         "replica": shared.client.name(), "epoch": state.epoch, "now_ms": l, "config": config.hash,
-        "degraded": shared.client.is_away(), "rejected_reports": shared.client.rejected(),
+        "degraded": shared.client.is_away(),
         "replicas": replicas, "pools": pools(snapshot, state), "deployments": deployments,
         "pending": state.pending.len(),
     })

@@ -1,35 +1,26 @@
-//! A replica's side of the shared state: its lives, RESERVE, and the loop that sends SYNC.
+//! A replica's way to the shared state: RESERVE for each call, and the loop that sends SYNC.
 //!
-//! Every RESERVE goes out with the time of the newest reply (the witness of the logical clock). The loop sends one
-//! SYNC at a time: every [`PERIOD`], within [`FLUSH_DELAY`] when a crowded pool was given back to, and within
-//! [`FREED_DELAY`] when any gauge was.
+//! What is sent and what a reply means is decided by [`Side`]; here are the locks, the clock and the waiting. One
+//! SYNC of the loop is on its way at a time: every [`PERIOD`], and sooner when the [`Bell`] rings.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ahash::AHashMap;
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::Away;
-use super::core::{
-    Amounts, Caller, Command, Denied, Granted, Incarnation, Join, Ms, Reply, Reserve, Reserved, Rest, State,
-    Sync, Synced, TTL,
-};
+use super::bell::Bell;
+use super::core::{Amounts, Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved, State};
 use super::lanes::Lane;
-use super::ledger::{Account, Ledger};
+use super::ledger::{Ledger, PoolBooks};
 use super::local::Local;
 use super::pools::PoolInfo;
 use super::reservation::{Part, Reservation};
+use super::side::{Deadlines, Heard, Side};
 
 /// Time between SYNCs.
 pub const PERIOD: Duration = Duration::from_millis(200);
-/// How long settlements gather before an early SYNC.
-const FLUSH_DELAY: Duration = Duration::from_millis(3);
-/// The same when no pool is crowded, and a gauge was given back to: somebody elsewhere may want it soon.
-const FREED_DELAY: Duration = Duration::from_millis(25);
 /// Subtracted from the time an attempt may take, for the way to the wire.
 const MARGIN: Duration = Duration::from_millis(50);
 
@@ -95,30 +86,15 @@ pub enum Outcome {
     },
 }
 
-/// How long attempts may take at most; told to the state, which posts a dead replica's holds only after that.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
-    /// From RESERVE to an answer's head.
-    pub head: Duration,
-    /// From RESERVE to its end.
-    pub end: Duration,
-}
-
 /// One replica's client; shared by its workers.
 #[derive(Debug)]
 pub struct Client {
     name: String,
-    deadlines: Deadlines,
-    ledger: ArcSwapOption<Ledger>,
-    last_k: AtomicU64,
-    ack: Mutex<(Ms, Ms)>, // logical time of the newest reply, own clock when it came; short sections
-    rests: Mutex<AHashMap<Arc<str>, Instant>>, // until when; short sections
-    flush: Notify,
-    freed: Notify,
+    side: Mutex<Side>, // short sections, never across an await
+    bell: Arc<Bell>,
     joining: tokio::sync::Mutex<()>,     // one JOIN at a time
     catching_up: tokio::sync::Mutex<()>, // one such SYNC at a time; never the lock above, which a SYNC may take
     live: AtomicUsize,
-    rejected: AtomicU64,
     contact: AtomicU8,
 }
 
@@ -130,18 +106,12 @@ impl Client {
     /// A client for the replica `name`.
     pub fn new(name: String, deadlines: Deadlines) -> Arc<Client> {
         Arc::new(Client {
+            side: Mutex::new(Side::new(name.clone(), deadlines, unix_ms())),
             name,
-            deadlines,
-            ledger: ArcSwapOption::empty(),
-            last_k: AtomicU64::new(unix_ms()),
-            ack: Mutex::new((0, 0)),
-            rests: Mutex::default(),
-            flush: Notify::new(),
-            freed: Notify::new(),
+            bell: Arc::default(),
             joining: tokio::sync::Mutex::new(()),
             catching_up: tokio::sync::Mutex::new(()),
             live: AtomicUsize::new(0),
-            rejected: AtomicU64::new(0),
             contact: AtomicU8::new(UNTRIED),
         })
     }
@@ -166,14 +136,9 @@ impl Client {
         self.contact.load(Ordering::Relaxed) == AWAY
     }
 
-    /// Reports that contradicted the grants: a bug if above 0.
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
     /// The current life's books.
     pub fn ledger(&self) -> Option<Arc<Ledger>> {
-        self.ledger.load_full()
+        self.side.lock().ledger().cloned()
     }
 
     /// Asks for room. An error means that the state cannot be asked; nothing is then held for long (see [`Ledger`]).
@@ -181,13 +146,13 @@ impl Client {
         self.catch_up(port).await?;
         for _ in 0..2 {
             let ledger = self.life(port).await?;
-            Arc::make_mut(&mut wish.ask).caller = self.caller(&ledger);
+            Arc::make_mut(&mut wish.ask).caller = self.side.lock().caller(&ledger, boot_ms());
             let sent = Instant::now();
             let outstanding = ledger.sending(wish.ask.clone());
             match port.run(&Command::Reserve(wish.ask.clone())).await? {
                 Reply::Reserved(Reserved::Granted(granted)) => {
-                    self.saw(granted.l);
-                    let drawn = outstanding.granted(granted.index, granted.share);
+                    let Some(drawn) = outstanding.granted(granted.index, granted.share) else { continue };
+                    self.side.lock().saw(wish.ask.caller.epoch, granted.l, boot_ms());
                     return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent)));
                 }
                 Reply::Reserved(Reserved::Denied(denied)) => {
@@ -198,9 +163,7 @@ impl Client {
                     outstanding.refused();
                     return Ok(Outcome::TooBig { pool, meter });
                 }
-                Reply::Gone(k) => self.lost_life(&ledger, k),
-                Reply::Epoch(_) => self.lost_life(&ledger, 0),
-                Reply::Joined(_) | Reply::Synced(_) | Reply::Left(_) => return Err(Away::unexpected()),
+                reply => self.refused(&wish.ask.caller.inc, &reply)?,
             }
         }
         Err(Away::unexpected())
@@ -209,13 +172,10 @@ impl Client {
     /// After a pause or an outage the state has not heard of us, nor we of it: a SYNC first, or it would put the
     /// call off.
     async fn catch_up(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
-        let behind = || {
-            let (l_ack, at) = *self.ack.lock();
-            l_ack > 0 && boot_ms().saturating_sub(at) > TTL / 2
-        };
+        let behind = || self.side.lock().is_behind(boot_ms());
         if behind() {
             let _one = self.catching_up.lock().await;
-            if behind() && self.ledger.load().is_some() {
+            if behind() {
                 // In a task of its own: a caller dropped here must not take along what the SYNC was about to tell.
                 let (this, port) = (self.clone(), port.clone());
                 let told = tokio::spawn(async move { this.sync(&port, false).await });
@@ -227,11 +187,8 @@ impl Client {
 
     /// Asks that a pool be left alone for a while, by every replica.
     pub fn rest(&self, key: &Arc<str>, time: Duration) {
-        let until = Instant::now() + time;
-        let mut rests = self.rests.lock();
-        rests.entry(key.clone()).and_modify(|old| *old = until.max(*old)).or_insert(until);
-        drop(rests);
-        self.flush.notify_one();
+        self.side.lock().rest(key.clone(), boot_ms() + ms(time));
+        self.bell.ring_loud();
     }
 
     /// The loop that keeps the life; returns when told to stop, after a last SYNC and BYE.
@@ -247,90 +204,57 @@ impl Client {
             let wait = PERIOD.saturating_sub(counted.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.early() => {}
+                () = self.bell.rung() => {}
                 _ = stop.changed() => {}
             }
         }
         self.leave(&port).await;
     }
 
-    /// Returns when settlements should be told before their time.
-    async fn early(&self) {
-        tokio::select! {
-            () = self.flush.notified() => tokio::time::sleep(FLUSH_DELAY).await,
-            () = self.freed.notified() => tokio::select! {
-                () = tokio::time::sleep(FREED_DELAY) => {}
-                () = self.flush.notified() => tokio::time::sleep(FLUSH_DELAY).await,
-            },
-        }
-    }
-
     /// One SYNC; after a life that was lost, the first of the next.
     pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
         for _ in 0..2 {
-            let ledger = self.life(port).await?;
-            let rests = self.take_rests();
-            let (accounts, reports) = ledger.report();
-            let sync = Sync { caller: self.caller(&ledger), reports, rests: rests.clone(), count };
-            match port.run(&Command::Sync(sync)).await {
-                Ok(Reply::Synced(synced)) => {
-                    self.heard(&ledger, &accounts, synced, count);
-                    return Ok(());
-                }
-                Ok(Reply::Gone(k)) => self.lost_life(&ledger, k),
-                Ok(Reply::Epoch(_)) => self.lost_life(&ledger, 0),
-                Ok(_) => return Err(Away::unexpected()),
+            self.life(port).await?;
+            let Some((sync, told)) = self.side.lock().sync(boot_ms(), count) else { continue };
+            let heard = match port.run(&Command::Sync(sync)).await {
+                Ok(reply) => self.side.lock().synced(told, reply, boot_ms()),
                 Err(away) => {
-                    ledger.unheard(&accounts);
-                    self.say_again(rests);
+                    self.side.lock().unanswered(told, boot_ms());
                     return Err(away);
                 }
+            };
+            if let Heard::Taken { live, learning } = heard {
+                live.into_iter().for_each(|live| self.live.store(live, Ordering::Relaxed));
+                return if learning { Err(Away::Learning) } else { Ok(()) };
             }
-            self.say_again(rests);
+            self.tell(heard)?;
         }
         Err(Away::unexpected())
     }
 
-    /// Rests to be told, as what is left of them.
-    fn take_rests(&self) -> Vec<Rest> {
-        let now = Instant::now();
-        let rests = std::mem::take(&mut *self.rests.lock());
-        let left = |(key, until): (Arc<str>, Instant)| {
-            let for_ms = ms(until.saturating_duration_since(now));
-            (for_ms > 0).then_some(Rest { key, for_ms })
-        };
-        rests.into_iter().filter_map(left).collect()
+    /// What a reply means that is not the one hoped for; an error if asking again is of no use.
+    fn refused(&self, inc: &Incarnation, reply: &Reply) -> Result<(), Away> {
+        let heard = self.side.lock().refused(inc, reply);
+        self.tell(heard)
     }
 
-    fn say_again(&self, rests: Vec<Rest>) {
-        rests.into_iter().for_each(|rest| self.rest(&rest.key, Duration::from_millis(rest.for_ms)));
-    }
-
-    fn heard(&self, ledger: &Arc<Ledger>, accounts: &[Arc<Account>], synced: Synced, count: bool) {
-        self.saw(synced.l);
-        if count {
-            self.live.store(synced.live, Ordering::Relaxed);
+    fn tell(&self, heard: Heard) -> Result<(), Away> {
+        match heard {
+            Heard::Lost => tracing::warn!(target: "weir::state", "life lost; beginning another"),
+            Heard::Unknown => {
+                tracing::warn!(target: "weir::state", "another data set; telling what is known")
+            }
+            Heard::Learning => return Err(Away::Learning),
+            Heard::Taken { .. } | Heard::Unexpected => return Err(Away::unexpected()),
         }
-        if synced.rejected > 0 {
-            self.rejected.fetch_add(synced.rejected, Ordering::Relaxed);
-            tracing::error!(target: "weir::state", count = synced.rejected, "reports contradict grants");
-            // The data set has gone back in time. Its hold of this life expires and is posted; another begins.
-            return self.lost_life(ledger, ledger.inc.k);
-        }
-        ledger.heard(accounts, synced.pools);
-    }
-
-    /// Gathers a flush if one of the pools is crowded or something scarce was freed.
-    pub(super) fn flush_if<'a>(&self, mut pools: impl Iterator<Item = &'a Account>, freed: bool) {
-        if pools.any(Account::is_hot) {
-            self.flush.notify_one();
-        } else if freed {
-            self.freed.notify_one();
-        }
+        Ok(())
     }
 
     /// Tells when the state goes away and when it is back; not every failure in between.
     fn note_contact(&self, failure: Option<Away>) {
+        if failure == Some(Away::Learning) && !self.is_settled() {
+            return; // it has only begun; soon it grants
+        }
         let now = if failure.is_some() { AWAY } else { HEARD };
         let before = self.contact.swap(now, Ordering::Relaxed);
         match failure {
@@ -348,7 +272,7 @@ impl Client {
             return;
         }
         let Some(ledger) = self.ledger() else { return };
-        let bye = Command::Bye(self.caller(&ledger));
+        let bye = Command::Bye(self.side.lock().caller(&ledger, boot_ms()));
         if let Err(err) = port.run(&bye).await {
             tracing::warn!(target: "weir::state", error = %err, "BYE failed; the life is left to expire");
         }
@@ -356,78 +280,48 @@ impl Client {
 
     /// The current life, begun if there is none.
     async fn life(self: &Arc<Self>, port: &Port) -> Result<Arc<Ledger>, Away> {
-        if let Some(ledger) = self.ledger.load_full() {
+        if let Some(ledger) = self.ledger() {
             return Ok(ledger);
         }
         let _one = self.joining.lock().await;
-        if let Some(ledger) = self.ledger.load_full() {
+        if let Some(ledger) = self.ledger() {
             return Ok(ledger); // begun meanwhile
         }
         for _ in 0..3 {
-            let k = self.last_k.fetch_add(1, Ordering::Relaxed) + 1;
-            let inc = Incarnation { name: self.name.clone(), k };
-            let (d_head, d_end) = (ms(self.deadlines.head), ms(self.deadlines.end));
-            match port.run(&Command::Join(Join { inc: inc.clone(), d_head, d_end })).await? {
-                Reply::Joined(joined) => {
-                    let ledger = Arc::new(Ledger::new(inc, joined.epoch));
-                    *self.ack.lock() = (0, 0); // another data set may tell another time
-                    self.saw(joined.l);
-                    self.live.store(joined.live, Ordering::Relaxed);
-                    self.ledger.store(Some(ledger.clone()));
-                    return Ok(ledger);
-                }
-                Reply::Gone(highest) => {
-                    self.last_k.fetch_max(highest, Ordering::Relaxed);
-                }
-                _ => return Err(Away::unexpected()),
+            let join = self.side.lock().join(boot_ms());
+            let reply = port.run(&Command::Join(join.clone())).await?;
+            let mut side = self.side.lock();
+            if let (Some(live), Some(ledger)) = (side.joined(&join, &reply, boot_ms()), side.ledger()) {
+                self.live.store(live, Ordering::Relaxed);
+                return Ok(ledger.clone());
             }
         }
         Err(Away::unexpected())
     }
 
-    fn lost_life(&self, ledger: &Arc<Ledger>, highest: u64) {
-        self.last_k.fetch_max(highest, Ordering::Relaxed);
-        let current = self.ledger.load_full();
-        if current.is_some_and(|current| Arc::ptr_eq(&current, ledger)) {
-            tracing::warn!(target: "weir::state", life = %ledger.inc, "life lost; beginning another");
-            self.ledger.store(None);
-        }
-    }
-
-    fn caller(&self, ledger: &Ledger) -> Caller {
-        let (l_ack, at) = *self.ack.lock();
-        let x = if l_ack == 0 { 0 } else { boot_ms().saturating_sub(at) };
-        Caller { epoch: ledger.epoch, inc: ledger.inc.clone(), l_ack, x }
-    }
-
-    fn saw(&self, l: Ms) {
-        let mut ack = self.ack.lock();
-        if l > ack.0 {
-            *ack = (l, boot_ms());
-        }
-    }
-
     fn reservation(
-        self: &Arc<Self>,
+        &self,
         ledger: &Arc<Ledger>,
         wish: &Wish,
         granted: Granted,
-        drawn: Vec<(usize, Arc<Account>, Amounts)>,
+        drawn: Vec<(usize, Arc<PoolBooks>, Amounts)>,
         sent: Instant,
     ) -> Reservation {
-        let part = |(pool, account, amounts): (usize, Arc<Account>, Amounts)| Part {
+        let part = |(pool, books, amounts): (usize, Arc<PoolBooks>, Amounts)| Part {
             info: wish.infos[pool].clone(),
-            account,
+            books,
             amounts,
         };
+        let deadlines = self.side.lock().deadlines();
+        let by = |after: Ms| sent + Duration::from_millis(after).saturating_sub(MARGIN);
         Reservation {
             index: granted.index,
             session: granted.session,
             share: granted.share,
-            head_by: sent + self.deadlines.head.saturating_sub(MARGIN),
-            end_by: sent + self.deadlines.end.saturating_sub(MARGIN),
+            head_by: by(deadlines.head),
+            end_by: by(deadlines.end),
             parts: drawn.into_iter().map(part).collect(),
-            books: Some((ledger.clone(), self.clone())),
+            home: Some((ledger.clone(), self.bell.clone())),
             head_settled: false,
         }
     }
@@ -443,7 +337,7 @@ fn unix_ms() -> u64 {
 }
 
 /// This machine's time since boot, suspensions included.
-fn boot_ms() -> Ms {
+pub fn boot_ms() -> Ms {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
 }

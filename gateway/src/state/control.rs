@@ -55,7 +55,8 @@ pub async fn take(
     }
     let mut alone = (**ask).clone();
     alone.candidates = alone.candidates.into_iter().skip(found.index).take(1).collect();
-    let call = super::scripts::Call::new(keys, &Command::Reserve(alone.into()), 0, 1);
+    let call =
+        super::scripts::Call::new(keys, &Command::Reserve(alone.into()), super::core::Stamp::default());
     let away = |err: String| super::Away::Broken(err);
     let taken = call.by_text().arg("take").query_async(&mut connection).await;
     let taken = taken.map_err(|err: redis::RedisError| away(err.to_string()))?;

@@ -7,20 +7,24 @@
 //! booked as consumed before its RESERVE stops being outstanding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use super::core::mutant::{Mutant, on};
-use super::core::{Amounts, Incarnation, PoolDecl, PoolReport, PoolView, Reserve};
+use super::core::{
+    Amounts, Counters, Declared, Image, Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve,
+};
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
 const DOUBTS_PER_SYNC: usize = 256;
 /// Pools besides that every SYNC asks about in turn, so that a grant that nobody expects (a RESERVE that arrived
 /// twice) is found as well.
 const SWEPT_PER_SYNC: usize = 2;
+/// Pools that one SYNC takes an image of at most; the others take turns.
+const LOOKS_PER_SYNC: usize = 16;
 /// Pools that moved, in one SYNC at most; the rest wait for the next one.
 const DIRTY_PER_SYNC: usize = 512;
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
@@ -34,21 +38,31 @@ const MOST_POSTED: u64 = 1 << 40;
 pub struct Ledger {
     /// Whose.
     pub inc: Incarnation,
-    /// Of which data set.
-    pub epoch: u64,
-    accounts: RwLock<AHashMap<Arc<str>, Arc<Account>>>,
-    dirty: Mutex<Vec<Arc<Account>>>,
-    doubts: Mutex<Vec<Arc<Account>>>,
-    sweep: Mutex<Vec<Arc<Account>>>, // all of them; the next in turn first
+    epoch: RwLock<u64>, // of which data set; held while a grant is booked, so that none slips into the next
+    pools: RwLock<AHashMap<Arc<str>, Arc<PoolBooks>>>,
+    dirty: Mutex<Vec<Arc<PoolBooks>>>,
+    doubts: Mutex<Vec<Arc<PoolBooks>>>,
+    sweep: Mutex<Vec<Arc<PoolBooks>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
     next: AtomicU64,
+    looks: AtomicUsize,
+}
+
+/// What a pool's windows held when they were last seen.
+#[derive(Debug)]
+struct Seen {
+    image: Image,
+    at: Ms,         // own clock
+    own: Vec<u64>,  // posted by this life, as far as it is part of the image
+    held: Vec<u64>, // held by this life then
 }
 
 /// The books of one pool.
 #[derive(Debug)]
-pub struct Account {
-    /// Pool key.
-    pub key: Arc<str>,
+pub struct PoolBooks {
+    /// As calls declare it.
+    pub decl: PoolDecl,
+    seen: Mutex<Option<Seen>>,
     meters: Mutex<Vec<Entry>>, // short sections, never across an await
     dirty: AtomicBool,
     doubted: AtomicBool,
@@ -70,11 +84,12 @@ impl Entry {
     }
 }
 
-impl Account {
-    fn new(key: Arc<str>, meters: usize) -> Account {
-        Account {
-            key,
-            meters: Mutex::new(vec![Entry::default(); meters]),
+impl PoolBooks {
+    fn new(decl: PoolDecl) -> PoolBooks {
+        PoolBooks {
+            meters: Mutex::new(vec![Entry::default(); decl.meters.len()]),
+            decl,
+            seen: Mutex::default(),
             dirty: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             hot: AtomicBool::new(false),
@@ -110,39 +125,45 @@ impl Ledger {
     pub fn new(inc: Incarnation, epoch: u64) -> Ledger {
         Ledger {
             inc,
-            epoch,
-            accounts: RwLock::default(),
+            epoch: RwLock::new(epoch),
+            pools: RwLock::default(),
             dirty: Mutex::default(),
             doubts: Mutex::default(),
             sweep: Mutex::default(),
             outstanding: Mutex::default(),
             next: AtomicU64::new(0),
+            looks: AtomicUsize::new(0),
         }
+    }
+
+    /// Of which data set.
+    pub fn epoch(&self) -> u64 {
+        *self.epoch.read()
     }
 
     /// The books of a pool.
-    pub fn account(&self, key: &Arc<str>, meters: usize) -> Arc<Account> {
-        if let Some(account) = self.accounts.read().get(key) {
-            return account.clone();
+    pub fn pool(&self, decl: &PoolDecl) -> Arc<PoolBooks> {
+        if let Some(pool) = self.pools.read().get(&decl.key) {
+            return pool.clone();
         }
-        let mut accounts = self.accounts.write();
+        let mut pools = self.pools.write();
         let new = || {
-            let account = Arc::new(Account::new(key.clone(), meters));
-            self.sweep.lock().push(account.clone());
-            account
+            let pool = Arc::new(PoolBooks::new(decl.clone()));
+            self.sweep.lock().push(pool.clone());
+            pool
         };
-        accounts.entry(key.clone()).or_insert_with(new).clone()
+        pools.entry(decl.key.clone()).or_insert_with(new).clone()
     }
 
     /// Every pool used in this life.
-    pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.read().values().cloned().collect()
+    pub fn pools(&self) -> Vec<Arc<PoolBooks>> {
+        self.pools.read().values().cloned().collect()
     }
 
     /// Does nothing here hold anything, and does nothing wait for an answer?
     pub fn is_idle(&self) -> bool {
         self.outstanding.lock().is_empty()
-            && self.accounts.read().values().all(|account| account.held().iter().all(|held| *held == 0))
+            && self.pools.read().values().all(|pool| pool.held().iter().all(|held| *held == 0))
     }
 
     /// Books a RESERVE that is about to be sent.
@@ -156,90 +177,113 @@ impl Ledger {
     /// Opens books for every pool that may be drawn on, so that SYNC asks about it: the network may deliver the
     /// message twice and have it granted twice, the second time on other pools.
     fn open(&self, ask: &Reserve) {
-        let accounts = self.accounts.read();
-        let unknown = |pool: &&PoolDecl| !pool.meters.is_empty() && !accounts.contains_key(&pool.key);
+        let pools = self.pools.read();
+        let unknown = |pool: &&PoolDecl| !pool.meters.is_empty() && !pools.contains_key(&pool.key);
         let missing: SmallVec<[&PoolDecl; 4]> = ask.pools.iter().filter(unknown).collect();
-        drop(accounts);
+        drop(pools);
         for pool in missing {
-            self.account(&pool.key, pool.meters.len());
+            self.pool(pool);
         }
     }
 
     /// Books `amounts` as consumed.
-    fn consume(&self, account: &Account, amounts: &[u64]) {
-        let mut meters = account.meters.lock();
+    fn consume(&self, pool: &PoolBooks, amounts: &[u64]) {
+        let mut meters = pool.meters.lock();
         for (entry, amount) in meters.iter_mut().zip(amounts) {
             entry.consumed += amount;
         }
     }
 
     /// Gives back `returned` and posts `posted` on a meter of a pool.
-    pub fn settle(&self, account: &Arc<Account>, meter: usize, returned: u64, posted: u64) {
+    pub fn settle(&self, pool: &Arc<PoolBooks>, meter: usize, returned: u64, posted: u64) {
         let posted = posted.min(MOST_POSTED);
-        if let Some(entry) = account.meters.lock().get_mut(meter) {
+        if let Some(entry) = pool.meters.lock().get_mut(meter) {
             entry.settle(returned, posted);
             if on(Mutant::SettledTwice) {
                 entry.settle(returned, posted);
             }
         }
-        self.mark(account);
+        self.mark(pool);
     }
 
-    fn mark(&self, account: &Arc<Account>) {
-        if !account.dirty.swap(true, Ordering::AcqRel) {
-            self.dirty.lock().push(account.clone());
+    /// Goes over to the data set `epoch`: what it is to be told of this life. Grants of the one before count no more.
+    pub fn turn(&self, epoch: u64, now: Ms) -> Vec<PoolMemory> {
+        let mut current = self.epoch.write();
+        *current = epoch;
+        self.pools.read().values().map(|pool| pool.memory(now, true)).collect()
+    }
+
+    /// What was seen of the windows, for another life to tell.
+    pub fn memories(&self, now: Ms) -> Vec<PoolMemory> {
+        let pools = self.pools.read();
+        pools.values().filter(|pool| pool.seen.lock().is_some()).map(|pool| pool.memory(now, false)).collect()
+    }
+
+    fn mark(&self, pool: &Arc<PoolBooks>) {
+        if !pool.dirty.swap(true, Ordering::AcqRel) {
+            self.dirty.lock().push(pool.clone());
         }
     }
 
     fn doubt(&self, ask: &Reserve) {
         for pool in ask.pools.iter().filter(|pool| !pool.meters.is_empty()) {
-            let account = self.account(&pool.key, pool.meters.len());
-            if !account.doubted.swap(true, Ordering::AcqRel) {
-                self.doubts.lock().push(account);
+            let pool = self.pool(pool);
+            if !pool.doubted.swap(true, Ordering::AcqRel) {
+                self.doubts.lock().push(pool);
             }
         }
     }
 
     /// What the next SYNC says: pools that moved since the last one that was answered, some in doubt, and a few
     /// of the others.
-    pub fn report(&self) -> (Vec<Arc<Account>>, Vec<PoolReport>) {
+    pub fn report(&self, look: bool) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
         let mut dirty = self.dirty.lock();
         let rest = dirty.len().saturating_sub(DIRTY_PER_SYNC);
-        let mut accounts = dirty.split_off(rest);
+        let mut pools = dirty.split_off(rest);
         drop(dirty);
-        accounts.iter().for_each(|account| account.dirty.store(false, Ordering::Release));
-        accounts.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
-        accounts.extend(in_turn(&self.sweep, SWEPT_PER_SYNC));
-        accounts.sort_by(|a, b| a.key.cmp(&b.key));
-        accounts.dedup_by(|a, b| a.key == b.key);
-        let reports = accounts.iter().map(|account| account.report()).collect();
-        (accounts, reports)
+        pools.iter().for_each(|pool| pool.dirty.store(false, Ordering::Release));
+        pools.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
+        pools.extend(in_turn(&self.sweep, SWEPT_PER_SYNC));
+        pools.sort_by(|a, b| a.decl.key.cmp(&b.decl.key));
+        pools.dedup_by(|a, b| a.decl.key == b.decl.key);
+        let report = |(at, pool): (usize, &Arc<PoolBooks>)| pool.report(look && at < LOOKS_PER_SYNC);
+        if pools.len() > LOOKS_PER_SYNC {
+            let turn = self.looks.fetch_add(LOOKS_PER_SYNC, Ordering::Relaxed) % pools.len();
+            pools.rotate_left(turn);
+        }
+        let reports = pools.iter().enumerate().map(report).collect();
+        (pools, reports)
     }
 
     /// The SYNC was not answered: everything in it is said again.
-    pub fn unheard(&self, accounts: &[Arc<Account>]) {
-        accounts.iter().for_each(|account| self.mark(account));
+    pub fn unheard(&self, pools: &[Arc<PoolBooks>]) {
+        pools.iter().for_each(|pool| self.mark(pool));
     }
 
-    /// The SYNC was answered.
-    pub fn heard(&self, accounts: &[Arc<Account>], views: Vec<PoolView>) {
-        for (account, view) in accounts.iter().zip(views) {
-            self.reconcile(account, &view.granted);
+    /// The SYNC that said `reports` was answered, at `at` of the own clock.
+    pub fn heard(&self, pools: &[Arc<PoolBooks>], reports: &[PoolReport], views: Vec<PoolView>, at: Ms) {
+        for ((pool, report), mut view) in pools.iter().zip(reports).zip(views) {
+            self.reconcile(pool, &view.granted);
+            if let Some(image) = view.image.take() {
+                let held =
+                    view.granted.iter().zip(&report.returned).map(|(g, r)| g.saturating_sub(*r)).collect();
+                *pool.seen.lock() = Some(Seen { image, at, own: report.posted.clone(), held });
+            }
             let hot = view.used.iter().zip(&view.cap).any(|(used, cap)| used * 1000 > cap * HOT_PERMILLE);
-            account.hot.store(hot, Ordering::Relaxed);
-            *account.view.lock() = view;
+            pool.hot.store(hot, Ordering::Relaxed);
+            *pool.view.lock() = view;
         }
     }
 
     /// Gives back what was granted and neither consumed nor awaited.
-    fn reconcile(&self, account: &Arc<Account>, granted: &[u64]) {
+    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64]) {
         let surplus = |entry: &Entry, at: usize| granted.get(at).copied().unwrap_or(0) > entry.consumed;
-        if !account.meters.lock().iter().enumerate().any(|(at, entry)| surplus(entry, at)) {
+        if !pool.meters.lock().iter().enumerate().any(|(at, entry)| surplus(entry, at)) {
             return;
         }
-        let awaited = self.awaited(&account.key, granted.len()); // before `consumed` is read, see above
+        let awaited = self.awaited(&pool.decl.key, granted.len()); // before `consumed` is read, see above
         let mut gave = false;
-        for (at, entry) in account.meters.lock().iter_mut().enumerate() {
+        for (at, entry) in pool.meters.lock().iter_mut().enumerate() {
             let known = if on(Mutant::BalanceTakenTwice) { 0 } else { awaited.get(at).copied().unwrap_or(0) };
             let granted = granted.get(at).copied().unwrap_or(0);
             let balance = granted.saturating_sub(entry.consumed + known);
@@ -250,7 +294,7 @@ impl Ledger {
             }
         }
         if gave {
-            self.mark(account);
+            self.mark(pool);
         }
     }
 
@@ -272,18 +316,54 @@ impl Ledger {
 }
 
 /// The next few of a list that is gone through again and again.
-fn in_turn(list: &Mutex<Vec<Arc<Account>>>, most: usize) -> Vec<Arc<Account>> {
+fn in_turn(list: &Mutex<Vec<Arc<PoolBooks>>>, most: usize) -> Vec<Arc<PoolBooks>> {
     let mut list = list.lock();
     let turn = most.min(list.len());
     list.rotate_left(turn);
     list[list.len() - turn..].to_vec()
 }
 
-impl Account {
-    pub(super) fn report(&self) -> PoolReport {
+impl PoolBooks {
+    /// The declaration with the caps that were in force: another replica may know a lower one.
+    fn in_force(&self) -> PoolDecl {
+        let caps = &self.view.lock().cap;
+        let lower = |(at, meter): (usize, &Declared)| {
+            let cap = caps.get(at).map_or(meter.cap, |cap| meter.cap.min(*cap));
+            Declared { cap, ..*meter }
+        };
+        let meters = self.decl.meters.iter().enumerate().map(lower).collect();
+        PoolDecl { key: self.decl.key.clone(), meters }
+    }
+
+    /// What is known of the pool; `own`: the counters of this life as well.
+    fn memory(&self, now: Ms, own: bool) -> PoolMemory {
+        let counters = |entry: &Entry| Counters {
+            granted: entry.consumed,
+            returned: entry.returned,
+            posted: entry.posted,
+        };
+        let counters = self.meters.lock().iter().filter(|_| own).map(counters).collect();
+        let decl = self.in_force();
+        let seen = self.seen.lock();
+        let Some(seen) = &*seen else { return PoolMemory { decl, counters, ..PoolMemory::default() } };
+        let others =
+            seen.image.held.iter().zip(&seen.held).map(|(all, own)| all.saturating_sub(*own)).collect();
+        PoolMemory {
+            decl,
+            counters,
+            age: now.saturating_sub(seen.at),
+            seen: seen.own.clone(),
+            posted: seen.image.posted.clone(),
+            others,
+            window: seen.image.window.clone(),
+        }
+    }
+
+    pub(super) fn report(&self, look: bool) -> PoolReport {
         let meters = self.meters.lock();
         PoolReport {
-            key: self.key.clone(),
+            look,
+            key: self.decl.key.clone(),
             returned: meters.iter().map(|entry| entry.returned).collect(),
             posted: meters.iter().map(|entry| entry.posted).collect(),
         }
@@ -300,20 +380,26 @@ pub struct Outstanding {
 }
 
 impl Outstanding {
-    /// It was granted to candidate `index`: the books of every pool drawn on, with the amounts.
-    pub fn granted(mut self, index: usize, share: u64) -> Vec<(usize, Arc<Account>, Amounts)> {
+    /// It was granted to candidate `index`: the books of every pool drawn on, with the amounts. None if the data set
+    /// that granted it has been replaced: the one that replaced it does not know of the grant.
+    pub fn granted(mut self, index: usize, share: u64) -> Option<Vec<(usize, Arc<PoolBooks>, Amounts)>> {
+        let ledger = self.ledger.clone();
+        let epoch = ledger.epoch.read();
+        if *epoch != self.ask.caller.epoch && !on(Mutant::OldEpochGrantUsed) {
+            return None;
+        }
         let mut drawn = Vec::with_capacity(self.ask.pools.len());
         for draw in self.ask.common.iter().chain(&self.ask.candidates[index].draws) {
             let decl = &self.ask.pools[draw.pool];
             if !decl.meters.is_empty() {
-                let account = self.ledger.account(&decl.key, decl.meters.len());
-                self.ledger.consume(&account, &draw.amounts);
-                account.saw_share(share);
-                drawn.push((draw.pool, account, draw.amounts.clone()));
+                let pool = self.ledger.pool(decl);
+                self.ledger.consume(&pool, &draw.amounts);
+                pool.saw_share(share);
+                drawn.push((draw.pool, pool, draw.amounts.clone()));
             }
         }
         self.resolved = true;
-        drawn
+        Some(drawn)
     }
 
     /// It was answered without a grant.

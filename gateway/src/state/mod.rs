@@ -1,6 +1,7 @@
 //! Capacity state, shared by the replicas: the specification ([`core`]), two backends ([`local`], Redis by
-//! [`lanes`] and [`scripts`]), and a replica's side of it ([`client`], [`ledger`], [`reservation`]).
+//! [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`]; [`client`] sends what they decide).
 
+pub mod bell;
 pub mod client;
 pub mod control;
 pub mod core;
@@ -11,10 +12,12 @@ pub mod local;
 pub mod pools;
 pub mod reservation;
 pub mod scripts;
+pub mod side;
 
-pub use client::{Client, Deadlines, Outcome, Port, Wish};
+pub use client::{Client, Outcome, Port, Wish};
 pub use pools::{Actual, PoolInfo};
 pub use reservation::Reservation;
+pub use side::Deadlines;
 
 /// The state cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +28,9 @@ pub enum Away {
     /// No answer in time.
     #[error("no answer in time")]
     TimedOut,
+    /// The data set may have lost something, and learns from the replicas what: seldom longer than a second.
+    #[error("learning what was lost")]
+    Learning,
     /// The server answered with an error; its code.
     #[error("failed: {0}")]
     Failed(String),

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::client::Client;
+use super::bell::Bell;
 use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Stage};
-use super::ledger::{Account, Ledger};
+use super::ledger::{Ledger, PoolBooks};
 use super::pools::{Actual, PoolInfo, charge};
 
 /// Granted room on every pool that an attempt touches.
@@ -27,7 +27,7 @@ pub struct Reservation {
     /// The attempt is over by now.
     pub end_by: Instant,
     pub(super) parts: Vec<Part>,
-    pub(super) books: Option<(Arc<Ledger>, Arc<Client>)>,
+    pub(super) home: Option<(Arc<Ledger>, Arc<Bell>)>,
     pub(super) head_settled: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Reservation {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) info: Arc<PoolInfo>,
-    pub(super) account: Arc<Account>,
+    pub(super) books: Arc<PoolBooks>,
     pub(super) amounts: Amounts,
 }
 
@@ -64,13 +64,13 @@ impl Reservation {
 
     /// Provably no byte was sent: everything is given back and nothing posted.
     pub fn cancel(mut self) {
-        let Some((ledger, client)) = self.books.take() else { return };
+        let Some((ledger, bell)) = self.home.take() else { return };
         for part in &self.parts {
             for (meter, held) in part.amounts.iter().enumerate() {
-                ledger.settle(&part.account, meter, *held, 0);
+                ledger.settle(&part.books, meter, *held, 0);
             }
         }
-        client.flush_if(self.parts.iter().map(|part| &*part.account), true);
+        bell.ring(self.parts.iter().map(|part| &*part.books), true);
     }
 
     fn finish(&mut self, actual: Actual) {
@@ -80,11 +80,11 @@ impl Reservation {
         } else {
             self.post(actual, |_| true);
         }
-        self.books = None;
+        self.home = None;
     }
 
     fn post(&self, actual: Actual, stages: impl Fn(Stage) -> bool) {
-        let Some((ledger, client)) = &self.books else { return };
+        let Some((ledger, bell)) = &self.home else { return };
         let mut freed = false;
         for part in &self.parts {
             for (meter, held) in part.amounts.iter().enumerate() {
@@ -92,24 +92,24 @@ impl Reservation {
                 if stages(shape.stage) {
                     let amount = charge(part.info.kinds[meter], part.info.side, *held, actual);
                     let amount = if on(Mutant::ExcessDropped) { amount.min(*held) } else { amount };
-                    ledger.settle(&part.account, meter, *held, amount);
+                    ledger.settle(&part.books, meter, *held, amount);
                     freed |= shape.buckets == 0;
                 }
             }
         }
-        client.flush_if(self.parts.iter().map(|part| &*part.account), freed);
+        bell.ring(self.parts.iter().map(|part| &*part.books), freed);
     }
 
     /// What a head meter is charged beyond the estimate that was posted with the head.
     fn post_excess(&self, actual: Actual) {
-        let Some((ledger, _)) = &self.books else { return };
+        let Some((ledger, _)) = &self.home else { return };
         for part in &self.parts {
             for (meter, held) in part.amounts.iter().enumerate() {
                 if part.info.decl.meters[meter].shape.stage == Stage::Head {
                     let at_head = charge(part.info.kinds[meter], part.info.side, *held, Actual::Failed);
                     let in_all = charge(part.info.kinds[meter], part.info.side, *held, actual);
                     if in_all > at_head {
-                        ledger.settle(&part.account, meter, 0, in_all - at_head);
+                        ledger.settle(&part.books, meter, 0, in_all - at_head);
                     }
                 }
             }
@@ -119,7 +119,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.books.is_some() {
+        if self.home.is_some() {
             self.finish(Actual::Abandoned);
         }
     }

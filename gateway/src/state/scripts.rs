@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use redis::Cmd;
 use sha2::Digest;
 
-use super::core::{Command, Ms};
+use super::core::{Command, Stamp};
 use super::layout::{self, Asked};
 
 /// One script.
@@ -118,25 +118,25 @@ pub struct Call {
 }
 
 impl Call {
-    /// Prepares `command`; `now` 0 means the server's own time, `nonce` names a new data set if there is none.
-    pub fn new(keys: &Keys, command: &Command, now: Ms, nonce: u64) -> Call {
+    /// Prepares `command`; a stamp's time of 0 means the server's own.
+    pub fn new(keys: &Keys, command: &Command, stamp: Stamp) -> Call {
         let mut names = vec![keys.state().to_owned()];
         let (script, asked, args) = match command {
             Command::Join(join) => {
                 let caller = super::core::Caller { epoch: 0, inc: join.inc.clone(), l_ack: 0, x: 0 };
-                (&*JOIN, Asked::Join, vec![layout::head(&caller, now, nonce), layout::join(join)])
+                (&*JOIN, Asked::Join, vec![layout::head(&caller, stamp), layout::join(join)])
             }
             Command::Reserve(ask) => {
                 names.extend(ask.session.as_ref().map(|session| keys.pin(&session.key)));
-                let args = vec![layout::head(&ask.caller, now, nonce), layout::reserve(ask)];
+                let args = vec![layout::head(&ask.caller, stamp), layout::reserve(ask)];
                 (&*RESERVE, Asked::Reserve, args)
             }
             Command::Sync(sync) => {
                 let (reports, rests) = layout::sync(sync);
                 let count = vec![if sync.count { b'1' } else { b'0' }];
-                (&*SYNC, Asked::Sync, vec![layout::head(&sync.caller, now, nonce), reports, rests, count])
+                (&*SYNC, Asked::Sync, vec![layout::head(&sync.caller, stamp), reports, rests, count])
             }
-            Command::Bye(caller) => (&*BYE, Asked::Bye, vec![layout::head(caller, now, nonce)]),
+            Command::Bye(caller) => (&*BYE, Asked::Bye, vec![layout::head(caller, stamp)]),
         };
         Call { script, keys: names, args, asked }
     }
@@ -164,6 +164,25 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The replacement knows neither strings nor fields: no constant may be named like one, or twice.
+    #[test]
+    fn no_constant_is_mistaken_for_something_else() {
+        for script in ["common", "join", "reserve", "sync", "bye"] {
+            let path = format!("{}/../lua/{script}.lua", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let common = include_str!("../../../lua/common.lua");
+            let lines = common.lines().chain(text.lines().filter(|_| script != "common"));
+            let mut names: Vec<&str> =
+                lines.filter_map(constants_of).flatten().map(|(name, _)| name).collect();
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+            for name in names {
+                let amiss = |form: String| text.contains(&form);
+                assert!(!amiss(format!("'{name}'")) && !amiss(format!(".{name}")), "{script}: {name}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_stand_where_their_names_stood() {

@@ -55,7 +55,7 @@ fn request_limits_hold_and_are_used_through_a_kill() -> Result<()> {
         let upstreams = vec![upstream("a", 240), upstream("b", 360), upstream("c", 600)];
         let name = "limits-requests".to_owned();
         let run = Run { name, upstreams, weight: 1.0, stream_every: 2, max_tokens: None };
-        let outcome = overload(run, scale).await?;
+        let outcome = overload(run, scale, Trouble::Kill).await?;
         outcome.verdict.must_be_clean()?;
         must_use(&outcome.verdict, Unit::Requests, 0.93)?;
         finish(outcome).await
@@ -94,14 +94,43 @@ async fn tokens(charge: &'static str, least_used: f64) -> Result<()> {
     let name = format!("limits-tokens-{charge}");
     let max_tokens = Some(MAX_TOKENS);
     let run = Run { name, upstreams, weight, stream_every: 5, max_tokens };
-    let outcome = overload(run, scale).await?;
+    let outcome = overload(run, scale, Trouble::Kill).await?;
     outcome.verdict.must_be_clean()?;
     must_use(&outcome.verdict, Unit::Tokens, least_used)?;
     finish(outcome).await
 }
 
-/// Offers too much, kills a replica and replaces it meanwhile, and has the providers' logs judged.
-pub(crate) async fn overload(run: Run, scale: Scale) -> Result<Outcome> {
+/// What happens in the middle of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// A replica is killed and replaced.
+    Kill,
+    /// Redis is told to forget everything.
+    Flush,
+    /// Redis is killed, and comes back empty.
+    Empty,
+}
+
+impl Trouble {
+    async fn happen(self, site: &mut Site, scale: Scale) -> Result<()> {
+        match self {
+            Trouble::Kill => {
+                site.replicas[1].kill()?;
+                tokio::time::sleep(scale.window / 6).await;
+                site.replicas[1].replace().await
+            }
+            Trouble::Flush => site.redis.flush(),
+            Trouble::Empty => {
+                site.redis.kill()?;
+                tokio::time::sleep(scale.window / 6).await;
+                site.redis.restart().await
+            }
+        }
+    }
+}
+
+/// Offers too much, makes trouble meanwhile, and has the providers' logs judged.
+pub(crate) async fn overload(run: Run, scale: Scale, trouble: Trouble) -> Result<Outcome> {
     let limit = |upstream: &Upstream| upstream.rpm.or(upstream.tpm).unwrap_or(0);
     let summed = run.upstreams.iter().map(limit).sum::<u64>() as f64;
     let fitting = summed / run.weight / scale.window.as_secs_f64();
@@ -115,9 +144,7 @@ pub(crate) async fn overload(run: Run, scale: Scale) -> Result<Outcome> {
     };
     let load = Load::start(site.client.clone(), 0, &phases, ask);
     tokio::time::sleep(scale.window + scale.steady / 3).await;
-    site.replicas[1].kill()?;
-    tokio::time::sleep(scale.window / 6).await;
-    site.replicas[1].replace().await?;
+    trouble.happen(&mut site, scale).await?;
     let answers = load.finish().await;
     must_be_overload(&answers, scale, run.weight, summed)?;
     let verdict = Verdict::on(&site.providers, scale.window).await?;

@@ -9,6 +9,7 @@ mod controls;
 mod drain;
 mod failures;
 mod limits;
+mod loss;
 mod outage;
 mod predicted;
 mod sessions;

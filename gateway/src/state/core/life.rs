@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::meter::{Mode, Stage};
 use super::mutant::{Mutant, on};
-use super::{Caller, Counters, Incarnation, Ms, Pending, REMEMBER, Reply, State, TTL};
+use super::{Caller, Counters, Incarnation, Memory, Ms, Pending, REMEMBER, Reply, State, TTL};
 
-/// Begins a life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Begins a life, or continues it in another data set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Join {
     /// Its number must be higher than any seen of its name.
     pub inc: Incarnation,
@@ -21,6 +21,10 @@ pub struct Join {
     pub d_head: Ms,
     /// From RESERVE to an answer's end at most, ms; not less than `d_head`.
     pub d_end: Ms,
+    /// Continues the life in this epoch (a HELLO); 0: begins it, in whatever epoch.
+    pub epoch: u64,
+    /// What the replica knows, for a data set that has lost it.
+    pub memory: Memory,
 }
 
 /// The answer to a [`Join`].
@@ -43,12 +47,17 @@ pub struct Life {
     pub d_head: Ms,
     /// See [`Join::d_end`].
     pub d_end: Ms,
+    /// The epoch of the last JOIN or HELLO whose knowledge was taken; 0: that of a JOIN.
+    pub told: Option<u64>,
     /// By pool key, one per meter.
     pub counters: BTreeMap<Arc<str>, Vec<Counters>>,
 }
 
 impl State {
     pub(super) fn join(&mut self, join: &Join) -> Reply {
+        if join.epoch != 0 && join.epoch != self.epoch {
+            return Reply::Epoch(self.epoch);
+        }
         let highest = self.names.get(&join.inc.name).map(|(k, _)| *k);
         let known = self.lives.contains_key(&join.inc);
         let stale = highest.is_some_and(|k| join.inc.k <= k) && !on(Mutant::IncarnationReused);
@@ -58,12 +67,26 @@ impl State {
         if !known || on(Mutant::IncarnationReused) {
             self.begin(&join.inc, join.d_head, join.d_end);
         }
+        self.hear_out(join);
         Reply::Joined(Joined { epoch: self.epoch, l: self.clock.l, live: self.live() })
+    }
+
+    /// Takes what the replica knows, once for a JOIN and once for the HELLO of an epoch: it may come twice.
+    fn hear_out(&mut self, join: &Join) {
+        let l = self.clock.l;
+        let Some(life) = self.lives.get_mut(&join.inc) else { return };
+        let news = life.told.is_none_or(|told| join.epoch != 0 && told != join.epoch);
+        if news || on(Mutant::ToldTwice) {
+            (life.told, life.exp) = (Some(join.epoch), life.exp.max(l + TTL));
+            if self.learn.is_some() || join.epoch != 0 {
+                self.take_memory(&join.inc, &join.memory, join.epoch != 0); // else nothing was forgotten that it could add
+            }
+        }
     }
 
     fn begin(&mut self, inc: &Incarnation, d_head: Ms, d_end: Ms) {
         let exp = self.clock.l + TTL;
-        self.lives.insert(inc.clone(), Life { exp, d_head, d_end, counters: BTreeMap::new() });
+        self.lives.insert(inc.clone(), Life { exp, d_head, d_end, told: None, counters: BTreeMap::new() });
         self.names.insert(inc.name.clone(), (inc.k, 0));
     }
 
@@ -86,6 +109,9 @@ impl State {
 
     fn bury(&mut self, inc: &Incarnation) {
         self.lives.remove(inc);
+        if let Some(learn) = &mut self.learn {
+            learn.roster.remove(inc);
+        }
         if let Some(name) = self.names.get_mut(&inc.name)
             && name.0 == inc.k
         {
@@ -139,8 +165,9 @@ impl State {
 
     /// Ends a dead replica's hold: posted to a window, dropped from a gauge.
     fn release(&mut self, pool: &Arc<str>, meter: usize, amount: u64) {
-        let l = self.clock.l;
-        let Some(meter) = self.pools.get_mut(pool).and_then(|p| p.meters.get_mut(meter)) else { return };
+        let (epoch, l) = (self.epoch, self.clock.l);
+        let pool = self.pools.get_mut(pool).map(|pool| pool.current(epoch, l));
+        let Some(meter) = pool.and_then(|p| p.meters.get_mut(meter)) else { return };
         meter.advance(l);
         meter.hold -= amount;
         if meter.shape.mode == Mode::Window && !on(Mutant::ExpiredHoldReleased) {

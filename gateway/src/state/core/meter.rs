@@ -99,6 +99,12 @@ pub struct Meter {
     pub level_at: Ms,
     /// Closed buckets: bucket b at index b % slots; the current one's slot is 0.
     pub ring: Vec<u64>,
+    /// What was used before data was lost ([`super::learn`]), bucket b at index b % slots; may be empty.
+    pub image: Vec<u64>,
+    /// Its sum.
+    pub image_sum: u64,
+    /// Posted ever, as of the image; part of `posted`.
+    pub image_posted: u64,
 }
 
 /// Whether a draw fits a meter.
@@ -133,6 +139,9 @@ impl Meter {
             level: 0,
             level_at: l,
             ring,
+            image: Vec::new(),
+            image_sum: 0,
+            image_posted: 0,
         }
     }
 
@@ -160,6 +169,12 @@ impl Meter {
             let slot = &mut self.ring[(bucket % slots) as usize];
             self.sum -= *slot;
             *slot = 0;
+            if let Some(slot) = self.image.get_mut((bucket % slots) as usize) {
+                self.image_sum -= std::mem::take(slot);
+            }
+        }
+        if self.image_sum == 0 {
+            self.image = Vec::new();
         }
         self.last = now;
     }
@@ -188,9 +203,10 @@ impl Meter {
         }
     }
 
-    /// Window and hold.
+    /// Window, the image of one that was lost, and hold.
     pub fn used(&self) -> u64 {
-        if on(Mutant::HoldNotCounted) { self.sum } else { self.sum + self.hold }
+        let posted = self.sum + self.image_sum;
+        if on(Mutant::HoldNotCounted) { posted } else { posted + self.hold }
     }
 
     /// Adds `amount` to the hold and to the pacing bucket.
@@ -208,7 +224,9 @@ impl Meter {
         let mut left = 0;
         for age in (0..slots).rev().filter(|age| *age <= self.last) {
             let bucket = self.last - age;
-            left += if age == 0 { self.cur } else { self.ring[(bucket % slots) as usize] };
+            let at = (bucket % slots) as usize;
+            left += if age == 0 { self.cur } else { self.ring[at] };
+            left += self.image.get(at).copied().unwrap_or(0);
             if left >= excess {
                 let slots = if on(Mutant::RetryTooEarly) { slots - 1 } else { slots };
                 return ((bucket + slots) * self.shape.width, true);

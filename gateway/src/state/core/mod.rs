@@ -20,6 +20,7 @@
 //! ([`clock`]).
 
 pub mod clock;
+pub mod learn;
 pub mod life;
 pub mod meter;
 pub mod mutant;
@@ -33,11 +34,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use mutant::{Mutant, on};
+
 pub use clock::Clock;
+pub use learn::{Learn, Memory, PoolMemory};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef};
-pub use sync::{PoolReport, PoolView, Rest, Sync, Synced};
+pub use sync::{Image, PoolReport, PoolView, Rest, Sync, Synced};
 
 /// Milliseconds, of the logical clock unless said otherwise.
 pub type Ms = u64;
@@ -52,7 +56,7 @@ pub const RAISE_AFTER: Ms = 10_000;
 pub const REMEMBER: Ms = 3_600_000;
 
 /// One life of a replica: `k` grows with every life of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation {
     /// The replica's name.
     pub name: String,
@@ -88,7 +92,7 @@ pub struct Caller {
 }
 
 /// A pool as a call declares it: its key and, per meter, shape, cap and pace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolDecl {
     /// Name and shape of the pool; another shape is another key.
     pub key: Arc<str>,
@@ -110,6 +114,8 @@ pub struct Declared {
 /// A pool's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
+    /// The epoch that it was last used in.
+    pub epoch: u64,
     /// No draw before this time.
     pub rest_until: Ms,
     /// In the order of the declaration.
@@ -168,6 +174,27 @@ pub struct State {
     pub pending: Vec<Pending>,
     /// By session key.
     pub pins: BTreeMap<String, Pin>,
+    /// The server that this data set was last seen on; 0: nobody said.
+    pub run: u64,
+    /// Until what may be forgotten is known again.
+    pub learn: Option<Learn>,
+}
+
+/// What the way to the state adds to a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// A reading of the server's clock, ms.
+    pub now: Ms,
+    /// Name of the next epoch, if one begins: random, below 2^53.
+    pub nonce: u64,
+    /// The run of the server that the connection was made to; 0: unknown.
+    pub run: u64,
+}
+
+impl From<Ms> for Stamp {
+    fn from(now: Ms) -> Stamp {
+        Stamp { now, ..Stamp::default() }
+    }
 }
 
 /// A message from a replica.
@@ -198,6 +225,20 @@ pub enum Reply {
     Gone(u64),
     /// The sender speaks of another life of the data set; nothing was done.
     Epoch(u64),
+    /// The data set is learning what it may have lost; for so many ms at most.
+    Learning(Ms),
+}
+
+impl Command {
+    /// Who sends it; a JOIN has no life to speak of yet.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Command::Join(_) => None,
+            Command::Reserve(reserve) => Some(&reserve.caller),
+            Command::Sync(sync) => Some(&sync.caller),
+            Command::Bye(caller) => Some(caller),
+        }
+    }
 }
 
 impl State {
@@ -211,25 +252,44 @@ impl State {
             names: BTreeMap::new(),
             pending: Vec::new(),
             pins: BTreeMap::new(),
+            run: 0,
+            learn: None,
         }
     }
 
-    /// One atomic step at `now`, a reading of the data set's own clock in ms.
-    pub fn step(&mut self, command: &Command, now: Ms) -> Reply {
-        let caller = match command {
-            Command::Join(join) => {
-                self.clock.advance(now, 0, 0);
-                self.expire();
-                return self.join(join);
-            }
-            Command::Reserve(reserve) => &reserve.caller,
-            Command::Sync(sync) => &sync.caller,
-            Command::Bye(caller) => caller,
-        };
-        self.clock.advance(now, caller.l_ack, caller.x);
+    /// A data set that replaces one that was lost, or the first of all: who has asked last cannot know.
+    pub fn lost(stamp: Stamp) -> State {
+        let mut state = State::new(stamp.nonce, stamp.now);
+        state.run = stamp.run;
+        state.forget(stamp.nonce);
+        state
+    }
+
+    /// One atomic step.
+    pub fn step(&mut self, command: &Command, stamp: impl Into<Stamp>) -> Reply {
+        let stamp = stamp.into();
+        let (l_ack, x) = command.caller().map_or((0, 0), |caller| (caller.l_ack, caller.x));
+        self.clock.advance(stamp.now, l_ack, x);
+        if stamp.run != 0 && std::mem::replace(&mut self.run, stamp.run) != stamp.run {
+            self.forget(stamp.nonce); // another server: it may have got less than the one before it had
+        }
         self.expire();
+        let reply = self.answer(command, stamp);
+        self.end_learning();
+        reply
+    }
+
+    fn answer(&mut self, command: &Command, stamp: Stamp) -> Reply {
+        let Some(caller) = command.caller() else {
+            let Command::Join(join) = command else { return Reply::Gone(0) };
+            return self.join(join);
+        };
         if caller.epoch != self.epoch {
             return Reply::Epoch(self.epoch);
+        }
+        if let (Some(learn), Command::Reserve(_), false) = (&self.learn, command, on(Mutant::LearningSkipped))
+        {
+            return Reply::Learning((learn.since + learn::LEARN + 1).saturating_sub(self.clock.l));
         }
         if !self.lives.contains_key(&caller.inc) && !self.revive(caller) {
             return Reply::Gone(self.names.get(&caller.inc.name).map_or(0, |(k, _)| *k));
@@ -237,7 +297,7 @@ impl State {
         match command {
             Command::Join(join) => self.join(join),
             Command::Reserve(reserve) => self.reserve(reserve),
-            Command::Sync(sync) => self.sync(sync),
+            Command::Sync(sync) => self.sync(sync, stamp.nonce),
             Command::Bye(caller) => self.bye(caller),
         }
     }
@@ -261,7 +321,8 @@ impl State {
     /// Finds or makes a pool's record, brings it to the present and takes note of the declared caps.
     fn touch(&mut self, decl: &PoolDecl) -> &mut Pool {
         let l = self.clock.l;
-        let pool = self.pools.entry(decl.key.clone()).or_default();
+        let epoch = self.epoch;
+        let pool = self.pools.entry(decl.key.clone()).or_default().current(epoch, l);
         if pool.meters.is_empty() {
             pool.meters = decl.meters.iter().map(|d| Meter::new(d.shape, d.cap, l)).collect();
         }

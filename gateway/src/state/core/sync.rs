@@ -1,9 +1,10 @@
 //! SYNC: a replica reports its counters, renews its life and rests pools; it learns what it was granted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::mutant::{Mutant, on};
-use super::{Caller, Counters, Ms, Reply, State, TTL};
+use super::{Caller, Counters, Incarnation, Ms, Reply, State, TTL};
 
 /// A replica's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct PoolReport {
     pub returned: Vec<u64>,
     /// Actuals, per meter.
     pub posted: Vec<u64>,
+    /// Whether the sender wants to see what the windows hold, to remember it.
+    pub look: bool,
 }
 
 /// A pool to be left alone.
@@ -45,10 +48,10 @@ pub struct Synced {
     pub l: Ms,
     /// Whether the life was renewed (not if the replica has not heard from us for long).
     pub lease: bool,
-    /// Replicas alive; 0 if it was not asked.
-    pub live: usize,
-    /// Reports that contradict the grants: a bug if ever above 0.
-    pub rejected: u64,
+    /// Replicas alive; empty if it was not asked.
+    pub live: Vec<Incarnation>,
+    /// The data set is learning what it may have lost.
+    pub learning: bool,
     /// In the order of the reports.
     pub pools: Vec<PoolView>,
 }
@@ -64,19 +67,31 @@ pub struct PoolView {
     pub cap: Vec<u64>,
     /// Rests this much longer, ms.
     pub rest: Ms,
+    /// If it was asked for.
+    pub image: Option<Image>,
+}
+
+/// What the windows of a pool hold, for a replica to remember.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Posted ever by all, per meter.
+    pub posted: Vec<u64>,
+    /// Held by all, per meter.
+    pub held: Vec<u64>,
+    /// Per meter: how long ago each bucket ended (0: the current one), and what it holds.
+    pub window: Vec<Vec<(Ms, u64)>>,
 }
 
 impl State {
-    pub(super) fn sync(&mut self, sync: &Sync) -> Reply {
+    pub(super) fn sync(&mut self, sync: &Sync, nonce: u64) -> Reply {
         let l = self.clock.l;
-        let mut rejected = 0;
-        for report in &sync.reports {
-            if !self.take_report(&sync.caller, report) {
-                rejected += 1;
-            }
+        if !sync.reports.iter().all(|report| self.agrees(&sync.caller, report)) {
+            self.forget(nonce); // we have granted more than we know of: the data set has gone back in time
+            return Reply::Epoch(self.epoch);
         }
+        sync.reports.iter().for_each(|report| self.take_report(&sync.caller, report));
         for rest in &sync.rests {
-            let pool = self.pools.entry(rest.key.clone()).or_default();
+            let pool = self.pools.entry(rest.key.clone()).or_default().current(self.epoch, l);
             let until = l + rest.for_ms;
             let shorter = on(Mutant::ShorterRestWins);
             pool.rest_until = if shorter { until } else { pool.rest_until.max(until) };
@@ -85,25 +100,38 @@ impl State {
         if let (true, Some(life)) = (heard, self.lives.get_mut(&sync.caller.inc)) {
             life.exp = life.exp.max(l + TTL);
         }
-        let pools = sync.reports.iter().map(|report| self.view(&sync.caller, &report.key)).collect();
-        let live = if sync.count { self.live() } else { 0 };
-        Reply::Synced(Synced { l, lease: heard, live, rejected, pools })
+        let pools = sync.reports.iter().map(|report| self.view(&sync.caller, report)).collect();
+        let live = if sync.count { self.known_to_live() } else { Vec::new() };
+        Reply::Synced(Synced { l, lease: heard, live, learning: self.learn.is_some(), pools })
     }
 
-    /// Takes a pool's counters, meter by meter; false if they contradict what was granted.
-    fn take_report(&mut self, caller: &Caller, report: &PoolReport) -> bool {
-        let l = self.clock.l;
-        let Some(life) = self.lives.get_mut(&caller.inc) else { return false };
-        let Some(counters) = life.counters.get_mut(&report.key) else {
+    /// Those heard of within [`TTL`], and those still to be heard of after a loss.
+    fn known_to_live(&self) -> Vec<Incarnation> {
+        let alive = self.lives.iter().filter(|(_, life)| life.exp >= self.clock.l).map(|(inc, _)| inc);
+        let awaited = self.learn.iter().flat_map(|learn| &learn.roster);
+        let all: BTreeSet<&Incarnation> = alive.chain(awaited).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// Does a report agree with what was granted?
+    fn agrees(&self, caller: &Caller, report: &PoolReport) -> bool {
+        let counters = self.lives.get(&caller.inc).and_then(|life| life.counters.get(&report.key));
+        let Some(counters) = counters else {
             return report.returned.iter().chain(&report.posted).all(|n| *n == 0);
         };
-        let Some(pool) = self.pools.get_mut(&report.key) else { return false };
         let sound = counters.len() == report.returned.len()
             && counters.len() == report.posted.len()
             && counters.iter().zip(&report.returned).all(|(c, r)| *r <= c.granted);
-        if !sound && !on(Mutant::HoldClamped) {
-            return false;
-        }
+        sound || on(Mutant::HoldClamped)
+    }
+
+    /// Takes a pool's counters, meter by meter.
+    fn take_report(&mut self, caller: &Caller, report: &PoolReport) {
+        let l = self.clock.l;
+        let Some(life) = self.lives.get_mut(&caller.inc) else { return };
+        let Some(counters) = life.counters.get_mut(&report.key) else { return };
+        let Some(pool) = self.pools.get_mut(&report.key) else { return };
+        let pool = pool.current(self.epoch, l);
         for (at, counter) in counters.iter_mut().enumerate() {
             let meter = &mut pool.meters[at];
             meter.advance(l);
@@ -120,20 +148,28 @@ impl State {
             counter.returned = counter.returned.max(returned);
             counter.posted = counter.posted.max(posted);
         }
-        true
     }
 
-    fn view(&mut self, caller: &Caller, key: &Arc<str>) -> PoolView {
+    fn view(&mut self, caller: &Caller, report: &PoolReport) -> PoolView {
         let l = self.clock.l;
-        let Some(pool) = self.pools.get_mut(key) else { return PoolView::default() };
+        let Some(pool) = self.pools.get_mut(&report.key) else { return PoolView::default() };
+        let pool = pool.current(self.epoch, l);
         pool.meters.iter_mut().for_each(|meter| meter.advance(l));
-        let counters = self.lives.get(&caller.inc).and_then(|life| life.counters.get(key));
+        // What is still being learnt is no image of the whole.
+        let looks = report.look && self.learn.is_none() && !pool.meters.is_empty();
+        let image = looks.then(|| Image {
+            posted: pool.meters.iter().map(|m| m.posted).collect(),
+            held: pool.meters.iter().map(|m| m.hold).collect(),
+            window: pool.meters.iter().map(|m| m.window(l)).collect(),
+        });
+        let counters = self.lives.get(&caller.inc).and_then(|life| life.counters.get(&report.key));
         let granted = |at: usize| counters.and_then(|c| c.get(at)).map_or(0, |c| c.granted);
         PoolView {
             granted: (0..pool.meters.len()).map(granted).collect(),
-            used: pool.meters.iter().map(|m| m.sum + m.hold).collect(),
+            used: pool.meters.iter().map(|m| m.sum + m.image_sum + m.hold).collect(),
             cap: pool.meters.iter().map(|m| m.cap).collect(),
             rest: pool.rest_until.saturating_sub(l),
+            image,
         }
     }
 }

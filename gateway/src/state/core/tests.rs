@@ -6,6 +6,7 @@ mod audit;
 mod call;
 mod checks;
 mod judge;
+mod learning;
 mod liveness;
 mod meters;
 mod mutants;

@@ -1,12 +1,13 @@
 //! What the scripts are told: their ARGV.
 
 use super::msgpack::Pack;
-use crate::state::core::{Caller, Draw, Join, Ms, Reserve, Stage, Sync};
+use crate::state::core::{Caller, Draw, Join, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync};
 
-/// ARGV[1] of every script. `now` 0 means the server's own time; `nonce` names a new data set if there is none.
-pub fn head(caller: &Caller, now: Ms, nonce: u64) -> Vec<u8> {
-    let mut pack = Pack::with_capacity(64);
-    pack.array(8).uint(now).uint(nonce).uint(caller.epoch).text(&caller.inc.id()).text(&caller.inc.name);
+/// ARGV[1] of every script. A stamp's time of 0 means the server's own.
+pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
+    let mut pack = Pack::with_capacity(80);
+    pack.array(9).uint(stamp.now).uint(stamp.nonce).uint(stamp.run).uint(caller.epoch);
+    pack.text(&caller.inc.id()).text(&caller.inc.name);
     pack.uint(caller.inc.k).uint(caller.l_ack).uint(caller.x);
     pack.into_bytes()
 }
@@ -15,15 +16,7 @@ pub fn head(caller: &Caller, now: Ms, nonce: u64) -> Vec<u8> {
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
     pack.array(4).array(ask.pools.len());
-    for pool in &ask.pools {
-        pack.array(1 + 5 * pool.meters.len()).text(&pool.key);
-        for meter in pool.meters.iter() {
-            let stage = u64::from(meter.shape.stage == Stage::End);
-            for n in [stage, meter.shape.width, meter.shape.buckets, meter.cap, meter.pace] {
-                pack.uint(n);
-            }
-        }
-    }
+    ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
     for candidate in &ask.candidates {
@@ -47,8 +40,37 @@ fn draws(pack: &mut Pack, draws: &[Draw]) {
 /// ARGV[2] of `join.lua`.
 pub fn join(join: &Join) -> Vec<u8> {
     let mut pack = Pack::default();
-    pack.uints(&[join.d_head, join.d_end]);
+    pack.array(6).uint(join.d_head).uint(join.d_end).uint(join.epoch).uint(join.memory.age);
+    pack.array(join.memory.roster.len());
+    join.memory.roster.iter().for_each(|inc| {
+        pack.text(&inc.id());
+    });
+    pack.array(join.memory.pools.len());
+    join.memory.pools.iter().for_each(|pool| memory(&mut pack, pool));
     pack.into_bytes()
+}
+
+fn memory(pack: &mut Pack, told: &PoolMemory) {
+    pack.array(7);
+    decl(pack, &told.decl);
+    let counters = told.counters.iter().flat_map(|c| [c.granted, c.returned, c.posted]);
+    pack.uints(&counters.collect::<Vec<_>>()).uint(told.age);
+    pack.uints(&told.seen).uints(&told.posted).uints(&told.others);
+    pack.array(told.window.len());
+    for window in &told.window {
+        pack.uints(&window.iter().flat_map(|(ended, amount)| [*ended, *amount]).collect::<Vec<_>>());
+    }
+}
+
+/// A pool's key, then stage, width, buckets, cap, pace of each meter.
+fn decl(pack: &mut Pack, decl: &PoolDecl) {
+    pack.array(1 + 5 * decl.meters.len()).text(&decl.key);
+    for meter in decl.meters.iter() {
+        let stage = u64::from(meter.shape.stage == Stage::End);
+        for n in [stage, meter.shape.width, meter.shape.buckets, meter.cap, meter.pace] {
+            pack.uint(n);
+        }
+    }
 }
 
 /// ARGV[2] and ARGV[3] of `sync.lua`.
@@ -56,7 +78,8 @@ pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>) {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
-        reports.array(3).text(&report.key).uints(&report.returned).uints(&report.posted);
+        reports.array(4).text(&report.key).uints(&report.returned).uints(&report.posted);
+        reports.uint(u64::from(report.look));
     }
     let mut rests = Pack::default();
     rests.array(sync.rests.len());

@@ -16,7 +16,7 @@ pub use replies::{Asked, reply};
 use super::core::{Mode, Shape, Stage};
 
 /// The version of the records; a script refuses records of another.
-pub const LAYOUT: u64 = 2;
+pub const LAYOUT: u64 = 3;
 
 /// A reply or a record that does not have the expected form.
 #[derive(Debug, thiserror::Error)]

@@ -110,13 +110,19 @@ impl<'a> Unpack<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| malformed("msgpack"))
+    }
+
+    /// A string of any bytes.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let len = match self.number(1)? {
             tag @ 0xa0..=0xbf => tag & 0x1f,
             0xd9 => self.number(1)?,
             0xda => self.number(2)?,
+            0xdb => self.number(4)?,
             _ => return Err(malformed("msgpack")),
         };
-        std::str::from_utf8(self.take(len as usize)?).map_err(|_| malformed("msgpack"))
+        self.take(len as usize)
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {

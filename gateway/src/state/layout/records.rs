@@ -6,40 +6,45 @@ use std::sync::Arc;
 use super::msgpack::Unpack;
 use super::{LAYOUT, Malformed, malformed};
 use crate::state::core::{
-    Clock, Counters, Incarnation, Life, Meter, Mode, Pending, Pin, Pool, Shape, Stage, State,
+    Clock, Counters, Incarnation, Learn, Life, Meter, Mode, Pending, Pin, Pool, Shape, Stage, State,
 };
 
 /// Doubles per meter in a pool's record.
-const METER: usize = 12;
+const METER: usize = 14;
 
 /// Reads a whole state back from the fields of its hash, without the pins. For tests, tools and the audit of holds.
 pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malformed> {
     let Some(head) = fields.get(b"e".as_slice()) else { return Ok(None) };
     let head = doubles(head)?;
-    let [layout, epoch, l, wall, _due] = head[..] else { return Err(malformed("header")) };
-    if layout != LAYOUT {
+    if head.first() != Some(&LAYOUT) {
         return Err(malformed("records of another layout"));
     }
+    let [_layout, epoch, l, wall, _due, run, _learning] = head[..] else { return Err(malformed("header")) };
     let mut state = State::new(epoch, l);
     state.clock = Clock { l, wall };
+    state.run = run;
     for (field, value) in fields {
         let field = std::str::from_utf8(field).map_err(|_| malformed("field name"))?;
         match field.split_once(':') {
             Some(("p", pool)) => {
                 let ring = fields.get(format!("r:{pool}").as_bytes());
-                state.pools.insert(pool.into(), decode_pool(value, ring)?);
+                let before = fields.get(format!("h:{pool}").as_bytes());
+                let rings = [ring, before].map(|ring| ring.map(Vec::as_slice));
+                state.pools.insert(pool.into(), self::pool(value, rings)?);
             }
             Some(("i", id)) => {
                 let inc = incarnation(id)?;
                 let counters = decode_counters(fields, id)?;
-                let [exp, d_head, d_end] = doubles(value)?[..] else { return Err(malformed("life")) };
-                state.lives.insert(inc, Life { exp, d_head, d_end, counters });
+                let [exp, d_head, d_end, told] = doubles(value)?[..] else { return Err(malformed("life")) };
+                let told = told.checked_sub(1); // 0: nothing was told
+                state.lives.insert(inc, Life { exp, d_head, d_end, told, counters });
             }
             Some(("n", name)) => {
                 let [k, forget] = doubles(value)?[..] else { return Err(malformed("name")) };
                 state.names.insert(name.to_owned(), (k, forget));
             }
             _ if field == "d" => state.pending = decode_pending(value)?,
+            _ if field == "learn" => state.learn = Some(decode_learn(value)?),
             _ => {}
         }
     }
@@ -54,7 +59,7 @@ pub fn decode_pin(bytes: &[u8]) -> Result<Pin, Malformed> {
     }
 }
 
-fn incarnation(id: &str) -> Result<Incarnation, Malformed> {
+pub(super) fn incarnation(id: &str) -> Result<Incarnation, Malformed> {
     let (name, k) = id.rsplit_once('.').ok_or(malformed("incarnation"))?;
     Ok(Incarnation { name: name.to_owned(), k: k.parse().map_err(|_| malformed("incarnation"))? })
 }
@@ -78,27 +83,35 @@ fn decode_counters(
     Ok(all)
 }
 
-fn decode_pool(record: &[u8], ring: Option<&Vec<u8>>) -> Result<Pool, Malformed> {
+/// A pool from its record and its rings: closed buckets, and those of before data were lost.
+pub(super) fn pool(record: &[u8], rings: [Option<&[u8]>; 2]) -> Result<Pool, Malformed> {
     let v = doubles(record)?;
-    let mut ring = match ring {
-        Some(bytes) => doubles(bytes)?,
-        None => Vec::new(),
+    let [ring, before] = rings.map(|bytes| bytes.map_or(Ok(Vec::new()), doubles));
+    let (mut ring, mut before) = (ring?, before?);
+    let own = |all: &mut Vec<u64>, slots: u64| {
+        let rest = all.split_off((slots as usize).min(all.len()));
+        std::mem::replace(all, rest)
     };
-    let mut pool = Pool { rest_until: *v.first().ok_or(malformed("pool"))?, meters: Vec::new() };
-    if v.len() % METER != 1 {
+    let [rest_until, epoch, ..] = v[..] else { return Err(malformed("pool")) };
+    let mut pool = Pool { epoch, rest_until, meters: Vec::new() };
+    if v.len() % METER != 2 {
         return Err(malformed("pool"));
     }
-    for m in v[1..].chunks_exact(METER) {
-        let [cap, cap_until, last, sum, hold, cur, posted, level, level_at, stage, width, buckets] = *m
+    for m in v[2..].chunks_exact(METER) {
+        let [cap, cap_until, last, sum, hold, cur, posted, level, level_at, stage, width, buckets, ..] = *m
         else {
             return Err(malformed("pool"));
         };
+        let (image_sum, image_posted) = (m[METER - 2], m[METER - 1]);
         let stage = if stage == 1 { Stage::End } else { Stage::Head };
         let mode = if buckets == 0 { Mode::Gauge } else { Mode::Window };
         let shape = Shape { mode, stage, width, buckets };
-        let rest = ring.split_off((shape.slots() as usize).min(ring.len()));
-        let mut own = std::mem::replace(&mut ring, rest);
-        own.resize(shape.slots() as usize, 0);
+        let mut closed = own(&mut ring, shape.slots());
+        closed.resize(shape.slots() as usize, 0);
+        let mut image = own(&mut before, shape.slots());
+        if image_sum == 0 {
+            image.clear();
+        }
         pool.meters.push(Meter {
             shape,
             cap,
@@ -110,7 +123,10 @@ fn decode_pool(record: &[u8], ring: Option<&Vec<u8>>) -> Result<Pool, Malformed>
             posted,
             level,
             level_at,
-            ring: own,
+            ring: closed,
+            image,
+            image_sum,
+            image_posted,
         });
     }
     Ok(pool)
@@ -138,4 +154,19 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
         pending.push(Pending { due, pool, meter: at.uint()? as usize, amount: at.uint()? });
     }
     Ok(pending)
+}
+
+/// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...}}`.
+fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
+    let mut at = Unpack::new(bytes);
+    at.array()?;
+    let (since, told, fresh) = (at.uint()?, at.uint()? == 1, at.uint()? == 1);
+    let roster = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
+    let mut others = BTreeMap::new();
+    for _ in 0..at.array()? {
+        at.array()?;
+        let (pool, seen, inc) = (at.text()?.into(), at.uint()?, incarnation(at.text()?)?);
+        others.insert(pool, (seen, inc, at.uints()?));
+    }
+    Ok(Learn { since, told, fresh, roster, others })
 }

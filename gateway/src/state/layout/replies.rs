@@ -1,11 +1,14 @@
 //! What the scripts answer: MessagePack in one string, which is cheaper to write and to read than an array of the
 //! Redis protocol. The heads of the scripts list the replies.
 
+use std::collections::BTreeSet;
+
 use redis::Value;
 
 use super::msgpack::Unpack;
+use super::records::incarnation;
 use super::{Malformed, malformed};
-use crate::state::core::{Denied, Granted, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced};
+use crate::state::core::{Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced};
 
 /// Which command a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,7 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
         }
         (3, _) => Reply::Gone(at.uint()?),
         (4, _) => Reply::Epoch(at.uint()?),
+        (6, Asked::Reserve) => Reply::Learning(at.uint()?),
         (5, _) => return Err(malformed("records of another layout")),
         _ => return Err(malformed("reply")),
     })
@@ -65,10 +69,27 @@ fn session(code: u64) -> Result<SessionOutcome, Malformed> {
 
 /// What follows the code in the reply to a SYNC of `len` items.
 fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
-    let (l, lease, live, rejected) = (at.uint()?, at.uint()? == 1, at.uint()? as usize, at.uint()?);
-    let mut pools = Vec::with_capacity(len / 4);
-    for _ in 0..len.saturating_sub(5) / 4 {
-        pools.push(PoolView { granted: at.uints()?, used: at.uints()?, cap: at.uints()?, rest: at.uint()? });
+    let (l, lease) = (at.uint()?, at.uint()? == 1);
+    let live: Result<BTreeSet<_>, _> = (0..at.array()?).map(|_| incarnation(at.text()?)).collect();
+    let live = live?.into_iter().collect();
+    let learning = at.uint()? == 1;
+    let mut pools = Vec::with_capacity(len / 5);
+    for _ in 0..len.saturating_sub(5) / 5 {
+        let (granted, used, cap, rest) = (at.uints()?, at.uints()?, at.uints()?, at.uint()?);
+        pools.push(PoolView { granted, used, cap, rest, image: image(at, l)? });
     }
-    Ok(Synced { l, lease, live, rejected, pools })
+    Ok(Synced { l, lease, live, learning, pools })
+}
+
+/// A pool's record and rings as stored, if an image was asked for.
+fn image(at: &mut Unpack<'_>, l: u64) -> Result<Option<Image>, Malformed> {
+    let parts = (0..at.array()?).map(|_| at.bytes()).collect::<Result<Vec<_>, _>>()?;
+    let [record, ring, before] = parts[..] else { return Ok(None) };
+    let rings = [ring, before].map(|ring| (!ring.is_empty()).then_some(ring));
+    let pool = super::records::pool(record, rings)?;
+    Ok(Some(Image {
+        posted: pool.meters.iter().map(|meter| meter.posted).collect(),
+        held: pool.meters.iter().map(|meter| meter.hold).collect(),
+        window: pool.meters.iter().map(|meter| meter.window(l)).collect(),
+    }))
 }

@@ -9,7 +9,7 @@ use super::world::{About, Event, World};
 use crate::config::{Charge as Charging, MeterKind, Side};
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{Amounts, Command, Granted, Ms, Reply, Reserved, Stage};
-use crate::state::ledger::Account;
+use crate::state::ledger::PoolBooks;
 use crate::state::reservation::Part;
 use crate::state::{Actual, Reservation};
 
@@ -63,8 +63,9 @@ impl World {
         let Some(outstanding) = self.calls[id].outstanding.take() else { return };
         match reply {
             Reply::Reserved(Reserved::Granted(granted)) => {
-                self.replicas[who].saw(granted.l, self.t);
-                let drawn = outstanding.granted(granted.index, granted.share);
+                let epoch = self.calls[id].ask.caller.epoch;
+                let Some(drawn) = outstanding.granted(granted.index, granted.share) else { return };
+                self.replicas[who].side.saw(epoch, granted.l, self.t);
                 self.book(id, &granted, drawn);
                 if !self.may_die(id, Point::Booked) {
                     self.dispatch(id);
@@ -79,18 +80,19 @@ impl World {
                 }
             }
             Reply::Reserved(Reserved::TooBig { .. }) => outstanding.refused(),
-            Reply::Gone(k) => self.replicas[who].lost_life(&self.calls[id].ask.caller.inc, k),
-            _ => self.replicas[who].lost_life(&self.calls[id].ask.caller.inc, 0),
+            reply => {
+                self.replicas[who].side.refused(&self.calls[id].ask.caller.inc, &reply);
+            }
         }
     }
 
     /// Makes the reservation, as the client does.
-    fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<(usize, Arc<Account>, Amounts)>) {
+    fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<(usize, Arc<PoolBooks>, Amounts)>) {
         let call = &mut self.calls[id];
         let replica = &self.replicas[call.of.who];
-        let part = |(pool, account, amounts): (usize, Arc<Account>, _)| Part {
+        let part = |(pool, books, amounts): (usize, Arc<PoolBooks>, _)| Part {
             info: call.infos[pool].clone(),
-            account,
+            books,
             amounts,
         };
         let now = Instant::now(); // the world keeps its own deadlines
@@ -102,7 +104,7 @@ impl World {
             head_by: now,
             end_by: now,
             parts: drawn.into_iter().map(part).collect(),
-            books: Some((call.ledger.clone(), replica.client.clone())),
+            home: Some((call.ledger.clone(), replica.bell.clone())),
             head_settled: false,
         });
     }
@@ -243,8 +245,8 @@ impl World {
             let info = &call.infos[*pool];
             let excess = self.judge.charges.get(&(*pool, *meter)).map_or(0, |charges| charges[*at].excess);
             if excess > 0 {
-                let account = ledger.account(&info.decl.key, info.kinds.len());
-                let target = account.report().posted[*meter];
+                let books = ledger.pool(&info.decl);
+                let target = books.report(false).posted[*meter];
                 self.unheard.push((ledger.inc.clone(), *pool, *meter, target, *at));
             }
         }

@@ -12,6 +12,9 @@ type Books = BTreeMap<Arc<str>, Vec<Counters>>;
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
+    epoch: u64,
+    /// Data were lost: what was posted no longer follows from the counters.
+    lost: bool,
     lives: BTreeMap<Incarnation, Books>,
     dead: BTreeMap<(Arc<str>, usize), Left>,
 }
@@ -26,6 +29,10 @@ struct Left {
 impl Audit {
     /// Looks at the state after a step in the name of `caller`.
     pub(super) fn after(&mut self, state: &State, caller: &Incarnation) -> Result<(), Breach> {
+        if self.epoch != 0 && self.epoch != state.epoch {
+            *self = Audit { lost: true, ..Audit::default() };
+        }
+        self.epoch = state.epoch;
         self.bury(state)?;
         if let Some(life) = state.lives.get(caller) {
             let known = self.lives.entry(caller.clone()).or_default();
@@ -70,11 +77,12 @@ impl Audit {
                 }
                 let left = self.dead.get(&(key.clone(), at)).copied().unwrap_or_default();
                 let posts = lives.iter().map(|c| c.posted).sum::<u64>() + left.posted + left.expired;
-                if meter.shape.mode == Mode::Window && meter.posted + pending != posts {
+                if meter.shape.mode == Mode::Window && meter.posted + pending != posts && !self.lost {
                     let detail = format!("{key}/{at}: posted {} + {pending}, not {posts}", meter.posted);
                     return Err(breach("I4 posted or expired once", detail));
                 }
-                if meter.sum != meter.ring.iter().sum::<u64>() + meter.cur {
+                let own = meter.sum == meter.ring.iter().sum::<u64>() + meter.cur;
+                if !own || meter.image_sum != meter.image.iter().sum::<u64>() {
                     return Err(breach("I3 window = its buckets", format!("{key}/{at}: {meter:?}")));
                 }
             }
@@ -117,7 +125,7 @@ pub(super) fn within_caps(state: &State, ask: &Reserve, index: usize) -> Result<
     for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
         let key = &ask.pools[draw.pool].key;
         for (at, meter) in state.pools.get(key).map_or(&[][..], |p| &p.meters).iter().enumerate() {
-            if meter.sum + meter.hold > meter.cap {
+            if meter.sum + meter.image_sum + meter.hold > meter.cap {
                 let detail = format!("{key}/{at}: {} + {} of {}", meter.sum, meter.hold, meter.cap);
                 return Err(breach("I1 window + hold <= cap at a grant", detail));
             }
@@ -132,7 +140,7 @@ pub(super) fn nothing_left(state: &State, up: usize) -> Result<(), Breach> {
         for (at, meter) in pool.meters.iter().enumerate() {
             let mut meter = meter.clone();
             meter.advance(state.clock.l);
-            if meter.hold + meter.sum + meter.cur + meter.ring.iter().sum::<u64>() > 0 {
+            if meter.hold + meter.sum + meter.image_sum + meter.cur + meter.ring.iter().sum::<u64>() > 0 {
                 return Err(breach("I5 no leak", format!("{key}/{at} at {}: {meter:?}", state.clock.l)));
             }
         }

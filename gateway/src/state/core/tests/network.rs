@@ -5,7 +5,7 @@ use super::checks;
 use super::judge::{Breach, breach};
 use super::plan::{Op, what};
 use super::world::{About, Event, Letter, Process, World};
-use crate::state::core::{Command, Incarnation, Ms, PoolReport, Reply, Reserved, Rest, Sync, TTL};
+use crate::state::core::{Command, Incarnation, Ms, PoolReport, Reply, Reserved, Stamp, State, Sync, TTL};
 
 /// A command is given up after this.
 pub(super) const TIMEOUT: Ms = 100;
@@ -17,7 +17,7 @@ impl World {
     pub(super) fn send(&mut self, from: Process, about: About, command: Command) {
         let replica = &self.replicas[from.who];
         let muted = replica.muted_until > self.t && matches!(about, About::Sync(_));
-        self.letters.push(Letter { from, about, command });
+        self.letters.push(Letter { run: self.run, from, about, command });
         let letter = self.letters.len() - 1;
         self.schedule(self.t + TIMEOUT, Event::GiveUp(from, about));
         if !muted && !self.chance(self.plan.knobs.loss) {
@@ -42,7 +42,10 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, letter: usize) -> Result<(), Breach> {
-        let Letter { from, about, command } = &self.letters[letter];
+        let Letter { run, from, about, command } = &self.letters[letter];
+        if *run != self.run {
+            return Ok(()); // its connection broke
+        }
         let (from, about, command) = (*from, *about, command.clone());
         let reply = self.serve(from, about, &command)?;
         let replica = &self.replicas[from.who];
@@ -66,7 +69,12 @@ impl World {
         let before = with_session.then(|| self.state.clone());
         let lives = self.state.lives.len();
         let now = self.t.saturating_add_signed(self.ahead);
-        let reply = self.state.step(command, now);
+        let stamp = Stamp { now, nonce: self.noise.u64(1..1 << 50), run: self.run };
+        if std::mem::take(&mut self.flushed) {
+            self.state = State::lost(stamp);
+        }
+        self.copy();
+        let reply = self.state.step(command, stamp);
         self.tally.steps += 1;
         self.tally.deaths += lives.saturating_sub(self.state.lives.len()) as u64;
         self.tally.gone += u64::from(matches!(reply, Reply::Gone(_)));
@@ -82,10 +90,9 @@ impl World {
                 self.tally.checked += checks::denial(&self.state, ask, reserved)?;
                 self.tally.denied += u64::from(matches!(reserved, Reserved::Denied(_)));
             }
-            (Command::Sync(sync), Reply::Synced(synced)) => {
-                if (synced.rejected > 0) != (about == About::Lie) {
-                    let detail = format!("{about:?} of {inc}: {} rejected of {sync:?}", synced.rejected);
-                    return Err(breach("I4 reports agree with grants", detail));
+            (Command::Sync(sync), Reply::Synced(_)) => {
+                if about == About::Lie {
+                    return Err(breach("I4 reports agree with grants", format!("taken: {sync:?}")));
                 }
                 self.note_posts(inc);
                 self.note_rests(sync);
@@ -100,7 +107,7 @@ impl World {
         self.calls[call].granted = self.t;
         let ask = self.calls[call].ask.clone();
         for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
-            if self.t < self.rests[draw.pool] && !self.stepped {
+            if self.t < self.rests[draw.pool] && !self.stepped && !self.plan.knobs.losses {
                 return Err(breach("a resting pool is left alone", format!("pool {}", draw.pool)));
             }
             self.pace(&ask, draw)?;
@@ -116,7 +123,7 @@ impl World {
     ) -> Result<(), Breach> {
         let l = self.state.clock.l;
         for (at, (declared, amount)) in ask.pools[draw.pool].meters.iter().zip(&draw.amounts).enumerate() {
-            if declared.pace == 0 || *amount == 0 {
+            if declared.pace == 0 || *amount == 0 || self.plan.knobs.losses {
                 continue;
             }
             let admitted = self.paced.entry((draw.pool, at)).or_default();
@@ -138,10 +145,10 @@ impl World {
     /// The life of a replica that has heard nothing lately is not prolonged.
     fn hears(&mut self, from: Process, inc: &Incarnation) -> Result<(), Breach> {
         let replica = &self.replicas[from.who];
-        let own = replica.ledger.as_ref().is_some_and(|ledger| ledger.inc == *inc);
+        let own = replica.ledger().is_some_and(|l| l.inc == *inc && l.epoch() == self.state.epoch);
         let Some(life) = self.state.lives.get(inc).filter(|_| own) else { return Ok(()) };
-        if life.exp > replica.ack.0 + TTL / 2 + TTL {
-            let detail = format!("{inc} heard {} and lives until {}", replica.ack.0, life.exp);
+        if life.exp > replica.side.heard_at() + TTL / 2 + TTL {
+            let detail = format!("{inc} heard {} and lives until {}", replica.side.heard_at(), life.exp);
             return Err(breach("a deaf replica's life ends", detail));
         }
         Ok(())
@@ -175,6 +182,8 @@ impl World {
         let who = op.who as usize % self.replicas.len();
         let long = 20 + op.n % 1_800;
         match op.what {
+            what::CRASH | what::LEAVE if self.plan.knobs.losses => self.lose(op.n),
+            what::MUTE | what::DEAFEN if self.plan.knobs.losses => {}
             what::BURST => (0..2 + op.n % 5).for_each(|at| {
                 let who = (who + at as usize) % self.replicas.len();
                 self.begin_call(who, op.n.wrapping_add(at), 0);
@@ -187,18 +196,46 @@ impl World {
             what::REST => {
                 let pool = op.n as usize % self.replicas[who].infos.len();
                 let key = self.replicas[who].infos[pool].decl.key.clone();
-                self.replicas[who].rests.push(Rest { key: key.clone(), for_ms: long / 4 });
-                self.replicas[who].rests.push(Rest { key, for_ms: long / 16 });
-                self.sync(who);
+                let other = (who + 1) % self.replicas.len();
+                for (who, time) in [(who, long / 4), (other, long / 16)] {
+                    self.replicas[who].side.rest(key.clone(), self.t + time);
+                    self.sync(who);
+                }
             }
             what::LEAVE => {
                 self.replicas[who].leaving = true;
                 self.sync(who);
             }
-            what::LIE => self.lie(who),
+            what::LIE if op.n.is_multiple_of(16) => self.lie(who), // what follows is learning, without grants
+            what::LIE => {}
             what::REPLAY => self.replay(op.n),
             _ => self.begin_call(who, op.n, 0),
         }
+    }
+
+    /// Copies the state for a server that takes over one day.
+    fn copy(&mut self) {
+        let due = self.copies.back().is_none_or(|(at, _)| *at + 20 <= self.t);
+        if self.plan.knobs.losses && due && !self.flushed {
+            self.copies.push_back((self.t, self.state.clone()));
+            if self.copies.len() > 10 {
+                self.copies.pop_front();
+            }
+        }
+    }
+
+    /// The data set is lost, or another server takes over with what it had got.
+    fn lose(&mut self, n: u64) {
+        let older = self.copies.len().checked_sub(1 + (n / 2) as usize % 10);
+        match older.and_then(|at| self.copies.get(at)) {
+            Some((_, copy)) if n.is_multiple_of(2) => {
+                self.state = copy.clone();
+                self.run += 1;
+                self.copies.clear();
+            }
+            _ => self.flushed = true,
+        }
+        self.tally.losses += 1;
     }
 
     /// An old message comes once more; often a JOIN.
@@ -232,16 +269,21 @@ impl World {
 
     /// A report that claims more than was granted; it must change nothing.
     fn lie(&mut self, who: usize) {
-        let Some(ledger) = &self.replicas[who].ledger else { return };
+        let Some(ledger) = self.replicas[who].ledger() else { return };
         let Some(life) = self.state.lives.get(&ledger.inc) else { return };
         let Some((key, counters)) = life.counters.iter().find(|(_, c)| !c.is_empty()) else { return };
-        let returned = counters.iter().map(|c| c.granted + 2).collect();
+        let returned = counters.iter().map(|c| c.granted + 9_999).collect();
         let posted = counters.iter().map(|c| c.posted + 50).collect();
-        let report = PoolReport { key: key.clone(), returned, posted };
+        let report = PoolReport { key: key.clone(), returned, posted, look: false };
         let caller = self.replicas[who].caller(self.t);
         let sync = Sync { caller, reports: vec![report], rests: vec![], count: false };
         let process = self.replicas[who].process();
-        self.letters.push(Letter { from: process, about: About::Lie, command: Command::Sync(sync) });
+        self.letters.push(Letter {
+            run: self.run,
+            from: process,
+            about: About::Lie,
+            command: Command::Sync(sync),
+        });
         self.schedule(self.t, Event::Arrive(self.letters.len() - 1));
     }
 

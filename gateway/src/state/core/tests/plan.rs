@@ -39,6 +39,19 @@ pub(super) struct Knobs {
     pub clock: bool,
     /// Whether the common pool is scarce.
     pub scarce: bool,
+    /// Whether the shared state loses data; nothing else bad then happens to replicas, for those that live must tell.
+    pub losses: bool,
+}
+
+impl Knobs {
+    /// Where data are lost all that live must be able to tell in time.
+    fn feasible(mut self) -> Knobs {
+        if self.losses {
+            (self.deadly, self.lag, self.clock, self.configs) = (0, 0, false, false);
+            (self.loss, self.slow) = (self.loss.min(10), self.slow.min(10));
+        }
+        self
+    }
 }
 
 /// Something that happens `wait` ms after the one before.
@@ -95,20 +108,24 @@ impl Plan {
     pub(super) fn any() -> impl Strategy<Value = Plan> {
         let shape = (any::<u64>(), 0u8..3, 0u8..4, 0u8..4, prop_oneof![3 => Just(0u8), 1 => 0u8..95]);
         let net = (0u8..25, 0u8..15, 0u8..25, 0u8..10);
-        let knobs = (shape, net, any::<[bool; 4]>()).prop_map(|(shape, net, flags)| Knobs {
-            seed: shape.0,
-            more: shape.1,
-            windows: shape.2,
-            deadlines: shape.3,
-            lag: shape.4,
-            loss: net.0,
-            double: net.1,
-            slow: net.2,
-            deadly: net.3,
-            configs: flags[0],
-            excess: flags[1],
-            clock: flags[2],
-            scarce: flags[3],
+        let knobs = (shape, net, any::<[bool; 4]>(), 0u8..4).prop_map(|(shape, net, flags, losses)| {
+            Knobs {
+                seed: shape.0,
+                more: shape.1,
+                windows: shape.2,
+                deadlines: shape.3,
+                lag: shape.4,
+                loss: net.0,
+                double: net.1,
+                slow: net.2,
+                deadly: net.3,
+                configs: flags[0],
+                excess: flags[1],
+                clock: flags[2],
+                scarce: flags[3],
+                losses: losses == 3,
+            }
+            .feasible()
         });
         (knobs, prop::collection::vec(Op::any(), 0..150)).prop_map(|(knobs, ops)| Plan { knobs, ops })
     }
@@ -132,7 +149,9 @@ impl Plan {
             excess: rng.u8(..4) == 0,
             clock: rng.bool(),
             scarce: rng.bool(),
+            losses: false,
         };
+        let knobs = Knobs { losses: rng.u8(..4) == 0, ..knobs }.feasible();
         let ops = (0..rng.usize(40..120)).map(|_| Op::random(&mut rng)).collect();
         Plan { knobs, ops }
     }

@@ -1,37 +1,33 @@
-//! A replica of the world: what `client.rs` does, with the real books and reservations, in the world's time.
+//! A replica of the world: the real decisions, books and reservations, in the world's time. What `client.rs` does
+//! between them (locks, waiting, giving up) is done here by the world's events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::plan::Plan;
 use super::world::{About, Process, World};
+use crate::state::bell::Bell;
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{
-    Caller, Candidate, Command, Draw, Incarnation, Join, Ms, PoolReport, Reply, Reserve, Rest, Sync,
+    Caller, Candidate, Command, Draw, Incarnation, Join, Ms, PoolReport, Reply, Reserve,
 };
-use crate::state::ledger::{Account, Ledger};
-use crate::state::{Client, Deadlines, PoolInfo};
+use crate::state::ledger::Ledger;
+use crate::state::side::{Heard, Side, Told};
+use crate::state::{Deadlines, PoolInfo};
 
 pub(super) struct Replica {
-    pub name: String,
     pub run: u32,
     pub up: bool,
-    /// The number of its latest life.
-    pub k: u64,
-    joining: bool,
-    deadlines: (Ms, Ms),
+    joining: Option<(u64, Join)>,
+    joins: u64,
     pub infos: Vec<Arc<PoolInfo>>,
-    pub client: Arc<Client>,
-    pub ledger: Option<Arc<Ledger>>,
-    /// Logical time of the newest reply, and when it came.
-    pub ack: (Ms, Ms),
-    syncing: Option<(u64, Vec<Arc<Account>>, Vec<Rest>)>,
+    pub side: Side,
+    pub bell: Arc<Bell>,
+    syncing: Option<(u64, Told)>,
     syncs: u64,
     pub flushing: bool,
     /// What the last reports said was posted, by pool.
     said: BTreeMap<Arc<str>, Vec<u64>>,
-    pub rests: Vec<Rest>,
     pub leaving: bool,
     pub stalled_until: Ms,
     pub muted_until: Ms,
@@ -41,23 +37,23 @@ pub(super) struct Replica {
 
 impl Replica {
     pub(super) fn new(who: usize, plan: &Plan) -> Replica {
-        let deadlines = Deadlines { head: Duration::from_secs(1), end: Duration::from_secs(1) };
+        Replica::with_lives(who, plan, 0)
+    }
+
+    fn with_lives(who: usize, plan: &Plan, last_k: u64) -> Replica {
+        let (head, end) = plan.deadlines();
         Replica {
-            name: format!("r{who}"),
             run: 0,
             up: false,
-            k: 0,
-            joining: false,
-            deadlines: plan.deadlines(),
+            joining: None,
+            joins: 0,
             infos: plan.pools(who),
-            client: Client::new(format!("r{who}"), deadlines),
-            ledger: None,
-            ack: (0, 0),
+            side: Side::new(format!("r{who}"), Deadlines { head, end }, last_k),
+            bell: Arc::default(),
             syncing: None,
             syncs: 0,
             flushing: false,
             said: BTreeMap::new(),
-            rests: Vec::new(),
             leaving: false,
             stalled_until: 0,
             muted_until: 0,
@@ -70,14 +66,14 @@ impl Replica {
         Process { who: self.who, run: self.run }
     }
 
+    pub(super) fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.side.ledger()
+    }
+
+    /// Who speaks, also before its first life.
     pub(super) fn caller(&self, t: Ms) -> Caller {
-        let ledger = self.ledger.as_ref();
-        Caller {
-            epoch: ledger.map_or(0, |ledger| ledger.epoch),
-            inc: ledger.map_or(Incarnation { name: self.name.clone(), k: 0 }, |ledger| ledger.inc.clone()),
-            l_ack: self.ack.0,
-            x: if self.ack.0 == 0 { 0 } else { t - self.ack.1 },
-        }
+        let nobody = Incarnation { name: format!("r{}", self.who), k: 0 };
+        self.ledger().map_or(Caller { epoch: 0, inc: nobody, l_ack: 0, x: 0 }, |l| self.side.caller(l, t))
     }
 
     /// Broken: what was posted is told a message later than what was given back.
@@ -86,48 +82,27 @@ impl Replica {
         report.posted = before.unwrap_or_else(|| vec![0; report.posted.len()]);
     }
 
-    pub(super) fn saw(&mut self, l: Ms, t: Ms) {
-        if l > self.ack.0 {
-            self.ack = (l, t);
-        }
-    }
-
     /// The next process of this replica. Numbers of lives go on (they come from the time).
     pub(super) fn restarted(&self, plan: &Plan) -> Replica {
-        let again = u64::from(on(Mutant::IncarnationReused) && self.k > 0);
-        Replica { k: self.k - again, run: self.run + 1, up: true, ..Replica::new(self.who, plan) }
+        let k = self.side.last_k();
+        let again = u64::from(on(Mutant::IncarnationReused) && k > 0);
+        Replica { run: self.run + 1, up: true, ..Replica::with_lives(self.who, plan, k - again) }
     }
 
     /// A JOIN, unless one is under way.
-    pub(super) fn join(&mut self) -> Option<Command> {
-        if self.joining || self.leaving {
+    pub(super) fn join(&mut self, t: Ms) -> Option<(About, Command)> {
+        if self.joining.is_some() || self.leaving {
             return None;
         }
-        self.joining = true;
-        self.k += 1;
-        let inc = Incarnation { name: self.name.clone(), k: self.k };
-        Some(Command::Join(Join { inc, d_head: self.deadlines.0, d_end: self.deadlines.1 }))
+        let join = self.side.join(t);
+        self.joins += 1;
+        self.joining = Some((self.joins, join.clone()));
+        Some((About::Join(self.joins), Command::Join(join)))
     }
 
-    pub(super) fn joined(&mut self, reply: &Reply, t: Ms) {
-        self.joining = false;
-        match reply {
-            Reply::Joined(joined) => {
-                let inc = Incarnation { name: self.name.clone(), k: self.k };
-                self.ledger = Some(Arc::new(Ledger::new(inc, joined.epoch)));
-                self.ack = (0, 0);
-                self.saw(joined.l, t);
-            }
-            Reply::Gone(highest) => self.k = self.k.max(*highest),
-            _ => {}
-        }
-    }
-
-    pub(super) fn lost_life(&mut self, inc: &Incarnation, highest: u64) {
-        self.k = self.k.max(highest);
-        if self.ledger.as_ref().is_some_and(|ledger| ledger.inc == *inc) {
-            self.ledger = None;
-            self.syncing = None;
+    pub(super) fn joined(&mut self, n: u64, reply: &Reply, t: Ms) {
+        if let Some((_, join)) = self.joining.take_if(|(at, _)| *at == n) {
+            self.side.joined(&join, reply, t);
         }
     }
 
@@ -150,14 +125,13 @@ impl Replica {
 impl World {
     pub(super) fn live(&mut self, who: usize) -> Option<Arc<Ledger>> {
         let replica = &mut self.replicas[who];
-        if replica.ledger.is_none() && replica.up {
+        if replica.ledger().is_none() && replica.up {
             let process = replica.process();
-            if let Some(join) = replica.join() {
-                let k = replica.k;
-                self.send(process, About::Join(k), join);
+            if let Some((about, join)) = replica.join(self.t) {
+                self.send(process, about, join);
             }
         }
-        self.replicas[who].ledger.clone()
+        self.replicas[who].ledger().cloned()
     }
 
     pub(super) fn sync(&mut self, who: usize) {
@@ -166,52 +140,47 @@ impl World {
         if !replica.up || replica.syncing.is_some() || replica.stalled_until > self.t {
             return;
         }
-        if replica.leaving && replica.ledger.is_none() {
+        if replica.leaving && replica.ledger().is_none() {
             return self.left(who);
         }
-        let Some(ledger) = self.live(who) else { return };
-        let replica = &mut self.replicas[who];
-        let rests = std::mem::take(&mut replica.rests);
-        let (accounts, mut reports) = ledger.report();
-        if on(Mutant::ReturnedBeforePosted) {
-            reports.iter_mut().for_each(|report| replica.say_posted_late(report));
+        if self.live(who).is_none() {
+            return;
         }
-        let sync = Sync { caller: replica.caller(self.t), reports, rests: rests.clone(), count: true };
+        let replica = &mut self.replicas[who];
+        let Some((mut sync, told)) = replica.side.sync(self.t, true) else { return };
+        if on(Mutant::ReturnedBeforePosted) {
+            sync.reports.iter_mut().for_each(|report| replica.say_posted_late(report));
+        }
         replica.syncs += 1;
-        replica.syncing = Some((replica.syncs, accounts, rests));
+        replica.syncing = Some((replica.syncs, told));
         let (process, about) = (replica.process(), About::Sync(replica.syncs));
         self.send(process, about, Command::Sync(sync));
     }
 
     pub(super) fn answer(&mut self, who: usize, about: About, reply: Reply) {
         match about {
-            About::Join(k) if self.replicas[who].joining && self.replicas[who].k == k => {
-                self.replicas[who].joined(&reply, self.t);
-            }
+            About::Join(n) => self.replicas[who].joined(n, &reply, self.t),
             About::Reserve(call) => self.reserved(who, call, reply),
             About::Sync(n) => self.synced(who, n, reply),
             About::Bye => self.left(who),
-            About::Join(_) | About::Lie => {}
+            About::Lie => {}
         }
     }
 
     pub(super) fn give_up(&mut self, who: usize, about: About) {
         let replica = &mut self.replicas[who];
         match about {
-            About::Join(k) if replica.joining && replica.k == k => replica.joining = false,
+            About::Join(n) => drop(replica.joining.take_if(|(at, _)| *at == n)),
             About::Reserve(call) => drop(self.calls[call].outstanding.take()),
-            About::Sync(n) if replica.syncing.as_ref().is_some_and(|(at, ..)| *at == n) => {
-                if let (Some((_, accounts, rests)), Some(ledger)) = (replica.syncing.take(), &replica.ledger)
-                {
-                    ledger.unheard(&accounts);
-                    replica.rests.extend(rests);
-                }
+            About::Sync(n) => {
+                let Some((_, told)) = replica.syncing.take_if(|(at, _)| *at == n) else { return };
+                replica.side.unanswered(told, self.t);
                 if replica.leaving {
                     self.left(who);
                 }
             }
             About::Bye => self.left(who),
-            About::Join(_) | About::Sync(_) | About::Lie => {}
+            About::Lie => {}
         }
     }
 
@@ -225,27 +194,12 @@ impl World {
     fn synced(&mut self, who: usize, n: u64, reply: Reply) {
         let t = self.t;
         let replica = &mut self.replicas[who];
-        if replica.syncing.as_ref().is_none_or(|(at, ..)| *at != n) {
+        let Some((_, told)) = replica.syncing.take_if(|(at, _)| *at == n) else { return };
+        let heard = replica.side.synced(told, reply, t);
+        if heard == Heard::Unexpected || !replica.leaving {
             return;
         }
-        let (Some((_, accounts, rests)), Some(ledger)) = (replica.syncing.take(), replica.ledger.clone())
-        else {
-            return;
-        };
-        match reply {
-            Reply::Synced(synced) => {
-                replica.saw(synced.l, t);
-                ledger.heard(&accounts, synced.pools);
-            }
-            Reply::Gone(k) => {
-                replica.rests.extend(rests);
-                replica.lost_life(&ledger.inc, k);
-            }
-            _ => replica.lost_life(&ledger.inc, 0),
-        }
-        if replica.leaving {
-            let (process, caller) = (replica.process(), replica.caller(t));
-            self.send(process, About::Bye, Command::Bye(caller));
-        }
+        let (process, caller) = (replica.process(), replica.caller(t));
+        self.send(process, About::Bye, Command::Bye(caller));
     }
 }

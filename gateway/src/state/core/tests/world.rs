@@ -4,7 +4,7 @@
 //! Time is in ms; things of the same ms happen in the order in which they were scheduled.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::audit::{self, Audit};
 use super::call::Call;
@@ -78,6 +78,7 @@ impl Ord for Timed {
 /// A command on its way, kept for replays.
 #[derive(Debug)]
 pub(super) struct Letter {
+    pub run: u64,
     pub from: Process,
     pub about: About,
     pub command: Command,
@@ -92,6 +93,7 @@ pub(super) struct Tally {
     pub sent: u64,
     pub deaths: u64,
     pub gone: u64,
+    pub losses: u64,
     pub checked: u64,
     /// Worst window, permille of its limit.
     pub fullest: u64,
@@ -105,6 +107,7 @@ impl Tally {
         self.sent += other.sent;
         self.deaths += other.deaths;
         self.gone += other.gone;
+        self.losses += other.losses;
         self.checked += other.checked;
         self.fullest = self.fullest.max(other.fullest);
     }
@@ -116,6 +119,12 @@ pub(super) struct World {
     pub ahead: i64,
     pub stepped: bool,
     pub state: State,
+    /// Copies of it, the newest last, as another server would have it.
+    pub copies: VecDeque<(Ms, State)>,
+    /// It is gone; the next command finds nothing.
+    pub flushed: bool,
+    /// Which server it is on.
+    pub run: u64,
     pub noise: fastrand::Rng,
     queue: BinaryHeap<Reverse<Timed>>,
     seq: u64,
@@ -160,7 +169,10 @@ impl World {
             t: BORN,
             ahead: 0,
             stepped: false,
-            state: State::new(7, BORN),
+            state: State { run: 1, ..State::new(7, BORN) },
+            copies: VecDeque::new(),
+            flushed: false,
+            run: 1,
             noise: fastrand::Rng::with_seed(plan.knobs.seed),
             queue: BinaryHeap::new(),
             seq: 0,
@@ -181,11 +193,11 @@ impl World {
         for who in 0..self.replicas.len() {
             self.start(who);
             let process = self.replicas[who].process();
-            let Some(join) = self.replicas[who].join() else { continue };
-            let about = About::Join(self.replicas[who].k);
-            self.letters.push(Letter { from: process, about, command: join.clone() });
+            let Some((about, join)) = self.replicas[who].join(self.t) else { continue };
+            let About::Join(k) = about else { continue };
+            self.letters.push(Letter { run: self.run, from: process, about, command: join.clone() });
             let reply = self.serve(process, about, &join)?;
-            self.replicas[who].joined(&reply, self.t);
+            self.replicas[who].joined(k, &reply, self.t);
         }
         self.declare()?;
         let mut at = self.t;
@@ -215,7 +227,7 @@ impl World {
     fn close(&mut self) -> Result<(), Breach> {
         let up = self.replicas.iter().filter(|replica| replica.up).count();
         audit::nothing_left(&self.state, up)?;
-        let idle = |r: &Replica| !r.up || r.ledger.as_ref().is_some_and(|ledger| ledger.is_idle());
+        let idle = |r: &Replica| !r.up || r.ledger().is_some_and(|ledger| ledger.is_idle());
         if !self.replicas.iter().all(idle) {
             return Err(breach("I5 no leak", "a replica's books are not idle"));
         }
@@ -224,9 +236,15 @@ impl World {
             for (meter, declared) in info.decl.meters.iter().enumerate() {
                 let worst = self.judge.verdict((pool, meter), self.plan.per(pool, meter), declared.cap)?;
                 self.tally.fullest = self.tally.fullest.max(worst * 1_000 / declared.cap);
-                let posted = self.state.pools.get(&info.decl.key).map_or(0, |p| p.meters[meter].posted);
+                let posted = self
+                    .state
+                    .pools
+                    .get(&info.decl.key)
+                    .and_then(|p| p.meters.get(meter))
+                    .map_or(0, |m| m.posted);
                 let charged = self.judge.reported((pool, meter));
-                if declared.shape.span() > 0 && posted < charged {
+                // (What had left every window when data were lost need not be learnt again.)
+                if declared.shape.span() > 0 && posted < charged && !self.plan.knobs.losses {
                     let detail = format!("pool {pool} meter {meter}: {posted} posted, {charged} charged");
                     return Err(breach("I4 what was charged was posted", detail));
                 }

@@ -1,0 +1,253 @@
+//! Loss of data: a data set that may have forgotten something learns it back from the replicas before it grants.
+//!
+//! Redis loses what it knew when it restarts empty, is flushed, evicts, or fails over to a copy that lags. The
+//! replicas are the durable store: each knows its own counters, and what every window held when it last looked.
+//! A new *epoch* begins, every replica tells what it knows in a HELLO (a JOIN that continues its life), and until
+//! those that are known to live have done so, nobody is granted anything.
+//!
+//! What replicas saw of a window are images of one history, told apart by how much had ever been posted: the fullest
+//! is the newest and includes the others. It goes into a ring of its own ([`super::Meter::image`]); what the data set
+//! itself had kept is such an image too. What each replica posted since it looked is posted anew, now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::mutant::{Mutant, on};
+use super::{Counters, Incarnation, Meter, Ms, Pending, Pool, PoolDecl, State, TTL};
+
+/// Learning ends after this long whoever is missing: longer than a replica needs to notice and to connect again.
+pub const LEARN: Ms = 2_000;
+/// Learning lasts this long at least, two SYNCs of anybody: somebody may have joined whom nobody knows yet.
+pub const LEAST: Ms = 400;
+/// The same with rosters older than [`TTL`] only: all were cut off, and need time to connect again.
+pub const SETTLE: Ms = 1_000;
+
+/// Learning, while it is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learn {
+    /// Logical time of its begin.
+    pub since: Ms,
+    /// Somebody told who lived and what the windows held.
+    pub told: bool,
+    /// It knew who lived not longer than [`TTL`] ago.
+    pub fresh: bool,
+    /// Who must tell.
+    pub roster: BTreeSet<Incarnation>,
+    /// From the newest image of each pool: its time, its bearer, and per meter what others held.
+    pub others: BTreeMap<Arc<str>, (Ms, Incarnation, Vec<u64>)>,
+}
+
+/// What a replica knows, in its HELLO.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Age of the roster, ms of the replica's own clock.
+    pub age: Ms,
+    /// Replicas that it knew to live.
+    pub roster: Vec<Incarnation>,
+    /// By pool.
+    pub pools: Vec<PoolMemory>,
+}
+
+/// What a replica knows of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolMemory {
+    /// Key, shapes and caps.
+    pub decl: PoolDecl,
+    /// Its own counters, per meter; empty unless it continues a life.
+    pub counters: Vec<Counters>,
+    /// Age of what follows, ms of the replica's own clock.
+    pub age: Ms,
+    /// Its own `posted` that is part of the image, per meter.
+    pub seen: Vec<u64>,
+    /// Posted ever by all, per meter.
+    pub posted: Vec<u64>,
+    /// Holds of others then, per meter.
+    pub others: Vec<u64>,
+    /// Per meter: how long before the image each bucket ended (0: the current one), and what it held.
+    pub window: Vec<Vec<(Ms, u64)>>,
+}
+
+impl State {
+    /// Begins an epoch in which nothing is granted until the replicas have told what they know.
+    pub(super) fn forget(&mut self, epoch: u64) {
+        let l = self.clock.l;
+        self.epoch = if epoch == 0 { self.epoch + 1 } else { epoch };
+        let roster = self.lives.keys().cloned().collect();
+        self.learn = Some(Learn { since: l, roster, ..Learn::default() });
+    }
+
+    /// Takes what a replica knows, once in an epoch. One that does not continue a life and has seen nothing is new
+    /// here: what it says is no reason to believe that all is known.
+    pub(super) fn take_memory(&mut self, inc: &Incarnation, memory: &Memory, continued: bool) {
+        for pool in &memory.pools {
+            self.touch(&pool.decl);
+            self.take_window(inc, pool);
+            self.take_counters(inc, pool);
+        }
+        let knows = continued || memory.pools.iter().any(|pool| !pool.window.is_empty());
+        if let (Some(learn), true) = (&mut self.learn, knows) {
+            learn.told = true;
+            learn.fresh |= memory.age <= TTL;
+            learn.roster.extend(memory.roster.iter().cloned());
+        }
+    }
+
+    fn take_window(&mut self, inc: &Incarnation, told: &PoolMemory) {
+        let l = self.clock.l;
+        let Some(pool) = self.pools.get_mut(&told.decl.key) else { return }; // made current just before
+        for ((meter, window), posted) in pool.meters.iter_mut().zip(&told.window).zip(&told.posted) {
+            meter.remember(window, *posted, told.age, l);
+        }
+        let (Some(learn), false) = (&mut self.learn, told.window.is_empty()) else { return };
+        let seen = l.saturating_sub(told.age);
+        let newest = learn.others.get(&told.decl.key).is_none_or(|(newest, ..)| seen > *newest);
+        if newest {
+            learn.others.insert(told.decl.key.clone(), (seen, inc.clone(), told.others.clone()));
+        }
+    }
+
+    fn take_counters(&mut self, inc: &Incarnation, told: &PoolMemory) {
+        let (Some(life), Some(pool)) = (self.lives.get_mut(inc), self.pools.get_mut(&told.decl.key)) else {
+            return;
+        };
+        if told.counters.is_empty() {
+            return;
+        }
+        let known = life.counters.entry(told.decl.key.clone()).or_default();
+        known.resize(pool.meters.len(), Counters::default());
+        for (at, (known, told_now)) in known.iter_mut().zip(&told.counters).enumerate() {
+            let seen = told.seen.get(at).copied().unwrap_or(0);
+            let seen = if on(Mutant::UnseenPostsForgotten) { told_now.posted } else { seen };
+            let meter = &mut pool.meters[at];
+            meter.hold -= known.granted - known.returned;
+            meter.post(told_now.posted.saturating_sub(known.posted.max(seen)));
+            *known = Counters {
+                granted: known.granted.max(told_now.granted),
+                returned: known.returned.max(told_now.returned),
+                posted: known.posted.max(told_now.posted),
+            };
+            meter.hold += known.granted - known.returned;
+        }
+    }
+
+    /// Ends learning when all that are known to live have told, or when it has lasted long enough. Nobody owns this:
+    /// every step looks.
+    pub(super) fn end_learning(&mut self) {
+        let l = self.clock.l;
+        let Some(learn) = &self.learn else { return };
+        // A record alone says nothing: a late copy of an old JOIN makes one.
+        let told = |told: u64| told == self.epoch || on(Mutant::JoinCountsAsTold);
+        let has_told = |inc: &Incarnation| self.lives.get(inc).and_then(|life| life.told).is_some_and(told);
+        let all = learn.told && learn.roster.iter().all(has_told);
+        let settled = l > learn.since + if learn.fresh { LEAST } else { SETTLE };
+        let first = on(Mutant::LearningEndedByFirst) && !self.lives.is_empty();
+        if !(all && settled || l > learn.since + LEARN || first) {
+            return;
+        }
+        let Some(learn) = self.learn.take() else { return };
+        if !on(Mutant::OrphansDropped) {
+            for (pool, (_, bearer, others)) in learn.others {
+                others
+                    .iter()
+                    .enumerate()
+                    .for_each(|(at, held)| self.hold_for_missing(&pool, at, *held, &bearer));
+            }
+        }
+    }
+
+    /// What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
+    fn hold_for_missing(&mut self, key: &Arc<str>, at: usize, others: u64, bearer: &Incarnation) {
+        let held = |c: &Vec<Counters>| c.get(at).map_or(0, |c| c.granted - c.returned);
+        let others_told = self.lives.iter().filter(|(inc, _)| *inc != bearer);
+        let told: u64 = others_told.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
+        let d_end = self.lives.values().map(|life| life.d_end).max().unwrap_or(TTL);
+        let missing = others.saturating_sub(told);
+        let (epoch, l) = (self.epoch, self.clock.l);
+        let pool = self.pools.get_mut(key).filter(|_| missing > 0).map(|pool| pool.current(epoch, l));
+        if let Some(meter) = pool.and_then(|pool| pool.meters.get_mut(at)) {
+            meter.hold += missing;
+            let due = self.clock.l + TTL + d_end;
+            self.pending.push(Pending { due, pool: key.clone(), meter: at, amount: missing });
+        }
+    }
+}
+
+impl Pool {
+    /// The pool in this epoch: what it had counted in the one before becomes an image. Done when it is next used.
+    pub(super) fn current(&mut self, epoch: u64, l: Ms) -> &mut Pool {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.meters.iter_mut().for_each(|meter| meter.set_aside(l));
+        }
+        self
+    }
+}
+
+impl Meter {
+    /// What was posted so far becomes an image like those that replicas tell.
+    fn set_aside(&mut self, l: Ms) {
+        self.advance(l);
+        let slots = self.shape.slots();
+        self.image_posted = self.posted;
+        if slots == 0 || self.sum == 0 || on(Mutant::ImageMergedIntoWindow) {
+            return;
+        }
+        self.image.resize(slots as usize, 0);
+        self.ring[(self.last % slots) as usize] = self.cur;
+        self.image.iter_mut().zip(&mut self.ring).for_each(|(old, ring)| *old += std::mem::take(ring));
+        (self.image_sum, self.sum, self.cur) = (self.image_sum + self.sum, 0, 0);
+    }
+
+    /// Takes an image that is `age` old, if more had been posted by then than this meter remembers.
+    fn remember(&mut self, window: &[(Ms, u64)], posted: u64, age: Ms, l: Ms) {
+        let slots = self.shape.slots();
+        if slots == 0 || posted <= self.image_posted {
+            return;
+        }
+        self.posted += posted - self.image_posted;
+        self.image_posted = posted;
+        self.image = vec![0; slots as usize];
+        for (ended, amount) in window {
+            // A bucket that has ended holds nothing of the instant of its end.
+            let newest = l.saturating_sub(age + ended + u64::from(*ended > 0));
+            let bucket = newest / self.shape.width;
+            if bucket + slots > self.last {
+                self.image[(bucket % slots) as usize] += amount;
+            }
+        }
+        self.image_sum = self.image.iter().sum();
+        if self.image_sum == 0 {
+            self.image = Vec::new();
+        }
+        if on(Mutant::ImageMergedIntoWindow) {
+            self.merge_into_window();
+        }
+    }
+
+    /// Broken: one ring for both.
+    fn merge_into_window(&mut self) {
+        let at = (self.last % self.shape.slots()) as usize;
+        self.ring[at] = self.cur;
+        self.ring.iter_mut().zip(&self.image).for_each(|(ring, image)| *ring = (*ring).max(*image));
+        self.cur = std::mem::take(&mut self.ring[at]);
+        self.sum = self.cur + self.ring.iter().sum::<u64>();
+        (self.image, self.image_sum) = (Vec::new(), 0);
+    }
+
+    /// What the window holds, for a replica to remember: how long ago each bucket ended, and its units.
+    pub fn window(&self, l: Ms) -> Vec<(Ms, u64)> {
+        let slots = self.shape.slots();
+        let held = |bucket: u64| {
+            let at = (bucket % slots) as usize;
+            let own = if bucket == self.last { self.cur } else { self.ring[at] };
+            own + self.image.get(at).copied().unwrap_or(0)
+        };
+        let ended = |bucket: u64| l.saturating_sub((bucket + 1) * self.shape.width);
+        let from = (self.last + 1).saturating_sub(slots);
+        (from..=self.last)
+            .filter(|_| slots > 0)
+            .map(|b| (ended(b), held(b)))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
+}

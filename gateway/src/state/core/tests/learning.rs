@@ -1,0 +1,116 @@
+//! Single scenes of learning after a loss of data that random worlds meet too seldom.
+
+use std::sync::Arc;
+
+use super::judge::{Breach, breach};
+use crate::state::core::learn::LEARN;
+use crate::state::core::{
+    Caller, Candidate, Command, Counters, Declared, Draw, Incarnation, Join, Memory, Meter, PoolDecl,
+    PoolMemory, Reply, Reserve, Reserved, Shape, Stage, Stamp, State, Sync,
+};
+use crate::state::ledger::Ledger;
+
+const EPOCH: u64 = 77;
+const BORN: u64 = 1_000_000;
+
+fn replica(name: &str) -> Incarnation {
+    Incarnation { name: name.into(), k: 1 }
+}
+
+fn pool() -> PoolDecl {
+    let declared = Declared { shape: Shape::window(60_000, Stage::Head), cap: 10, pace: 0 };
+    PoolDecl { key: "p".into(), meters: [declared].into() }
+}
+
+fn lost() -> State {
+    State::lost(Stamp { now: BORN, nonce: EPOCH, run: 1 })
+}
+
+/// A HELLO of `name`: what it posted, how much of that its image includes, and the image (`all` posted, `others` held).
+fn hello(name: &str, posted: u64, seen: u64, all: u64, others: u64) -> Command {
+    let counters = Counters { granted: posted, returned: posted, posted };
+    let told = PoolMemory {
+        decl: pool(),
+        counters: vec![counters],
+        age: 100,
+        seen: vec![seen],
+        posted: vec![all],
+        others: vec![others],
+        window: vec![vec![(0, all)]],
+    };
+    let memory = Memory { age: 100, roster: vec![replica("one"), replica("two")], pools: vec![told] };
+    Command::Join(Join { inc: replica(name), d_head: 500, d_end: 900, epoch: EPOCH, memory })
+}
+
+fn meter(state: &State) -> &Meter {
+    &state.pools["p"].meters[0]
+}
+
+pub(super) fn missing_replicas_hold_on() -> Result<(), Breach> {
+    let mut state = lost();
+    state.step(&hello("one", 2, 2, 4, 5), BORN + 10);
+    let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
+    let sync = Command::Sync(Sync { caller, reports: vec![], rests: vec![], count: false });
+    for now in (BORN..BORN + LEARN + 400).step_by(200) {
+        state.step(&sync, now);
+    }
+    match (&state.learn, meter(&state).hold) {
+        (None, 5) => Ok(()),
+        other => Err(breach("what the missing held is held on", format!("{other:?}"))),
+    }
+}
+
+pub(super) fn an_old_join_tells_nothing() -> Result<(), Breach> {
+    let mut state = lost();
+    let late = Join { inc: replica("two"), d_head: 500, d_end: 900, ..Join::default() };
+    state.step(&Command::Join(late), BORN + 5);
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 10);
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 900);
+    match &state.learn {
+        Some(_) => Ok(()),
+        None => Err(breach("a late copy of an old JOIN is not taken for a report", "learning ended")),
+    }
+}
+
+pub(super) fn an_image_swallows_nothing() -> Result<(), Breach> {
+    let mut state = lost();
+    state.step(&hello("one", 5, 2, 4, 0), BORN + 510); // 3 of its 5 are not in its image of 4
+    state.step(&hello("two", 3, 3, 6, 0), BORN + 520); // a newer image
+    match meter(&state).used() {
+        9 => Ok(()),
+        used => Err(breach("what was posted since counts besides the image", format!("{used} of 9"))),
+    }
+}
+
+pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
+    let ledger = Arc::new(Ledger::new(replica("one"), 1));
+    let caller = Caller { epoch: 1, inc: replica("one"), l_ack: 0, x: 0 };
+    let draws = vec![Draw { pool: 0, amounts: [1].into_iter().collect() }];
+    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws };
+    let ask =
+        Reserve { caller, pools: vec![pool()], common: vec![], candidates: vec![candidate], session: None };
+    let outstanding = ledger.sending(Arc::new(ask));
+    let told = ledger.turn(EPOCH, 0);
+    let granted = outstanding.granted(0, 0);
+    match (told[0].counters[0].granted, granted.is_some()) {
+        (0, false) => Ok(()),
+        other => Err(breach("a grant that the data set was not told of is not used", format!("{other:?}"))),
+    }
+}
+
+#[test]
+fn nothing_is_granted_while_learning() {
+    let mut state = lost();
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 10);
+    let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
+    let draws = vec![Draw { pool: 0, amounts: [1].into_iter().collect() }];
+    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws };
+    let ask =
+        Reserve { caller, pools: vec![pool()], common: vec![], candidates: vec![candidate], session: None };
+    let ask = Command::Reserve(Arc::new(ask));
+    assert!(matches!(state.step(&ask, BORN + 20), Reply::Learning(_)));
+    state.step(&hello("two", 0, 0, 1, 0), BORN + 30);
+    assert!(matches!(state.step(&ask, BORN + 400), Reply::Learning(_)), "somebody may have joined lately");
+    state.step(&ask, BORN + 401);
+    assert!(matches!(state.step(&ask, BORN + 402), Reply::Reserved(Reserved::Granted(_))));
+}
