@@ -1,6 +1,7 @@
 //! Redis loses everything under twice the load that the limits allow: the replicas know, and tell what replaces it.
 //!
-//! Broken on purpose to see both fail: RESERVE answered while the data set is learning (`reserve.lua`).
+//! Broken on purpose to see it fail: the images that replicas tell not taken (`remember` in `join.lua` not called). That
+//! nothing may be granted while learning is a matter of milliseconds here: the world shows it (`LearningSkipped`).
 
 use anyhow::Result;
 use weir_tests::judge::Unit;
