@@ -6,8 +6,9 @@
 //! can only err on the low side: outstanding RESERVEs are counted before consumed grants are read, and a grant is
 //! booked as consumed before its RESERVE stops being outstanding.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
@@ -45,7 +46,7 @@ pub struct Ledger {
     sweep: Mutex<Vec<Arc<PoolBooks>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
     next: AtomicU64,
-    looks: AtomicUsize,
+    unseen: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since their windows were last seen
 }
 
 /// What a pool's windows held when they were last seen.
@@ -65,6 +66,7 @@ pub struct PoolBooks {
     seen: Mutex<Option<Seen>>,
     meters: Mutex<Vec<Entry>>, // short sections, never across an await
     dirty: AtomicBool,
+    unseen: AtomicBool,
     doubted: AtomicBool,
     hot: AtomicBool,
     view: Mutex<PoolView>,
@@ -91,6 +93,7 @@ impl PoolBooks {
             decl,
             seen: Mutex::default(),
             dirty: AtomicBool::new(false),
+            unseen: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             hot: AtomicBool::new(false),
             view: Mutex::new(PoolView::default()),
@@ -132,7 +135,7 @@ impl Ledger {
             sweep: Mutex::default(),
             outstanding: Mutex::default(),
             next: AtomicU64::new(0),
-            looks: AtomicUsize::new(0),
+            unseen: Mutex::default(),
         }
     }
 
@@ -223,6 +226,24 @@ impl Ledger {
         if !pool.dirty.swap(true, Ordering::AcqRel) {
             self.dirty.lock().push(pool.clone());
         }
+        self.look_at(pool);
+    }
+
+    /// The next SYNC that looks should see this pool's windows.
+    fn look_at(&self, pool: &Arc<PoolBooks>) {
+        if !pool.unseen.swap(true, Ordering::AcqRel) {
+            self.unseen.lock().push_back(pool.clone());
+        }
+    }
+
+    /// The pools that moved, the longest unseen first.
+    fn to_see(&self) -> Vec<Arc<PoolBooks>> {
+        let mut unseen = self.unseen.lock();
+        let turn = LOOKS_PER_SYNC.min(unseen.len());
+        let pools: Vec<_> = unseen.drain(..turn).collect();
+        drop(unseen);
+        pools.iter().for_each(|pool| pool.unseen.store(false, Ordering::Release));
+        pools
     }
 
     fn doubt(&self, ask: &Reserve) {
@@ -235,7 +256,7 @@ impl Ledger {
     }
 
     /// What the next SYNC says: pools that moved since the last one that was answered, some in doubt, and a few
-    /// of the others.
+    /// of the others. If it looks, it also asks what windows hold.
     pub fn report(&self, look: bool) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
         let mut dirty = self.dirty.lock();
         let rest = dirty.len().saturating_sub(DIRTY_PER_SYNC);
@@ -243,15 +264,13 @@ impl Ledger {
         drop(dirty);
         pools.iter().for_each(|pool| pool.dirty.store(false, Ordering::Release));
         pools.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
-        pools.extend(in_turn(&self.sweep, SWEPT_PER_SYNC));
+        let swept = in_turn(&self.sweep, SWEPT_PER_SYNC);
+        let looked = if look { [self.to_see(), swept.clone()].concat() } else { Vec::new() };
+        pools.extend(swept.into_iter().chain(looked.iter().cloned()));
         pools.sort_by(|a, b| a.decl.key.cmp(&b.decl.key));
         pools.dedup_by(|a, b| a.decl.key == b.decl.key);
-        let report = |(at, pool): (usize, &Arc<PoolBooks>)| pool.report(look && at < LOOKS_PER_SYNC);
-        if pools.len() > LOOKS_PER_SYNC {
-            let turn = self.looks.fetch_add(LOOKS_PER_SYNC, Ordering::Relaxed) % pools.len();
-            pools.rotate_left(turn);
-        }
-        let reports = pools.iter().enumerate().map(report).collect();
+        let is_looked_at = |pool: &Arc<PoolBooks>| looked.iter().any(|looked| Arc::ptr_eq(looked, pool));
+        let reports = pools.iter().map(|pool| pool.report(is_looked_at(pool))).collect();
         (pools, reports)
     }
 
@@ -268,6 +287,8 @@ impl Ledger {
                 let held =
                     view.granted.iter().zip(&report.returned).map(|(g, r)| g.saturating_sub(*r)).collect();
                 *pool.seen.lock() = Some(Seen { image, at, own: report.posted.clone(), held });
+            } else if report.look && !view.cap.is_empty() {
+                self.look_at(pool); // it exists, and the data set was learning
             }
             let hot = view.used.iter().zip(&view.cap).any(|(used, cap)| used * 1000 > cap * HOT_PERMILLE);
             pool.hot.store(hot, Ordering::Relaxed);
