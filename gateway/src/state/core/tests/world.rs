@@ -31,6 +31,7 @@ pub(super) enum About {
     Reserve(usize),
     Sync(u64),
     Bye,
+    Over(u64),
     Lie,
 }
 
