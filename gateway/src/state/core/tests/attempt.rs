@@ -40,6 +40,7 @@ impl World {
             ledger,
             reservation: None,
             charges: Vec::new(),
+            owed: Vec::new(),
             index: 0,
             headed: false,
             times,
@@ -129,7 +130,9 @@ impl World {
         {
             reservation.head();
         }
-        self.schedule(head, Event::Head(id));
+        if self.knock(id) {
+            self.schedule(head, Event::Head(id));
+        }
         self.schedule(head_by.max(t + MARGIN) - MARGIN, Event::HeadBy(id));
         self.schedule(end_by.max(t + MARGIN) - MARGIN, Event::EndBy(id));
         self.may_die(id, Point::Sent);
@@ -160,6 +163,7 @@ impl World {
                     hi,
                     amount,
                     excess: amount.saturating_sub(*held),
+                    call: id,
                     granted: call.granted,
                     known: None,
                 };
@@ -230,6 +234,7 @@ impl World {
                 charges[*at].hi = charges[*at].hi.min(self.t);
             }
         }
+        self.hung_up(id);
         self.settled(id);
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Replica {
     pub stalled_until: Ms,
     pub muted_until: Ms,
     pub deaf_until: Ms,
+    /// Nothing gets through to the shared state, in either direction.
+    pub cut_until: Ms,
     who: usize,
 }
 
@@ -60,6 +62,7 @@ impl Replica {
             stalled_until: 0,
             muted_until: 0,
             deaf_until: 0,
+            cut_until: 0,
             who,
         }
     }
@@ -226,6 +229,11 @@ impl World {
         let replica = &mut self.replicas[who];
         let Some(told) = World::took(&mut replica.syncing, n) else { return };
         let heard = replica.side.synced(told, reply, t);
+        let process = replica.process();
+        if matches!(heard, Heard::Taken { .. }) {
+            self.note_look(process, n);
+        }
+        let replica = &mut self.replicas[who];
         if heard == Heard::Unexpected || !replica.leaving {
             return;
         }
