@@ -59,7 +59,6 @@ mutants! {
     UnseenIsEmpty,
     SharedAtOnce,
     WholeShares,
-    ShareNotTold,
     JoinCountsAsTold,
     OldEpochGrantUsed,
     // the replica's side
