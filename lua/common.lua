@@ -40,7 +40,8 @@ if redis.replicate_commands then redis.replicate_commands() end -- before Redis 
 local key = KEYS[1]
 local floor, max, min = math.floor, math.max, math.min
 local now, nonce, run_said, epoch_said, inc, name, k, l_ack, x = unpack(cmsgpack.unpack(ARGV[1]))
-if now == 0 then
+local is_real = now == 0
+if is_real then
   local t = redis.call('TIME')
   now = t[1] * 1000 + floor(t[2] / 1000)
 end
@@ -80,6 +81,13 @@ local function forget()
   learning, learn = 1, {l, 0, 0, roster, {}}
 end
 
+-- The run of this server, if it may be asked. A proxy may have led the caller's connection to another one meanwhile.
+local function actual_run()
+  local info = is_real and redis.pcall('INFO', 'server')
+  local id = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+  return id and tonumber(string.sub(id, 1, 13), 16) or run_said
+end
+
 -- Nobody was heard for long, so lives go on, and nothing is granted until each has told what it used (core/mod.rs).
 local function was_away(passed)
   local lives = false
@@ -116,6 +124,7 @@ local function advance_clock(e)
   l = l + passed
   if learning == 1 then learn = list('learn') end
   if away then was_away(passed) end
+  if run_said ~= run then run_said = actual_run() end
   if run_said ~= 0 and run_said ~= run then
     run = run_said
     forget()

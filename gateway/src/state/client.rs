@@ -354,13 +354,14 @@ impl Client {
     /// Tells the state of every life that it must be told of.
     pub(super) async fn join(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
         let _one = self.joining.lock().await;
-        for _ in 0..8 {
+        let mut refused = 0;
+        while refused < 8 {
             if !port.is_open() {
                 return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
             let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
             let reply = port.run(&Command::Join(join.clone())).await?;
-            self.side.lock().joined(&join, &reply, boot_ms());
+            refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }
         Err(Away::unexpected())
     }
