@@ -36,6 +36,7 @@ impl World {
             infos: replica.infos.clone(),
             asked: self.t,
             granted: 0,
+            grants: Vec::new(),
             outstanding: Some(ledger.sending(wish.clone())),
             ledger,
             reservation: None,
@@ -98,6 +99,7 @@ impl World {
         };
         let now = Instant::now(); // the world keeps its own deadlines
         call.index = granted.index;
+        call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(0, |(_, t)| *t);
         call.reservation = Some(Reservation {
             index: granted.index,
             session: granted.session,

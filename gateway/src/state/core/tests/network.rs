@@ -112,7 +112,7 @@ impl World {
 
     fn note_grant(&mut self, call: usize, index: usize) -> Result<(), Breach> {
         self.tally.granted += 1;
-        self.calls[call].granted = self.t;
+        self.calls[call].grants.push((self.state.clock.l, self.t));
         let ask = self.calls[call].ask.clone();
         for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
             if self.t < self.rests[draw.pool] && !self.stepped && !self.plan.knobs.losses {
@@ -238,7 +238,7 @@ impl World {
         let older = self.copies.len().checked_sub(1 + (n / 2) as usize % 10);
         match older.and_then(|at| self.copies.get(at)) {
             Some((at, copy)) if n.is_multiple_of(2) => {
-                self.forgotten.kept = Some(*at);
+                (self.flushed, self.forgotten.kept) = (false, Some(*at));
                 self.state = copy.clone();
                 self.run += 1;
                 self.copies.clear();
