@@ -55,6 +55,11 @@ mutants! {
     OrphansDropped,
     LearningSkipped,
     ToldTwice,
+    NoBarrier,
+    UnseenIsEmpty,
+    SharedAtOnce,
+    WholeShares,
+    ShareNotTold,
     JoinCountsAsTold,
     OldEpochGrantUsed,
     // the replica's side

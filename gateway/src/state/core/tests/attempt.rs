@@ -8,8 +8,8 @@ use super::judge::Charge;
 use super::world::{About, Event, World};
 use crate::config::{Charge as Charging, MeterKind, Side};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Amounts, Command, Granted, Ms, Reply, Reserved, Stage};
-use crate::state::ledger::PoolBooks;
+use crate::state::core::{Command, Granted, Ms, Reply, Reserved, Stage};
+use crate::state::ledger::Drawn;
 use crate::state::reservation::Part;
 use crate::state::{Actual, Reservation};
 
@@ -83,20 +83,16 @@ impl World {
             }
             Reply::Reserved(Reserved::TooBig { .. }) => outstanding.refused(),
             reply => {
-                self.replicas[who].side.refused(&self.calls[id].ask.caller.inc, &reply);
+                self.replicas[who].side.refused(&self.calls[id].ask.caller.inc, &reply, self.t);
             }
         }
     }
 
     /// Makes the reservation, as the client does.
-    fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<(usize, Arc<PoolBooks>, Amounts)>) {
+    pub(super) fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<Drawn>) {
         let call = &mut self.calls[id];
         let replica = &self.replicas[call.of.who];
-        let part = |(pool, books, amounts): (usize, Arc<PoolBooks>, _)| Part {
-            info: call.infos[pool].clone(),
-            books,
-            amounts,
-        };
+        let part = |(pool, books, amounts): Drawn| Part { info: call.infos[pool].clone(), books, amounts };
         let now = Instant::now(); // the world keeps its own deadlines
         call.index = granted.index;
         call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(0, |(_, t)| *t);
@@ -254,7 +250,7 @@ impl World {
             if excess > 0 {
                 let books = ledger.pool(&info.decl);
                 let target = books.report(false).posted[*meter];
-                self.unheard.push((ledger.inc.clone(), *pool, *meter, target, *at));
+                self.unheard.push((ledger.inc(), *pool, *meter, target, *at));
             }
         }
     }

@@ -46,6 +46,7 @@ fn killer(mutant: Mutant) -> Killer {
         OrphansDropped => Killer::Check(learning::missing_replicas_hold_on),
         OldEpochGrantUsed => Killer::Check(learning::grants_of_before_are_not_used),
         JoinCountsAsTold => Killer::Check(learning::an_old_join_tells_nothing),
+        NoBarrier | UnseenIsEmpty | SharedAtOnce | WholeShares | ShareNotTold => Killer::Worlds,
         UnseenPostsForgotten | LearningEndedByFirst | LearningSkipped | ToldTwice => Killer::Worlds,
     }
 }

@@ -153,7 +153,7 @@ impl World {
     /// The life of a replica that has heard nothing lately is not prolonged.
     fn hears(&mut self, from: Process, inc: &Incarnation) -> Result<(), Breach> {
         let replica = &self.replicas[from.who];
-        let own = replica.ledger().is_some_and(|l| l.inc == *inc && l.epoch() == self.state.epoch);
+        let own = replica.ledger().is_some_and(|l| l.inc() == *inc && l.epoch() == self.state.epoch);
         let Some(life) = self.state.lives.get(inc).filter(|_| own) else { return Ok(()) };
         if life.exp > replica.side.heard_at() + TTL / 2 + TTL {
             let detail = format!("{inc} heard {} and lives until {}", replica.side.heard_at(), life.exp);
@@ -254,7 +254,7 @@ impl World {
         let fit = |letter: &Letter| match letter.about {
             About::Join(_) => true,
             About::Lie => false,
-            About::Reserve(_) | About::Sync(_) | About::Bye => !joins,
+            About::Reserve(_) | About::Sync(_) | About::Bye | About::Over(_) => !joins,
         };
         let fit: Vec<usize> = (0..self.letters.len()).filter(|at| fit(&self.letters[*at])).collect();
         if !fit.is_empty() {
@@ -280,7 +280,7 @@ impl World {
     /// A report that claims more than was granted; it must change nothing.
     fn lie(&mut self, who: usize) {
         let Some(ledger) = self.replicas[who].ledger() else { return };
-        let Some(life) = self.state.lives.get(&ledger.inc) else { return };
+        let Some(life) = self.state.lives.get(&ledger.inc()) else { return };
         let Some((key, counters)) = life.counters.iter().find(|(_, c)| !c.is_empty()) else { return };
         let returned = counters.iter().map(|c| c.granted + 9_999).collect();
         let posted = counters.iter().map(|c| c.posted + 50).collect();
@@ -324,7 +324,7 @@ impl World {
         if self.replicas[who].up {
             return;
         }
-        self.replicas[who] = self.replicas[who].restarted(&self.plan);
+        self.replicas[who] = self.replicas[who].restarted(&self.plan, self.t);
         let process = self.replicas[who].process();
         self.schedule(self.t, Event::Tick(process));
     }

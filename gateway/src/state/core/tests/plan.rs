@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::config::{Charge, MeterKind, ReservePolicy, Side};
+use crate::config::{Charge, MeterKind, OnOutage, ReservePolicy, Side};
 use crate::state::PoolInfo;
 use crate::state::core::{Declared, Mode, Ms, PoolDecl, Shape, Stage};
 
@@ -222,7 +222,14 @@ impl Plan {
                 let declared = |m: &MeterPlan| Declared { cap: m.cap * factor, shape: m.shape, pace: m.pace };
                 let decl = PoolDecl { key: Arc::from(name), meters: meters.iter().map(declared).collect() };
                 let kinds = meters.iter().map(|m| m.kind).collect();
-                Arc::new(PoolInfo { name: Arc::from(name), decl, kinds, side, reserve: ReservePolicy::Max })
+                Arc::new(PoolInfo {
+                    name: Arc::from(name),
+                    decl,
+                    kinds,
+                    side,
+                    reserve: ReservePolicy::Max,
+                    on_outage: OnOutage::Share,
+                })
             })
             .collect()
     }

@@ -33,6 +33,7 @@ pub(super) enum About {
     Reserve(usize),
     Sync(u64),
     Bye,
+    Over(u64),
     Lie,
 }
 
