@@ -5,7 +5,7 @@ use super::checks;
 use super::faults::FROZEN;
 use super::judge::{Breach, breach};
 use super::plan::{Op, what};
-use super::world::{About, Event, Letter, Process, World};
+use super::world::{About, BORN, Event, Letter, Process, World};
 use crate::state::core::{Command, Incarnation, Ms, PoolReport, Reply, Reserved, Stamp, State, Sync, TTL};
 
 /// A command is given up after this.
@@ -83,6 +83,9 @@ impl World {
         self.copy();
         let reply = self.state.step(command, stamp);
         self.note_losses(from, about, epoch, command, &reply);
+        if self.traced {
+            println!("{} {about:?} {command:?}\n  {reply:?}\n  {:?}", self.t - BORN, self.state.in_short());
+        }
         self.tally.steps += 1;
         self.tally.deaths += lives.saturating_sub(self.state.lives.len()) as u64;
         self.tally.gone += u64::from(matches!(reply, Reply::Gone(_)));
@@ -308,8 +311,9 @@ impl World {
             self.start(0);
         }
         let (d_head, d_end) = self.plan.deadlines();
-        self.end =
-            Some(self.t + LATEST.max(FROZEN) + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
+        let freezes = self.plan.ops.iter().any(|op| op.what == what::FREEZE);
+        let latest = if freezes { FROZEN } else { LATEST };
+        self.end = Some(self.t + latest + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
     }
 
     pub(super) fn crash(&mut self, who: usize) {
