@@ -74,6 +74,7 @@ impl World {
             infos,
             asked: t,
             granted: t,
+            grants: Vec::new(),
             outstanding: None,
             ledger,
             reservation: None,

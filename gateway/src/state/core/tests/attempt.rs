@@ -39,6 +39,7 @@ impl World {
             infos: replica.infos.clone(),
             asked: self.t,
             granted: 0,
+            grants: Vec::new(),
             outstanding: Some(ledger.sending(wish.clone())),
             ledger,
             reservation: None,
@@ -97,6 +98,7 @@ impl World {
         let part = |(pool, books, amounts): Drawn| Part { info: call.infos[pool].clone(), books, amounts };
         let now = Instant::now(); // the world keeps its own deadlines
         call.index = granted.index;
+        call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(call.granted, |(_, t)| *t);
         call.reservation = Some(Reservation {
             index: granted.index,
             session: granted.session,

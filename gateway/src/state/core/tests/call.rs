@@ -118,6 +118,8 @@ pub(super) struct Call {
     pub asked: Ms,
     /// When it was granted, at the server.
     pub granted: Ms,
+    /// Every grant, for a RESERVE may come twice: logical time and time.
+    pub grants: Vec<(Ms, Ms)>,
     /// The books of the life that it was asked in.
     pub ledger: Arc<Ledger>,
     pub outstanding: Option<Outstanding>,

@@ -73,7 +73,9 @@ impl World {
             }
             (About::Join(n), Command::Join(join), Reply::Joined(_)) => {
                 if let Some(era) = &mut losses.learning {
-                    era.told.insert(join.inc.clone());
+                    if join.epoch == self.state.epoch {
+                        era.told.insert(join.inc.clone()); // a late copy of an old JOIN tells nothing
+                    }
                     for (pool, taken) in losses.telling.get(&(from.who, from.run, n)).into_iter().flatten() {
                         let seen = era.seen.entry(pool.clone()).or_default();
                         *seen = (*seen).max(*taken);

@@ -5,7 +5,7 @@ use super::checks;
 use super::faults::FROZEN;
 use super::judge::{Breach, breach};
 use super::plan::{Op, what};
-use super::world::{About, Event, Letter, Process, World};
+use super::world::{About, BORN, Event, Letter, Process, World};
 use crate::state::core::{Command, Incarnation, Ms, PoolReport, Reply, Reserved, Stamp, State, Sync, TTL};
 
 /// A command is given up after this.
@@ -86,6 +86,9 @@ impl World {
         self.copy();
         let reply = self.state.step(command, stamp);
         self.note_losses(from, about, epoch, command, &reply);
+        if self.traced {
+            println!("{} {about:?} {command:?}\n  {reply:?}\n  {:?}", self.t - BORN, self.state.in_short());
+        }
         self.tally.steps += 1;
         self.tally.deaths += lives.saturating_sub(self.state.lives.len()) as u64;
         self.tally.gone += u64::from(matches!(reply, Reply::Gone(_)));
@@ -115,7 +118,7 @@ impl World {
 
     fn note_grant(&mut self, call: usize, index: usize) -> Result<(), Breach> {
         self.tally.granted += 1;
-        self.calls[call].granted = self.t;
+        self.calls[call].grants.push((self.state.clock.l, self.t));
         let ask = self.calls[call].ask.clone();
         for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
             if self.t < self.rests[draw.pool] && !self.stepped && !self.plan.knobs.losses {
@@ -244,7 +247,7 @@ impl World {
         let older = self.copies.len().checked_sub(1 + (n / 2) as usize % 10);
         match older.and_then(|at| self.copies.get(at)) {
             Some((at, copy)) if n.is_multiple_of(2) => {
-                self.forgotten.kept = Some(*at);
+                (self.flushed, self.forgotten.kept) = (false, Some(*at));
                 self.state = copy.clone();
                 self.run += 1;
                 self.copies.clear();
@@ -314,8 +317,9 @@ impl World {
             self.start(0);
         }
         let (d_head, d_end) = self.plan.deadlines();
-        self.end =
-            Some(self.t + LATEST.max(FROZEN) + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
+        let freezes = self.plan.ops.iter().any(|op| op.what == what::FREEZE);
+        let latest = if freezes { FROZEN } else { LATEST };
+        self.end = Some(self.t + latest + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
     }
 
     pub(super) fn crash(&mut self, who: usize) {

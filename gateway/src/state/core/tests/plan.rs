@@ -62,6 +62,10 @@ impl Knobs {
             // limit may have been known to the dead only.
             (self.clock, self.configs) = (false, false);
         }
+        if self.windows == MINUTE {
+            // Buckets are narrower than a step of the clock, and the world outlives a lower limit.
+            (self.clock, self.configs) = (false, false);
+        }
         if self.is_mild() {
             (self.deadly, self.lag) = (0, 0);
             (self.loss, self.slow) = (self.loss.min(10), self.slow.min(10));
@@ -121,6 +125,12 @@ impl Op {
     fn random(rng: &mut fastrand::Rng) -> Op {
         let wait = if rng.u8(..4) == 0 { rng.u16(..120) } else { rng.u16(..12) };
         Op { wait, what: rng.u8(..Op::FIRST_KINDS), who: rng.u8(..4), n: rng.u64(..) }
+    }
+
+    /// Several calls for one, now and then.
+    fn crowded(self, rng: &mut fastrand::Rng) -> Op {
+        let many = self.what < what::BURST && rng.u8(..3) == 0;
+        if many { Op { what: what::BURST, ..self } } else { self }
     }
 
     /// One of the kinds that came later.
@@ -201,11 +211,18 @@ impl Plan {
     fn late(self, seed: u64) -> Plan {
         let mut rng = fastrand::Rng::with_seed(!seed);
         let (provider, moment, fine, harsh) = (rng.u8(..3), rng.u8(..4), rng.bool(), rng.bool());
+        // Learning outlasts short windows: what was forgotten shows in long ones.
+        let long = self.knobs.losses && harsh && rng.bool();
+        let windows = if long { MINUTE } else { self.knobs.windows };
         let outages = fastrand::Rng::with_seed(seed.rotate_left(17)).u8(..5) == 0;
-        let knobs = Knobs { provider, moment, fine, harsh, outages, ..self.knobs }.feasible();
-        let late = rng.bool();
-        let ops = self.ops.into_iter().map(|op| if late { op.late(&mut rng) } else { op }).collect();
-        Plan { knobs, ops }
+        let knobs = Knobs { provider, moment, fine, harsh, windows, outages, ..self.knobs }.feasible();
+        let (late, crowded) = (rng.bool(), rng.bool());
+        let change = |op: Op| {
+            let op = if crowded { op.crowded(&mut rng) } else { op };
+            let op = if late { op.late(&mut rng) } else { op };
+            Op { wait: op.wait * if long { 3 } else { 1 }, ..op }
+        };
+        Plan { knobs, ops: self.ops.into_iter().map(change).collect() }
     }
 
     /// How long things happen at most, ms. Short enough that the lowest limit counts all the time.

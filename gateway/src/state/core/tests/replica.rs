@@ -192,7 +192,9 @@ impl World {
             About::Join(n) => {
                 let replica = &mut self.replicas[who];
                 replica.joined(n, &reply, self.t);
-                if let (Reply::Joined(_), Some((about, join))) = (&reply, replica.join(self.t)) {
+                if matches!(reply, Reply::Joined(_))
+                    && let Some((about, join)) = replica.join(self.t)
+                {
                     let process = replica.process();
                     self.send(process, about, join); // the rest of it, or of another life
                 }

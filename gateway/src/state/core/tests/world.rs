@@ -132,6 +132,8 @@ impl Tally {
 
 pub(super) struct World {
     pub plan: Plan,
+    /// Whether every step of the state is printed (`WEIR_TRACE`).
+    pub traced: bool,
     pub t: Ms,
     pub ahead: i64,
     pub stepped: bool,
@@ -193,6 +195,7 @@ impl World {
         let replicas = 2 + plan.knobs.more as usize % 3;
         World {
             plan: plan.clone(),
+            traced: std::env::var_os("WEIR_TRACE").is_some(),
             t: BORN,
             ahead: 0,
             stepped: false,
