@@ -1,8 +1,9 @@
 //! Capacity state, shared by the replicas: the specification ([`core`]), two backends ([`local`], Redis by
-//! [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`]; [`client`] sends what they decide).
+//! [`connect`], [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`]; [`client`] sends what they decide).
 
 pub mod bell;
 pub mod client;
+pub mod connect;
 pub mod control;
 pub mod core;
 pub mod lanes;
