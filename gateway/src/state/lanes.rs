@@ -93,7 +93,8 @@ impl Lane {
         };
         match tokio::time::timeout_at(due, asking).await {
             Ok(Ok(reply)) => reply,
-            Ok(Err(err)) if err.code() == Some("ASK") => {
+            Ok(Err(err)) if matches!(err.code(), Some("ASK" | "MOVED")) => {
+                self.failed(&open, &err);
                 let aside = Box::pin(self.run_aside(command, &open, &err));
                 tokio::time::timeout_at(due, aside).await.unwrap_or(Err(Away::TimedOut))
             }
@@ -105,11 +106,11 @@ impl Lane {
         }
     }
 
-    /// The script at the node that `asked` names: while a slot moves its old owner has the slot, and the new one the
-    /// keys that have moved, for those who say that they were sent.
-    async fn run_aside(&self, command: &Command, open: &Open, asked: &RedisError) -> Result<Reply, Away> {
+    /// The script at the node that the answer `sent` names: the owner of the slot, or while that moves the node that has
+    /// the keys already, for those who say that they were sent.
+    async fn run_aside(&self, command: &Command, open: &Open, sent: &RedisError) -> Result<Reply, Away> {
         let finder = self.pool.manager();
-        let node = redirected(asked, &open.node).ok_or_else(|| Away::Failed(describe(asked)))?;
+        let node = redirected(sent, &open.node).ok_or_else(|| Away::Failed(describe(sent)))?;
         let aside = finder.aside(&node).await.map_err(|fault| Away::Failed(fault.to_string()))?;
         let call = Call::new(self.keys(), command, stamp(aside.run));
         match ask_aside(aside.connection, &call).await {
@@ -212,7 +213,7 @@ async fn ask(mut connection: MultiplexedConnection, call: &Call) -> Result<Value
     }
 }
 
-/// The same where the slot is only about to arrive: it must be said each time that one was sent there.
+/// The same where the slot may be about to arrive: each time it must be said that one was sent there.
 async fn ask_aside(mut connection: MultiplexedConnection, call: &Call) -> Result<Value, RedisError> {
     let asking = |cmd| {
         let mut both = redis::pipe();

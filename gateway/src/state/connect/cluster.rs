@@ -28,7 +28,7 @@ pub(super) struct Cluster {
     seeds: Vec<Endpoint>,
     known: Mutex<Known>, // short sections, never across an await
     asker: Arc<Asker>,
-    /// To the node that a slot is moving to.
+    /// To the node that the last answer MOVED or ASK named.
     aside: tokio::sync::Mutex<Option<Open>>,
 }
 
@@ -84,7 +84,7 @@ impl Cluster {
                 }
                 Some(Ok(Err(err))) => fault = fault.or(Some(err)),
                 Some(Err(_)) => {} // it panicked; the others go on
-                None => return Err(fault.unwrap_or_else(|| Fault::NoOwner(self.seeds[0].clone()))),
+                None => return Err(fault.unwrap_or(Fault::NoNode)),
             }
         }
     }
@@ -113,7 +113,7 @@ impl Cluster {
         }
     }
 
-    /// The connection to the node that the slot is moving to; kept, for all calls take this way until it has moved.
+    /// A connection to the node that an answer named; kept, for while a slot moves all calls take this way.
     pub(super) async fn aside(&self, node: &Endpoint) -> Result<Open, Fault> {
         let mut aside = self.aside.lock().await;
         if let Some(open) = aside.as_ref().filter(|open| open.node == *node) {

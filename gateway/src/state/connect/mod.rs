@@ -57,6 +57,9 @@ pub enum Fault {
     /// Each node says that another has the slot.
     #[error("{0} and others disagree about who owns the slot")]
     NoOwner(Endpoint),
+    /// None of the cluster's nodes is known.
+    #[error("no node of the cluster is known")]
+    NoNode,
     /// Either none of them answers or none knows the name.
     #[error("no sentinel tells of a master `{0}`")]
     Sentinels(String),
@@ -193,7 +196,7 @@ impl Finder {
         }
     }
 
-    /// A connection to a node of the cluster that has the key for the time being.
+    /// A connection to the node of the cluster that an answer named.
     pub(super) async fn aside(&self, node: &Endpoint) -> Result<Open, Fault> {
         match &self.way {
             Way::Cluster(cluster) => cluster.aside(node).await,
