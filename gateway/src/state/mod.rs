@@ -1,10 +1,11 @@
 //! Capacity state, shared by the replicas: the specification ([`core`]), two backends ([`local`], Redis by
-//! [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`], [`share`]; [`client`] and
-//! its keeper send what they decide).
+//! [`connect`], [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`], [`share`];
+//! [`client`] and its keeper send what they decide).
 
 pub mod bell;
 pub mod books;
 pub mod client;
+pub mod connect;
 pub mod control;
 pub mod core;
 mod keeper;
