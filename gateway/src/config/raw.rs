@@ -49,7 +49,8 @@ table! {
         namespace: String,
         timeout: Duration,
         on_outage: OnOutage,
-    } later { expected_replicas }
+        expected_replicas: Count,
+    } later {}
 }
 
 table! {
@@ -151,7 +152,8 @@ table! {
         pace: Pace,
         reserve: ReservePolicy,
         charge: Charge,
-    } later { budgets: when_empty, on_outage }
+        on_outage: OnOutage,
+    } later { budgets: when_empty }
 }
 
 table! {
@@ -164,6 +166,7 @@ table! {
         pace: Pace,
         reserve: ReservePolicy,
         charge: Charge,
+        on_outage: OnOutage,
         price: Price,
         context_window: Count,
         max_output: Count,

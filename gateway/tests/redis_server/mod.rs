@@ -45,7 +45,13 @@ impl Server {
     pub(crate) fn servers(&self, namespace: &str, timeout: Duration) -> Arc<Servers> {
         let node = Endpoint { host: "127.0.0.1".into(), port: self.port };
         let redis = Topology::Single { node, login: Login::default() };
-        Servers::new(StateConfig { redis, tls: None, namespace: namespace.into(), timeout })
+        Servers::new(StateConfig {
+            redis,
+            tls: None,
+            namespace: namespace.into(),
+            timeout,
+            expected_replicas: 0,
+        })
     }
 }
 

@@ -26,6 +26,16 @@ struct Left {
     expired: u64,
 }
 
+impl State {
+    /// Hold, window and image of every meter, to be read by people.
+    pub(super) fn in_short(&self) -> BTreeMap<&str, Vec<[u64; 3]>> {
+        let meters = |pool: &super::super::Pool| {
+            pool.meters.iter().map(|m| [m.hold, m.sum, m.image_sum]).collect::<Vec<_>>()
+        };
+        self.pools.iter().map(|(key, pool)| (&**key, meters(pool))).collect()
+    }
+}
+
 impl Audit {
     /// Looks at the state after a step in the name of `caller`.
     pub(super) fn after(&mut self, state: &State, caller: &Incarnation) -> Result<(), Breach> {
