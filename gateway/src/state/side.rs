@@ -239,10 +239,7 @@ impl Side {
         let (ledger, epoch) = due.map(|(ledger, epoch)| (ledger.clone(), epoch))?;
         self.share = None;
         ledger.turn(epoch);
-        let mut pools = ledger.told(now);
-        if on(Mutant::ShareNotTold) && epoch == 0 {
-            pools.clear();
-        }
+        let pools = ledger.told(now);
         let Deadlines { head: d_head, end: d_end } = self.deadlines;
         let memory = Memory { age: now.saturating_sub(self.roster_at), roster: self.roster.clone(), pools };
         Some(Join { inc: ledger.inc(), d_head, d_end, epoch, memory })

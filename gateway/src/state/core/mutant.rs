@@ -60,7 +60,6 @@ mutants! {
     UnseenIsEmpty,
     SharedAtOnce,
     WholeShares,
-    ShareNotTold,
     JoinCountsAsTold,
     OldEpochGrantUsed,
     // the replica's side

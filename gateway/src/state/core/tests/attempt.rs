@@ -22,6 +22,9 @@ impl World {
         if !replica.up || replica.leaving || replica.stalled_until > self.t {
             return;
         }
+        if self.begin_alone(who, n, times) {
+            return;
+        }
         let Some(ledger) = self.live(who) else { return };
         let replica = &self.replicas[who];
         let mut fate = Fate::of(n, &self.plan);
@@ -109,7 +112,7 @@ impl World {
     }
 
     /// Sends the call to its provider, if there is time, and notes what that will charge.
-    fn dispatch(&mut self, id: usize) {
+    pub(super) fn dispatch(&mut self, id: usize) {
         let (d_head, d_end) = self.plan.deadlines();
         let t = self.t;
         let call = &mut self.calls[id];

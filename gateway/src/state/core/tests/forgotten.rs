@@ -40,6 +40,13 @@ pub(super) struct Losses {
     telling: BTreeMap<(usize, u32, u64), Vec<(Arc<str>, Ms)>>,
 }
 
+impl Losses {
+    /// When that was taken which a process came to see at `at`.
+    pub(super) fn taken(&self, who: usize, run: u32, pool: &Arc<str>, at: Ms) -> Option<Ms> {
+        self.looks.get(&(who, run, pool.clone(), at)).copied()
+    }
+}
+
 impl World {
     /// A step of the state has been made.
     pub(super) fn note_losses(
@@ -96,7 +103,7 @@ impl World {
         let told = join.memory.pools.iter().filter(|pool| !pool.window.is_empty());
         let taken = told.filter_map(|pool| {
             let key = pool.decl.key.clone();
-            losses.looks.get(&(from.who, from.run, key.clone(), self.t - pool.age)).map(|taken| (key, *taken))
+            losses.taken(from.who, from.run, &key, self.t - pool.age).map(|taken| (key, taken))
         });
         let taken = taken.collect();
         losses.telling.insert((from.who, from.run, n), taken);
@@ -117,7 +124,8 @@ impl World {
     pub(super) fn forgive(&mut self) {
         let mut forgotten = Vec::new();
         for (at, charges) in &self.judge.charges {
-            let of = charges.iter().enumerate().filter(|(_, charge)| self.is_forgotten(at.0, charge));
+            let excused = |charge: &Charge| self.is_forgotten(at.0, charge) || self.is_unseen(at.0, charge);
+            let of = charges.iter().enumerate().filter(|(_, charge)| excused(charge));
             forgotten.extend(of.map(|(charge, _)| (*at, charge)));
         }
         self.tally.forgotten += forgotten.len() as u64;

@@ -49,6 +49,9 @@ impl World {
         if *run != self.run {
             return Ok(()); // its connection broke
         }
+        if self.down_until > self.t {
+            return Ok(());
+        }
         if self.paused_until > self.t {
             self.schedule(self.paused_until, Event::Arrive(letter));
             return Ok(());
@@ -193,6 +196,7 @@ impl World {
         let who = op.who as usize % self.replicas.len();
         let long = 20 + op.n % 1_800;
         match op.what {
+            what::CRASH | what::LEAVE if self.plan.knobs.outages => self.go_away(op.n),
             what::CRASH | what::LEAVE if self.plan.knobs.is_mild() => self.lose(op.n),
             what::MUTE | what::DEAFEN if self.plan.knobs.is_mild() => {}
             what::CUT | what::PAUSE | what::FREEZE | what::FELL | what::LOSE => self.fault(op, who),
@@ -201,6 +205,8 @@ impl World {
                 self.begin_call(who, op.n.wrapping_add(at), 0);
             }),
             what::CRASH => self.crash(who),
+            // (Whoever has shared must tell in time.)
+            what::STALL if self.plan.knobs.outages => self.replicas[who].stalled_until = self.t + long / 3,
             what::STALL => self.replicas[who].stalled_until = self.t + long,
             what::MUTE => self.replicas[who].muted_until = self.t + 2 * long,
             what::DEAFEN => self.replicas[who].deaf_until = self.t + 2 * long,
@@ -306,7 +312,7 @@ impl World {
             (replica.stalled_until, replica.muted_until, replica.deaf_until) = (0, 0, 0);
             replica.cut_until = 0;
         }
-        self.paused_until = 0;
+        (self.paused_until, self.down_until) = (0, 0);
         if !self.replicas.iter().any(|replica| replica.up) {
             self.start(0);
         }

@@ -49,12 +49,15 @@ pub(super) struct Knobs {
     pub fine: bool,
     /// Whether replicas die, freeze and are cut off also where data are lost.
     pub harsh: bool,
+    /// Whether the shared state is away from everybody at times, and replicas share what was left. Nobody dies then, for
+    /// who used a part must tell of it.
+    pub outages: bool,
 }
 
 impl Knobs {
     /// Where data are lost all that live must be able to tell in time.
     fn feasible(mut self) -> Knobs {
-        if self.losses {
+        if self.losses || self.outages {
             // What a guard bucket pays for is either a step of the clock or the age of what was seen. The lowest
             // limit may have been known to the dead only.
             (self.clock, self.configs) = (false, false);
@@ -70,9 +73,9 @@ impl Knobs {
         self
     }
 
-    /// Are data lost, and everybody lives to tell?
+    /// Are data lost or is the state away, and everybody lives to tell?
     pub(super) fn is_mild(&self) -> bool {
-        self.losses && !self.harsh
+        self.outages || self.losses && !self.harsh
     }
 }
 
@@ -149,7 +152,7 @@ impl Plan {
     pub(super) fn any() -> impl Strategy<Value = Plan> {
         let shape = (any::<u64>(), 0u8..3, 0u8..4, 0u8..4, prop_oneof![3 => Just(0u8), 1 => 0u8..95]);
         let net = (0u8..25, 0u8..15, 0u8..25, 0u8..10);
-        let late = (0u8..3, 0u8..4, any::<bool>(), any::<bool>());
+        let late = (0u8..3, 0u8..4, any::<bool>(), any::<bool>(), 0u8..4);
         let knobs = (shape, net, any::<[bool; 4]>(), 0u8..4, late).prop_map(|parts| {
             let (shape, net, flags, losses, late) = parts;
             Knobs {
@@ -171,6 +174,7 @@ impl Plan {
                 moment: late.1,
                 fine: late.2,
                 harsh: late.3,
+                outages: late.4 == 3,
             }
             .feasible()
         });
@@ -207,10 +211,11 @@ impl Plan {
     fn late(self, seed: u64) -> Plan {
         let mut rng = fastrand::Rng::with_seed(!seed);
         let (provider, moment, fine, harsh) = (rng.u8(..3), rng.u8(..4), rng.bool(), rng.bool());
+        let outages = fastrand::Rng::with_seed(seed.rotate_left(17)).u8(..5) == 0;
         // Learning outlasts short windows: what was forgotten shows in long ones.
-        let long = self.knobs.losses && harsh && rng.bool();
+        let long = self.knobs.losses && harsh && !outages && rng.bool();
         let windows = if long { MINUTE } else { self.knobs.windows };
-        let knobs = Knobs { provider, moment, fine, harsh, windows, ..self.knobs }.feasible();
+        let knobs = Knobs { provider, moment, fine, harsh, windows, outages, ..self.knobs }.feasible();
         let (late, crowded) = (rng.bool(), rng.bool());
         let change = |op: Op| {
             let op = if crowded { op.crowded(&mut rng) } else { op };
@@ -222,7 +227,11 @@ impl Plan {
 
     /// How long things happen at most, ms. Short enough that the lowest limit counts all the time.
     pub(super) fn active(&self) -> Ms {
-        if self.knobs.windows == MINUTE { 300_000 } else { 4_000 }
+        match (self.knobs.windows, self.knobs.outages) {
+            (MINUTE, _) => 300_000,
+            (_, true) => 12_000,
+            _ => 4_000,
+        }
     }
 
     /// From RESERVE to head and end at most, ms.
@@ -319,6 +328,9 @@ fn windows(knobs: &Knobs) -> ((Shape, Ms), (Shape, Ms)) {
     let of = |per| (Shape::window(per, Stage::Head), per);
     match (knobs.clock, knobs.windows) {
         (_, MINUTE) => (of(6_000), of(6_000)),
+        // Longer than it takes to be granted anything after an outage.
+        (_, 0 | 1) if knobs.outages => (of(3_000), of(4_500)),
+        (_, _) if knobs.outages => (shape(250, 16), shape(400, 10)),
         (true, 0 | 1) => (shape(1_000, 2), shape(1_000, 3)),
         (true, _) => (shape(1_000, 1), shape(1_100, 2)),
         (false, 0) => (shape(50, 12), shape(20, 20)),

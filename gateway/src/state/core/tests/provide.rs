@@ -72,7 +72,7 @@ impl World {
 
     /// Is it more than the provider allows? Wrong, unless something excuses it that the bound allows for.
     fn too_much(&mut self, owed: &Owed, amount: u64) -> bool {
-        let slack = Slack { stepped: self.stepped, losses: self.tally.losses };
+        let slack = Slack { stepped: self.stepped, losses: self.tally.losses + 2 * self.tally.outages };
         let due = self.due(owed, amount);
         if !self.providers.refuses(owed.at, self.t, due, slack) {
             return false;
@@ -82,7 +82,9 @@ impl World {
         let excuses = |charge: &Charge| {
             charge.lo <= self.t
                 && charge.hi >= since
-                && (charge.excess > 0 || self.is_forgotten(owed.at.0, charge))
+                && (charge.excess > 0
+                    || self.is_forgotten(owed.at.0, charge)
+                    || self.is_unseen(owed.at.0, charge))
         };
         if !self.judge.charges[&owed.at].iter().any(excuses) && self.wrong.is_none() {
             let detail = format!("meter {:?} at {}: {due:?}", owed.at, self.t);

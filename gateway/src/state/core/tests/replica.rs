@@ -145,6 +145,10 @@ impl World {
         if !replica.up || !replica.syncing.is_empty() || replica.stalled_until > self.t {
             return;
         }
+        if !self.reaches(who) && self.plan.knobs.outages && self.noise.u8(..4) > 0 {
+            return; // there is no connection; at times that is not known yet
+        }
+        let replica = &self.replicas[who];
         if replica.leaving && replica.ledger().is_none() {
             return self.left(who);
         }

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
+use super::alone::Outage;
 use super::audit::{self, Audit};
 use super::call::Call;
 use super::forgotten::Losses;
@@ -99,6 +100,9 @@ pub(super) struct Tally {
     pub deaths: u64,
     pub gone: u64,
     pub losses: u64,
+    pub outages: u64,
+    /// Calls that were granted without the state.
+    pub shared: u64,
     /// Times that a provider had a reason to refuse.
     pub refused: u64,
     /// Charges that the state may have forgotten.
@@ -117,6 +121,8 @@ impl Tally {
         self.deaths += other.deaths;
         self.gone += other.gone;
         self.losses += other.losses;
+        self.outages += other.outages;
+        self.shared += other.shared;
         self.refused += other.refused;
         self.forgotten += other.forgotten;
         self.checked += other.checked;
@@ -138,6 +144,9 @@ pub(super) struct World {
     pub flushed: bool,
     /// It answers nobody before this time.
     pub paused_until: Ms,
+    /// Nothing gets through to it before this time.
+    pub down_until: Ms,
+    pub outages: Vec<Outage>,
     pub forgotten: Losses,
     /// Which server it is on.
     pub run: u64,
@@ -194,6 +203,8 @@ impl World {
             copies: VecDeque::new(),
             flushed: false,
             paused_until: 0,
+            down_until: 0,
+            outages: Vec::new(),
             forgotten: Losses::default(),
             run: 1,
             noise: fastrand::Rng::with_seed(plan.knobs.seed),
@@ -228,7 +239,7 @@ impl World {
         let mut at = self.t;
         let last = at + self.plan.active();
         for op in 0..self.plan.ops.len() {
-            at += Ms::from(self.plan.ops[op].wait);
+            at += self.plan.stretched(self.plan.ops[op].wait);
             if at > last {
                 break;
             }
