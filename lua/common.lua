@@ -11,7 +11,8 @@
 --
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
---   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...}}; while learning
+--   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...},
+--                  {{pool, NAME.K, {kept, ...}}, ...}}; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -78,7 +79,7 @@ local function forget()
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
-  learning, learn = 1, {l, 0, 0, roster, {}}
+  learning, learn = 1, {l, 0, 0, roster, {}, {}}
 end
 
 -- The run of this server, if it may be asked. A proxy may have led the caller's connection to another one meanwhile.
@@ -373,7 +374,7 @@ end
 
 -- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
 local function end_learning()
-  local since, told, fresh, roster, others = unpack(learn)
+  local since, told, fresh, roster, others, kept = unpack(learn)
   local all = told == 1
   for _, id in ipairs(roster) do
     local s = not dead[id] and (put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
@@ -388,7 +389,8 @@ local function end_learning()
   put['learn'] = nil
   gone[#gone + 1] = 'learn'
 
-  -- What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
+  -- What the newest image says that others held, beyond what is known, waits as the holds of the dead do. Of those that
+  -- told only what they held when they looked themselves: what they drew since was not seen.
   local lives, longest = lives_now(), {} -- from RESERVE to head, to end
   for _, life in ipairs(lives) do
     local id = id_of(life)
@@ -400,9 +402,16 @@ local function end_learning()
   local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
   for _, other in ipairs(others) do
     local pool, bearer, held = other[1], other[3], other[4]
+    local told = {[bearer] = true}
+    for _, by in ipairs(kept) do
+      if by[1] == pool then
+        for i = 1, by[2] ~= bearer and min(#by[3], #held) or 0 do held[i] = held[i] - by[3][i] end
+        told[by[2]] = true
+      end
+    end
     for _, life in ipairs(lives) do
       local field = 'c:' .. id_of(life) .. ':' .. pool
-      local c = life[3] == 1 and id_of(life) ~= bearer and (put[field] or redis.call('HGET', key, field))
+      local c = life[3] == 1 and not told[id_of(life)] and (put[field] or redis.call('HGET', key, field))
       if c then
         local n = #c / 24
         local counters = doubles(c, 3 * n)

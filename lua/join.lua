@@ -6,7 +6,8 @@
 -- ARGV[2]  msgpack  {d_head, d_end, epoch, age, {NAME.K, ...}, {memory, ...}, more}: more = 1: a part, the rest follows; d = ms from RESERVE to an answer's head and end at
 --                   most; epoch = 0 for a JOIN; who is known to live, and the age of that; of each pool what is known of it
 --                   memory = {decl (common.lua: touch), {granted, returned, posted of each meter}, age, {seen of each},
---                   {posted of each}, {held by others of each}, {{ended, amount, ...} of each}, rest} (core::PoolMemory)
+--                   {posted of each}, {held by others of each}, {{ended, amount, ...} of each}, rest, {kept of each}}
+--                   (core::PoolMemory)
 -- Returns  {0, epoch, l, live} | {3, highest k} gone | {4, epoch} | {5} other layout
 -- Cost     a look at every life; once per life of a replica, and once more for each loss of data
 if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
@@ -111,11 +112,25 @@ local function take_window(p, window, posted, age, others, rest)
   end
 end
 
+-- What it had drawn when it looked and still holds.
+local function take_kept(pool, kept)
+  for _, by in ipairs(learn[6]) do
+    if by[1] == pool and by[2] == inc then
+      by[3] = kept
+      return
+    end
+  end
+  learn[6][#learn[6] + 1] = {pool, inc, kept}
+end
+
 for _, m in ipairs(memory) do
-  local decl, counters, age, seen, posted, others, window, rest = unpack(m)
+  local decl, counters, age, seen, posted, others, window, rest, kept = unpack(m)
   if forgot or #counters > 0 then
     local p = touch(decl)
-    if forgot then take_window(p, window, posted, age, others, rest) end
+    if forgot then
+      take_window(p, window, posted, age, others, rest)
+      if learning == 1 then take_kept(p.key, kept) end
+    end
     if #counters > 0 and take_counters(p, counters, seen) then exp = max(exp, l) end
   end
 end

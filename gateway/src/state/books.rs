@@ -13,9 +13,10 @@ const HOT_PERMILLE: u64 = 800;
 #[derive(Clone, Debug)]
 struct Seen {
     image: Image,
-    at: Ms,         // own clock
-    own: Vec<u64>,  // posted by this life, as far as it is part of the image
-    held: Vec<u64>, // held by this life then
+    at: Ms,            // own clock
+    own: Vec<u64>,     // posted by this life, as far as it is part of the image
+    held: Vec<u64>,    // held by this life then
+    granted: Vec<u64>, // to this life by then
 }
 
 /// The books of one pool.
@@ -71,7 +72,12 @@ impl PoolBooks {
     pub(super) fn heir(&self) -> PoolBooks {
         let heir = PoolBooks::new(self.decl.clone());
         let none = vec![0; self.decl.meters.len()];
-        let seen = self.seen.lock().clone().map(|seen| Seen { own: none.clone(), held: none, ..seen });
+        let seen = self.seen.lock().clone().map(|seen| Seen {
+            own: none.clone(),
+            held: none.clone(),
+            granted: none.clone(),
+            ..seen
+        });
         *heir.seen.lock() = seen;
         *heir.view.lock() = self.view();
         heir.rest_until.store(self.rest_until.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -114,7 +120,8 @@ impl PoolBooks {
     pub(super) fn heard(&self, report: &PoolReport, mut view: PoolView, at: Ms) {
         if let Some(image) = view.image.take() {
             let held = view.granted.iter().zip(&report.returned).map(|(g, r)| g.saturating_sub(*r)).collect();
-            *self.seen.lock() = Some(Seen { image, at, own: report.posted.clone(), held });
+            *self.seen.lock() =
+                Some(Seen { image, at, own: report.posted.clone(), held, granted: view.granted.clone() });
         }
         if view.rest > 0 {
             self.rests(at + view.rest);
@@ -138,6 +145,7 @@ impl PoolBooks {
     /// What is known of the pool; none if that is nothing.
     pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
         let counters = self.counters();
+        let returned: Vec<u64> = counters.iter().map(|c| c.returned).collect();
         let used = counters.iter().any(|c| *c != Counters::default());
         let told = PoolMemory {
             counters: if used { counters } else { Vec::new() },
@@ -153,6 +161,8 @@ impl PoolBooks {
                 seen: seen.own.clone(),
                 posted: seen.image.posted.clone(),
                 others: held.map(|(all, own)| all.saturating_sub(*own)).collect(),
+                // What was given back since may have been drawn before.
+                kept: seen.granted.iter().zip(&returned).map(|(g, r)| g.saturating_sub(*r)).collect(),
                 window: seen.image.window.clone(),
                 ..told
             });

@@ -35,6 +35,8 @@ pub struct Learn {
     pub roster: BTreeSet<Incarnation>,
     /// From the newest image of each pool: its time, its bearer, and per meter what others held.
     pub others: BTreeMap<Arc<str>, (Ms, Incarnation, Vec<u64>)>,
+    /// By pool, what those that told still hold of what they held then ([`PoolMemory::kept`]).
+    pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
 }
 
 /// What a replica knows, in its HELLO.
@@ -63,6 +65,8 @@ pub struct PoolMemory {
     pub posted: Vec<u64>,
     /// Holds of others then, per meter.
     pub others: Vec<u64>,
+    /// What it had drawn by then and still holds, at least; per meter.
+    pub kept: Vec<u64>,
     /// Per meter: how long before the image each bucket ended (0: the current one), and what it held.
     pub window: Vec<Vec<(Ms, u64)>>,
     /// For how long the pool is to be left alone, ms.
@@ -84,6 +88,7 @@ impl State {
             self.touch(&pool.decl);
             if forgot {
                 self.take_window(inc, pool);
+                self.take_kept(inc, pool);
             }
             self.take_counters(inc, pool);
         }
@@ -112,6 +117,14 @@ impl State {
         let newest = learn.others.get(&told.decl.key).is_none_or(|(newest, ..)| seen > *newest);
         if newest {
             learn.others.insert(told.decl.key.clone(), (seen, inc.clone(), told.others.clone()));
+        }
+    }
+
+    fn take_kept(&mut self, inc: &Incarnation, told: &PoolMemory) {
+        let all = || told.counters.iter().map(|c| c.granted - c.returned).collect();
+        let kept = if on(Mutant::NewHoldsHideOld) { all() } else { told.kept.clone() };
+        if let Some(learn) = &mut self.learn {
+            learn.kept.entry(told.decl.key.clone()).or_default().insert(inc.clone(), kept);
         }
     }
 
@@ -180,23 +193,32 @@ impl State {
     pub fn conclude(&mut self) {
         let Some(learn) = self.learn.take() else { return };
         if !on(Mutant::OrphansDropped) {
-            for (pool, (_, bearer, others)) in learn.others {
-                others
-                    .iter()
-                    .enumerate()
-                    .for_each(|(at, held)| self.hold_for_missing(&pool, at, *held, &bearer));
+            for (pool, (_, bearer, others)) in &learn.others {
+                for (at, held) in others.iter().enumerate() {
+                    let told = self.told(&learn, pool, at, bearer);
+                    self.hold_for_missing(pool, at, held.saturating_sub(told));
+                }
             }
         }
     }
 
-    /// What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
-    fn hold_for_missing(&mut self, key: &Arc<str>, at: usize, others: u64, bearer: &Incarnation) {
+    /// What is known of the holds that were seen of others than the bearer of an image: of those that told only what
+    /// they held when they looked themselves, at the bearer's time or before. What they drew since was not seen, and
+    /// must not stand for what the missing held.
+    fn told(&self, learn: &Learn, key: &Arc<str>, at: usize, bearer: &Incarnation) -> u64 {
+        let kept = learn.kept.get(key);
         let held = |c: &Vec<Counters>| c.get(at).map_or(0, |c| c.granted - c.returned);
-        let others_told = self.lives.iter().filter(|(inc, _)| *inc != bearer);
-        let told: u64 = others_told.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
+        let silent = |inc: &Incarnation| kept.is_none_or(|kept| !kept.contains_key(inc));
+        let of_silent = self.lives.iter().filter(|(inc, _)| *inc != bearer && silent(inc));
+        let of_silent: u64 = of_silent.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
+        let of_others = kept.into_iter().flatten().filter(|(inc, _)| *inc != bearer);
+        of_silent + of_others.filter_map(|(_, kept)| kept.get(at)).sum::<u64>()
+    }
+
+    /// What the newest image says that others held, beyond what is known, waits as the holds of the dead do.
+    fn hold_for_missing(&mut self, key: &Arc<str>, at: usize, missing: u64) {
         let longest = |d: fn(&Life) -> Ms| self.lives.values().map(d).max().unwrap_or(TTL);
         let (d_head, d_end) = (longest(|life| life.d_head), longest(|life| life.d_end));
-        let missing = others.saturating_sub(told);
         let (epoch, l) = (self.epoch, self.clock.l);
         let pool = self.pools.get_mut(key).filter(|_| missing > 0).map(|pool| pool.current(epoch, l));
         if let Some(meter) = pool.and_then(|pool| pool.meters.get_mut(at)) {

@@ -53,6 +53,7 @@ mutants! {
     UnseenPostsForgotten,
     LearningEndedByFirst,
     OrphansDropped,
+    NewHoldsHideOld,
     LearningSkipped,
     ToldTwice,
     NoBarrier,

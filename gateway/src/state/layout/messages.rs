@@ -52,7 +52,7 @@ pub fn join(join: &Join) -> Vec<u8> {
 }
 
 fn memory(pack: &mut Pack, told: &PoolMemory) {
-    pack.array(8);
+    pack.array(9);
     decl(pack, &told.decl);
     let counters = told.counters.iter().flat_map(|c| [c.granted, c.returned, c.posted]);
     pack.uints(&counters.collect::<Vec<_>>()).uint(told.age);
@@ -61,7 +61,7 @@ fn memory(pack: &mut Pack, told: &PoolMemory) {
     for window in &told.window {
         pack.uints(&window.iter().flat_map(|(ended, amount)| [*ended, *amount]).collect::<Vec<_>>());
     }
-    pack.uint(told.rest);
+    pack.uint(told.rest).uints(&told.kept);
 }
 
 /// A pool's key, then stage, width, buckets, cap, pace of each meter.

@@ -156,7 +156,8 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
     Ok(pending)
 }
 
-/// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...}}`.
+/// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
+/// {{pool, inc, {kept ...}}, ...}}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
     at.array()?;
@@ -168,5 +169,11 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
         let (pool, seen, inc) = (at.text()?.into(), at.uint()?, incarnation(at.text()?)?);
         others.insert(pool, (seen, inc, at.uints()?));
     }
-    Ok(Learn { since, told, fresh, roster, others })
+    let mut kept = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for _ in 0..at.array()? {
+        at.array()?;
+        let (pool, inc) = (at.text()?.into(), incarnation(at.text()?)?);
+        kept.entry(pool).or_default().insert(inc, at.uints()?);
+    }
+    Ok(Learn { since, told, fresh, roster, others, kept })
 }

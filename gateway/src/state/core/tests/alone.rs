@@ -74,7 +74,7 @@ impl World {
             infos,
             asked: t,
             granted: t,
-            grants: Vec::new(),
+            grants: vec![(granted.l, t)],
             outstanding: None,
             ledger,
             reservation: None,

@@ -36,6 +36,7 @@ fn hello(name: &str, posted: u64, seen: u64, all: u64, others: u64) -> Command {
         seen: vec![seen],
         posted: vec![all],
         others: vec![others],
+        kept: vec![0],
         window: vec![vec![(0, all)]],
         rest: 0,
     };

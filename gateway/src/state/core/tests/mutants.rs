@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::call::{Ending, Fate, ask};
 use super::judge::{Breach, breach};
 use super::learning;
-use super::plan::{Knobs, Op, Plan, what};
+use super::plan::{Knobs, MINUTE, Op, Plan, what};
 use super::world::World;
 use crate::state::core::mutant::{Mutant, without};
 use crate::state::core::{Caller, Incarnation, Ms};
@@ -29,6 +29,7 @@ fn killer(mutant: Mutant) -> Killer {
         SentAfterDeadline => Killer::Plan(stalled_between_grant_and_sending()),
         DeadlineFromReceipt => Killer::Plan(late_answer_to_a_lapsed_replica()),
         HardShareFloored => Killer::Check(no_share_of_a_limit_is_nothing),
+        NewHoldsHideOld => Killer::Plan(lost_with_a_death()),
         EndHoldPostedWithHead => Killer::Plan(long_answers_to_a_dead_replica()),
         ExpiredHoldReleased | ExpiredHoldPostedEarly | OneExpiryPerStep => Killer::Worlds,
         NoExtraBucket | NoGuardBucket | StepBackFreezes | StepForwardBelieved => Killer::Worlds,
@@ -204,5 +205,23 @@ fn late_answer_to_a_lapsed_replica() -> Plan {
     steps.extend([(1_100, CALL, 0, a); 4]);
     steps.extend([(1_200, what::CRASH, 0, 0), (1_225, CALL, 1, other)]);
     steps.extend([(1_540, CALL, 1, a); 4]);
+    plan(knobs, &steps)
+}
+
+/// Data are lost together with a replica. One that lives has seen what it held; another has drawn as much since.
+fn lost_with_a_death() -> Plan {
+    let knobs =
+        Knobs { windows: MINUTE, deadlines: 3, more: 1, losses: true, harsh: true, ..Knobs::default() };
+    let call = |estimate: std::ops::Range<Ms>, fits: &dyn Fn(&Fate) -> bool| {
+        let full = |fate: &Fate| estimate.contains(&fate.estimate()) && fate.output == fate.most;
+        plain_call(1, &knobs, |fate| full(fate) && fits(fate))
+    };
+    let brief = |fate: &Fate| fate.head_after < 20;
+    let small = call(0..12, &|fate| brief(fate) && fate.end_after < 10);
+    let long = call(90..100, &|fate| brief(fate) && fate.end_after > 2_700);
+    let unseen = call(90..100, &|fate| (120..900).contains(&fate.head_after) && fate.end_after > 1_900);
+    let last = call(165..180, &brief);
+    let mut steps = vec![(3, CALL, 0, small), (100, CALL, 2, long), (300, CALL, 1, unseen)];
+    steps.extend([(390, what::CRASH, 2, 0), (391, what::LOSE, 0, 1), (2_700, CALL, 0, last)]);
     plan(knobs, &steps)
 }

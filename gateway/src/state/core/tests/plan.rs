@@ -211,10 +211,10 @@ impl Plan {
     fn late(self, seed: u64) -> Plan {
         let mut rng = fastrand::Rng::with_seed(!seed);
         let (provider, moment, fine, harsh) = (rng.u8(..3), rng.u8(..4), rng.bool(), rng.bool());
-        // Learning outlasts short windows: what was forgotten shows in long ones.
-        let long = self.knobs.losses && harsh && rng.bool();
-        let windows = if long { MINUTE } else { self.knobs.windows };
         let outages = fastrand::Rng::with_seed(seed.rotate_left(17)).u8(..5) == 0;
+        // Learning outlasts short windows: what was forgotten shows in long ones.
+        let long = self.knobs.losses && harsh && !outages && rng.bool();
+        let windows = if long { MINUTE } else { self.knobs.windows };
         let knobs = Knobs { provider, moment, fine, harsh, windows, outages, ..self.knobs }.feasible();
         let (late, crowded) = (rng.bool(), rng.bool());
         let change = |op: Op| {
