@@ -12,16 +12,19 @@ mod keeper;
 pub mod lanes;
 pub mod layout;
 pub mod ledger;
+mod living;
 pub mod local;
 pub mod outage;
 pub mod pools;
+mod port;
 pub mod reservation;
 pub mod scripts;
 pub mod share;
 pub mod side;
 
-pub use client::{About, Client, Outcome, Port, Wish};
+pub use client::{About, Client, Outcome, Wish};
 pub use pools::{Actual, PoolInfo};
+pub use port::Port;
 pub use reservation::Reservation;
 pub use side::Deadlines;
 

@@ -16,6 +16,7 @@ use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
+use super::living::Life;
 use super::share::{Share, Shared};
 
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
@@ -51,42 +52,6 @@ pub struct Side {
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
     at_once: usize, // pools that one JOIN tells of at most
-}
-
-#[derive(Debug)]
-struct Life {
-    ledger: Arc<Ledger>,
-    to_tell: Option<u64>, // the data set of this name must be told of it before anything else; 0: any, by a JOIN
-    untold: Option<Vec<Arc<PoolBooks>>>, // pools that it was not told of yet, once that has begun
-    told: u64,            // the data set that was told of the others
-}
-
-impl Life {
-    fn unknown(ledger: Ledger) -> Life {
-        Life { ledger: Arc::new(ledger), to_tell: Some(0), untold: None, told: 0 }
-    }
-
-    /// The data set `epoch` took what `join` told. Whether it knows all now.
-    fn took(&mut self, epoch: u64, join: &Join, at_once: usize) -> bool {
-        let before = std::mem::replace(&mut self.told, epoch);
-        if before != 0 && before != epoch {
-            self.untold = None; // another one than that which took the parts before: all over again
-            return false;
-        }
-        if join.more {
-            let untold = self.untold.get_or_insert_default();
-            untold.truncate(untold.len().saturating_sub(at_once));
-            return false;
-        }
-        (self.to_tell, self.untold, self.told) = (None, None, 0);
-        self.ledger.turn(epoch);
-        true
-    }
-
-    /// It must be told to the data set `epoch`, from the beginning.
-    fn tell(&mut self, epoch: u64) {
-        (self.to_tell, self.untold, self.told) = (Some(epoch), None, 0);
-    }
 }
 
 /// What a SYNC that is on its way says.
