@@ -1,13 +1,16 @@
 //! A whole site: Redis, strict providers, replicas and, if wanted, HAProxy in front of them.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::apart::Apart;
 use crate::balancer::Balancer;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::gateway::{Binary, Replica};
 use crate::place;
 use crate::provider::{Provider, Upstream};
@@ -43,7 +46,7 @@ pub struct Plan {
     pub replicas: usize,
     /// The providers; the model `m` is served by all of them unless `models` says otherwise.
     pub upstreams: Vec<Upstream>,
-    /// `closed` or `open`.
+    /// `closed`, `open` or `share`.
     pub on_outage: &'static str,
     /// Of every attempt.
     pub timeouts: Timeouts,
@@ -51,6 +54,10 @@ pub struct Plan {
     pub models: Option<String>,
     /// Length of windows.
     pub scale: Scale,
+    /// The first replica runs in a network namespace of its own. Needs root.
+    pub apart: bool,
+    /// Redis has a clock of its own, which can be stepped.
+    pub own_clock: bool,
 }
 
 impl Plan {
@@ -65,6 +72,8 @@ impl Plan {
             timeouts: Timeouts::default(),
             models: None,
             scale: Scale::short(),
+            apart: false,
+            own_clock: false,
         }
     }
 
@@ -100,6 +109,8 @@ pub struct Site {
     pub providers: Vec<Provider>,
     /// The shared state.
     pub redis: Redis,
+    /// Where the first replica runs, if the plan says so.
+    pub apart: Option<Arc<Apart>>,
     /// The plan.
     pub plan: Plan,
     _balancer: Balancer,
@@ -112,24 +123,28 @@ impl Site {
         let folder = place::folder(&plan.name)?;
         let usual = place::weir()?;
         let binary = plan.binary.clone().unwrap_or(Binary { path: usual.clone(), control: None });
-        let redis = Redis::start(&folder).await?;
-        let providers = start_providers(&usual, &plan, &folder).await?;
+        let apart = plan.apart.then(Apart::make).transpose()?.map(Arc::new);
+        let host = apart.as_ref().map_or(Ipv4Addr::LOCALHOST, |apart| apart.host());
+        let clock = plan.own_clock.then(|| Clock::new(&folder)).transpose()?;
+        let redis = Redis::start(host, clock, &folder).await?;
+        let providers = start_providers(&usual, &plan, host, &folder).await?;
         let settings = plan.settings(&redis, &providers);
         let mut replicas = Vec::new();
         for at in 0..plan.replicas {
-            replicas.push(Replica::start(&binary, at, &settings, &folder).await?);
+            let inside = apart.clone().filter(|_| at == 0);
+            replicas.push(Replica::start(&binary, at, &settings, inside, &folder).await?);
         }
         let addresses: Vec<_> = replicas.iter().map(Replica::addr).collect();
         let balancer = Balancer::start(&addresses, &folder).await?;
         let client = Arc::new(Client::new(balancer.addr()));
-        Ok(Site { client, replicas, providers, redis, plan, _balancer: balancer, _folder: folder })
+        Ok(Site { client, replicas, providers, redis, apart, plan, _balancer: balancer, _folder: folder })
     }
 }
 
-async fn start_providers(weir: &Path, plan: &Plan, folder: &Path) -> Result<Vec<Provider>> {
+async fn start_providers(weir: &Path, plan: &Plan, host: Ipv4Addr, folder: &Path) -> Result<Vec<Provider>> {
     let mut providers = Vec::new();
     for upstream in &plan.upstreams {
-        providers.push(Provider::start(weir, upstream.clone(), plan.scale.window, folder).await?);
+        providers.push(Provider::start(weir, upstream.clone(), plan.scale.window, host, folder).await?);
     }
     Ok(providers)
 }
