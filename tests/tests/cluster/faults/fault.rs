@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     ForgetScripts,
     /// Redis is killed, and comes back empty.
     EmptyRedis,
+    /// Redis is killed, and comes back empty after two windows.
+    RedisAway,
     /// The first replica and Redis do not hear each other, or one does not hear the other.
     CutOff,
     /// Redis' clock is stepped: back, by less than a second forward, by more, far back.
@@ -66,6 +68,13 @@ impl Fault {
                 site.redis.restart().await?;
                 Ok(format!("Redis killed, back empty after {gone:?}"))
             }
+            Fault::RedisAway => {
+                site.redis.kill()?;
+                let gone = 2 * site.plan.scale.window;
+                tokio::time::sleep(gone).await;
+                site.redis.restart().await?;
+                Ok(format!("Redis killed, back empty after {gone:?}"))
+            }
             Fault::CutOff => {
                 let apart = site.apart.as_ref().context("no replica runs apart")?;
                 let cut = [Cut::Both, Cut::Replies, Cut::Requests][turn % 3];
@@ -90,6 +99,7 @@ impl Fault {
             Fault::ForgetScripts => 0.1 + 0.4 * dice.f64(),
             Fault::Flush | Fault::EmptyRedis => 1.5 + 2.5 * dice.f64(),
             // Two of these are more than a window, and no window sees two steps forward.
+            Fault::RedisAway => return window,
             Fault::StepClock => window.as_secs_f64() * (0.55 + 0.1 * dice.f64()),
         };
         Duration::from_secs_f64(seconds)

@@ -4,14 +4,17 @@
 //! `tests/faults NAME` runs the rows whose test's name contains NAME, `tests/faults --full NAME` in real minutes;
 //! `WEIR_SEED` repeats the times of a run.
 
+mod away;
 mod fault;
 mod outcome;
 mod row;
+mod stall;
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use weir_tests::apart::is_root;
+use weir_tests::site::Timeouts;
 
 use fault::Fault;
 use row::Row;
@@ -70,4 +73,21 @@ fn a_stepping_clock_of_redis_exceeds_its_bound_alone() -> Result<()> {
     let bound =
         |window: Duration| if window.as_secs() >= 60 { 1.0 } else { 1.0 + 1.0 / window.as_secs_f64() };
     Row { bound, ..Row::new("Redis' clock stepped", Fault::StepClock) }.run()
+}
+
+/// Streams that last longer than an expiry takes, of replicas that stand still across their deadlines.
+#[test]
+fn long_streams_of_stopped_replicas_exceed_no_limit() -> Result<()> {
+    let ms = Duration::from_millis;
+    Row {
+        timeouts: Timeouts { connect: ms(500), first_token: ms(1_000), total: ms(20_000) },
+        output: 80..150,
+        behaviour: "--latency 300ms --pace 100ms --jitter 0.3",
+        stream_every: 1,
+        limits: [60, 9_000, 15_000],
+        least_used: [0.75, 0.75, 0.2],
+        most_lost: 0.15,
+        ..Row::new("SIGSTOP, streams of 8 to 15 s", Fault::StopReplica)
+    }
+    .run()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fastrand::Rng;
-use weir_tests::client::{Answer, Ask};
+use weir_tests::client::{Answer, Ask, unix_us};
 use weir_tests::gateway::Binary;
 use weir_tests::load::{Load, Phase};
 use weir_tests::meters;
@@ -24,7 +24,7 @@ const OVERLOAD: f64 = 2.15;
 /// Input of every call, tokens.
 const INPUT: u64 = 17;
 /// The protocol's own times: until a silent replica is not alive, and the longest that what was lost is learnt.
-const TTL: Duration = Duration::from_secs(1);
+pub(crate) const TTL: Duration = Duration::from_secs(1);
 const LEARN: Duration = Duration::from_secs(2);
 
 /// What is done, to what, and what must come of it.
@@ -41,6 +41,10 @@ pub(crate) struct Row {
     pub(crate) behaviour: &'static str,
     /// Every how-manieth call is streamed.
     pub(crate) stream_every: usize,
+    /// Limits for windows of 6 s: of requests, of tokens charged on arrival, of tokens charged at the end.
+    pub(crate) limits: [u64; 3],
+    /// Windows that are judged for use, after a first one at just the limits.
+    pub(crate) windows: u32,
     /// Times its limit that a provider may see in a window, by the length of one: README.md, "The bound".
     pub(crate) bound: fn(Duration) -> f64,
     /// Least use of the request limit, and of the token limits where the provider charges `max_tokens` on arrival
@@ -50,6 +54,17 @@ pub(crate) struct Row {
     pub(crate) closes: bool,
     /// Share of calls that may be lost: not answered, or with 502 or 504.
     pub(crate) most_lost: f64,
+}
+
+/// A fault that struck: from when to when.
+pub(crate) struct Strike {
+    pub(crate) began_us: u64,
+    pub(crate) mended_us: u64,
+}
+
+/// All replicas cut off with `share`: L, and what the others were granted after a replica's last look.
+pub(crate) fn share_bound(window: Duration) -> f64 {
+    1.0 + 0.4 / window.as_secs_f64()
 }
 
 impl Row {
@@ -64,6 +79,8 @@ impl Row {
             output: 60..120,
             behaviour: "--latency 150ms --pace 2ms --jitter 0.5",
             stream_every: 3,
+            limits: [240, 12_000, 18_000],
+            windows: 3,
             bound: |_| 1.0,
             least_used: [0.75, 0.75, 0.6],
             closes: false,
@@ -74,15 +91,16 @@ impl Row {
     /// Three providers: one limits requests, one tokens that it charges on arrival (as head meters do), one tokens
     /// that it charges at the end. Each lets pass what the bound allows, so that a 429 is a breach of it.
     fn upstreams(&self, scale: Scale) -> Vec<Upstream> {
+        let [requests, head, end] = self.limits;
         let behaviour = format!("--output {}..{} {}", self.output.start, self.output.end, self.behaviour);
         let upstream = |name| Upstream {
             lenience: (self.bound)(scale.window),
             ..Upstream::new(name).behaving(&behaviour)
         };
         vec![
-            Upstream { rpm: Some(scale.limit(240)), ..upstream("requests") },
-            Upstream { tpm: Some(scale.limit(12_000)), charge: "admission-max", ..upstream("head") },
-            Upstream { tpm: Some(scale.limit(18_000)), charge: "end-actual", ..upstream("end") },
+            Upstream { rpm: Some(scale.limit(requests)), ..upstream("requests") },
+            Upstream { tpm: Some(scale.limit(head)), charge: "admission-max", ..upstream("head") },
+            Upstream { tpm: Some(scale.limit(end)), charge: "end-actual", ..upstream("end") },
         ]
     }
 
@@ -99,17 +117,18 @@ impl Row {
         upstreams.iter().map(calls).sum()
     }
 
-    /// How long is judged for use, after a first window at just the limits.
-    fn judged(scale: Scale) -> Duration {
-        scale.steady.max(scale.window * 3)
-    }
-
-    /// Runs it under [`alone`] and checks it; then, while others run, waits until nothing is reserved any more.
+    /// Runs it under [`alone`] and checks it.
     pub(crate) fn run(self) -> Result<()> {
         let scale = Scale::from_env();
         let outcome = alone(self.suffer(scale))?;
         outcome.must_hold(&self)?;
-        let (window, end) = (scale.window * 62 / 60, outcome.site.plan.timeouts.total);
+        self.must_leave_nothing(outcome)
+    }
+
+    /// Waits, while others run, until nothing is reserved or used any more.
+    pub(crate) fn must_leave_nothing(&self, outcome: Outcome) -> Result<()> {
+        let scale = outcome.site.plan.scale;
+        let (window, end) = (scale.window * 62 / 60, self.timeouts.total);
         quietly(meters::zero_within(&outcome.site.redis.url(), LEARN + TTL + end + window + TTL))
     }
 
@@ -127,7 +146,7 @@ impl Row {
             ..Plan::new(&format!("faults {}", self.name).replace(' ', "-"), upstreams)
         })
         .await?;
-        let (rate, judged) = (fitting / scale.window.as_secs_f64(), Row::judged(scale));
+        let (rate, judged) = (fitting / scale.window.as_secs_f64(), scale.window * self.windows);
         let phases = [Phase { time: scale.window, rate }, Phase { time: judged, rate: OVERLOAD * rate }];
         let (every, most) = (self.stream_every, self.output.end);
         let ask = move |at: usize| Ask::new("m").max_tokens(most).streamed(at.is_multiple_of(every));
@@ -139,28 +158,33 @@ impl Row {
         Outcome::of(self, site, answers, offered, strikes).await
     }
 
-    /// Lets the fault strike through all of `time`; returns how often it did.
-    async fn strike(&self, site: &mut Site, time: Duration) -> Result<usize> {
-        let seed = match std::env::var("WEIR_SEED") {
-            Ok(seed) => seed.parse()?,
-            Err(_) => fastrand::u64(..),
-        };
-        println!("{}: WEIR_SEED={seed}", self.name);
-        let (mut dice, begun, mut strikes) = (Rng::with_seed(seed), Instant::now(), 0);
+    /// Lets the fault strike through all of `time`.
+    async fn strike(&self, site: &mut Site, time: Duration) -> Result<Vec<Strike>> {
+        let (mut dice, begun, mut strikes) = (dice(self.name)?, Instant::now(), Vec::new());
         loop {
             let pause = self.fault.pause(site.plan.scale.window, &mut dice);
             if begun.elapsed() + pause > time {
                 return Ok(strikes);
             }
             tokio::time::sleep(pause).await;
-            let at = begun.elapsed().as_secs_f64();
-            let done = self.fault.strike(site, strikes, &mut dice).await?;
+            let (at, began_us) = (begun.elapsed().as_secs_f64(), unix_us());
+            let done = self.fault.strike(site, strikes.len(), &mut dice).await?;
+            strikes.push(Strike { began_us, mended_us: unix_us() });
             if self.fault != Fault::None {
                 println!("  {at:6.2} s: {done}");
             }
-            strikes += 1;
         }
     }
+}
+
+/// Random times that `WEIR_SEED` repeats.
+pub(crate) fn dice(name: &str) -> Result<Rng> {
+    let seed = match std::env::var("WEIR_SEED") {
+        Ok(seed) => seed.parse()?,
+        Err(_) => fastrand::u64(..),
+    };
+    println!("{name}: WEIR_SEED={seed}");
+    Ok(Rng::with_seed(seed))
 }
 
 /// Calls of the judged part that were answered, with whatever.
