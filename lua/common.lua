@@ -80,6 +80,20 @@ local function forget()
   learning, learn = 1, {l, 0, 0, roster, {}}
 end
 
+-- Nobody was heard for long, so lives go on, and nothing is granted until each has told what it used (core/mod.rs).
+local function was_away(passed)
+  local lives = false
+  for _, life in ipairs(lives_now()) do
+    if life[3] == 1 then
+      local field = 'i:' .. id_of(life)
+      local exp, d_head, d_end, told = struct.unpack('<dddd', redis.call('HGET', key, field))
+      put[field] = struct.pack('<dddd', exp + passed, d_head, d_end, told)
+      lives = true
+    end
+  end
+  if lives then forget() end
+end
+
 -- The logical clock (core/clock.rs), and whether this is still the server that it was.
 local function advance_clock(e)
   stored = e
@@ -92,6 +106,7 @@ local function advance_clock(e)
   local _
   _, epoch, l, wall, due, run, learning = struct.unpack('<ddddddd', e)
   local passed = max(now - wall, 0)
+  local away = passed > TTL
   wall = now
   if passed > GAP then
     local witnessed = 0
@@ -100,6 +115,7 @@ local function advance_clock(e)
   end
   l = l + passed
   if learning == 1 then learn = list('learn') end
+  if away then was_away(passed) end
   if run_said ~= 0 and run_said ~= run then
     run = run_said
     forget()
@@ -242,6 +258,7 @@ end
 
 -- The end of a life: its record goes, and nobody waits for its report.
 local function bury(id)
+  put['i:' .. id] = nil
   gone[#gone + 1] = 'i:' .. id
   dead[id] = true
   if learning == 1 then
@@ -298,7 +315,7 @@ local function expire()
   for _, life in ipairs(lives) do
     local id = id_of(life)
     if life[3] == 1 then
-      local exp, d_head, d_end = struct.unpack('<ddd', redis.call('HGET', key, 'i:' .. id))
+      local exp, d_head, d_end = struct.unpack('<ddd', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
       if l > exp + d_head then
         let_die(id, exp, d_end, pending)
         life[3] = 0
@@ -363,11 +380,12 @@ local function end_learning()
   gone[#gone + 1] = 'learn'
 
   -- What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
-  local lives, d_end = lives_now(), nil
+  local lives, longest = lives_now(), {} -- from RESERVE to head, to end
   for _, life in ipairs(lives) do
     local id = id_of(life)
     if life[3] == 1 then
-      d_end = max(d_end or 0, (struct.unpack('<d', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 17)))
+      local d_head, d_end = struct.unpack('<dd', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 9)
+      longest[1], longest[2] = max(longest[1] or 0, d_head), max(longest[2] or 0, d_end)
     end
   end
   local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
@@ -385,7 +403,8 @@ local function end_learning()
     for i = 1, #held do
       local p = held[i] > 0 and current(load(pool))
       if p and i <= p.n then
-        local b, at = base(i - 1), l + TTL + (d_end or TTL)
+        local b = base(i - 1)
+        local at = l + TTL + (longest[1 + p.v[b + STAGE]] or TTL)
         p.v[b + HOLD], p.dirty = p.v[b + HOLD] + held[i], true
         pending[#pending + 1] = {at, pool, i - 1, held[i]}
         due = min(due, at)

@@ -41,8 +41,6 @@ pub struct Config {
     pub server: Server,
     /// Shared state; `None` means embedded in this process.
     pub state: Option<StateConfig>,
-    /// What happens to calls while the shared state is away.
-    pub on_outage: OnOutage,
     /// Every pool of the file: gateway, accounts, account models, deployments, tenants.
     pub pools: Vec<PoolSpec>,
     /// The pool of the whole gateway (`[limits]`).
@@ -85,11 +83,15 @@ pub struct StateConfig {
     pub namespace: String,
     /// Deadline of every Redis call.
     pub timeout: Duration,
+    /// How many replicas there are, for limits shared while Redis is away; 0: the file does not say.
+    pub expected_replicas: u64,
 }
 
 /// What happens to calls while the shared state is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOutage {
+    /// Each replica keeps to its part of what was left.
+    Share,
     /// Refuse with 503 and `Retry-After`.
     Closed,
     /// Serve without limits.
@@ -111,6 +113,8 @@ pub struct PoolSpec {
     pub pace_ms: u64,
     /// Share of the limit that calls may use (`headroom.hard`), per mille; 1000 for our own limits.
     pub hard_permille: u32,
+    /// What becomes of the limit while the shared state is away.
+    pub on_outage: OnOutage,
 }
 
 /// One limit of a pool.

@@ -46,7 +46,8 @@ table! {
         namespace: String,
         timeout: Duration,
         on_outage: OnOutage,
-    } later { sentinel, cluster: when_empty, tls: when_blank, expected_replicas }
+        expected_replicas: Count,
+    } later { sentinel, cluster: when_empty, tls: when_blank }
 }
 
 table! {
@@ -131,7 +132,8 @@ table! {
         pace: Pace,
         reserve: ReservePolicy,
         charge: Charge,
-    } later { budgets: when_empty, on_outage }
+        on_outage: OnOutage,
+    } later { budgets: when_empty }
 }
 
 table! {
@@ -144,6 +146,7 @@ table! {
         pace: Pace,
         reserve: ReservePolicy,
         charge: Charge,
+        on_outage: OnOutage,
         price: Price,
         context_window: Count,
         max_output: Count,

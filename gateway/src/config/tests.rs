@@ -316,7 +316,6 @@ fn an_empty_file_has_the_defaults_of_the_contract() {
     assert_eq!(config.server.max_body, 32 << 20);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(300));
     assert!(config.state.is_none() && config.gateway_pool.is_none());
-    assert_eq!(config.on_outage, OnOutage::Closed);
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl<'a> Attempt<'a> {
             record.held_tokens = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
         });
         if let Some(session) = session {
-            self.call.worker.shared.remember_pin(&session.key, self.deployment.tag);
+            self.call.worker.shared.client.remember_pin(&session.key, self.deployment.tag);
         }
         match self.exchange(record).await {
             Ok(response) => Ok(response),

@@ -79,8 +79,8 @@ fn addresses_differ(written: &raw::Server, server: &Server, cx: &mut Reading<'_>
 
 /// Resolves `[state]`.
 pub(super) fn state(field: &Field<raw::State>, cx: &mut Reading<'_>) -> (Option<StateConfig>, OnOutage) {
-    let Some(At { value: written, .. }) = field.get() else { return (None, OnOutage::Closed) };
-    let on_outage = written.on_outage.or(OnOutage::Closed);
+    let Some(At { value: written, .. }) = field.get() else { return (None, OnOutage::Share) };
+    let on_outage = written.on_outage.or(OnOutage::Share);
     if let Some(at) = written.namespace.get() {
         let ok = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if at.value.is_empty() || !at.value.chars().all(ok) {
@@ -95,6 +95,7 @@ pub(super) fn state(field: &Field<raw::State>, cx: &mut Reading<'_>) -> (Option<
         url: url.value.clone().into(),
         namespace: written.namespace.or("weir".to_owned()),
         timeout: written.timeout.or(Duration::from_millis(100)),
+        expected_replicas: written.expected_replicas.value().map_or(0, |count| count.0),
     };
     (Some(state), on_outage)
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::mutant::{Mutant, on};
-use super::{Counters, Incarnation, Meter, Ms, Pending, Pool, PoolDecl, State, TTL};
+use super::{Counters, Incarnation, Life, Meter, Ms, Pending, Pool, PoolDecl, Stage, State, TTL};
 
 /// Learning ends after this long whoever is missing: longer than a replica needs to notice and to connect again.
 pub const LEARN: Ms = 2_000;
@@ -65,6 +65,8 @@ pub struct PoolMemory {
     pub others: Vec<u64>,
     /// Per meter: how long before the image each bucket ended (0: the current one), and what it held.
     pub window: Vec<Vec<(Ms, u64)>>,
+    /// For how long the pool is to be left alone, ms.
+    pub rest: Ms,
 }
 
 impl State {
@@ -76,14 +78,20 @@ impl State {
         self.learn = Some(Learn { since: l, roster, ..Learn::default() });
     }
 
-    /// Takes what a replica knows, once in an epoch. One that does not continue a life and has seen nothing is new
-    /// here: what it says is no reason to believe that all is known.
-    pub(super) fn take_memory(&mut self, inc: &Incarnation, memory: &Memory, continued: bool) {
-        for pool in &memory.pools {
+    /// Takes what a replica knows: its counters, and what it saw of windows and rests if that may have been forgotten.
+    pub(super) fn take_memory(&mut self, inc: &Incarnation, memory: &Memory, forgot: bool) {
+        for pool in memory.pools.iter().filter(|pool| forgot || !pool.counters.is_empty()) {
             self.touch(&pool.decl);
-            self.take_window(inc, pool);
+            if forgot {
+                self.take_window(inc, pool);
+            }
             self.take_counters(inc, pool);
         }
+    }
+
+    /// Takes note of who must tell. A replica that does not continue a life and has seen nothing is new here: what it
+    /// says is no reason to believe that all is known.
+    pub(super) fn believe(&mut self, memory: &Memory, continued: bool) {
         let knows = continued || memory.pools.iter().any(|pool| !pool.window.is_empty());
         if let (Some(learn), true) = (&mut self.learn, knows) {
             learn.told = true;
@@ -95,6 +103,7 @@ impl State {
     fn take_window(&mut self, inc: &Incarnation, told: &PoolMemory) {
         let l = self.clock.l;
         let Some(pool) = self.pools.get_mut(&told.decl.key) else { return }; // made current just before
+        pool.rest_until = pool.rest_until.max(if told.rest > 0 { l + told.rest } else { 0 });
         for ((meter, window), posted) in pool.meters.iter_mut().zip(&told.window).zip(&told.posted) {
             meter.remember(window, *posted, told.age, l);
         }
@@ -106,7 +115,23 @@ impl State {
         }
     }
 
+    /// Takes a life's counters on one pool.
+    pub fn recount(&mut self, inc: &Incarnation, decl: &PoolDecl, counters: Vec<Counters>) {
+        let told = PoolMemory { decl: decl.clone(), counters, ..PoolMemory::default() };
+        self.touch(&told.decl);
+        self.take_counters(inc, &told);
+    }
+
+    /// Holds an amount for nobody who is known, until it is due.
+    pub fn withhold(&mut self, decl: &PoolDecl, pending: Pending) {
+        if let Some(meter) = self.touch(decl).meters.get_mut(pending.meter) {
+            meter.hold += pending.amount;
+            self.pending.push(pending);
+        }
+    }
+
     fn take_counters(&mut self, inc: &Incarnation, told: &PoolMemory) {
+        let l = self.clock.l;
         let (Some(life), Some(pool)) = (self.lives.get_mut(inc), self.pools.get_mut(&told.decl.key)) else {
             return;
         };
@@ -115,9 +140,11 @@ impl State {
         }
         let known = life.counters.entry(told.decl.key.clone()).or_default();
         known.resize(pool.meters.len(), Counters::default());
+        let mut prolonged = false;
         for (at, (known, told_now)) in known.iter_mut().zip(&told.counters).enumerate() {
             let seen = told.seen.get(at).copied().unwrap_or(0);
             let seen = if on(Mutant::UnseenPostsForgotten) { told_now.posted } else { seen };
+            prolonged |= told_now.granted > known.granted;
             let meter = &mut pool.meters[at];
             meter.hold -= known.granted - known.returned;
             meter.post(told_now.posted.saturating_sub(known.posted.max(seen)));
@@ -127,6 +154,9 @@ impl State {
                 posted: known.posted.max(told_now.posted),
             };
             meter.hold += known.granted - known.returned;
+        }
+        if prolonged {
+            life.exp = life.exp.max(l); // as after a grant: these calls run, and their holds are posted after that
         }
     }
 
@@ -141,9 +171,13 @@ impl State {
         let all = learn.told && learn.roster.iter().all(has_told);
         let settled = l > learn.since + if learn.fresh { LEAST } else { SETTLE };
         let first = on(Mutant::LearningEndedByFirst) && !self.lives.is_empty();
-        if !(all && settled || l > learn.since + LEARN || first) {
-            return;
+        if all && settled || l > learn.since + LEARN || first {
+            self.conclude();
         }
+    }
+
+    /// Ends learning, whoever is missing.
+    pub fn conclude(&mut self) {
         let Some(learn) = self.learn.take() else { return };
         if !on(Mutant::OrphansDropped) {
             for (pool, (_, bearer, others)) in learn.others {
@@ -160,13 +194,14 @@ impl State {
         let held = |c: &Vec<Counters>| c.get(at).map_or(0, |c| c.granted - c.returned);
         let others_told = self.lives.iter().filter(|(inc, _)| *inc != bearer);
         let told: u64 = others_told.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
-        let d_end = self.lives.values().map(|life| life.d_end).max().unwrap_or(TTL);
+        let longest = |d: fn(&Life) -> Ms| self.lives.values().map(d).max().unwrap_or(TTL);
+        let (d_head, d_end) = (longest(|life| life.d_head), longest(|life| life.d_end));
         let missing = others.saturating_sub(told);
         let (epoch, l) = (self.epoch, self.clock.l);
         let pool = self.pools.get_mut(key).filter(|_| missing > 0).map(|pool| pool.current(epoch, l));
         if let Some(meter) = pool.and_then(|pool| pool.meters.get_mut(at)) {
             meter.hold += missing;
-            let due = self.clock.l + TTL + d_end;
+            let due = l + TTL + if meter.shape.stage == Stage::Head { d_head } else { d_end };
             self.pending.push(Pending { due, pool: key.clone(), meter: at, amount: missing });
         }
     }

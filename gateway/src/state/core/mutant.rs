@@ -55,6 +55,10 @@ mutants! {
     OrphansDropped,
     LearningSkipped,
     ToldTwice,
+    NoBarrier,
+    UnseenIsEmpty,
+    SharedAtOnce,
+    WholeShares,
     JoinCountsAsTold,
     OldEpochGrantUsed,
     // the replica's side

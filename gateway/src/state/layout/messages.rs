@@ -51,7 +51,7 @@ pub fn join(join: &Join) -> Vec<u8> {
 }
 
 fn memory(pack: &mut Pack, told: &PoolMemory) {
-    pack.array(7);
+    pack.array(8);
     decl(pack, &told.decl);
     let counters = told.counters.iter().flat_map(|c| [c.granted, c.returned, c.posted]);
     pack.uints(&counters.collect::<Vec<_>>()).uint(told.age);
@@ -60,6 +60,7 @@ fn memory(pack: &mut Pack, told: &PoolMemory) {
     for window in &told.window {
         pack.uints(&window.iter().flat_map(|(ended, amount)| [*ended, *amount]).collect::<Vec<_>>());
     }
+    pack.uint(told.rest);
 }
 
 /// A pool's key, then stage, width, buckets, cap, pace of each meter.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::{BARE, Plan, SHARED, TENANT};
+use super::provide::Owed;
 use super::world::Process;
 use crate::config::MeterKind;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Ms, Reserve, SessionRef};
@@ -123,6 +124,8 @@ pub(super) struct Call {
     pub reservation: Option<Reservation>,
     /// Its charges: pool, meter, and index at the judge.
     pub charges: Vec<(usize, usize, usize)>,
+    /// What its provider has not charged yet.
+    pub owed: Vec<Option<Owed>>,
     pub index: usize,
     pub headed: bool,
     /// How often it was asked before.

@@ -37,6 +37,7 @@ fn hello(name: &str, posted: u64, seen: u64, all: u64, others: u64) -> Command {
         posted: vec![all],
         others: vec![others],
         window: vec![vec![(0, all)]],
+        rest: 0,
     };
     let memory = Memory { age: 100, roster: vec![replica("one"), replica("two")], pools: vec![told] };
     Command::Join(Join { inc: replica(name), d_head: 500, d_end: 900, epoch: EPOCH, memory })
@@ -90,9 +91,10 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
     let ask =
         Reserve { caller, pools: vec![pool()], common: vec![], candidates: vec![candidate], session: None };
     let outstanding = ledger.sending(Arc::new(ask));
-    let told = ledger.turn(EPOCH, 0);
+    ledger.turn(EPOCH);
+    let told = ledger.told(0);
     let granted = outstanding.granted(0, 0);
-    match (told[0].counters[0].granted, granted.is_some()) {
+    match (told.len(), granted.is_some()) {
         (0, false) => Ok(()),
         other => Err(breach("a grant that the data set was not told of is not used", format!("{other:?}"))),
     }

@@ -46,6 +46,9 @@ fn killer(mutant: Mutant) -> Killer {
         OrphansDropped => Killer::Check(learning::missing_replicas_hold_on),
         OldEpochGrantUsed => Killer::Check(learning::grants_of_before_are_not_used),
         JoinCountsAsTold => Killer::Check(learning::an_old_join_tells_nothing),
+        UnseenIsEmpty => Killer::Plan(shared_what_was_never_seen()),
+        SharedAtOnce => Killer::Plan(shared_in_a_short_outage()),
+        NoBarrier | WholeShares => Killer::Worlds,
         UnseenPostsForgotten | LearningEndedByFirst | LearningSkipped | ToldTwice => Killer::Worlds,
     }
 }
@@ -169,6 +172,27 @@ fn long_answers_to_a_dead_replica() -> Plan {
     let mut steps = vec![(3, CALL, 0, long); 2];
     steps.push((40, what::CRASH, 0, 0));
     steps.extend([(2_920, CALL, 1, short); 2]);
+    plan(knobs, &steps)
+}
+
+/// One replica fills a limit; the other, which never used it, is asked for it while the state is away.
+fn shared_what_was_never_seen() -> Plan {
+    let knobs = Knobs { outages: true, ..quick() };
+    let a = call_to(1, &knobs, 1..5);
+    let mut steps = vec![(3, CALL, 0, a); 4];
+    steps.push((60, what::CRASH, 0, 4_800)); // the state goes away
+    steps.extend([(350, CALL, 1, a); 2]);
+    plan(knobs, &steps)
+}
+
+/// The state is away for less than a life's TTL, so nobody is made to tell before others are granted what is left.
+fn shared_in_a_short_outage() -> Plan {
+    let knobs = Knobs { outages: true, ..quick() };
+    let a = call_to(1, &knobs, 1..5);
+    let mut steps = vec![(17, CALL, 0, a), (17, CALL, 1, a)];
+    steps.push((33, what::CRASH, 0, 400)); // away for half a second
+    steps.extend([(60, CALL, 0, a), (60, CALL, 1, a), (108, what::STALL, 1, 1_500)]);
+    steps.extend([(145, CALL, 0, a); 2]);
     plan(knobs, &steps)
 }
 
