@@ -16,7 +16,7 @@ use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
-use super::share::{Share, Shared};
+use super::share::{Before, Share, Shared};
 
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
 /// whoever is answered next meets the rejoin barrier.
@@ -53,6 +53,7 @@ pub struct Side {
 #[derive(Debug)]
 struct Life {
     ledger: Arc<Ledger>,
+    alone: Option<Ms>,    // own clock at the last grant without the state
     to_tell: Option<u64>, // the data set of this name must be told of it before anything else; 0: any, by a JOIN
 }
 
@@ -203,14 +204,19 @@ impl Side {
             if self.lives.last().is_none_or(|life| life.to_tell != Some(0)) {
                 self.begin();
             }
-            let mut before: Vec<_> = self.ledgers().cloned().collect();
-            let Some(current) = before.pop() else { return Alone::Never };
-            self.share = Some(Share::new(shares, current, before, self.deadlines, self.heard, now));
+            let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
+            let mut before: Vec<_> = self.lives.iter().map(of).collect();
+            let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
+            self.share = Some(Share::new(shares, ledger, before, self.deadlines, self.heard, now));
         }
-        let (Some(share), Some(life)) = (&mut self.share, self.lives.last()) else { return Alone::Never };
+        let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
         let (l_ack, x) = (0, 0);
         Arc::make_mut(ask).caller = Caller { epoch: life.ledger.epoch(), inc: life.ledger.inc(), l_ack, x };
-        Alone::Shared(life.ledger.clone(), share.reserve(ask, counts, pin, now))
+        let shared = share.reserve(ask, counts, pin, now);
+        if let Shared::Granted(..) = shared {
+            life.alone = Some(now);
+        }
+        Alone::Shared(life.ledger.clone(), shared)
     }
 
     /// Among how many limits are being shared.
@@ -226,7 +232,7 @@ impl Side {
             Some(life) => life.ledger.heir(inc),
             None => Ledger::new(inc, 0),
         };
-        self.lives.push(Life { ledger: Arc::new(ledger), to_tell: Some(0) });
+        self.lives.push(Life { ledger: Arc::new(ledger), alone: None, to_tell: Some(0) });
     }
 
     /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known. From now on the state
