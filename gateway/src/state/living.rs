@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::books::PoolBooks;
-use super::core::Join;
+use super::core::{Join, Ms};
 use super::ledger::Ledger;
 
 #[derive(Debug)]
 pub(super) struct Life {
     pub ledger: Arc<Ledger>,
+    pub alone: Option<Ms>,    // own clock at the last grant without the state
     pub to_tell: Option<u64>, // the data set of this name must be told of it before anything else; 0: any, by a JOIN
     pub untold: Option<Vec<Arc<PoolBooks>>>, // pools that it was not told of yet, once that has begun
     told: u64,                // the data set that was told of the others
@@ -17,7 +18,7 @@ pub(super) struct Life {
 impl Life {
     /// One that no data set knows of.
     pub(super) fn unknown(ledger: Ledger) -> Life {
-        Life { ledger: Arc::new(ledger), to_tell: Some(0), untold: None, told: 0 }
+        Life { ledger: Arc::new(ledger), alone: None, to_tell: Some(0), untold: None, told: 0 }
     }
 
     /// The data set `epoch` took what `join` told. Whether it knows all now.

@@ -28,10 +28,19 @@ pub struct Share {
     core: State,
     of: u64,
     ledger: Arc<Ledger>,
-    before: Vec<Arc<Ledger>>,
+    before: Vec<Before>,
     known: BTreeSet<Arc<str>>,
     since: Ms,
     deadlines: Deadlines,
+}
+
+/// An earlier life.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// Its books.
+    pub ledger: Arc<Ledger>,
+    /// When it was granted something without the state last, by the own clock.
+    pub alone: Option<Ms>,
 }
 
 /// The answer to a call that asks for a part.
@@ -53,7 +62,7 @@ impl Share {
     pub fn new(
         of: u64,
         ledger: Arc<Ledger>,
-        before: Vec<Arc<Ledger>>,
+        before: Vec<Before>,
         deadlines: Deadlines,
         since: Ms,
         now: Ms,
@@ -71,7 +80,7 @@ impl Share {
             let join = Join { inc: ledger.inc(), d_head, d_end, epoch: EPOCH, memory, more: false };
             core.step(&Command::Join(join), now);
         };
-        before.iter().for_each(|ledger| tell(ledger, true));
+        before.iter().for_each(|before| tell(&before.ledger, true));
         tell(&ledger, false);
         core.conclude();
         core.immortalise();
@@ -146,9 +155,14 @@ impl Share {
             self.known.insert(decl.key.clone());
             self.assume_full(decl);
         }
-        for ledger in &self.before {
+        let seen = self.ledger.find(&decl.key).and_then(|books| books.seen_at());
+        for Before { ledger, alone } in &self.before {
             if let Some(books) = ledger.find(&decl.key) {
-                self.core.recount(&ledger.inc(), decl, books.counters());
+                // The state was back too shortly to be looked at: what the others drew meanwhile, each within its part,
+                // is as unknown as if it had stayed away.
+                let factor = if *alone > seen { self.of } else { 1 };
+                let counters = books.counters().into_iter().map(|c| times(factor, c)).collect();
+                self.core.recount(&ledger.inc(), decl, counters);
             }
         }
         if let Some(books) = self.ledger.find(&decl.key) {

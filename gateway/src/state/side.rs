@@ -17,7 +17,7 @@ use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
-use super::share::{Share, Shared};
+use super::share::{Before, Share, Shared};
 
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
 /// whoever is answered next meets the rejoin barrier.
@@ -211,14 +211,19 @@ impl Side {
             if let Some(life) = self.lives.last_mut() {
                 life.tell(0); // what was told of it so far is out of date from now on
             }
-            let mut before: Vec<_> = self.ledgers().cloned().collect();
-            let Some(current) = before.pop() else { return Alone::Never };
-            self.share = Some(Share::new(shares, current, before, self.deadlines, self.heard, now));
+            let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
+            let mut before: Vec<_> = self.lives.iter().map(of).collect();
+            let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
+            self.share = Some(Share::new(shares, ledger, before, self.deadlines, self.heard, now));
         }
-        let (Some(share), Some(life)) = (&mut self.share, self.lives.last()) else { return Alone::Never };
+        let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
         let (l_ack, x) = (0, 0);
         Arc::make_mut(ask).caller = Caller { epoch: life.ledger.epoch(), inc: life.ledger.inc(), l_ack, x };
-        Alone::Shared(life.ledger.clone(), share.reserve(ask, counts, pin, now))
+        let shared = share.reserve(ask, counts, pin, now);
+        if let Shared::Granted(..) = shared {
+            life.alone = Some(now);
+        }
+        Alone::Shared(life.ledger.clone(), shared)
     }
 
     /// Among how many limits are being shared.
