@@ -96,7 +96,10 @@ impl Lane {
             Ok(Err(err)) if matches!(err.code(), Some("ASK" | "MOVED")) => {
                 self.failed(&open, &err);
                 let aside = Box::pin(self.run_aside(command, &open, &err));
-                tokio::time::timeout_at(due, aside).await.unwrap_or(Err(Away::TimedOut))
+                tokio::time::timeout_at(due, aside).await.unwrap_or_else(|_| {
+                    self.pool.manager().forget_aside();
+                    Err(Away::TimedOut)
+                })
             }
             Ok(Err(err)) => Err(self.failed(&open, &err)),
             Err(_) => {
@@ -117,7 +120,7 @@ impl Lane {
             Ok(value) => read(&call, &value),
             Err(err) => {
                 if !is_answer(&err) {
-                    finder.forget_aside().await;
+                    finder.forget_aside();
                 }
                 Err(Away::Failed(describe(&err)))
             }
