@@ -25,6 +25,9 @@ struct Era {
     told: BTreeSet<Incarnation>,
 }
 
+/// Whose message, and which.
+type Message = (usize, u32, u64);
+
 /// Everything about losses.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
@@ -33,11 +36,11 @@ pub(super) struct Losses {
     /// Until when the data set that will be found knows everything, if it was replaced.
     pub kept: Option<Ms>,
     /// Images on their way to a replica: their pools, and when they were taken.
-    coming: BTreeMap<(usize, u32, u64), (Ms, Vec<Arc<str>>)>,
+    coming: BTreeMap<Message, (Ms, Vec<Arc<str>>)>,
     /// When that was taken which a process came to see at some time.
     looks: BTreeMap<(usize, u32, Arc<str>, Ms), Ms>,
     /// By JOIN, what its sender had seen, and when that was taken.
-    telling: BTreeMap<(usize, u32, u64), Vec<(Arc<str>, Ms)>>,
+    telling: BTreeMap<Message, Vec<(Arc<str>, Ms)>>,
 }
 
 impl Losses {
