@@ -25,7 +25,7 @@ struct Era {
     told: BTreeSet<Incarnation>,
 }
 
-/// A replica, its process, and the number of its message.
+/// Whose message, and which.
 type Message = (usize, u32, u64);
 
 /// Everything about losses.
