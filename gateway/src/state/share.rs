@@ -19,6 +19,8 @@ use super::core::{
 };
 use super::ledger::{Drawn, Ledger};
 
+/// Sessions are swept when there are more than this, and twice as many as after the last time.
+const SWEEP_ABOVE: usize = 100_000;
 /// Name of the copy's epoch: any will do.
 const EPOCH: u64 = 1;
 
@@ -32,6 +34,7 @@ pub struct Share {
     known: BTreeSet<Arc<str>>,
     since: Ms,
     deadlines: Deadlines,
+    swept: usize,
 }
 
 /// An earlier life.
@@ -84,7 +87,7 @@ impl Share {
         tell(&ledger, false);
         core.conclude();
         core.immortalise();
-        Share { core, of, ledger, before, known, since, deadlines }
+        Share { core, of, ledger, before, known, since, deadlines, swept: 0 }
     }
 
     /// How many parts there are.
@@ -130,6 +133,10 @@ impl Share {
     }
 
     fn remember(&mut self, ask: &Reserve, pin: Option<u64>) {
+        if self.core.pins.len() > self.swept.max(SWEEP_ABOVE) {
+            self.core.forget_pins();
+            self.swept = 2 * self.core.pins.len();
+        }
         if let (Some(session), Some(tag)) = (&ask.session, pin) {
             let expires = self.core.clock.l + session.ttl;
             self.core.pins.entry(session.key.clone()).or_insert(Pin { tag, version: 0, expires });
