@@ -31,7 +31,7 @@ fn killed_replicas_exceed_no_limit() -> Result<()> {
     Row::new("kill -9 of a replica", Fault::KillReplica).run()
 }
 
-/// Broken on purpose to see it fail: as for killed ones.
+/// Broken on purpose to see it fail: as for killed ones. (What it sends late is another test's, `stall`.)
 #[test]
 fn stopped_replicas_exceed_no_limit() -> Result<()> {
     Row { most_lost: 0.15, ..Row::new("SIGSTOP of a replica", Fault::StopReplica) }.run()
@@ -79,7 +79,7 @@ fn an_emptied_redis_leaves_shares_within_the_bound() -> Result<()> {
     Row { on_outage: "share", bound: share_bound, least_used: [0.5; 3], ..row }.run()
 }
 
-/// Broken on purpose to see it fail: holds of the dead released, not posted (`controls`).
+/// Broken on purpose to see it fail: `on_outage = "open"`.
 #[test]
 fn a_replica_cut_off_from_redis_closes_and_exceeds_no_limit() -> Result<()> {
     cut_off(Row { closes: true, ..Row::new("a replica cut off, closed", Fault::CutOff) })

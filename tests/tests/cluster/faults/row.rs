@@ -76,14 +76,15 @@ pub(crate) fn clock_bound(window: Duration) -> f64 {
 impl Row {
     /// The usual: a fault that costs no more than a little of what it hits.
     pub(crate) fn new(name: &'static str, fault: Fault) -> Row {
+        let ms = Duration::from_millis;
         Row {
             name,
             fault,
             binary: None,
             on_outage: "closed",
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts { connect: ms(400), first_token: ms(1_000), total: ms(4_000) },
             output: 60..120,
-            behaviour: "--latency 150ms --pace 2ms --jitter 0.5",
+            behaviour: "--latency 400ms --pace 2ms --jitter 0.3",
             stream_every: 3,
             limits: [240, 12_000, 18_000],
             windows: 3,
