@@ -3,7 +3,7 @@
 -- in an epoch, whatever comes twice; its counters only grow.
 -- KEYS[1]  hash     the state
 -- ARGV[1]  msgpack  head (common.lua); epoch, l_ack, x are not read
--- ARGV[2]  msgpack  {d_head, d_end, epoch, age, {NAME.K, ...}, {memory, ...}}: d = ms from RESERVE to an answer's head and end at
+-- ARGV[2]  msgpack  {d_head, d_end, epoch, age, {NAME.K, ...}, {memory, ...}, more}: more = 1: a part, the rest follows; d = ms from RESERVE to an answer's head and end at
 --                   most; epoch = 0 for a JOIN; who is known to live, and the age of that; of each pool what is known of it
 --                   memory = {decl (common.lua: touch), {granted, returned, posted of each meter}, age, {seen of each},
 --                   {posted of each}, {held by others of each}, {{ended, amount, ...} of each}, rest, {kept of each}}
@@ -13,7 +13,7 @@
 if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 l_ack = 0
 expire()
-local d_head, d_end, epoch_told, roster_age, roster, memory = unpack(cmsgpack.unpack(ARGV[2]))
+local d_head, d_end, epoch_told, roster_age, roster, memory, more = unpack(cmsgpack.unpack(ARGV[2]))
 if epoch_told ~= 0 and epoch_told ~= epoch then return commit({EPOCH, epoch}) end
 local highest = highest_of(name)
 local known = not dead[inc] and redis.call('HEXISTS', key, 'i:' .. inc) == 1
@@ -95,7 +95,8 @@ local exp, _, _, told = struct.unpack('<dddd', put['i:' .. inc] or redis.call('H
 local news = told == 0 or (epoch_told ~= 0 and told ~= epoch_told + 1)
 local forgot = news and (learning == 1 or epoch_told ~= 0) -- windows are told once: a message may come twice
 local knows = epoch_told ~= 0
-if news then exp, told = max(exp, l + TTL), epoch_told + 1 end
+if news then exp = max(exp, l + TTL) end
+if news and more == 0 then told = epoch_told + 1 end
 
 -- What a replica saw of a pool's windows, if that may have been forgotten.
 local function take_window(p, window, posted, age, others, rest)

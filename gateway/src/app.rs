@@ -11,17 +11,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::Body;
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
-use crate::config::{Config, OnOutage, StateConfig};
+use crate::config::{Config, OnOutage};
 use crate::http::{admin, handle, router, server};
 use crate::shared::{Shared, Snapshot, Worker};
+use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
-use crate::state::scripts::Keys;
 use crate::state::{About, Client, Port};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
@@ -74,7 +73,7 @@ pub async fn start(
     let ports = match (backend, state) {
         (Backend::Shared(local), _) => Ports::Local(local),
         (Backend::Configured, None) => Ports::Local(Arc::default()),
-        (Backend::Configured, Some(state)) => Ports::Redis(state),
+        (Backend::Configured, Some(state)) => Ports::Redis(Servers::new(state)),
     };
     let listener = bind(server.listen).await?;
     let admin_listener = bind(server.admin_listen).await?;
@@ -143,7 +142,7 @@ impl Running {
 #[derive(Clone)]
 enum Ports {
     Local(Arc<Local>),
-    Redis(StateConfig),
+    Redis(Arc<Servers>),
 }
 
 impl Ports {
@@ -151,12 +150,7 @@ impl Ports {
     fn open(&self) -> anyhow::Result<Port> {
         Ok(match self {
             Ports::Local(local) => Port::Local(local.clone()),
-            Ports::Redis(state) => {
-                let keys = Keys::new(&state.namespace);
-                let lane = Lane::start(state.url.expose_secret(), keys, state.timeout);
-                // The error may quote the address with its password.
-                Port::Redis(lane.map_err(|_| anyhow::anyhow!("state.url is not a Redis address"))?)
-            }
+            Ports::Redis(servers) => Port::Redis(Lane::start(servers.clone())?),
         })
     }
 }

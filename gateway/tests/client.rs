@@ -13,7 +13,6 @@ use weir::state::core::{
     Amounts, Caller, Candidate, Declared, Draw, Incarnation, PoolDecl, Reserve, Shape, Stage,
 };
 use weir::state::lanes::Lane;
-use weir::state::scripts::Keys;
 use weir::state::{About, Actual, Client, Deadlines, Outcome, PoolInfo, Port, Wish};
 
 /// More pools than the sweep of one SYNC asks about by itself.
@@ -54,7 +53,7 @@ fn soon() -> Instant {
 #[tokio::test]
 async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     let mut server = Server::start();
-    let lane = Lane::start(&server.url(), Keys::new("test"), Duration::from_secs(5)).unwrap();
+    let lane = Lane::start(server.servers("test", Duration::from_secs(5))).unwrap();
     let port = Port::Redis(lane);
     port.opened(Duration::from_secs(5)).await;
     let deadlines = Deadlines { head: 60_000, end: 60_000 };

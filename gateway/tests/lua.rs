@@ -242,6 +242,7 @@ fn resolve(op: &Op, state: &State) -> Command {
             d_end: 2_500,
             epoch: 0,
             memory,
+            more: op.numbers[3].is_multiple_of(5),
         });
     }
     match op.kind {
@@ -253,7 +254,14 @@ fn resolve(op: &Op, state: &State) -> Command {
         }),
         16 | 17 => {
             let memory = memory(op, state, &inc);
-            Command::Join(Join { inc, d_head: 700, d_end: 2_500, epoch, memory })
+            Command::Join(Join {
+                inc,
+                d_head: 700,
+                d_end: 2_500,
+                epoch,
+                memory,
+                more: op.numbers[3].is_multiple_of(5),
+            })
         }
         1 => Command::Bye(caller),
         2..=6 => Command::Sync(sync(op, caller, state)),

@@ -1,7 +1,7 @@
 //! The rig of Weir's whole-process tests.
 //!
 //! A test describes a [`site::Plan`] (upstream providers with limits, replicas, models); [`site::Site`] starts real
-//! processes for it on free loopback ports: Redis, strict fake providers, `weir serve`, HAProxy. [`load`] offers
+//! processes for it on free loopback ports: Redis (alone, or as a [`topology`]), strict fake providers, `weir serve`, HAProxy. [`load`] offers
 //! calls on a fixed schedule whatever comes back. The verdict is [`judge`]'s alone: it reads the providers' raw
 //! arrival logs with `judge.py` and never asks Weir how it did.
 //!
@@ -19,3 +19,4 @@ pub mod provider;
 pub mod redis_server;
 pub mod scale;
 pub mod site;
+pub mod topology;

@@ -13,6 +13,7 @@ use crate::place;
 use crate::provider::{Provider, Upstream};
 use crate::redis_server::Redis;
 use crate::scale::Scale;
+use crate::topology::{Others, Shared, Topology};
 
 /// The bounds of an attempt, as configured.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// `[[models]]`, TOML.
     pub models: Option<String>,
+    /// How Redis is set up.
+    pub topology: Topology,
     /// Length of windows.
     pub scale: Scale,
 }
@@ -64,11 +67,12 @@ impl Plan {
             on_outage: "closed",
             timeouts: Timeouts::default(),
             models: None,
+            topology: Topology::Single,
             scale: Scale::short(),
         }
     }
 
-    fn settings(&self, redis: &Redis, providers: &[Provider]) -> String {
+    fn settings(&self, servers: &str, providers: &[Provider]) -> String {
         let Timeouts { connect, first_token, total } = self.timeouts;
         let names: Vec<String> =
             self.upstreams.iter().map(|upstream| format!("\"{}\"", upstream.name)).collect();
@@ -76,10 +80,9 @@ impl Plan {
         let accounts: String =
             providers.iter().map(|provider| provider.upstream.config(provider.addr(), self.scale)).collect();
         format!(
-            "[state]\nurl = \"{}\"\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
+            "[state]\n{servers}\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
              timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
              retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\n\n{accounts}{}",
-            redis.url(),
             self.on_outage,
             connect.as_millis(),
             first_token.as_millis(),
@@ -98,8 +101,10 @@ pub struct Site {
     pub replicas: Vec<Replica>,
     /// In the plan's order.
     pub providers: Vec<Provider>,
-    /// The shared state.
+    /// The shared state: the server that has it at the start.
     pub redis: Redis,
+    /// The servers beside that.
+    pub others: Others,
     /// The plan.
     pub plan: Plan,
     _balancer: Balancer,
@@ -112,9 +117,9 @@ impl Site {
         let folder = place::folder(&plan.name)?;
         let usual = place::weir()?;
         let binary = plan.binary.clone().unwrap_or(Binary { path: usual.clone(), control: None });
-        let redis = Redis::start(&folder).await?;
+        let Shared { redis, others, settings } = plan.topology.start(&folder).await?;
         let providers = start_providers(&usual, &plan, &folder).await?;
-        let settings = plan.settings(&redis, &providers);
+        let settings = plan.settings(&settings, &providers);
         let mut replicas = Vec::new();
         for at in 0..plan.replicas {
             replicas.push(Replica::start(&binary, at, &settings, &folder).await?);
@@ -122,7 +127,7 @@ impl Site {
         let addresses: Vec<_> = replicas.iter().map(Replica::addr).collect();
         let balancer = Balancer::start(&addresses, &folder).await?;
         let client = Arc::new(Client::new(balancer.addr()));
-        Ok(Site { client, replicas, providers, redis, plan, _balancer: balancer, _folder: folder })
+        Ok(Site { client, replicas, providers, redis, others, plan, _balancer: balancer, _folder: folder })
     }
 }
 

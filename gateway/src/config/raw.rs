@@ -42,12 +42,32 @@ table! {
 
 table! {
     State, "`[state]`" {
-        url: String = required,
+        url: String,
+        sentinel: Sentinel,
+        cluster: List<String>,
+        tls: TlsFiles,
         namespace: String,
         timeout: Duration,
         on_outage: OnOutage,
         expected_replicas: Count,
-    } later { sentinel, cluster: when_empty, tls: when_blank }
+    } later {}
+}
+
+table! {
+    Sentinel, "`sentinel`" {
+        nodes: List<String> = required,
+        master: String = required,
+        username: String,
+        password: String,
+        data_username: String,
+        data_password: String,
+        data_db: u32,
+        tls: bool,
+    } later {}
+}
+
+table! {
+    TlsFiles, "`tls`" { ca: String, cert: String, key: String } later {}
 }
 
 table! {
@@ -205,6 +225,8 @@ pub(crate) const KEYS: &[&[&str]] = &[
     File::KEYS,
     Server::KEYS,
     State::KEYS,
+    Sentinel::KEYS,
+    TlsFiles::KEYS,
     Limits::KEYS,
     Meter::KEYS,
     Defaults::KEYS,

@@ -12,12 +12,11 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved, State};
-use super::lanes::Lane;
+use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved};
 use super::ledger::{Drawn, Ledger};
-use super::local::Local;
 use super::outage::{self, Usable};
 use super::pools::PoolInfo;
+use super::port::Port;
 use super::reservation::{Part, Reservation};
 use super::share::Shared;
 use super::side::{Alone, Deadlines, Heard, Side};
@@ -29,51 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Subtracted from the time an attempt may take, for the way to the wire.
 const MARGIN: Duration = Duration::from_millis(50);
-
-/// A way to the state, owned by one worker.
-#[derive(Clone, Debug)]
-pub enum Port {
-    /// A connection of this worker.
-    Redis(Arc<Lane>),
-    /// In this process.
-    Local(Arc<Local>),
-}
-
-impl Port {
-    pub(super) async fn run(&self, command: &Command) -> Result<Reply, Away> {
-        match self {
-            Port::Redis(lane) => lane.run(command).await,
-            Port::Local(local) => Ok(local.run(command)),
-        }
-    }
-
-    /// Can the state be asked, as far as is known?
-    pub fn is_open(&self) -> bool {
-        match self {
-            Port::Redis(lane) => lane.is_open(),
-            Port::Local(_) => true,
-        }
-    }
-
-    /// Returns when the state can be asked, or after `limit`.
-    pub async fn opened(&self, limit: Duration) {
-        if let Port::Redis(lane) = self {
-            // If it stays away, calls follow `on_outage`.
-            let _ = tokio::time::timeout(limit, lane.opened()).await;
-        }
-    }
-
-    /// The whole state, brought to the present, without pins. Costly: for people and tests.
-    pub async fn snapshot(&self) -> Result<State, Away> {
-        let mut state = match self {
-            Port::Redis(lane) => lane.snapshot().await?,
-            Port::Local(local) => local.snapshot(),
-        };
-        let l = state.clock.l;
-        state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(l));
-        Ok(state)
-    }
-}
 
 /// What a call asks for; the client adds who asks.
 #[derive(Debug)]
@@ -354,13 +308,14 @@ impl Client {
     /// Tells the state of every life that it must be told of.
     pub(super) async fn join(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
         let _one = self.joining.lock().await;
-        for _ in 0..8 {
+        let mut refused = 0;
+        while refused < 8 {
             if !port.is_open() {
                 return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
             let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
             let reply = port.run(&Command::Join(join.clone())).await?;
-            self.side.lock().joined(&join, &reply, boot_ms());
+            refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }
         Err(Away::unexpected())
     }

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Away;
-use super::client::{Client, Contact, Port, boot_ms};
+use super::client::{Client, Contact, boot_ms};
 use super::core::{Command, Sync};
+use super::port::Port;
 use super::side::{Heard, Told};
 
 /// Time between SYNCs.

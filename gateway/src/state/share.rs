@@ -68,7 +68,7 @@ impl Share {
             }
             let (d_head, d_end) = (deadlines.head, deadlines.end);
             let memory = Memory { age: now - since, roster: Vec::new(), pools };
-            let join = Join { inc: ledger.inc(), d_head, d_end, epoch: EPOCH, memory };
+            let join = Join { inc: ledger.inc(), d_head, d_end, epoch: EPOCH, memory, more: false };
             core.step(&Command::Join(join), now);
         };
         before.iter().for_each(|ledger| tell(ledger, true));

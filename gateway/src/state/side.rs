@@ -8,19 +8,21 @@
 //!
 //! Times are milliseconds of the replica's own clock, which must count suspensions ([`super::client::boot_ms`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use ahash::AHashMap;
 
 use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
+use super::living::Life;
 use super::share::{Share, Shared};
 
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
 /// whoever is answered next meets the rejoin barrier.
 pub const AWAY_AFTER: Ms = TTL + TTL / 2;
+/// Pools that one JOIN tells of at most: a script must be over long before a command times out.
+const TOLD_AT_ONCE: usize = 64;
 /// The highest number of replicas heard of within this time is what limits are divided by.
 const MOST_WITHIN: Ms = 300_000;
 
@@ -44,16 +46,11 @@ pub struct Side {
     roster_at: Ms,                 // own clock; 0: never heard
     ack: Option<(Ms, Ms)>,         // logical time of the newest reply; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
-    rests: AHashMap<Arc<str>, Ms>, // until when
+    rests: BTreeMap<Arc<str>, Ms>, // until when
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
-}
-
-#[derive(Debug)]
-struct Life {
-    ledger: Arc<Ledger>,
-    to_tell: Option<u64>, // the data set of this name must be told of it before anything else; 0: any, by a JOIN
+    at_once: usize, // pools that one JOIN tells of at most
 }
 
 /// What a SYNC that is on its way says.
@@ -111,11 +108,18 @@ impl Side {
             roster_at: 0,
             ack: None,
             heard: now,
-            rests: AHashMap::new(),
+            rests: BTreeMap::new(),
             expected,
             most: (0, 0),
             share: None,
+            at_once: TOLD_AT_ONCE,
         }
+    }
+
+    /// Tells of so many pools at once at most.
+    #[cfg(test)]
+    pub fn telling(self, at_once: usize) -> Side {
+        Side { at_once, ..self }
     }
 
     /// The current life's books, if the data set knows of it; else a JOIN is due.
@@ -203,6 +207,9 @@ impl Side {
             if self.lives.last().is_none_or(|life| life.to_tell != Some(0)) {
                 self.begin();
             }
+            if let Some(life) = self.lives.last_mut() {
+                life.tell(0); // what was told of it so far is out of date from now on
+            }
             let mut before: Vec<_> = self.ledgers().cloned().collect();
             let Some(current) = before.pop() else { return Alone::Never };
             self.share = Some(Share::new(shares, current, before, self.deadlines, self.heard, now));
@@ -226,7 +233,7 @@ impl Side {
             Some(life) => life.ledger.heir(inc),
             None => Ledger::new(inc, 0),
         };
-        self.lives.push(Life { ledger: Arc::new(ledger), to_tell: Some(0) });
+        self.lives.push(Life::unknown(ledger));
     }
 
     /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known. From now on the state
@@ -235,24 +242,30 @@ impl Side {
         if self.lives.is_empty() {
             self.begin();
         }
-        let due = self.lives.iter().rev().find_map(|life| Some((&life.ledger, life.to_tell?)));
-        let (ledger, epoch) = due.map(|(ledger, epoch)| (ledger.clone(), epoch))?;
+        let life = self.lives.iter_mut().rev().find(|life| life.to_tell.is_some())?;
+        let epoch = life.to_tell?;
         self.share = None;
-        ledger.turn(epoch);
-        let pools = ledger.told(now);
+        life.ledger.turn(epoch);
+        let untold = life.untold.get_or_insert_with(|| life.ledger.pools());
+        let (part, more) = (untold.len().saturating_sub(self.at_once), untold.len() > self.at_once);
+        let pools = untold[part..].iter().filter_map(|pool| pool.memory(now)).collect();
+        let ledger = life.ledger.clone();
         let Deadlines { head: d_head, end: d_end } = self.deadlines;
         let memory = Memory { age: now.saturating_sub(self.roster_at), roster: self.roster.clone(), pools };
-        Some(Join { inc: ledger.inc(), d_head, d_end, epoch, memory })
+        Some(Join { inc: ledger.inc(), d_head, d_end, epoch, memory, more })
     }
 
     /// The answer to it; whether it was the one hoped for.
     pub fn joined(&mut self, join: &Join, reply: &Reply, now: Ms) -> bool {
+        let at_once = self.at_once;
         match reply {
             Reply::Joined(joined) => {
                 let life = self.life(&join.inc).filter(|life| life.to_tell == Some(join.epoch));
                 let Some(life) = life else { return false };
-                life.to_tell = None;
-                life.ledger.turn(joined.epoch);
+                if !life.took(joined.epoch, join, at_once) {
+                    self.heard = self.heard.max(now);
+                    return true;
+                }
                 self.ack = None; // another data set may tell another time
                 self.saw(joined.epoch, joined.l, now);
                 true
@@ -271,7 +284,7 @@ impl Side {
     /// The data set that answered `inc` is `epoch`, not the one that was spoken to.
     fn moved(&mut self, inc: &Incarnation, epoch: u64) {
         if let Some(life) = self.life(inc).filter(|l| l.to_tell != Some(0) && l.ledger.epoch() != epoch) {
-            life.to_tell = Some(epoch);
+            life.tell(epoch);
         }
     }
 
@@ -306,7 +319,8 @@ impl Side {
         let ledger = self.ledger()?.clone();
         self.share = None;
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
-        let rests: Vec<Rest> = self.rests.drain().map(left).filter(|rest| rest.for_ms > 0).collect();
+        let rests = std::mem::take(&mut self.rests).into_iter().map(left);
+        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
         Some(self.report(ledger, rests, now, count))
     }
 
@@ -379,6 +393,7 @@ impl Side {
         if self.lives[at].to_tell == Some(0) {
             // Its number was used before. What is told again under another one counts twice at most.
             self.last_k += 1;
+            self.lives[at].tell(0);
             self.lives[at].ledger.rename(Incarnation { name: self.name.clone(), k: self.last_k });
             return;
         }

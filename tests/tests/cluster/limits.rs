@@ -14,6 +14,7 @@ use weir_tests::meters;
 use weir_tests::provider::Upstream;
 use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site};
+use weir_tests::topology::Topology;
 
 use crate::alone;
 
@@ -112,7 +113,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    async fn happen(self, site: &mut Site, scale: Scale) -> Result<()> {
+    pub(crate) async fn happen(self, site: &mut Site, scale: Scale) -> Result<()> {
         match self {
             Trouble::Kill => {
                 site.replicas[1].kill()?;
@@ -131,10 +132,21 @@ impl Trouble {
 
 /// Offers too much, makes trouble meanwhile, and has the providers' logs judged.
 pub(crate) async fn overload(run: Run, scale: Scale, trouble: Trouble) -> Result<Outcome> {
+    overload_on(Topology::Single, run, scale, async |site| trouble.happen(site, scale).await).await
+}
+
+/// The same with Redis set up in some way.
+pub(crate) async fn overload_on(
+    topology: Topology,
+    run: Run,
+    scale: Scale,
+    trouble: impl AsyncFnOnce(&mut Site) -> Result<()>,
+) -> Result<Outcome> {
     let limit = |upstream: &Upstream| upstream.rpm.or(upstream.tpm).unwrap_or(0);
     let summed = run.upstreams.iter().map(limit).sum::<u64>() as f64;
     let fitting = summed / run.weight / scale.window.as_secs_f64();
-    let mut site = Site::start(Plan { scale, ..Plan::new(&run.name, run.upstreams) }).await?;
+    let plan = Plan { scale, topology, ..Plan::new(&run.name, run.upstreams) };
+    let mut site = Site::start(plan).await?;
     let phases =
         [Phase { time: scale.window, rate: fitting }, Phase { time: scale.steady, rate: OVERLOAD * fitting }];
     let (every, max_tokens) = (run.stream_every, run.max_tokens);
@@ -144,7 +156,7 @@ pub(crate) async fn overload(run: Run, scale: Scale, trouble: Trouble) -> Result
     };
     let load = Load::start(site.client.clone(), 0, &phases, ask);
     tokio::time::sleep(scale.window + scale.steady / 3).await;
-    trouble.happen(&mut site, scale).await?;
+    trouble(&mut site).await?;
     let answers = load.finish().await;
     must_be_overload(&answers, scale, run.weight, summed)?;
     let verdict = Verdict::on(&site.providers, scale.window).await?;

@@ -14,6 +14,7 @@ mod outage;
 mod predicted;
 mod sessions;
 mod storm;
+mod topologies;
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};

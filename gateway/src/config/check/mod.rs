@@ -10,9 +10,11 @@ mod fallbacks;
 mod models;
 mod names;
 mod pools;
+mod redis;
 mod server;
 mod settings;
 mod tenants;
+mod tls;
 
 use std::path::Path;
 

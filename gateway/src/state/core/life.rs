@@ -25,6 +25,8 @@ pub struct Join {
     pub epoch: u64,
     /// What the replica knows, for a data set that has lost it.
     pub memory: Memory,
+    /// It knows more, and tells it next: what this says is a part.
+    pub more: bool,
 }
 
 /// The answer to a [`Join`].
@@ -79,7 +81,10 @@ impl State {
         let Some(life) = self.lives.get_mut(&join.inc) else { return };
         let news = life.told.is_none_or(|told| join.epoch != 0 && told != join.epoch);
         if news {
-            (life.told, life.exp) = (Some(join.epoch), life.exp.max(l + TTL));
+            life.exp = life.exp.max(l + TTL);
+        }
+        if news && !join.more {
+            life.told = Some(join.epoch);
         }
         // Else nothing was forgotten that it could add.
         let forgot = self.learn.is_some() || join.epoch != 0;

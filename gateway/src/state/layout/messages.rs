@@ -40,13 +40,14 @@ fn draws(pack: &mut Pack, draws: &[Draw]) {
 /// ARGV[2] of `join.lua`.
 pub fn join(join: &Join) -> Vec<u8> {
     let mut pack = Pack::default();
-    pack.array(6).uint(join.d_head).uint(join.d_end).uint(join.epoch).uint(join.memory.age);
+    pack.array(7).uint(join.d_head).uint(join.d_end).uint(join.epoch).uint(join.memory.age);
     pack.array(join.memory.roster.len());
     join.memory.roster.iter().for_each(|inc| {
         pack.text(&inc.id());
     });
     pack.array(join.memory.pools.len());
     join.memory.pools.iter().for_each(|pool| memory(&mut pack, pool));
+    pack.uint(u64::from(join.more));
     pack.into_bytes()
 }
 

@@ -98,7 +98,7 @@ impl World {
         let part = |(pool, books, amounts): Drawn| Part { info: call.infos[pool].clone(), books, amounts };
         let now = Instant::now(); // the world keeps its own deadlines
         call.index = granted.index;
-        call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(0, |(_, t)| *t);
+        call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(call.granted, |(_, t)| *t);
         call.reservation = Some(Reservation {
             index: granted.index,
             session: granted.session,

@@ -41,7 +41,7 @@ fn hello(name: &str, posted: u64, seen: u64, all: u64, others: u64) -> Command {
         rest: 0,
     };
     let memory = Memory { age: 100, roster: vec![replica("one"), replica("two")], pools: vec![told] };
-    Command::Join(Join { inc: replica(name), d_head: 500, d_end: 900, epoch: EPOCH, memory })
+    Command::Join(Join { inc: replica(name), d_head: 500, d_end: 900, epoch: EPOCH, memory, more: false })
 }
 
 fn meter(state: &State) -> &Meter {

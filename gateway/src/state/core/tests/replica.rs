@@ -51,7 +51,7 @@ impl Replica {
             joining: None,
             joins: 0,
             infos: plan.pools(who),
-            side: Side::new(format!("r{who}"), Deadlines { head, end }, last_k, 0, t),
+            side: Side::new(format!("r{who}"), Deadlines { head, end }, last_k, 0, t).telling(4),
             bell: Arc::default(),
             syncing: Vec::new(),
             byes: Vec::new(),
@@ -189,7 +189,16 @@ impl World {
 
     pub(super) fn answer(&mut self, who: usize, about: About, reply: Reply) {
         match about {
-            About::Join(n) => self.replicas[who].joined(n, &reply, self.t),
+            About::Join(n) => {
+                let replica = &mut self.replicas[who];
+                replica.joined(n, &reply, self.t);
+                if matches!(reply, Reply::Joined(_))
+                    && let Some((about, join)) = replica.join(self.t)
+                {
+                    let process = replica.process();
+                    self.send(process, about, join); // the rest of it, or of another life
+                }
+            }
             About::Reserve(call) => self.reserved(who, call, reply),
             About::Sync(n) => self.synced(who, n, reply),
             About::Bye => self.left(who),

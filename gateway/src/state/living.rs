@@ -1,0 +1,44 @@
+//! One life of a replica: its books, and what of them a data set must still be told before it may be spoken to.
+
+use std::sync::Arc;
+
+use super::books::PoolBooks;
+use super::core::Join;
+use super::ledger::Ledger;
+
+#[derive(Debug)]
+pub(super) struct Life {
+    pub ledger: Arc<Ledger>,
+    pub to_tell: Option<u64>, // the data set of this name must be told of it before anything else; 0: any, by a JOIN
+    pub untold: Option<Vec<Arc<PoolBooks>>>, // pools that it was not told of yet, once that has begun
+    told: u64,                // the data set that was told of the others
+}
+
+impl Life {
+    /// One that no data set knows of.
+    pub(super) fn unknown(ledger: Ledger) -> Life {
+        Life { ledger: Arc::new(ledger), to_tell: Some(0), untold: None, told: 0 }
+    }
+
+    /// The data set `epoch` took what `join` told. Whether it knows all now.
+    pub(super) fn took(&mut self, epoch: u64, join: &Join, at_once: usize) -> bool {
+        let before = std::mem::replace(&mut self.told, epoch);
+        if before != 0 && before != epoch {
+            self.untold = None; // another one than that which took the parts before: all over again
+            return false;
+        }
+        if join.more {
+            let untold = self.untold.get_or_insert_default();
+            untold.truncate(untold.len().saturating_sub(at_once));
+            return false;
+        }
+        (self.to_tell, self.untold, self.told) = (None, None, 0);
+        self.ledger.turn(epoch);
+        true
+    }
+
+    /// It must be told to the data set `epoch`, from the beginning.
+    pub(super) fn tell(&mut self, epoch: u64) {
+        (self.to_tell, self.untold, self.told) = (Some(epoch), None, 0);
+    }
+}
