@@ -8,9 +8,8 @@
 //!
 //! Times are milliseconds of the replica's own clock, which must count suspensions ([`super::client::boot_ms`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use ahash::AHashMap;
 
 use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
@@ -49,7 +48,7 @@ pub struct Side {
     roster_at: Ms,                 // own clock; 0: never heard
     ack: Option<(Ms, Ms)>,         // logical time of the newest reply; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
-    rests: AHashMap<Arc<str>, Ms>, // until when
+    rests: BTreeMap<Arc<str>, Ms>, // until when
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
@@ -112,7 +111,7 @@ impl Side {
             roster_at: 0,
             ack: None,
             heard: now,
-            rests: AHashMap::new(),
+            rests: BTreeMap::new(),
             expected,
             most: (0, 0),
             share: None,
@@ -341,7 +340,8 @@ impl Side {
     pub fn sync(&mut self, now: Ms, count: bool) -> Option<(Sync, Told)> {
         let ledger = self.ledger()?.clone();
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
-        let rests: Vec<Rest> = self.rests.drain().map(left).filter(|rest| rest.for_ms > 0).collect();
+        let rests = std::mem::take(&mut self.rests).into_iter().map(left);
+        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
         Some(self.report(ledger, rests, now, count))
     }
 
