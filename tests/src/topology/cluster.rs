@@ -52,6 +52,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// `redis://…` of the node that answers for the namespace.
+    pub(super) fn home(&self, first: &Redis) -> Result<String> {
+        let state = Keys::new("weir");
+        let has = |node: &&Redis| node.ask::<bool>(&["EXISTS", state.state()]).unwrap_or(false);
+        let mut nodes = std::iter::once(first).chain(&self.masters).chain(&self.replicas);
+        nodes.find(has).map(Redis::url).context("no node has the state")
+    }
+
     /// Waits until a replica has taken the place of `owner`, which is dead; which one.
     pub async fn replaced(&self, owner: &Redis) -> Result<&Redis> {
         let mut heir = None;

@@ -50,6 +50,17 @@ pub struct Shared {
     pub settings: String,
 }
 
+impl Others {
+    /// `redis://…` of the server that has the data now; `first` had them at the start.
+    pub fn home(&self, first: &Redis) -> Result<String> {
+        match self {
+            Others::Nobody => Ok(first.url()),
+            Others::Sentinel(sentinels) => Ok(format!("redis://{}/0", sentinels.master()?)),
+            Others::Cluster(cluster) => cluster.home(first),
+        }
+    }
+}
+
 impl Topology {
     /// Starts it and waits until it is settled.
     /// A single server may listen on another `host` than loopback and have a clock of its own.

@@ -24,13 +24,18 @@ pub struct Sentinels {
 
 impl Sentinels {
     /// Waits until every sentinel names another master than `old`; which one.
-    pub async fn replaced(&self, old: &Redis) -> Result<SocketAddr> {
+    pub async fn replaced(&self, old: SocketAddr) -> Result<SocketAddr> {
         eventually("another master", async || {
             let named: Vec<_> =
                 self.sentinels.iter().map(|&sentinel| named_by(sentinel)).collect::<Result<_>>()?;
-            Ok(named.iter().all(|addr| *addr == named[0] && *addr != old.addr()))
+            Ok(named.iter().all(|addr| *addr == named[0] && *addr != old))
         })
         .await?;
+        named_by(self.sentinels[0])
+    }
+
+    /// Whom the sentinels name.
+    pub fn master(&self) -> Result<SocketAddr> {
         named_by(self.sentinels[0])
     }
 

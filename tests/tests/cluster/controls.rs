@@ -9,7 +9,7 @@ use weir_tests::scale::Scale;
 
 use crate::alone;
 use crate::faults::fault::Fault;
-use crate::faults::row::{Row, clock_bound};
+use crate::faults::row::{Row, SLOW, clock_bound};
 use crate::storm::{must_hold, storm};
 
 #[test]
@@ -33,8 +33,14 @@ fn checking_and_reserving_in_two_steps_breaks_the_limits() -> Result<()> {
 #[test]
 #[ignore = "builds a gateway with the feature `controls`"]
 fn releasing_the_holds_of_the_dead_breaks_the_limits_under_faults() -> Result<()> {
-    must_break_under("release-expired", Row::new("control: kill -9", Fault::KillReplica))?;
-    must_break_under("release-expired", Row::new("control: SIGSTOP", Fault::StopReplica))
+    must_break_under(
+        "release-expired",
+        Row { behaviour: SLOW, ..Row::new("control: kill -9", Fault::KillReplica) },
+    )?;
+    must_break_under(
+        "release-expired",
+        Row { behaviour: SLOW, ..Row::new("control: SIGSTOP", Fault::StopReplica) },
+    )
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::limits::{Outcome, Run, Trouble, finish, must_use, overload_on};
 const BACK_WITHIN: Duration = Duration::from_millis(8_000);
 
 /// How long the slot is at one node and the keys are at another.
-const SPLIT: Duration = Duration::from_secs(2);
+pub(crate) const SPLIT: Duration = Duration::from_secs(2);
 
 /// Broken on purpose to see it fail: `+hmget` taken out of the file of users; the server's certificate made out to 127.0.0.2.
 #[test]
@@ -53,7 +53,7 @@ fn limits_hold_when_a_master_dies_that_sentinels_watch() -> Result<()> {
         let trouble = async |site: &mut Site| {
             since = unix_us();
             site.redis.kill()?;
-            let master = sentinels(site)?.replaced(&site.redis).await?;
+            let master = sentinels(site)?.replaced(site.redis.addr()).await?;
             println!("another master after {:?}", Duration::from_micros(unix_us() - since));
             nothing_was_forbidden(&[master])
         };
@@ -71,7 +71,7 @@ fn limits_hold_when_a_master_is_replaced_that_lives_on_cut_off() -> Result<()> {
         let trouble = async |site: &mut Site| {
             since = unix_us();
             sentinels(site)?.cut_off(&site.redis)?;
-            master = Some(sentinels(site)?.replaced(&site.redis).await?);
+            master = Some(sentinels(site)?.replaced(site.redis.addr()).await?);
             println!("another master after {:?}", Duration::from_micros(unix_us() - since));
             Ok(())
         };
@@ -95,7 +95,7 @@ fn limits_hold_when_the_sentinels_are_told_to_fail_over() -> Result<()> {
         let trouble = async |site: &mut Site| {
             since = unix_us();
             sentinels(site)?.fail_over()?;
-            sentinels(site)?.replaced(&site.redis).await?;
+            sentinels(site)?.replaced(site.redis.addr()).await?;
             Ok(())
         };
         let outcome = overload(Topology::Sentinel, "topologies-sentinel-told", trouble).await?;
@@ -194,14 +194,14 @@ fn nothing_was_forbidden(servers: &[SocketAddr]) -> Result<()> {
     Ok(())
 }
 
-fn sentinels(site: &Site) -> Result<&Sentinels> {
+pub(crate) fn sentinels(site: &Site) -> Result<&Sentinels> {
     match &site.others {
         Others::Sentinel(sentinels) => Ok(sentinels),
         Others::Nobody | Others::Cluster(_) => bail!("no sentinels"),
     }
 }
 
-fn cluster(site: &Site) -> Result<&Cluster> {
+pub(crate) fn cluster(site: &Site) -> Result<&Cluster> {
     match &site.others {
         Others::Cluster(cluster) => Ok(cluster),
         Others::Nobody | Others::Sentinel(_) => bail!("no cluster"),

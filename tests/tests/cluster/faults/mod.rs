@@ -17,7 +17,7 @@ use weir_tests::apart::is_root;
 use weir_tests::site::Timeouts;
 
 use fault::Fault;
-use row::{Row, clock_bound, is_full, share_bound};
+use row::{Row, SLOW, clock_bound, is_full, share_bound};
 
 /// Broken on purpose to see it fail: nothing, for it is what the others are compared with (`limits` has that).
 #[test]
@@ -28,13 +28,13 @@ fn without_a_fault_limits_are_used() -> Result<()> {
 /// Broken on purpose to see it fail: holds of the dead released, not posted (`controls`).
 #[test]
 fn killed_replicas_exceed_no_limit() -> Result<()> {
-    Row::new("kill -9 of a replica", Fault::KillReplica).run()
+    Row { behaviour: SLOW, most_lost: 0.06, ..Row::new("kill -9 of a replica", Fault::KillReplica) }.run()
 }
 
 /// Broken on purpose to see it fail: as for killed ones. (What it sends late is another test's, `stall`.)
 #[test]
 fn stopped_replicas_exceed_no_limit() -> Result<()> {
-    Row { most_lost: 0.15, ..Row::new("SIGSTOP of a replica", Fault::StopReplica) }.run()
+    Row { behaviour: SLOW, most_lost: 0.15, ..Row::new("SIGSTOP of a replica", Fault::StopReplica) }.run()
 }
 
 /// Broken on purpose to see it fail: `on_outage = "open"`.
@@ -82,7 +82,9 @@ fn an_emptied_redis_leaves_shares_within_the_bound() -> Result<()> {
 /// Broken on purpose to see it fail: `on_outage = "open"`.
 #[test]
 fn a_replica_cut_off_from_redis_closes_and_exceeds_no_limit() -> Result<()> {
-    cut_off(Row { closes: true, ..Row::new("a replica cut off, closed", Fault::CutOff) })
+    // It answers at once, so the balancer gives it more than its part.
+    let least_used = [0.65, 0.65, 0.5];
+    cut_off(Row { closes: true, least_used, ..Row::new("a replica cut off, closed", Fault::CutOff) })
 }
 
 /// One of three uses its third besides. Broken on purpose to see it fail: `on_outage = "open"`.
@@ -107,6 +109,24 @@ fn cut_off(row: Row) -> Result<()> {
 #[test]
 fn a_stepping_clock_of_redis_exceeds_its_bound_alone() -> Result<()> {
     Row { bound: clock_bound, ..Row::new("Redis' clock stepped", Fault::StepClock) }.run()
+}
+
+/// With one trouble each, and served again in time: `topologies`.
+#[test]
+fn failovers_by_sentinels_exceed_no_limit() -> Result<()> {
+    Row { closes: true, least_used: [0.3; 3], ..Row::new("Sentinel failover", Fault::FailOver) }.run_in_full()
+}
+
+#[test]
+fn a_killed_master_of_a_cluster_exceeds_no_limit() -> Result<()> {
+    Row { closes: true, least_used: [0.4; 3], ..Row::new("Cluster master killed", Fault::KillMaster) }
+        .run_in_full()
+}
+
+#[test]
+fn a_slot_that_moves_exceeds_no_limit() -> Result<()> {
+    Row { closes: true, least_used: [0.6; 3], ..Row::new("Cluster slot moved", Fault::MoveSlot) }
+        .run_in_full()
 }
 
 /// Streams that last longer than an expiry takes, of replicas that stand still across their deadlines. Broken on
