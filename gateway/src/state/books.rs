@@ -96,6 +96,11 @@ impl PoolBooks {
         }
     }
 
+    /// When its windows were seen last, by the own clock.
+    pub(super) fn seen_at(&self) -> Option<Ms> {
+        self.seen.lock().as_ref().map(|seen| seen.at)
+    }
+
     /// Takes note that the pool rests until `at` of the own clock.
     pub(super) fn rests(&self, at: Ms) {
         self.rest_until.fetch_max(at, Ordering::Relaxed);

@@ -314,7 +314,8 @@ impl Client {
                 return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
             let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
-            let reply = port.run(&Command::Join(join.clone())).await?;
+            let reply = port.run(&Command::Join(join.clone())).await;
+            let reply = reply.inspect_err(|_| self.side.lock().unjoined())?;
             refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }
         Err(Away::unexpected())

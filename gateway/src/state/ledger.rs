@@ -64,7 +64,7 @@ impl Ledger {
     /// Books for the next life of the replica: empty, but for what was seen.
     pub fn heir(&self, inc: Incarnation) -> Ledger {
         let heir = Ledger::new(inc, 0);
-        for pool in self.pools.read().values() {
+        for pool in self.pools() {
             let pool = Arc::new(pool.heir());
             heir.sweep.lock().push(pool.clone());
             heir.pools.write().insert(pool.decl.key.clone(), pool);
@@ -106,9 +106,11 @@ impl Ledger {
         pools.entry(decl.key.clone()).or_insert_with(new).clone()
     }
 
-    /// Every pool used in this life.
+    /// Every pool used in this life; in order, so that a simulated world is the same each time.
     pub fn pools(&self) -> Vec<Arc<PoolBooks>> {
-        self.pools.read().values().cloned().collect()
+        let mut pools: Vec<_> = self.pools.read().values().cloned().collect();
+        pools.sort_by(|a, b| a.decl.key.cmp(&b.decl.key));
+        pools
     }
 
     /// Does nothing here hold anything, and does nothing wait for an answer?
@@ -164,7 +166,7 @@ impl Ledger {
 
     /// What a data set is to be told of this life.
     pub fn told(&self, now: Ms) -> Vec<PoolMemory> {
-        self.pools.read().values().filter_map(|pool| pool.memory(now)).collect()
+        self.pools().iter().filter_map(|pool| pool.memory(now)).collect()
     }
 
     /// The books of a pool, if it was ever used or seen.

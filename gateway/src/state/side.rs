@@ -8,20 +8,21 @@
 //!
 //! Times are milliseconds of the replica's own clock, which must count suspensions ([`super::client::boot_ms`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use ahash::AHashMap;
 
 use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
-use super::share::{Share, Shared};
+use super::share::{Before, Share, Shared};
 
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
 /// whoever is answered next meets the rejoin barrier.
 pub const AWAY_AFTER: Ms = TTL + TTL / 2;
+/// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
+const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
 const TOLD_AT_ONCE: usize = 64;
 /// The highest number of replicas heard of within this time is what limits are divided by.
@@ -47,11 +48,12 @@ pub struct Side {
     roster_at: Ms,                 // own clock; 0: never heard
     ack: Option<(Ms, Ms)>,         // logical time of the newest reply; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
-    rests: AHashMap<Arc<str>, Ms>, // until when
+    rests: BTreeMap<Arc<str>, Ms>, // until when
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
-    at_once: usize, // pools that one JOIN tells of at most
+    asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
+    at_once: usize,   // pools that one JOIN tells of at most
 }
 
 /// What a SYNC that is on its way says.
@@ -109,10 +111,11 @@ impl Side {
             roster_at: 0,
             ack: None,
             heard: now,
-            rests: AHashMap::new(),
+            rests: BTreeMap::new(),
             expected,
             most: (0, 0),
             share: None,
+            asking_until: 0,
             at_once: TOLD_AT_ONCE,
         }
     }
@@ -164,7 +167,7 @@ impl Side {
         if !self.lives.iter().any(|life| life.to_tell.is_none() && life.ledger.epoch() == epoch) {
             return;
         }
-        self.heard = self.heard.max(now);
+        self.answered(now);
         if l > self.heard_at() {
             self.ack = Some((l, now));
         }
@@ -200,6 +203,7 @@ impl Side {
         now: Ms,
     ) -> Alone {
         let due = self.heard + if on(Mutant::SharedAtOnce) { 0 } else { AWAY_AFTER };
+        let due = due.max(self.asking_until);
         if now < due {
             return Alone::NotYet(due - now);
         }
@@ -211,14 +215,19 @@ impl Side {
             if let Some(life) = self.lives.last_mut() {
                 life.tell(0); // what was told of it so far is out of date from now on
             }
-            let mut before: Vec<_> = self.ledgers().cloned().collect();
-            let Some(current) = before.pop() else { return Alone::Never };
-            self.share = Some(Share::new(shares, current, before, self.deadlines, self.heard, now));
+            let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
+            let mut before: Vec<_> = self.lives.iter().map(of).collect();
+            let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
+            self.share = Some(Share::new(shares, ledger, before, self.deadlines, self.heard, now));
         }
-        let (Some(share), Some(life)) = (&mut self.share, self.lives.last()) else { return Alone::Never };
+        let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
         let (l_ack, x) = (0, 0);
         Arc::make_mut(ask).caller = Caller { epoch: life.ledger.epoch(), inc: life.ledger.inc(), l_ack, x };
-        Alone::Shared(life.ledger.clone(), share.reserve(ask, counts, pin, now))
+        let shared = share.reserve(ask, counts, pin, now);
+        if let Shared::Granted(..) = shared {
+            life.granted(now);
+        }
+        Alone::Shared(life.ledger.clone(), shared)
     }
 
     /// Among how many limits are being shared.
@@ -237,15 +246,16 @@ impl Side {
         self.lives.push(Life::unknown(ledger));
     }
 
-    /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known. From now on the state
-    /// is asked again: nothing is shared any more.
+    /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known.
+    /// Until it is answered, or known not to be, nothing is shared.
     pub fn due(&mut self, now: Ms) -> Option<Join> {
         if self.lives.is_empty() {
             self.begin();
         }
         let life = self.lives.iter_mut().rev().find(|life| life.to_tell.is_some())?;
         let epoch = life.to_tell?;
-        self.share = None;
+        self.asking_until = now + ASKING;
+        life.telling();
         life.ledger.turn(epoch);
         let untold = life.untold.get_or_insert_with(|| life.ledger.pools());
         let (part, more) = (untold.len().saturating_sub(self.at_once), untold.len() > self.at_once);
@@ -261,10 +271,10 @@ impl Side {
         let at_once = self.at_once;
         match reply {
             Reply::Joined(joined) => {
+                self.answered(now);
                 let life = self.life(&join.inc).filter(|life| life.to_tell == Some(join.epoch));
                 let Some(life) = life else { return false };
                 if !life.took(joined.epoch, join, at_once) {
-                    self.heard = self.heard.max(now);
                     return true;
                 }
                 self.ack = None; // another data set may tell another time
@@ -276,6 +286,17 @@ impl Side {
                 false
             }
         }
+    }
+
+    /// The state has answered: nothing is shared any more, what was is told first.
+    fn answered(&mut self, now: Ms) {
+        self.heard = self.heard.max(now);
+        (self.share, self.asking_until) = (None, 0);
+    }
+
+    /// A JOIN was not answered; sharing goes on.
+    pub fn unjoined(&mut self) {
+        self.asking_until = 0;
     }
 
     fn life(&mut self, inc: &Incarnation) -> Option<&mut Life> {
@@ -291,7 +312,7 @@ impl Side {
 
     /// What a reply means that is not the one hoped for.
     pub fn refused(&mut self, inc: &Incarnation, reply: &Reply, now: Ms) -> Heard {
-        self.heard = self.heard.max(now);
+        self.answered(now);
         match reply {
             Reply::Gone(highest) => {
                 self.lost(inc, *highest);
@@ -318,9 +339,9 @@ impl Side {
     /// The next SYNC of the current life; if one that counts the living, it also looks at windows, to remember them.
     pub fn sync(&mut self, now: Ms, count: bool) -> Option<(Sync, Told)> {
         let ledger = self.ledger()?.clone();
-        self.share = None;
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
-        let rests: Vec<Rest> = self.rests.drain().map(left).filter(|rest| rest.for_ms > 0).collect();
+        let rests = std::mem::take(&mut self.rests).into_iter().map(left);
+        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
         Some(self.report(ledger, rests, now, count))
     }
 

@@ -76,7 +76,7 @@ impl World {
             }
             (About::Join(n), Command::Join(join), Reply::Joined(_)) => {
                 if let Some(era) = &mut losses.learning {
-                    if join.epoch == self.state.epoch {
+                    if join.epoch == self.state.epoch && !join.more {
                         era.told.insert(join.inc.clone()); // a late copy of an old JOIN tells nothing
                     }
                     for (pool, taken) in losses.telling.get(&(from.who, from.run, n)).into_iter().flatten() {

@@ -84,6 +84,16 @@ pub(super) fn an_image_swallows_nothing() -> Result<(), Breach> {
     }
 }
 
+pub(super) fn all_that_lived_are_awaited() -> Result<(), Breach> {
+    let mut state = lost();
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 10);
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 900); // knows of another
+    match &state.learn {
+        Some(_) => Ok(()),
+        None => Err(breach("learning awaits all that lived", "it ended")),
+    }
+}
+
 pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
     let ledger = Arc::new(Ledger::new(replica("one"), 1));
     let caller = Caller { epoch: 1, inc: replica("one"), l_ack: 0, x: 0 };

@@ -215,7 +215,11 @@ impl World {
     pub(super) fn give_up(&mut self, who: usize, about: About) {
         let replica = &mut self.replicas[who];
         match about {
-            About::Join(n) => drop(replica.joining.take_if(|(at, _)| *at == n)),
+            About::Join(n) => {
+                if replica.joining.take_if(|(at, _)| *at == n).is_some() {
+                    replica.side.unjoined();
+                }
+            }
             About::Reserve(call) => drop(self.calls[call].outstanding.take()),
             About::Sync(n) => {
                 let Some(told) = World::took(&mut replica.syncing, n) else { return };
