@@ -116,6 +116,11 @@ impl PoolBooks {
         self.meters.lock().iter().map(|entry| entry.consumed - entry.returned).collect()
     }
 
+    /// Was anything counted in this life?
+    pub(super) fn is_used(&self) -> bool {
+        self.counters().iter().any(|c| *c != Counters::default())
+    }
+
     /// Of this life, per meter.
     pub(super) fn counters(&self) -> Vec<Counters> {
         self.meters.lock().iter().map(Entry::counters).collect()
@@ -151,7 +156,7 @@ impl PoolBooks {
     pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
         let counters = self.counters();
         let returned: Vec<u64> = counters.iter().map(|c| c.returned).collect();
-        let used = counters.iter().any(|c| *c != Counters::default());
+        let used = self.is_used();
         let told = PoolMemory {
             counters: if used { counters } else { Vec::new() },
             rest: self.rest_until.load(Ordering::Relaxed).saturating_sub(now),

@@ -92,7 +92,11 @@ impl Client {
             Some(Away::Learning) => Contact::Learning,
             Some(_) => Contact::Away,
         };
-        let before = self.contact.send_replace(now);
+        let before = *self.contact.borrow();
+        self.contact.send_if_modified(|contact| std::mem::replace(contact, now) != now);
+        if now == Contact::Away {
+            self.side.lock().failed(boot_ms());
+        }
         match failure {
             Some(err) if before != now => {
                 tracing::warn!(target: "weir::state", error = %err, "shared state does not grant");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use deadpool::Runtime;
-use deadpool::managed::{BuildError, Object, Pool};
+use deadpool::managed::{BuildError, Object, Pool, PoolError};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 use tokio::sync::{Notify, watch};
@@ -244,6 +244,7 @@ async fn keep(lane: Weak<Lane>, pool: Pool<Finder>) {
                 servers.connected();
                 publish(&lane, Object::take(open)).await; // for good: it does not go back into the pool
             }
+            Err(PoolError::Backend(fault)) => servers.tell(&fault),
             Err(err) => servers.tell(&err),
         }
         if begun.elapsed() > LONGEST_PAUSE {

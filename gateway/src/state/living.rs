@@ -35,6 +35,7 @@ impl Life {
     pub(super) fn granted(&mut self, now: Ms) {
         self.alone = Some(now);
         self.grants += 1;
+        (self.untold, self.told) = (None, 0); // what was told so far is out of date
     }
 
     /// A JOIN is written: it tells of all grants so far.
@@ -51,8 +52,9 @@ impl Life {
             return false;
         }
         if join.more {
-            let untold = self.untold.get_or_insert_default();
-            untold.truncate(untold.len().saturating_sub(at_once));
+            if let Some(untold) = &mut self.untold {
+                untold.truncate(untold.len().saturating_sub(at_once));
+            }
             return false;
         }
         (self.to_tell, self.untold, self.told) = (None, None, 0);

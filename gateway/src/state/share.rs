@@ -90,6 +90,12 @@ impl Share {
         Share { core, of, ledger, before, known, since, deadlines, swept: 0 }
     }
 
+    /// A pool is to be left alone until `until` of the own clock, which is the copy's.
+    pub fn rest(&mut self, key: &Arc<str>, until: Ms) {
+        let pool = self.core.pools.entry(key.clone()).or_default();
+        pool.rest_until = pool.rest_until.max(until);
+    }
+
     /// How many parts there are.
     pub fn of(&self) -> u64 {
         self.of

@@ -21,6 +21,8 @@ use super::share::{Before, Share, Shared};
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
 /// whoever is answered next meets the rejoin barrier.
 pub const AWAY_AFTER: Ms = TTL + TTL / 2;
+/// Tries to ask the state that are further apart than this do not show that it was away in between.
+const STALL: Ms = 500;
 /// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
 const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
@@ -52,6 +54,7 @@ pub struct Side {
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
+    failing: Option<(Ms, Ms)>, // since when, and when last, the state was asked in vain; own clock
     asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
     at_once: usize,   // pools that one JOIN tells of at most
 }
@@ -115,6 +118,7 @@ impl Side {
             expected,
             most: (0, 0),
             share: None,
+            failing: None,
             asking_until: 0,
             at_once: TOLD_AT_ONCE,
         }
@@ -202,8 +206,9 @@ impl Side {
         pin: Option<u64>,
         now: Ms,
     ) -> Alone {
-        let due = self.heard + if on(Mutant::SharedAtOnce) { 0 } else { AWAY_AFTER };
-        let due = due.max(self.asking_until);
+        let since = self.failing.map_or(now, |(since, _)| since);
+        let away = if on(Mutant::SharedAtOnce) { 0 } else { self.heard.max(since) + AWAY_AFTER };
+        let due = away.max(self.asking_until);
         if now < due {
             return Alone::NotYet(due - now);
         }
@@ -218,7 +223,9 @@ impl Side {
             let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
             let mut before: Vec<_> = self.lives.iter().map(of).collect();
             let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
-            self.share = Some(Share::new(shares, ledger, before, self.deadlines, self.heard, now));
+            let mut share = Share::new(shares, ledger, before, self.deadlines, self.heard, now);
+            self.rests.iter().for_each(|(key, until)| share.rest(key, *until));
+            self.share = Some(share);
         }
         let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
         let (l_ack, x) = (0, 0);
@@ -291,7 +298,14 @@ impl Side {
     /// The state has answered: nothing is shared any more, what was is told first.
     fn answered(&mut self, now: Ms) {
         self.heard = self.heard.max(now);
-        (self.share, self.asking_until) = (None, 0);
+        (self.share, self.asking_until, self.failing) = (None, 0, None);
+    }
+
+    /// The state was asked and did not answer.
+    pub fn failed(&mut self, now: Ms) {
+        // After a stall of this process nothing is known of the time before.
+        let since = self.failing.filter(|(_, last)| now.saturating_sub(*last) <= STALL);
+        self.failing = Some((since.map_or(now, |(since, _)| since), now));
     }
 
     /// A JOIN was not answered; sharing goes on.
@@ -332,6 +346,9 @@ impl Side {
         if let Some(pool) = self.ledgers().last().and_then(|ledger| ledger.find(&key)) {
             pool.rests(until);
         }
+        if let Some(share) = &mut self.share {
+            share.rest(&key, until);
+        }
         let known = self.rests.entry(key).or_default();
         *known = until.max(*known);
     }
@@ -370,7 +387,8 @@ impl Side {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
                 told.ledger.heard(&told.books, &told.reports, synced.pools, now);
-                if told.counted {
+                // (While it learns, the living are those that are still to tell as well.)
+                if told.counted && !synced.learning {
                     self.count(synced.live, now);
                 }
                 Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
@@ -388,10 +406,16 @@ impl Side {
         told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));
     }
 
-    /// Older lives that are over: nothing runs in them, and all of it was told. A BYE is due.
+    /// Older lives that are over: nothing runs in them, all of it was told, and what was granted without the state was
+    /// seen in it since. A BYE is due.
     pub fn over(&self, now: Ms) -> Vec<Caller> {
         let older = &self.lives[..self.lives.len().saturating_sub(1)];
-        let over = |life: &&Life| life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told();
+        let seen = |life: &Life| {
+            life.alone.is_none_or(|alone| self.ledger().is_some_and(|l| l.saw_all_of(&life.ledger, alone)))
+        };
+        let over = |life: &&Life| {
+            life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told() && seen(life)
+        };
         older.iter().filter(over).map(|life| self.caller(&life.ledger, now)).collect()
     }
 

@@ -10,7 +10,6 @@ mod drain;
 mod failures;
 mod faults;
 mod limits;
-mod loss;
 mod outage;
 mod predicted;
 mod sessions;

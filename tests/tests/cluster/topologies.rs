@@ -1,7 +1,7 @@
 //! Redis as it is run in earnest: behind TLS with a user of few rights, watched by sentinels, as a cluster. Twice the load that
 //! the limits allow, and in the middle of it the server with the data dies, is replaced while it lives, or hands the data over.
 //!
-//! Where a master dies, the last writes before are lost with it; so these are tests of learning as well (`loss`).
+//! Where a master dies, the last writes before are lost with it; so these are tests of learning as well (as `faults`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use weir_tests::site::Site;
 use weir_tests::topology::{Cluster, Others, Sentinels, Topology};
 
 use crate::alone;
-use crate::limits::{Outcome, Run, Trouble, finish, must_use, overload_on};
+use crate::limits::{Outcome, Run, finish, kill_and_replace, must_use, overload_on};
 
 /// From the moment of the trouble until calls must be served again: 1.5 s until the master counts as dead, the election,
 /// up to 0.4 s until a lane has found the new one, up to 2 s of learning.
@@ -31,7 +31,7 @@ pub(crate) const SPLIT: Duration = Duration::from_secs(2);
 fn limits_hold_through_tls_as_a_user_with_the_least_rights() -> Result<()> {
     alone(async {
         let scale = Scale::from_env();
-        let trouble = async |site: &mut Site| Trouble::Kill.happen(site, scale).await;
+        let trouble = async |site: &mut Site| kill_and_replace(site, scale).await;
         let outcome = overload_on(Topology::Secure, run("topologies-secure", scale), scale, trouble).await?;
         outcome.verdict.must_be_clean()?;
         must_use(&outcome.verdict, Unit::Requests, 0.93)?;
