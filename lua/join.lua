@@ -114,6 +114,7 @@ end
 
 -- What it had drawn when it looked and still holds.
 local function take_kept(pool, kept)
+  learn[6] = learn[6] or {} -- begun by a script of the version before
   for _, by in ipairs(learn[6]) do
     if by[1] == pool and by[2] == inc then
       by[3] = kept

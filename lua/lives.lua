@@ -117,6 +117,7 @@ end
 -- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
 local function end_learning()
   local since, told, fresh, roster, others, kept = unpack(learn)
+  kept = kept or {} -- begun by a script of the version before
   local all = told == 1
   for _, id in ipairs(roster) do
     local s = not dead[id] and (put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))

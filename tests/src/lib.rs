@@ -7,8 +7,10 @@
 //!
 //! Everything a test starts is killed when it ends; what it wrote stays under `target/cluster/<test>`.
 
+pub mod apart;
 pub mod balancer;
 pub mod client;
+pub mod clock;
 pub mod gateway;
 pub mod judge;
 pub mod load;

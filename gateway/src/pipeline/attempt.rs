@@ -80,9 +80,10 @@ impl<'a> Attempt<'a> {
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
+        let send_by = self.reservation.as_ref().map_or(until, |reservation| reservation.head_by.min(until));
         let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let response = call.worker.upstreams.send(endpoint, self.target, body, head_by).await?;
+        let response = call.worker.upstreams.send(endpoint, self.target, body, send_by, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
         }

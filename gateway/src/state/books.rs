@@ -96,6 +96,11 @@ impl PoolBooks {
         }
     }
 
+    /// When its windows were seen last, by the own clock.
+    pub(super) fn seen_at(&self) -> Option<Ms> {
+        self.seen.lock().as_ref().map(|seen| seen.at)
+    }
+
     /// Takes note that the pool rests until `at` of the own clock.
     pub(super) fn rests(&self, at: Ms) {
         self.rest_until.fetch_max(at, Ordering::Relaxed);
@@ -109,6 +114,11 @@ impl PoolBooks {
     /// Estimates not given back, per meter.
     pub fn held(&self) -> Vec<u64> {
         self.meters.lock().iter().map(|entry| entry.consumed - entry.returned).collect()
+    }
+
+    /// Was anything counted in this life?
+    pub(super) fn is_used(&self) -> bool {
+        self.counters().iter().any(|c| *c != Counters::default())
     }
 
     /// Of this life, per meter.
@@ -146,7 +156,7 @@ impl PoolBooks {
     pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
         let counters = self.counters();
         let returned: Vec<u64> = counters.iter().map(|c| c.returned).collect();
-        let used = counters.iter().any(|c| *c != Counters::default());
+        let used = self.is_used();
         let told = PoolMemory {
             counters: if used { counters } else { Vec::new() },
             rest: self.rest_until.load(Ordering::Relaxed).saturating_sub(now),

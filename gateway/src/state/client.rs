@@ -166,9 +166,10 @@ impl Client {
     ) -> Result<Outcome, Away> {
         let until = until.min(Instant::now() + PATIENCE);
         loop {
-            let failure = match self.ask(port, wish).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(failure) => failure,
+            let failure = match tokio::time::timeout_at(until.into(), self.ask(port, wish)).await {
+                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(failure)) => failure,
+                Err(_) => Away::TimedOut,
             };
             let wait = match self.without(wish, &failure) {
                 Ok(outcome) => return Ok(outcome),
@@ -186,13 +187,16 @@ impl Client {
 
     /// Asks the state.
     async fn ask(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
-        if *self.contact.borrow() == Contact::Learning {
-            return Err(Away::Learning); // the keeper hears when it is over
+        match *self.contact.borrow() {
+            Contact::Learning => return Err(Away::Learning), // the keeper hears when it is over
+            Contact::Away if self.sharing().is_some() => return Err(Away::NotConnected), // and when it is back
+            _ => {}
         }
         let answer = self.try_asking(port, wish).await;
         if let Err(away) = &answer {
-            if *away == Away::Learning {
-                self.contact.send_replace(Contact::Learning);
+            match away {
+                Away::Learning => drop(self.contact.send_replace(Contact::Learning)),
+                _ => self.side.lock().failed(boot_ms()),
             }
             self.bell.ring_loud(); // the keeper finds out what is the matter
         }
@@ -314,7 +318,8 @@ impl Client {
                 return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
             let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
-            let reply = port.run(&Command::Join(join.clone())).await?;
+            let reply = port.run(&Command::Join(join.clone())).await;
+            let reply = reply.inspect_err(|_| self.side.lock().unjoined())?;
             refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }
         Err(Away::unexpected())

@@ -47,7 +47,7 @@ impl Client {
             if let Heard::Taken { live, learning } = heard {
                 live.into_iter().for_each(|live| self.live.store(live, Ordering::Relaxed));
                 if count {
-                    self.sync_older(port).await?;
+                    self.sync_older(port, learning).await?;
                 }
                 return if learning { Err(Away::Learning) } else { Ok(()) };
             }
@@ -56,10 +56,13 @@ impl Client {
         Err(Away::unexpected())
     }
 
-    async fn sync_older(&self, port: &Port) -> Result<(), Away> {
+    async fn sync_older(&self, port: &Port, learning: bool) -> Result<(), Away> {
         let older = self.side.lock().older(boot_ms());
         for (sync, told) in older {
             self.say(port, sync, told).await?;
+        }
+        if learning {
+            return Ok(()); // nobody has seen yet what was used in them
         }
         let over = self.side.lock().over(boot_ms());
         for caller in over {
@@ -89,7 +92,11 @@ impl Client {
             Some(Away::Learning) => Contact::Learning,
             Some(_) => Contact::Away,
         };
-        let before = self.contact.send_replace(now);
+        let before = *self.contact.borrow();
+        self.contact.send_if_modified(|contact| std::mem::replace(contact, now) != now);
+        if now == Contact::Away {
+            self.side.lock().failed(boot_ms());
+        }
         match failure {
             Some(err) if before != now => {
                 tracing::warn!(target: "weir::state", error = %err, "shared state does not grant");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use deadpool::Runtime;
-use deadpool::managed::{BuildError, Object, Pool};
+use deadpool::managed::{BuildError, Object, Pool, PoolError};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 use tokio::sync::{Notify, watch};
@@ -96,7 +96,10 @@ impl Lane {
             Ok(Err(err)) if matches!(err.code(), Some("ASK" | "MOVED")) => {
                 self.failed(&open, &err);
                 let aside = Box::pin(self.run_aside(command, &open, &err));
-                tokio::time::timeout_at(due, aside).await.unwrap_or(Err(Away::TimedOut))
+                tokio::time::timeout_at(due, aside).await.unwrap_or_else(|_| {
+                    self.pool.manager().forget_aside();
+                    Err(Away::TimedOut)
+                })
             }
             Ok(Err(err)) => Err(self.failed(&open, &err)),
             Err(_) => {
@@ -117,7 +120,7 @@ impl Lane {
             Ok(value) => read(&call, &value),
             Err(err) => {
                 if !is_answer(&err) {
-                    finder.forget_aside().await;
+                    finder.forget_aside();
                 }
                 Err(Away::Failed(describe(&err)))
             }
@@ -241,6 +244,7 @@ async fn keep(lane: Weak<Lane>, pool: Pool<Finder>) {
                 servers.connected();
                 publish(&lane, Object::take(open)).await; // for good: it does not go back into the pool
             }
+            Err(PoolError::Backend(fault)) => servers.tell(&fault),
             Err(err) => servers.tell(&err),
         }
         if begun.elapsed() > LONGEST_PAUSE {

@@ -67,6 +67,7 @@ impl Ledger {
         for pool in self.pools() {
             let pool = Arc::new(pool.heir());
             heir.sweep.lock().push(pool.clone());
+            heir.look_at(&pool);
             heir.pools.write().insert(pool.decl.key.clone(), pool);
         }
         heir
@@ -172,6 +173,14 @@ impl Ledger {
     /// The books of a pool, if it was ever used or seen.
     pub(super) fn find(&self, key: &Arc<str>) -> Option<Arc<PoolBooks>> {
         self.pools.read().get(key).cloned()
+    }
+
+    /// Were all pools of another life seen after `at` of the own clock?
+    pub(super) fn saw_all_of(&self, other: &Ledger, at: Ms) -> bool {
+        let pools = self.pools.read();
+        let seen =
+            |key: &Arc<str>| pools.get(key).and_then(|pool| pool.seen_at()).is_some_and(|seen| seen > at);
+        other.pools.read().values().filter(|pool| pool.is_used()).all(|pool| seen(&pool.decl.key))
     }
 
     /// Has everything been told that happened?

@@ -152,6 +152,11 @@ impl Call {
         self.command("EVAL", &self.script.text)
     }
 
+    /// With another script instead: tests run those of the version before.
+    pub fn by_other_text(&self, text: &str) -> Cmd {
+        self.command("EVAL", text)
+    }
+
     fn command(&self, name: &str, script: &str) -> Cmd {
         let mut cmd = redis::cmd(name);
         cmd.arg(script).arg(self.keys.len()).arg(&self.keys);

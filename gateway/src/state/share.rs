@@ -19,6 +19,8 @@ use super::core::{
 };
 use super::ledger::{Drawn, Ledger};
 
+/// Sessions are swept when there are more than this, and twice as many as after the last time.
+const SWEEP_ABOVE: usize = 100_000;
 /// Name of the copy's epoch: any will do.
 const EPOCH: u64 = 1;
 
@@ -28,10 +30,20 @@ pub struct Share {
     core: State,
     of: u64,
     ledger: Arc<Ledger>,
-    before: Vec<Arc<Ledger>>,
+    before: Vec<Before>,
     known: BTreeSet<Arc<str>>,
     since: Ms,
     deadlines: Deadlines,
+    swept: usize,
+}
+
+/// An earlier life.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// Its books.
+    pub ledger: Arc<Ledger>,
+    /// When it was granted something without the state last, by the own clock.
+    pub alone: Option<Ms>,
 }
 
 /// The answer to a call that asks for a part.
@@ -53,7 +65,7 @@ impl Share {
     pub fn new(
         of: u64,
         ledger: Arc<Ledger>,
-        before: Vec<Arc<Ledger>>,
+        before: Vec<Before>,
         deadlines: Deadlines,
         since: Ms,
         now: Ms,
@@ -71,11 +83,17 @@ impl Share {
             let join = Join { inc: ledger.inc(), d_head, d_end, epoch: EPOCH, memory, more: false };
             core.step(&Command::Join(join), now);
         };
-        before.iter().for_each(|ledger| tell(ledger, true));
+        before.iter().for_each(|before| tell(&before.ledger, true));
         tell(&ledger, false);
         core.conclude();
         core.immortalise();
-        Share { core, of, ledger, before, known, since, deadlines }
+        Share { core, of, ledger, before, known, since, deadlines, swept: 0 }
+    }
+
+    /// A pool is to be left alone until `until` of the own clock, which is the copy's.
+    pub fn rest(&mut self, key: &Arc<str>, until: Ms) {
+        let pool = self.core.pools.entry(key.clone()).or_default();
+        pool.rest_until = pool.rest_until.max(until);
     }
 
     /// How many parts there are.
@@ -121,6 +139,10 @@ impl Share {
     }
 
     fn remember(&mut self, ask: &Reserve, pin: Option<u64>) {
+        if self.core.pins.len() > self.swept.max(SWEEP_ABOVE) {
+            self.core.forget_pins();
+            self.swept = 2 * self.core.pins.len();
+        }
         if let (Some(session), Some(tag)) = (&ask.session, pin) {
             let expires = self.core.clock.l + session.ttl;
             self.core.pins.entry(session.key.clone()).or_insert(Pin { tag, version: 0, expires });
@@ -146,9 +168,14 @@ impl Share {
             self.known.insert(decl.key.clone());
             self.assume_full(decl);
         }
-        for ledger in &self.before {
+        let seen = self.ledger.find(&decl.key).and_then(|books| books.seen_at());
+        for Before { ledger, alone } in &self.before {
             if let Some(books) = ledger.find(&decl.key) {
-                self.core.recount(&ledger.inc(), decl, books.counters());
+                // The state was back too shortly to be looked at: what the others drew meanwhile, each within its part,
+                // is as unknown as if it had stayed away.
+                let factor = if *alone > seen { self.of } else { 1 };
+                let counters = books.counters().into_iter().map(|c| times(factor, c)).collect();
+                self.core.recount(&ledger.inc(), decl, counters);
             }
         }
         if let Some(books) = self.ledger.find(&decl.key) {

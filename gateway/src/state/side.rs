@@ -16,11 +16,15 @@ use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
-use super::share::{Share, Shared};
+use super::share::{Before, Share, Shared};
 
 /// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
 /// whoever is answered next meets the rejoin barrier.
 pub const AWAY_AFTER: Ms = TTL + TTL / 2;
+/// Tries to ask the state that are further apart than this do not show that it was away in between.
+const STALL: Ms = 500;
+/// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
+const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
 const TOLD_AT_ONCE: usize = 64;
 /// The highest number of replicas heard of within this time is what limits are divided by.
@@ -50,7 +54,9 @@ pub struct Side {
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
-    at_once: usize, // pools that one JOIN tells of at most
+    failing: Option<(Ms, Ms)>, // since when, and when last, the state was asked in vain; own clock
+    asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
+    at_once: usize,   // pools that one JOIN tells of at most
 }
 
 /// What a SYNC that is on its way says.
@@ -112,6 +118,8 @@ impl Side {
             expected,
             most: (0, 0),
             share: None,
+            failing: None,
+            asking_until: 0,
             at_once: TOLD_AT_ONCE,
         }
     }
@@ -163,7 +171,7 @@ impl Side {
         if !self.lives.iter().any(|life| life.to_tell.is_none() && life.ledger.epoch() == epoch) {
             return;
         }
-        self.heard = self.heard.max(now);
+        self.answered(now);
         if l > self.heard_at() {
             self.ack = Some((l, now));
         }
@@ -198,7 +206,9 @@ impl Side {
         pin: Option<u64>,
         now: Ms,
     ) -> Alone {
-        let due = self.heard + if on(Mutant::SharedAtOnce) { 0 } else { AWAY_AFTER };
+        let since = self.failing.map_or(now, |(since, _)| since);
+        let away = if on(Mutant::SharedAtOnce) { 0 } else { self.heard.max(since) + AWAY_AFTER };
+        let due = away.max(self.asking_until);
         if now < due {
             return Alone::NotYet(due - now);
         }
@@ -210,14 +220,21 @@ impl Side {
             if let Some(life) = self.lives.last_mut() {
                 life.tell(0); // what was told of it so far is out of date from now on
             }
-            let mut before: Vec<_> = self.ledgers().cloned().collect();
-            let Some(current) = before.pop() else { return Alone::Never };
-            self.share = Some(Share::new(shares, current, before, self.deadlines, self.heard, now));
+            let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
+            let mut before: Vec<_> = self.lives.iter().map(of).collect();
+            let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
+            let mut share = Share::new(shares, ledger, before, self.deadlines, self.heard, now);
+            self.rests.iter().for_each(|(key, until)| share.rest(key, *until));
+            self.share = Some(share);
         }
-        let (Some(share), Some(life)) = (&mut self.share, self.lives.last()) else { return Alone::Never };
+        let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
         let (l_ack, x) = (0, 0);
         Arc::make_mut(ask).caller = Caller { epoch: life.ledger.epoch(), inc: life.ledger.inc(), l_ack, x };
-        Alone::Shared(life.ledger.clone(), share.reserve(ask, counts, pin, now))
+        let shared = share.reserve(ask, counts, pin, now);
+        if let Shared::Granted(..) = shared {
+            life.granted(now);
+        }
+        Alone::Shared(life.ledger.clone(), shared)
     }
 
     /// Among how many limits are being shared.
@@ -236,15 +253,16 @@ impl Side {
         self.lives.push(Life::unknown(ledger));
     }
 
-    /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known. From now on the state
-    /// is asked again: nothing is shared any more.
+    /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known.
+    /// Until it is answered, or known not to be, nothing is shared.
     pub fn due(&mut self, now: Ms) -> Option<Join> {
         if self.lives.is_empty() {
             self.begin();
         }
         let life = self.lives.iter_mut().rev().find(|life| life.to_tell.is_some())?;
         let epoch = life.to_tell?;
-        self.share = None;
+        self.asking_until = now + ASKING;
+        life.telling();
         life.ledger.turn(epoch);
         let untold = life.untold.get_or_insert_with(|| life.ledger.pools());
         let (part, more) = (untold.len().saturating_sub(self.at_once), untold.len() > self.at_once);
@@ -260,10 +278,10 @@ impl Side {
         let at_once = self.at_once;
         match reply {
             Reply::Joined(joined) => {
+                self.answered(now);
                 let life = self.life(&join.inc).filter(|life| life.to_tell == Some(join.epoch));
                 let Some(life) = life else { return false };
                 if !life.took(joined.epoch, join, at_once) {
-                    self.heard = self.heard.max(now);
                     return true;
                 }
                 self.ack = None; // another data set may tell another time
@@ -275,6 +293,24 @@ impl Side {
                 false
             }
         }
+    }
+
+    /// The state has answered: nothing is shared any more, what was is told first.
+    fn answered(&mut self, now: Ms) {
+        self.heard = self.heard.max(now);
+        (self.share, self.asking_until, self.failing) = (None, 0, None);
+    }
+
+    /// The state was asked and did not answer.
+    pub fn failed(&mut self, now: Ms) {
+        // After a stall of this process nothing is known of the time before.
+        let since = self.failing.filter(|(_, last)| now.saturating_sub(*last) <= STALL);
+        self.failing = Some((since.map_or(now, |(since, _)| since), now));
+    }
+
+    /// A JOIN was not answered; sharing goes on.
+    pub fn unjoined(&mut self) {
+        self.asking_until = 0;
     }
 
     fn life(&mut self, inc: &Incarnation) -> Option<&mut Life> {
@@ -290,7 +326,7 @@ impl Side {
 
     /// What a reply means that is not the one hoped for.
     pub fn refused(&mut self, inc: &Incarnation, reply: &Reply, now: Ms) -> Heard {
-        self.heard = self.heard.max(now);
+        self.answered(now);
         match reply {
             Reply::Gone(highest) => {
                 self.lost(inc, *highest);
@@ -310,6 +346,9 @@ impl Side {
         if let Some(pool) = self.ledgers().last().and_then(|ledger| ledger.find(&key)) {
             pool.rests(until);
         }
+        if let Some(share) = &mut self.share {
+            share.rest(&key, until);
+        }
         let known = self.rests.entry(key).or_default();
         *known = until.max(*known);
     }
@@ -317,7 +356,6 @@ impl Side {
     /// The next SYNC of the current life; if one that counts the living, it also looks at windows, to remember them.
     pub fn sync(&mut self, now: Ms, count: bool) -> Option<(Sync, Told)> {
         let ledger = self.ledger()?.clone();
-        self.share = None;
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
@@ -349,7 +387,8 @@ impl Side {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
                 told.ledger.heard(&told.books, &told.reports, synced.pools, now);
-                if told.counted {
+                // (While it learns, the living are those that are still to tell as well.)
+                if told.counted && !synced.learning {
                     self.count(synced.live, now);
                 }
                 Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
@@ -367,10 +406,16 @@ impl Side {
         told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));
     }
 
-    /// Older lives that are over: nothing runs in them, and all of it was told. A BYE is due.
+    /// Older lives that are over: nothing runs in them, all of it was told, and what was granted without the state was
+    /// seen in it since. A BYE is due.
     pub fn over(&self, now: Ms) -> Vec<Caller> {
         let older = &self.lives[..self.lives.len().saturating_sub(1)];
-        let over = |life: &&Life| life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told();
+        let seen = |life: &Life| {
+            life.alone.is_none_or(|alone| self.ledger().is_some_and(|l| l.saw_all_of(&life.ledger, alone)))
+        };
+        let over = |life: &&Life| {
+            life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told() && seen(life)
+        };
         older.iter().filter(over).map(|life| self.caller(&life.ledger, now)).collect()
     }
 

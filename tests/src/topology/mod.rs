@@ -4,6 +4,7 @@ mod cluster;
 mod secure;
 mod sentinel;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -11,6 +12,7 @@ use anyhow::Result;
 pub use cluster::Cluster;
 pub use sentinel::Sentinels;
 
+use crate::clock::Clock;
 use crate::redis_server::Redis;
 
 /// How Redis is set up.
@@ -50,10 +52,11 @@ pub struct Shared {
 
 impl Topology {
     /// Starts it and waits until it is settled.
-    pub async fn start(self, folder: &Path) -> Result<Shared> {
+    /// A single server may listen on another `host` than loopback and have a clock of its own.
+    pub async fn start(self, host: Ipv4Addr, clock: Option<Clock>, folder: &Path) -> Result<Shared> {
         match self {
             Topology::Single => {
-                let redis = Redis::start(folder).await?;
+                let redis = Redis::start(host, clock, folder).await?;
                 let settings = format!("url = \"{}\"", redis.url());
                 Ok(Shared { redis, others: Others::Nobody, settings })
             }

@@ -56,7 +56,7 @@ fn request_limits_hold_and_are_used_through_a_kill() -> Result<()> {
         let upstreams = vec![upstream("a", 240), upstream("b", 360), upstream("c", 600)];
         let name = "limits-requests".to_owned();
         let run = Run { name, upstreams, weight: 1.0, stream_every: 2, max_tokens: None };
-        let outcome = overload(run, scale, Trouble::Kill).await?;
+        let outcome = overload(run, scale).await?;
         outcome.verdict.must_be_clean()?;
         must_use(&outcome.verdict, Unit::Requests, 0.93)?;
         finish(outcome).await
@@ -95,44 +95,22 @@ async fn tokens(charge: &'static str, least_used: f64) -> Result<()> {
     let name = format!("limits-tokens-{charge}");
     let max_tokens = Some(MAX_TOKENS);
     let run = Run { name, upstreams, weight, stream_every: 5, max_tokens };
-    let outcome = overload(run, scale, Trouble::Kill).await?;
+    let outcome = overload(run, scale).await?;
     outcome.verdict.must_be_clean()?;
     must_use(&outcome.verdict, Unit::Tokens, least_used)?;
     finish(outcome).await
 }
 
-/// What happens in the middle of a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
-    /// A replica is killed and replaced.
-    Kill,
-    /// Redis is told to forget everything.
-    Flush,
-    /// Redis is killed, and comes back empty.
-    Empty,
-}
-
-impl Trouble {
-    pub(crate) async fn happen(self, site: &mut Site, scale: Scale) -> Result<()> {
-        match self {
-            Trouble::Kill => {
-                site.replicas[1].kill()?;
-                tokio::time::sleep(scale.window / 6).await;
-                site.replicas[1].replace().await
-            }
-            Trouble::Flush => site.redis.flush(),
-            Trouble::Empty => {
-                site.redis.kill()?;
-                tokio::time::sleep(scale.window / 6).await;
-                site.redis.restart().await
-            }
-        }
-    }
+/// In the middle of a run a replica is killed and replaced.
+pub(crate) async fn kill_and_replace(site: &mut Site, scale: Scale) -> Result<()> {
+    site.replicas[1].kill()?;
+    tokio::time::sleep(scale.window / 6).await;
+    site.replicas[1].replace().await
 }
 
 /// Offers too much, makes trouble meanwhile, and has the providers' logs judged.
-pub(crate) async fn overload(run: Run, scale: Scale, trouble: Trouble) -> Result<Outcome> {
-    overload_on(Topology::Single, run, scale, async |site| trouble.happen(site, scale).await).await
+pub(crate) async fn overload(run: Run, scale: Scale) -> Result<Outcome> {
+    overload_on(Topology::Single, run, scale, async |site| kill_and_replace(site, scale).await).await
 }
 
 /// The same with Redis set up in some way.

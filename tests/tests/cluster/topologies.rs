@@ -1,7 +1,7 @@
 //! Redis as it is run in earnest: behind TLS with a user of few rights, watched by sentinels, as a cluster. Twice the load that
 //! the limits allow, and in the middle of it the server with the data dies, is replaced while it lives, or hands the data over.
 //!
-//! Where a master dies, the last writes before are lost with it; so these are tests of learning as well (`loss`).
+//! Where a master dies, the last writes before are lost with it; so these are tests of learning as well (as `faults`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use weir_tests::site::Site;
 use weir_tests::topology::{Cluster, Others, Sentinels, Topology};
 
 use crate::alone;
-use crate::limits::{Outcome, Run, Trouble, finish, must_use, overload_on};
+use crate::limits::{Outcome, Run, finish, kill_and_replace, must_use, overload_on};
 
 /// From the moment of the trouble until calls must be served again: 1.5 s until the master counts as dead, the election,
 /// up to 0.4 s until a lane has found the new one, up to 2 s of learning.
@@ -26,11 +26,12 @@ const BACK_WITHIN: Duration = Duration::from_millis(8_000);
 /// How long the slot is at one node and the keys are at another.
 const SPLIT: Duration = Duration::from_secs(2);
 
+/// Broken on purpose to see it fail: `+hmget` taken out of the file of users; the server's certificate made out to 127.0.0.2.
 #[test]
 fn limits_hold_through_tls_as_a_user_with_the_least_rights() -> Result<()> {
     alone(async {
         let scale = Scale::from_env();
-        let trouble = async |site: &mut Site| Trouble::Kill.happen(site, scale).await;
+        let trouble = async |site: &mut Site| kill_and_replace(site, scale).await;
         let outcome = overload_on(Topology::Secure, run("topologies-secure", scale), scale, trouble).await?;
         outcome.verdict.must_be_clean()?;
         must_use(&outcome.verdict, Unit::Requests, 0.93)?;
@@ -44,6 +45,7 @@ fn limits_hold_through_tls_as_a_user_with_the_least_rights() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: the first master configured as `url`.
 #[test]
 fn limits_hold_when_a_master_dies_that_sentinels_watch() -> Result<()> {
     alone(async {
@@ -60,7 +62,8 @@ fn limits_hold_when_a_master_dies_that_sentinels_watch() -> Result<()> {
     })
 }
 
-/// The old master lives, takes writes and answers, but neither sentinels nor replicas reach it.
+/// The old master lives, takes writes and answers, but neither sentinels nor replicas reach it. Broken on purpose to see it
+/// fail: the sentinels not asked again.
 #[test]
 fn limits_hold_when_a_master_is_replaced_that_lives_on_cut_off() -> Result<()> {
     alone(async {
@@ -84,6 +87,7 @@ fn limits_hold_when_a_master_is_replaced_that_lives_on_cut_off() -> Result<()> {
     })
 }
 
+/// The sentinels tell the old master only ten seconds later. Broken on purpose to see it fail: the sentinels not asked again.
 #[test]
 fn limits_hold_when_the_sentinels_are_told_to_fail_over() -> Result<()> {
     alone(async {
@@ -99,6 +103,7 @@ fn limits_hold_when_the_sentinels_are_told_to_fail_over() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: the nodes that CLUSTER SLOTS names not remembered.
 #[test]
 fn limits_hold_when_the_master_of_the_slot_dies() -> Result<()> {
     alone(async {
@@ -115,6 +120,7 @@ fn limits_hold_when_the_master_of_the_slot_dies() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: answers ASK not followed.
 #[test]
 fn limits_hold_while_the_slot_moves() -> Result<()> {
     alone(async {

@@ -29,7 +29,8 @@ pub(super) struct Cluster {
     known: Mutex<Known>, // short sections, never across an await
     asker: Arc<Asker>,
     /// To the node that the last answer MOVED or ASK named.
-    aside: tokio::sync::Mutex<Option<Open>>,
+    aside: Mutex<Option<Open>>, // as above
+    going_aside: tokio::sync::Mutex<()>, // one such connection is made at a time
 }
 
 #[derive(Default)]
@@ -49,7 +50,13 @@ struct Asker {
 impl Cluster {
     pub(super) fn new(nodes: &[Endpoint], dialer: Dialer, keys: &Keys) -> Cluster {
         let asker = Arc::new(Asker { dialer, key: keys.state().to_owned() });
-        Cluster { seeds: nodes.to_vec(), known: Mutex::default(), asker, aside: Default::default() }
+        Cluster {
+            seeds: nodes.to_vec(),
+            known: Mutex::default(),
+            asker,
+            aside: Mutex::default(),
+            going_aside: Default::default(),
+        }
     }
 
     /// An answer MOVED named the owner.
@@ -59,7 +66,7 @@ impl Cluster {
 
     /// Connects to the owner, asking one node after another for it.
     pub(super) async fn open(&self) -> Result<Open, Fault> {
-        self.forget_aside().await;
+        self.forget_aside();
         let mut waiting = self.nodes().into_iter();
         let mut asking = JoinSet::new();
         let mut fault = None;
@@ -115,22 +122,25 @@ impl Cluster {
 
     /// A connection to the node that an answer named; kept, for while a slot moves all calls take this way.
     pub(super) async fn aside(&self, node: &Endpoint) -> Result<Open, Fault> {
-        let mut aside = self.aside.lock().await;
-        if let Some(open) = aside.as_ref().filter(|open| open.node == *node) {
-            return Ok(open.clone());
+        let made = || self.aside.lock().clone().filter(|open| open.node == *node);
+        if let Some(open) = made() {
+            return Ok(open);
+        }
+        let _one = self.going_aside.lock().await;
+        if let Some(open) = made() {
+            return Ok(open); // meanwhile
         }
         let dialer = &self.asker.dialer;
         let connection = dialer.dial(node).await?;
         let run = run_of(&connection, node, dialer.answer).await?;
         let open = Open { connection, node: node.clone(), run, term: 0 };
-        *aside = Some(open.clone());
+        *self.aside.lock() = Some(open.clone());
         Ok(open)
     }
-}
 
-impl Cluster {
-    pub(super) async fn forget_aside(&self) {
-        *self.aside.lock().await = None;
+    /// That connection does not work.
+    pub(super) fn forget_aside(&self) {
+        *self.aside.lock() = None;
     }
 }
 

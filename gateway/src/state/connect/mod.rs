@@ -206,10 +206,10 @@ impl Finder {
         }
     }
 
-    /// That connection broke.
-    pub(super) async fn forget_aside(&self) {
+    /// That connection does not work.
+    pub(super) fn forget_aside(&self) {
         if let Way::Cluster(cluster) = &self.way {
-            cluster.forget_aside().await;
+            cluster.forget_aside();
         }
     }
 }

@@ -147,11 +147,23 @@ fn latest_of(answers: Vec<Named>) -> Option<Named> {
 impl Watcher {
     /// Which master the sentinel names; none if it does not know the name.
     async fn ask(&self, master: &str) -> Result<Option<Named>, Fault> {
-        let mut slot = self.connection.lock().await;
-        let connection = match slot.take() {
-            Some(connection) => connection,
-            None => self.dialer.dial(&self.node).await?,
+        let mut kept = self.connection.lock().await;
+        let connection = match kept.as_ref() {
+            Some(connection) => connection.clone(),
+            None => kept.insert(self.dialer.dial(&self.node).await?).clone(),
         };
+        let answer = self.question(connection, master).await;
+        if answer.is_err() {
+            *kept = None;
+        }
+        answer
+    }
+
+    async fn question(
+        &self,
+        connection: MultiplexedConnection,
+        master: &str,
+    ) -> Result<Option<Named>, Fault> {
         let limit = self.dialer.answer;
         let mut where_is = redis::cmd("SENTINEL");
         where_is.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
@@ -159,10 +171,9 @@ impl Watcher {
         since.arg("MASTER").arg(master);
         let (node, facts) = tokio::join!(
             ask::<Option<(String, u16)>>(connection.clone(), &where_is, &self.node, limit),
-            ask::<Vec<Value>>(connection.clone(), &since, &self.node, limit),
+            ask::<Vec<Value>>(connection, &since, &self.node, limit),
         );
         let (node, facts) = (node?, facts?);
-        *slot = Some(connection); // it works
         let Ok(Some((host, port))) = node else { return Ok(None) };
         Ok(Some(Named { term: facts.map_or(0, |facts| term_of(&facts)), node: Endpoint { host, port } }))
     }

@@ -160,7 +160,7 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
 /// {{pool, inc, {kept ...}}, ...}}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
-    at.array()?;
+    let parts = at.array()?;
     let (since, told, fresh) = (at.uint()?, at.uint()? == 1, at.uint()? == 1);
     let roster = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
     let mut others = BTreeMap::new();
@@ -170,7 +170,8 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
         others.insert(pool, (seen, inc, at.uints()?));
     }
     let mut kept = BTreeMap::<_, BTreeMap<_, _>>::new();
-    for _ in 0..at.array()? {
+    // (Five parts: begun by a script of the version before.)
+    for _ in 0..if parts > 5 { at.array()? } else { 0 } {
         at.array()?;
         let (pool, inc) = (at.text()?.into(), incarnation(at.text()?)?);
         kept.entry(pool).or_default().insert(inc, at.uints()?);

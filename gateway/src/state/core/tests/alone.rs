@@ -10,9 +10,10 @@ use super::call::{Call, Fate, ask};
 use super::judge::Charge;
 use super::plan::Plan;
 use super::world::World;
+use crate::state::Deadlines;
 use crate::state::core::{Caller, Incarnation, Ms};
 use crate::state::share::Shared;
-use crate::state::side::Alone;
+use crate::state::side::{Alone, Side};
 
 /// The shortest and the longest outage.
 const SHORT: Ms = 100;
@@ -53,6 +54,7 @@ impl World {
         }
         let t = self.t;
         let replica = &mut self.replicas[who];
+        replica.side.failed(t);
         let fate = Fate::of(n, &self.plan);
         let nobody = Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 };
         let mut wish = Arc::new(ask(n, &fate, &replica.infos, nobody));
@@ -124,4 +126,21 @@ impl Plan {
     pub(super) fn stretched(&self, wait: u16) -> Ms {
         Ms::from(wait) * if self.knobs.outages { SLOWER } else { 1 }
     }
+}
+
+/// Broken on purpose once: `failed` never restarted.
+#[test]
+fn a_replica_that_stood_still_does_not_share_at_once() {
+    let plan = Plan { knobs: Default::default(), ops: Vec::new() };
+    let nobody = Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 };
+    let mut wish = Arc::new(ask(7, &Fate::of(7, &plan), &plan.pools(0), nobody));
+    let mut side = Side::new("r".into(), Deadlines { head: 120, end: 240 }, 0, 1, 0);
+    let mut shares = |side: &mut Side, now| {
+        side.failed(now);
+        matches!(side.ask_alone(&mut wish, |_| true, None, now), Alone::Shared(..))
+    };
+    assert!(!shares(&mut side, 2_000), "it knows only that it did not ask");
+    (2_200..3_500).step_by(200).for_each(|now| side.failed(now));
+    assert!(shares(&mut side, 3_500));
+    assert!(!shares(&mut side, 9_000), "others may have asked since");
 }

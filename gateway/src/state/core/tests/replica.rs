@@ -146,6 +146,7 @@ impl World {
             return;
         }
         if !self.reaches(who) && self.plan.knobs.outages && self.noise.u8(..4) > 0 {
+            self.replicas[who].side.failed(self.t);
             return; // there is no connection; at times that is not known yet
         }
         let replica = &self.replicas[who];
@@ -214,8 +215,15 @@ impl World {
 
     pub(super) fn give_up(&mut self, who: usize, about: About) {
         let replica = &mut self.replicas[who];
+        if !matches!(about, About::Lie) {
+            replica.side.failed(self.t);
+        }
         match about {
-            About::Join(n) => drop(replica.joining.take_if(|(at, _)| *at == n)),
+            About::Join(n) => {
+                if replica.joining.take_if(|(at, _)| *at == n).is_some() {
+                    replica.side.unjoined();
+                }
+            }
             About::Reserve(call) => drop(self.calls[call].outstanding.take()),
             About::Sync(n) => {
                 let Some(told) = World::took(&mut replica.syncing, n) else { return };
