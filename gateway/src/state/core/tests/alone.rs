@@ -121,6 +121,17 @@ impl World {
     }
 }
 
+impl World {
+    /// Somebody shared who had not seen yet what the state knew of costs above an estimate.
+    pub(super) fn is_excess_unseen(&self, pool: usize, charge: &Charge) -> bool {
+        let key = &self.replicas[0].infos[pool].decl.key;
+        let known = charge.known.unwrap_or(0);
+        let by =
+            |outage: &Outage| outage.seen.iter().any(|((_, pool), taken)| pool == key && *taken <= known);
+        charge.excess > 0 && self.outages.iter().any(by)
+    }
+}
+
 impl Plan {
     /// How much later than written something happens.
     pub(super) fn stretched(&self, wait: u16) -> Ms {

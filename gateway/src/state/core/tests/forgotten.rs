@@ -125,6 +125,13 @@ impl World {
 
     /// What was forgotten is as if nobody had ever known of it.
     pub(super) fn forgive(&mut self) {
+        let mut charges = std::mem::take(&mut self.judge.charges);
+        for (at, charges) in &mut charges {
+            for charge in charges.iter_mut().filter(|charge| self.is_excess_unseen(at.0, charge)) {
+                charge.known = None;
+            }
+        }
+        self.judge.charges = charges;
         let mut forgotten = Vec::new();
         for (at, charges) in &self.judge.charges {
             let excused = |charge: &Charge| self.is_forgotten(at.0, charge) || self.is_unseen(at.0, charge);
