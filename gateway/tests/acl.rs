@@ -1,6 +1,6 @@
 //! The user of `deploy/redis-users.acl` may do what the gateway does, and nothing else; and the gateway does nothing
-//! that Redis 6.2 or Valkey cannot. Broken on purpose once: `+hdel` taken out of the file, and `+get` added twice over
-//! as `+mget`.
+//! that Redis 6.2 or Valkey cannot. Broken on purpose once: `+hdel` taken out of the file; `+mget` added
+//! to it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]
 
