@@ -9,12 +9,14 @@ use redis::FromRedisValue;
 
 use crate::client::unix_us;
 use crate::clock::Clock;
-use crate::process::{Process, accepts, free_port};
+use crate::process::{Process, accepts, free_port, local};
 
 /// A Redis that can be killed, frozen and started again at the same address.
 #[derive(Debug)]
 pub struct Redis {
     addr: SocketAddr,
+    /// Where replicas connect.
+    pub front: SocketAddr,
     name: String,
     arguments: Vec<String>,
     folder: PathBuf,
@@ -25,26 +27,39 @@ pub struct Redis {
 impl Redis {
     /// Starts one on a free port of `host`, by the machine's clock or by one of its own.
     pub async fn start(host: Ipv4Addr, clock: Option<Clock>, folder: &Path) -> Result<Redis> {
-        Redis::start_at(host, "redis", &[], clock, folder).await
+        let addr = SocketAddr::from((host, free_port()?));
+        Redis::start_at(addr, addr, "redis", &[], clock, folder).await
     }
 
     /// Starts one called `name` with further arguments; its files are in a folder of that name.
     pub async fn start_as(name: &str, arguments: &[String], folder: &Path) -> Result<Redis> {
-        Redis::start_at(Ipv4Addr::LOCALHOST, name, arguments, None, folder).await
+        let addr = local(free_port()?);
+        Redis::start_at(addr, addr, name, arguments, None, folder).await
+    }
+
+    /// Starts one that replicas reach with TLS at `front`, as `arguments` say.
+    pub async fn start_secure(
+        front: SocketAddr,
+        arguments: &[String],
+        clock: Option<Clock>,
+        folder: &Path,
+    ) -> Result<Redis> {
+        let addr = SocketAddr::from((front.ip(), free_port()?));
+        Redis::start_at(addr, front, "redis", arguments, clock, folder).await
     }
 
     async fn start_at(
-        host: Ipv4Addr,
+        addr: SocketAddr,
+        front: SocketAddr,
         name: &str,
         arguments: &[String],
         clock: Option<Clock>,
         folder: &Path,
     ) -> Result<Redis> {
-        let addr = SocketAddr::from((host, free_port()?));
         std::fs::create_dir_all(folder.join(name))?;
         let process = launch(addr, name, arguments, clock.as_ref(), folder).await?;
         let (name, arguments) = (name.to_owned(), arguments.to_vec());
-        Ok(Redis { addr, name, arguments, folder: folder.to_owned(), clock, process })
+        Ok(Redis { addr, front, name, arguments, folder: folder.to_owned(), clock, process })
     }
 
     /// Where it listens, without TLS.

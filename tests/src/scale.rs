@@ -30,6 +30,11 @@ impl Scale {
         Scale { window: Duration::from_secs(6), steady: Duration::from_secs(18), times: 1, full: false }
     }
 
+    /// Are windows real minutes?
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// A limit per window: with longer windows more fits, so that the rate of calls stays worth testing.
     pub fn limit(&self, short: u64) -> u64 {
         short * self.times

@@ -235,7 +235,10 @@ impl Client {
         if *failure == Away::Learning {
             return Err(Some(LOOK_AGAIN));
         }
+        let soon = |wait| Some(Duration::from_millis(wait).min(LOOK_AGAIN));
+        let hitch = self.side.lock().hitch_left(boot_ms()).and_then(soon);
         let kept = match outage::usable(&wish.infos, &wish.ask) {
+            Usable::Nothing | Usable::Freely(_) if hitch.is_some() => return Err(hitch),
             Usable::Nothing => return Err(None),
             Usable::Freely(candidates) => return Ok(Outcome::Unlimited(candidates)),
             Usable::Shared(candidates) => candidates,
@@ -245,7 +248,7 @@ impl Client {
         let sent = Instant::now();
         let counts = |pool: usize| outage::counts(&wish.infos[pool]);
         let (ledger, shared) = match self.side.lock().ask_alone(&mut ask, counts, pin, boot_ms()) {
-            Alone::NotYet(wait) => return Err(Some(Duration::from_millis(wait).min(LOOK_AGAIN))),
+            Alone::NotYet(wait) => return Err(soon(wait)),
             Alone::Never => return Err(None),
             Alone::Shared(ledger, shared) => (ledger, shared),
         };

@@ -23,6 +23,8 @@ use super::share::{Before, Share, Shared};
 pub const AWAY_AFTER: Ms = TTL + TTL / 2;
 /// Tries to ask the state that are further apart than this do not show that it was away in between.
 const STALL: Ms = 500;
+/// A state that has been asked in vain for less than this may only have hitched: a reply was late, a connection broke.
+const HITCH: Ms = 400;
 /// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
 const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
@@ -306,6 +308,12 @@ impl Side {
         // After a stall of this process nothing is known of the time before.
         let since = self.failing.filter(|(_, last)| now.saturating_sub(*last) <= STALL);
         self.failing = Some((since.map_or(now, |(since, _)| since), now));
+    }
+
+    /// How long to go on asking a state that does not answer before limits are taken to be without it.
+    pub fn hitch_left(&self, now: Ms) -> Option<Ms> {
+        let since = self.failing.map_or(now, |(since, _)| since);
+        (since + HITCH).checked_sub(now).filter(|left| *left > 0)
     }
 
     /// A JOIN was not answered; sharing goes on.

@@ -18,7 +18,7 @@ use crate::redis_server::Redis;
 /// How Redis is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
-    /// One server.
+    /// One server; with `WEIR_SECURE=1` a secure one.
     Single,
     /// One server, TLS with client certificates, the user of `deploy/redis-users.acl`.
     Secure,
@@ -65,13 +65,14 @@ impl Topology {
     /// Starts it and waits until it is settled.
     /// A single server may listen on another `host` than loopback and have a clock of its own.
     pub async fn start(self, host: Ipv4Addr, clock: Option<Clock>, folder: &Path) -> Result<Shared> {
+        let secure = std::env::var_os("WEIR_SECURE").is_some_and(|value| value == "1");
         match self {
-            Topology::Single => {
+            Topology::Single if !secure => {
                 let redis = Redis::start(host, clock, folder).await?;
                 let settings = format!("url = \"{}\"", redis.url());
                 Ok(Shared { redis, others: Others::Nobody, settings })
             }
-            Topology::Secure => secure::start(folder).await,
+            Topology::Single | Topology::Secure => secure::start(host, clock, folder).await,
             Topology::Sentinel => sentinel::start(folder).await,
             Topology::Cluster => cluster::start(folder).await,
         }

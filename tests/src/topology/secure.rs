@@ -1,13 +1,15 @@
 //! A server that wants TLS, a client certificate and the user of the ACL file that is shipped.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::{Others, Shared};
+use crate::clock::Clock;
 use crate::place::workspace;
-use crate::process::{free_port, local};
+use crate::process::free_port;
 use crate::redis_server::Redis;
 
 /// Of the user `weir`.
@@ -15,9 +17,9 @@ pub(super) const PASSWORD: &str = "correct horse";
 /// SHA-256 of it.
 const DIGEST: &str = "4104d36f8da2c254349f85836793ebe029e0c957063a34c91c2e9203187b5631";
 
-pub(super) async fn start(folder: &Path) -> Result<Shared> {
-    make_certificates(folder)?;
-    let tls = local(free_port()?);
+pub(super) async fn start(host: Ipv4Addr, clock: Option<Clock>, folder: &Path) -> Result<Shared> {
+    make_certificates(host, folder)?;
+    let tls = SocketAddr::from((host, free_port()?));
     let file = |name: &str| folder.join(name).display().to_string();
     let mut arguments: Vec<String> = vec!["--tls-port".into(), tls.port().to_string()];
     for (option, value) in [
@@ -29,7 +31,7 @@ pub(super) async fn start(folder: &Path) -> Result<Shared> {
     ] {
         arguments.extend([option.to_owned(), value]);
     }
-    let redis = Redis::start_as("redis", &arguments, folder).await?;
+    let redis = Redis::start_secure(tls, &arguments, clock, folder).await?;
     let settings = format!(
         "url = \"rediss://weir:{}@{tls}/0\"\ntls = {{ ca = \"{}\", cert = \"{}\", key = \"{}\" }}",
         PASSWORD.replace(' ', "%20"),
@@ -49,20 +51,19 @@ pub(super) fn users(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// An authority, and by it a server's certificate for 127.0.0.1 and a client's.
-fn make_certificates(folder: &Path) -> Result<()> {
+/// An authority, and by it a server's certificate for `host` and a client's.
+fn make_certificates(host: Ipv4Addr, folder: &Path) -> Result<()> {
     let key = "ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     openssl(
         folder,
-        &format!("req -x509 -newkey {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"),
+        &format!("req -x509 -newkey {key} -keyout ca.key -out ca.pem -days 4 -subj /CN=authority"),
     )?;
-    for (name, extension) in
-        [("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")]
-    {
+    let server = format!("subjectAltName=IP:{host}");
+    for (name, extension) in [("server", server.as_str()), ("client", "extendedKeyUsage=clientAuth")] {
         openssl(
             folder,
             &format!(
-                "req -x509 -newkey {key} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name} \
+                "req -x509 -newkey {key} -keyout {name}.key -out {name}.pem -days 4 -subj /CN={name} \
                  -CA ca.pem -CAkey ca.key -addext basicConstraints=CA:FALSE -addext {extension}"
             ),
         )?;
@@ -71,9 +72,9 @@ fn make_certificates(folder: &Path) -> Result<()> {
 }
 
 fn openssl(folder: &Path, arguments: &str) -> Result<()> {
-    let mut command = Command::new("openssl");
-    command.args(arguments.split_whitespace()).current_dir(folder);
-    let output = command.output().context("is openssl installed?")?;
+    let mut command = Command::new("faketime"); // valid for a server whose clock is stepped back as well
+    command.args(["-f", "-2d", "openssl"]).args(arguments.split_whitespace()).current_dir(folder);
+    let output = command.output().context("are openssl and faketime installed?")?;
     if !output.status.success() {
         bail!("openssl {arguments}:\n{}", String::from_utf8_lossy(&output.stderr));
     }

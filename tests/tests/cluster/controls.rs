@@ -7,9 +7,9 @@ use weir_tests::judge::Unit;
 use weir_tests::place;
 use weir_tests::scale::Scale;
 
-use crate::alone;
 use crate::faults::fault::Fault;
 use crate::faults::row::{Row, SLOW, clock_bound};
+use crate::in_turn;
 use crate::storm::{must_hold, storm};
 
 #[test]
@@ -60,7 +60,7 @@ fn believing_the_clock_of_redis_breaks_the_bound() -> Result<()> {
 /// A row of the faults on a gateway with a damage must exceed its bound.
 fn must_break_under(control: &'static str, row: Row) -> Result<()> {
     let binary = Binary { path: place::damageable_weir()?, control: Some(control) };
-    let breaches = alone(Row { binary: Some(binary), ..row }.suffer(Scale::short()))?.breaches();
+    let breaches = in_turn(Row { binary: Some(binary), ..row }.suffer(Scale::short()))?.breaches();
     println!("{control}: {breaches:?}");
     ensure!(!breaches.is_empty(), "{control} passes unnoticed");
     Ok(())
@@ -68,7 +68,7 @@ fn must_break_under(control: &'static str, row: Row) -> Result<()> {
 
 fn must_break(control: &'static str) -> Result<()> {
     let path = place::damageable_weir()?;
-    alone(async {
+    in_turn(async {
         for unit in [Unit::Requests, Unit::Tokens] {
             let binary = Binary { path: path.clone(), control: Some(control) };
             let failures = storm(unit, Some(binary), Scale::from_env()).await?.failures();

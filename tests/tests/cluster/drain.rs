@@ -9,12 +9,12 @@ use weir_tests::meters;
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
 
-use crate::alone;
+use crate::in_turn;
 
 /// Broken on purpose to see it fail: SIGKILL instead of SIGTERM.
 #[test]
 fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let slow = Upstream::new("a").behaving("--output 60 --latency 20ms --pace 30ms");
         let upstream = Upstream { tpm: Some(100_000), concurrency: Some(50), charge: "end-actual", ..slow };
         let mut site = Site::start(Plan::new("drain", vec![upstream])).await?;

@@ -7,7 +7,7 @@ use weir_tests::client::{Ask, post};
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site, Timeouts};
 
-use crate::alone;
+use crate::in_turn;
 
 const BAD_FIRST: &str = "[[models]]\nname = \"m\"\n\
     deployments = [{ name = \"bad\", priority = 0 }, { name = \"good\", priority = 1 }]\n";
@@ -26,7 +26,7 @@ fn bad_and_good(name: &str) -> Plan {
 /// Broken on purpose to see it fail: `retry.attempts` = 1.
 #[test]
 fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let site = Site::start(bad_and_good("failures-before")).await?;
         let faults = [
             "status=500",
@@ -59,7 +59,7 @@ fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
 /// Broken on purpose to see it fail: no failure injected.
 #[test]
 fn a_stream_cut_after_content_ends_with_an_error_and_never_as_if_complete() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let site = Site::start(bad_and_good("failures-mid")).await?;
         for fault in ["cut=mid", "error-chunk=mid", "stall=mid"] {
             site.providers[0].fail(&[fault]).await?;
@@ -76,7 +76,7 @@ fn a_stream_cut_after_content_ends_with_an_error_and_never_as_if_complete() -> R
 /// Broken on purpose to see it fail: the client reads to the end before it goes.
 #[test]
 fn a_client_that_goes_away_ends_the_call_upstream_and_frees_its_place() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let slow = Upstream::new("a").behaving("--output 400 --latency 5ms --pace 10ms");
         let site = Site::start(Plan {
             replicas: 1,
@@ -111,7 +111,7 @@ fn a_client_that_goes_away_ends_the_call_upstream_and_frees_its_place() -> Resul
 /// Broken on purpose to see it fail: `fallbacks` removed from the model.
 #[test]
 fn a_model_without_capacity_falls_back_to_the_next_model() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let fast = |name| Upstream::new(name).behaving("--output 2 --latency 2ms");
         let models = "[[models]]\nname = \"m\"\ndeployments = [\"small\"]\nfallbacks = [\"other\"]\n\n\
                       [[models]]\nname = \"other\"\ndeployments = [\"large\"]\n";
@@ -138,7 +138,7 @@ fn a_model_without_capacity_falls_back_to_the_next_model() -> Result<()> {
 /// Broken on purpose to see it fail: each replica with a Redis namespace of its own.
 #[test]
 fn one_refusal_by_a_provider_rests_it_for_every_replica() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let mut plan = bad_and_good("failures-429");
         plan.replicas = 3;
         let site = Site::start(plan).await?;
@@ -165,7 +165,7 @@ fn one_refusal_by_a_provider_rests_it_for_every_replica() -> Result<()> {
 /// Broken on purpose to see it fail: `max_tokens` set to 1.
 #[test]
 fn what_the_provider_itself_refuses_is_passed_on_and_not_tried_elsewhere() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let site = Site::start(bad_and_good("failures-400")).await?;
         let body = r#"{"model":"m","max_tokens":0,"messages":[{"role":"user","content":"x"}]}"#;
         let (status, text) = post(site.replicas[0].addr(), "/v1/chat/completions", body.to_owned()).await?;

@@ -16,7 +16,7 @@ use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site};
 use weir_tests::topology::Topology;
 
-use crate::alone;
+use crate::in_turn;
 
 /// Largest output that calls ask for where tokens are the limit.
 const MAX_TOKENS: u64 = 128;
@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
 /// break the storm over requests (`controls`).
 #[test]
 fn request_limits_hold_and_are_used_through_a_kill() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let scale = Scale::from_env();
         let upstream = |name, limit| Upstream {
             rpm: Some(scale.limit(limit)),
@@ -67,19 +67,19 @@ fn request_limits_hold_and_are_used_through_a_kill() -> Result<()> {
 /// the provider charges.
 #[test]
 fn token_limits_hold_where_the_provider_charges_max_tokens_on_arrival() -> Result<()> {
-    alone(tokens("admission-max", 0.90))
+    in_turn(tokens("admission-max", 0.90))
 }
 
 /// Broken on purpose to see it fail: every limit told to Weir at twice what the provider keeps.
 #[test]
 fn token_limits_hold_where_the_provider_charges_real_use_on_arrival() -> Result<()> {
-    alone(tokens("admission-actual", 0.75))
+    in_turn(tokens("admission-actual", 0.75))
 }
 
 /// Broken on purpose to see it fail: as for real use on arrival.
 #[test]
 fn token_limits_hold_where_the_provider_charges_real_use_at_the_end() -> Result<()> {
-    alone(tokens("end-actual", 0.75))
+    in_turn(tokens("end-actual", 0.75))
 }
 
 async fn tokens(charge: &'static str, least_used: f64) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Whole-process tests of a cluster: replicas behind HAProxy, a real Redis, strict providers, open-loop load,
 //! kill -9 and SIGSTOP. `weir_tests` is the rig.
 //!
-//! Each test says in its comment what was broken on purpose to see it fail. They run one after the other, for they
+//! Each test says in its comment what was broken on purpose to see it fail. Few run at once, for they
 //! share the machine. `WEIR_BIN` names the gateway, `WEIR_FULL=1` makes windows real minutes; the controls, which
 //! need a gateway of their own, run with `--ignored`.
 
@@ -17,13 +17,19 @@ mod storm;
 mod topologies;
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
+use tokio::sync::Semaphore;
+use weir_tests::scale::Scale;
 
-/// Runs a test when no other runs.
-fn alone<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test)
+/// Runs a test in its turn: as many at once as the machine bears without one disturbing another. Their calls come
+/// slower when windows are minutes.
+fn in_turn<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
+    static SHORT: Semaphore = Semaphore::const_new(2);
+    static MINUTES: Semaphore = Semaphore::const_new(4);
+    let seats = if Scale::from_env().is_full() { &MINUTES } else { &SHORT };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
+        let _seat = seats.acquire().await?;
+        test.await
+    })
 }

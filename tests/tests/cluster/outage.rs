@@ -9,7 +9,7 @@ use weir_tests::load::{Load, Phase};
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
 
-use crate::alone;
+use crate::in_turn;
 
 const CALLS_PER_SECOND: f64 = 80.0;
 const SECOND_US: u64 = 1_000_000;
@@ -23,44 +23,44 @@ enum Fault {
 /// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn a_killed_redis_closes_the_gateway() -> Result<()> {
-    alone(outage("outage-killed-closed", Fault::Killed, "closed"))
+    in_turn(outage("outage-killed-closed", Fault::Killed, "closed"))
 }
 
 /// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn a_frozen_redis_closes_the_gateway() -> Result<()> {
-    alone(outage("outage-frozen-closed", Fault::Frozen, "closed"))
+    in_turn(outage("outage-frozen-closed", Fault::Frozen, "closed"))
 }
 
 /// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn a_killed_redis_opens_the_gateway_if_wanted() -> Result<()> {
-    alone(outage("outage-killed-open", Fault::Killed, "open"))
+    in_turn(outage("outage-killed-open", Fault::Killed, "open"))
 }
 
 /// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn a_frozen_redis_opens_the_gateway_if_wanted() -> Result<()> {
-    alone(outage("outage-frozen-open", Fault::Frozen, "open"))
+    in_turn(outage("outage-frozen-open", Fault::Frozen, "open"))
 }
 
 /// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn with_a_killed_redis_limits_are_shared() -> Result<()> {
-    alone(outage("outage-killed-share", Fault::Killed, "share"))
+    in_turn(outage("outage-killed-share", Fault::Killed, "share"))
 }
 
 /// Broken on purpose to see it fail: `on_outage` of the plan swapped.
 #[test]
 fn with_a_frozen_redis_limits_are_shared() -> Result<()> {
-    alone(outage("outage-frozen-share", Fault::Frozen, "share"))
+    in_turn(outage("outage-frozen-share", Fault::Frozen, "share"))
 }
 
 /// Connections that died while no call used them must not cost the next call. Broken on purpose to see it fail:
 /// lanes that notice a dead connection only when a call uses it.
 #[test]
 fn an_outage_while_nobody_calls_costs_no_call() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let upstream =
             Upstream { rpm: Some(100_000), ..Upstream::new("a").behaving("--output 4 --latency 10ms") };
         let mut site = Site::start(Plan::new("outage-unnoticed", vec![upstream])).await?;
@@ -79,6 +79,26 @@ fn an_outage_while_nobody_calls_costs_no_call() -> Result<()> {
             failed[0]
         );
         Ok(())
+    })
+}
+
+/// A reply that is late, a connection that breaks: no call is refused for it, and none goes out uncounted. Broken on
+/// purpose to see it fail: no time for a hitch.
+#[test]
+fn a_hitch_of_redis_costs_no_call() -> Result<()> {
+    in_turn(async {
+        let upstream =
+            Upstream { rpm: Some(100_000), ..Upstream::new("a").behaving("--output 4 --latency 10ms") };
+        let site = Site::start(Plan::new("outage-hitch", vec![upstream])).await?;
+        let phases = [Phase { time: Duration::from_secs(4), rate: CALLS_PER_SECOND }];
+        let load = Load::start(site.client.clone(), 0, &phases, |_| Ask::new("m"));
+        for turn in 0..3 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            site.redis.freeze()?;
+            tokio::time::sleep(Duration::from_millis([150, 250, 300][turn])).await;
+            site.redis.thaw()?;
+        }
+        must_all(load.finish().await.iter(), "at any time", |answer| answer.status == 200)
     })
 }
 
@@ -116,6 +136,10 @@ async fn outage(name: &str, fault: Fault, on_outage: &'static str) -> Result<()>
     })?;
     must_all(part(back + 2 * SECOND_US, u64::MAX), "after the outage", |answer| answer.status == 200)?;
     must_all(answers.iter(), "at any time", |answer| answer.took < Duration::from_secs(3))?;
+    let mut refused: Vec<Duration> = answers.iter().filter(|a| a.status == 503).map(|a| a.took).collect();
+    refused.sort_unstable();
+    let slow = refused.get(refused.len() * 9 / 10).filter(|took| **took >= Duration::from_secs(1));
+    ensure!(slow.is_none(), "a tenth of the refusals took {slow:?} and longer");
     let changing = |answer: &Answer| matches!(answer.status, 200 | 503);
     must_all(answers.iter(), "at any time", changing)
 }

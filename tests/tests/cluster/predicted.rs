@@ -6,13 +6,13 @@ use weir_tests::judge::Unit;
 use weir_tests::provider::{Arrival, Upstream};
 use weir_tests::scale::Scale;
 
-use crate::alone;
+use crate::in_turn;
 use crate::limits::{Run, finish, must_use, overload};
 
 /// Broken on purpose to see it fail: the deployments' `max_output` told to Weir at 20 tokens.
 #[test]
 fn predicted_output_exceeds_a_limit_by_no_more_than_its_own_error() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let scale = Scale::from_env();
         let upstream = |name, limit| Upstream {
             tpm: Some(scale.limit(limit)),

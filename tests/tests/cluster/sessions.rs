@@ -10,7 +10,7 @@ use weir_tests::client::{Answer, Ask, Client};
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
 
-use crate::alone;
+use crate::in_turn;
 
 const SESSIONS: usize = 1_000;
 /// Calls at once.
@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(6);
 /// share what they know of sessions.
 #[test]
 fn sessions_stay_with_a_deployment_and_move_together_when_it_rests() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let upstream = |name| {
             let fast = Upstream::new(name).behaving("--output 2 --latency 2ms");
             Upstream { rpm: Some(1_000_000), ..fast }
@@ -59,7 +59,7 @@ fn sessions_stay_with_a_deployment_and_move_together_when_it_rests() -> Result<(
 /// Broken on purpose to see it fail: only one deployment in the plan.
 #[test]
 fn a_session_is_never_refused_while_another_deployment_has_room() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let upstream = |name, limit| {
             let fast = Upstream::new(name).behaving("--output 2 --latency 2ms");
             Upstream { rpm: Some(limit), ..fast }

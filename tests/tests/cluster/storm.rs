@@ -14,18 +14,18 @@ use weir_tests::provider::Upstream;
 use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site, Timeouts};
 
-use crate::alone;
+use crate::in_turn;
 
 /// See `controls` for what was broken on purpose.
 #[test]
 fn request_limits_hold_in_a_storm() -> Result<()> {
-    alone(async { must_hold(&storm(Unit::Requests, None, Scale::from_env()).await?, Unit::Requests) })
+    in_turn(async { must_hold(&storm(Unit::Requests, None, Scale::from_env()).await?, Unit::Requests) })
 }
 
 /// See `controls` for what was broken on purpose.
 #[test]
 fn token_limits_hold_in_a_storm() -> Result<()> {
-    alone(async { must_hold(&storm(Unit::Tokens, None, Scale::from_env()).await?, Unit::Tokens) })
+    in_turn(async { must_hold(&storm(Unit::Tokens, None, Scale::from_env()).await?, Unit::Tokens) })
 }
 
 /// The limits were kept, and it was hard to keep them: every one was reached.

@@ -16,7 +16,7 @@ use weir_tests::scale::Scale;
 use weir_tests::site::Site;
 use weir_tests::topology::{Cluster, Others, Sentinels, Topology};
 
-use crate::alone;
+use crate::in_turn;
 use crate::limits::{Outcome, Run, finish, kill_and_replace, must_use, overload_on};
 
 /// From the moment of the trouble until calls must be served again: 1.5 s until the master counts as dead, the election,
@@ -29,7 +29,7 @@ pub(crate) const SPLIT: Duration = Duration::from_secs(2);
 /// Broken on purpose to see it fail: `+hmget` taken out of the file of users; the server's certificate made out to 127.0.0.2.
 #[test]
 fn limits_hold_through_tls_as_a_user_with_the_least_rights() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let scale = Scale::from_env();
         let trouble = async |site: &mut Site| kill_and_replace(site, scale).await;
         let outcome = overload_on(Topology::Secure, run("topologies-secure", scale), scale, trouble).await?;
@@ -48,7 +48,7 @@ fn limits_hold_through_tls_as_a_user_with_the_least_rights() -> Result<()> {
 /// Broken on purpose to see it fail: the first master configured as `url`.
 #[test]
 fn limits_hold_when_a_master_dies_that_sentinels_watch() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let mut since = 0;
         let trouble = async |site: &mut Site| {
             since = unix_us();
@@ -66,7 +66,7 @@ fn limits_hold_when_a_master_dies_that_sentinels_watch() -> Result<()> {
 /// fail: the sentinels not asked again.
 #[test]
 fn limits_hold_when_a_master_is_replaced_that_lives_on_cut_off() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let (mut since, mut master) = (0, None);
         let trouble = async |site: &mut Site| {
             since = unix_us();
@@ -90,7 +90,7 @@ fn limits_hold_when_a_master_is_replaced_that_lives_on_cut_off() -> Result<()> {
 /// The sentinels tell the old master only ten seconds later. Broken on purpose to see it fail: the sentinels not asked again.
 #[test]
 fn limits_hold_when_the_sentinels_are_told_to_fail_over() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let mut since = 0;
         let trouble = async |site: &mut Site| {
             since = unix_us();
@@ -106,7 +106,7 @@ fn limits_hold_when_the_sentinels_are_told_to_fail_over() -> Result<()> {
 /// Broken on purpose to see it fail: the nodes that CLUSTER SLOTS names not remembered.
 #[test]
 fn limits_hold_when_the_master_of_the_slot_dies() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let mut since = 0;
         let trouble = async |site: &mut Site| {
             since = unix_us();
@@ -123,7 +123,7 @@ fn limits_hold_when_the_master_of_the_slot_dies() -> Result<()> {
 /// Broken on purpose to see it fail: answers ASK not followed.
 #[test]
 fn limits_hold_while_the_slot_moves() -> Result<()> {
-    alone(async {
+    in_turn(async {
         let mut since = 0;
         let trouble = async |site: &mut Site| {
             let cluster = cluster(site)?;

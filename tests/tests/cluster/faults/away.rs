@@ -6,7 +6,7 @@ use weir_tests::scale::Scale;
 
 use super::fault::Fault;
 use super::row::{Row, share_bound};
-use crate::alone;
+use crate::in_turn;
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -35,7 +35,7 @@ fn redis_away_leaves_each_replica_its_share() -> Result<()> {
 /// return none may be for want of it.
 fn away(row: Row, fine: fn(&Answer) -> bool) -> Result<()> {
     let row = Row { windows: 4, ..row };
-    let outcome = alone(row.suffer(Scale::from_env()))?;
+    let outcome = in_turn(row.suffer(Scale::from_env()))?;
     let part = |from: u64, to: u64| outcome.answers.iter().filter(move |a| (from..to).contains(&a.sent_us));
     for strike in &outcome.strikes {
         let mut during = 0;

@@ -87,7 +87,7 @@ impl Fault {
             Fault::CutOff => {
                 let apart = site.apart.as_ref().context("no replica runs apart")?;
                 let cut = [Cut::Both, Cut::Replies, Cut::Requests][turn % 3];
-                apart.cut(site.redis.addr().port(), cut)?;
+                apart.cut(site.redis.front.port(), cut)?;
                 let silent = wait(dice, 0.5, 6.0).await;
                 apart.mend()?;
                 Ok(format!("replica-0 cut off from Redis ({cut:?}) for {silent:?}"))

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use weir_tests::apart::is_root;
+use weir_tests::scale::Scale;
 use weir_tests::site::Timeouts;
 
 use fault::Fault;
-use row::{Row, SLOW, clock_bound, is_full, share_bound};
+use row::{Row, SLOW, clock_bound, share_bound};
 
 /// Broken on purpose to see it fail: nothing, for it is what the others are compared with (`limits` has that).
 #[test]
@@ -96,7 +97,7 @@ fn a_replica_cut_off_from_redis_keeps_to_its_share() -> Result<()> {
 
 fn cut_off(row: Row) -> Result<()> {
     if !is_root() {
-        if is_full() {
+        if Scale::from_env().is_full() {
             bail!("a replica can be cut off in a network namespace only by root");
         }
         println!("SKIPPED, NOT SHOWN: a replica cut off from Redis; network namespaces need root");
@@ -140,7 +141,8 @@ fn long_streams_of_stopped_replicas_exceed_no_limit() -> Result<()> {
         behaviour: "--latency 300ms --pace 100ms --jitter 0.3",
         stream_every: 1,
         limits: [60, 9_000, 15_000],
-        least_used: [0.75, 0.75, 0.2],
+        // Streams are longer than a short window: what the dead held fills much of it.
+        least_used: if Scale::from_env().is_full() { [0.75, 0.75, 0.2] } else { [0.6, 0.6, 0.2] },
         most_lost: 0.15,
         ..Row::new("SIGSTOP, streams of 8 to 15 s", Fault::StopReplica)
     }

@@ -17,7 +17,7 @@ use weir_tests::site::{Plan, Site, Timeouts};
 
 use super::fault::Fault;
 use super::outcome::Outcome;
-use crate::alone;
+use crate::in_turn;
 
 /// Times the summed limits that are offered; 1.5 of them must have been answered.
 const OVERLOAD: f64 = 2.15;
@@ -128,17 +128,17 @@ impl Row {
         upstreams.iter().map(calls).sum()
     }
 
-    /// Runs it under [`alone`] and checks it.
+    /// Runs it under [`in_turn`] and checks it.
     pub(crate) fn run(self) -> Result<()> {
         let scale = Scale::from_env();
-        let outcome = alone(self.suffer(scale))?;
+        let outcome = in_turn(self.suffer(scale))?;
         outcome.must_hold(&self)?;
         self.must_leave_nothing(outcome)
     }
 
     /// Runs it in real minutes only: in short ones a row like it is enough.
     pub(crate) fn run_in_full(self) -> Result<()> {
-        if is_full() || std::env::var_os("WEIR_ALL_ROWS").is_some() {
+        if Scale::from_env().is_full() || std::env::var_os("WEIR_ALL_ROWS").is_some() {
             return self.run();
         }
         println!("{}: only in real minutes (WEIR_FULL=1), or with WEIR_ALL_ROWS=1", self.name);
@@ -213,11 +213,6 @@ pub(crate) fn dice(name: &str) -> Result<Rng> {
 fn offered(answers: &[Answer], scale: Scale) -> f64 {
     let first = answers.first().map_or(0, |answer| answer.sent_us) + scale.window.as_micros() as u64;
     answers.iter().filter(|answer| answer.sent_us >= first && answer.status != 0).count() as f64
-}
-
-/// Are windows real minutes?
-pub(crate) fn is_full() -> bool {
-    Scale::from_env().window.as_secs() >= 60
 }
 
 /// Runs what does not mind that other tests run.

@@ -12,7 +12,7 @@ use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site, Timeouts};
 
 use super::row::{TTL, dice};
-use crate::alone;
+use crate::in_turn;
 
 /// Calls at once, so that many are on their way when the replica stops.
 const BURST: usize = 300;
@@ -26,7 +26,7 @@ fn a_replica_stopped_before_it_sends_does_not_send_late() -> Result<()> {
     let ms = Duration::from_millis;
     let timeouts = Timeouts { connect: ms(200), first_token: ms(250), total: ms(2_000) };
     let d_head = timeouts.connect + timeouts.first_token + ms(250);
-    alone(async {
+    in_turn(async {
         let upstream =
             Upstream { rpm: Some(1_000_000), ..Upstream::new("a").behaving("--output 4 --latency 50ms") };
         // The other replica's SYNCs end the life of the one that stands still.
