@@ -13,13 +13,14 @@ use weir::state::core::{
     Amounts, Caller, Candidate, Declared, Draw, Incarnation, PoolDecl, Reserve, Shape, Stage,
 };
 use weir::state::lanes::Lane;
-use weir::state::{About, Actual, Client, Deadlines, Outcome, PoolInfo, Port, Wish};
+use weir::state::scripts::Keys;
+use weir::state::{About, Actual, Away, Client, Deadlines, Outcome, PoolInfo, Port, Wish};
 
 /// More pools than the sweep of one SYNC asks about by itself.
 const POOLS: usize = 8;
 
 /// A call that draws one request on every pool.
-fn wish() -> Wish {
+fn wish(on_outage: OnOutage) -> Wish {
     let info = |at: usize| {
         let shape = Shape::window(6_000, Stage::Head);
         let meters: Arc<[Declared]> = vec![Declared { shape, cap: 100, pace: 0 }].into();
@@ -29,7 +30,7 @@ fn wish() -> Wish {
             kinds: vec![MeterKind::Requests],
             side: Side::Ours,
             reserve: ReservePolicy::Max,
-            on_outage: OnOutage::Closed,
+            on_outage,
         })
     };
     let infos: Vec<_> = (0..POOLS).map(info).collect();
@@ -62,7 +63,9 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     while client.sync(&port, true).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await; // a new data set first learns that nobody knows anything
     }
-    let Outcome::Granted(reservation) = client.reserve(&port, &mut wish(), soon()).await.unwrap() else {
+    let Outcome::Granted(reservation) =
+        client.reserve(&port, &mut wish(OnOutage::Closed), soon()).await.unwrap()
+    else {
         panic!("there is room");
     };
     reservation.settle(Actual::Used { input: 1, output: 1 });
@@ -70,7 +73,7 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     // Longer than half a life without a word: the next call must catch up first. Redis never answers that SYNC.
     tokio::time::sleep(Duration::from_millis(600)).await;
     let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(300).query(&mut server.connection).unwrap();
-    let mut next = wish();
+    let mut next = wish(OnOutage::Closed);
     let left =
         tokio::time::timeout(Duration::from_millis(100), client.reserve(&port, &mut next, soon())).await;
     assert!(left.is_err(), "the caller must leave while the SYNC is on its way");
@@ -82,4 +85,30 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     let state = port.snapshot().await.unwrap();
     let posted: Vec<u64> = state.pools.values().map(|pool| pool.meters[0].posted).collect();
     assert_eq!(posted, [1; POOLS]);
+}
+
+/// Another version's replicas are granted the whole of every limit by that state: nothing is left to share. Broken on
+/// purpose once: that answer counted among the tries in vain.
+#[tokio::test]
+async fn a_state_of_another_layout_is_not_away() {
+    let mut server = Server::start();
+    let lane = Lane::start(server.servers("test", Duration::from_secs(5))).unwrap();
+    let port = Port::Redis(lane);
+    port.opened(Duration::from_secs(5)).await;
+    let (key, header) = (Keys::new("test").state().to_owned(), [9_999.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
+    let header: Vec<u8> = header.iter().flat_map(|part: &f64| part.to_le_bytes()).collect();
+    let _: () = redis::cmd("HSET").arg(&key).arg("e").arg(&header).query(&mut server.connection).unwrap();
+
+    let deadlines = Deadlines { head: 60_000, end: 60_000 };
+    let session_idle = Duration::from_secs(60);
+    let client = Client::new(About { name: "one".into(), deadlines, expected: 1, session_idle });
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        let answer = client.reserve(&port, &mut wish(OnOutage::Share), soon()).await;
+        assert!(matches!(answer, Err(Away::OtherLayout)), "{answer:?}");
+        assert_eq!(client.sync(&port, true).await, Err(Away::OtherLayout));
+        tokio::time::sleep(Duration::from_millis(20)).await; // as often as the loop that keeps lives would
+    }
+    let kept: Vec<u8> = redis::cmd("HGET").arg(&key).arg("e").query(&mut server.connection).unwrap();
+    assert_eq!(kept, header, "it is not written to");
 }

@@ -196,6 +196,7 @@ impl Client {
         if let Err(away) = &answer {
             match away {
                 Away::Learning => drop(self.contact.send_replace(Contact::Learning)),
+                Away::OtherLayout => {}
                 _ => self.side.lock().failed(boot_ms()),
             }
             self.bell.ring_loud(); // the keeper finds out what is the matter
@@ -237,9 +238,11 @@ impl Client {
         }
         let soon = |wait| Some(Duration::from_millis(wait).min(LOOK_AGAIN));
         let hitch = self.side.lock().hitch_left(boot_ms()).and_then(soon);
+        let hitch = hitch.filter(|_| *failure != Away::OtherLayout);
         let kept = match outage::usable(&wish.infos, &wish.ask) {
             Usable::Nothing | Usable::Freely(_) if hitch.is_some() => return Err(hitch),
             Usable::Nothing => return Err(None),
+            Usable::Shared(_) if *failure == Away::OtherLayout => return Err(None), // others are granted the whole
             Usable::Freely(candidates) => return Ok(Outcome::Unlimited(candidates)),
             Usable::Shared(candidates) => candidates,
         };

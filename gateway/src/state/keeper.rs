@@ -94,7 +94,7 @@ impl Client {
         };
         let before = *self.contact.borrow();
         self.contact.send_if_modified(|contact| std::mem::replace(contact, now) != now);
-        if now == Contact::Away {
+        if now == Contact::Away && failure != Some(Away::OtherLayout) {
             self.side.lock().failed(boot_ms());
         }
         match failure {

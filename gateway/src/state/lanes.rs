@@ -206,7 +206,10 @@ fn stamp(run: u64) -> Stamp {
 }
 
 fn read(call: &Call, value: &Value) -> Result<Reply, Away> {
-    layout::reply(call.asked, value).map_err(|err| Away::Broken(err.to_string()))
+    layout::reply(call.asked, value).map_err(|err| match err {
+        layout::Malformed::OtherLayout => Away::OtherLayout,
+        layout::Malformed::Unexpected(_) => Away::Broken(err.to_string()),
+    })
 }
 
 async fn ask(mut connection: MultiplexedConnection, call: &Call) -> Result<Value, RedisError> {

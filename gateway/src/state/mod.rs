@@ -40,6 +40,9 @@ pub enum Away {
     /// The data set may have lost something, and learns from the replicas what: seldom longer than a second.
     #[error("learning what was lost")]
     Learning,
+    /// Replicas of a Weir whose records have another layout own the state, and are granted by it: not away for all.
+    #[error("the state belongs to another version of Weir; use another `namespace`, or stop that version")]
+    OtherLayout,
     /// The server answered with an error; its code.
     #[error("failed: {0}")]
     Failed(String),

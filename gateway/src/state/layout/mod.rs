@@ -18,16 +18,19 @@ use super::core::{Mode, Shape, Stage};
 /// The version of the records; a script refuses records of another.
 pub const LAYOUT: u64 = 3;
 
-/// A reply or a record that does not have the expected form.
-#[derive(Debug, thiserror::Error)]
-#[error("unexpected {what} from the shared state")]
-pub struct Malformed {
-    /// What was being read.
-    pub what: &'static str,
+/// A reply or a record that cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A Weir whose records have another layout owns this state.
+    #[error("the shared state has records of another layout")]
+    OtherLayout,
+    /// It does not have the expected form; what was being read.
+    #[error("unexpected {0} from the shared state")]
+    Unexpected(&'static str),
 }
 
 fn malformed(what: &'static str) -> Malformed {
-    Malformed { what }
+    Malformed::Unexpected(what)
 }
 
 /// The key of a pool: its name and the shape of its meters, so that a pool of another shape is another record.

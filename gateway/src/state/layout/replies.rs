@@ -52,7 +52,7 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
         (3, _) => Reply::Gone(at.uint()?),
         (4, _) => Reply::Epoch(at.uint()?),
         (6, Asked::Reserve) => Reply::Learning(at.uint()?),
-        (5, _) => return Err(malformed("records of another layout")),
+        (5, _) => return Err(Malformed::OtherLayout),
         _ => return Err(malformed("reply")),
     })
 }
