@@ -89,6 +89,12 @@ pub struct StateConfig {
     pub expected_replicas: u64,
 }
 
+impl StateConfig {
+    /// The longest [`timeout`](Self::timeout). Several answers must fit into the times of the protocol: a closed limit
+    /// refuses within a second, a lapsed life 1 s after its last SYNC, learning ends after 2 s, a call waits for 4 s.
+    pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(500);
+}
+
 /// How the servers of the shared state are found.
 #[derive(Clone, Debug)]
 pub enum Topology {

@@ -357,6 +357,12 @@ fn files_for_tls_are_read_when_the_configuration_is() {
 }
 
 #[test]
+fn the_longest_timeout_of_the_state_passes() {
+    let config = loaded("[state]\nurl = \"redis://127.0.0.1\"\ntimeout = \"500ms\"");
+    assert_eq!(config.state.unwrap().timeout, StateConfig::LONGEST_TIMEOUT);
+}
+
+#[test]
 fn settings_that_ask_for_nothing_pass() {
     loaded(
         "rules = []\n[server]\nproxy_protocol = false\ntls = { cert = \"\", key = \"\" }\n\
