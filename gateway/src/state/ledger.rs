@@ -37,7 +37,7 @@ pub struct Ledger {
     inc: RwLock<Incarnation>, // whose; changes only before any data set knows of it
     epoch: RwLock<u64>, // of which data set; held while a grant is booked, so that none slips into the next
     pools: RwLock<AHashMap<Arc<str>, Arc<PoolBooks>>>,
-    dirty: Mutex<Vec<Arc<PoolBooks>>>,
+    dirty: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since they were last told; the longest untold first
     doubts: Mutex<Vec<Arc<PoolBooks>>>,
     sweep: Mutex<Vec<Arc<PoolBooks>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
@@ -190,7 +190,7 @@ impl Ledger {
 
     fn mark(&self, pool: &Arc<PoolBooks>) {
         if !pool.dirty.swap(true, Ordering::AcqRel) {
-            self.dirty.lock().push(pool.clone());
+            self.dirty.lock().push_back(pool.clone());
         }
         self.look_at(pool);
     }
@@ -225,8 +225,8 @@ impl Ledger {
     /// of the others. If it looks, it also asks what windows hold.
     pub fn report(&self, look: bool) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
         let mut dirty = self.dirty.lock();
-        let rest = dirty.len().saturating_sub(DIRTY_PER_SYNC);
-        let mut pools = dirty.split_off(rest);
+        let turn = DIRTY_PER_SYNC.min(dirty.len());
+        let mut pools: Vec<_> = dirty.drain(..turn).collect();
         drop(dirty);
         pools.iter().for_each(|pool| pool.dirty.store(false, Ordering::Release));
         pools.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
@@ -351,5 +351,42 @@ impl Drop for Outstanding {
             self.ledger.doubt(&self.ask);
         }
         self.ledger.outstanding.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::core::{Declared, Shape, Stage};
+    use super::*;
+
+    /// Broken on purpose once: those marked last told first. The first was not told while others moved.
+    #[test]
+    fn settlements_are_told_in_the_order_in_which_they_came() {
+        let ledger = Ledger::new(Incarnation { name: "one".into(), k: 1 }, 1);
+        let pool = |at: usize| {
+            let shape = Shape::window(6_000, Stage::Head);
+            let meters = [Declared { shape, cap: 100, pace: 0 }].into();
+            ledger.pool(&PoolDecl { key: format!("pool-{at}").into(), meters })
+        };
+        (0..6).for_each(|at| drop(pool(at))); // those that are asked about in turn
+        let first = pool(6);
+        let others: Vec<_> = (7..7 + 2 * DIRTY_PER_SYNC).map(pool).collect();
+        let told = || {
+            let moved = ledger.report(false).1.into_iter().filter(|report| report.posted == [1]);
+            moved.map(|report| report.key).collect::<Vec<_>>()
+        };
+        ledger.settle(&first, 0, 0, 1);
+        let mut all = BTreeSet::new();
+        for others in others.chunks(DIRTY_PER_SYNC) {
+            others.iter().for_each(|pool| ledger.settle(pool, 0, 0, 1));
+            all.extend(told());
+            assert!(all.contains(&first.decl.key), "the first waits");
+            assert!(!ledger.is_told(), "more moved than one SYNC tells of");
+        }
+        all.extend(told());
+        assert!(ledger.is_told());
+        assert_eq!(all.len(), 2 * DIRTY_PER_SYNC + 1);
     }
 }
