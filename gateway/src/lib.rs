@@ -5,11 +5,13 @@
 //! - [`error`], [`config`]: the vocabulary.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
+//! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
 
 pub mod admit;
 pub mod app;
 pub mod auth;
+pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod error;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use hyper::body::Incoming;
 
 use super::{Call, note};
+use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
 use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request;
@@ -80,10 +81,10 @@ impl<'a> Attempt<'a> {
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
-        let send_by = self.reservation.as_ref().map_or(until, |reservation| reservation.head_by.min(until));
         let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let response = call.worker.upstreams.send(endpoint, self.target, body, send_by, head_by).await?;
+        let response =
+            call.worker.upstreams.send(endpoint, self.target, body, self.send_by(), head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
         }
@@ -132,6 +133,13 @@ impl<'a> Attempt<'a> {
         self.call.deadline.min(self.sent + self.target.timeouts.total).min(held)
     }
 
+    /// The last moment to send, by the clock that counts suspensions.
+    fn send_by(&self) -> u64 {
+        let left = self.until().saturating_duration_since(Instant::now()).as_millis() as u64;
+        let send_by = boot_ms() + left;
+        self.reservation.as_ref().map_or(send_by, |reservation| reservation.send_by.min(send_by))
+    }
+
     /// When a stream's first content must have come.
     fn first_by(&self) -> Instant {
         let timeouts = self.target.timeouts;
@@ -141,8 +149,8 @@ impl<'a> Attempt<'a> {
 
     /// After a stall the reservation may be about to expire: then nothing may be sent on it.
     fn is_late(&self) -> bool {
-        let connected = self.sent + self.target.timeouts.connect;
-        self.reservation.as_ref().is_some_and(|reservation| connected > reservation.head_by)
+        let connected = boot_ms() + self.target.timeouts.connect.as_millis() as u64;
+        self.reservation.as_ref().is_some_and(|reservation| connected > reservation.send_by)
     }
 
     /// Hands reservation and record over to the answer.

@@ -20,6 +20,7 @@ use super::port::Port;
 use super::reservation::{Part, Reservation};
 use super::share::Shared;
 use super::side::{Alone, Deadlines, Heard, Side};
+use crate::clock::boot_ms;
 
 /// The longest that a call waits for the state to grant again, or to be away for long enough to share. Longer than
 /// either takes.
@@ -209,7 +210,7 @@ impl Client {
         for _ in 0..2 {
             let ledger = self.life(port).await?;
             Arc::make_mut(&mut wish.ask).caller = self.side.lock().caller(&ledger, boot_ms());
-            let sent = Instant::now();
+            let sent = boot_ms();
             let outstanding = ledger.sending(wish.ask.clone());
             match port.run(&Command::Reserve(wish.ask.clone())).await? {
                 Reply::Reserved(Reserved::Granted(granted)) => {
@@ -248,7 +249,7 @@ impl Client {
         };
         let mut ask = Arc::new(outage::only(&wish.ask, &kept));
         let pin = ask.session.as_ref().and_then(|session| self.recall_pin(&session.key));
-        let sent = Instant::now();
+        let sent = boot_ms();
         let counts = |pool: usize| outage::counts(&wish.infos[pool]);
         let (ledger, shared) = match self.side.lock().ask_alone(&mut ask, counts, pin, boot_ms()) {
             Alone::NotYet(wait) => return Err(soon(wait)),
@@ -337,11 +338,13 @@ impl Client {
         wish: &Wish,
         granted: Granted,
         drawn: Vec<Drawn>,
-        sent: Instant,
+        sent: Ms,
     ) -> Reservation {
         let part = |(pool, books, amounts): Drawn| Part { info: wish.infos[pool].clone(), books, amounts };
         let deadlines = self.side.lock().deadlines();
-        let by = |after: Ms| sent + Duration::from_millis(after).saturating_sub(MARGIN);
+        let (now, now_ms) = (Instant::now(), boot_ms());
+        let until = |after: Ms| sent + after.saturating_sub(ms(MARGIN));
+        let by = |after: Ms| now + Duration::from_millis(until(after).saturating_sub(now_ms));
         Reservation {
             index: granted.index,
             session: granted.session,
@@ -351,6 +354,7 @@ impl Client {
             parts: drawn.into_iter().map(part).collect(),
             home: Some((ledger.clone(), self.bell.clone())),
             head_settled: false,
+            send_by: until(deadlines.head),
         }
     }
 }
@@ -362,10 +366,4 @@ fn ms(time: Duration) -> Ms {
 fn unix_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(1, |since| since.as_millis() as u64)
-}
-
-/// This machine's time since boot, suspensions included.
-pub fn boot_ms() -> Ms {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
 }

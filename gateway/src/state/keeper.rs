@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Away;
-use super::client::{Client, Contact, boot_ms};
+use super::client::{Client, Contact};
 use super::core::{Command, Sync};
 use super::port::Port;
 use super::side::{Heard, Told};
+use crate::clock::boot_ms;
 
 /// Time between SYNCs.
 const PERIOD: Duration = Duration::from_millis(200);

@@ -10,7 +10,7 @@ use super::bell::Bell;
 use super::books::PoolBooks;
 use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
-use super::core::{Amounts, Stage};
+use super::core::{Amounts, Ms, Stage};
 use super::ledger::Ledger;
 use super::pools::{Actual, PoolInfo, charge};
 
@@ -23,6 +23,9 @@ pub struct Reservation {
     pub session: SessionOutcome,
     /// Highest share in use over the drawn meters, millionths.
     pub share: u64,
+    /// Nothing may be sent on it later; ms of [`crate::clock::boot_ms`]. (The two below are for timers, which stand still
+    /// while the machine is suspended; the state goes on counting.)
+    pub send_by: Ms,
     /// The answer's head must have come by now, or the attempt is given up.
     pub head_by: Instant,
     /// The attempt is over by now.

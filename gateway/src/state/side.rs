@@ -6,7 +6,7 @@
 //! before the first call as a rule. While the state is away calls are booked all the same ([`super::share`]), and the
 //! JOIN tells of them later.
 //!
-//! Times are milliseconds of the replica's own clock, which must count suspensions ([`super::client::boot_ms`]).
+//! Times are milliseconds of the replica's own clock, which must count suspensions ([`crate::clock::boot_ms`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

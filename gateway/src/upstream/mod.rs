@@ -120,14 +120,14 @@ impl Upstreams {
         self.clients.lock().entry(connect).or_insert_with(build).clone()
     }
 
-    /// Sends `body`, not after `send_by`, and waits for the answer's head until `head_by`. An answer that is not a
+    /// Sends `body`, not after `send_by` of [`boot_ms`](crate::clock::boot_ms), and waits for the answer's head until `head_by`. An answer that is not a
     /// success is a failure.
     pub async fn send(
         &self,
         endpoint: &Endpoint,
         target: &Target,
         body: Bytes,
-        send_by: Instant,
+        send_by: u64,
         head_by: Instant,
     ) -> Result<Response<Incoming>, Failed> {
         let mut request = Request::new(Timely::new(body, send_by));

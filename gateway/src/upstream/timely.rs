@@ -3,22 +3,24 @@
 //! Between the attempt's own check and the first byte on the wire a request may wait: for a connection, and for its turn
 //! on the worker. A process that is stopped just then would send what its reservation no longer covers. hyper asks
 //! for the body after it has put the head into its buffer and before it writes any of it, so here the time is looked
-//! at once more; an error ends the connection with nothing written.
+//! at once more; an error ends the connection with nothing written. The time is that of [`boot_ms`]: a machine that
+//! was suspended has lost it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::clock::boot_ms;
+
 /// A whole body that fails when it is asked for after its time.
 #[derive(Debug)]
 pub(super) struct Timely {
     whole: Full<Bytes>,
-    by: Instant,
+    by: u64,
 }
 
 /// It was too late to send.
@@ -27,7 +29,8 @@ pub(super) struct Timely {
 pub(super) struct Late;
 
 impl Timely {
-    pub(super) fn new(whole: Bytes, by: Instant) -> Timely {
+    /// `by`: ms of [`boot_ms`].
+    pub(super) fn new(whole: Bytes, by: u64) -> Timely {
         Timely { whole: Full::new(whole), by }
     }
 }
@@ -40,7 +43,7 @@ impl Body for Timely {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Late>>> {
-        if Instant::now() > self.by {
+        if boot_ms() > self.by {
             return Poll::Ready(Some(Err(Late)));
         }
         Pin::new(&mut self.whole).poll_frame(cx).map_err(|never: Infallible| match never {})
@@ -74,14 +77,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri: http::Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let send = |by: Instant| {
+        let send = |by: u64| {
             let mut request = Request::new(Timely::new(Bytes::from_static(b"late"), by));
             *request.uri_mut() = uri.clone();
             client.request(request)
         };
 
         // The first, in time, leaves a connection that the second finds open.
-        let first = tokio::spawn(send(Instant::now() + Duration::from_secs(60)));
+        let first = tokio::spawn(send(boot_ms() + 60_000));
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut seen = vec![0; 4096];
         let read = stream.read(&mut seen).await.unwrap();
@@ -91,7 +94,7 @@ mod tests {
         assert_eq!(response.status(), StatusCode::OK);
         drop(response);
 
-        let err = send(Instant::now() - Duration::from_millis(1)).await.unwrap_err();
+        let err = send(boot_ms() - 1).await.unwrap_err();
         assert!(was_not_written(&err), "{err:?}");
         drop(client);
         let wrote = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut seen)).await;

@@ -104,6 +104,7 @@ impl World {
             session: granted.session,
             share: granted.share,
             head_by: now,
+            send_by: 0,
             end_by: now,
             parts: drawn.into_iter().map(part).collect(),
             home: Some((call.ledger.clone(), replica.bell.clone())),

@@ -1,0 +1,8 @@
+//! This machine's own clock.
+
+/// Milliseconds since this machine was booted, suspensions included. `Instant` leaves those out on Linux, so whatever must
+/// not happen after a time that others count as well is compared by this.
+pub fn boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
+}
