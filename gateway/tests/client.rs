@@ -4,6 +4,7 @@
 
 mod redis_server;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,22 +20,31 @@ use weir::state::{About, Actual, Away, Client, Deadlines, Outcome, PoolInfo, Por
 /// More pools than the sweep of one SYNC asks about by itself.
 const POOLS: usize = 8;
 
+fn key(pool: usize) -> String {
+    format!("pool-{pool}|r6000")
+}
+
 /// A call that draws one request on every pool.
 fn wish(on_outage: OnOutage) -> Wish {
+    wish_of(0..POOLS, on_outage)
+}
+
+/// The same on these pools.
+fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
     let info = |at: usize| {
         let shape = Shape::window(6_000, Stage::Head);
         let meters: Arc<[Declared]> = vec![Declared { shape, cap: 100, pace: 0 }].into();
         Arc::new(PoolInfo {
             name: format!("pool-{at}").into(),
-            decl: PoolDecl { key: format!("pool-{at}|r6000").into(), meters },
+            decl: PoolDecl { key: key(at).into(), meters },
             kinds: vec![MeterKind::Requests],
             side: Side::Ours,
             reserve: ReservePolicy::Max,
             on_outage,
         })
     };
-    let infos: Vec<_> = (0..POOLS).map(info).collect();
-    let draws = (0..POOLS).map(|pool| Draw { pool, amounts: Amounts::from_slice(&[1]) }).collect();
+    let infos: Vec<_> = pools.map(info).collect();
+    let draws = (0..infos.len()).map(|pool| Draw { pool, amounts: Amounts::from_slice(&[1]) }).collect();
     let nobody = Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 };
     let ask = Reserve {
         caller: nobody,
@@ -44,6 +54,23 @@ fn wish(on_outage: OnOutage) -> Wish {
         session: None,
     };
     Wish { infos, ask: Arc::new(ask) }
+}
+
+/// The client of a replica, once the state grants.
+async fn replica(port: &Port, expected: u64) -> Arc<Client> {
+    port.opened(Duration::from_secs(5)).await;
+    let deadlines = Deadlines { head: 60_000, end: 60_000 };
+    let session_idle = Duration::from_secs(60);
+    let client = Client::new(About { name: "one".into(), deadlines, expected, session_idle });
+    granting(&client, port).await;
+    client
+}
+
+/// Returns when the state grants: a new data set first learns that nobody knows anything.
+async fn granting(client: &Arc<Client>, port: &Port) {
+    while client.sync(port, true).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn soon() -> Instant {
@@ -56,13 +83,7 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     let mut server = Server::start();
     let lane = Lane::start(server.servers("test", Duration::from_secs(5))).unwrap();
     let port = Port::Redis(lane);
-    port.opened(Duration::from_secs(5)).await;
-    let deadlines = Deadlines { head: 60_000, end: 60_000 };
-    let session_idle = Duration::from_secs(60);
-    let client = Client::new(About { name: "one".into(), deadlines, expected: 0, session_idle });
-    while client.sync(&port, true).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(50)).await; // a new data set first learns that nobody knows anything
-    }
+    let client = replica(&port, 0).await;
     let Outcome::Granted(reservation) =
         client.reserve(&port, &mut wish(OnOutage::Closed), soon()).await.unwrap()
     else {
@@ -111,4 +132,26 @@ async fn a_state_of_another_layout_is_not_away() {
     }
     let kept: Vec<u8> = redis::cmd("HGET").arg(&key).arg("e").query(&mut server.connection).unwrap();
     assert_eq!(kept, header, "it is not written to");
+}
+
+/// Broken on purpose once: such answers left a doubt.
+#[tokio::test]
+async fn a_reserve_that_was_refused_by_a_state_that_learns_leaves_no_doubt() {
+    let mut server = Server::start();
+    let port = Port::Redis(Lane::start(server.servers("test", Duration::from_millis(500))).unwrap());
+    let client = replica(&port, 0).await;
+    let mut wish = wish(OnOutage::Closed);
+    let Outcome::Granted(reservation) = client.reserve(&port, &mut wish, soon()).await.unwrap() else {
+        panic!("there is room");
+    };
+    reservation.settle(Actual::Used { input: 1, output: 1 });
+    while !client.ledger().unwrap().is_told() {
+        client.sync(&port, true).await.unwrap();
+    }
+    let _: () = redis::cmd("FLUSHALL").query(&mut server.connection).unwrap();
+    // Answered EPOCH, and when the life was told, LEARNING.
+    let until = Instant::now() + Duration::from_millis(100);
+    assert!(matches!(client.reserve(&port, &mut wish, until).await, Err(Away::Learning)));
+    let (_, reports) = client.ledger().unwrap().report(false);
+    assert!(reports.len() < POOLS, "{} pools are asked about", reports.len());
 }

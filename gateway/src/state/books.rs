@@ -28,7 +28,6 @@ pub struct PoolBooks {
     pub(super) meters: Mutex<Vec<Entry>>, // short sections, never across an await
     pub(super) dirty: AtomicBool,
     pub(super) unseen: AtomicBool,
-    pub(super) doubted: AtomicBool,
     hot: AtomicBool,
     rest_until: AtomicU64, // own clock
     view: Mutex<PoolView>,
@@ -61,7 +60,6 @@ impl PoolBooks {
             seen: Mutex::default(),
             dirty: AtomicBool::new(false),
             unseen: AtomicBool::new(false),
-            doubted: AtomicBool::new(false),
             hot: AtomicBool::new(false),
             rest_until: AtomicU64::new(0),
             view: Mutex::new(PoolView::default()),

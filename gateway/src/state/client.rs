@@ -226,7 +226,12 @@ impl Client {
                     outstanding.refused();
                     return Ok(Outcome::TooBig { pool, meter });
                 }
-                reply => self.refused(&wish.ask.caller.inc, &reply)?,
+                reply => {
+                    if is_refusal(&reply) {
+                        outstanding.refused();
+                    }
+                    self.refused(&wish.ask.caller.inc, &reply)?;
+                }
             }
         }
         Err(Away::unexpected())
@@ -349,14 +354,20 @@ impl Client {
             index: granted.index,
             session: granted.session,
             share: granted.share,
+            send_by: until(deadlines.head),
             head_by: by(deadlines.head),
             end_by: by(deadlines.end),
             parts: drawn.into_iter().map(part).collect(),
             home: Some((ledger.clone(), self.bell.clone())),
             head_settled: false,
-            send_by: until(deadlines.head),
         }
     }
+}
+
+/// Is it an answer by which a RESERVE was surely not granted? (A second copy of it may have been, as with any other
+/// refusal; it is found as those of granted ones are, by the sweep of the ledger.)
+fn is_refusal(reply: &Reply) -> bool {
+    matches!(reply, Reply::Gone(_) | Reply::Epoch(_) | Reply::Learning(_))
 }
 
 fn ms(time: Duration) -> Ms {

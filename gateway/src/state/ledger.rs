@@ -1,8 +1,8 @@
 //! A replica's own books for one life: what it was granted, gave back and posted, per pool and meter.
 //!
 //! Only cumulative counters leave this module ([`super::core::PoolReport`]), so a lost or doubled SYNC heals. A
-//! RESERVE whose reply never came may still have been granted: its pools are kept *in doubt* and asked about in
-//! every SYNC, and a grant that nobody here consumed or waits for is given back. Give-back is computed so that it
+//! RESERVE whose reply never came may still have been granted: its pools are *in doubt* for a while and SYNCs ask about
+//! them ([`super::doubts`]), and a grant that nobody here consumed or waits for is given back. Give-back is computed so that it
 //! can only err on the low side: outstanding RESERVEs are counted before consumed grants are read, and a grant is
 //! booked as consumed before its RESERVE stops being outstanding.
 
@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve};
+use super::doubts::Doubts;
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
 const DOUBTS_PER_SYNC: usize = 256;
@@ -38,7 +39,7 @@ pub struct Ledger {
     epoch: RwLock<u64>, // of which data set; held while a grant is booked, so that none slips into the next
     pools: RwLock<AHashMap<Arc<str>, Arc<PoolBooks>>>,
     dirty: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since they were last told; the longest untold first
-    doubts: Mutex<Vec<Arc<PoolBooks>>>,
+    doubts: Mutex<Doubts>,
     sweep: Mutex<Vec<Arc<PoolBooks>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
     next: AtomicU64,
@@ -215,9 +216,7 @@ impl Ledger {
     fn doubt(&self, ask: &Reserve) {
         for pool in ask.pools.iter().filter(|pool| !pool.meters.is_empty()) {
             let pool = self.pool(pool);
-            if !pool.doubted.swap(true, Ordering::AcqRel) {
-                self.doubts.lock().push(pool);
-            }
+            self.doubts.lock().arose(pool);
         }
     }
 
@@ -229,7 +228,7 @@ impl Ledger {
         let mut pools: Vec<_> = dirty.drain(..turn).collect();
         drop(dirty);
         pools.iter().for_each(|pool| pool.dirty.store(false, Ordering::Release));
-        pools.extend(in_turn(&self.doubts, DOUBTS_PER_SYNC));
+        pools.extend(self.doubts.lock().ask(DOUBTS_PER_SYNC));
         let swept = in_turn(&self.sweep, SWEPT_PER_SYNC);
         let looked = if look { [self.to_see(), swept.clone()].concat() } else { Vec::new() };
         pools.extend(swept.into_iter().chain(looked.iter().cloned()));
@@ -245,25 +244,37 @@ impl Ledger {
         pools.iter().for_each(|pool| self.mark(pool));
     }
 
-    /// The SYNC that said `reports` was answered, at `at` of the own clock.
-    pub fn heard(&self, pools: &[Arc<PoolBooks>], reports: &[PoolReport], views: Vec<PoolView>, at: Ms) {
+    /// The SYNC that said `reports` was sent at `sent` and answered at `at` of the own clock.
+    pub fn heard(
+        &self,
+        pools: &[Arc<PoolBooks>],
+        reports: &[PoolReport],
+        views: Vec<PoolView>,
+        sent: Ms,
+        at: Ms,
+    ) {
+        let mut clear = Vec::with_capacity(pools.len());
         for ((pool, report), view) in pools.iter().zip(reports).zip(views) {
-            self.reconcile(pool, &view.granted);
+            if self.reconcile(pool, &view.granted) {
+                clear.push(pool);
+            }
             if report.look && view.image.is_none() && !view.cap.is_empty() {
                 self.look_at(pool); // it exists, and the data set was learning
             }
             pool.heard(report, view, at);
         }
+        self.doubts.lock().answered(clear.into_iter(), sent, at);
     }
 
-    /// Gives back what was granted and neither consumed nor awaited.
-    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64]) {
+    /// Gives back what was granted and neither consumed nor awaited. Whether nothing more was granted than is consumed:
+    /// what RESERVEs may get that are outstanding may as well be what nobody waits for.
+    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64]) -> bool {
         let surplus = |entry: &Entry, at: usize| granted.get(at).copied().unwrap_or(0) > entry.consumed;
         if !pool.meters.lock().iter().enumerate().any(|(at, entry)| surplus(entry, at)) {
-            return;
+            return true;
         }
         let awaited = self.awaited(&pool.decl.key, granted.len()); // before `consumed` is read, see above
-        let mut gave = false;
+        let (mut gave, mut clear) = (false, true);
         for (at, entry) in pool.meters.lock().iter_mut().enumerate() {
             let known = if on(Mutant::BalanceTakenTwice) { 0 } else { awaited.get(at).copied().unwrap_or(0) };
             let granted = granted.get(at).copied().unwrap_or(0);
@@ -273,10 +284,12 @@ impl Ledger {
                 entry.returned += balance;
                 gave = true;
             }
+            clear &= granted <= entry.consumed;
         }
         if gave {
             self.mark(pool);
         }
+        clear
     }
 
     /// The most that outstanding RESERVEs may be granted on a pool, per meter.
@@ -307,7 +320,7 @@ fn in_turn(list: &Mutex<Vec<Arc<PoolBooks>>>, most: usize) -> Vec<Arc<PoolBooks>
 /// What was drawn on a pool: its index in the request, its books, the amounts.
 pub type Drawn = (usize, Arc<PoolBooks>, Amounts);
 
-/// A RESERVE on its way. Dropped without an answer, it leaves its pools in doubt.
+/// A RESERVE on its way. Dropped without an answer, it leaves its pools in doubt for a while.
 #[derive(Debug)]
 pub struct Outstanding {
     ledger: Arc<Ledger>,

@@ -8,6 +8,7 @@ pub mod client;
 pub mod connect;
 pub mod control;
 pub mod core;
+mod doubts;
 mod keeper;
 pub mod lanes;
 pub mod layout;

@@ -70,6 +70,7 @@ pub struct Told {
     reports: Vec<PoolReport>,
     rests: Vec<Rest>,
     counted: bool,
+    sent: Ms, // own clock; it went out then or later
 }
 
 /// What a reply came to.
@@ -382,7 +383,8 @@ impl Side {
         let (books, reports) = ledger.report(count);
         let caller = self.caller(&ledger, now);
         let (said, epoch) = (reports.clone(), caller.epoch);
-        let told = Told { ledger, epoch, books, reports: said, rests: rests.clone(), counted: count };
+        let told =
+            Told { ledger, epoch, books, reports: said, rests: rests.clone(), counted: count, sent: now };
         (Sync { caller, reports, rests, count }, told)
     }
 
@@ -394,7 +396,7 @@ impl Side {
         match reply {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
-                told.ledger.heard(&told.books, &told.reports, synced.pools, now);
+                told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
                 // (While it learns, the living are those that are still to tell as well.)
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);

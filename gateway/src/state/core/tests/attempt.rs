@@ -86,6 +86,7 @@ impl World {
             }
             Reply::Reserved(Reserved::TooBig { .. }) => outstanding.refused(),
             reply => {
+                outstanding.refused();
                 self.replicas[who].side.refused(&self.calls[id].ask.caller.inc, &reply, self.t);
             }
         }
@@ -103,8 +104,8 @@ impl World {
             index: granted.index,
             session: granted.session,
             share: granted.share,
-            head_by: now,
             send_by: 0,
+            head_by: now,
             end_by: now,
             parts: drawn.into_iter().map(part).collect(),
             home: Some((call.ledger.clone(), replica.bell.clone())),

@@ -63,7 +63,7 @@ impl Shared {
         let reply = self.run(&Command::Sync(sync));
         let Reply::Synced(synced) = reply else { panic!("reports contradict grants: {reply:?}") };
         std::thread::yield_now();
-        self.ledger.heard(&pools, &reports, synced.pools, 1);
+        self.ledger.heard(&pools, &reports, synced.pools, 1, 1);
     }
 }
 
