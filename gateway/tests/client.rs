@@ -15,10 +15,12 @@ use weir::state::core::{
 };
 use weir::state::lanes::Lane;
 use weir::state::scripts::Keys;
-use weir::state::{About, Actual, Away, Client, Deadlines, Outcome, PoolInfo, Port, Wish};
+use weir::state::{About, Actual, Away, Client, Deadlines, Outcome, PoolInfo, Port, Reservation, Wish};
 
 /// More pools than the sweep of one SYNC asks about by itself.
 const POOLS: usize = 8;
+/// More than one SYNC tells of.
+const MANY: usize = 600;
 
 fn key(pool: usize) -> String {
     format!("pool-{pool}|r6000")
@@ -70,6 +72,32 @@ async fn replica(port: &Port, expected: u64) -> Arc<Client> {
 async fn granting(client: &Arc<Client>, port: &Port) {
     while client.sync(port, true).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Calls in flight on more pools than one SYNC tells of.
+async fn busy(client: &Arc<Client>, port: &Port) -> Vec<Reservation> {
+    let mut calls = Vec::new();
+    for from in (0..MANY).step_by(50) {
+        let mut wish = wish_of(from..from + 50, OnOutage::Share);
+        match client.reserve(port, &mut wish, soon()).await.unwrap() {
+            Outcome::Granted(reservation) => calls.push(reservation),
+            other => panic!("there is room: {other:?}"),
+        }
+    }
+    calls
+}
+
+/// Stops the replica's loop at once; then nothing of it may be left but what was used: of each pool so much.
+async fn leaves_nothing(client: Arc<Client>, port: Port, used: impl Fn(usize) -> u64) {
+    let (_stop, stopped) = tokio::sync::watch::channel(true);
+    client.keep(port.clone(), stopped).await;
+    let state = port.snapshot().await.unwrap();
+    assert!(state.lives.is_empty(), "{:?} live", state.lives.keys().collect::<Vec<_>>());
+    assert!(state.pending.is_empty());
+    for pool in 0..MANY {
+        let meter = &state.pools[key(pool).as_str()].meters[0];
+        assert_eq!((meter.hold, meter.posted), (0, used(pool)), "{}", key(pool));
     }
 }
 
@@ -154,4 +182,40 @@ async fn a_reserve_that_was_refused_by_a_state_that_learns_leaves_no_doubt() {
     assert!(matches!(client.reserve(&port, &mut wish, until).await, Err(Away::Learning)));
     let (_, reports) = client.ledger().unwrap().report(false);
     assert!(reports.len() < POOLS, "{} pools are asked about", reports.len());
+}
+
+/// Broken on purpose once: one SYNC and one BYE, as it was.
+#[tokio::test]
+async fn a_replica_that_leaves_has_told_all_and_is_gone() {
+    let server = Server::start();
+    let port = Port::Redis(Lane::start(server.servers("test", Duration::from_millis(500))).unwrap());
+    let client = replica(&port, 0).await;
+    for reservation in busy(&client, &port).await {
+        reservation.settle(Actual::Used { input: 1, output: 1 });
+    }
+    leaves_nothing(client, port, |_| 1).await;
+}
+
+/// Broken on purpose once: the current life left without the older one.
+#[tokio::test]
+async fn a_replica_that_leaves_ends_its_older_lives_as_well() {
+    let mut server = Server::start();
+    let port = Port::Redis(Lane::start(server.servers("test", Duration::from_millis(200))).unwrap());
+    let client = replica(&port, 1).await;
+    let mut calls = busy(&client, &port).await;
+    for _ in 0..MANY / 16 + 1 {
+        client.sync(&port, true).await.unwrap(); // each looks at some pools, without which there is nothing to share
+    }
+    let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(2_500).query(&mut server.connection).unwrap();
+    match client.reserve(&port, &mut wish(OnOutage::Share), soon()).await.unwrap() {
+        Outcome::Granted(reservation) => calls.push(reservation),
+        other => panic!("a part of the limits is left: {other:?}"),
+    }
+    assert!(client.sharing().is_some(), "that was granted without the state");
+    granting(&client, &port).await;
+    assert_eq!(port.snapshot().await.unwrap().lives.len(), 2);
+    for reservation in calls {
+        reservation.settle(Actual::Used { input: 1, output: 1 });
+    }
+    leaves_nothing(client, port, |pool| if pool < POOLS { 2 } else { 1 }).await;
 }

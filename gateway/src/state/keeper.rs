@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Away;
 use super::client::{Client, Contact};
-use super::core::{Command, Sync};
+use super::core::{Command, Reply, Sync};
 use super::port::Port;
 use super::side::{Heard, Told};
 use crate::clock::boot_ms;
@@ -16,9 +16,13 @@ use crate::clock::boot_ms;
 const PERIOD: Duration = Duration::from_millis(200);
 /// The same while calls wait for the state.
 const IMPATIENT: Duration = Duration::from_millis(40);
+/// How long a replica that leaves tries to leave nothing behind.
+const LEAVING: Duration = Duration::from_secs(2);
+/// The time between two of these tries.
+const AGAIN: Duration = Duration::from_millis(10);
 
 impl Client {
-    /// The loop; returns when told to stop, after a last SYNC and BYE.
+    /// The loop; returns when told to stop, after the last SYNCs and BYE.
     pub async fn keep(self: Arc<Self>, port: Port, mut stop: tokio::sync::watch::Receiver<bool>) {
         let mut counted = Instant::now() - PERIOD;
         while !*stop.borrow() {
@@ -109,15 +113,43 @@ impl Client {
         }
     }
 
+    /// Tells everything and ends all lives. One SYNC and one BYE may not be enough: a SYNC tells of so many pools only, a
+    /// grant that nobody waits for is given back by the one after it was seen, and an older life ends first.
     async fn leave(self: &Arc<Self>, port: &Port) {
-        if let Err(err) = self.sync(port, true).await {
-            tracing::warn!(target: "weir::state", error = %err, "last SYNC failed; holds are left to expire");
-            return;
+        let begun = Instant::now();
+        loop {
+            let left = self.try_leaving(port).await;
+            let failure = match &left {
+                Ok(true) => return,
+                Ok(false) => "something is still held".to_owned(),
+                Err(err) => err.to_string(),
+            };
+            if begun.elapsed() >= LEAVING || left == Err(Away::OtherLayout) {
+                tracing::warn!(
+                    target: "weir::state", error = failure,
+                    "could not leave in time; what is held stays so until it expires"
+                );
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
         }
-        let Some(ledger) = self.ledger() else { return };
+    }
+
+    /// Whether no life is left.
+    async fn try_leaving(self: &Arc<Self>, port: &Port) -> Result<bool, Away> {
+        self.sync(port, true).await?;
+        let Some(ledger) = self.ledger() else { return Ok(false) };
+        if !ledger.is_told() || self.side.lock().ledgers().count() > 1 {
+            return Ok(false);
+        }
         let bye = Command::Bye(self.side.lock().caller(&ledger, boot_ms()));
-        if let Err(err) = port.run(&bye).await {
-            tracing::warn!(target: "weir::state", error = %err, "BYE failed; the life is left to expire");
+        match port.run(&bye).await? {
+            Reply::Left(left) => Ok(left),
+            Reply::Gone(_) => Ok(true),
+            reply => {
+                let heard = self.side.lock().refused(&ledger.inc(), &reply, boot_ms());
+                self.tell(heard).map(|()| false)
+            }
         }
     }
 }
