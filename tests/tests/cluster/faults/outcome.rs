@@ -42,8 +42,8 @@ impl Finding {
         let verdict = Verdict::on(slice::from_ref(provider), site.plan.scale.window).await?;
         let upstream = &provider.upstream;
         let unit = if upstream.rpm.is_some() { Unit::Requests } else { Unit::Tokens };
-        let anyhow_charged = if unit == Unit::Tokens { verdict.worst_at_any_instant() } else { Vec::new() };
-        let worst = verdict.worst(unit).into_iter().map(|(worst, _)| worst).chain(anyhow_charged).max();
+        let at_any_moment = if unit == Unit::Tokens { verdict.worst_at_any_instant() } else { Vec::new() };
+        let worst = verdict.worst(unit).into_iter().map(|(worst, _)| worst).chain(at_any_moment).max();
         Ok(Finding {
             name: upstream.name,
             limit: upstream.rpm.or(upstream.tpm).unwrap_or(0),
