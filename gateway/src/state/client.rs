@@ -349,7 +349,7 @@ impl Client {
             head_by: by(deadlines.head),
             end_by: by(deadlines.end),
             parts: drawn.into_iter().map(part).collect(),
-            home: Some((ledger.clone(), self.bell.clone())),
+            home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
         }
     }

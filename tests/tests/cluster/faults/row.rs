@@ -52,7 +52,8 @@ pub(crate) struct Row {
     /// Times its limit that a provider may see in a window, by the length of one: README.md, "The bound".
     pub(crate) bound: fn(Duration) -> f64,
     /// Least use of the request limit, and of the token limits where the provider charges `max_tokens` on arrival
-    /// and where it charges what was used.
+    /// and where it charges what was used. A tenth less is enough in short windows: what a fault costs is the same there,
+    /// and the machine may be busy.
     pub(crate) least_used: [f64; 3],
     /// May calls be refused for want of the shared state?
     pub(crate) closes: bool,
