@@ -24,7 +24,7 @@ pub const AWAY_AFTER: Ms = TTL + TTL / 2;
 /// Tries to ask the state that are further apart than this do not show that it was away in between.
 const STALL: Ms = 500;
 /// A state that has been asked in vain for less than this may only have hitched: a reply was late, a connection broke.
-const HITCH: Ms = 400;
+pub const HITCH: Ms = 400;
 /// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
 const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
