@@ -12,7 +12,7 @@
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
 --   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...},
---                  {{pool, NAME.K, {kept, ...}}, ...}}; while learning
+--                  {{pool, NAME.K, {kept, ...}}, ...}, whole}; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -79,7 +79,7 @@ local function forget()
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
-  learning, learn = 1, {l, 0, 0, roster, {}, {}}
+  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0}
 end
 
 -- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to
@@ -106,17 +106,16 @@ local function advance_clock(e)
   l = l + passed
   if learning == 1 then learn = list('learn') end
 
+  local before = learn
   if away then -- lives go on, and nothing is granted until each has told what it used (core/mod.rs, was_away)
-    local lives = false
     for _, life in ipairs(lives_now()) do
       if life[3] == 1 then
         local field = 'i:' .. id_of(life)
         local exp, d_head, d_end, told = struct.unpack('<dddd', redis.call('HGET', key, field))
         put[field] = struct.pack('<dddd', exp + passed, d_head, d_end, told)
-        lives = true
       end
     end
-    if lives then forget() end
+    forget()
   end
 
   if is_real and (asks_run or run_said ~= run) then -- a proxy may have led the connection to another server meanwhile
@@ -127,6 +126,8 @@ local function advance_clock(e)
   if run_said ~= 0 and run_said ~= run then
     run = run_said
     forget()
+  elseif run_said ~= 0 and away and not before then
+    learn[7] = 1
   end
   return true
 end

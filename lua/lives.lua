@@ -116,7 +116,7 @@ end
 
 -- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
 local function end_learning()
-  local since, told, fresh, roster, others, kept = unpack(learn)
+  local since, told, fresh, roster, others, kept, whole = unpack(learn)
   kept = kept or {} -- begun by a script of the version before
   local all = told == 1
   for _, id in ipairs(roster) do
@@ -131,6 +131,7 @@ local function end_learning()
   learning = 0
   put['learn'] = nil
   gone[#gone + 1] = 'learn'
+  if whole == 1 then return end
 
   -- What the newest image says that others held, beyond what is known, waits as the holds of the dead do. Of those that
   -- told only what they held when they looked themselves: what they drew since was not seen.

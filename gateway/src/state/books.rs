@@ -31,6 +31,7 @@ pub struct PoolBooks {
     hot: AtomicBool,
     rest_until: AtomicU64, // own clock
     view: Mutex<PoolView>,
+    said: Mutex<Said>,
 }
 
 /// Of one meter; cumulative.
@@ -39,6 +40,13 @@ pub(super) struct Entry {
     pub consumed: u64,
     pub returned: u64,
     pub posted: u64,
+}
+
+/// What messages said to be given back, per meter.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    returned: Vec<u64>,
+    messages: u64,
 }
 
 impl Entry {
@@ -63,6 +71,7 @@ impl PoolBooks {
             hot: AtomicBool::new(false),
             rest_until: AtomicU64::new(0),
             view: Mutex::new(PoolView::default()),
+            said: Mutex::default(),
         }
     }
 
@@ -139,43 +148,61 @@ impl PoolBooks {
         *self.view.lock() = view;
     }
 
-    /// The declaration with the caps that were in force: another replica may know a lower one.
-    fn in_force(&self) -> PoolDecl {
+    /// A declaration of the pool with the caps that were in force: another replica may know a lower one.
+    pub(super) fn in_force(&self, decl: &PoolDecl) -> PoolDecl {
         let caps = &self.view.lock().cap;
         let lower = |(at, meter): (usize, &Declared)| {
             let cap = caps.get(at).map_or(meter.cap, |cap| meter.cap.min(*cap));
             Declared { cap, ..*meter }
         };
-        let meters = self.decl.meters.iter().enumerate().map(lower).collect();
-        PoolDecl { key: self.decl.key.clone(), meters }
+        let meters = decl.meters.iter().enumerate().map(lower).collect();
+        PoolDecl { key: decl.key.clone(), meters }
     }
 
     /// What is known of the pool; none if that is nothing.
     pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
         let counters = self.counters();
-        let returned: Vec<u64> = counters.iter().map(|c| c.returned).collect();
         let used = self.is_used();
-        let told = PoolMemory {
+        let own = PoolMemory {
             counters: if used { counters } else { Vec::new() },
             rest: self.rest_until.load(Ordering::Relaxed).saturating_sub(now),
             ..PoolMemory::default()
         };
         let seen = self.seen.lock();
         if let Some(seen) = &*seen {
+            let said = self.said.lock().returned.clone().into_iter().chain(std::iter::repeat(0));
             let held = seen.image.held.iter().zip(&seen.held);
             return Some(PoolMemory {
-                decl: self.in_force(),
+                decl: self.in_force(&self.decl),
                 age: now.saturating_sub(seen.at),
                 seen: seen.own.clone(),
                 posted: seen.image.posted.clone(),
                 others: held.map(|(all, own)| all.saturating_sub(*own)).collect(),
-                // What was given back since may have been drawn before.
-                kept: seen.granted.iter().zip(&returned).map(|(g, r)| g.saturating_sub(*r)).collect(),
+                // What was said to be given back may be missing from the others' images.
+                kept: seen.granted.iter().zip(said).map(|(g, r)| g.saturating_sub(r)).collect(),
                 window: seen.image.window.clone(),
-                ..told
+                ..own
             });
         }
-        (used || told.rest > 0).then(|| PoolMemory { decl: self.in_force(), ..told })
+        (used || own.rest > 0).then(|| PoolMemory { decl: self.in_force(&self.decl), ..own })
+    }
+
+    /// A message says that so much is given back. Returns what was said before.
+    pub(super) fn say(&self, returned: impl Iterator<Item = u64>) -> Said {
+        let mut said = self.said.lock();
+        let before = said.clone();
+        let more = returned.zip(before.returned.iter().copied().chain(std::iter::repeat(0)));
+        *said =
+            Said { returned: more.map(|(now, then)| now.max(then)).collect(), messages: said.messages + 1 };
+        before
+    }
+
+    /// The data set did not take the message before which this was `said`; nor did it one that was sent since.
+    pub(super) fn unsay(&self, before: Said) {
+        let mut said = self.said.lock();
+        if said.messages == before.messages + 1 {
+            said.returned = before.returned;
+        }
     }
 
     pub(super) fn report(&self, look: bool) -> PoolReport {

@@ -19,7 +19,7 @@ use super::pools::PoolInfo;
 use super::port::Port;
 use super::reservation::{Part, Reservation};
 use super::share::Shared;
-use super::side::{Alone, Deadlines, Heard, Side};
+use super::side::{Alone, Deadlines, HITCH, Heard, Side};
 use crate::clock::boot_ms;
 
 /// The longest that a call waits for the state to grant again, or to be away for long enough to share. Longer than
@@ -165,14 +165,15 @@ impl Client {
         wish: &mut Wish,
         until: Instant,
     ) -> Result<Outcome, Away> {
-        let until = until.min(Instant::now() + PATIENCE);
+        let begun = Instant::now();
+        let until = until.min(begun + PATIENCE);
         loop {
             let failure = match tokio::time::timeout_at(until.into(), self.ask(port, wish)).await {
                 Ok(Ok(outcome)) => return Ok(outcome),
                 Ok(Err(failure)) => failure,
                 Err(_) => Away::TimedOut,
             };
-            let wait = match self.without(wish, &failure) {
+            let wait = match self.without(wish, &failure, begun) {
                 Ok(outcome) => return Ok(outcome),
                 Err(None) => return Err(failure),
                 Err(Some(wait)) => wait.min(until.saturating_duration_since(Instant::now())),
@@ -183,6 +184,10 @@ impl Client {
             let mut contact = self.contact.subscribe();
             // Over is over, whatever has changed: everything is looked at again.
             let _ = tokio::time::timeout(wait, contact.changed()).await;
+            if failure == Away::Learning && *contact.borrow() == Contact::Granting {
+                // All that waited would ask in the same moment, and some of them for longer than the state's time.
+                tokio::time::sleep(LOOK_AGAIN.mul_f64(fastrand::f64())).await;
+            }
         }
     }
 
@@ -238,13 +243,14 @@ impl Client {
     }
 
     /// What may be done without the state; else how long to wait before looking again, if that may help.
-    fn without(&self, wish: &mut Wish, failure: &Away) -> Result<Outcome, Option<Duration>> {
+    fn without(&self, wish: &mut Wish, failure: &Away, begun: Instant) -> Result<Outcome, Option<Duration>> {
         if *failure == Away::Learning {
             return Err(Some(LOOK_AGAIN));
         }
         let soon = |wait| Some(Duration::from_millis(wait).min(LOOK_AGAIN));
-        let hitch = self.side.lock().hitch_left(boot_ms()).and_then(soon);
-        let hitch = hitch.filter(|_| *failure != Away::OtherLayout);
+        // (Its own patience as well: other connections of this replica may be fine all the time.)
+        let is_patient = *failure != Away::OtherLayout && begun.elapsed() < Duration::from_millis(HITCH);
+        let hitch = self.side.lock().hitch_left(boot_ms()).filter(|_| is_patient).and_then(soon);
         let kept = match outage::usable(&wish.infos, &wish.ask) {
             Usable::Nothing | Usable::Freely(_) if hitch.is_some() => return Err(hitch),
             Usable::Nothing => return Err(None),
@@ -358,7 +364,7 @@ impl Client {
             head_by: by(deadlines.head),
             end_by: by(deadlines.end),
             parts: drawn.into_iter().map(part).collect(),
-            home: Some((ledger.clone(), self.bell.clone())),
+            home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
         }
     }

@@ -47,6 +47,9 @@ impl Client {
     pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
         for _ in 0..3 {
             self.join(port).await?;
+            if !port.is_open() {
+                return Err(Away::NotConnected); // what goes into a message counts as told
+            }
             let Some((sync, told)) = self.side.lock().sync(boot_ms(), count) else { continue };
             let heard = self.say(port, sync, told).await?;
             if let Heard::Taken { live, learning } = heard {

@@ -43,6 +43,7 @@ pub struct Ledger {
     sweep: Mutex<Vec<Arc<PoolBooks>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
     next: AtomicU64,
+    attempts: AtomicU64,                     // that may still post
     unseen: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since their windows were last seen
 }
 
@@ -58,6 +59,7 @@ impl Ledger {
             sweep: Mutex::default(),
             outstanding: Mutex::default(),
             next: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
             unseen: Mutex::default(),
         }
     }
@@ -115,9 +117,16 @@ impl Ledger {
         pools
     }
 
-    /// Does nothing here hold anything, and does nothing wait for an answer?
+    /// An attempt is granted: until that is dropped it may post here.
+    pub(super) fn attempt(self: &Arc<Self>) -> Attempt {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        Attempt(self.clone())
+    }
+
+    /// Does nothing here hold anything, will nothing be posted, and does nothing wait for an answer?
     pub fn is_idle(&self) -> bool {
         self.outstanding.lock().is_empty()
+            && (self.attempts.load(Ordering::Acquire) == 0 || on(Mutant::OverBeforeAllIsPosted))
             && self.pools.read().values().all(|pool| pool.held().iter().all(|held| *held == 0))
     }
 
@@ -319,6 +328,25 @@ fn in_turn(list: &Mutex<Vec<Arc<PoolBooks>>>, most: usize) -> Vec<Arc<PoolBooks>
 
 /// What was drawn on a pool: its index in the request, its books, the amounts.
 pub type Drawn = (usize, Arc<PoolBooks>, Amounts);
+
+/// An attempt that may still post into a life's books, even if it holds nothing any more: what it costs beyond its
+/// estimate is known at its end only.
+#[derive(Debug)]
+pub(super) struct Attempt(Arc<Ledger>);
+
+impl std::ops::Deref for Attempt {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.0
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.attempts.fetch_sub(1, Ordering::Release); // what it posted is in the books by now
+    }
+}
 
 /// A RESERVE on its way. Dropped without an answer, it leaves its pools in doubt for a while.
 #[derive(Debug)]

@@ -17,33 +17,39 @@ pub enum Usable {
     Shared(Vec<usize>),
 }
 
+/// How a pool may be used meanwhile; of the pools that a call touches the last in this order decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    Freely,
+    Shared,
+    Not,
+}
+
+fn use_of(info: &PoolInfo) -> Use {
+    match info.on_outage {
+        OnOutage::Open => Use::Freely,
+        OnOutage::Share if info.decl.meters.is_empty() => Use::Freely, // nothing to share
+        OnOutage::Share => Use::Shared,
+        OnOutage::Closed => Use::Not,
+    }
+}
+
 /// Looks at every pool that the call touches.
 pub fn usable(infos: &[Arc<PoolInfo>], ask: &Reserve) -> Usable {
-    let is = |draws: &[Draw], mode: OnOutage| draws.iter().any(|draw| mode_of(&infos[draw.pool]) == mode);
-    if is(&ask.common, OnOutage::Closed) {
-        return Usable::Nothing;
-    }
-    let open = |at: &usize| !is(&ask.candidates[*at].draws, OnOutage::Closed);
-    let kept: Vec<usize> = (0..ask.candidates.len()).filter(open).collect();
-    let shares = |at: &usize| is(&ask.candidates[*at].draws, OnOutage::Share);
-    match kept.is_empty() {
-        true => Usable::Nothing,
-        false if is(&ask.common, OnOutage::Share) || kept.iter().any(shares) => Usable::Shared(kept),
-        false => Usable::Freely(kept),
+    let of = |draws: &[Draw]| draws.iter().map(|draw| use_of(&infos[draw.pool])).max().unwrap_or(Use::Freely);
+    let common = of(&ask.common);
+    let uses: Vec<Use> = ask.candidates.iter().map(|candidate| of(&candidate.draws).max(common)).collect();
+    let kept: Vec<usize> = (0..uses.len()).filter(|at| uses[*at] != Use::Not).collect();
+    match kept.iter().map(|at| uses[*at]).max() {
+        None | Some(Use::Not) => Usable::Nothing,
+        Some(Use::Shared) => Usable::Shared(kept),
+        Some(Use::Freely) => Usable::Freely(kept),
     }
 }
 
 /// Is the pool's use counted meanwhile?
 pub fn counts(info: &PoolInfo) -> bool {
-    info.on_outage == OnOutage::Share
-}
-
-/// A pool without limits has nothing to share.
-fn mode_of(info: &PoolInfo) -> OnOutage {
-    match info.on_outage {
-        OnOutage::Share if info.decl.meters.is_empty() => OnOutage::Open,
-        mode => mode,
-    }
+    use_of(info) == Use::Shared
 }
 
 /// The request with these candidates only.

@@ -11,7 +11,7 @@ use super::books::PoolBooks;
 use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Ms, Stage};
-use super::ledger::Ledger;
+use super::ledger::Attempt;
 use super::pools::{Actual, PoolInfo, charge};
 
 /// Granted room on every pool that an attempt touches.
@@ -31,7 +31,7 @@ pub struct Reservation {
     /// The attempt is over by now.
     pub end_by: Instant,
     pub(super) parts: Vec<Part>,
-    pub(super) home: Option<(Arc<Ledger>, Arc<Bell>)>,
+    pub(super) home: Option<(Attempt, Arc<Bell>)>,
     pub(super) head_settled: bool,
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use super::Deadlines;
 use super::core::mutant::{Mutant, on};
 use super::core::{
-    Amounts, Caller, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl, Reply,
-    Reserve, Reserved, Stage, Stamp, State, TTL,
+    Amounts, Caller, Candidate, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl,
+    Reply, Reserve, Reserved, Stage, Stamp, State, TTL,
 };
 use super::ledger::{Drawn, Ledger};
 
@@ -112,15 +112,17 @@ impl Share {
         let (l, wall) = (self.core.clock.l, self.core.clock.wall);
         let caller = Caller { epoch: EPOCH, inc: self.ledger.inc(), l_ack: l, x: now.saturating_sub(wall) };
         self.core.clock.advance(now, caller.l_ack, caller.x);
-        for pool in ask.pools.iter().filter(|pool| !pool.meters.is_empty()) {
+        let ask = &Arc::new(counted(ask, counts));
+        for (_, pool) in ask.pools.iter().enumerate().filter(|(at, _)| draws_on(ask, *at)) {
             self.bring_in(pool);
         }
         self.remember(ask, pin);
         let scaled = Reserve {
             caller,
-            common: self.scaled(&ask.common, &counts),
-            candidates: ask.candidates.iter().map(|c| self.candidate(c, &counts)).collect(),
-            ..(**ask).clone()
+            pools: ask.pools.iter().map(|decl| self.in_force(decl)).collect(),
+            common: self.scaled(&ask.common),
+            candidates: ask.candidates.iter().map(|c| self.candidate(c)).collect(),
+            session: ask.session.clone(),
         };
         let outstanding = self.ledger.sending(ask.clone());
         let reply = self.core.step(&Command::Reserve(scaled.into()), now);
@@ -199,21 +201,38 @@ impl Share {
         }
     }
 
-    fn candidate(
-        &self,
-        candidate: &super::core::Candidate,
-        counts: &impl Fn(usize) -> bool,
-    ) -> super::core::Candidate {
-        super::core::Candidate { draws: self.scaled(&candidate.draws, counts), ..candidate.clone() }
+    /// The limits that were in force when the state was heard last, if they are lower: who declared them is still there.
+    fn in_force(&self, decl: &PoolDecl) -> PoolDecl {
+        let books = self.ledger.find(&decl.key).filter(|_| !on(Mutant::SharedLimitRaised));
+        books.map_or_else(|| decl.clone(), |books| books.in_force(decl))
     }
 
-    fn scaled(&self, draws: &[Draw], counts: &impl Fn(usize) -> bool) -> Vec<Draw> {
-        let factor = |pool: usize| if counts(pool) { self.of } else { 0 };
-        let amounts = |draw: &Draw| -> Amounts {
-            draw.amounts.iter().map(|amount| amount.saturating_mul(factor(draw.pool))).collect()
-        };
+    fn candidate(&self, candidate: &Candidate) -> Candidate {
+        Candidate { draws: self.scaled(&candidate.draws), ..candidate.clone() }
+    }
+
+    fn scaled(&self, draws: &[Draw]) -> Vec<Draw> {
+        let amounts =
+            |draw: &Draw| -> Amounts { draw.amounts.iter().map(|n| n.saturating_mul(self.of)).collect() };
         draws.iter().map(|draw| Draw { pool: draw.pool, amounts: amounts(draw) }).collect()
     }
+}
+
+/// The request without what it draws on pools that do not count.
+fn counted(ask: &Reserve, counts: impl Fn(usize) -> bool) -> Reserve {
+    let only = |draws: &[Draw]| {
+        draws.iter().filter(|draw| counts(draw.pool) || on(Mutant::UncountedDrawsShared)).cloned().collect()
+    };
+    let candidate = |of: &Candidate| Candidate { draws: only(&of.draws), ..of.clone() };
+    Reserve {
+        common: only(&ask.common),
+        candidates: ask.candidates.iter().map(candidate).collect(),
+        ..ask.clone()
+    }
+}
+
+fn draws_on(ask: &Reserve, pool: usize) -> bool {
+    ask.common.iter().chain(ask.candidates.iter().flat_map(|of| &of.draws)).any(|draw| draw.pool == pool)
 }
 
 fn times(factor: u64, c: Counters) -> Counters {

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::books::PoolBooks;
+use super::books::{PoolBooks, Said};
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
 use super::ledger::Ledger;
@@ -24,7 +24,7 @@ pub const AWAY_AFTER: Ms = TTL + TTL / 2;
 /// Tries to ask the state that are further apart than this do not show that it was away in between.
 const STALL: Ms = 500;
 /// A state that has been asked in vain for less than this may only have hitched: a reply was late, a connection broke.
-const HITCH: Ms = 400;
+pub const HITCH: Ms = 400;
 /// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
 const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
@@ -67,6 +67,7 @@ pub struct Told {
     ledger: Arc<Ledger>,
     epoch: u64,
     books: Vec<Arc<PoolBooks>>,
+    said: Vec<Said>, // before
     reports: Vec<PoolReport>,
     rests: Vec<Rest>,
     counted: bool,
@@ -270,6 +271,7 @@ impl Side {
         let untold = life.untold.get_or_insert_with(|| life.ledger.pools());
         let (part, more) = (untold.len().saturating_sub(self.at_once), untold.len() > self.at_once);
         let pools = untold[part..].iter().filter_map(|pool| pool.memory(now)).collect();
+        untold[part..].iter().for_each(|pool| drop(pool.say(pool.counters().iter().map(|c| c.returned))));
         let ledger = life.ledger.clone();
         let Deadlines { head: d_head, end: d_end } = self.deadlines;
         let memory = Memory { age: now.saturating_sub(self.roster_at), roster: self.roster.clone(), pools };
@@ -382,9 +384,17 @@ impl Side {
     fn report(&self, ledger: Arc<Ledger>, rests: Vec<Rest>, now: Ms, count: bool) -> (Sync, Told) {
         let (books, reports) = ledger.report(count);
         let caller = self.caller(&ledger, now);
-        let (said, epoch) = (reports.clone(), caller.epoch);
-        let told =
-            Told { ledger, epoch, books, reports: said, rests: rests.clone(), counted: count, sent: now };
+        let say = |(pool, report): (&Arc<PoolBooks>, &PoolReport)| pool.say(report.returned.iter().copied());
+        let told = Told {
+            ledger,
+            epoch: caller.epoch,
+            said: books.iter().zip(&reports).map(say).collect(),
+            books,
+            reports: reports.clone(),
+            rests: rests.clone(),
+            counted: count,
+            sent: now,
+        };
         (Sync { caller, reports, rests, count }, told)
     }
 
@@ -404,6 +414,9 @@ impl Side {
                 Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
             }
             reply => {
+                if matches!(reply, Reply::Epoch(_)) {
+                    told.books.iter().zip(told.said.clone()).for_each(|(pool, said)| pool.unsay(said));
+                }
                 self.unanswered(told, now);
                 self.refused(&inc, &reply, now)
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use weir_tests::client::{Ask, Client, says_200};
 use weir_tests::meters;
+use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
 
@@ -44,10 +45,9 @@ fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
         let state = meters::read(&site.redis.url())?;
         let state = state.ok_or_else(|| anyhow::anyhow!("there is no state in Redis"))?;
         ensure!(state.lives.len() == 2, "the lives in Redis: {:?}", state.lives.keys());
-        tokio::time::sleep(Duration::from_millis(500)).await; // the other replicas' last calls are settled
-        let state = meters::read(&site.redis.url())?;
-        let held = state.map(|state| meters::held(&state)).unwrap_or_default();
-        ensure!(held.is_empty(), "still held:\n  {}", held.join("\n  "));
-        Ok(())
+        eventually("an end of all holds", async || {
+            Ok(meters::read(&site.redis.url())?.is_none_or(|state| meters::held(&state).is_empty()))
+        })
+        .await
     })
 }

@@ -29,7 +29,7 @@ pub(crate) struct Run {
     pub(crate) upstreams: Vec<Upstream>,
     /// What a call counts on that unit, about.
     pub(crate) weight: f64,
-    /// Every how-manieth call is streamed.
+    /// Every n-th call is streamed.
     pub(crate) stream_every: usize,
     pub(crate) max_tokens: Option<u64>,
 }

@@ -31,6 +31,8 @@ pub struct Learn {
     pub told: bool,
     /// It knew who lived not longer than [`TTL`] ago.
     pub fresh: bool,
+    /// The data set is the one that it was, and was only silent: whatever it knew of holds it still knows.
+    pub whole: bool,
     /// Who must tell.
     pub roster: BTreeSet<Incarnation>,
     /// From the newest image of each pool: its time, its bearer, and per meter what others held.
@@ -65,7 +67,7 @@ pub struct PoolMemory {
     pub posted: Vec<u64>,
     /// Holds of others then, per meter.
     pub others: Vec<u64>,
-    /// What it had drawn by then and still holds, at least; per meter.
+    /// What it had drawn by then, and no message said that it gave back, before this one; per meter.
     pub kept: Vec<u64>,
     /// Per meter: how long before the image each bucket ended (0: the current one), and what it held.
     pub window: Vec<Vec<(Ms, u64)>>,
@@ -192,7 +194,7 @@ impl State {
     /// Ends learning, whoever is missing.
     pub fn conclude(&mut self) {
         let Some(learn) = self.learn.take() else { return };
-        if !on(Mutant::OrphansDropped) {
+        if !learn.whole && !on(Mutant::OrphansDropped) {
             for (pool, (_, bearer, others)) in &learn.others {
                 for (at, held) in others.iter().enumerate() {
                     let told = self.told(&learn, pool, at, bearer);
@@ -203,8 +205,8 @@ impl State {
     }
 
     /// What is known of the holds that were seen of others than the bearer of an image: of those that told only what
-    /// they held when they looked themselves, at the bearer's time or before. What they drew since was not seen, and
-    /// must not stand for what the missing held.
+    /// they held when they looked themselves, at the bearer's time or before, and had not told to have given back. What
+    /// they drew since was not seen, and must not stand for what the missing held.
     fn told(&self, learn: &Learn, key: &Arc<str>, at: usize, bearer: &Incarnation) -> u64 {
         let kept = learn.kept.get(key);
         let held = |c: &Vec<Counters>| c.get(at).map_or(0, |c| c.granted - c.returned);

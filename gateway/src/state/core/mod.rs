@@ -272,11 +272,14 @@ impl State {
         let (l_ack, x) = command.caller().map_or((0, 0), |caller| (caller.l_ack, caller.x));
         let Clock { l, wall } = self.clock;
         self.clock.advance(stamp.now, l_ack, x);
+        let learning = self.learn.is_some();
         if stamp.nonce != 0 && stamp.now.saturating_sub(wall) > TTL {
             self.was_away(self.clock.l - l, stamp.nonce);
         }
         if stamp.run != 0 && std::mem::replace(&mut self.run, stamp.run) != stamp.run {
             self.forget(stamp.nonce); // another server: it may have got less than the one before it had
+        } else if let (Some(learn), false, true) = (&mut self.learn, learning, stamp.run != 0) {
+            learn.whole = true;
         }
         self.expire();
         let reply = self.answer(command, stamp);
@@ -285,10 +288,12 @@ impl State {
     }
 
     /// Nobody was heard for long: that says nothing of anybody's life, and they may be sharing what was left among
-    /// them without asking. So nothing is granted until each has told what it used (the *rejoin barrier*).
+    /// them without asking, also those that began meanwhile. So nothing is granted until each has told what it used (the
+    /// *rejoin barrier*).
     fn was_away(&mut self, passed: Ms, nonce: u64) {
         self.lives.values_mut().for_each(|life| life.exp += passed);
-        if !self.lives.is_empty() && !on(Mutant::NoBarrier) {
+        let anybody = !self.lives.is_empty() || !on(Mutant::BarrierForTheLivingOnly);
+        if anybody && !on(Mutant::NoBarrier) {
             self.forget(nonce);
         }
     }

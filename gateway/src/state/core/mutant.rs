@@ -57,6 +57,9 @@ mutants! {
     LearningSkipped,
     ToldTwice,
     NoBarrier,
+    BarrierForTheLivingOnly,
+    SharedLimitRaised,
+    UncountedDrawsShared,
     UnseenIsEmpty,
     SharedAtOnce,
     WholeShares,
@@ -65,6 +68,7 @@ mutants! {
     // the replica's side
     SettledTwice,
     ExcessDropped,
+    OverBeforeAllIsPosted,
     ReturnedBeforePosted,
     PostedBeforeHead,
     ReleasedAfterBytes,

@@ -157,7 +157,7 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
 }
 
 /// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
-/// {{pool, inc, {kept ...}}, ...}}`.
+/// {{pool, inc, {kept ...}}, ...}, whole}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
     let parts = at.array()?;
@@ -170,11 +170,12 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
         others.insert(pool, (seen, inc, at.uints()?));
     }
     let mut kept = BTreeMap::<_, BTreeMap<_, _>>::new();
-    // (Five parts: begun by a script of the version before.)
+    // (Fewer parts: begun by a script of a version before.)
     for _ in 0..if parts > 5 { at.array()? } else { 0 } {
         at.array()?;
         let (pool, inc) = (at.text()?.into(), incarnation(at.text()?)?);
         kept.entry(pool).or_default().insert(inc, at.uints()?);
     }
-    Ok(Learn { since, told, fresh, roster, others, kept })
+    let whole = parts > 6 && at.uint()? == 1;
+    Ok(Learn { since, told, fresh, whole, roster, others, kept })
 }

@@ -31,15 +31,19 @@ const LEARN: Duration = Duration::from_secs(2);
 pub(crate) struct Row {
     /// Names the row, its files and, in part, its test.
     pub(crate) name: &'static str,
+    /// What strikes.
     pub(crate) fault: Fault,
+    /// The gateway, if not the usual one.
     pub(crate) binary: Option<Binary>,
+    /// Of every limit.
     pub(crate) on_outage: &'static str,
+    /// Of every attempt.
     pub(crate) timeouts: Timeouts,
     /// How much calls generate, tokens; they ask for no more than the end of it.
     pub(crate) output: Range<u64>,
     /// Further arguments of the providers.
     pub(crate) behaviour: &'static str,
-    /// Every how-manieth call is streamed.
+    /// Every n-th call is streamed.
     pub(crate) stream_every: usize,
     /// Limits for windows of 6 s: of requests, of tokens charged on arrival, of tokens charged at the end.
     pub(crate) limits: [u64; 3],
@@ -48,7 +52,8 @@ pub(crate) struct Row {
     /// Times its limit that a provider may see in a window, by the length of one: README.md, "The bound".
     pub(crate) bound: fn(Duration) -> f64,
     /// Least use of the request limit, and of the token limits where the provider charges `max_tokens` on arrival
-    /// and where it charges what was used.
+    /// and where it charges what was used. A tenth less is enough in short windows: what a fault costs is the same there,
+    /// and the machine may be busy.
     pub(crate) least_used: [f64; 3],
     /// May calls be refused for want of the shared state?
     pub(crate) closes: bool,
@@ -58,7 +63,9 @@ pub(crate) struct Row {
 
 /// A fault that struck: from when to when.
 pub(crate) struct Strike {
+    /// Unix time, µs.
     pub(crate) began_us: u64,
+    /// The same.
     pub(crate) mended_us: u64,
 }
 

@@ -122,13 +122,17 @@ impl World {
 }
 
 impl World {
-    /// Somebody shared who had not seen yet what the state knew of costs above an estimate.
+    /// Somebody shared who had not seen yet what the state had learnt of costs above an estimate.
     pub(super) fn is_excess_unseen(&self, pool: usize, charge: &Charge) -> bool {
         let key = &self.replicas[0].infos[pool].decl.key;
-        let known = charge.known.unwrap_or(0);
-        let by =
-            |outage: &Outage| outage.seen.iter().any(|((_, pool), taken)| pool == key && *taken <= known);
-        charge.excess > 0 && self.outages.iter().any(by)
+        let owner = self.calls[charge.call].of.who;
+        let missed = |outage: &Outage| {
+            let by = |((who, pool), taken): (&(usize, Arc<str>), &Ms)| {
+                pool == key && *who != owner && charge.known.is_some_and(|known| *taken <= known)
+            };
+            charge.known.is_some_and(|known| known <= outage.began) && outage.seen.iter().any(by)
+        };
+        charge.excess > 0 && self.outages.iter().any(missed)
     }
 }
 

@@ -108,7 +108,7 @@ impl World {
             head_by: now,
             end_by: now,
             parts: drawn.into_iter().map(part).collect(),
-            home: Some((call.ledger.clone(), replica.bell.clone())),
+            home: Some((call.ledger.attempt(), replica.bell.clone())),
             head_settled: false,
         });
     }

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::byhand;
 use super::call::{Ending, Fate, ask};
 use super::judge::{Breach, breach};
 use super::learning;
@@ -50,6 +51,10 @@ fn killer(mutant: Mutant) -> Killer {
         UnseenIsEmpty => Killer::Plan(shared_what_was_never_seen()),
         SharedAtOnce => Killer::Plan(shared_in_a_short_outage()),
         NoBarrier | WholeShares => Killer::Worlds,
+        BarrierForTheLivingOnly => Killer::Check(byhand::who_shares_before_anybody_lives_is_awaited),
+        SharedLimitRaised => Killer::Check(byhand::a_lower_limit_of_others_stays),
+        UncountedDrawsShared => Killer::Check(byhand::what_does_not_count_is_not_shared),
+        OverBeforeAllIsPosted => Killer::Check(byhand::a_life_is_over_when_all_is_posted),
         LearningEndedByFirst => Killer::Check(learning::all_that_lived_are_awaited),
         UnseenPostsForgotten | LearningSkipped | ToldTwice => Killer::Worlds,
     }
