@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
+use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Rest, Sync, TTL};
 use super::ledger::{Ledger, PoolBooks};
 
@@ -213,7 +214,7 @@ impl Side {
     pub fn synced(&mut self, told: Told, reply: Reply, now: Ms) -> Heard {
         let inc = told.ledger.inc.clone();
         let own = self.ledger().is_some_and(|ledger| Arc::ptr_eq(ledger, &told.ledger));
-        let current = own && told.ledger.epoch() == told.epoch;
+        let current = own && (told.ledger.epoch() == told.epoch || on(Mutant::OldEpochSyncTaken));
         match reply {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);

@@ -81,7 +81,9 @@ impl State {
     pub(super) fn take_memory(&mut self, inc: &Incarnation, memory: &Memory, continued: bool) {
         for pool in &memory.pools {
             self.touch(&pool.decl);
-            self.take_window(inc, pool);
+            if !on(Mutant::OwnHistoriesOnly) {
+                self.take_window(inc, pool);
+            }
             self.take_counters(inc, pool);
         }
         let knows = continued || memory.pools.iter().any(|pool| !pool.window.is_empty());
@@ -117,6 +119,7 @@ impl State {
         known.resize(pool.meters.len(), Counters::default());
         for (at, (known, told_now)) in known.iter_mut().zip(&told.counters).enumerate() {
             let seen = told.seen.get(at).copied().unwrap_or(0);
+            let seen = if on(Mutant::OwnHistoriesOnly) { 0 } else { seen };
             let seen = if on(Mutant::UnseenPostsForgotten) { told_now.posted } else { seen };
             let meter = &mut pool.meters[at];
             meter.hold -= known.granted - known.returned;
@@ -138,7 +141,8 @@ impl State {
         // A record alone says nothing: a late copy of an old JOIN makes one.
         let told = |told: u64| told == self.epoch || on(Mutant::JoinCountsAsTold);
         let has_told = |inc: &Incarnation| self.lives.get(inc).and_then(|life| life.told).is_some_and(told);
-        let all = learn.told && learn.roster.iter().all(has_told);
+        let told_by_any = learn.told || on(Mutant::LearningEndedByNewcomer);
+        let all = told_by_any && learn.roster.iter().all(has_told);
         let settled = l > learn.since + if learn.fresh { LEAST } else { SETTLE };
         let first = on(Mutant::LearningEndedByFirst) && !self.lives.is_empty();
         if !(all && settled || l > learn.since + LEARN || first) {

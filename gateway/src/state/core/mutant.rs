@@ -57,6 +57,9 @@ mutants! {
     ToldTwice,
     JoinCountsAsTold,
     OldEpochGrantUsed,
+    OldEpochSyncTaken,
+    OwnHistoriesOnly,
+    LearningEndedByNewcomer,
     // the replica's side
     SettledTwice,
     ExcessDropped,

@@ -47,6 +47,7 @@ fn killer(mutant: Mutant) -> Killer {
         OldEpochGrantUsed => Killer::Check(learning::grants_of_before_are_not_used),
         JoinCountsAsTold => Killer::Check(learning::an_old_join_tells_nothing),
         UnseenPostsForgotten | LearningEndedByFirst | LearningSkipped | ToldTwice => Killer::Worlds,
+        OldEpochSyncTaken | OwnHistoriesOnly | LearningEndedByNewcomer => Killer::Worlds,
     }
 }
 

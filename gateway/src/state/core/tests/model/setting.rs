@@ -1,0 +1,73 @@
+//! The bounds within which the model is searched.
+
+use std::sync::Arc;
+
+use crate::state::core::{Declared, Mode, Ms, PoolDecl, Shape, Stage, TTL};
+
+/// One search: shapes and deadlines, and how much of everything may happen. Times are multiples of the tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub name: &'static str,
+    pub tick: Ms,
+    pub width: Ms,
+    pub buckets: u64,
+    pub stage: Stage,
+    pub d_head: Ms,
+    pub d_end: Ms,
+    pub limit: u64,
+    /// Units of each call, the last call first.
+    pub calls: &'static [u64],
+    /// Messages under way at once.
+    pub wire: usize,
+    /// Lives that are begun after the first two.
+    pub joins: u8,
+    /// Processes that end, and are started again.
+    pub crashes: u8,
+    /// Commands that arrive twice.
+    pub doubles: u8,
+    /// Times that the data set is wiped.
+    pub flushes: u8,
+    /// Times that a copy from some moment before takes over.
+    pub failovers: u8,
+    /// Both only in so much time from the beginning.
+    pub lost_within: Ms,
+    /// Times that the server's clock steps by so much.
+    pub steps: u8,
+    pub step: i64,
+    /// Whether nobody besides the two replicas calls the shared state: then its clock stands still as long as they are silent.
+    pub idle: bool,
+}
+
+/// A setting and what follows from it.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub setting: Setting,
+    pub decl: PoolDecl,
+}
+
+impl Setting {
+    pub(super) fn rules(self) -> Arc<Rules> {
+        let shape = Shape { mode: Mode::Window, stage: self.stage, width: self.width, buckets: self.buckets };
+        let meters = [Declared { shape, cap: self.limit, pace: 0 }];
+        Arc::new(Rules { setting: self, decl: PoolDecl { key: "p".into(), meters: meters.into() } })
+    }
+
+    pub(super) fn span(&self) -> Ms {
+        self.width * self.buckets
+    }
+
+    /// How long after it was asked for a call may be charged.
+    pub(super) fn charged_within(&self) -> Ms {
+        if self.stage == Stage::Head { self.d_head } else { self.d_end }
+    }
+
+    /// After that long every life, hold and window of before is over.
+    pub(super) fn old(&self) -> Ms {
+        2 * TTL + self.d_end + self.span() + 3 * self.width
+    }
+
+    /// Whether anything is to be learnt again, so that it matters who saw what.
+    pub(super) fn loses(&self) -> bool {
+        self.flushes + self.failovers > 0
+    }
+}
