@@ -19,6 +19,9 @@ pub(super) fn step(before: &State, after: &State, command: &Command, reply: &Rep
     Audit::since(before, before.epoch != FIRST_EPOCH).after(after, inc)?;
     if let (Command::Reserve(ask), Reply::Reserved(Reserved::Granted(granted))) = (command, reply) {
         audit::within_caps(after, ask, granted.index)?;
+        if before.learn.is_some() && before.epoch == after.epoch && after.learn.is_some() {
+            return Err(breach("nothing is granted while learning", format!("{:?}", after.learn)));
+        }
     }
     Ok(())
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::check;
 use super::replica::{Ask, Call, Grants, Replica};
 use super::setting::Rules;
+use crate::state::core::learn::LEARN;
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::tests::judge::Breach;
-use crate::state::core::{Caller, Command, Incarnation, Ms, Reply, Reserved, Stamp, State};
+use crate::state::core::{Caller, Command, Incarnation, Memory, Ms, Reply, Reserved, Stamp, State};
 
 const BORN: Ms = 100_000_000;
 const NAMES: [&str; 2] = ["a", "b"];
@@ -46,6 +47,18 @@ pub(super) enum Action {
     StepClock,
 }
 
+impl Action {
+    /// Who says something.
+    pub(super) fn speaker(self) -> Option<usize> {
+        match self {
+            Action::Join(who, _) | Action::Sync(who, _) | Action::Reserve(who) | Action::Leave(who) => {
+                Some(who.into())
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     Command(Arc<Command>),
@@ -59,6 +72,8 @@ pub(super) struct Letter {
     pub about: About,
     /// Whether its replica still waits for the answer.
     pub awaited: bool,
+    /// Whether it came already.
+    pub again: bool,
     pub body: Body,
     /// Judge: the grants that images in it include.
     pub covers: Grants,
@@ -110,13 +125,33 @@ pub(super) struct Cluster {
     pub known: Grants,
     /// Judge: by grant, those that the shared state did not know of when it made it.
     pub unknown: [Grants; 16],
+    /// Judge: by grant, whose it is.
+    pub holders: [(u8, u64); 16],
+}
+
+impl Letter {
+    /// The life that speaks in a command.
+    fn k(&self) -> u64 {
+        match &self.body {
+            Body::Command(command) => command.caller().map_or(0, |caller| caller.inc.k),
+            Body::Reply(_) => 0,
+        }
+    }
 }
 
 impl Cluster {
-    /// Both replicas have joined.
+    /// Both replicas have joined, and know of each other and of the pool.
     pub(super) fn new(rules: &Arc<Rules>) -> Result<Cluster, Breach> {
+        let mut cluster = Cluster::unborn(rules);
+        (0..2).try_for_each(|who| cluster.converse(Action::Join(who, 0)))?;
+        (0..2).try_for_each(|who| cluster.declare(who))?;
+        (0..2).try_for_each(|who| cluster.converse(Action::Sync(who, 0)))?;
+        Ok(cluster)
+    }
+
+    pub(super) fn unborn(rules: &Arc<Rules>) -> Cluster {
         let setting = &rules.setting;
-        let mut cluster = Cluster {
+        Cluster {
             rules: rules.clone(),
             t: BORN,
             ahead: 0,
@@ -140,22 +175,21 @@ impl Cluster {
             grants: 0,
             known: 0,
             unknown: [0; 16],
-        };
-        (0..2).try_for_each(|who| cluster.converse(Action::Join(who, 0)))?;
-        (0..2).try_for_each(|who| cluster.declare(who))?;
-        (0..2).try_for_each(|who| cluster.converse(Action::Sync(who, 0)))?;
-        Ok(cluster)
+            holders: [(0, 0); 16],
+        }
     }
 
     /// A message and its answer, at once.
     pub(super) fn converse(&mut self, send: Action) -> Result<(), Breach> {
         self.act(send)?;
-        self.act(Action::Arrive(0))?;
-        self.act(Action::Arrive(0))
+        while !self.wire.is_empty() {
+            self.act(Action::Arrive(0))?;
+        }
+        Ok(())
     }
 
     /// A RESERVE of nothing, so that the pool exists.
-    fn declare(&mut self, who: usize) -> Result<(), Breach> {
+    pub(super) fn declare(&mut self, who: usize) -> Result<(), Breach> {
         let ask = self.replicas[who].reserve(&self.rules, self.t, 0);
         self.replicas[who].asking = None;
         ask.iter().try_for_each(|ask| self.step(ask).map(|_| ()))
@@ -200,7 +234,8 @@ impl Cluster {
     }
 
     fn has_room(&self) -> bool {
-        self.wire.len() < self.rules.setting.wire
+        let most = self.rules.setting.wire;
+        most == 0 || self.wire.iter().filter(|letter| !letter.again).count() < most
     }
 
     /// A call may end, and a message be given up, long before anybody can see it. It is enough to let that happen just
@@ -237,20 +272,20 @@ impl Cluster {
                 let (replica, left) = (&mut self.replicas[who as usize], &mut self.left);
                 left.joins = left.joins.saturating_sub(u8::from(replica.life.is_none()));
                 let join = replica.join(&self.rules, self.t);
-                self.send(who, About::Join, Some(join));
+                self.send(who, About::Join, Some(join))?;
             }
             Action::Reserve(who) => {
                 left.calls -= 1;
                 let units = self.rules.setting.calls[left.calls as usize];
                 let ask = self.replicas[who as usize].reserve(&self.rules, self.t, units);
-                self.send(who, About::Reserve, ask);
+                self.send(who, About::Reserve, ask)?;
             }
             Action::Sync(who, ended) => {
                 self.end(who, ended);
                 self.give_up(who, About::Sync);
                 let look = self.may_lose();
                 let sync = self.replicas[who as usize].sync(&self.rules, self.t, look);
-                self.send(who, About::Sync, sync);
+                self.send(who, About::Sync, sync)?;
             }
             Action::GiveUp(who) => self.give_up(who, About::Reserve),
             Action::Crash(who) => {
@@ -261,7 +296,7 @@ impl Cluster {
                 left.crashes -= 1;
                 let replica = &self.replicas[who as usize];
                 let bye = replica.books().map(|books| Command::Bye(replica.caller(books, self.t)));
-                self.send(who, About::Bye, bye);
+                self.send(who, About::Bye, bye)?;
                 self.replace(who);
             }
             Action::Arrive(at) => {
@@ -270,7 +305,9 @@ impl Cluster {
             }
             Action::ArriveTwice(at) => {
                 left.doubles -= 1;
-                self.arrive(self.wire[at as usize].clone())?;
+                let letter = self.wire[at as usize].clone();
+                self.wire[at as usize].again = true;
+                self.arrive(letter)?;
             }
             Action::Lose(at) => self.lose(at),
             Action::Flush => {
@@ -304,14 +341,20 @@ impl Cluster {
         self.step(&Command::Bye(caller)).map(|_| ()) // of somebody unknown: it moves the clock, and that is all
     }
 
-    fn send(&mut self, who: u8, about: About, command: Option<Command>) {
-        let Some(command) = command else { return };
+    fn send(&mut self, who: u8, about: About, command: Option<Command>) -> Result<(), Breach> {
+        let Some(command) = command else { return Ok(()) };
         let (covers, own) = match about {
             About::Join => self.replicas[who as usize].knows(),
             _ => (0, 0),
         };
         let body = Body::Command(Arc::new(command));
-        self.wire.push(Letter { who, about, awaited: true, body, covers, own, grant: 0 });
+        let letter = Letter { who, about, awaited: true, again: false, body, covers, own, grant: 0 };
+        if self.rules.setting.wire > 0 {
+            self.wire.push(letter);
+            return Ok(());
+        }
+        self.arrive(letter)?;
+        self.wire.pop().map_or(Ok(()), |answer| self.arrive(answer))
     }
 
     fn give_up(&mut self, who: u8, about: About) {
@@ -392,7 +435,40 @@ impl Cluster {
         let state = Arc::make_mut(&mut self.server);
         let reply = state.step(command, stamp);
         check::step(&before, &self.server, command, &reply)?;
-        Ok((before.learn.is_some(), reply))
+        let learns = before.learn.is_some() || before.epoch != self.server.epoch;
+        if learns && self.server.learn.is_none() {
+            self.known |= self.owed(&before, command);
+        }
+        Ok((learns, reply))
+    }
+
+    /// Judge: learning has ended. The grants that the shared state must know of now: where learning ended because all
+    /// had told, those whose holders live and were known to live. If nobody had told it should not have ended.
+    fn owed(&self, before: &State, command: &Command) -> Grants {
+        let memory = match command {
+            Command::Join(join) => Some((join.epoch, &join.memory)),
+            _ => None,
+        };
+        let tells =
+            |(epoch, m): (u64, &Memory)| epoch > 0 || m.pools.iter().any(|pool| !pool.window.is_empty());
+        let told = before.learn.as_ref().is_some_and(|learn| learn.told) || memory.is_some_and(tells);
+        let since = before.learn.as_ref().map_or(self.server.clock.l, |learn| learn.since);
+        let roster = |inc: &Incarnation| {
+            let awaited = before.learn.as_ref().is_some_and(|learn| learn.roster.contains(inc));
+            awaited || memory.is_some_and(|(_, memory)| memory.roster.contains(inc))
+        };
+        if self.server.clock.l > since + LEARN {
+            return 0;
+        }
+        let owed = |grant: &u8| {
+            let (who, k) = self.holders[*grant as usize];
+            let replica = &self.replicas[who as usize];
+            let lives = replica.life.as_ref().is_some_and(|life| life.k == k);
+            let inc = replica.inc(k);
+            let expired = before.lives.contains_key(&inc) && !self.server.lives.contains_key(&inc);
+            lives && !expired && (!told || roster(&inc))
+        };
+        (0..self.grants).filter(owed).fold(0, |owed, grant| owed | 1 << grant)
     }
 
     fn serve(&mut self, letter: &Letter, command: &Command) -> Result<(), Breach> {
@@ -400,7 +476,7 @@ impl Cluster {
         check::deaf(&self.server, &self.replicas[letter.who as usize])?;
         let (covers, grant) = self.note(letter, learnt, &reply);
         let body = Body::Reply(Arc::new(reply));
-        let reply = Letter { body, covers, grant, own: 0, ..*letter };
+        let reply = Letter { body, covers, grant, own: 0, again: false, ..*letter };
         match &reply.body {
             _ if !letter.awaited || letter.about == About::Bye => Ok(()),
             // It changes nothing but that the call may be tried again; if it is lost, the question may have been.
@@ -420,6 +496,7 @@ impl Cluster {
             Reply::Reserved(Reserved::Granted(_)) => {
                 self.unknown[self.grants as usize] = !self.known;
                 self.known |= 1 << self.grants;
+                self.holders[self.grants as usize] = (letter.who, letter.k());
                 self.grants += 1;
                 return (0, self.grants - 1);
             }

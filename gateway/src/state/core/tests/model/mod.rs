@@ -6,52 +6,90 @@ mod print;
 mod replica;
 mod search;
 mod setting;
+mod twin;
 
-use setting::Setting;
+use setting::{PLAIN, Setting};
 
 use crate::state::core::Stage;
+use crate::state::core::mutant::{Mutant, without};
 
-const PLAIN: Setting = Setting {
-    name: "plain",
-    tick: 1_000,
-    width: 1_000,
-    buckets: 2,
-    stage: Stage::Head,
-    d_head: 1_000,
-    d_end: 1_000,
-    limit: 3,
-    calls: &[2, 2],
-    wire: 2,
-    joins: 0,
-    crashes: 0,
-    doubles: 0,
-    flushes: 0,
-    failovers: 0,
-    lost_within: 3_000,
-    steps: 0,
-    step: 1_000,
-    idle: false,
-};
-
-fn number(name: &str, usual: u8) -> u8 {
+fn number(name: &str, usual: u32) -> u32 {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+fn byte(name: &str, usual: u32) -> u8 {
+    number(name, usual) as u8
 }
 
 #[test]
 fn try_it() {
     const CALLS: [&[u64]; 5] = [&[2], &[2, 2], &[2, 1, 1], &[1, 1, 1, 1], &[2, 2, 2]];
+    let end = number("END", 0) > 0;
     let setting = Setting {
         calls: CALLS[number("CALLS", 1) as usize],
         wire: number("WIRE", 1) as usize,
-        joins: number("JOINS", 0),
-        crashes: number("CRASHES", 0),
-        doubles: number("DOUBLES", 0),
-        flushes: number("FLUSHES", 0),
-        failovers: number("FAILOVERS", 0),
+        joins: byte("JOINS", 0),
+        crashes: byte("CRASHES", 0),
+        doubles: byte("DOUBLES", 0),
+        flushes: byte("FLUSHES", 0),
+        failovers: byte("FAILOVERS", 0),
         lost_within: 1_000 * u64::from(number("LOST", 2)),
-        steps: number("STEPS", 0),
+        steps: byte("STEPS", 0),
+        step: [1_000, -2_000, 3_600_000][number("STEP", 0) as usize],
+        stage: if end { Stage::End } else { Stage::Head },
+        d_head: 1_000 * u64::from(number("HEAD", 1)),
+        d_end: 1_000 * u64::from(number("HEAD", 1).max(number("END", 1))),
+        idle: number("IDLE", 0) > 0,
         ..PLAIN
     };
     let outcome = search::search(setting, 1_000_000 * number("MILLIONS", 1) as usize);
     println!("{outcome:#?}");
+}
+
+#[test]
+fn explore() {
+    let prompt = Setting { wire: 0, ..PLAIN };
+    let settings = [
+        Setting { name: "prompt", joins: 1, crashes: 1, steps: 1, ..prompt },
+        Setting { name: "prompt-hour", joins: 1, steps: 1, step: 3_600_000, ..prompt },
+        Setting { name: "prompt-back", joins: 1, steps: 1, step: -3_600_000, ..prompt },
+        Setting { name: "prompt-head3", d_head: 3_000, d_end: 3_000, joins: 1, crashes: 1, ..prompt },
+        Setting { name: "prompt-end", stage: Stage::End, d_end: 4_000, joins: 1, crashes: 1, ..prompt },
+        Setting { name: "prompt-flush", flushes: 1, ..prompt },
+        Setting { name: "prompt-failover", failovers: 1, ..prompt },
+        Setting {
+            name: "prompt-flushcrash",
+            flushes: 1,
+            crashes: 1,
+            joins: 1,
+            d_head: 2_000,
+            d_end: 2_000,
+            ..prompt
+        },
+        Setting { name: "plain", joins: 1, ..PLAIN },
+        Setting { name: "twice", joins: 1, doubles: 1, crashes: 1, ..PLAIN },
+        Setting { name: "flush", flushes: 1, ..PLAIN },
+        Setting { name: "flushtwice", flushes: 1, doubles: 1, joins: 1, ..PLAIN },
+        Setting { name: "wire2", wire: 2, joins: 1, ..PLAIN },
+        Setting { name: "flush2", flushes: 1, wire: 2, ..PLAIN },
+    ];
+    let settings = &settings[..number("SETTINGS", 14) as usize];
+    std::panic::set_hook(Box::new(|_| {}));
+    let only = std::env::var("WEIR_MUTANT").ok();
+    for mutant in Mutant::ALL.iter().filter(|m| only.as_ref().is_none_or(|only| *only == format!("{m:?}"))) {
+        print!("{mutant:?}");
+        for setting in settings.iter().copied() {
+            let outcome = without(*mutant, || search::search(setting, number("K", 100) as usize * 1_000));
+            if *mutant == Mutant::HardShareFloored {
+                print!(
+                    " | {} {} {} {:.1} s",
+                    setting.name, outcome.states, outcome.exhausted, outcome.seconds
+                );
+            }
+            if let Some((breach, way)) = outcome.breach {
+                print!(" | {} {} ({}) {}", setting.name, outcome.states, way.len(), &breach.rule[..2]);
+            }
+        }
+        println!();
+    }
 }

@@ -206,6 +206,10 @@ impl<'a> Print<'a> {
                 self.number(charge.units);
                 self.ago(of.t, charge.until);
                 self.grant(charge.grant);
+                if self.loses {
+                    let (who, k) = of.holders[charge.grant as usize];
+                    self.life(who, k);
+                }
             }
         }
         of.wire.iter().for_each(|letter| self.letter(letter));
@@ -394,7 +398,11 @@ impl<'a> Print<'a> {
     fn letter(&mut self, letter: &Letter) {
         self.begin(Group::Letter);
         let who = self.who(letter.who);
-        self.numbers(&[u64::from(who), letter.about as u64, u64::from(letter.awaited)]);
+        self.numbers(&[
+            u64::from(who),
+            letter.about as u64,
+            u64::from(letter.awaited) << 1 | u64::from(letter.again),
+        ]);
         match &letter.body {
             Body::Command(command) => self.command(command),
             Body::Reply(reply) => self.reply(letter, reply),

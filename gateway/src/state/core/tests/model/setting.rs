@@ -17,7 +17,7 @@ pub(super) struct Setting {
     pub limit: u64,
     /// Units of each call, the last call first.
     pub calls: &'static [u64],
-    /// Messages under way at once.
+    /// Messages under way at once, besides those that came already and come again; 0: each is answered at once.
     pub wire: usize,
     /// Lives that are begun after the first two.
     pub joins: u8,
@@ -37,6 +37,29 @@ pub(super) struct Setting {
     /// Whether nobody besides the two replicas calls the shared state: then its clock stands still as long as they are silent.
     pub idle: bool,
 }
+
+/// Nothing happens but that messages come late or not at all, and that calls take their time.
+pub(super) const PLAIN: Setting = Setting {
+    name: "plain",
+    tick: 1_000,
+    width: 1_000,
+    buckets: 2,
+    stage: Stage::Head,
+    d_head: 1_000,
+    d_end: 1_000,
+    limit: 3,
+    calls: &[2, 2],
+    wire: 1,
+    joins: 0,
+    crashes: 0,
+    doubles: 0,
+    flushes: 0,
+    failovers: 0,
+    lost_within: 2_000,
+    steps: 0,
+    step: 1_000,
+    idle: false,
+};
 
 /// A setting and what follows from it.
 #[derive(Debug)]
