@@ -1,18 +1,19 @@
 -- join.lua: begins the life of an incarnation, or continues it in another data set (a HELLO).
--- Keeps: a number of a name is used once; a late duplicate does not raise the dead; what a replica knows is taken once
--- in an epoch, whatever comes twice.
+-- Keeps: a number of a name is used once; a late duplicate does not raise the dead; what a replica saw is taken once
+-- in an epoch, whatever comes twice; its counters only grow.
 -- KEYS[1]  hash     the state
 -- ARGV[1]  msgpack  head (common.lua); epoch, l_ack, x are not read
--- ARGV[2]  msgpack  {d_head, d_end, epoch, age, {NAME.K, ...}, {memory, ...}}: d = ms from RESERVE to an answer's head and end at
+-- ARGV[2]  msgpack  {d_head, d_end, epoch, age, {NAME.K, ...}, {memory, ...}, more}: more = 1: a part, the rest follows; d = ms from RESERVE to an answer's head and end at
 --                   most; epoch = 0 for a JOIN; who is known to live, and the age of that; of each pool what is known of it
 --                   memory = {decl (common.lua: touch), {granted, returned, posted of each meter}, age, {seen of each},
---                   {posted of each}, {held by others of each}, {{ended, amount, ...} of each}} (core::PoolMemory)
+--                   {posted of each}, {held by others of each}, {{ended, amount, ...} of each}, rest, {kept of each}}
+--                   (core::PoolMemory)
 -- Returns  {0, epoch, l, live} | {3, highest k} gone | {4, epoch} | {5} other layout
 -- Cost     a look at every life; once per life of a replica, and once more for each loss of data
 if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 l_ack = 0
 expire()
-local d_head, d_end, epoch_told, roster_age, roster, memory = unpack(cmsgpack.unpack(ARGV[2]))
+local d_head, d_end, epoch_told, roster_age, roster, memory, more = unpack(cmsgpack.unpack(ARGV[2]))
 if epoch_told ~= 0 and epoch_told ~= epoch then return commit({EPOCH, epoch}) end
 local highest = highest_of(name)
 local known = not dead[inc] and redis.call('HEXISTS', key, 'i:' .. inc) == 1
@@ -54,7 +55,8 @@ local function remember(p, i, window, posted, age)
   p.dirty, p.image_dirty = true, true
 end
 
--- The replica's own counters; what it posted that its image does not include is posted now.
+-- The replica's own counters; what it posted that its image does not include is posted now. Tells whether it was
+-- granted more than was known.
 local met
 local function take_counters(p, told, seen)
   local n = p.n
@@ -68,9 +70,11 @@ local function take_counters(p, told, seen)
     met = met or list('l:' .. inc)
     met[#met + 1] = p.key
   end
+  local more = false
   for i = 1, n do
     local v, b = p.v, base(i - 1)
     local g, r, ps = told[3 * i - 2], told[3 * i - 1], told[3 * i]
+    more = more or g > known[i]
     v[b + HOLD] = v[b + HOLD] - (known[i] - known[n + i])
     post(p, i - 1, max(0, ps - max(known[2 * n + i], seen[i] or 0)))
     known[i], known[n + i], known[2 * n + i] = max(known[i], g), max(known[n + i], r), max(known[2 * n + i], ps)
@@ -78,6 +82,7 @@ local function take_counters(p, told, seen)
   end
   p.dirty = true
   put[field] = packed(known, 3 * n)
+  return more
 end
 
 local function newest_of(pool)
@@ -87,32 +92,57 @@ local function newest_of(pool)
 end
 
 local exp, _, _, told = struct.unpack('<dddd', put['i:' .. inc] or redis.call('HGET', key, 'i:' .. inc))
-if told == 0 or (epoch_told ~= 0 and told ~= epoch_told + 1) then
-  put['i:' .. inc] = struct.pack('<dddd', max(exp, l + TTL), d_head, d_end, epoch_told + 1)
-  local knows = epoch_told ~= 0
-  for _, m in ipairs(learning == 1 and memory or (epoch_told ~= 0 and memory or {})) do
-    local decl, counters, age, seen, posted, others, window = unpack(m)
-    local p = touch(decl)
-    for i = 1, min(p.n, #window) do remember(p, i - 1, window[i], posted[i], age) end
-    if #window > 0 and learning == 1 then
-      knows = true
-      local at, newest = max(0, l - age), newest_of(decl[1])
-      if not newest then
-        learn[5][#learn[5] + 1] = {decl[1], at, inc, others}
-      elseif at > newest[2] then
-        newest[2], newest[3], newest[4] = at, inc, others
-      end
-    end
-    if #counters > 0 then take_counters(p, counters, seen) end
+local news = told == 0 or (epoch_told ~= 0 and told ~= epoch_told + 1)
+local forgot = news and (learning == 1 or epoch_told ~= 0) -- windows are told once: a message may come twice
+local knows = epoch_told ~= 0
+if news then exp = max(exp, l + TTL) end
+if news and more == 0 then told = epoch_told + 1 end
+
+-- What a replica saw of a pool's windows, if that may have been forgotten.
+local function take_window(p, window, posted, age, others, rest)
+  if rest > 0 and l + rest > p.v[REST] then p.v[REST], p.dirty = l + rest, true end
+  for i = 1, min(p.n, #window) do remember(p, i - 1, window[i], posted[i], age) end
+  if #window == 0 or learning == 0 then return end
+  knows = true
+  local at, newest = max(0, l - age), newest_of(p.key)
+  if not newest then
+    learn[5][#learn[5] + 1] = {p.key, at, inc, others}
+  elseif at > newest[2] then
+    newest[2], newest[3], newest[4] = at, inc, others
   end
-  if met then put['l:' .. inc] = cmsgpack.pack(met) end
-  if knows and learning == 1 then
-    learn[2], learn[3] = 1, roster_age <= TTL and 1 or learn[3]
-    local known = {}
-    for _, id in ipairs(learn[4]) do known[id] = true end
-    for _, id in ipairs(roster) do
-      if not known[id] then learn[4][#learn[4] + 1] = id end
+end
+
+-- What it had drawn when it looked and still holds.
+local function take_kept(pool, kept)
+  learn[6] = learn[6] or {} -- begun by a script of the version before
+  for _, by in ipairs(learn[6]) do
+    if by[1] == pool and by[2] == inc then
+      by[3] = kept
+      return
     end
+  end
+  learn[6][#learn[6] + 1] = {pool, inc, kept}
+end
+
+for _, m in ipairs(memory) do
+  local decl, counters, age, seen, posted, others, window, rest, kept = unpack(m)
+  if forgot or #counters > 0 then
+    local p = touch(decl)
+    if forgot then
+      take_window(p, window, posted, age, others, rest)
+      if learning == 1 then take_kept(p.key, kept) end
+    end
+    if #counters > 0 and take_counters(p, counters, seen) then exp = max(exp, l) end
+  end
+end
+put['i:' .. inc] = struct.pack('<dddd', exp, d_head, d_end, told)
+if met then put['l:' .. inc] = cmsgpack.pack(met) end
+if forgot and knows and learning == 1 then
+  learn[2], learn[3] = 1, roster_age <= TTL and 1 or learn[3]
+  local known = {}
+  for _, id in ipairs(learn[4]) do known[id] = true end
+  for _, id in ipairs(roster) do
+    if not known[id] then learn[4][#learn[4] + 1] = id end
   end
 end
 return commit({0, epoch, l, #alive(lives)})

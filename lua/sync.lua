@@ -9,6 +9,7 @@
 -- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {}}
 --          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
+asks_run = ARGV[4] == '1'
 if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end

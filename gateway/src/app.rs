@@ -11,18 +11,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::Body;
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
-use crate::config::{Config, StateConfig};
+use crate::config::{Config, OnOutage};
 use crate::http::{admin, handle, router, server};
 use crate::shared::{Shared, Snapshot, Worker};
+use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
-use crate::state::scripts::Keys;
-use crate::state::{Client, Port};
+use crate::state::{About, Client, Port};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
@@ -66,12 +65,15 @@ pub async fn start(
     let server = config.server.clone();
     let state = config.state.clone();
     let snapshot = Snapshot::new(config)?;
-    let client = Client::new(name, snapshot.deadlines());
+    let expected = state.as_ref().map_or(0, |state| state.expected_replicas);
+    let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
+    let client = Client::new(About { name, deadlines, expected, session_idle });
+    tell_of_small_pools(&snapshot, expected);
     let shared = Arc::new(Shared::new(snapshot, client.clone(), Arc::new(Metrics::new()?))?);
     let ports = match (backend, state) {
         (Backend::Shared(local), _) => Ports::Local(local),
         (Backend::Configured, None) => Ports::Local(Arc::default()),
-        (Backend::Configured, Some(state)) => Ports::Redis(state),
+        (Backend::Configured, Some(state)) => Ports::Redis(Servers::new(state)),
     };
     let listener = bind(server.listen).await?;
     let admin_listener = bind(server.admin_listen).await?;
@@ -140,7 +142,7 @@ impl Running {
 #[derive(Clone)]
 enum Ports {
     Local(Arc<Local>),
-    Redis(StateConfig),
+    Redis(Arc<Servers>),
 }
 
 impl Ports {
@@ -148,13 +150,19 @@ impl Ports {
     fn open(&self) -> anyhow::Result<Port> {
         Ok(match self {
             Ports::Local(local) => Port::Local(local.clone()),
-            Ports::Redis(state) => {
-                let keys = Keys::new(&state.namespace);
-                let lane = Lane::start(state.url.expose_secret(), keys, state.timeout);
-                // The error may quote the address with its password.
-                Port::Redis(lane.map_err(|_| anyhow::anyhow!("state.url is not a Redis address"))?)
-            }
+            Ports::Redis(servers) => Port::Redis(Lane::start(servers.clone())?),
         })
+    }
+}
+
+/// A limit smaller than the number of replicas leaves nothing to any of them while Redis is away.
+fn tell_of_small_pools(snapshot: &Snapshot, replicas: u64) {
+    let shared = snapshot.pools.iter().filter(|pool| pool.on_outage == OnOutage::Share);
+    for pool in shared.filter(|pool| pool.decl.meters.iter().any(|meter| meter.cap < replicas)) {
+        tracing::warn!(
+            target: "weir::state", pool = %pool.name, replicas,
+            "a limit is smaller than the number of replicas: nothing of it can be used while Redis is away"
+        );
     }
 }
 

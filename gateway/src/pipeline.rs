@@ -19,7 +19,7 @@ use attempt::Attempt;
 
 use crate::admit;
 use crate::admit::estimate::{self, Estimate};
-use crate::config::{Deployment, DeploymentId, Model, ModelId, OnOutage, PoolId, ReservePolicy, Tenant};
+use crate::config::{Deployment, DeploymentId, Model, ModelId, PoolId, ReservePolicy, Tenant};
 use crate::dialect::openai::request::{self, Peek};
 use crate::error::{Error, Kind};
 use crate::http as edge;
@@ -209,7 +209,8 @@ impl Call<'_> {
         let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
         let mut wish = admit::wish(config, &self.snapshot.pools, &common, ranked, estimate, session.clone());
         let asked = Instant::now();
-        let outcome = self.worker.shared.client.reserve(&self.worker.port, &mut wish).await;
+        let client = &self.worker.shared.client;
+        let outcome = client.reserve(&self.worker.port, &mut wish, self.deadline).await;
         let took = asked.elapsed();
         self.worker.shared.metrics.state_call(took);
         note(record, |record| record.state += took);
@@ -226,10 +227,11 @@ impl Call<'_> {
                     public(&wish.infos[pool].name)
                 ),
             )),
-            Err(_) if config.on_outage == OnOutage::Open => {
-                let pin = session.and_then(|session| self.worker.shared.recall_pin(&session.key));
-                let tag = |ranked: &Ranked| config.deployments[ranked.target.deployment.0].tag;
-                Ok((None, ranked.iter().position(|r| Some(tag(r)) == pin).unwrap_or(0)))
+            Ok(Outcome::Unlimited(usable)) => {
+                let pin = session.and_then(|session| client.recall_pin(&session.key));
+                let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
+                let pinned = usable.iter().find(|at| Some(tag(at)) == pin);
+                Ok((None, *pinned.unwrap_or(&usable[0])))
             }
             Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
                 .retry_after(AWAY_RETRY)),

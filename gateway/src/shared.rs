@@ -17,8 +17,6 @@ use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
 use crate::telemetry::Metrics;
 use crate::upstream::{Endpoint, Upstreams};
 
-/// Sessions remembered in this process.
-const PINS: u64 = 200_000;
 /// Added to the configured time-outs in what the state is told: scheduling and the way to the wire.
 const SLACK: Duration = Duration::from_millis(250);
 
@@ -60,6 +58,12 @@ impl Snapshot {
         })
     }
 
+    /// The longest that a session is remembered after its last call.
+    pub fn session_idle(&self) -> Duration {
+        let ttls = self.config.models.iter().filter_map(|model| model.affinity.as_ref()).map(|a| a.ttl);
+        ttls.max().unwrap_or(Duration::from_secs(60))
+    }
+
     /// The longest that any attempt may take; at least a second each, for a configuration without models.
     pub fn deadlines(&self) -> Deadlines {
         let timeouts = || self.config.models.iter().flat_map(|model| &model.targets).map(|t| t.timeouts);
@@ -82,22 +86,18 @@ pub struct Shared {
     /// Its name, as a header.
     pub replica: HeaderValue,
     predictors: Mutex<AHashMap<PredictionKey, Predictor>>, // short sections
-    pins: moka::sync::Cache<String, u64>,
     draining: AtomicBool,
 }
 
 impl Shared {
     /// A replica that serves `snapshot`.
     pub fn new(snapshot: Snapshot, client: Arc<Client>, metrics: Arc<Metrics>) -> anyhow::Result<Shared> {
-        let ttls = snapshot.config.models.iter().filter_map(|model| model.affinity.as_ref()).map(|a| a.ttl);
-        let idle = ttls.max().unwrap_or(Duration::from_secs(60));
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
             snapshot: ArcSwap::from_pointee(snapshot),
             client,
             metrics,
             predictors: Mutex::default(),
-            pins: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(idle).build(),
             draining: AtomicBool::new(false),
         })
     }
@@ -114,18 +114,6 @@ impl Shared {
     /// What such calls stay within, tokens per choice.
     pub fn predicted(&self, key: &PredictionKey) -> Option<u64> {
         self.predictors.lock().get(key).and_then(Predictor::p95)
-    }
-
-    /// Remembers where a session went (a deployment's tag), for when the shared state is away.
-    pub fn remember_pin(&self, session: &str, tag: u64) {
-        if self.pins.get(session) != Some(tag) {
-            self.pins.insert(session.to_owned(), tag);
-        }
-    }
-
-    /// Where a session went last, as far as this replica knows.
-    pub fn recall_pin(&self, session: &str) -> Option<u64> {
-        self.pins.get(session)
     }
 
     /// No new calls from now on.

@@ -5,16 +5,15 @@
 mod redis_server;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_server::Server;
-use weir::config::{MeterKind, ReservePolicy, Side};
+use weir::config::{MeterKind, OnOutage, ReservePolicy, Side};
 use weir::state::core::{
     Amounts, Caller, Candidate, Declared, Draw, Incarnation, PoolDecl, Reserve, Shape, Stage,
 };
 use weir::state::lanes::Lane;
-use weir::state::scripts::Keys;
-use weir::state::{Actual, Client, Deadlines, Outcome, PoolInfo, Port, Wish};
+use weir::state::{About, Actual, Client, Deadlines, Outcome, PoolInfo, Port, Wish};
 
 /// More pools than the sweep of one SYNC asks about by itself.
 const POOLS: usize = 8;
@@ -30,6 +29,7 @@ fn wish() -> Wish {
             kinds: vec![MeterKind::Requests],
             side: Side::Ours,
             reserve: ReservePolicy::Max,
+            on_outage: OnOutage::Closed,
         })
     };
     let infos: Vec<_> = (0..POOLS).map(info).collect();
@@ -45,19 +45,24 @@ fn wish() -> Wish {
     Wish { infos, ask: Arc::new(ask) }
 }
 
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
 /// Broken on purpose once: the SYNC awaited in the caller itself instead of in a task of its own.
 #[tokio::test]
 async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     let mut server = Server::start();
-    let lane = Lane::start(&server.url(), Keys::new("test"), Duration::from_secs(5)).unwrap();
+    let lane = Lane::start(server.servers("test", Duration::from_secs(5))).unwrap();
     let port = Port::Redis(lane);
     port.opened(Duration::from_secs(5)).await;
     let deadlines = Deadlines { head: 60_000, end: 60_000 };
-    let client = Client::new("one".into(), deadlines);
+    let session_idle = Duration::from_secs(60);
+    let client = Client::new(About { name: "one".into(), deadlines, expected: 0, session_idle });
     while client.sync(&port, true).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await; // a new data set first learns that nobody knows anything
     }
-    let Outcome::Granted(reservation) = client.reserve(&port, &mut wish()).await.unwrap() else {
+    let Outcome::Granted(reservation) = client.reserve(&port, &mut wish(), soon()).await.unwrap() else {
         panic!("there is room");
     };
     reservation.settle(Actual::Used { input: 1, output: 1 });
@@ -66,7 +71,8 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(300).query(&mut server.connection).unwrap();
     let mut next = wish();
-    let left = tokio::time::timeout(Duration::from_millis(100), client.reserve(&port, &mut next)).await;
+    let left =
+        tokio::time::timeout(Duration::from_millis(100), client.reserve(&port, &mut next, soon())).await;
     assert!(left.is_err(), "the caller must leave while the SYNC is on its way");
     let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
     let _: () = redis::cmd("CLIENT").arg(&kill).query(&mut server.connection).unwrap();

@@ -1,12 +1,14 @@
 //! A replica: one `weir serve`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::apart::Apart;
 use crate::client::{Client, says_200};
 use crate::process::{Process, free_port, local};
 
@@ -28,23 +30,32 @@ pub struct Replica {
     name: String,
     binary: Binary,
     config: PathBuf,
+    apart: Option<Arc<Apart>>,
     folder: PathBuf,
     process: Process,
 }
 
 impl Replica {
-    /// Starts replica number `at` with `settings` below its listeners.
-    pub async fn start(binary: &Binary, at: usize, settings: &str, folder: &Path) -> Result<Replica> {
-        let (listen, admin) = (local(free_port()?), local(free_port()?));
+    /// Starts replica number `at` with `settings` below its listeners, inside `apart` if given. Nobody outside of a
+    /// namespace reaches the admin listener of a replica inside.
+    pub async fn start(
+        binary: &Binary,
+        at: usize,
+        settings: &str,
+        apart: Option<Arc<Apart>>,
+        folder: &Path,
+    ) -> Result<Replica> {
+        let host = apart.as_ref().map_or(Ipv4Addr::LOCALHOST, |apart| apart.inside());
+        let (listen, admin) = ((host, free_port()?).into(), local(free_port()?));
         let name = format!("replica-{at}");
         let config = folder.join(format!("{name}.toml"));
         let text = format!(
-            "version = 1\n\n[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\ndrain_timeout = \"10s\"\n\n{settings}"
+            "version = 1\n\n[server]\nlisten = \"{listen}\"\nanonymous = true\nadmin_listen = \"{admin}\"\ndrain_timeout = \"10s\"\n\n{settings}"
         );
         std::fs::write(&config, text)?;
-        let process = launch(binary, &name, &config, listen, folder).await?;
+        let process = launch(binary, &name, &config, listen, apart.as_deref(), folder).await?;
         let (binary, folder) = (binary.clone(), folder.to_owned());
-        Ok(Replica { client: Client::new(listen), admin, name, binary, config, folder, process })
+        Ok(Replica { client: Client::new(listen), admin, name, binary, config, apart, folder, process })
     }
 
     /// Where clients connect.
@@ -64,8 +75,20 @@ impl Replica {
 
     /// Starts a new process in place of the one that ended.
     pub async fn replace(&mut self) -> Result<()> {
-        self.process = launch(&self.binary, &self.name, &self.config, self.addr(), &self.folder).await?;
+        let apart = self.apart.as_deref();
+        self.process =
+            launch(&self.binary, &self.name, &self.config, self.addr(), apart, &self.folder).await?;
         Ok(())
+    }
+
+    /// SIGSTOP: it stands still, and its connections stay open.
+    pub fn freeze(&self) -> Result<()> {
+        self.process.signal("STOP")
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) -> Result<()> {
+        self.process.signal("CONT")
     }
 
     /// SIGTERM.
@@ -89,9 +112,10 @@ async fn launch(
     name: &str,
     config: &Path,
     listen: SocketAddr,
+    apart: Option<&Apart>,
     folder: &Path,
 ) -> Result<Process> {
-    let mut command = Command::new(&binary.path);
+    let mut command = apart.map_or_else(|| Command::new(&binary.path), |apart| apart.command(&binary.path));
     command.arg("serve").arg("--config").arg(config);
     command.env_remove("WEIR_CONTROL").envs(binary.control.map(|control| ("WEIR_CONTROL", control)));
     let mut process = Process::start(name, &mut command, folder)?;

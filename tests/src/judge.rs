@@ -94,6 +94,26 @@ impl Verdict {
         self.keys().map(pair).collect()
     }
 
+    /// The largest sum of tokens in one window of every provider, if it charges each call at whatever instant from
+    /// its arrival to its end is worst; nothing where every call is charged on arrival.
+    pub fn worst_at_any_instant(&self) -> Vec<u64> {
+        self.keys().filter_map(|key| key["tokens"]["at_any_instant"].as_u64()).collect()
+    }
+
+    /// Calls that providers admitted.
+    pub fn admitted(&self) -> u64 {
+        self.sum("arrivals") - self.refused()
+    }
+
+    /// Calls that providers answered with 429.
+    pub fn refused(&self) -> u64 {
+        self.sum("refused_429")
+    }
+
+    fn sum(&self, field: &str) -> u64 {
+        self.keys().map(|key| key[field].as_u64().unwrap_or(0)).sum()
+    }
+
     fn keys(&self) -> impl Iterator<Item = &Value> {
         self.report["keys"].as_object().into_iter().flat_map(|keys| keys.values())
     }

@@ -1,14 +1,16 @@
 //! The rig of Weir's whole-process tests.
 //!
 //! A test describes a [`site::Plan`] (upstream providers with limits, replicas, models); [`site::Site`] starts real
-//! processes for it on free loopback ports: Redis, strict fake providers, `weir serve`, HAProxy. [`load`] offers
+//! processes for it on free loopback ports: Redis (alone, or as a [`topology`]), strict fake providers, `weir serve`, HAProxy. [`load`] offers
 //! calls on a fixed schedule whatever comes back. The verdict is [`judge`]'s alone: it reads the providers' raw
 //! arrival logs with `judge.py` and never asks Weir how it did.
 //!
 //! Everything a test starts is killed when it ends; what it wrote stays under `target/cluster/<test>`.
 
+pub mod apart;
 pub mod balancer;
 pub mod client;
+pub mod clock;
 pub mod gateway;
 pub mod judge;
 pub mod load;
@@ -19,3 +21,4 @@ pub mod provider;
 pub mod redis_server;
 pub mod scale;
 pub mod site;
+pub mod topology;

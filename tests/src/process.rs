@@ -104,6 +104,22 @@ impl Drop for Process {
     }
 }
 
+/// Waits until `check` says yes; fails when that takes too long, with the last reason.
+pub async fn eventually(what: &str, mut check: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        let answer = check().await;
+        match answer {
+            Ok(true) => return Ok(()),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error).with_context(|| format!("no {what} within {READY_WITHIN:?}"));
+            }
+            Ok(false) if Instant::now() > deadline => bail!("no {what} within {READY_WITHIN:?}"),
+            Ok(false) | Err(_) => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
 /// A loopback port that nobody listens on and that was not given out before, below the range from which the kernel
 /// draws ports of outgoing connections.
 pub fn free_port() -> Result<u16> {

@@ -1,6 +1,6 @@
 //! A strict fake provider as its own process, and how Weir is told about it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::{self, says_200};
-use crate::process::{Process, free_port, local};
+use crate::process::{Process, free_port};
 use crate::scale::Scale;
 
 /// What a provider enforces, and what Weir is told.
@@ -30,6 +30,8 @@ pub struct Upstream {
     pub reserve: &'static str,
     /// Most output of a call that does not say, tokens.
     pub max_output: u64,
+    /// How many times its limit it lets pass before it refuses: more than 1 where a test's bound is.
+    pub lenience: f64,
     /// Further arguments of `weir provider`.
     pub behaviour: Vec<String>,
 }
@@ -45,6 +47,7 @@ impl Upstream {
             charge: "admission-max",
             reserve: "max",
             max_output: 512,
+            lenience: 1.0,
             behaviour: Vec::new(),
         }
     }
@@ -111,11 +114,19 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Starts one on a free port.
-    pub async fn start(weir: &Path, upstream: Upstream, window: Duration, folder: &Path) -> Result<Provider> {
-        let addr = local(free_port()?);
+    /// Starts one on a free port of `host`.
+    pub async fn start(
+        weir: &Path,
+        upstream: Upstream,
+        window: Duration,
+        host: Ipv4Addr,
+        folder: &Path,
+    ) -> Result<Provider> {
+        let addr = SocketAddr::from((host, free_port()?));
         let mut key = upstream.key();
-        let limit = |name: &str, limit: Option<u64>| limit.map(|limit| format!("{name}={limit}"));
+        let limit = |name: &str, limit: Option<u64>| {
+            limit.map(|limit| format!("{name}={}", (limit as f64 * upstream.lenience) as u64))
+        };
         let limits: Vec<String> =
             [limit("rpm", upstream.rpm), limit("tpm", upstream.tpm)].into_iter().flatten().collect();
         if !limits.is_empty() {

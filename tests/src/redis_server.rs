@@ -1,32 +1,65 @@
 //! A `redis-server` of the test's own, without persistence.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use redis::FromRedisValue;
 
-use crate::process::{Process, accepts, free_port, local};
+use crate::client::unix_us;
+use crate::clock::Clock;
+use crate::process::{Process, accepts, free_port};
 
 /// A Redis that can be killed, frozen and started again at the same address.
 #[derive(Debug)]
 pub struct Redis {
     addr: SocketAddr,
+    name: String,
+    arguments: Vec<String>,
     folder: PathBuf,
+    clock: Option<Clock>,
     process: Process,
 }
 
 impl Redis {
-    /// Starts one on a free port.
-    pub async fn start(folder: &Path) -> Result<Redis> {
-        let addr = local(free_port()?);
-        let process = launch(addr, folder).await?;
-        Ok(Redis { addr, folder: folder.to_owned(), process })
+    /// Starts one on a free port of `host`, by the machine's clock or by one of its own.
+    pub async fn start(host: Ipv4Addr, clock: Option<Clock>, folder: &Path) -> Result<Redis> {
+        Redis::start_at(host, "redis", &[], clock, folder).await
+    }
+
+    /// Starts one called `name` with further arguments; its files are in a folder of that name.
+    pub async fn start_as(name: &str, arguments: &[String], folder: &Path) -> Result<Redis> {
+        Redis::start_at(Ipv4Addr::LOCALHOST, name, arguments, None, folder).await
+    }
+
+    async fn start_at(
+        host: Ipv4Addr,
+        name: &str,
+        arguments: &[String],
+        clock: Option<Clock>,
+        folder: &Path,
+    ) -> Result<Redis> {
+        let addr = SocketAddr::from((host, free_port()?));
+        std::fs::create_dir_all(folder.join(name))?;
+        let process = launch(addr, name, arguments, clock.as_ref(), folder).await?;
+        let (name, arguments) = (name.to_owned(), arguments.to_vec());
+        Ok(Redis { addr, name, arguments, folder: folder.to_owned(), clock, process })
+    }
+
+    /// Where it listens, without TLS.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// `redis://…` of its database 0.
     pub fn url(&self) -> String {
         format!("redis://{}/0", self.addr)
+    }
+
+    /// The answer to one command.
+    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
+        ask(self.addr, words)
     }
 
     /// SIGKILL: everything is lost.
@@ -36,14 +69,37 @@ impl Redis {
 
     /// Starts it again, empty, at the same address.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process = launch(self.addr, &self.folder).await?;
+        self.process =
+            launch(self.addr, &self.name, &self.arguments, self.clock.as_ref(), &self.folder).await?;
         Ok(())
     }
 
     /// FLUSHALL: everything is lost, and connections stay.
     pub fn flush(&self) -> Result<()> {
-        let mut connection = redis::Client::open(self.url())?.get_connection()?;
-        Ok(redis::cmd("FLUSHALL").query(&mut connection)?)
+        self.ask(&["FLUSHALL"])
+    }
+
+    /// SCRIPT FLUSH: the data stay, and no script is known by its hash.
+    pub fn forget_scripts(&self) -> Result<()> {
+        self.ask(&["SCRIPT", "FLUSH"])
+    }
+
+    /// Steps its clock, which must be its own.
+    pub fn step_clock(&mut self, ms: i64) -> Result<()> {
+        let clock = self.clock.as_mut().context("this Redis goes by the machine's clock")?;
+        clock.step(ms)?;
+        let (told_ms, offset_ms) = (self.time_ms()?, self.clock.as_ref().map_or(0, Clock::offset_ms));
+        let off = told_ms - (unix_us() / 1_000) as i64 - offset_ms;
+        ensure!(
+            off.abs() < 500,
+            "void: a step of {ms} ms left Redis {off} ms from where its clock should be"
+        );
+        Ok(())
+    }
+
+    fn time_ms(&self) -> Result<i64> {
+        let (seconds, micros): (i64, i64) = self.ask(&["TIME"])?;
+        Ok(seconds * 1_000 + micros / 1_000)
     }
 
     /// SIGSTOP: connections stay open and nothing answers.
@@ -57,11 +113,30 @@ impl Redis {
     }
 }
 
-async fn launch(addr: SocketAddr, folder: &Path) -> Result<Process> {
+/// The answer of whatever speaks Redis at `addr` to one command.
+pub fn ask<T: FromRedisValue>(addr: SocketAddr, words: &[&str]) -> Result<T> {
+    let mut connection = redis::Client::open(format!("redis://{addr}/0"))?.get_connection()?;
+    let mut command = redis::cmd(words.first().context("no command")?);
+    command.arg(&words[1..]);
+    command.query(&mut connection).with_context(|| format!("{} at {addr}", words.join(" ")))
+}
+
+async fn launch(
+    addr: SocketAddr,
+    name: &str,
+    arguments: &[String],
+    clock: Option<&Clock>,
+    folder: &Path,
+) -> Result<Process> {
     let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--port", &addr.port().to_string()]);
-    command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder);
-    let mut process = Process::start("redis", &mut command, folder).context("is redis-server installed?")?;
+    command.args(["--bind", &addr.ip().to_string(), "--port", &addr.port().to_string()]);
+    if !addr.ip().is_loopback() {
+        command.args(["--protected-mode", "no"]); // it listens where a namespace of this machine reaches it
+    }
+    clock.into_iter().for_each(|clock| clock.rule(&mut command));
+    command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder.join(name));
+    command.args(arguments);
+    let mut process = Process::start(name, &mut command, folder).context("is redis-server installed?")?;
     process.wait_until(async || accepts(addr)).await?;
     Ok(process)
 }

@@ -1,18 +1,22 @@
 //! A whole site: Redis, strict providers, replicas and, if wanted, HAProxy in front of them.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::apart::Apart;
 use crate::balancer::Balancer;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::gateway::{Binary, Replica};
 use crate::place;
 use crate::provider::{Provider, Upstream};
 use crate::redis_server::Redis;
 use crate::scale::Scale;
+use crate::topology::{Others, Shared, Topology};
 
 /// The bounds of an attempt, as configured.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +47,20 @@ pub struct Plan {
     pub replicas: usize,
     /// The providers; the model `m` is served by all of them unless `models` says otherwise.
     pub upstreams: Vec<Upstream>,
-    /// `closed` or `open`.
+    /// `closed`, `open` or `share`.
     pub on_outage: &'static str,
     /// Of every attempt.
     pub timeouts: Timeouts,
     /// `[[models]]`, TOML.
     pub models: Option<String>,
+    /// How Redis is set up.
+    pub topology: Topology,
     /// Length of windows.
     pub scale: Scale,
+    /// The first replica runs in a network namespace of its own. Needs root.
+    pub apart: bool,
+    /// Redis has a clock of its own, which can be stepped.
+    pub own_clock: bool,
 }
 
 impl Plan {
@@ -64,11 +74,14 @@ impl Plan {
             on_outage: "closed",
             timeouts: Timeouts::default(),
             models: None,
+            topology: Topology::Single,
             scale: Scale::short(),
+            apart: false,
+            own_clock: false,
         }
     }
 
-    fn settings(&self, redis: &Redis, providers: &[Provider]) -> String {
+    fn settings(&self, servers: &str, providers: &[Provider]) -> String {
         let Timeouts { connect, first_token, total } = self.timeouts;
         let names: Vec<String> =
             self.upstreams.iter().map(|upstream| format!("\"{}\"", upstream.name)).collect();
@@ -76,10 +89,9 @@ impl Plan {
         let accounts: String =
             providers.iter().map(|provider| provider.upstream.config(provider.addr(), self.scale)).collect();
         format!(
-            "[state]\nurl = \"{}\"\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
+            "[state]\n{servers}\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
              timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
              retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\n\n{accounts}{}",
-            redis.url(),
             self.on_outage,
             connect.as_millis(),
             first_token.as_millis(),
@@ -98,8 +110,12 @@ pub struct Site {
     pub replicas: Vec<Replica>,
     /// In the plan's order.
     pub providers: Vec<Provider>,
-    /// The shared state.
+    /// The shared state: the server that has it at the start.
     pub redis: Redis,
+    /// The servers beside that.
+    pub others: Others,
+    /// Where the first replica runs, if the plan says so.
+    pub apart: Option<Arc<Apart>>,
     /// The plan.
     pub plan: Plan,
     _balancer: Balancer,
@@ -112,24 +128,29 @@ impl Site {
         let folder = place::folder(&plan.name)?;
         let usual = place::weir()?;
         let binary = plan.binary.clone().unwrap_or(Binary { path: usual.clone(), control: None });
-        let redis = Redis::start(&folder).await?;
-        let providers = start_providers(&usual, &plan, &folder).await?;
-        let settings = plan.settings(&redis, &providers);
+        let apart = plan.apart.then(Apart::make).transpose()?.map(Arc::new);
+        let host = apart.as_ref().map_or(Ipv4Addr::LOCALHOST, |apart| apart.host());
+        let clock = plan.own_clock.then(|| Clock::new(&folder)).transpose()?;
+        let Shared { redis, others, settings } = plan.topology.start(host, clock, &folder).await?;
+        let providers = start_providers(&usual, &plan, host, &folder).await?;
+        let settings = plan.settings(&settings, &providers);
         let mut replicas = Vec::new();
         for at in 0..plan.replicas {
-            replicas.push(Replica::start(&binary, at, &settings, &folder).await?);
+            let inside = apart.clone().filter(|_| at == 0);
+            replicas.push(Replica::start(&binary, at, &settings, inside, &folder).await?);
         }
         let addresses: Vec<_> = replicas.iter().map(Replica::addr).collect();
         let balancer = Balancer::start(&addresses, &folder).await?;
         let client = Arc::new(Client::new(balancer.addr()));
-        Ok(Site { client, replicas, providers, redis, plan, _balancer: balancer, _folder: folder })
+        let (_balancer, _folder) = (balancer, folder);
+        Ok(Site { client, replicas, providers, redis, others, apart, plan, _balancer, _folder })
     }
 }
 
-async fn start_providers(weir: &Path, plan: &Plan, folder: &Path) -> Result<Vec<Provider>> {
+async fn start_providers(weir: &Path, plan: &Plan, host: Ipv4Addr, folder: &Path) -> Result<Vec<Provider>> {
     let mut providers = Vec::new();
     for upstream in &plan.upstreams {
-        providers.push(Provider::start(weir, upstream.clone(), plan.scale.window, folder).await?);
+        providers.push(Provider::start(weir, upstream.clone(), plan.scale.window, host, folder).await?);
     }
     Ok(providers)
 }

@@ -17,6 +17,7 @@ const SECRET: &[&str] = &[
     "api_key",
     "cluster",
     "credentials",
+    "data_password",
     "headers",
     "key",
     "keys",

@@ -42,11 +42,32 @@ table! {
 
 table! {
     State, "`[state]`" {
-        url: String = required,
+        url: String,
+        sentinel: Sentinel,
+        cluster: List<String>,
+        tls: TlsFiles,
         namespace: String,
         timeout: Duration,
         on_outage: OnOutage,
-    } later { sentinel, cluster: when_empty, tls: when_blank, expected_replicas }
+        expected_replicas: Count,
+    } later {}
+}
+
+table! {
+    Sentinel, "`sentinel`" {
+        nodes: List<String> = required,
+        master: String = required,
+        username: String,
+        password: String,
+        data_username: String,
+        data_password: String,
+        data_db: u32,
+        tls: bool,
+    } later {}
+}
+
+table! {
+    TlsFiles, "`tls`" { ca: String, cert: String, key: String } later {}
 }
 
 table! {
@@ -131,7 +152,8 @@ table! {
         pace: Pace,
         reserve: ReservePolicy,
         charge: Charge,
-    } later { budgets: when_empty, on_outage }
+        on_outage: OnOutage,
+    } later { budgets: when_empty }
 }
 
 table! {
@@ -144,6 +166,7 @@ table! {
         pace: Pace,
         reserve: ReservePolicy,
         charge: Charge,
+        on_outage: OnOutage,
         price: Price,
         context_window: Count,
         max_output: Count,
@@ -202,6 +225,8 @@ pub(crate) const KEYS: &[&[&str]] = &[
     File::KEYS,
     Server::KEYS,
     State::KEYS,
+    Sentinel::KEYS,
+    TlsFiles::KEYS,
     Limits::KEYS,
     Meter::KEYS,
     Defaults::KEYS,

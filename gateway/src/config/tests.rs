@@ -145,7 +145,10 @@ fn the_production_file_uses_every_key_and_loads() {
         );
     }
     let state = config.state.unwrap();
-    assert_eq!(state.url.expose_secret(), "redis://weir:hunter2@redis.internal:6379/0");
+    let Topology::Single { node, login } = state.redis else { panic!() };
+    assert_eq!((node.to_string().as_str(), login.db), ("redis.internal:6379", 0));
+    assert_eq!(login.username.as_deref(), Some("weir"));
+    assert_eq!(login.password.unwrap().expose_secret(), SECRET);
     assert_eq!(config.server.admin_token.unwrap().expose_secret(), SECRET);
     assert_eq!(hex::encode(config.tenants[0].keys[0]), EMPTY_KEY);
 }
@@ -316,14 +319,48 @@ fn an_empty_file_has_the_defaults_of_the_contract() {
     assert_eq!(config.server.max_body, 32 << 20);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(300));
     assert!(config.state.is_none() && config.gateway_pool.is_none());
-    assert_eq!(config.on_outage, OnOutage::Closed);
+}
+
+#[test]
+fn sentinels_and_the_master_have_credentials_of_their_own() {
+    let state = |more: &str| {
+        let text = format!("state.sentinel = {{ nodes = [\"h1\", \"[::1]:7\"], master = \"main\", {more} }}");
+        let state = loaded(&text).state.unwrap();
+        let Topology::Sentinel(sentinel) = state.redis else { panic!() };
+        (sentinel, state.tls.is_some())
+    };
+    let (plain, tls) = state("username = \"\", password = \"\"");
+    assert_eq!(plain.nodes.iter().map(Endpoint::to_string).collect::<Vec<_>>(), ["h1:26379", "[::1]:7"]);
+    assert!(plain.login.username.is_none() && plain.login.password.is_none() && !tls);
+    let (full, tls) = state(
+        "username = \"s\", password = \"1\", data_username = \"d\", data_password = \"2\", data_db = 3, tls = true",
+    );
+    let password = |login: &Login| login.password.as_ref().unwrap().expose_secret().to_owned();
+    assert_eq!((full.login.username.as_deref(), password(&full.login).as_str()), (Some("s"), "1"));
+    assert_eq!((full.data.username.as_deref(), password(&full.data).as_str()), (Some("d"), "2"));
+    assert_eq!((full.data.db, full.login.db, tls), (3, 0, true));
+}
+
+#[test]
+fn files_for_tls_are_read_when_the_configuration_is() {
+    let own = "cert = \"tests/config/tls/cert.pem\", key = \"tests/config/tls/cert.key\"";
+    let state =
+        |url: &str, files: &str| loaded(&format!("[state]\n{url}\ntls = {{ {files} }}")).state.unwrap().tls;
+    let tls = state("url = \"rediss://h\"", own).unwrap();
+    assert!(tls.ca.is_none() && tls.identity.is_some());
+    assert!(!format!("{tls:?}").contains("PRIVATE"));
+    let tls = state("cluster = [\"rediss://h\"]", "ca = \"tests/config/tls/ca.pem\", cert = \"\"").unwrap();
+    assert!(tls.ca.is_some() && tls.identity.is_none());
+    assert!(state("url = \"rediss://h\"", "").is_some());
+    let sentinel = "sentinel = { nodes = [\"h\"], master = \"main\" }";
+    assert!(state(sentinel, own).is_some() && state(sentinel, "").is_none());
 }
 
 #[test]
 fn settings_that_ask_for_nothing_pass() {
     loaded(
         "rules = []\n[server]\nproxy_protocol = false\ntls = { cert = \"\", key = \"\" }\n\
-         [state]\nurl = \"redis://127.0.0.1\"\ntls = { ca = \"\" }\n[defaults]\naffinity = { prefix = false }\n\
+         [state]\nurl = \"redis://127.0.0.1\"\ncluster = []\ntls = { ca = \"\" }\n[defaults]\naffinity = { prefix = false }\n\
          [[accounts]]\nname = \"a\"\nprovider = \"openai\"\napi_key = \"x\"\n\
          [[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\ntags = []\n\
          [[models]]\nname = \"m\"\ndeployments = [\"d\"]\nfallbacks = []\ncontext_fallbacks = []\n\

@@ -62,7 +62,11 @@ impl Read for ReservePolicy {
 
 impl Read for OnOutage {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [("closed", Some(OnOutage::Closed)), ("open", Some(OnOutage::Open)), ("share", None)];
+        let words = [
+            ("share", Some(OnOutage::Share)),
+            ("closed", Some(OnOutage::Closed)),
+            ("open", Some(OnOutage::Open)),
+        ];
         cx.word(node, &words)
     }
 }

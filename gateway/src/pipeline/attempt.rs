@@ -65,7 +65,7 @@ impl<'a> Attempt<'a> {
             record.held_tokens = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
         });
         if let Some(session) = session {
-            self.call.worker.shared.remember_pin(&session.key, self.deployment.tag);
+            self.call.worker.shared.client.remember_pin(&session.key, self.deployment.tag);
         }
         match self.exchange(record).await {
             Ok(response) => Ok(response),
@@ -80,9 +80,10 @@ impl<'a> Attempt<'a> {
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
+        let send_by = self.reservation.as_ref().map_or(until, |reservation| reservation.head_by.min(until));
         let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let response = call.worker.upstreams.send(endpoint, self.target, body, head_by).await?;
+        let response = call.worker.upstreams.send(endpoint, self.target, body, send_by, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
         }

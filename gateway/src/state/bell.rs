@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::ledger::PoolBooks;
+use super::books::PoolBooks;
 
 /// How long settlements gather before an early SYNC.
 const SOON: Duration = Duration::from_millis(3);

@@ -1,65 +1,33 @@
-//! A replica's way to the shared state: RESERVE for each call, and the loop that sends SYNC.
+//! A call's way to the shared state: RESERVE, and what is done when the state cannot be asked. (The loop that sends
+//! SYNC is in [`super::keeper`].)
 //!
-//! What is sent and what a reply means is decided by [`Side`]; here are the locks, the clock and the waiting. One
-//! SYNC of the loop is on its way at a time: every [`PERIOD`], and sooner when the [`Bell`] rings.
+//! What is sent and what a reply means is decided by [`Side`]; here are the locks, the clock and the waiting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Amounts, Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved, State};
-use super::lanes::Lane;
-use super::ledger::{Ledger, PoolBooks};
-use super::local::Local;
+use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved};
+use super::ledger::{Drawn, Ledger};
+use super::outage::{self, Usable};
 use super::pools::PoolInfo;
+use super::port::Port;
 use super::reservation::{Part, Reservation};
-use super::side::{Deadlines, Heard, Side};
+use super::share::Shared;
+use super::side::{Alone, Deadlines, Heard, Side};
 
-/// Time between SYNCs.
-pub const PERIOD: Duration = Duration::from_millis(200);
+/// The longest that a call waits for the state to grant again, or to be away for long enough to share. Longer than
+/// either takes.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// A waiting call looks again after this long, whatever happened.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Subtracted from the time an attempt may take, for the way to the wire.
 const MARGIN: Duration = Duration::from_millis(50);
-
-/// A way to the state, owned by one worker.
-#[derive(Clone, Debug)]
-pub enum Port {
-    /// A connection of this worker.
-    Redis(Arc<Lane>),
-    /// In this process.
-    Local(Arc<Local>),
-}
-
-impl Port {
-    async fn run(&self, command: &Command) -> Result<Reply, Away> {
-        match self {
-            Port::Redis(lane) => lane.run(command).await,
-            Port::Local(local) => Ok(local.run(command)),
-        }
-    }
-
-    /// Returns when the state can be asked, or after `limit`.
-    pub async fn opened(&self, limit: Duration) {
-        if let Port::Redis(lane) = self {
-            // If it stays away, calls follow `on_outage`.
-            let _ = tokio::time::timeout(limit, lane.opened()).await;
-        }
-    }
-
-    /// The whole state, brought to the present, without pins. Costly: for people and tests.
-    pub async fn snapshot(&self) -> Result<State, Away> {
-        let mut state = match self {
-            Port::Redis(lane) => lane.snapshot().await?,
-            Port::Local(local) => local.snapshot(),
-        };
-        let l = state.clock.l;
-        state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(l));
-        Ok(state)
-    }
-}
 
 /// What a call asks for; the client adds who asks.
 #[derive(Debug)]
@@ -75,6 +43,8 @@ pub struct Wish {
 pub enum Outcome {
     /// Room was granted.
     Granted(Reservation),
+    /// The state is away and the limits of these candidates, best first, are not kept meanwhile.
+    Unlimited(Vec<usize>),
     /// Not now.
     Denied(Denied),
     /// Larger than a limit: the pool's and the meter's index.
@@ -86,33 +56,61 @@ pub enum Outcome {
     },
 }
 
+/// What is known of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// It was not asked yet.
+    Untried,
+    /// It grants.
+    Granting,
+    /// It learns what it may have lost.
+    Learning,
+    /// It does not answer.
+    Away,
+}
+
+/// What a client needs to know of its replica.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Unique among those that live.
+    pub name: String,
+    /// Of attempts.
+    pub deadlines: Deadlines,
+    /// How many replicas there are, by the configuration; 0 if it does not say.
+    pub expected: u64,
+    /// How long a session is remembered here after its last call.
+    pub session_idle: Duration,
+}
+
 /// One replica's client; shared by its workers.
 #[derive(Debug)]
 pub struct Client {
     name: String,
-    side: Mutex<Side>, // short sections, never across an await
-    bell: Arc<Bell>,
+    pub(super) side: Mutex<Side>, // short sections, never across an await
+    pub(super) bell: Arc<Bell>,
     joining: tokio::sync::Mutex<()>,     // one JOIN at a time
     catching_up: tokio::sync::Mutex<()>, // one such SYNC at a time; never the lock above, which a SYNC may take
-    live: AtomicUsize,
-    contact: AtomicU8,
+    pub(super) live: AtomicUsize,
+    pub(super) contact: watch::Sender<Contact>,
+    pins: moka::sync::Cache<String, u64>, // by session: where it went last, for when the state is away
 }
 
-const UNTRIED: u8 = 0;
-const HEARD: u8 = 1;
-const AWAY: u8 = 2;
+/// Sessions remembered in this process.
+const PINS: u64 = 200_000;
 
 impl Client {
-    /// A client for the replica `name`.
-    pub fn new(name: String, deadlines: Deadlines) -> Arc<Client> {
+    /// The client of a replica.
+    pub fn new(about: About) -> Arc<Client> {
+        let About { name, deadlines, expected, session_idle } = about;
         Arc::new(Client {
-            side: Mutex::new(Side::new(name.clone(), deadlines, unix_ms())),
+            side: Mutex::new(Side::new(name.clone(), deadlines, unix_ms(), expected, boot_ms())),
             name,
             bell: Arc::default(),
             joining: tokio::sync::Mutex::new(()),
             catching_up: tokio::sync::Mutex::new(()),
             live: AtomicUsize::new(0),
-            contact: AtomicU8::new(UNTRIED),
+            contact: watch::Sender::new(Contact::Untried),
+            pins: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(session_idle).build(),
         })
     }
 
@@ -128,12 +126,17 @@ impl Client {
 
     /// Was the state heard, or found to be away, at least once?
     pub fn is_settled(&self) -> bool {
-        self.contact.load(Ordering::Relaxed) != UNTRIED
+        *self.contact.borrow() != Contact::Untried
     }
 
-    /// Did the last SYNC fail?
+    /// Does the state grant nothing, be it away or learning?
     pub fn is_away(&self) -> bool {
-        self.contact.load(Ordering::Relaxed) == AWAY
+        matches!(*self.contact.borrow(), Contact::Away | Contact::Learning)
+    }
+
+    /// Among how many replicas limits are being shared without the state, if they are.
+    pub fn sharing(&self) -> Option<u64> {
+        self.side.lock().is_sharing()
     }
 
     /// The current life's books.
@@ -141,8 +144,66 @@ impl Client {
         self.side.lock().ledger().cloned()
     }
 
-    /// Asks for room. An error means that the state cannot be asked; nothing is then held for long (see [`Ledger`]).
-    pub async fn reserve(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
+    /// Remembers where a session went (a deployment's tag), for when the state is away.
+    pub fn remember_pin(&self, session: &str, tag: u64) {
+        if self.pins.get(session) != Some(tag) {
+            self.pins.insert(session.to_owned(), tag);
+        }
+    }
+
+    /// Where a session went last, as far as this replica knows.
+    pub fn recall_pin(&self, session: &str) -> Option<u64> {
+        self.pins.get(session)
+    }
+
+    /// Asks for room, until `until` at most. An error means that the state cannot be asked and that some limit may
+    /// not be used without it.
+    pub async fn reserve(
+        self: &Arc<Self>,
+        port: &Port,
+        wish: &mut Wish,
+        until: Instant,
+    ) -> Result<Outcome, Away> {
+        let until = until.min(Instant::now() + PATIENCE);
+        loop {
+            let failure = match tokio::time::timeout_at(until.into(), self.ask(port, wish)).await {
+                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(failure)) => failure,
+                Err(_) => Away::TimedOut,
+            };
+            let wait = match self.without(wish, &failure) {
+                Ok(outcome) => return Ok(outcome),
+                Err(None) => return Err(failure),
+                Err(Some(wait)) => wait.min(until.saturating_duration_since(Instant::now())),
+            };
+            if wait.is_zero() {
+                return Err(failure);
+            }
+            let mut contact = self.contact.subscribe();
+            // Over is over, whatever has changed: everything is looked at again.
+            let _ = tokio::time::timeout(wait, contact.changed()).await;
+        }
+    }
+
+    /// Asks the state.
+    async fn ask(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
+        match *self.contact.borrow() {
+            Contact::Learning => return Err(Away::Learning), // the keeper hears when it is over
+            Contact::Away if self.sharing().is_some() => return Err(Away::NotConnected), // and when it is back
+            _ => {}
+        }
+        let answer = self.try_asking(port, wish).await;
+        if let Err(away) = &answer {
+            match away {
+                Away::Learning => drop(self.contact.send_replace(Contact::Learning)),
+                _ => self.side.lock().failed(boot_ms()),
+            }
+            self.bell.ring_loud(); // the keeper finds out what is the matter
+        }
+        answer
+    }
+
+    async fn try_asking(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
         self.catch_up(port).await?;
         for _ in 0..2 {
             let ledger = self.life(port).await?;
@@ -169,6 +230,36 @@ impl Client {
         Err(Away::unexpected())
     }
 
+    /// What may be done without the state; else how long to wait before looking again, if that may help.
+    fn without(&self, wish: &mut Wish, failure: &Away) -> Result<Outcome, Option<Duration>> {
+        if *failure == Away::Learning {
+            return Err(Some(LOOK_AGAIN));
+        }
+        let kept = match outage::usable(&wish.infos, &wish.ask) {
+            Usable::Nothing => return Err(None),
+            Usable::Freely(candidates) => return Ok(Outcome::Unlimited(candidates)),
+            Usable::Shared(candidates) => candidates,
+        };
+        let mut ask = Arc::new(outage::only(&wish.ask, &kept));
+        let pin = ask.session.as_ref().and_then(|session| self.recall_pin(&session.key));
+        let sent = Instant::now();
+        let counts = |pool: usize| outage::counts(&wish.infos[pool]);
+        let (ledger, shared) = match self.side.lock().ask_alone(&mut ask, counts, pin, boot_ms()) {
+            Alone::NotYet(wait) => return Err(Some(Duration::from_millis(wait).min(LOOK_AGAIN))),
+            Alone::Never => return Err(None),
+            Alone::Shared(ledger, shared) => (ledger, shared),
+        };
+        match shared {
+            Shared::Granted(granted, drawn) => {
+                let granted = Granted { index: kept[granted.index], ..granted };
+                Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent)))
+            }
+            Shared::Denied(denied) => Ok(Outcome::Denied(denied)),
+            Shared::TooBig(pool, meter) => Ok(Outcome::TooBig { pool, meter }),
+            Shared::TooSmallAPart => Err(None),
+        }
+    }
+
     /// After a pause or an outage the state has not heard of us, nor we of it: a SYNC first, or it would put the
     /// call off.
     async fn catch_up(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
@@ -191,54 +282,13 @@ impl Client {
         self.bell.ring_loud();
     }
 
-    /// The loop that keeps the life; returns when told to stop, after a last SYNC and BYE.
-    pub async fn keep(self: Arc<Self>, port: Port, mut stop: tokio::sync::watch::Receiver<bool>) {
-        let mut counted = Instant::now() - PERIOD;
-        while !*stop.borrow() {
-            let due = counted.elapsed() >= PERIOD;
-            if due {
-                counted = Instant::now();
-            }
-            let answer = self.sync(&port, due).await;
-            self.note_contact(answer.err());
-            let wait = PERIOD.saturating_sub(counted.elapsed());
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.bell.rung() => {}
-                _ = stop.changed() => {}
-            }
-        }
-        self.leave(&port).await;
-    }
-
-    /// One SYNC; after a life that was lost, the first of the next.
-    pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
-        for _ in 0..2 {
-            self.life(port).await?;
-            let Some((sync, told)) = self.side.lock().sync(boot_ms(), count) else { continue };
-            let heard = match port.run(&Command::Sync(sync)).await {
-                Ok(reply) => self.side.lock().synced(told, reply, boot_ms()),
-                Err(away) => {
-                    self.side.lock().unanswered(told, boot_ms());
-                    return Err(away);
-                }
-            };
-            if let Heard::Taken { live, learning } = heard {
-                live.into_iter().for_each(|live| self.live.store(live, Ordering::Relaxed));
-                return if learning { Err(Away::Learning) } else { Ok(()) };
-            }
-            self.tell(heard)?;
-        }
-        Err(Away::unexpected())
-    }
-
     /// What a reply means that is not the one hoped for; an error if asking again is of no use.
     fn refused(&self, inc: &Incarnation, reply: &Reply) -> Result<(), Away> {
-        let heard = self.side.lock().refused(inc, reply);
+        let heard = self.side.lock().refused(inc, reply, boot_ms());
         self.tell(heard)
     }
 
-    fn tell(&self, heard: Heard) -> Result<(), Away> {
+    pub(super) fn tell(&self, heard: Heard) -> Result<(), Away> {
         match heard {
             Heard::Lost => tracing::warn!(target: "weir::state", "life lost; beginning another"),
             Heard::Unknown => {
@@ -250,51 +300,27 @@ impl Client {
         Ok(())
     }
 
-    /// Tells when the state goes away and when it is back; not every failure in between.
-    fn note_contact(&self, failure: Option<Away>) {
-        if failure == Some(Away::Learning) && !self.is_settled() {
-            return; // it has only begun; soon it grants
-        }
-        let now = if failure.is_some() { AWAY } else { HEARD };
-        let before = self.contact.swap(now, Ordering::Relaxed);
-        match failure {
-            Some(err) if before != AWAY => {
-                tracing::warn!(target: "weir::state", error = %err, "shared state is away");
-            }
-            None if before == AWAY => tracing::info!(target: "weir::state", "shared state is back"),
-            _ => {}
-        }
-    }
-
-    async fn leave(self: &Arc<Self>, port: &Port) {
-        if let Err(err) = self.sync(port, false).await {
-            tracing::warn!(target: "weir::state", error = %err, "last SYNC failed; holds are left to expire");
-            return;
-        }
-        let Some(ledger) = self.ledger() else { return };
-        let bye = Command::Bye(self.side.lock().caller(&ledger, boot_ms()));
-        if let Err(err) = port.run(&bye).await {
-            tracing::warn!(target: "weir::state", error = %err, "BYE failed; the life is left to expire");
-        }
-    }
-
-    /// The current life, begun if there is none.
+    /// The current life, made known to the state if it is not.
     async fn life(self: &Arc<Self>, port: &Port) -> Result<Arc<Ledger>, Away> {
         if let Some(ledger) = self.ledger() {
             return Ok(ledger);
         }
+        self.join(port).await?;
+        self.ledger().ok_or_else(Away::unexpected)
+    }
+
+    /// Tells the state of every life that it must be told of.
+    pub(super) async fn join(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
         let _one = self.joining.lock().await;
-        if let Some(ledger) = self.ledger() {
-            return Ok(ledger); // begun meanwhile
-        }
-        for _ in 0..3 {
-            let join = self.side.lock().join(boot_ms());
-            let reply = port.run(&Command::Join(join.clone())).await?;
-            let mut side = self.side.lock();
-            if let (Some(live), Some(ledger)) = (side.joined(&join, &reply, boot_ms()), side.ledger()) {
-                self.live.store(live, Ordering::Relaxed);
-                return Ok(ledger.clone());
+        let mut refused = 0;
+        while refused < 8 {
+            if !port.is_open() {
+                return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
+            let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
+            let reply = port.run(&Command::Join(join.clone())).await;
+            let reply = reply.inspect_err(|_| self.side.lock().unjoined())?;
+            refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }
         Err(Away::unexpected())
     }
@@ -304,14 +330,10 @@ impl Client {
         ledger: &Arc<Ledger>,
         wish: &Wish,
         granted: Granted,
-        drawn: Vec<(usize, Arc<PoolBooks>, Amounts)>,
+        drawn: Vec<Drawn>,
         sent: Instant,
     ) -> Reservation {
-        let part = |(pool, books, amounts): (usize, Arc<PoolBooks>, Amounts)| Part {
-            info: wish.infos[pool].clone(),
-            books,
-            amounts,
-        };
+        let part = |(pool, books, amounts): Drawn| Part { info: wish.infos[pool].clone(), books, amounts };
         let deadlines = self.side.lock().deadlines();
         let by = |after: Ms| sent + Duration::from_millis(after).saturating_sub(MARGIN);
         Reservation {

@@ -1,28 +1,29 @@
-//! Lanes: long-lived pipelined connections to Redis, one per worker, kept by deadpool-redis.
+//! Lanes: long-lived pipelined connections to Redis, one per worker, kept by deadpool.
 //!
 //! A checkout per command would cost a PING and exclude pipelining. So a lane task checks one connection out for
 //! good and publishes it; callers clone the multiplexed handle. When a call fails the lane is kicked: it drops the
 //! connection and checks out another, backing off between tries. While no connection is published calls fail at once.
+//! Where a connection leads is decided in [`connect`](super::connect).
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use deadpool::Runtime;
+use deadpool::managed::{BuildError, Object, Pool, PoolError};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisError, Value};
+use redis::{RedisError, Value};
 use tokio::sync::{Notify, watch};
 
 use super::Away;
+use super::connect::{Finder, Open, Servers, describe, is_answer, redirected};
 use super::core::{Command, Reply, Stamp, State};
 use super::layout;
 use super::scripts::{Call, Keys};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-const SHORTEST_CONNECT: Duration = Duration::from_millis(500);
-const PIPELINE_BUFFER: usize = 2048;
-/// How often a connection is asked whether it lives.
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+/// How often a connection is asked whether it lives and leads to the right node.
 const PROBE_PERIOD: Duration = Duration::from_millis(300);
 /// The whole state may be large.
 const SNAPSHOT_TIME: Duration = Duration::from_secs(2);
@@ -32,14 +33,8 @@ pub struct Lane {
     open: ArcSwapOption<Open>,
     opened: watch::Sender<bool>,
     kick: Notify,
-    keys: Keys,
-    timeout: Duration,
-}
-
-/// A connection in use.
-struct Open {
-    connection: MultiplexedConnection,
-    run: u64, // of the server; 0: it does not say
+    servers: Arc<Servers>,
+    pool: Pool<Finder>,
 }
 
 impl std::fmt::Debug for Lane {
@@ -49,31 +44,23 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    /// Starts a lane on the current runtime. `url` may hold a password; it is never logged.
-    /// What a caller may wait for is bounded by each call here; the connection's own timer would be a second one.
-    pub fn start(url: &str, keys: Keys, timeout: Duration) -> Result<Arc<Lane>, RedisError> {
-        let connect = timeout.max(SHORTEST_CONNECT);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(connect))
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(PIPELINE_BUFFER);
-        let manager = Manager::new_with_config(url, config)?;
-        let pool = Pool::builder(manager)
+    /// Starts a lane on the current runtime.
+    pub fn start(servers: Arc<Servers>) -> Result<Arc<Lane>, BuildError> {
+        let finder = Finder::new(servers.clone());
+        let longest = finder.longest();
+        let pool = Pool::builder(finder)
             .max_size(1)
             .runtime(Runtime::Tokio1)
-            .create_timeout(Some(connect * 2)) // what `connect` bounds is over before that
-            .build()
-            .map_err(|err| {
-                RedisError::from((redis::ErrorKind::InvalidClientConfig, "pool", err.to_string()))
-            })?;
+            .create_timeout(Some(longest))
+            .build()?;
         let lane = Arc::new(Lane {
             open: ArcSwapOption::empty(),
             opened: watch::Sender::new(false),
             kick: Notify::new(),
-            keys,
-            timeout,
+            servers,
+            pool,
         });
-        tokio::spawn(keep(Arc::downgrade(&lane), pool));
+        tokio::spawn(keep(Arc::downgrade(&lane), lane.pool.clone()));
         Ok(lane)
     }
 
@@ -88,25 +75,54 @@ impl Lane {
         let _ = self.opened.subscribe().wait_for(|opened| *opened).await;
     }
 
+    fn keys(&self) -> &Keys {
+        self.servers.keys()
+    }
+
     /// One script within the state's timeout.
     pub async fn run(&self, command: &Command) -> Result<Reply, Away> {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
-        let stamp = Stamp { now: 0, nonce: fastrand::u64(1..1 << 53), run: open.run };
-        let call = Call::new(&self.keys, command, stamp);
+        let call = Call::new(self.keys(), command, stamp(open.run));
+        let due = tokio::time::Instant::now() + self.servers.timeout();
         let asking = async {
             let value = ask(open.connection.clone(), &call).await?;
-            let reply = layout::reply(call.asked, &value).map_err(|err| Away::Broken(err.to_string()));
+            let reply = read(&call, &value);
             #[cfg(feature = "controls")]
-            let reply = super::control::take(open.connection.clone(), &self.keys, command, reply).await;
+            let reply = super::control::take(open.connection.clone(), self.keys(), command, reply).await;
             Ok::<_, RedisError>(reply)
         };
-        let answer = tokio::time::timeout(self.timeout, asking).await;
-        match answer {
+        match tokio::time::timeout_at(due, asking).await {
             Ok(Ok(reply)) => reply,
+            Ok(Err(err)) if matches!(err.code(), Some("ASK" | "MOVED")) => {
+                self.failed(&open, &err);
+                let aside = Box::pin(self.run_aside(command, &open, &err));
+                tokio::time::timeout_at(due, aside).await.unwrap_or_else(|_| {
+                    self.pool.manager().forget_aside();
+                    Err(Away::TimedOut)
+                })
+            }
             Ok(Err(err)) => Err(self.failed(&open, &err)),
             Err(_) => {
                 self.fail(&open);
                 Err(Away::TimedOut)
+            }
+        }
+    }
+
+    /// The script at the node that the answer `sent` names: the owner of the slot, or while that moves the node that has
+    /// the keys already, for those who say that they were sent.
+    async fn run_aside(&self, command: &Command, open: &Open, sent: &RedisError) -> Result<Reply, Away> {
+        let finder = self.pool.manager();
+        let node = redirected(sent, &open.node).ok_or_else(|| Away::Failed(describe(sent)))?;
+        let aside = finder.aside(&node).await.map_err(|fault| Away::Failed(fault.to_string()))?;
+        let call = Call::new(self.keys(), command, stamp(aside.run));
+        match ask_aside(aside.connection, &call).await {
+            Ok(value) => read(&call, &value),
+            Err(err) => {
+                if !is_answer(&err) {
+                    finder.forget_aside();
+                }
+                Err(Away::Failed(describe(&err)))
             }
         }
     }
@@ -116,7 +132,7 @@ impl Lane {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let mut connection = open.connection.clone();
         let mut read = redis::pipe();
-        read.cmd("HGETALL").arg(self.keys.state()).cmd("TIME");
+        read.cmd("HGETALL").arg(self.keys().state()).cmd("TIME");
         type Read = (std::collections::BTreeMap<Vec<u8>, Vec<u8>>, (u64, u64));
         let asked = tokio::time::timeout(SNAPSHOT_TIME, read.query_async::<Read>(&mut connection));
         let (fields, (seconds, micros)) = match asked.await {
@@ -134,25 +150,41 @@ impl Lane {
         Ok(state)
     }
 
-    /// Is the published connection to be replaced? It is asked now and then, for a connection that dies while no call
-    /// uses it would cost the next call.
-    async fn has_failed(&self, connection: &mut MultiplexedConnection) -> bool {
-        if tokio::time::timeout(PROBE_PERIOD, self.kick.notified()).await.is_ok() {
-            return !self.is_open(); // else the kick was meant for the one before
+    /// Is the published connection to be replaced? Decided within a probe, so that a lane that nobody holds ends.
+    async fn has_failed(&self, open: &Arc<Open>) -> bool {
+        let finder = self.pool.manager();
+        let probe = async {
+            tokio::time::sleep(PROBE_PERIOD).await;
+            finder.confirms(open).await
+        };
+        let fine = tokio::select! {
+            () = self.unpublished(open) => false,
+            () = finder.superseded(open) => false,
+            fine = probe => fine,
+        };
+        if !fine {
+            self.fail(open);
         }
-        let probe = redis::cmd("PING");
-        let asked = tokio::time::timeout(self.timeout, probe.query_async::<()>(connection)).await;
-        if !matches!(asked, Ok(Ok(()))) {
-            self.open.store(None);
+        !fine
+    }
+
+    /// Returns when a call has found the connection to be broken.
+    async fn unpublished(&self, open: &Arc<Open>) {
+        while self.open.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, open)) {
+            self.kick.notified().await; // or it was meant for the one before
         }
-        !self.is_open()
     }
 
     /// What an error means. One that the server answered with says nothing against the connection, unless it says
     /// that this is not the server to ask.
     fn failed(&self, open: &Arc<Open>, err: &RedisError) -> Away {
-        let answered = matches!(err.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension);
-        if !answered || matches!(err.code(), Some("READONLY" | "MASTERDOWN" | "LOADING")) {
+        if let Some(node) = (err.code() == Some("MOVED")).then(|| redirected(err, &open.node)).flatten() {
+            self.pool.manager().moved(node);
+        }
+        let code = err.code();
+        if !is_answer(err)
+            || matches!(code, Some("MOVED" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING"))
+        {
             self.fail(open);
         }
         Away::Failed(describe(err))
@@ -168,6 +200,15 @@ impl Lane {
     }
 }
 
+/// 0 for the time: the server's own.
+fn stamp(run: u64) -> Stamp {
+    Stamp { now: 0, nonce: fastrand::u64(1..1 << 53), run }
+}
+
+fn read(call: &Call, value: &Value) -> Result<Reply, Away> {
+    layout::reply(call.asked, value).map_err(|err| Away::Broken(err.to_string()))
+}
+
 async fn ask(mut connection: MultiplexedConnection, call: &Call) -> Result<Value, RedisError> {
     match call.by_sha().query_async(&mut connection).await {
         Err(err) if err.code() == Some("NOSCRIPT") => call.by_text().query_async(&mut connection).await,
@@ -175,22 +216,36 @@ async fn ask(mut connection: MultiplexedConnection, call: &Call) -> Result<Value
     }
 }
 
-/// An error without its detail beyond the server's code, for a detail might quote a key.
-fn describe(err: &RedisError) -> String {
-    err.code().map_or_else(|| err.category().to_owned(), str::to_owned)
+/// The same where the slot may be about to arrive: each time it must be said that one was sent there.
+async fn ask_aside(mut connection: MultiplexedConnection, call: &Call) -> Result<Value, RedisError> {
+    let asking = |cmd| {
+        let mut both = redis::pipe();
+        both.cmd("ASKING").ignore().add_command(cmd);
+        both
+    };
+    let answer: Result<(Value,), _> = asking(call.by_sha()).query_async(&mut connection).await;
+    match answer {
+        Err(err) if err.code() == Some("NOSCRIPT") => {
+            asking(call.by_text()).query_async(&mut connection).await.map(|(value,)| value)
+        }
+        other => other.map(|(value,)| value),
+    }
 }
 
 /// Keeps a lane open until nobody holds it. A connection that fails soon is not replaced at once.
-async fn keep(lane: Weak<Lane>, pool: Pool) {
+async fn keep(lane: Weak<Lane>, pool: Pool<Finder>) {
     let mut pause = FIRST_PAUSE;
-    while lane.strong_count() > 0 {
+    while let Some(held) = lane.upgrade() {
+        let servers = held.servers.clone();
+        drop(held);
         let begun = Instant::now();
         match pool.get().await {
-            Ok(connection) => {
-                publish(&lane, (*connection).clone()).await;
-                drop(Connection::take(connection)); // not back into the pool: it failed
+            Ok(open) => {
+                servers.connected();
+                publish(&lane, Object::take(open)).await; // for good: it does not go back into the pool
             }
-            Err(err) => tracing::debug!(target: "weir::state", error = %err, "no connection to Redis yet"),
+            Err(PoolError::Backend(fault)) => servers.tell(&fault),
+            Err(err) => servers.tell(&err),
         }
         if begun.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
@@ -202,30 +257,15 @@ async fn keep(lane: Weak<Lane>, pool: Pool) {
 }
 
 /// Lets calls use a connection; returns when it has failed, or nobody holds the lane.
-async fn publish(lane: &Weak<Lane>, mut connection: MultiplexedConnection) {
+async fn publish(lane: &Weak<Lane>, open: Open) {
+    let open = Arc::new(open);
     if let Some(lane) = lane.upgrade() {
-        let Ok(Some(run)) = tokio::time::timeout(lane.timeout, run_of(&mut connection)).await else { return };
-        lane.open.store(Some(Arc::new(Open { connection: connection.clone(), run })));
+        lane.open.store(Some(open.clone()));
         lane.opened.send_replace(true);
     }
     while let Some(lane) = lane.upgrade() {
-        if lane.has_failed(&mut connection).await {
+        if lane.has_failed(&open).await {
             return;
         }
-    }
-}
-
-/// The run of the server behind a connection, as much of it as a double can hold; 0 if it may not be asked. None if the
-/// connection does not work.
-async fn run_of(connection: &mut MultiplexedConnection) -> Option<u64> {
-    match redis::cmd("INFO").arg("server").query_async::<String>(connection).await {
-        Ok(info) => {
-            let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-            Some(run.and_then(|run| u64::from_str_radix(run.get(..13)?, 16).ok()).unwrap_or(0))
-        }
-        Err(err) if matches!(err.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension) => {
-            Some(0)
-        }
-        Err(_) => None,
     }
 }

@@ -8,16 +8,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
+use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
-use super::core::{
-    Amounts, Counters, Declared, Image, Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve,
-};
+use super::core::{Amounts, Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve};
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
 const DOUBTS_PER_SYNC: usize = 256;
@@ -28,8 +27,6 @@ const SWEPT_PER_SYNC: usize = 2;
 const LOOKS_PER_SYNC: usize = 16;
 /// Pools that moved, in one SYNC at most; the rest wait for the next one.
 const DIRTY_PER_SYNC: usize = 512;
-/// A pool is flushed at once when its use passes this share of a cap, per mille.
-const HOT_PERMILLE: u64 = 800;
 /// The most that one call posts on a meter: limits are below it, and sums of it stay below 2^53 for long. A provider
 /// may claim anything.
 const MOST_POSTED: u64 = 1 << 40;
@@ -37,8 +34,7 @@ const MOST_POSTED: u64 = 1 << 40;
 /// One life's books.
 #[derive(Debug)]
 pub struct Ledger {
-    /// Whose.
-    pub inc: Incarnation,
+    inc: RwLock<Incarnation>, // whose; changes only before any data set knows of it
     epoch: RwLock<u64>, // of which data set; held while a grant is booked, so that none slips into the next
     pools: RwLock<AHashMap<Arc<str>, Arc<PoolBooks>>>,
     dirty: Mutex<Vec<Arc<PoolBooks>>>,
@@ -49,85 +45,11 @@ pub struct Ledger {
     unseen: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since their windows were last seen
 }
 
-/// What a pool's windows held when they were last seen.
-#[derive(Debug)]
-struct Seen {
-    image: Image,
-    at: Ms,         // own clock
-    own: Vec<u64>,  // posted by this life, as far as it is part of the image
-    held: Vec<u64>, // held by this life then
-}
-
-/// The books of one pool.
-#[derive(Debug)]
-pub struct PoolBooks {
-    /// As calls declare it.
-    pub decl: PoolDecl,
-    seen: Mutex<Option<Seen>>,
-    meters: Mutex<Vec<Entry>>, // short sections, never across an await
-    dirty: AtomicBool,
-    unseen: AtomicBool,
-    doubted: AtomicBool,
-    hot: AtomicBool,
-    view: Mutex<PoolView>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    consumed: u64,
-    returned: u64,
-    posted: u64,
-}
-
-impl Entry {
-    fn settle(&mut self, returned: u64, posted: u64) {
-        self.returned += returned;
-        self.posted += posted;
-    }
-}
-
-impl PoolBooks {
-    fn new(decl: PoolDecl) -> PoolBooks {
-        PoolBooks {
-            meters: Mutex::new(vec![Entry::default(); decl.meters.len()]),
-            decl,
-            seen: Mutex::default(),
-            dirty: AtomicBool::new(false),
-            unseen: AtomicBool::new(false),
-            doubted: AtomicBool::new(false),
-            hot: AtomicBool::new(false),
-            view: Mutex::new(PoolView::default()),
-        }
-    }
-
-    /// Was the pool above 80 % of a cap when last heard of?
-    pub fn is_hot(&self) -> bool {
-        self.hot.load(Ordering::Relaxed)
-    }
-
-    /// Takes note of a share in use (millionths) learnt from a grant.
-    pub fn saw_share(&self, millionths: u64) {
-        if millionths > HOT_PERMILLE * 1_000 {
-            self.hot.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// The pool as last heard of.
-    pub fn view(&self) -> PoolView {
-        self.view.lock().clone()
-    }
-
-    /// Estimates not given back, per meter.
-    pub fn held(&self) -> Vec<u64> {
-        self.meters.lock().iter().map(|entry| entry.consumed - entry.returned).collect()
-    }
-}
-
 impl Ledger {
-    /// Empty books.
+    /// Empty books; `epoch` 0: of a life that no data set knows of yet.
     pub fn new(inc: Incarnation, epoch: u64) -> Ledger {
         Ledger {
-            inc,
+            inc: RwLock::new(inc),
             epoch: RwLock::new(epoch),
             pools: RwLock::default(),
             dirty: Mutex::default(),
@@ -139,7 +61,34 @@ impl Ledger {
         }
     }
 
-    /// Of which data set.
+    /// Books for the next life of the replica: empty, but for what was seen.
+    pub fn heir(&self, inc: Incarnation) -> Ledger {
+        let heir = Ledger::new(inc, 0);
+        for pool in self.pools() {
+            let pool = Arc::new(pool.heir());
+            heir.sweep.lock().push(pool.clone());
+            heir.look_at(&pool);
+            heir.pools.write().insert(pool.decl.key.clone(), pool);
+        }
+        heir
+    }
+
+    /// Whose.
+    pub fn inc(&self) -> Incarnation {
+        self.inc.read().clone()
+    }
+
+    /// Takes another number, while no data set knows of this life.
+    pub(super) fn rename(&self, inc: Incarnation) {
+        *self.inc.write() = inc;
+    }
+
+    /// Is it of this life?
+    pub(super) fn is(&self, inc: &Incarnation) -> bool {
+        *self.inc.read() == *inc
+    }
+
+    /// Of which data set; 0: none knows of it.
     pub fn epoch(&self) -> u64 {
         *self.epoch.read()
     }
@@ -158,9 +107,11 @@ impl Ledger {
         pools.entry(decl.key.clone()).or_insert_with(new).clone()
     }
 
-    /// Every pool used in this life.
+    /// Every pool used in this life; in order, so that a simulated world is the same each time.
     pub fn pools(&self) -> Vec<Arc<PoolBooks>> {
-        self.pools.read().values().cloned().collect()
+        let mut pools: Vec<_> = self.pools.read().values().cloned().collect();
+        pools.sort_by(|a, b| a.decl.key.cmp(&b.decl.key));
+        pools
     }
 
     /// Does nothing here hold anything, and does nothing wait for an answer?
@@ -209,17 +160,32 @@ impl Ledger {
         self.mark(pool);
     }
 
-    /// Goes over to the data set `epoch`: what it is to be told of this life. Grants of the one before count no more.
-    pub fn turn(&self, epoch: u64, now: Ms) -> Vec<PoolMemory> {
-        let mut current = self.epoch.write();
-        *current = epoch;
-        self.pools.read().values().map(|pool| pool.memory(now, true)).collect()
+    /// Belongs to the data set `epoch` from now on. Grants of the one before count no more.
+    pub fn turn(&self, epoch: u64) {
+        *self.epoch.write() = epoch;
     }
 
-    /// What was seen of the windows, for another life to tell.
-    pub fn memories(&self, now: Ms) -> Vec<PoolMemory> {
+    /// What a data set is to be told of this life.
+    pub fn told(&self, now: Ms) -> Vec<PoolMemory> {
+        self.pools().iter().filter_map(|pool| pool.memory(now)).collect()
+    }
+
+    /// The books of a pool, if it was ever used or seen.
+    pub(super) fn find(&self, key: &Arc<str>) -> Option<Arc<PoolBooks>> {
+        self.pools.read().get(key).cloned()
+    }
+
+    /// Were all pools of another life seen after `at` of the own clock?
+    pub(super) fn saw_all_of(&self, other: &Ledger, at: Ms) -> bool {
         let pools = self.pools.read();
-        pools.values().filter(|pool| pool.seen.lock().is_some()).map(|pool| pool.memory(now, false)).collect()
+        let seen =
+            |key: &Arc<str>| pools.get(key).and_then(|pool| pool.seen_at()).is_some_and(|seen| seen > at);
+        other.pools.read().values().filter(|pool| pool.is_used()).all(|pool| seen(&pool.decl.key))
+    }
+
+    /// Has everything been told that happened?
+    pub fn is_told(&self) -> bool {
+        self.dirty.lock().is_empty()
     }
 
     fn mark(&self, pool: &Arc<PoolBooks>) {
@@ -281,18 +247,12 @@ impl Ledger {
 
     /// The SYNC that said `reports` was answered, at `at` of the own clock.
     pub fn heard(&self, pools: &[Arc<PoolBooks>], reports: &[PoolReport], views: Vec<PoolView>, at: Ms) {
-        for ((pool, report), mut view) in pools.iter().zip(reports).zip(views) {
+        for ((pool, report), view) in pools.iter().zip(reports).zip(views) {
             self.reconcile(pool, &view.granted);
-            if let Some(image) = view.image.take() {
-                let held =
-                    view.granted.iter().zip(&report.returned).map(|(g, r)| g.saturating_sub(*r)).collect();
-                *pool.seen.lock() = Some(Seen { image, at, own: report.posted.clone(), held });
-            } else if report.look && !view.cap.is_empty() {
+            if report.look && view.image.is_none() && !view.cap.is_empty() {
                 self.look_at(pool); // it exists, and the data set was learning
             }
-            let hot = view.used.iter().zip(&view.cap).any(|(used, cap)| used * 1000 > cap * HOT_PERMILLE);
-            pool.hot.store(hot, Ordering::Relaxed);
-            *pool.view.lock() = view;
+            pool.heard(report, view, at);
         }
     }
 
@@ -344,52 +304,8 @@ fn in_turn(list: &Mutex<Vec<Arc<PoolBooks>>>, most: usize) -> Vec<Arc<PoolBooks>
     list[list.len() - turn..].to_vec()
 }
 
-impl PoolBooks {
-    /// The declaration with the caps that were in force: another replica may know a lower one.
-    fn in_force(&self) -> PoolDecl {
-        let caps = &self.view.lock().cap;
-        let lower = |(at, meter): (usize, &Declared)| {
-            let cap = caps.get(at).map_or(meter.cap, |cap| meter.cap.min(*cap));
-            Declared { cap, ..*meter }
-        };
-        let meters = self.decl.meters.iter().enumerate().map(lower).collect();
-        PoolDecl { key: self.decl.key.clone(), meters }
-    }
-
-    /// What is known of the pool; `own`: the counters of this life as well.
-    fn memory(&self, now: Ms, own: bool) -> PoolMemory {
-        let counters = |entry: &Entry| Counters {
-            granted: entry.consumed,
-            returned: entry.returned,
-            posted: entry.posted,
-        };
-        let counters = self.meters.lock().iter().filter(|_| own).map(counters).collect();
-        let decl = self.in_force();
-        let seen = self.seen.lock();
-        let Some(seen) = &*seen else { return PoolMemory { decl, counters, ..PoolMemory::default() } };
-        let others =
-            seen.image.held.iter().zip(&seen.held).map(|(all, own)| all.saturating_sub(*own)).collect();
-        PoolMemory {
-            decl,
-            counters,
-            age: now.saturating_sub(seen.at),
-            seen: seen.own.clone(),
-            posted: seen.image.posted.clone(),
-            others,
-            window: seen.image.window.clone(),
-        }
-    }
-
-    pub(super) fn report(&self, look: bool) -> PoolReport {
-        let meters = self.meters.lock();
-        PoolReport {
-            look,
-            key: self.decl.key.clone(),
-            returned: meters.iter().map(|entry| entry.returned).collect(),
-            posted: meters.iter().map(|entry| entry.posted).collect(),
-        }
-    }
-}
+/// What was drawn on a pool: its index in the request, its books, the amounts.
+pub type Drawn = (usize, Arc<PoolBooks>, Amounts);
 
 /// A RESERVE on its way. Dropped without an answer, it leaves its pools in doubt.
 #[derive(Debug)]
@@ -403,7 +319,7 @@ pub struct Outstanding {
 impl Outstanding {
     /// It was granted to candidate `index`: the books of every pool drawn on, with the amounts. None if the data set
     /// that granted it has been replaced: the one that replaced it does not know of the grant.
-    pub fn granted(mut self, index: usize, share: u64) -> Option<Vec<(usize, Arc<PoolBooks>, Amounts)>> {
+    pub fn granted(mut self, index: usize, share: u64) -> Option<Vec<Drawn>> {
         let ledger = self.ledger.clone();
         let epoch = ledger.epoch.read();
         if *epoch != self.ask.caller.epoch && !on(Mutant::OldEpochGrantUsed) {

@@ -1,21 +1,30 @@
 //! Capacity state, shared by the replicas: the specification ([`core`]), two backends ([`local`], Redis by
-//! [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`]; [`client`] sends what they decide).
+//! [`connect`], [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`], [`share`];
+//! [`client`] and its keeper send what they decide).
 
 pub mod bell;
+pub mod books;
 pub mod client;
+pub mod connect;
 pub mod control;
 pub mod core;
+mod keeper;
 pub mod lanes;
 pub mod layout;
 pub mod ledger;
+mod living;
 pub mod local;
+pub mod outage;
 pub mod pools;
+mod port;
 pub mod reservation;
 pub mod scripts;
+pub mod share;
 pub mod side;
 
-pub use client::{Client, Outcome, Port, Wish};
+pub use client::{About, Client, Outcome, Wish};
 pub use pools::{Actual, PoolInfo};
+pub use port::Port;
 pub use reservation::Reservation;
 pub use side::Deadlines;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::core::mutant::{Mutant, on};
 use super::core::{Declared, PoolDecl, Shape, Stage};
 use super::layout;
-use crate::config::{Charge, Config, MeterKind, PoolSpec, ReservePolicy, Side};
+use crate::config::{Charge, Config, MeterKind, OnOutage, PoolSpec, ReservePolicy, Side};
 
 /// A pool, ready to be drawn on.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct PoolInfo {
     pub side: Side,
     /// What is held for an answer of unknown length.
     pub reserve: ReservePolicy,
+    /// What becomes of the limits while the shared state is away.
+    pub on_outage: OnOutage,
 }
 
 /// What became of an attempt, as far as it is known.
@@ -72,6 +74,7 @@ fn info(spec: &PoolSpec) -> PoolInfo {
         kinds,
         side: spec.side,
         reserve: spec.reserve,
+        on_outage: spec.on_outage,
     }
 }
 

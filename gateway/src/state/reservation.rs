@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::bell::Bell;
+use super::books::PoolBooks;
 use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Stage};
-use super::ledger::{Ledger, PoolBooks};
+use super::ledger::Ledger;
 use super::pools::{Actual, PoolInfo, charge};
 
 /// Granted room on every pool that an attempt touches.

@@ -12,7 +12,7 @@ use super::layout::{self, Asked};
 /// One script.
 #[derive(Debug)]
 pub struct Script {
-    /// `common.lua` followed by the script's own text.
+    /// `common.lua` and `lives.lua` followed by the script's own text.
     pub text: String,
     /// SHA-1 of the text, hexadecimal: the name that EVALSHA knows it by.
     pub sha: String,
@@ -23,6 +23,7 @@ macro_rules! script {
         LazyLock::new(|| {
             Script::new(concat!(
                 include_str!("../../../lua/common.lua"),
+                include_str!("../../../lua/lives.lua"),
                 include_str!(concat!("../../../lua/", $file))
             ))
         })
@@ -151,6 +152,11 @@ impl Call {
         self.command("EVAL", &self.script.text)
     }
 
+    /// With another script instead: tests run those of the version before.
+    pub fn by_other_text(&self, text: &str) -> Cmd {
+        self.command("EVAL", text)
+    }
+
     fn command(&self, name: &str, script: &str) -> Cmd {
         let mut cmd = redis::cmd(name);
         cmd.arg(script).arg(self.keys.len()).arg(&self.keys);
@@ -168,11 +174,13 @@ mod tests {
     /// The replacement knows neither strings nor fields: no constant may be named like one, or twice.
     #[test]
     fn no_constant_is_mistaken_for_something_else() {
-        for script in ["common", "join", "reserve", "sync", "bye"] {
+        for script in ["common", "lives", "join", "reserve", "sync", "bye"] {
             let path = format!("{}/../lua/{script}.lua", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).unwrap();
             let common = include_str!("../../../lua/common.lua");
-            let lines = common.lines().chain(text.lines().filter(|_| script != "common"));
+            let lives = include_str!("../../../lua/lives.lua");
+            let own = text.lines().filter(|_| script != "common" && script != "lives");
+            let lines = common.lines().chain(lives.lines()).chain(own);
             let mut names: Vec<&str> =
                 lines.filter_map(constants_of).flatten().map(|(name, _)| name).collect();
             names.sort_unstable();

@@ -5,13 +5,14 @@
 
 pub mod answer;
 mod connect;
+mod timely;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use ahash::AHashMap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -21,6 +22,7 @@ use secrecy::ExposeSecret;
 use crate::config::{Deployment, Target};
 use crate::dialect::openai::failure::Failure;
 use connect::Connector;
+use timely::{Late, Timely};
 
 /// Bytes of an error answer that are read.
 const ERROR_BODY: usize = 64 << 10;
@@ -29,12 +31,12 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 /// A kept connection is closed after this long; providers keep theirs longer.
 const KEEP: Duration = Duration::from_secs(30);
 
-type Http = Client<Connector, Full<Bytes>>;
+type Http = Client<Connector, Timely>;
 
 /// Why an attempt did not serve the call.
 #[derive(Debug)]
 pub enum Failed {
-    /// Provably no byte was sent: refused, unresolved, not connected in time.
+    /// Provably no byte was sent: refused, unresolved, not connected in time, too late to be sent.
     NotSent(String),
     /// No head, content or next byte in time.
     TimedOut(&'static str),
@@ -118,15 +120,17 @@ impl Upstreams {
         self.clients.lock().entry(connect).or_insert_with(build).clone()
     }
 
-    /// Sends `body` and waits for the answer's head until `head_by`. An answer that is not a success is a failure.
+    /// Sends `body`, not after `send_by`, and waits for the answer's head until `head_by`. An answer that is not a
+    /// success is a failure.
     pub async fn send(
         &self,
         endpoint: &Endpoint,
         target: &Target,
         body: Bytes,
+        send_by: Instant,
         head_by: Instant,
     ) -> Result<Response<Incoming>, Failed> {
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(Timely::new(body, send_by));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = endpoint.uri.clone();
         *request.headers_mut() = endpoint.headers.clone();
@@ -155,10 +159,12 @@ async fn refusal(response: Response<Incoming>) -> Failed {
     Failed::Answered { status: head.status, failure, body }
 }
 
-/// Did hyper hand the request back before writing any of it?
+/// Did hyper hand the request back before writing any of it, or was it too late to be written?
 fn was_not_written(err: &hyper_util::client::legacy::Error) -> bool {
     let source = std::error::Error::source(err).and_then(|err| err.downcast_ref::<hyper::Error>());
-    source.is_some_and(hyper::Error::is_canceled)
+    source.is_some_and(|err| {
+        err.is_canceled() || std::error::Error::source(err).is_some_and(|err| err.is::<Late>())
+    })
 }
 
 fn root_cause(err: &dyn std::error::Error) -> String {

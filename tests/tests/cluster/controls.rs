@@ -8,6 +8,8 @@ use weir_tests::place;
 use weir_tests::scale::Scale;
 
 use crate::alone;
+use crate::faults::fault::Fault;
+use crate::faults::row::{Row, SLOW, clock_bound};
 use crate::storm::{must_hold, storm};
 
 #[test]
@@ -26,6 +28,42 @@ fn counting_in_two_weighted_buckets_breaks_the_limits() -> Result<()> {
 #[ignore = "builds a gateway with the feature `controls`"]
 fn checking_and_reserving_in_two_steps_breaks_the_limits() -> Result<()> {
     must_break("split-check")
+}
+
+#[test]
+#[ignore = "builds a gateway with the feature `controls`"]
+fn releasing_the_holds_of_the_dead_breaks_the_limits_under_faults() -> Result<()> {
+    must_break_under(
+        "release-expired",
+        Row { behaviour: SLOW, ..Row::new("control: kill -9", Fault::KillReplica) },
+    )?;
+    must_break_under(
+        "release-expired",
+        Row { behaviour: SLOW, ..Row::new("control: SIGSTOP", Fault::StopReplica) },
+    )
+}
+
+#[test]
+#[ignore = "builds a gateway with the feature `controls`"]
+fn forgetting_what_replicas_saw_breaks_the_limits_when_data_are_lost() -> Result<()> {
+    must_break_under("forget-images", Row::new("control: FLUSHALL", Fault::Flush))?;
+    must_break_under("forget-images", Row::new("control: emptied", Fault::EmptyRedis))
+}
+
+#[test]
+#[ignore = "builds a gateway with the feature `controls`"]
+fn believing_the_clock_of_redis_breaks_the_bound() -> Result<()> {
+    let row = Row::new("control: clock", Fault::StepClock);
+    must_break_under("believe-clock", Row { bound: clock_bound, ..row })
+}
+
+/// A row of the faults on a gateway with a damage must exceed its bound.
+fn must_break_under(control: &'static str, row: Row) -> Result<()> {
+    let binary = Binary { path: place::damageable_weir()?, control: Some(control) };
+    let breaches = alone(Row { binary: Some(binary), ..row }.suffer(Scale::short()))?.breaches();
+    println!("{control}: {breaches:?}");
+    ensure!(!breaches.is_empty(), "{control} passes unnoticed");
+    Ok(())
 }
 
 fn must_break(control: &'static str) -> Result<()> {

@@ -14,6 +14,7 @@ use weir_tests::meters;
 use weir_tests::provider::Upstream;
 use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site};
+use weir_tests::topology::Topology;
 
 use crate::alone;
 
@@ -55,7 +56,7 @@ fn request_limits_hold_and_are_used_through_a_kill() -> Result<()> {
         let upstreams = vec![upstream("a", 240), upstream("b", 360), upstream("c", 600)];
         let name = "limits-requests".to_owned();
         let run = Run { name, upstreams, weight: 1.0, stream_every: 2, max_tokens: None };
-        let outcome = overload(run, scale, Trouble::Kill).await?;
+        let outcome = overload(run, scale).await?;
         outcome.verdict.must_be_clean()?;
         must_use(&outcome.verdict, Unit::Requests, 0.93)?;
         finish(outcome).await
@@ -94,47 +95,36 @@ async fn tokens(charge: &'static str, least_used: f64) -> Result<()> {
     let name = format!("limits-tokens-{charge}");
     let max_tokens = Some(MAX_TOKENS);
     let run = Run { name, upstreams, weight, stream_every: 5, max_tokens };
-    let outcome = overload(run, scale, Trouble::Kill).await?;
+    let outcome = overload(run, scale).await?;
     outcome.verdict.must_be_clean()?;
     must_use(&outcome.verdict, Unit::Tokens, least_used)?;
     finish(outcome).await
 }
 
-/// What happens in the middle of a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
-    /// A replica is killed and replaced.
-    Kill,
-    /// Redis is told to forget everything.
-    Flush,
-    /// Redis is killed, and comes back empty.
-    Empty,
-}
-
-impl Trouble {
-    async fn happen(self, site: &mut Site, scale: Scale) -> Result<()> {
-        match self {
-            Trouble::Kill => {
-                site.replicas[1].kill()?;
-                tokio::time::sleep(scale.window / 6).await;
-                site.replicas[1].replace().await
-            }
-            Trouble::Flush => site.redis.flush(),
-            Trouble::Empty => {
-                site.redis.kill()?;
-                tokio::time::sleep(scale.window / 6).await;
-                site.redis.restart().await
-            }
-        }
-    }
+/// In the middle of a run a replica is killed and replaced.
+pub(crate) async fn kill_and_replace(site: &mut Site, scale: Scale) -> Result<()> {
+    site.replicas[1].kill()?;
+    tokio::time::sleep(scale.window / 6).await;
+    site.replicas[1].replace().await
 }
 
 /// Offers too much, makes trouble meanwhile, and has the providers' logs judged.
-pub(crate) async fn overload(run: Run, scale: Scale, trouble: Trouble) -> Result<Outcome> {
+pub(crate) async fn overload(run: Run, scale: Scale) -> Result<Outcome> {
+    overload_on(Topology::Single, run, scale, async |site| kill_and_replace(site, scale).await).await
+}
+
+/// The same with Redis set up in some way.
+pub(crate) async fn overload_on(
+    topology: Topology,
+    run: Run,
+    scale: Scale,
+    trouble: impl AsyncFnOnce(&mut Site) -> Result<()>,
+) -> Result<Outcome> {
     let limit = |upstream: &Upstream| upstream.rpm.or(upstream.tpm).unwrap_or(0);
     let summed = run.upstreams.iter().map(limit).sum::<u64>() as f64;
     let fitting = summed / run.weight / scale.window.as_secs_f64();
-    let mut site = Site::start(Plan { scale, ..Plan::new(&run.name, run.upstreams) }).await?;
+    let plan = Plan { scale, topology, ..Plan::new(&run.name, run.upstreams) };
+    let mut site = Site::start(plan).await?;
     let phases =
         [Phase { time: scale.window, rate: fitting }, Phase { time: scale.steady, rate: OVERLOAD * fitting }];
     let (every, max_tokens) = (run.stream_every, run.max_tokens);
@@ -144,7 +134,7 @@ pub(crate) async fn overload(run: Run, scale: Scale, trouble: Trouble) -> Result
     };
     let load = Load::start(site.client.clone(), 0, &phases, ask);
     tokio::time::sleep(scale.window + scale.steady / 3).await;
-    trouble.happen(&mut site, scale).await?;
+    trouble(&mut site).await?;
     let answers = load.finish().await;
     must_be_overload(&answers, scale, run.weight, summed)?;
     let verdict = Verdict::on(&site.providers, scale.window).await?;

@@ -8,12 +8,13 @@
 mod controls;
 mod drain;
 mod failures;
+mod faults;
 mod limits;
-mod loss;
 mod outage;
 mod predicted;
 mod sessions;
 mod storm;
+mod topologies;
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 
 /// Runs a test when no other runs.
-fn alone(test: impl Future<Output = Result<()>>) -> Result<()> {
+fn alone<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test)

@@ -7,7 +7,7 @@ use weir_tests::provider::{Arrival, Upstream};
 use weir_tests::scale::Scale;
 
 use crate::alone;
-use crate::limits::{Run, Trouble, finish, must_use, overload};
+use crate::limits::{Run, finish, must_use, overload};
 
 /// Broken on purpose to see it fail: the deployments' `max_output` told to Weir at 20 tokens.
 #[test]
@@ -24,7 +24,7 @@ fn predicted_output_exceeds_a_limit_by_no_more_than_its_own_error() -> Result<()
         let upstreams = vec![upstream("a", 12_000), upstream("b", 18_000), upstream("c", 30_000)];
         let name = "limits-tokens-predicted".to_owned();
         let run = Run { name, upstreams, weight: 97.0, stream_every: 5, max_tokens: None };
-        let outcome = overload(run, scale, Trouble::Kill).await?;
+        let outcome = overload(run, scale).await?;
         let worst = outcome.verdict.worst(Unit::Tokens);
         for (provider, (worst, limit)) in outcome.site.providers.iter().zip(worst) {
             let allowed = limit + under_estimates(&provider.arrivals().await?);

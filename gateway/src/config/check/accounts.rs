@@ -93,7 +93,12 @@ fn model_pools(
             name: format!("account/{account}/{name}"),
             span: pool.name.get().map_or(span, |name| &name.span).clone(),
         };
-        let id = pools.add(origin, meters, terms.with(&pool.pace, &pool.reserve, &pool.charge), cx);
+        let id = pools.add(
+            origin,
+            meters,
+            terms.with(&pool.pace, &pool.reserve, &pool.charge, &pool.on_outage),
+            cx,
+        );
         if pool.models.value().is_some_and(|models| models.written == 0) {
             cx.problem(span, "a pool without `models`: name the upstream models that draw on it, or `*`");
         }

@@ -59,7 +59,7 @@ fn link(
     let linked = account.and_then(|index| accounts.list.get(index));
     let model = model(written, cx);
     let terms = linked.map_or(Terms::provider(super::super::Charge::EndActual, 1000), |linked| linked.terms);
-    let terms = terms.with(&written.pace, &written.reserve, &written.charge);
+    let terms = terms.with(&written.pace, &written.reserve, &written.charge, &written.on_outage);
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let own = pools.add(Origin { name: format!("deployment/{name}"), span }, meters, terms, cx);

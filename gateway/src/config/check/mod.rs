@@ -10,9 +10,11 @@ mod fallbacks;
 mod models;
 mod names;
 mod pools;
+mod redis;
 mod server;
 mod settings;
 mod tenants;
+mod tls;
 
 use std::path::Path;
 
@@ -53,9 +55,9 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     if let Some(version) = file.version.get().filter(|version| version.value.0 != 1) {
         cx.problem(&version.span, "this is not version 1, the only one so far");
     }
-    let mut pools = Pools::default();
     let server = server::server(&file.server, cx);
     let (state, on_outage) = server::state(&file.state, cx);
+    let mut pools = Pools::new(on_outage);
     let defaults = settings::defaults(&file.defaults, cx);
     let gateway_pool = file.limits.get().and_then(|at| {
         let meters = pools::meters(&file.limits, &super::tree::Field::Absent, cx);
@@ -70,7 +72,6 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
         server,
         state,
-        on_outage,
         pools: pools.specs,
         gateway_pool,
         accounts: accounts.list.into_iter().map(|linked| linked.account).collect(),

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::super::raw;
 use super::super::tree::{Field, List, Reading, Span};
 use super::super::units::Limit;
-use super::super::{Charge, MeterKind, MeterSpec, PoolId, PoolSpec, ReservePolicy, Side};
+use super::super::{Charge, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const DAY: u64 = 24 * 3600 * SECOND;
 
 /// All pools so far.
-#[derive(Default)]
 pub(super) struct Pools {
+    on_outage: OnOutage, // of those that do not say
     pub(super) specs: Vec<PoolSpec>,
     named: HashMap<Arc<str>, Span>,
 }
@@ -32,12 +32,13 @@ pub(super) struct Terms {
     pub(super) reserve: ReservePolicy,
     pub(super) pace_ms: u64,
     pub(super) hard_permille: u32,
+    pub(super) on_outage: Option<OnOutage>,
 }
 
 impl Terms {
     /// A limit of ours: the whole of it, at any pace, never exceeded.
     pub(super) fn ours(side: Side) -> Terms {
-        Terms { side, reserve: ReservePolicy::Max, pace_ms: 0, hard_permille: 1000 }
+        Terms { side, reserve: ReservePolicy::Max, pace_ms: 0, hard_permille: 1000, on_outage: None }
     }
 
     /// A limit of the provider's, unless the pool says otherwise.
@@ -51,6 +52,7 @@ impl Terms {
         pace: &Field<raw::Pace>,
         reserve: &Field<ReservePolicy>,
         charge: &Field<Charge>,
+        on_outage: &Field<OnOutage>,
     ) -> Terms {
         let side = charge.value().map_or(self.side, |charge| Side::Provider(*charge));
         Terms {
@@ -58,11 +60,17 @@ impl Terms {
             reserve: reserve.or(self.reserve),
             pace_ms: pace.or(raw::Pace(self.pace_ms)).0,
             hard_permille: self.hard_permille,
+            on_outage: on_outage.value().copied().or(self.on_outage),
         }
     }
 }
 
 impl Pools {
+    /// None yet; `on_outage` of those that do not say.
+    pub(super) fn new(on_outage: OnOutage) -> Pools {
+        Pools { on_outage, specs: Vec::new(), named: HashMap::new() }
+    }
+
     /// Adds a pool. Names contain `/`, so two of them can meet: `account/a/b` of the account `a/b` or of `a`.
     pub(super) fn add(
         &mut self,
@@ -81,8 +89,9 @@ impl Pools {
             cx.problem(&origin.span, message);
         }
         self.named.insert(name.clone(), origin.span);
-        let Terms { side, reserve, pace_ms, hard_permille } = terms;
-        self.specs.push(PoolSpec { name, meters, side, reserve, pace_ms, hard_permille });
+        let Terms { side, reserve, pace_ms, hard_permille, on_outage } = terms;
+        let on_outage = on_outage.unwrap_or(self.on_outage);
+        self.specs.push(PoolSpec { name, meters, side, reserve, pace_ms, hard_permille, on_outage });
         PoolId(self.specs.len() - 1)
     }
 

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::Size;
 use super::super::{OnOutage, Server, StateConfig, raw};
+use super::redis;
 
 /// Resolves `[server]`; without it everything has its default.
 pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server {
@@ -79,42 +80,23 @@ fn addresses_differ(written: &raw::Server, server: &Server, cx: &mut Reading<'_>
 
 /// Resolves `[state]`.
 pub(super) fn state(field: &Field<raw::State>, cx: &mut Reading<'_>) -> (Option<StateConfig>, OnOutage) {
-    let Some(At { value: written, .. }) = field.get() else { return (None, OnOutage::Closed) };
-    let on_outage = written.on_outage.or(OnOutage::Closed);
+    let Some(At { value: written, span }) = field.get() else { return (None, OnOutage::Share) };
+    let on_outage = written.on_outage.or(OnOutage::Share);
     if let Some(at) = written.namespace.get() {
         let ok = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if at.value.is_empty() || !at.value.chars().all(ok) {
             cx.problem(&at.span, "a namespace consists of letters, digits, `_` and `-`, at least one");
         }
     }
-    let Some(url) = written.url.get() else { return (None, on_outage) };
-    if let Err(message) = redis_url(&url.value) {
-        cx.problem(&url.span, message);
-    }
+    let Some((redis, tls)) = redis::topology(written, span, cx) else { return (None, on_outage) };
     let state = StateConfig {
-        url: url.value.clone().into(),
+        redis,
+        tls,
         namespace: written.namespace.or("weir".to_owned()),
         timeout: written.timeout.or(Duration::from_millis(100)),
+        expected_replicas: written.expected_replicas.value().map_or(0, |count| count.0),
     };
     (Some(state), on_outage)
-}
-
-/// `redis://[[user]:password@]host[:port][/db]`. The URL holds a password, so no message quotes any of it.
-fn redis_url(url: &str) -> Result<(), &'static str> {
-    const EXPECTED: &str = "expected `redis://user:password@host:port/db`";
-    if url.starts_with("rediss://") {
-        return Err("TLS to Redis (`rediss://`) is not available yet");
-    }
-    let rest = url.strip_prefix("redis://").ok_or(EXPECTED)?;
-    if rest.contains(['?', '#']) || !rest.chars().all(|c| c.is_ascii_graphic()) {
-        return Err("expected `redis://user:password@host:port/db`, other characters escaped as `%XX`");
-    }
-    let (authority, db) = rest.split_once('/').unwrap_or((rest, ""));
-    if !db.chars().all(|c| c.is_ascii_digit()) {
-        return Err("the database after `/` is a number");
-    }
-    let authority: http::uri::Authority = authority.parse().map_err(|_| EXPECTED)?;
-    if is_endpoint(&authority) { Ok(()) } else { Err(EXPECTED) }
 }
 
 /// A host, and after it nothing or a port from 1 to 65535.
@@ -127,20 +109,4 @@ pub(super) fn is_endpoint(authority: &http::uri::Authority) -> bool {
         None => None,
     };
     !authority.host().is_empty() && port.is_some_and(|port| port != 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::redis_url;
-
-    #[test]
-    fn redis_urls_name_a_host_and_may_name_user_port_and_database() {
-        for good in ["redis://h", "redis://h:6379", "redis://u:p%40@h:1/0", "redis://:p@[::1]:6379/12"] {
-            assert_eq!(redis_url(good), Ok(()), "{good}");
-        }
-        for bad in ["h:6379", "redis://", "redis://h:port", "redis://h/x", "redis://h:1/0?a=b", "rediss://h"]
-        {
-            assert!(redis_url(bad).is_err(), "{bad}");
-        }
-    }
 }

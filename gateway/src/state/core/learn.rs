@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::mutant::{Mutant, on};
-use super::{Counters, Incarnation, Meter, Ms, Pending, Pool, PoolDecl, State, TTL};
+use super::{Counters, Incarnation, Life, Meter, Ms, Pending, Pool, PoolDecl, Stage, State, TTL};
 
 /// Learning ends after this long whoever is missing: longer than a replica needs to notice and to connect again.
 pub const LEARN: Ms = 2_000;
@@ -35,6 +35,8 @@ pub struct Learn {
     pub roster: BTreeSet<Incarnation>,
     /// From the newest image of each pool: its time, its bearer, and per meter what others held.
     pub others: BTreeMap<Arc<str>, (Ms, Incarnation, Vec<u64>)>,
+    /// By pool, what those that told still hold of what they held then ([`PoolMemory::kept`]).
+    pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
 }
 
 /// What a replica knows, in its HELLO.
@@ -63,8 +65,12 @@ pub struct PoolMemory {
     pub posted: Vec<u64>,
     /// Holds of others then, per meter.
     pub others: Vec<u64>,
+    /// What it had drawn by then and still holds, at least; per meter.
+    pub kept: Vec<u64>,
     /// Per meter: how long before the image each bucket ended (0: the current one), and what it held.
     pub window: Vec<Vec<(Ms, u64)>>,
+    /// For how long the pool is to be left alone, ms.
+    pub rest: Ms,
 }
 
 impl State {
@@ -76,16 +82,23 @@ impl State {
         self.learn = Some(Learn { since: l, roster, ..Learn::default() });
     }
 
-    /// Takes what a replica knows, once in an epoch. One that does not continue a life and has seen nothing is new
-    /// here: what it says is no reason to believe that all is known.
-    pub(super) fn take_memory(&mut self, inc: &Incarnation, memory: &Memory, continued: bool) {
-        for pool in &memory.pools {
+    /// Takes what a replica knows: its counters, and what it saw of windows and rests if that may have been forgotten.
+    pub(super) fn take_memory(&mut self, inc: &Incarnation, memory: &Memory, forgot: bool) {
+        for pool in memory.pools.iter().filter(|pool| forgot || !pool.counters.is_empty()) {
             self.touch(&pool.decl);
-            if !on(Mutant::OwnHistoriesOnly) {
-                self.take_window(inc, pool);
+            if forgot {
+                if !on(Mutant::OwnHistoriesOnly) {
+                    self.take_window(inc, pool);
+                }
+                self.take_kept(inc, pool);
             }
             self.take_counters(inc, pool);
         }
+    }
+
+    /// Takes note of who must tell. A replica that does not continue a life and has seen nothing is new here: what it
+    /// says is no reason to believe that all is known.
+    pub(super) fn believe(&mut self, memory: &Memory, continued: bool) {
         let knows = continued || memory.pools.iter().any(|pool| !pool.window.is_empty());
         if let (Some(learn), true) = (&mut self.learn, knows) {
             learn.told = true;
@@ -97,6 +110,7 @@ impl State {
     fn take_window(&mut self, inc: &Incarnation, told: &PoolMemory) {
         let l = self.clock.l;
         let Some(pool) = self.pools.get_mut(&told.decl.key) else { return }; // made current just before
+        pool.rest_until = pool.rest_until.max(if told.rest > 0 { l + told.rest } else { 0 });
         for ((meter, window), posted) in pool.meters.iter_mut().zip(&told.window).zip(&told.posted) {
             meter.remember(window, *posted, told.age, l);
         }
@@ -108,7 +122,31 @@ impl State {
         }
     }
 
+    fn take_kept(&mut self, inc: &Incarnation, told: &PoolMemory) {
+        let all = || told.counters.iter().map(|c| c.granted - c.returned).collect();
+        let kept = if on(Mutant::NewHoldsHideOld) { all() } else { told.kept.clone() };
+        if let Some(learn) = &mut self.learn {
+            learn.kept.entry(told.decl.key.clone()).or_default().insert(inc.clone(), kept);
+        }
+    }
+
+    /// Takes a life's counters on one pool.
+    pub fn recount(&mut self, inc: &Incarnation, decl: &PoolDecl, counters: Vec<Counters>) {
+        let told = PoolMemory { decl: decl.clone(), counters, ..PoolMemory::default() };
+        self.touch(&told.decl);
+        self.take_counters(inc, &told);
+    }
+
+    /// Holds an amount for nobody who is known, until it is due.
+    pub fn withhold(&mut self, decl: &PoolDecl, pending: Pending) {
+        if let Some(meter) = self.touch(decl).meters.get_mut(pending.meter) {
+            meter.hold += pending.amount;
+            self.pending.push(pending);
+        }
+    }
+
     fn take_counters(&mut self, inc: &Incarnation, told: &PoolMemory) {
+        let l = self.clock.l;
         let (Some(life), Some(pool)) = (self.lives.get_mut(inc), self.pools.get_mut(&told.decl.key)) else {
             return;
         };
@@ -117,10 +155,12 @@ impl State {
         }
         let known = life.counters.entry(told.decl.key.clone()).or_default();
         known.resize(pool.meters.len(), Counters::default());
+        let mut prolonged = false;
         for (at, (known, told_now)) in known.iter_mut().zip(&told.counters).enumerate() {
             let seen = told.seen.get(at).copied().unwrap_or(0);
             let seen = if on(Mutant::OwnHistoriesOnly) { 0 } else { seen };
             let seen = if on(Mutant::UnseenPostsForgotten) { told_now.posted } else { seen };
+            prolonged |= told_now.granted > known.granted;
             let meter = &mut pool.meters[at];
             meter.hold -= known.granted - known.returned;
             meter.post(told_now.posted.saturating_sub(known.posted.max(seen)));
@@ -130,6 +170,9 @@ impl State {
                 posted: known.posted.max(told_now.posted),
             };
             meter.hold += known.granted - known.returned;
+        }
+        if prolonged {
+            life.exp = life.exp.max(l); // as after a grant: these calls run, and their holds are posted after that
         }
     }
 
@@ -145,32 +188,46 @@ impl State {
         let all = told_by_any && learn.roster.iter().all(has_told);
         let settled = l > learn.since + if learn.fresh { LEAST } else { SETTLE };
         let first = on(Mutant::LearningEndedByFirst) && !self.lives.is_empty();
-        if !(all && settled || l > learn.since + LEARN || first) {
-            return;
+        if all && settled || l > learn.since + LEARN || first {
+            self.conclude();
         }
+    }
+
+    /// Ends learning, whoever is missing.
+    pub fn conclude(&mut self) {
         let Some(learn) = self.learn.take() else { return };
         if !on(Mutant::OrphansDropped) {
-            for (pool, (_, bearer, others)) in learn.others {
-                others
-                    .iter()
-                    .enumerate()
-                    .for_each(|(at, held)| self.hold_for_missing(&pool, at, *held, &bearer));
+            for (pool, (_, bearer, others)) in &learn.others {
+                for (at, held) in others.iter().enumerate() {
+                    let told = self.told(&learn, pool, at, bearer);
+                    self.hold_for_missing(pool, at, held.saturating_sub(told));
+                }
             }
         }
     }
 
-    /// What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
-    fn hold_for_missing(&mut self, key: &Arc<str>, at: usize, others: u64, bearer: &Incarnation) {
+    /// What is known of the holds that were seen of others than the bearer of an image: of those that told only what
+    /// they held when they looked themselves, at the bearer's time or before. What they drew since was not seen, and
+    /// must not stand for what the missing held.
+    fn told(&self, learn: &Learn, key: &Arc<str>, at: usize, bearer: &Incarnation) -> u64 {
+        let kept = learn.kept.get(key);
         let held = |c: &Vec<Counters>| c.get(at).map_or(0, |c| c.granted - c.returned);
-        let others_told = self.lives.iter().filter(|(inc, _)| *inc != bearer);
-        let told: u64 = others_told.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
-        let d_end = self.lives.values().map(|life| life.d_end).max().unwrap_or(TTL);
-        let missing = others.saturating_sub(told);
+        let silent = |inc: &Incarnation| kept.is_none_or(|kept| !kept.contains_key(inc));
+        let of_silent = self.lives.iter().filter(|(inc, _)| *inc != bearer && silent(inc));
+        let of_silent: u64 = of_silent.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
+        let of_others = kept.into_iter().flatten().filter(|(inc, _)| *inc != bearer);
+        of_silent + of_others.filter_map(|(_, kept)| kept.get(at)).sum::<u64>()
+    }
+
+    /// What the newest image says that others held, beyond what is known, waits as the holds of the dead do.
+    fn hold_for_missing(&mut self, key: &Arc<str>, at: usize, missing: u64) {
+        let longest = |d: fn(&Life) -> Ms| self.lives.values().map(d).max().unwrap_or(TTL);
+        let (d_head, d_end) = (longest(|life| life.d_head), longest(|life| life.d_end));
         let (epoch, l) = (self.epoch, self.clock.l);
         let pool = self.pools.get_mut(key).filter(|_| missing > 0).map(|pool| pool.current(epoch, l));
         if let Some(meter) = pool.and_then(|pool| pool.meters.get_mut(at)) {
             meter.hold += missing;
-            let due = self.clock.l + TTL + d_end;
+            let due = l + TTL + if meter.shape.stage == Stage::Head { d_head } else { d_end };
             self.pending.push(Pending { due, pool: key.clone(), meter: at, amount: missing });
         }
     }

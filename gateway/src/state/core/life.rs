@@ -25,6 +25,8 @@ pub struct Join {
     pub epoch: u64,
     /// What the replica knows, for a data set that has lost it.
     pub memory: Memory,
+    /// It knows more, and tells it next: what this says is a part.
+    pub more: bool,
 }
 
 /// The answer to a [`Join`].
@@ -71,16 +73,24 @@ impl State {
         Reply::Joined(Joined { epoch: self.epoch, l: self.clock.l, live: self.live() })
     }
 
-    /// Takes what the replica knows, once for a JOIN and once for the HELLO of an epoch: it may come twice.
+    /// Takes what the replica knows of windows once for a JOIN and once for the HELLO of an epoch, for it may come
+    /// twice. Its counters only grow: they are taken whenever they come. (A JOIN has some if the life began out of
+    /// reach of this state.)
     fn hear_out(&mut self, join: &Join) {
         let l = self.clock.l;
         let Some(life) = self.lives.get_mut(&join.inc) else { return };
         let news = life.told.is_none_or(|told| join.epoch != 0 && told != join.epoch);
-        if news || on(Mutant::ToldTwice) {
-            (life.told, life.exp) = (Some(join.epoch), life.exp.max(l + TTL));
-            if self.learn.is_some() || join.epoch != 0 {
-                self.take_memory(&join.inc, &join.memory, join.epoch != 0); // else nothing was forgotten that it could add
-            }
+        if news {
+            life.exp = life.exp.max(l + TTL);
+        }
+        if news && !join.more {
+            life.told = Some(join.epoch);
+        }
+        // Else nothing was forgotten that it could add.
+        let forgot = self.learn.is_some() || join.epoch != 0;
+        self.take_memory(&join.inc, &join.memory, (news && forgot) || on(Mutant::ToldTwice));
+        if news && forgot {
+            self.believe(&join.memory, join.epoch != 0);
         }
     }
 
@@ -117,6 +127,11 @@ impl State {
         {
             name.1 = self.clock.l + REMEMBER;
         }
+    }
+
+    /// Whoever lives shall not lapse: for a copy of the state that only its own replica asks.
+    pub fn immortalise(&mut self) {
+        self.lives.values_mut().for_each(|life| life.exp = Ms::MAX / 4);
     }
 
     /// Everything that is due: all of it, before anything is granted.

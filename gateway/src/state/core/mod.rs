@@ -185,7 +185,8 @@ pub struct State {
 pub struct Stamp {
     /// A reading of the server's clock, ms.
     pub now: Ms,
-    /// Name of the next epoch, if one begins: random, below 2^53.
+    /// Name of the next epoch, if one begins: random, below 2^53. 0: the state is in its callers' own process, which
+    /// cannot be away from it.
     pub nonce: u64,
     /// The run of the server that the connection was made to; 0: unknown.
     pub run: u64,
@@ -269,7 +270,11 @@ impl State {
     pub fn step(&mut self, command: &Command, stamp: impl Into<Stamp>) -> Reply {
         let stamp = stamp.into();
         let (l_ack, x) = command.caller().map_or((0, 0), |caller| (caller.l_ack, caller.x));
+        let Clock { l, wall } = self.clock;
         self.clock.advance(stamp.now, l_ack, x);
+        if stamp.nonce != 0 && stamp.now.saturating_sub(wall) > TTL {
+            self.was_away(self.clock.l - l, stamp.nonce);
+        }
         if stamp.run != 0 && std::mem::replace(&mut self.run, stamp.run) != stamp.run {
             self.forget(stamp.nonce); // another server: it may have got less than the one before it had
         }
@@ -277,6 +282,15 @@ impl State {
         let reply = self.answer(command, stamp);
         self.end_learning();
         reply
+    }
+
+    /// Nobody was heard for long: that says nothing of anybody's life, and they may be sharing what was left among
+    /// them without asking. So nothing is granted until each has told what it used (the *rejoin barrier*).
+    fn was_away(&mut self, passed: Ms, nonce: u64) {
+        self.lives.values_mut().for_each(|life| life.exp += passed);
+        if !self.lives.is_empty() && !on(Mutant::NoBarrier) {
+            self.forget(nonce);
+        }
     }
 
     fn answer(&mut self, command: &Command, stamp: Stamp) -> Reply {

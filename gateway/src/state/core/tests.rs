@@ -1,10 +1,13 @@
 //! Proofs by search: whole clusters of replicas on the core, in simulated time, with every fault that the protocol
 //! (design: hold, then post; only monotone counters cross the wire) claims to survive. See [`world`].
 
+mod alone;
 mod attempt;
 mod audit;
 mod call;
 mod checks;
+mod faults;
+mod forgotten;
 mod judge;
 mod learning;
 mod liveness;
@@ -13,6 +16,8 @@ mod model;
 mod mutants;
 mod network;
 mod plan;
+mod provide;
+mod providers;
 mod random;
 mod replica;
 mod threads;

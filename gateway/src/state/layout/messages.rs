@@ -40,18 +40,19 @@ fn draws(pack: &mut Pack, draws: &[Draw]) {
 /// ARGV[2] of `join.lua`.
 pub fn join(join: &Join) -> Vec<u8> {
     let mut pack = Pack::default();
-    pack.array(6).uint(join.d_head).uint(join.d_end).uint(join.epoch).uint(join.memory.age);
+    pack.array(7).uint(join.d_head).uint(join.d_end).uint(join.epoch).uint(join.memory.age);
     pack.array(join.memory.roster.len());
     join.memory.roster.iter().for_each(|inc| {
         pack.text(&inc.id());
     });
     pack.array(join.memory.pools.len());
     join.memory.pools.iter().for_each(|pool| memory(&mut pack, pool));
+    pack.uint(u64::from(join.more));
     pack.into_bytes()
 }
 
 fn memory(pack: &mut Pack, told: &PoolMemory) {
-    pack.array(7);
+    pack.array(9);
     decl(pack, &told.decl);
     let counters = told.counters.iter().flat_map(|c| [c.granted, c.returned, c.posted]);
     pack.uints(&counters.collect::<Vec<_>>()).uint(told.age);
@@ -60,6 +61,7 @@ fn memory(pack: &mut Pack, told: &PoolMemory) {
     for window in &told.window {
         pack.uints(&window.iter().flat_map(|(ended, amount)| [*ended, *amount]).collect::<Vec<_>>());
     }
+    pack.uint(told.rest).uints(&told.kept);
 }
 
 /// A pool's key, then stage, width, buckets, cap, pace of each meter.

@@ -156,10 +156,11 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
     Ok(pending)
 }
 
-/// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...}}`.
+/// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
+/// {{pool, inc, {kept ...}}, ...}}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
-    at.array()?;
+    let parts = at.array()?;
     let (since, told, fresh) = (at.uint()?, at.uint()? == 1, at.uint()? == 1);
     let roster = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
     let mut others = BTreeMap::new();
@@ -168,5 +169,12 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
         let (pool, seen, inc) = (at.text()?.into(), at.uint()?, incarnation(at.text()?)?);
         others.insert(pool, (seen, inc, at.uints()?));
     }
-    Ok(Learn { since, told, fresh, roster, others })
+    let mut kept = BTreeMap::<_, BTreeMap<_, _>>::new();
+    // (Five parts: begun by a script of the version before.)
+    for _ in 0..if parts > 5 { at.array()? } else { 0 } {
+        at.array()?;
+        let (pool, inc) = (at.text()?.into(), incarnation(at.text()?)?);
+        kept.entry(pool).or_default().insert(inc, at.uints()?);
+    }
+    Ok(Learn { since, told, fresh, roster, others, kept })
 }

@@ -8,8 +8,8 @@ use super::judge::Charge;
 use super::world::{About, Event, World};
 use crate::config::{Charge as Charging, MeterKind, Side};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Amounts, Command, Granted, Ms, Reply, Reserved, Stage};
-use crate::state::ledger::PoolBooks;
+use crate::state::core::{Command, Granted, Ms, Reply, Reserved, Stage};
+use crate::state::ledger::Drawn;
 use crate::state::reservation::Part;
 use crate::state::{Actual, Reservation};
 
@@ -20,6 +20,9 @@ impl World {
     pub(super) fn begin_call(&mut self, who: usize, n: u64, times: u8) {
         let replica = &self.replicas[who];
         if !replica.up || replica.leaving || replica.stalled_until > self.t {
+            return;
+        }
+        if self.begin_alone(who, n, times) {
             return;
         }
         let Some(ledger) = self.live(who) else { return };
@@ -36,10 +39,12 @@ impl World {
             infos: replica.infos.clone(),
             asked: self.t,
             granted: 0,
+            grants: Vec::new(),
             outstanding: Some(ledger.sending(wish.clone())),
             ledger,
             reservation: None,
             charges: Vec::new(),
+            owed: Vec::new(),
             index: 0,
             headed: false,
             times,
@@ -81,22 +86,19 @@ impl World {
             }
             Reply::Reserved(Reserved::TooBig { .. }) => outstanding.refused(),
             reply => {
-                self.replicas[who].side.refused(&self.calls[id].ask.caller.inc, &reply);
+                self.replicas[who].side.refused(&self.calls[id].ask.caller.inc, &reply, self.t);
             }
         }
     }
 
     /// Makes the reservation, as the client does.
-    fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<(usize, Arc<PoolBooks>, Amounts)>) {
+    pub(super) fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<Drawn>) {
         let call = &mut self.calls[id];
         let replica = &self.replicas[call.of.who];
-        let part = |(pool, books, amounts): (usize, Arc<PoolBooks>, _)| Part {
-            info: call.infos[pool].clone(),
-            books,
-            amounts,
-        };
+        let part = |(pool, books, amounts): Drawn| Part { info: call.infos[pool].clone(), books, amounts };
         let now = Instant::now(); // the world keeps its own deadlines
         call.index = granted.index;
+        call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(call.granted, |(_, t)| *t);
         call.reservation = Some(Reservation {
             index: granted.index,
             session: granted.session,
@@ -110,7 +112,7 @@ impl World {
     }
 
     /// Sends the call to its provider, if there is time, and notes what that will charge.
-    fn dispatch(&mut self, id: usize) {
+    pub(super) fn dispatch(&mut self, id: usize) {
         let (d_head, d_end) = self.plan.deadlines();
         let t = self.t;
         let call = &mut self.calls[id];
@@ -133,7 +135,9 @@ impl World {
         {
             reservation.head();
         }
-        self.schedule(head, Event::Head(id));
+        if self.knock(id) {
+            self.schedule(head, Event::Head(id));
+        }
         self.schedule(head_by.max(t + MARGIN) - MARGIN, Event::HeadBy(id));
         self.schedule(end_by.max(t + MARGIN) - MARGIN, Event::EndBy(id));
         self.may_die(id, Point::Sent);
@@ -164,6 +168,7 @@ impl World {
                     hi,
                     amount,
                     excess: amount.saturating_sub(*held),
+                    call: id,
                     granted: call.granted,
                     known: None,
                 };
@@ -234,6 +239,7 @@ impl World {
                 charges[*at].hi = charges[*at].hi.min(self.t);
             }
         }
+        self.hung_up(id);
         self.settled(id);
     }
 
@@ -247,7 +253,7 @@ impl World {
             if excess > 0 {
                 let books = ledger.pool(&info.decl);
                 let target = books.report(false).posted[*meter];
-                self.unheard.push((ledger.inc.clone(), *pool, *meter, target, *at));
+                self.unheard.push((ledger.inc(), *pool, *meter, target, *at));
             }
         }
     }

@@ -26,6 +26,16 @@ struct Left {
     expired: u64,
 }
 
+impl State {
+    /// Hold, window and image of every meter, to be read by people.
+    pub(super) fn in_short(&self) -> BTreeMap<&str, Vec<[u64; 3]>> {
+        let meters = |pool: &super::super::Pool| {
+            pool.meters.iter().map(|m| [m.hold, m.sum, m.image_sum]).collect::<Vec<_>>()
+        };
+        self.pools.iter().map(|(key, pool)| (&**key, meters(pool))).collect()
+    }
+}
+
 impl Audit {
     /// One that begins with this state; `lost`: data were lost before.
     pub(super) fn since(state: &State, lost: bool) -> Audit {

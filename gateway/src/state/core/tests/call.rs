@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::{BARE, Plan, SHARED, TENANT};
+use super::provide::Owed;
 use super::world::Process;
 use crate::config::MeterKind;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Ms, Reserve, SessionRef};
@@ -117,12 +118,16 @@ pub(super) struct Call {
     pub asked: Ms,
     /// When it was granted, at the server.
     pub granted: Ms,
+    /// Every grant, for a RESERVE may come twice: logical time and time.
+    pub grants: Vec<(Ms, Ms)>,
     /// The books of the life that it was asked in.
     pub ledger: Arc<Ledger>,
     pub outstanding: Option<Outstanding>,
     pub reservation: Option<Reservation>,
     /// Its charges: pool, meter, and index at the judge.
     pub charges: Vec<(usize, usize, usize)>,
+    /// What its provider has not charged yet.
+    pub owed: Vec<Option<Owed>>,
     pub index: usize,
     pub headed: bool,
     /// How often it was asked before.

@@ -27,6 +27,8 @@ pub(super) struct Charge {
     pub amount: u64,
     /// What it is above the estimate.
     pub excess: u64,
+    /// Of which call.
+    pub call: usize,
     /// When the estimate was admitted.
     pub granted: Ms,
     /// When the shared state learnt of the whole amount.

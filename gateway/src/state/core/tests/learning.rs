@@ -36,10 +36,12 @@ fn hello(name: &str, posted: u64, seen: u64, all: u64, others: u64) -> Command {
         seen: vec![seen],
         posted: vec![all],
         others: vec![others],
+        kept: vec![0],
         window: vec![vec![(0, all)]],
+        rest: 0,
     };
     let memory = Memory { age: 100, roster: vec![replica("one"), replica("two")], pools: vec![told] };
-    Command::Join(Join { inc: replica(name), d_head: 500, d_end: 900, epoch: EPOCH, memory })
+    Command::Join(Join { inc: replica(name), d_head: 500, d_end: 900, epoch: EPOCH, memory, more: false })
 }
 
 fn meter(state: &State) -> &Meter {
@@ -82,6 +84,16 @@ pub(super) fn an_image_swallows_nothing() -> Result<(), Breach> {
     }
 }
 
+pub(super) fn all_that_lived_are_awaited() -> Result<(), Breach> {
+    let mut state = lost();
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 10);
+    state.step(&hello("one", 0, 0, 1, 0), BORN + 900); // knows of another
+    match &state.learn {
+        Some(_) => Ok(()),
+        None => Err(breach("learning awaits all that lived", "it ended")),
+    }
+}
+
 pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
     let ledger = Arc::new(Ledger::new(replica("one"), 1));
     let caller = Caller { epoch: 1, inc: replica("one"), l_ack: 0, x: 0 };
@@ -90,9 +102,10 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
     let ask =
         Reserve { caller, pools: vec![pool()], common: vec![], candidates: vec![candidate], session: None };
     let outstanding = ledger.sending(Arc::new(ask));
-    let told = ledger.turn(EPOCH, 0);
+    ledger.turn(EPOCH);
+    let told = ledger.told(0);
     let granted = outstanding.granted(0, 0);
-    match (told[0].counters[0].granted, granted.is_some()) {
+    match (told.len(), granted.is_some()) {
         (0, false) => Ok(()),
         other => Err(breach("a grant that the data set was not told of is not used", format!("{other:?}"))),
     }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::call::{Ending, Fate, ask};
 use super::judge::{Breach, breach};
 use super::learning;
-use super::plan::{Knobs, Op, Plan, what};
+use super::plan::{Knobs, MINUTE, Op, Plan, what};
 use super::world::World;
 use crate::state::core::mutant::{Mutant, without};
 use crate::state::core::{Caller, Incarnation, Ms};
@@ -29,6 +29,7 @@ fn killer(mutant: Mutant) -> Killer {
         SentAfterDeadline => Killer::Plan(stalled_between_grant_and_sending()),
         DeadlineFromReceipt => Killer::Plan(late_answer_to_a_lapsed_replica()),
         HardShareFloored => Killer::Check(no_share_of_a_limit_is_nothing),
+        NewHoldsHideOld => Killer::Plan(lost_with_a_death()),
         EndHoldPostedWithHead => Killer::Plan(long_answers_to_a_dead_replica()),
         ExpiredHoldReleased | ExpiredHoldPostedEarly | OneExpiryPerStep => Killer::Worlds,
         NoExtraBucket | NoGuardBucket | StepBackFreezes | StepForwardBelieved => Killer::Worlds,
@@ -46,7 +47,11 @@ fn killer(mutant: Mutant) -> Killer {
         OrphansDropped => Killer::Check(learning::missing_replicas_hold_on),
         OldEpochGrantUsed => Killer::Check(learning::grants_of_before_are_not_used),
         JoinCountsAsTold => Killer::Check(learning::an_old_join_tells_nothing),
-        UnseenPostsForgotten | LearningEndedByFirst | LearningSkipped | ToldTwice => Killer::Worlds,
+        UnseenIsEmpty => Killer::Plan(shared_what_was_never_seen()),
+        SharedAtOnce => Killer::Plan(shared_in_a_short_outage()),
+        NoBarrier | WholeShares => Killer::Worlds,
+        LearningEndedByFirst => Killer::Check(learning::all_that_lived_are_awaited),
+        UnseenPostsForgotten | LearningSkipped | ToldTwice => Killer::Worlds,
         OldEpochSyncTaken | OwnHistoriesOnly | LearningEndedByNewcomer => Killer::Worlds,
     }
 }
@@ -64,7 +69,7 @@ fn kill(mutant: Mutant) -> Option<(String, Breach)> {
     match killer(mutant) {
         Killer::Worlds => (0..WORLDS).find_map(|seed| {
             let breach = broken(mutant, || World::run(&Plan::random(seed)))?;
-            Some((format!("{} worlds", seed + 1), breach))
+            Some((format!("{seed}"), breach))
         }),
         Killer::Plan(plan) => Some(("its plan".into(), broken(mutant, || World::run(&plan))?)),
         Killer::Check(check) => Some(("its check".into(), broken(mutant, check)?)),
@@ -77,7 +82,7 @@ fn every_mutant_is_killed() {
     let only = std::env::var("WEIR_MUTANT").ok(); // one of them, while at work on it
     for mutant in Mutant::ALL.iter().filter(|m| only.as_ref().is_none_or(|only| *only == format!("{m:?}"))) {
         match kill(*mutant) {
-            Some((how, breach)) => println!("{mutant:?} | {how} | {}", breach.rule),
+            Some((how, breach)) => println!("{how} | {mutant:?}: {}", breach.rule), // fit for seeds.txt
             None => survivors.push(mutant),
         }
     }
@@ -173,6 +178,27 @@ fn long_answers_to_a_dead_replica() -> Plan {
     plan(knobs, &steps)
 }
 
+/// One replica fills a limit; the other, which never used it, is asked for it while the state is away.
+fn shared_what_was_never_seen() -> Plan {
+    let knobs = Knobs { outages: true, ..quick() };
+    let a = call_to(1, &knobs, 1..5);
+    let mut steps = vec![(3, CALL, 0, a); 4];
+    steps.push((60, what::CRASH, 0, 4_800)); // the state goes away
+    steps.extend([(350, CALL, 1, a); 2]);
+    plan(knobs, &steps)
+}
+
+/// The state is away for less than a life's TTL, so nobody is made to tell before others are granted what is left.
+fn shared_in_a_short_outage() -> Plan {
+    let knobs = Knobs { outages: true, ..quick() };
+    let a = call_to(1, &knobs, 1..5);
+    let mut steps = vec![(17, CALL, 0, a), (17, CALL, 1, a)];
+    steps.push((33, what::CRASH, 0, 400)); // away for half a second
+    steps.extend([(60, CALL, 0, a), (60, CALL, 1, a), (108, what::STALL, 1, 1_500)]);
+    steps.extend([(145, CALL, 0, a); 2]);
+    plan(knobs, &steps)
+}
+
 /// As before, and the grant's answer comes late; the provider takes its time.
 fn late_answer_to_a_lapsed_replica() -> Plan {
     let knobs = Knobs { lag: 90, ..quick() };
@@ -181,5 +207,23 @@ fn late_answer_to_a_lapsed_replica() -> Plan {
     steps.extend([(1_100, CALL, 0, a); 4]);
     steps.extend([(1_200, what::CRASH, 0, 0), (1_225, CALL, 1, other)]);
     steps.extend([(1_540, CALL, 1, a); 4]);
+    plan(knobs, &steps)
+}
+
+/// Data are lost together with a replica. One that lives has seen what it held; another has drawn as much since.
+fn lost_with_a_death() -> Plan {
+    let knobs =
+        Knobs { windows: MINUTE, deadlines: 3, more: 1, losses: true, harsh: true, ..Knobs::default() };
+    let call = |estimate: std::ops::Range<Ms>, fits: &dyn Fn(&Fate) -> bool| {
+        let full = |fate: &Fate| estimate.contains(&fate.estimate()) && fate.output == fate.most;
+        plain_call(1, &knobs, |fate| full(fate) && fits(fate))
+    };
+    let brief = |fate: &Fate| fate.head_after < 20;
+    let small = call(0..12, &|fate| brief(fate) && fate.end_after < 10);
+    let long = call(90..100, &|fate| brief(fate) && fate.end_after > 2_700);
+    let unseen = call(90..100, &|fate| (120..900).contains(&fate.head_after) && fate.end_after > 1_900);
+    let last = call(165..180, &brief);
+    let mut steps = vec![(3, CALL, 0, small), (100, CALL, 2, long), (300, CALL, 1, unseen)];
+    steps.extend([(390, what::CRASH, 2, 0), (391, what::LOSE, 0, 1), (2_700, CALL, 0, last)]);
     plan(knobs, &steps)
 }

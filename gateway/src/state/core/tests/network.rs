@@ -2,9 +2,10 @@
 
 use super::audit;
 use super::checks;
+use super::faults::FROZEN;
 use super::judge::{Breach, breach};
 use super::plan::{Op, what};
-use super::world::{About, Event, Letter, Process, World};
+use super::world::{About, BORN, Event, Letter, Process, World};
 use crate::state::core::{Command, Incarnation, Ms, PoolReport, Reply, Reserved, Stamp, State, Sync, TTL};
 
 /// A command is given up after this.
@@ -15,16 +16,18 @@ const LATEST: Ms = 1_500;
 impl World {
     /// Sends a command; it may be lost, late, or come twice.
     pub(super) fn send(&mut self, from: Process, about: About, command: Command) {
+        self.note_telling(from, about, &command);
         let replica = &self.replicas[from.who];
         let muted = replica.muted_until > self.t && matches!(about, About::Sync(_));
+        let cut = replica.cut_until > self.t;
         self.letters.push(Letter { run: self.run, from, about, command });
         let letter = self.letters.len() - 1;
         self.schedule(self.t + TIMEOUT, Event::GiveUp(from, about));
-        if !muted && !self.chance(self.plan.knobs.loss) {
+        if !muted && !cut && !self.chance(self.plan.knobs.loss) {
             let at = self.t + self.delay();
             self.schedule(at, Event::Arrive(letter));
         }
-        if self.chance(self.plan.knobs.double) {
+        if !cut && self.chance(self.plan.knobs.double) {
             let at = self.t + self.delay();
             self.schedule(at, Event::Arrive(letter));
         }
@@ -46,10 +49,17 @@ impl World {
         if *run != self.run {
             return Ok(()); // its connection broke
         }
+        if self.down_until > self.t {
+            return Ok(());
+        }
+        if self.paused_until > self.t {
+            self.schedule(self.paused_until, Event::Arrive(letter));
+            return Ok(());
+        }
         let (from, about, command) = (*from, *about, command.clone());
         let reply = self.serve(from, about, &command)?;
         let replica = &self.replicas[from.who];
-        if replica.deaf_until > self.t || self.chance(self.plan.knobs.loss) {
+        if replica.deaf_until.max(replica.cut_until) > self.t || self.chance(self.plan.knobs.loss) {
             return Ok(());
         }
         if self.chance(self.plan.knobs.double) {
@@ -67,7 +77,7 @@ impl World {
         let inc = caller(command);
         let with_session = matches!(command, Command::Reserve(ask) if ask.session.is_some());
         let before = with_session.then(|| self.state.clone());
-        let lives = self.state.lives.len();
+        let (lives, epoch) = (self.state.lives.len(), self.state.epoch);
         let now = self.t.saturating_add_signed(self.ahead);
         let stamp = Stamp { now, nonce: self.noise.u64(1..1 << 50), run: self.run };
         if std::mem::take(&mut self.flushed) {
@@ -75,6 +85,10 @@ impl World {
         }
         self.copy();
         let reply = self.state.step(command, stamp);
+        self.note_losses(from, about, epoch, command, &reply);
+        if self.traced {
+            println!("{} {about:?} {command:?}\n  {reply:?}\n  {:?}", self.t - BORN, self.state.in_short());
+        }
         self.tally.steps += 1;
         self.tally.deaths += lives.saturating_sub(self.state.lives.len()) as u64;
         self.tally.gone += u64::from(matches!(reply, Reply::Gone(_)));
@@ -104,7 +118,7 @@ impl World {
 
     fn note_grant(&mut self, call: usize, index: usize) -> Result<(), Breach> {
         self.tally.granted += 1;
-        self.calls[call].granted = self.t;
+        self.calls[call].grants.push((self.state.clock.l, self.t));
         let ask = self.calls[call].ask.clone();
         for draw in ask.common.iter().chain(&ask.candidates[index].draws) {
             if self.t < self.rests[draw.pool] && !self.stepped && !self.plan.knobs.losses {
@@ -145,7 +159,7 @@ impl World {
     /// The life of a replica that has heard nothing lately is not prolonged.
     fn hears(&mut self, from: Process, inc: &Incarnation) -> Result<(), Breach> {
         let replica = &self.replicas[from.who];
-        let own = replica.ledger().is_some_and(|l| l.inc == *inc && l.epoch() == self.state.epoch);
+        let own = replica.ledger().is_some_and(|l| l.inc() == *inc && l.epoch() == self.state.epoch);
         let Some(life) = self.state.lives.get(inc).filter(|_| own) else { return Ok(()) };
         if life.exp > replica.side.heard_at() + TTL / 2 + TTL {
             let detail = format!("{inc} heard {} and lives until {}", replica.side.heard_at(), life.exp);
@@ -182,13 +196,17 @@ impl World {
         let who = op.who as usize % self.replicas.len();
         let long = 20 + op.n % 1_800;
         match op.what {
-            what::CRASH | what::LEAVE if self.plan.knobs.losses => self.lose(op.n),
-            what::MUTE | what::DEAFEN if self.plan.knobs.losses => {}
+            what::CRASH | what::LEAVE if self.plan.knobs.outages => self.go_away(op.n),
+            what::CRASH | what::LEAVE if self.plan.knobs.is_mild() => self.lose(op.n),
+            what::MUTE | what::DEAFEN if self.plan.knobs.is_mild() => {}
+            what::CUT | what::PAUSE | what::FREEZE | what::FELL | what::LOSE => self.fault(op, who),
             what::BURST => (0..2 + op.n % 5).for_each(|at| {
                 let who = (who + at as usize) % self.replicas.len();
                 self.begin_call(who, op.n.wrapping_add(at), 0);
             }),
             what::CRASH => self.crash(who),
+            // (Whoever has shared must tell in time.)
+            what::STALL if self.plan.knobs.outages => self.replicas[who].stalled_until = self.t + long / 3,
             what::STALL => self.replicas[who].stalled_until = self.t + long,
             what::MUTE => self.replicas[who].muted_until = self.t + 2 * long,
             what::DEAFEN => self.replicas[who].deaf_until = self.t + 2 * long,
@@ -225,15 +243,16 @@ impl World {
     }
 
     /// The data set is lost, or another server takes over with what it had got.
-    fn lose(&mut self, n: u64) {
+    pub(super) fn lose(&mut self, n: u64) {
         let older = self.copies.len().checked_sub(1 + (n / 2) as usize % 10);
         match older.and_then(|at| self.copies.get(at)) {
-            Some((_, copy)) if n.is_multiple_of(2) => {
+            Some((at, copy)) if n.is_multiple_of(2) => {
+                (self.flushed, self.forgotten.kept) = (false, Some(*at));
                 self.state = copy.clone();
                 self.run += 1;
                 self.copies.clear();
             }
-            _ => self.flushed = true,
+            _ => (self.flushed, self.forgotten.kept) = (true, Some(0)),
         }
         self.tally.losses += 1;
     }
@@ -244,7 +263,7 @@ impl World {
         let fit = |letter: &Letter| match letter.about {
             About::Join(_) => true,
             About::Lie => false,
-            About::Reserve(_) | About::Sync(_) | About::Bye => !joins,
+            About::Reserve(_) | About::Sync(_) | About::Bye | About::Over(_) => !joins,
         };
         let fit: Vec<usize> = (0..self.letters.len()).filter(|at| fit(&self.letters[*at])).collect();
         if !fit.is_empty() {
@@ -270,7 +289,7 @@ impl World {
     /// A report that claims more than was granted; it must change nothing.
     fn lie(&mut self, who: usize) {
         let Some(ledger) = self.replicas[who].ledger() else { return };
-        let Some(life) = self.state.lives.get(&ledger.inc) else { return };
+        let Some(life) = self.state.lives.get(&ledger.inc()) else { return };
         let Some((key, counters)) = life.counters.iter().find(|(_, c)| !c.is_empty()) else { return };
         let returned = counters.iter().map(|c| c.granted + 9_999).collect();
         let posted = counters.iter().map(|c| c.posted + 50).collect();
@@ -291,12 +310,16 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         for replica in &mut self.replicas {
             (replica.stalled_until, replica.muted_until, replica.deaf_until) = (0, 0, 0);
+            replica.cut_until = 0;
         }
+        (self.paused_until, self.down_until) = (0, 0);
         if !self.replicas.iter().any(|replica| replica.up) {
             self.start(0);
         }
         let (d_head, d_end) = self.plan.deadlines();
-        self.end = Some(self.t + LATEST + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
+        let freezes = self.plan.ops.iter().any(|op| op.what == what::FREEZE);
+        let latest = if freezes { FROZEN } else { LATEST };
+        self.end = Some(self.t + latest + 3 * TTL + d_head + d_end + 2 * self.plan.longest() + 2_000);
     }
 
     pub(super) fn crash(&mut self, who: usize) {
@@ -311,7 +334,7 @@ impl World {
         if self.replicas[who].up {
             return;
         }
-        self.replicas[who] = self.replicas[who].restarted(&self.plan);
+        self.replicas[who] = self.replicas[who].restarted(&self.plan, self.t);
         let process = self.replicas[who].process();
         self.schedule(self.t, Event::Tick(process));
     }

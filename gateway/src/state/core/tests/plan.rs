@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::config::{Charge, MeterKind, ReservePolicy, Side};
+use crate::config::{Charge, MeterKind, OnOutage, ReservePolicy, Side};
 use crate::state::PoolInfo;
 use crate::state::core::{Declared, Mode, Ms, PoolDecl, Shape, Stage};
 
@@ -41,16 +41,41 @@ pub(super) struct Knobs {
     pub scarce: bool,
     /// Whether the shared state loses data; nothing else bad then happens to replicas, for those that live must tell.
     pub losses: bool,
+    /// How providers count, see [`super::providers`].
+    pub provider: u8,
+    /// When within a call they charge.
+    pub moment: u8,
+    /// Whether use is kept even over a sixtieth of a window, not a sixth.
+    pub fine: bool,
+    /// Whether replicas die, freeze and are cut off also where data are lost.
+    pub harsh: bool,
+    /// Whether the shared state is away from everybody at times, and replicas share what was left. Nobody dies then, for
+    /// who used a part must tell of it.
+    pub outages: bool,
 }
 
 impl Knobs {
     /// Where data are lost all that live must be able to tell in time.
     fn feasible(mut self) -> Knobs {
-        if self.losses {
-            (self.deadly, self.lag, self.clock, self.configs) = (0, 0, false, false);
+        if self.losses || self.outages {
+            // What a guard bucket pays for is either a step of the clock or the age of what was seen. The lowest
+            // limit may have been known to the dead only.
+            (self.clock, self.configs) = (false, false);
+        }
+        if self.windows == MINUTE {
+            // Buckets are narrower than a step of the clock, and the world outlives a lower limit.
+            (self.clock, self.configs) = (false, false);
+        }
+        if self.is_mild() {
+            (self.deadly, self.lag) = (0, 0);
             (self.loss, self.slow) = (self.loss.min(10), self.slow.min(10));
         }
         self
+    }
+
+    /// Are data lost or is the state away, and everybody lives to tell?
+    pub(super) fn is_mild(&self) -> bool {
+        self.outages || self.losses && !self.harsh
     }
 }
 
@@ -76,10 +101,17 @@ pub(super) mod what {
     pub(in super::super) const LEAVE: u8 = 31;
     pub(in super::super) const LIE: u8 = 32;
     pub(in super::super) const REPLAY: u8 = 33;
+    pub(in super::super) const CUT: u8 = 34;
+    pub(in super::super) const PAUSE: u8 = 35;
+    pub(in super::super) const FREEZE: u8 = 36;
+    pub(in super::super) const FELL: u8 = 37;
+    pub(in super::super) const LOSE: u8 = 38;
 }
 
 impl Op {
-    pub(super) const KINDS: u8 = 34;
+    pub(super) const KINDS: u8 = 39;
+    /// Those that there were when the first seeds were written down.
+    const FIRST_KINDS: u8 = 34;
 
     fn any() -> impl Strategy<Value = Op> {
         (0u16..60, 0..Op::KINDS, 0u8..4, any::<u64>()).prop_map(|(wait, what, who, n)| Op {
@@ -92,7 +124,19 @@ impl Op {
 
     fn random(rng: &mut fastrand::Rng) -> Op {
         let wait = if rng.u8(..4) == 0 { rng.u16(..120) } else { rng.u16(..12) };
-        Op { wait, what: rng.u8(..Op::KINDS), who: rng.u8(..4), n: rng.u64(..) }
+        Op { wait, what: rng.u8(..Op::FIRST_KINDS), who: rng.u8(..4), n: rng.u64(..) }
+    }
+
+    /// Several calls for one, now and then.
+    fn crowded(self, rng: &mut fastrand::Rng) -> Op {
+        let many = self.what < what::BURST && rng.u8(..3) == 0;
+        if many { Op { what: what::BURST, ..self } } else { self }
+    }
+
+    /// One of the kinds that came later.
+    fn late(self, rng: &mut fastrand::Rng) -> Op {
+        let what = rng.u8(Op::FIRST_KINDS..Op::KINDS);
+        if rng.u8(..10) == 0 { Op { what, ..self } } else { self }
     }
 }
 
@@ -108,7 +152,9 @@ impl Plan {
     pub(super) fn any() -> impl Strategy<Value = Plan> {
         let shape = (any::<u64>(), 0u8..3, 0u8..4, 0u8..4, prop_oneof![3 => Just(0u8), 1 => 0u8..95]);
         let net = (0u8..25, 0u8..15, 0u8..25, 0u8..10);
-        let knobs = (shape, net, any::<[bool; 4]>(), 0u8..4).prop_map(|(shape, net, flags, losses)| {
+        let late = (0u8..3, 0u8..4, any::<bool>(), any::<bool>(), 0u8..4);
+        let knobs = (shape, net, any::<[bool; 4]>(), 0u8..4, late).prop_map(|parts| {
+            let (shape, net, flags, losses, late) = parts;
             Knobs {
                 seed: shape.0,
                 more: shape.1,
@@ -124,6 +170,11 @@ impl Plan {
                 clock: flags[2],
                 scarce: flags[3],
                 losses: losses == 3,
+                provider: late.0,
+                moment: late.1,
+                fine: late.2,
+                harsh: late.3,
+                outages: late.4 == 3,
             }
             .feasible()
         });
@@ -149,16 +200,38 @@ impl Plan {
             excess: rng.u8(..4) == 0,
             clock: rng.bool(),
             scarce: rng.bool(),
-            losses: false,
+            ..Knobs::default()
         };
-        let knobs = Knobs { losses: rng.u8(..4) == 0, ..knobs }.feasible();
+        let knobs = Knobs { losses: rng.u8(..4) == 0, ..knobs };
         let ops = (0..rng.usize(40..120)).map(|_| Op::random(&mut rng)).collect();
-        Plan { knobs, ops }
+        Plan { knobs, ops }.late(seed)
+    }
+
+    /// What came later is drawn apart, so that a seed goes on to mean what it meant, as far as it can.
+    fn late(self, seed: u64) -> Plan {
+        let mut rng = fastrand::Rng::with_seed(!seed);
+        let (provider, moment, fine, harsh) = (rng.u8(..3), rng.u8(..4), rng.bool(), rng.bool());
+        let outages = fastrand::Rng::with_seed(seed.rotate_left(17)).u8(..5) == 0;
+        // Learning outlasts short windows: what was forgotten shows in long ones.
+        let long = self.knobs.losses && harsh && !outages && rng.bool();
+        let windows = if long { MINUTE } else { self.knobs.windows };
+        let knobs = Knobs { provider, moment, fine, harsh, windows, outages, ..self.knobs }.feasible();
+        let (late, crowded) = (rng.bool(), rng.bool());
+        let change = |op: Op| {
+            let op = if crowded { op.crowded(&mut rng) } else { op };
+            let op = if late { op.late(&mut rng) } else { op };
+            Op { wait: op.wait * if long { 3 } else { 1 }, ..op }
+        };
+        Plan { knobs, ops: self.ops.into_iter().map(change).collect() }
     }
 
     /// How long things happen at most, ms. Short enough that the lowest limit counts all the time.
     pub(super) fn active(&self) -> Ms {
-        if self.knobs.windows == MINUTE { 300_000 } else { 4_000 }
+        match (self.knobs.windows, self.knobs.outages) {
+            (MINUTE, _) => 300_000,
+            (_, true) => 12_000,
+            _ => 4_000,
+        }
     }
 
     /// From RESERVE to head and end at most, ms.
@@ -175,7 +248,14 @@ impl Plan {
                 let declared = |m: &MeterPlan| Declared { cap: m.cap * factor, shape: m.shape, pace: m.pace };
                 let decl = PoolDecl { key: Arc::from(name), meters: meters.iter().map(declared).collect() };
                 let kinds = meters.iter().map(|m| m.kind).collect();
-                Arc::new(PoolInfo { name: Arc::from(name), decl, kinds, side, reserve: ReservePolicy::Max })
+                Arc::new(PoolInfo {
+                    name: Arc::from(name),
+                    decl,
+                    kinds,
+                    side,
+                    reserve: ReservePolicy::Max,
+                    on_outage: OnOutage::Share,
+                })
             })
             .collect()
     }
@@ -224,7 +304,8 @@ fn universe(knobs: &Knobs) -> Vec<(&'static str, Side, Vec<MeterPlan>)> {
         pace: 0,
     };
     let gauge = |cap| meter(Concurrency, End, (Shape::gauge(), 1), cap);
-    let paced = MeterPlan { pace: short.1 / 6, ..meter(Tokens, Head, short, 400) };
+    let paced =
+        MeterPlan { pace: short.1 / if knobs.fine { 60 } else { 6 }, ..meter(Tokens, Head, short, 400) };
     let tenant = if knobs.scarce { 5 } else { 40 };
     vec![
         ("tenant", Side::Ours, vec![meter(Requests, Head, short, tenant), gauge(tenant)]),
@@ -247,6 +328,9 @@ fn windows(knobs: &Knobs) -> ((Shape, Ms), (Shape, Ms)) {
     let of = |per| (Shape::window(per, Stage::Head), per);
     match (knobs.clock, knobs.windows) {
         (_, MINUTE) => (of(6_000), of(6_000)),
+        // Longer than it takes to be granted anything after an outage.
+        (_, 0 | 1) if knobs.outages => (of(3_000), of(4_500)),
+        (_, _) if knobs.outages => (shape(250, 16), shape(400, 10)),
         (true, 0 | 1) => (shape(1_000, 2), shape(1_000, 3)),
         (true, _) => (shape(1_000, 1), shape(1_100, 2)),
         (false, 0) => (shape(50, 12), shape(20, 20)),

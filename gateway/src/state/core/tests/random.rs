@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+use super::judge::Breach;
 use super::plan::Plan;
 use super::world::{Tally, World};
 
@@ -19,20 +20,33 @@ fn seed() -> u64 {
     seed
 }
 
+/// Worlds that once broke a rule, or do so without some protection. They are tried first.
+fn kept() -> impl Iterator<Item = u64> {
+    let lines = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| {
+        line.split(" | ").next().and_then(|seed| seed.parse().ok()).expect("SEED | what it found")
+    })
+}
+
 #[test]
 fn no_rule_breaks_in_any_world() {
     let first = seed();
     let mut sum = Tally::default();
-    for world in first..first + worlds(1_000) {
+    for world in kept().chain(first..first + worlds(1_000)) {
         match World::run(&Plan::random(world)) {
             Ok(tally) => sum.add(tally),
-            Err(breach) => {
-                panic!("world {world}: {}\n{}\n{:?}", breach.rule, breach.detail, Plan::random(world).knobs)
+            Err(Breach { rule, detail }) => {
+                let knobs = Plan::random(world).knobs;
+                panic!(
+                    "world {world}: {rule}\n{detail}\n{knobs:?}\n\
+                    WEIR_WORLDS=1 WEIR_SEED={world} WEIR_TRACE=1 shows it. Add to seeds.txt what it found:\n\
+                    {world} | {rule}"
+                )
             }
         }
     }
     println!("{sum:?}");
-    assert!(sum.granted * 30 > sum.steps, "the worlds grant too rarely to mean much");
+    assert!((sum.granted + sum.shared) * 50 > sum.steps, "the worlds grant too rarely to mean much");
     assert!(sum.deaths > 0 && sum.gone > 0 && sum.checked > 0 && sum.fullest >= 1_000, "{sum:?}");
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::plan::Plan;
-use super::world::{About, Process, World};
+use super::world::{About, BORN, Process, World};
 use crate::state::bell::Bell;
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{
@@ -23,7 +23,8 @@ pub(super) struct Replica {
     pub infos: Vec<Arc<PoolInfo>>,
     pub side: Side,
     pub bell: Arc<Bell>,
-    syncing: Option<(u64, Told)>,
+    syncing: Vec<(u64, Told)>,
+    byes: Vec<(u64, Incarnation)>, // of older lives
     syncs: u64,
     pub flushing: bool,
     /// What the last reports said was posted, by pool.
@@ -32,15 +33,17 @@ pub(super) struct Replica {
     pub stalled_until: Ms,
     pub muted_until: Ms,
     pub deaf_until: Ms,
+    /// Nothing gets through to the shared state, in either direction.
+    pub cut_until: Ms,
     who: usize,
 }
 
 impl Replica {
     pub(super) fn new(who: usize, plan: &Plan) -> Replica {
-        Replica::with_lives(who, plan, 0)
+        Replica::with_lives(who, plan, 0, BORN)
     }
 
-    fn with_lives(who: usize, plan: &Plan, last_k: u64) -> Replica {
+    fn with_lives(who: usize, plan: &Plan, last_k: u64, t: Ms) -> Replica {
         let (head, end) = plan.deadlines();
         Replica {
             run: 0,
@@ -48,9 +51,10 @@ impl Replica {
             joining: None,
             joins: 0,
             infos: plan.pools(who),
-            side: Side::new(format!("r{who}"), Deadlines { head, end }, last_k),
+            side: Side::new(format!("r{who}"), Deadlines { head, end }, last_k, 0, t).telling(4),
             bell: Arc::default(),
-            syncing: None,
+            syncing: Vec::new(),
+            byes: Vec::new(),
             syncs: 0,
             flushing: false,
             said: BTreeMap::new(),
@@ -58,6 +62,7 @@ impl Replica {
             stalled_until: 0,
             muted_until: 0,
             deaf_until: 0,
+            cut_until: 0,
             who,
         }
     }
@@ -83,10 +88,10 @@ impl Replica {
     }
 
     /// The next process of this replica. Numbers of lives go on (they come from the time).
-    pub(super) fn restarted(&self, plan: &Plan) -> Replica {
+    pub(super) fn restarted(&self, plan: &Plan, t: Ms) -> Replica {
         let k = self.side.last_k();
         let again = u64::from(on(Mutant::IncarnationReused) && k > 0);
-        Replica { run: self.run + 1, up: true, ..Replica::with_lives(self.who, plan, k - again) }
+        Replica { run: self.run + 1, up: true, ..Replica::with_lives(self.who, plan, k - again, t) }
     }
 
     /// A JOIN, unless one is under way.
@@ -94,7 +99,7 @@ impl Replica {
         if self.joining.is_some() || self.leaving {
             return None;
         }
-        let join = self.side.join(t);
+        let join = self.side.due(t)?;
         self.joins += 1;
         self.joining = Some((self.joins, join.clone()));
         Some((About::Join(self.joins), Command::Join(join)))
@@ -137,49 +142,98 @@ impl World {
     pub(super) fn sync(&mut self, who: usize) {
         self.replicas[who].flushing = false;
         let replica = &self.replicas[who];
-        if !replica.up || replica.syncing.is_some() || replica.stalled_until > self.t {
+        if !replica.up || !replica.syncing.is_empty() || replica.stalled_until > self.t {
             return;
         }
+        if !self.reaches(who) && self.plan.knobs.outages && self.noise.u8(..4) > 0 {
+            self.replicas[who].side.failed(self.t);
+            return; // there is no connection; at times that is not known yet
+        }
+        let replica = &self.replicas[who];
         if replica.leaving && replica.ledger().is_none() {
             return self.left(who);
         }
         if self.live(who).is_none() {
             return;
         }
+        let t = self.t;
         let replica = &mut self.replicas[who];
-        let Some((mut sync, told)) = replica.side.sync(self.t, true) else { return };
-        if on(Mutant::ReturnedBeforePosted) {
-            sync.reports.iter_mut().for_each(|report| replica.say_posted_late(report));
+        let process = replica.process();
+        if let Some((about, join)) = replica.join(t) {
+            self.send(process, about, join); // of an older life
         }
-        replica.syncs += 1;
-        replica.syncing = Some((replica.syncs, told));
-        let (process, about) = (replica.process(), About::Sync(replica.syncs));
-        self.send(process, about, Command::Sync(sync));
+        let side = &mut self.replicas[who].side;
+        let syncs: Vec<_> = side.sync(t, true).into_iter().chain(side.older(t)).collect();
+        for (mut sync, told) in syncs {
+            let replica = &mut self.replicas[who];
+            if on(Mutant::ReturnedBeforePosted) {
+                sync.reports.iter_mut().for_each(|report| replica.say_posted_late(report));
+            }
+            replica.syncs += 1;
+            replica.syncing.push((replica.syncs, told));
+            let about = About::Sync(replica.syncs);
+            self.send(process, about, Command::Sync(sync));
+        }
+        for caller in self.replicas[who].side.over(t) {
+            let replica = &mut self.replicas[who];
+            replica.syncs += 1;
+            replica.byes.push((replica.syncs, caller.inc.clone()));
+            let about = About::Over(replica.syncs);
+            self.send(process, about, Command::Bye(caller));
+        }
+    }
+
+    fn took(list: &mut Vec<(u64, Told)>, n: u64) -> Option<Told> {
+        let at = list.iter().position(|(number, _)| *number == n)?;
+        Some(list.swap_remove(at).1)
     }
 
     pub(super) fn answer(&mut self, who: usize, about: About, reply: Reply) {
         match about {
-            About::Join(n) => self.replicas[who].joined(n, &reply, self.t),
+            About::Join(n) => {
+                let replica = &mut self.replicas[who];
+                replica.joined(n, &reply, self.t);
+                if matches!(reply, Reply::Joined(_))
+                    && let Some((about, join)) = replica.join(self.t)
+                {
+                    let process = replica.process();
+                    self.send(process, about, join); // the rest of it, or of another life
+                }
+            }
             About::Reserve(call) => self.reserved(who, call, reply),
             About::Sync(n) => self.synced(who, n, reply),
             About::Bye => self.left(who),
+            About::Over(n) => {
+                let replica = &mut self.replicas[who];
+                let Some(at) = replica.byes.iter().position(|(number, _)| *number == n) else { return };
+                let (_, inc) = replica.byes.swap_remove(at);
+                replica.side.left(&inc, &reply, self.t);
+            }
             About::Lie => {}
         }
     }
 
     pub(super) fn give_up(&mut self, who: usize, about: About) {
         let replica = &mut self.replicas[who];
+        if !matches!(about, About::Lie) {
+            replica.side.failed(self.t);
+        }
         match about {
-            About::Join(n) => drop(replica.joining.take_if(|(at, _)| *at == n)),
+            About::Join(n) => {
+                if replica.joining.take_if(|(at, _)| *at == n).is_some() {
+                    replica.side.unjoined();
+                }
+            }
             About::Reserve(call) => drop(self.calls[call].outstanding.take()),
             About::Sync(n) => {
-                let Some((_, told)) = replica.syncing.take_if(|(at, _)| *at == n) else { return };
+                let Some(told) = World::took(&mut replica.syncing, n) else { return };
                 replica.side.unanswered(told, self.t);
                 if replica.leaving {
                     self.left(who);
                 }
             }
             About::Bye => self.left(who),
+            About::Over(n) => replica.byes.retain(|(number, _)| *number != n),
             About::Lie => {}
         }
     }
@@ -194,8 +248,13 @@ impl World {
     fn synced(&mut self, who: usize, n: u64, reply: Reply) {
         let t = self.t;
         let replica = &mut self.replicas[who];
-        let Some((_, told)) = replica.syncing.take_if(|(at, _)| *at == n) else { return };
+        let Some(told) = World::took(&mut replica.syncing, n) else { return };
         let heard = replica.side.synced(told, reply, t);
+        let process = replica.process();
+        if matches!(heard, Heard::Taken { .. }) {
+            self.note_look(process, n);
+        }
+        let replica = &mut self.replicas[who];
         if heard == Heard::Unexpected || !replica.leaving {
             return;
         }

@@ -25,7 +25,7 @@ impl Shared {
     }
 
     fn caller(&self) -> Caller {
-        Caller { epoch: 1, inc: self.ledger.inc.clone(), l_ack: 1, x: 0 }
+        Caller { epoch: 1, inc: self.ledger.inc(), l_ack: 1, x: 0 }
     }
 
     /// One call of a worker; sometimes its answer is lost, sometimes its message comes twice.

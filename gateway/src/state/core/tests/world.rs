@@ -6,10 +6,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
+use super::alone::Outage;
 use super::audit::{self, Audit};
 use super::call::Call;
+use super::forgotten::Losses;
 use super::judge::{Breach, Judge, breach};
 use super::plan::Plan;
+use super::providers::Providers;
 use super::replica::Replica;
 use crate::state::core::{Command, Incarnation, Ms, Reply, State};
 
@@ -31,6 +34,7 @@ pub(super) enum About {
     Reserve(usize),
     Sync(u64),
     Bye,
+    Over(u64),
     Lie,
 }
 
@@ -43,6 +47,8 @@ pub(super) enum Event {
     Tick(Process),
     Flush(Process),
     Again(Process, u64, u8),
+    Charged(usize, usize),
+    Refused(usize),
     Head(usize),
     End(usize),
     HeadBy(usize),
@@ -94,6 +100,13 @@ pub(super) struct Tally {
     pub deaths: u64,
     pub gone: u64,
     pub losses: u64,
+    pub outages: u64,
+    /// Calls that were granted without the state.
+    pub shared: u64,
+    /// Times that a provider had a reason to refuse.
+    pub refused: u64,
+    /// Charges that the state may have forgotten.
+    pub forgotten: u64,
     pub checked: u64,
     /// Worst window, permille of its limit.
     pub fullest: u64,
@@ -108,6 +121,10 @@ impl Tally {
         self.deaths += other.deaths;
         self.gone += other.gone;
         self.losses += other.losses;
+        self.outages += other.outages;
+        self.shared += other.shared;
+        self.refused += other.refused;
+        self.forgotten += other.forgotten;
         self.checked += other.checked;
         self.fullest = self.fullest.max(other.fullest);
     }
@@ -115,6 +132,8 @@ impl Tally {
 
 pub(super) struct World {
     pub plan: Plan,
+    /// Whether every step of the state is printed (`WEIR_TRACE`).
+    pub traced: bool,
     pub t: Ms,
     pub ahead: i64,
     pub stepped: bool,
@@ -123,6 +142,12 @@ pub(super) struct World {
     pub copies: VecDeque<(Ms, State)>,
     /// It is gone; the next command finds nothing.
     pub flushed: bool,
+    /// It answers nobody before this time.
+    pub paused_until: Ms,
+    /// Nothing gets through to it before this time.
+    pub down_until: Ms,
+    pub outages: Vec<Outage>,
+    pub forgotten: Losses,
     /// Which server it is on.
     pub run: u64,
     pub noise: fastrand::Rng,
@@ -133,6 +158,9 @@ pub(super) struct World {
     pub letters: Vec<Letter>,
     pub audit: Audit,
     pub judge: Judge,
+    pub providers: Providers,
+    /// The first rule that a provider saw broken.
+    pub wrong: Option<Breach>,
     /// Set when nothing bad happens any more: when all is over.
     pub end: Option<Ms>,
     /// Per pool, no grant before this time.
@@ -157,6 +185,7 @@ impl World {
         while let Some(Reverse(next)) = world.queue.pop() {
             world.t = world.t.max(next.at);
             world.happen(next.event)?;
+            world.wrong.take().map_or(Ok(()), Err)?;
         }
         world.close()?;
         Ok(world)
@@ -166,12 +195,17 @@ impl World {
         let replicas = 2 + plan.knobs.more as usize % 3;
         World {
             plan: plan.clone(),
+            traced: std::env::var_os("WEIR_TRACE").is_some(),
             t: BORN,
             ahead: 0,
             stepped: false,
             state: State { run: 1, ..State::new(7, BORN) },
             copies: VecDeque::new(),
             flushed: false,
+            paused_until: 0,
+            down_until: 0,
+            outages: Vec::new(),
+            forgotten: Losses::default(),
             run: 1,
             noise: fastrand::Rng::with_seed(plan.knobs.seed),
             queue: BinaryHeap::new(),
@@ -181,6 +215,8 @@ impl World {
             letters: Vec::new(),
             audit: Audit::default(),
             judge: Judge::default(),
+            providers: Providers::new(plan, BORN),
+            wrong: None,
             end: None,
             rests: vec![0; plan.pools(0).len()],
             unheard: Vec::new(),
@@ -203,7 +239,7 @@ impl World {
         let mut at = self.t;
         let last = at + self.plan.active();
         for op in 0..self.plan.ops.len() {
-            at += Ms::from(self.plan.ops[op].wait);
+            at += self.plan.stretched(self.plan.ops[op].wait);
             if at > last {
                 break;
             }
@@ -231,6 +267,7 @@ impl World {
         if !self.replicas.iter().all(idle) {
             return Err(breach("I5 no leak", "a replica's books are not idle"));
         }
+        self.forgive();
         let pools = self.plan.pools(0);
         for (pool, info) in pools.iter().enumerate() {
             for (meter, declared) in info.decl.meters.iter().enumerate() {
@@ -272,6 +309,8 @@ impl World {
             }
             Event::Flush(process) => self.sync(process.who),
             Event::Again(process, n, times) => self.begin_call(process.who, n, times),
+            Event::Charged(call, which) => self.charged(call, which),
+            Event::Refused(call) => self.refused(call),
             Event::Head(call) => self.head(call),
             Event::End(call) => self.end(call),
             Event::HeadBy(call) => self.head_by(call),
@@ -287,10 +326,12 @@ impl World {
     fn present(&self, event: Event) -> Option<(Event, Option<Ms>)> {
         let (process, timer) = match &event {
             Event::Answer(process, ..) => (*process, false),
-            Event::Head(call) | Event::End(call) => (self.calls[*call].of, false),
+            Event::Head(call) | Event::End(call) | Event::Refused(call) => (self.calls[*call].of, false),
             Event::HeadBy(call) | Event::EndBy(call) => (self.calls[*call].of, true),
             Event::GiveUp(p, _) | Event::Tick(p) | Event::Flush(p) | Event::Again(p, ..) => (*p, true),
-            Event::Op(_) | Event::Arrive(_) | Event::Start(_) | Event::Calm => return Some((event, None)),
+            Event::Op(_) | Event::Arrive(_) | Event::Charged(..) | Event::Start(_) | Event::Calm => {
+                return Some((event, None));
+            }
         };
         let replica = &self.replicas[process.who];
         if !replica.up || replica.run != process.run {

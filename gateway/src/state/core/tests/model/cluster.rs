@@ -95,7 +95,6 @@ pub(super) struct Charge {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Left {
     pub calls: u8,
-    pub joins: u8,
     pub crashes: u8,
     pub doubles: u8,
     pub flushes: u8,
@@ -164,7 +163,6 @@ impl Cluster {
             wire: Vec::new(),
             left: Left {
                 calls: setting.calls.len() as u8,
-                joins: setting.joins + 2,
                 crashes: setting.crashes,
                 doubles: setting.doubles,
                 flushes: setting.flushes,
@@ -203,16 +201,15 @@ impl Cluster {
     /// Does it matter what a replica saw, because it may have to tell?
     pub(super) fn may_tell(&self, replica: &Replica) -> bool {
         let tells = match &replica.life {
-            Some(life) => life.epoch != self.server.epoch || replica.unknown_to.is_some(),
-            None => self.server.learn.is_some(),
+            Some(life) => life.epoch != self.server.epoch || replica.to_tell.is_some(),
+            None => false,
         };
-        self.may_lose() || self.rules.setting.loses() && (tells || replica.joining.is_some())
+        self.may_lose() || tells || replica.joining.is_some()
     }
 
     /// Does it matter what was posted ever?
     pub(super) fn may_learn(&self) -> bool {
-        let learns = self.server.learn.is_some() && self.rules.setting.loses();
-        learns || self.replicas.iter().any(|replica| self.may_tell(replica))
+        self.server.learn.is_some() || self.replicas.iter().any(|replica| self.may_tell(replica))
     }
 
     /// Everything that may happen next.
@@ -249,7 +246,7 @@ impl Cluster {
             actions.extend(ask.then_some(Action::Reserve(who)));
             if lives {
                 actions.extend(ended.map(|ended| Action::Sync(who, ended)));
-            } else if replica.life.is_some() || self.left.joins > 0 {
+            } else {
                 actions.extend(ended.map(|ended| Action::Join(who, ended)));
             }
         }
@@ -269,10 +266,8 @@ impl Cluster {
             Action::Join(who, ended) => {
                 self.end(who, ended);
                 self.give_up(who, About::Join);
-                let (replica, left) = (&mut self.replicas[who as usize], &mut self.left);
-                left.joins = left.joins.saturating_sub(u8::from(replica.life.is_none()));
-                let join = replica.join(&self.rules, self.t);
-                self.send(who, About::Join, Some(join))?;
+                let join = self.replicas[who as usize].join(&self.rules, self.t);
+                self.send(who, About::Join, join)?;
             }
             Action::Reserve(who) => {
                 left.calls -= 1;

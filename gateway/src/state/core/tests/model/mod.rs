@@ -28,7 +28,6 @@ fn try_it() {
     let setting = Setting {
         calls: CALLS[number("CALLS", 1) as usize],
         wire: number("WIRE", 1) as usize,
-        joins: byte("JOINS", 0),
         crashes: byte("CRASHES", 0),
         doubles: byte("DOUBLES", 0),
         flushes: byte("FLUSHES", 0),
@@ -50,27 +49,19 @@ fn try_it() {
 fn explore() {
     let prompt = Setting { wire: 0, ..PLAIN };
     let settings = [
-        Setting { name: "prompt", joins: 1, crashes: 1, steps: 1, ..prompt },
-        Setting { name: "prompt-hour", joins: 1, steps: 1, step: 3_600_000, ..prompt },
-        Setting { name: "prompt-back", joins: 1, steps: 1, step: -3_600_000, ..prompt },
-        Setting { name: "prompt-head3", d_head: 3_000, d_end: 3_000, joins: 1, crashes: 1, ..prompt },
-        Setting { name: "prompt-end", stage: Stage::End, d_end: 4_000, joins: 1, crashes: 1, ..prompt },
+        Setting { name: "prompt", crashes: 1, steps: 1, ..prompt },
+        Setting { name: "prompt-hour", steps: 1, step: 3_600_000, ..prompt },
+        Setting { name: "prompt-back", steps: 1, step: -3_600_000, ..prompt },
+        Setting { name: "prompt-head3", d_head: 3_000, d_end: 3_000, crashes: 1, ..prompt },
+        Setting { name: "prompt-end", stage: Stage::End, d_end: 4_000, crashes: 1, ..prompt },
         Setting { name: "prompt-flush", flushes: 1, ..prompt },
         Setting { name: "prompt-failover", failovers: 1, ..prompt },
-        Setting {
-            name: "prompt-flushcrash",
-            flushes: 1,
-            crashes: 1,
-            joins: 1,
-            d_head: 2_000,
-            d_end: 2_000,
-            ..prompt
-        },
-        Setting { name: "plain", joins: 1, ..PLAIN },
-        Setting { name: "twice", joins: 1, doubles: 1, crashes: 1, ..PLAIN },
+        Setting { name: "prompt-flushcrash", flushes: 1, crashes: 1, d_head: 2_000, d_end: 2_000, ..prompt },
+        Setting { name: "plain", ..PLAIN },
+        Setting { name: "twice", doubles: 1, crashes: 1, ..PLAIN },
         Setting { name: "flush", flushes: 1, ..PLAIN },
-        Setting { name: "flushtwice", flushes: 1, doubles: 1, joins: 1, ..PLAIN },
-        Setting { name: "wire2", wire: 2, joins: 1, ..PLAIN },
+        Setting { name: "flushtwice", flushes: 1, doubles: 1, ..PLAIN },
+        Setting { name: "wire2", wire: 2, ..PLAIN },
         Setting { name: "flush2", flushes: 1, wire: 2, ..PLAIN },
     ];
     let settings = &settings[..number("SETTINGS", 14) as usize];

@@ -29,6 +29,7 @@ enum Group {
     Name,
     Pending,
     Learn,
+    Kept,
     Awaited,
     Replica,
     Roster,
@@ -185,8 +186,7 @@ impl<'a> Print<'a> {
         let of = self.of;
         self.begin(Group::Whole);
         let left = &of.left;
-        let left =
-            [left.calls, left.joins, left.crashes, left.doubles, left.flushes, left.failovers, left.steps];
+        let left = [left.calls, left.crashes, left.doubles, left.flushes, left.failovers, left.steps];
         left.iter().for_each(|n| self.number(u64::from(*n)));
         self.number(u64::from(of.flushed));
         self.number(of.t % of.rules.setting.width);
@@ -275,6 +275,12 @@ impl<'a> Print<'a> {
             self.inc(bearer);
             self.numbers(held);
         }
+        for (inc, kept) in learn.kept.values().flatten() {
+            self.begin(Group::Kept);
+            self.number(which);
+            self.inc(inc);
+            self.numbers(kept);
+        }
     }
 
     fn meter(&mut self, meter: &Meter, l: Ms) {
@@ -314,11 +320,10 @@ impl<'a> Print<'a> {
         self.begin(Group::Replica);
         self.life(who, replica.last_k);
         let waits = [replica.joining.is_some(), replica.asking.is_some(), replica.syncing.is_some()];
-        let knows = [replica.life.is_some(), replica.unknown_to.is_some(), replica.ack.is_some()];
+        let knows = [replica.life.is_some(), replica.to_tell.is_some(), replica.ack.is_some()];
         waits.iter().chain(&knows).for_each(|is| self.number(u64::from(*is)));
         replica.life.iter().for_each(|books| self.books(&replica.inc(books.k), books));
-        replica.unknown_to.iter().for_each(|epoch| self.epoch(*epoch));
-        self.seen(replica.past.as_deref().filter(|_| tells));
+        replica.to_tell.iter().for_each(|epoch| self.epoch(*epoch));
         self.seen(replica.life.as_ref().and_then(|books| books.seen.as_deref()).filter(|_| tells));
         if tells {
             self.number((t - replica.roster_at).min(TTL + 1));
@@ -372,7 +377,7 @@ impl<'a> Print<'a> {
         if let Some(seen) = seen {
             self.image(&seen.image);
             self.number(self.kept(self.of.t - seen.at));
-            self.numbers(&[seen.own, seen.held]);
+            self.numbers(&[seen.own, seen.held, seen.granted]);
             self.grants(seen.covers);
         }
     }
@@ -465,6 +470,7 @@ impl<'a> Print<'a> {
         self.numbers(&pool.seen);
         self.numbers(&pool.posted);
         self.numbers(&pool.others);
+        self.numbers(&pool.kept);
         self.windows(&pool.window);
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Seen {
     pub at: Ms,
     pub own: u64,
     pub held: u64,
+    pub granted: u64,
     /// Nobody's knowledge, but the judge's: the grants that it includes.
     pub covers: Grants,
 }
@@ -75,9 +76,10 @@ pub(super) struct Call {
 pub(super) struct Replica {
     pub name: &'static str,
     pub last_k: u64,
+    /// None before the first.
     pub life: Option<Books>,
-    pub unknown_to: Option<u64>,
-    pub past: Option<Arc<Seen>>,
+    /// The data set that must be told of it before anything else; 0: any.
+    pub to_tell: Option<u64>,
     pub roster: Arc<[Incarnation]>,
     pub roster_at: Ms,
     pub ack: Option<(Ms, Ms)>,
@@ -94,8 +96,7 @@ impl Replica {
             name,
             last_k,
             life: None,
-            unknown_to: None,
-            past: None,
+            to_tell: None,
             roster: Arc::new([]),
             roster_at: 0,
             ack: None,
@@ -108,7 +109,7 @@ impl Replica {
 
     /// The current life's books, if the data set knows of it.
     pub(super) fn books(&self) -> Option<&Books> {
-        self.life.as_ref().filter(|_| self.unknown_to.is_none())
+        self.life.as_ref().filter(|_| self.to_tell.is_none())
     }
 
     pub(super) fn heard_at(&self) -> Ms {
@@ -125,37 +126,39 @@ impl Replica {
     }
 
     fn saw(&mut self, epoch: u64, l: Ms, now: Ms) {
-        let current = self.life.as_ref().is_some_and(|books| books.epoch == epoch);
-        if current && l > self.heard_at() {
+        if self.books().is_some_and(|books| books.epoch == epoch) && l > self.heard_at() {
             self.ack = Some((l, now));
         }
     }
 
-    /// A JOIN, or the HELLO of a life that goes on.
-    pub(super) fn join(&mut self, rules: &Rules, now: Ms) -> Command {
-        let mut pools: Vec<PoolMemory> =
-            self.past.iter().map(|seen| memory(rules, None, Some(seen), now)).collect();
-        let (k, epoch) = match (&mut self.life, self.unknown_to) {
-            (Some(life), Some(epoch)) => {
-                life.epoch = epoch;
-                if let Some(ask) = self.asking.as_mut().filter(|ask| ask.k == life.k) {
-                    ask.void |= ask.epoch != epoch;
-                }
-                pools.extend(life.opened.then(|| memory(rules, Some(life), life.seen.as_ref(), now)));
-                (life.k, epoch)
-            }
-            _ => {
-                self.last_k += 1;
-                (self.last_k, 0)
-            }
-        };
+    /// The JOIN of a life that is not known, or the HELLO of one that goes on in another data set.
+    pub(super) fn join(&mut self, rules: &Rules, now: Ms) -> Option<Command> {
+        if self.life.is_none() {
+            self.begin();
+        }
+        let (life, epoch) = (self.life.as_mut()?, self.to_tell?);
+        life.epoch = epoch;
+        let (k, pools) = (life.k, life.memory(rules, now).into_iter().collect());
+        if let Some(ask) = self.asking.as_mut().filter(|ask| ask.k == k) {
+            ask.void |= ask.epoch != epoch;
+        }
         let age = now.saturating_sub(self.roster_at);
         let memory = Memory { age, roster: self.roster.to_vec(), pools };
-        let setting = &rules.setting;
-        let join = Join { inc: self.inc(k), d_head: setting.d_head, d_end: setting.d_end, epoch, memory };
-        let command = Command::Join(join);
+        let (d_head, d_end) = (rules.setting.d_head, rules.setting.d_end);
+        let command = Command::Join(Join { inc: self.inc(k), d_head, d_end, epoch, memory, more: false });
         self.joining = Some(Arc::new(command.clone()));
-        command
+        Some(command)
+    }
+
+    /// The next life: nothing counted yet, and what was seen.
+    fn begin(&mut self) {
+        self.last_k += 1;
+        let before = self.life.take();
+        let heir = |seen: Arc<Seen>| Arc::new(Seen { own: 0, held: 0, granted: 0, ..(*seen).clone() });
+        let opened = before.as_ref().is_some_and(|life| life.opened);
+        let seen = before.and_then(|life| life.seen).map(heir);
+        self.life = Some(Books { opened, seen, ..Books::new(self.last_k) });
+        self.to_tell = Some(0);
     }
 
     pub(super) fn joined(&mut self, reply: &Reply, now: Ms) {
@@ -163,13 +166,12 @@ impl Replica {
         let Command::Join(join) = &*command else { return };
         match reply {
             Reply::Joined(joined) => {
-                if join.epoch == 0 {
-                    self.life = Some(Books::new(join.inc.k, joined.epoch));
-                } else if self.unknown_to != Some(join.epoch) {
+                let told = self.to_tell == Some(join.epoch);
+                let Some(life) = self.life.as_mut().filter(|life| life.k == join.inc.k && told) else {
                     return;
-                }
-                self.unknown_to = None;
-                self.ack = None;
+                };
+                life.epoch = joined.epoch;
+                (self.to_tell, self.ack) = (None, None);
                 self.saw(joined.epoch, joined.l, now);
             }
             reply => self.refused(join.inc.k, reply),
@@ -226,7 +228,7 @@ impl Replica {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
                 synced.pools.iter().for_each(|view| self.heard(view, told, covers, now));
-                if told.look {
+                if told.look && !synced.learning {
                     (self.roster, self.roster_at) = (synced.live.clone().into(), now);
                 }
             }
@@ -246,7 +248,7 @@ impl Replica {
             }
             if let Some(image) = &view.image {
                 let held = granted.saturating_sub(told.returned);
-                let seen = Seen { image: image.clone(), at: now, own: told.posted, held, covers };
+                let seen = Seen { image: image.clone(), at: now, own: told.posted, held, granted, covers };
                 books.seen = Some(Arc::new(seen));
             }
         }
@@ -265,7 +267,7 @@ impl Replica {
     pub(super) fn knows(&self) -> (Grants, Grants) {
         let covers = |seen: &Option<Arc<Seen>>| seen.as_ref().map_or(0, |seen| seen.covers);
         let life = self.life.as_ref();
-        (covers(&self.past) | life.map_or(0, |life| covers(&life.seen)), life.map_or(0, |life| life.own))
+        (life.map_or(0, |life| covers(&life.seen)), life.map_or(0, |life| life.own))
     }
 
     /// The current books, if they are those of life `k`: nobody reads others any more.
@@ -276,8 +278,11 @@ impl Replica {
     fn refused(&mut self, k: u64, reply: &Reply) {
         match reply {
             Reply::Gone(highest) => self.lost(k, *highest),
-            Reply::Epoch(epoch) if self.life.as_ref().is_some_and(|l| l.k == k && l.epoch != *epoch) => {
-                self.unknown_to = Some(*epoch);
+            Reply::Epoch(epoch) => {
+                let moved = self.life.as_ref().is_some_and(|life| life.k == k && life.epoch != *epoch);
+                if moved && self.to_tell != Some(0) {
+                    self.to_tell = Some(*epoch);
+                }
             }
             _ => {}
         }
@@ -285,16 +290,37 @@ impl Replica {
 
     fn lost(&mut self, k: u64, highest: u64) {
         self.last_k = self.last_k.max(highest);
-        if let Some(life) = self.life.take_if(|life| life.k == k) {
-            self.past = life.seen;
-            self.unknown_to = None;
+        let Some(life) = self.life.as_mut().filter(|life| life.k == k) else { return };
+        if self.to_tell == Some(0) {
+            self.last_k += 1;
+            life.k = self.last_k;
+        } else {
+            self.begin();
         }
     }
 }
 
 impl Books {
-    fn new(k: u64, epoch: u64) -> Books {
-        Books { k, epoch, opened: false, consumed: 0, returned: 0, posted: 0, seen: None, own: 0, said: 0 }
+    fn new(k: u64) -> Books {
+        let (consumed, returned, posted) = (0, 0, 0);
+        Books { k, epoch: 0, opened: false, consumed, returned, posted, seen: None, own: 0, said: 0 }
+    }
+
+    /// What is known of the pool; none if that is nothing.
+    fn memory(&self, rules: &Rules, now: Ms) -> Option<PoolMemory> {
+        let counters = Counters { granted: self.consumed, returned: self.returned, posted: self.posted };
+        let counters = if counters == Counters::default() { vec![] } else { vec![counters] };
+        let told = PoolMemory { decl: rules.decl.clone(), counters, ..PoolMemory::default() };
+        let Some(seen) = &self.seen else { return Some(told).filter(|told| !told.counters.is_empty()) };
+        Some(PoolMemory {
+            age: now.saturating_sub(seen.at),
+            seen: vec![seen.own],
+            posted: seen.image.posted.clone(),
+            others: seen.image.held.iter().map(|all| all.saturating_sub(seen.held)).collect(),
+            kept: vec![seen.granted.saturating_sub(self.returned)],
+            window: seen.image.window.clone(),
+            ..told
+        })
     }
 }
 
@@ -304,23 +330,4 @@ pub(super) fn reserve(rules: &Rules, caller: Caller, units: u64) -> Reserve {
     let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws: vec![draw] };
     let pools = vec![rules.decl.clone()];
     Reserve { caller, pools, common: vec![], candidates: vec![candidate], session: None }
-}
-
-/// What is known of the pool: by a life that goes on, its counters as well.
-fn memory(rules: &Rules, books: Option<&Books>, seen: Option<&Arc<Seen>>, now: Ms) -> PoolMemory {
-    let counters = |b: &Books| Counters { granted: b.consumed, returned: b.returned, posted: b.posted };
-    let told = PoolMemory {
-        decl: rules.decl.clone(),
-        counters: books.map(counters).into_iter().collect(),
-        ..PoolMemory::default()
-    };
-    let Some(seen) = seen else { return told };
-    PoolMemory {
-        age: now.saturating_sub(seen.at),
-        seen: vec![seen.own],
-        posted: seen.image.posted.clone(),
-        others: seen.image.held.iter().map(|all| all.saturating_sub(seen.held)).collect(),
-        window: seen.image.window.clone(),
-        ..told
-    }
 }

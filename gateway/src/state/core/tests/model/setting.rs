@@ -19,8 +19,6 @@ pub(super) struct Setting {
     pub calls: &'static [u64],
     /// Messages under way at once, besides those that came already and come again; 0: each is answered at once.
     pub wire: usize,
-    /// Lives that are begun after the first two.
-    pub joins: u8,
     /// Processes that end, and are started again.
     pub crashes: u8,
     /// Commands that arrive twice.
@@ -50,7 +48,6 @@ pub(super) const PLAIN: Setting = Setting {
     limit: 3,
     calls: &[2, 2],
     wire: 1,
-    joins: 0,
     crashes: 0,
     doubles: 0,
     flushes: 0,
@@ -87,10 +84,5 @@ impl Setting {
     /// After that long every life, hold and window of before is over.
     pub(super) fn old(&self) -> Ms {
         2 * TTL + self.d_end + self.span() + 3 * self.width
-    }
-
-    /// Whether anything is to be learnt again, so that it matters who saw what.
-    pub(super) fn loses(&self) -> bool {
-        self.flushes + self.failovers > 0
     }
 }

@@ -1,0 +1,192 @@
+//! The books of one pool in one life of a replica: counters per meter, and what was last seen of its windows.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::core::{Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView};
+
+/// A pool is flushed at once when its use passes this share of a cap, per mille.
+const HOT_PERMILLE: u64 = 800;
+
+/// What a pool's windows held when they were last seen.
+#[derive(Clone, Debug)]
+struct Seen {
+    image: Image,
+    at: Ms,            // own clock
+    own: Vec<u64>,     // posted by this life, as far as it is part of the image
+    held: Vec<u64>,    // held by this life then
+    granted: Vec<u64>, // to this life by then
+}
+
+/// The books of one pool.
+#[derive(Debug)]
+pub struct PoolBooks {
+    /// As calls declare it.
+    pub decl: PoolDecl,
+    seen: Mutex<Option<Seen>>,
+    pub(super) meters: Mutex<Vec<Entry>>, // short sections, never across an await
+    pub(super) dirty: AtomicBool,
+    pub(super) unseen: AtomicBool,
+    pub(super) doubted: AtomicBool,
+    hot: AtomicBool,
+    rest_until: AtomicU64, // own clock
+    view: Mutex<PoolView>,
+}
+
+/// Of one meter; cumulative.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Entry {
+    pub consumed: u64,
+    pub returned: u64,
+    pub posted: u64,
+}
+
+impl Entry {
+    pub(super) fn settle(&mut self, returned: u64, posted: u64) {
+        self.returned += returned;
+        self.posted += posted;
+    }
+
+    fn counters(&self) -> Counters {
+        Counters { granted: self.consumed, returned: self.returned, posted: self.posted }
+    }
+}
+
+impl PoolBooks {
+    pub(super) fn new(decl: PoolDecl) -> PoolBooks {
+        PoolBooks {
+            meters: Mutex::new(vec![Entry::default(); decl.meters.len()]),
+            decl,
+            seen: Mutex::default(),
+            dirty: AtomicBool::new(false),
+            unseen: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
+            hot: AtomicBool::new(false),
+            rest_until: AtomicU64::new(0),
+            view: Mutex::new(PoolView::default()),
+        }
+    }
+
+    /// For the next life: nothing counted yet, and what was seen.
+    pub(super) fn heir(&self) -> PoolBooks {
+        let heir = PoolBooks::new(self.decl.clone());
+        let none = vec![0; self.decl.meters.len()];
+        let seen = self.seen.lock().clone().map(|seen| Seen {
+            own: none.clone(),
+            held: none.clone(),
+            granted: none.clone(),
+            ..seen
+        });
+        *heir.seen.lock() = seen;
+        *heir.view.lock() = self.view();
+        heir.rest_until.store(self.rest_until.load(Ordering::Relaxed), Ordering::Relaxed);
+        heir
+    }
+
+    /// Was the pool above 80 % of a cap when last heard of?
+    pub fn is_hot(&self) -> bool {
+        self.hot.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a share in use (millionths) learnt from a grant.
+    pub fn saw_share(&self, millionths: u64) {
+        if millionths > HOT_PERMILLE * 1_000 {
+            self.hot.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// When its windows were seen last, by the own clock.
+    pub(super) fn seen_at(&self) -> Option<Ms> {
+        self.seen.lock().as_ref().map(|seen| seen.at)
+    }
+
+    /// Takes note that the pool rests until `at` of the own clock.
+    pub(super) fn rests(&self, at: Ms) {
+        self.rest_until.fetch_max(at, Ordering::Relaxed);
+    }
+
+    /// The pool as last heard of.
+    pub fn view(&self) -> PoolView {
+        self.view.lock().clone()
+    }
+
+    /// Estimates not given back, per meter.
+    pub fn held(&self) -> Vec<u64> {
+        self.meters.lock().iter().map(|entry| entry.consumed - entry.returned).collect()
+    }
+
+    /// Was anything counted in this life?
+    pub(super) fn is_used(&self) -> bool {
+        self.counters().iter().any(|c| *c != Counters::default())
+    }
+
+    /// Of this life, per meter.
+    pub(super) fn counters(&self) -> Vec<Counters> {
+        self.meters.lock().iter().map(Entry::counters).collect()
+    }
+
+    /// Takes what the answer to `report`, heard at `at` of the own clock, says of the pool.
+    pub(super) fn heard(&self, report: &PoolReport, mut view: PoolView, at: Ms) {
+        if let Some(image) = view.image.take() {
+            let held = view.granted.iter().zip(&report.returned).map(|(g, r)| g.saturating_sub(*r)).collect();
+            *self.seen.lock() =
+                Some(Seen { image, at, own: report.posted.clone(), held, granted: view.granted.clone() });
+        }
+        if view.rest > 0 {
+            self.rests(at + view.rest);
+        }
+        let hot = view.used.iter().zip(&view.cap).any(|(used, cap)| used * 1000 > cap * HOT_PERMILLE);
+        self.hot.store(hot, Ordering::Relaxed);
+        *self.view.lock() = view;
+    }
+
+    /// The declaration with the caps that were in force: another replica may know a lower one.
+    fn in_force(&self) -> PoolDecl {
+        let caps = &self.view.lock().cap;
+        let lower = |(at, meter): (usize, &Declared)| {
+            let cap = caps.get(at).map_or(meter.cap, |cap| meter.cap.min(*cap));
+            Declared { cap, ..*meter }
+        };
+        let meters = self.decl.meters.iter().enumerate().map(lower).collect();
+        PoolDecl { key: self.decl.key.clone(), meters }
+    }
+
+    /// What is known of the pool; none if that is nothing.
+    pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
+        let counters = self.counters();
+        let returned: Vec<u64> = counters.iter().map(|c| c.returned).collect();
+        let used = self.is_used();
+        let told = PoolMemory {
+            counters: if used { counters } else { Vec::new() },
+            rest: self.rest_until.load(Ordering::Relaxed).saturating_sub(now),
+            ..PoolMemory::default()
+        };
+        let seen = self.seen.lock();
+        if let Some(seen) = &*seen {
+            let held = seen.image.held.iter().zip(&seen.held);
+            return Some(PoolMemory {
+                decl: self.in_force(),
+                age: now.saturating_sub(seen.at),
+                seen: seen.own.clone(),
+                posted: seen.image.posted.clone(),
+                others: held.map(|(all, own)| all.saturating_sub(*own)).collect(),
+                // What was given back since may have been drawn before.
+                kept: seen.granted.iter().zip(&returned).map(|(g, r)| g.saturating_sub(*r)).collect(),
+                window: seen.image.window.clone(),
+                ..told
+            });
+        }
+        (used || told.rest > 0).then(|| PoolMemory { decl: self.in_force(), ..told })
+    }
+
+    pub(super) fn report(&self, look: bool) -> PoolReport {
+        let meters = self.meters.lock();
+        PoolReport {
+            look,
+            key: self.decl.key.clone(),
+            returned: meters.iter().map(|entry| entry.returned).collect(),
+            posted: meters.iter().map(|entry| entry.posted).collect(),
+        }
+    }
+}

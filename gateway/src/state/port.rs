@@ -1,0 +1,54 @@
+//! A way to the state: a lane to Redis, or the core in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Away;
+use super::core::{Command, Reply, State};
+use super::lanes::Lane;
+use super::local::Local;
+
+/// A way to the state, owned by one worker.
+#[derive(Clone, Debug)]
+pub enum Port {
+    /// A connection of this worker.
+    Redis(Arc<Lane>),
+    /// In this process.
+    Local(Arc<Local>),
+}
+
+impl Port {
+    pub(super) async fn run(&self, command: &Command) -> Result<Reply, Away> {
+        match self {
+            Port::Redis(lane) => lane.run(command).await,
+            Port::Local(local) => Ok(local.run(command)),
+        }
+    }
+
+    /// Can the state be asked, as far as is known?
+    pub fn is_open(&self) -> bool {
+        match self {
+            Port::Redis(lane) => lane.is_open(),
+            Port::Local(_) => true,
+        }
+    }
+
+    /// Returns when the state can be asked, or after `limit`.
+    pub async fn opened(&self, limit: Duration) {
+        if let Port::Redis(lane) = self {
+            // If it stays away, calls follow `on_outage`.
+            let _ = tokio::time::timeout(limit, lane.opened()).await;
+        }
+    }
+
+    /// The whole state, brought to the present, without pins. Costly: for people and tests.
+    pub async fn snapshot(&self) -> Result<State, Away> {
+        let mut state = match self {
+            Port::Redis(lane) => lane.snapshot().await?,
+            Port::Local(local) => local.snapshot(),
+        };
+        let l = state.clock.l;
+        state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(l));
+        Ok(state)
+    }
+}

@@ -1,0 +1,429 @@
+-- common.lua: what every script begins with (concatenated before each of them).
+--
+-- Time, identity, expiry and the packed records of the capacity state. The specification is the Rust module
+-- gateway/src/state/core: same commands, same replies, same state, tested on random sequences. Nothing here
+-- draws a random number; every number is an integer below 2^53.
+--
+-- KEYS[1]  hash     the whole state of one namespace; it has no TTL, for evicting counters would over-admit
+-- ARGV[1]  msgpack  {now, nonce, run, epoch, inc, name, k, l_ack, x}: now = ms, 0 means this server's TIME; nonce =
+--                   name of the next epoch, if one begins; run = of the server that the caller connected to, 0 unknown;
+--                   the rest says who calls (core::Caller); inc = NAME.K
+--
+-- Fields of the hash (d = double):
+--   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
+--   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...}}; while learning
+--   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
+--   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
+--   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
+--   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on
+--   c:NAME.K:POOL  granted of each meter, then returned of each, then posted of each  3n d
+--   p:POOL         rest_until, epoch, then 14 of each meter (CAP ... IMAGE_POSTED below)      2 + 14n d
+--   r:POOL         closed buckets of each window meter, buckets + 2 each
+--   h:POOL         the same of before data were lost (core/learn.rs); mostly absent
+--   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
+-- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
+-- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
+
+local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
+local TICKS = 1048576 -- of pacing, per ms: 2^20
+local LAYOUT = 3
+local LEARN, LEAST, SETTLE = 2000, 400, 1000
+-- A meter's doubles: those of meter i (from 0) stand in p.v behind base(i).
+-- STAGE 0 = head, 1 = end; BUCKETS 0 = gauge
+local CAP, CAP_UNTIL, LAST, SUM, HOLD, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local STAGE, WIDTH, BUCKETS, IMAGE_SUM, IMAGE_POSTED = 10, 11, 12, 13, 14
+local REST, USED_IN = 1, 2 -- of the pool: no draw before; the epoch that it was last used in
+local METER, BYTES = 14, 112
+local FORMAT = '<dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd' -- 64 doubles
+
+if redis.replicate_commands then redis.replicate_commands() end -- before Redis 7: allow TIME before a write
+local key = KEYS[1]
+local floor, max, min = math.floor, math.max, math.min
+local now, nonce, run_said, epoch_said, inc, name, k, l_ack, x = unpack(cmsgpack.unpack(ARGV[1]))
+if now == 0 then
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + floor(t[2] / 1000)
+end
+
+local put, gone = {}, {} -- fields to write, fields to delete
+local dead = {}          -- incarnations that this script buries
+local forgotten = {}     -- names that it forgets
+local pools = {}         -- records read so far, by pool
+local epoch, l, wall, due, run
+local learning, learn = 0, nil
+local stored -- field e as read
+
+-- A string is hashed when it is made: to cut one is cheaper than to build one.
+local function format(n)
+  if n < #FORMAT then return string.sub(FORMAT, 1, n + 1) end
+  return '<' .. string.rep('d', n)
+end
+local function doubles(s, n) return {struct.unpack(format(n), s)} end
+local function packed(t, n) return struct.pack(format(n), unpack(t, 1, n)) end
+
+local function list(field)
+  local s = redis.call('HGET', key, field)
+  if s then return cmsgpack.unpack(s) end
+  return {}
+end
+-- The list of lives as it stands.
+local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives']) or list('lives') end
+local function id_of(life) return life[1] .. '.' .. string.format('%.0f', life[2]) end
+
+-- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
+local function forget()
+  epoch = nonce == 0 and epoch + 1 or nonce
+  local roster = {}
+  for _, life in ipairs(lives_now()) do
+    if life[3] == 1 then roster[#roster + 1] = id_of(life) end
+  end
+  learning, learn = 1, {l, 0, 0, roster, {}}
+end
+
+-- The logical clock (core/clock.rs), and whether this is still the server that it was.
+local function advance_clock(e)
+  stored = e
+  if not e then
+    epoch, l, wall, due, run = nonce, now, now, 2 ^ 52, run_said
+    forget()
+    return true
+  end
+  if struct.unpack('<d', e) ~= LAYOUT then return false end
+  local _
+  _, epoch, l, wall, due, run, learning = struct.unpack('<ddddddd', e)
+  local passed = max(now - wall, 0)
+  wall = now
+  if passed > GAP then
+    local witnessed = 0
+    if l_ack > 0 then witnessed = max(l_ack + x - l, 0) end
+    passed = max(GAP, min(passed, witnessed))
+  end
+  l = l + passed
+  if learning == 1 then learn = list('learn') end
+  if run_said ~= 0 and run_said ~= run then
+    run = run_said
+    forget()
+  end
+  return true
+end
+
+-- A pool's record: n meters in v; ring = closed buckets, image = those of before a loss, read when needed.
+local function record(pool, s)
+  local p = {key = pool, n = 0, s = s}
+  if s then
+    p.n = (#s - 16) / BYTES
+    p.v = doubles(s, 2 + METER * p.n)
+  else
+    p.v = {0, 0}
+  end
+  pools[pool] = p
+  return p
+end
+local function load(pool) return pools[pool] or record(pool, redis.call('HGET', key, 'p:' .. pool)) end
+local function base(i) return 2 + METER * i end
+
+local function slots(v, b)
+  local buckets = v[b + BUCKETS]
+  return buckets == 0 and 0 or buckets + 2
+end
+-- Reads a ring ('ring' or 'image', stored as r: or h:); returns it and the offset of meter i's buckets in it.
+local function ring(p, i, which)
+  local v = p.v
+  which = which or 'ring'
+  if not p[which] then
+    local total = 0
+    for m = 0, p.n - 1 do total = total + slots(v, base(m)) end
+    local s = redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
+    local t = {}
+    if s then
+      t = doubles(s, total)
+    else
+      for at = 1, total do t[at] = 0 end
+    end
+    p[which], p.total = t, total
+  end
+  local offset = 1
+  for m = 0, i - 1 do offset = offset + slots(v, base(m)) end
+  return p[which], offset
+end
+
+-- Brings meter i (from 0) to the present (core/meter.rs).
+local function advance(p, i)
+  local v, b = p.v, base(i)
+  local bucket, last, n = floor(l / v[b + WIDTH]), v[b + LAST], slots(v, b)
+  if bucket <= last or n == 0 then return end
+  local r, offset = ring(p, i)
+  local image = v[b + IMAGE_SUM] > 0 and ring(p, i, 'image')
+  r[offset + last % n] = v[b + CUR]
+  v[b + CUR] = 0
+  for j = last + 1, min(bucket, last + n) do
+    local at = offset + j % n
+    v[b + SUM] = v[b + SUM] - r[at]
+    r[at] = 0
+    if image then
+      v[b + IMAGE_SUM] = v[b + IMAGE_SUM] - image[at]
+      image[at] = 0
+      p.image_dirty = true
+    end
+  end
+  v[b + LAST] = bucket
+  p.dirty, p.ring_dirty = true, true
+end
+
+-- The pool in this epoch: what it had counted in the one before becomes an image (core/learn.rs).
+local function current(p)
+  local v = p.v
+  if v[USED_IN] == epoch then return p end
+  v[USED_IN], p.dirty = epoch, true
+  for i = 0, p.n - 1 do
+    advance(p, i)
+    local b = base(i)
+    local n = slots(v, b)
+    v[b + IMAGE_POSTED] = v[b + POSTED]
+    if n > 0 and v[b + SUM] > 0 then
+      local r, offset = ring(p, i)
+      local image = ring(p, i, 'image')
+      r[offset + v[b + LAST] % n] = v[b + CUR]
+      for at = offset, offset + n - 1 do
+        image[at] = image[at] + r[at]
+        r[at] = 0
+      end
+      v[b + IMAGE_SUM], v[b + SUM], v[b + CUR] = v[b + IMAGE_SUM] + v[b + SUM], 0, 0
+      p.ring_dirty, p.image_dirty = true, true
+    end
+  end
+  return p
+end
+
+-- Makes the record of a pool that is used for the first time, brings it to the present, takes note of the declared
+-- caps. decl = {key, then stage, width, buckets, cap, pace of each meter}
+local function touch(decl)
+  local p = pools[decl[1]] or load(decl[1])
+  if p.touched then return p end
+  p.touched = true
+  local v = current(p).v
+  if p.n == 0 and #decl > 1 then
+    p.n, p.dirty = (#decl - 1) / 5, true
+    for i = 0, p.n - 1 do
+      local b, d = base(i), 5 * i
+      local width = decl[d + 3]
+      for f = 1, METER do v[b + f] = 0 end
+      v[b + STAGE], v[b + WIDTH], v[b + BUCKETS], v[b + LEVEL_AT] = decl[d + 2], width, decl[d + 4], l
+      v[b + CAP], v[b + CAP_UNTIL], v[b + LAST] = decl[d + 5], l + RAISE_AFTER, floor(l / width)
+    end
+  end
+  for i = 0, p.n - 1 do
+    local b, cap = base(i), decl[5 * i + 5]
+    if v[b + BUCKETS] > 0 and l >= (v[b + LAST] + 1) * v[b + WIDTH] then advance(p, i) end
+    if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
+      v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
+    elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
+      v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
+    end
+  end
+  return p
+end
+
+local function post(p, i, amount)
+  local v, b = p.v, base(i)
+  v[b + POSTED] = v[b + POSTED] + amount
+  if v[b + BUCKETS] > 0 then
+    v[b + CUR] = v[b + CUR] + amount
+    v[b + SUM] = v[b + SUM] + amount
+  end
+  p.dirty = true
+end
+
+-- Highest number seen of a name, and when it may be forgotten; nil if the name is not known.
+local function highest_of(who)
+  local n = put['n:' .. who] or (not forgotten[who] and redis.call('HGET', key, 'n:' .. who))
+  if n then return struct.unpack('<dd', n) end
+end
+
+-- The end of a life: its record goes, and nobody waits for its report.
+local function bury(id)
+  gone[#gone + 1] = 'i:' .. id
+  dead[id] = true
+  if learning == 1 then
+    local kept = {}
+    for _, awaited in ipairs(learn[4]) do
+      if awaited ~= id then kept[#kept + 1] = awaited end
+    end
+    learn[4] = kept
+  end
+end
+
+-- Everything that is due, before anything is granted (core/life.rs).
+local function expire()
+  if l <= due then return end
+
+  -- Ends a dead replica's hold: posted to a window, dropped from a gauge.
+  local function release(pool, i, amount)
+    local p = current(load(pool))
+    if i >= p.n then return end
+    advance(p, i)
+    local v, b = p.v, base(i)
+    v[b + HOLD] = v[b + HOLD] - amount
+    if v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted: the control releases instead
+    p.dirty = true
+  end
+
+  -- The death of one incarnation: head holds are posted, end holds wait for d_end.
+  local function let_die(id, exp, d_end, pending)
+    local drawn = list('l:' .. id)
+    table.sort(drawn)
+    for _, pool in ipairs(drawn) do
+      local field = 'c:' .. id .. ':' .. pool
+      local c, p = redis.call('HGET', key, field), load(pool)
+      local counters = doubles(c, #c / 8)
+      for i = 0, p.n - 1 do
+        local amount = counters[i + 1] - counters[p.n + i + 1]
+        if amount > 0 then
+          if p.v[base(i) + STAGE] == 1 then
+            pending[#pending + 1] = {exp + d_end, pool, i, amount}
+          else
+            release(pool, i, amount)
+          end
+        end
+      end
+      gone[#gone + 1] = field
+    end
+    gone[#gone + 1] = 'l:' .. id
+    bury(id)
+  end
+
+  local lives, kept, pending, waiting = list('lives'), {}, list('d'), {}
+  due = 2 ^ 52
+  table.sort(lives, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
+  for _, life in ipairs(lives) do
+    local id = id_of(life)
+    if life[3] == 1 then
+      local exp, d_head, d_end = struct.unpack('<ddd', redis.call('HGET', key, 'i:' .. id))
+      if l > exp + d_head then
+        let_die(id, exp, d_end, pending)
+        life[3] = 0
+        if highest_of(life[1]) == life[2] then
+          put['n:' .. life[1]] = struct.pack('<dd', life[2], l + REMEMBER)
+        end
+      else
+        due = min(due, exp + d_head)
+        kept[#kept + 1] = life
+      end
+    end
+    local highest, forget = highest_of(life[1])
+    if life[3] == 0 and highest == life[2] then -- the last of its name: kept until it may be forgotten
+      if forget > 0 and l > forget then
+        put['n:' .. life[1]] = nil
+        gone[#gone + 1] = 'n:' .. life[1]
+        forgotten[life[1]] = true
+      else
+        kept[#kept + 1] = life
+        due = min(due, forget)
+      end
+    end
+  end
+  for _, entry in ipairs(pending) do
+    if l > entry[1] then
+      release(entry[2], entry[3], entry[4])
+    else
+      waiting[#waiting + 1] = entry
+      due = min(due, entry[1])
+    end
+  end
+  put['lives'], put['d'] = cmsgpack.pack(kept), cmsgpack.pack(waiting)
+end
+
+-- Those of the lives that were heard of lately.
+local function alive(lives)
+  local ids = {}
+  for _, life in ipairs(lives) do
+    if life[3] == 1 then
+      local id = id_of(life)
+      if struct.unpack('<d', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id)) >= l then ids[#ids + 1] = id end
+    end
+  end
+  return ids
+end
+
+-- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
+local function end_learning()
+  local since, told, fresh, roster, others = unpack(learn)
+  local all = told == 1
+  for _, id in ipairs(roster) do
+    local s = not dead[id] and (put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
+    all = all and s and struct.unpack('<d', s, 25) == epoch + 1
+  end
+  local settled = l > since + (fresh == 1 and LEAST or SETTLE)
+  if not (all and settled or l > since + LEARN) then
+    put['learn'] = cmsgpack.pack(learn)
+    return
+  end
+  learning = 0
+  put['learn'] = nil
+  gone[#gone + 1] = 'learn'
+
+  -- What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
+  local lives, d_end = lives_now(), nil
+  for _, life in ipairs(lives) do
+    local id = id_of(life)
+    if life[3] == 1 then
+      d_end = max(d_end or 0, (struct.unpack('<d', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 17)))
+    end
+  end
+  local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
+  for _, other in ipairs(others) do
+    local pool, bearer, held = other[1], other[3], other[4]
+    for _, life in ipairs(lives) do
+      local field = 'c:' .. id_of(life) .. ':' .. pool
+      local c = life[3] == 1 and id_of(life) ~= bearer and (put[field] or redis.call('HGET', key, field))
+      if c then
+        local n = #c / 24
+        local counters = doubles(c, 3 * n)
+        for i = 1, min(n, #held) do held[i] = held[i] - (counters[i] - counters[n + i]) end
+      end
+    end
+    for i = 1, #held do
+      local p = held[i] > 0 and current(load(pool))
+      if p and i <= p.n then
+        local b, at = base(i - 1), l + TTL + (d_end or TTL)
+        p.v[b + HOLD], p.dirty = p.v[b + HOLD] + held[i], true
+        pending[#pending + 1] = {at, pool, i - 1, held[i]}
+        due = min(due, at)
+      end
+    end
+  end
+  put['d'] = cmsgpack.pack(pending)
+end
+
+-- Writes everything in one step and returns the reply, packed: one string is cheaper to read than an array.
+local function commit(reply)
+  if learning == 1 then end_learning() end
+  local args, n = {}, 0
+  local e = struct.pack('<ddddddd', LAYOUT, epoch, l, wall, due, run, learning)
+  if e ~= stored then args[1], args[2], n = 'e', e, 2 end -- within a millisecond nothing of it changes
+  for pool, p in pairs(pools) do
+    if p.dirty then
+      args[n + 1], args[n + 2] = 'p:' .. pool, packed(p.v, 2 + METER * p.n)
+      n = n + 2
+    end
+    if p.ring_dirty then
+      args[n + 1], args[n + 2] = 'r:' .. pool, packed(p.ring, p.total)
+      n = n + 2
+    end
+    if p.image_dirty then
+      args[n + 1], args[n + 2] = 'h:' .. pool, packed(p.image, p.total)
+      n = n + 2
+    end
+  end
+  for field, value in pairs(put) do
+    args[n + 1], args[n + 2] = field, value
+    n = n + 2
+  end
+  for at = 1, #gone, 4000 do redis.call('HDEL', key, unpack(gone, at, min(at + 3999, #gone))) end
+  for at = 1, n, 4000 do redis.call('HSET', key, unpack(args, at, min(at + 3999, n))) end -- what returned stays
+  return cmsgpack.pack(reply)
+end
+local GRANTED, DENIED, TOO_BIG, GONE, EPOCH, OTHER_LAYOUT, LEARNING = 0, 1, 2, 3, 4, 5, 6
+local function other_layout() return cmsgpack.pack({OTHER_LAYOUT}) end
+-- The highest number seen of the caller's name, for a caller whose life is over.
+local function is_gone() return commit({GONE, (highest_of(name)) or 0}) end

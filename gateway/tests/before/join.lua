@@ -1,0 +1,118 @@
+-- join.lua: begins the life of an incarnation, or continues it in another data set (a HELLO).
+-- Keeps: a number of a name is used once; a late duplicate does not raise the dead; what a replica knows is taken once
+-- in an epoch, whatever comes twice.
+-- KEYS[1]  hash     the state
+-- ARGV[1]  msgpack  head (common.lua); epoch, l_ack, x are not read
+-- ARGV[2]  msgpack  {d_head, d_end, epoch, age, {NAME.K, ...}, {memory, ...}}: d = ms from RESERVE to an answer's head and end at
+--                   most; epoch = 0 for a JOIN; who is known to live, and the age of that; of each pool what is known of it
+--                   memory = {decl (common.lua: touch), {granted, returned, posted of each meter}, age, {seen of each},
+--                   {posted of each}, {held by others of each}, {{ended, amount, ...} of each}} (core::PoolMemory)
+-- Returns  {0, epoch, l, live} | {3, highest k} gone | {4, epoch} | {5} other layout
+-- Cost     a look at every life; once per life of a replica, and once more for each loss of data
+if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
+l_ack = 0
+expire()
+local d_head, d_end, epoch_told, roster_age, roster, memory = unpack(cmsgpack.unpack(ARGV[2]))
+if epoch_told ~= 0 and epoch_told ~= epoch then return commit({EPOCH, epoch}) end
+local highest = highest_of(name)
+local known = not dead[inc] and redis.call('HEXISTS', key, 'i:' .. inc) == 1
+if not known and highest and k <= highest then return is_gone() end
+local lives = lives_now()
+if not known then
+  local kept = {}
+  for _, life in ipairs(lives) do -- a dead bearer of the name need not be remembered any longer
+    if life[1] ~= name or life[3] == 1 then kept[#kept + 1] = life end
+  end
+  kept[#kept + 1] = {name, k, 1}
+  lives = kept
+  put['lives'] = cmsgpack.pack(lives)
+  put['i:' .. inc] = struct.pack('<dddd', l + TTL, d_head, d_end, 0)
+  put['n:' .. name] = struct.pack('<dd', k, 0)
+  due = min(due, l + TTL + d_head)
+end
+
+-- Takes an image of a meter if more had been posted by then than is remembered (core/learn.rs).
+local function remember(p, i, window, posted, age)
+  local v, b = p.v, base(i)
+  local n = slots(v, b)
+  if n == 0 or posted <= v[b + IMAGE_POSTED] then return end
+  v[b + POSTED] = v[b + POSTED] + posted - v[b + IMAGE_POSTED]
+  v[b + IMAGE_POSTED] = posted
+  local image, offset = ring(p, i, 'image')
+  for at = offset, offset + n - 1 do image[at] = 0 end
+  local sum = 0
+  for at = 1, #window, 2 do
+    local ended, amount = window[at], window[at + 1]
+    local newest = max(0, l - (age + ended + (ended > 0 and 1 or 0)))
+    local bucket = floor(newest / v[b + WIDTH])
+    if bucket + n > v[b + LAST] then
+      image[offset + bucket % n] = image[offset + bucket % n] + amount
+      sum = sum + amount
+    end
+  end
+  v[b + IMAGE_SUM] = sum
+  p.dirty, p.image_dirty = true, true
+end
+
+-- The replica's own counters; what it posted that its image does not include is posted now.
+local met
+local function take_counters(p, told, seen)
+  local n = p.n
+  local field = 'c:' .. inc .. ':' .. p.key
+  local c = put[field] or redis.call('HGET', key, field)
+  local known = {}
+  if c then
+    known = doubles(c, 3 * n)
+  else
+    for i = 1, 3 * n do known[i] = 0 end
+    met = met or list('l:' .. inc)
+    met[#met + 1] = p.key
+  end
+  for i = 1, n do
+    local v, b = p.v, base(i - 1)
+    local g, r, ps = told[3 * i - 2], told[3 * i - 1], told[3 * i]
+    v[b + HOLD] = v[b + HOLD] - (known[i] - known[n + i])
+    post(p, i - 1, max(0, ps - max(known[2 * n + i], seen[i] or 0)))
+    known[i], known[n + i], known[2 * n + i] = max(known[i], g), max(known[n + i], r), max(known[2 * n + i], ps)
+    v[b + HOLD] = v[b + HOLD] + known[i] - known[n + i]
+  end
+  p.dirty = true
+  put[field] = packed(known, 3 * n)
+end
+
+local function newest_of(pool)
+  for _, other in ipairs(learn[5]) do
+    if other[1] == pool then return other end
+  end
+end
+
+local exp, _, _, told = struct.unpack('<dddd', put['i:' .. inc] or redis.call('HGET', key, 'i:' .. inc))
+if told == 0 or (epoch_told ~= 0 and told ~= epoch_told + 1) then
+  put['i:' .. inc] = struct.pack('<dddd', max(exp, l + TTL), d_head, d_end, epoch_told + 1)
+  local knows = epoch_told ~= 0
+  for _, m in ipairs(learning == 1 and memory or (epoch_told ~= 0 and memory or {})) do
+    local decl, counters, age, seen, posted, others, window = unpack(m)
+    local p = touch(decl)
+    for i = 1, min(p.n, #window) do remember(p, i - 1, window[i], posted[i], age) end
+    if #window > 0 and learning == 1 then
+      knows = true
+      local at, newest = max(0, l - age), newest_of(decl[1])
+      if not newest then
+        learn[5][#learn[5] + 1] = {decl[1], at, inc, others}
+      elseif at > newest[2] then
+        newest[2], newest[3], newest[4] = at, inc, others
+      end
+    end
+    if #counters > 0 then take_counters(p, counters, seen) end
+  end
+  if met then put['l:' .. inc] = cmsgpack.pack(met) end
+  if knows and learning == 1 then
+    learn[2], learn[3] = 1, roster_age <= TTL and 1 or learn[3]
+    local known = {}
+    for _, id in ipairs(learn[4]) do known[id] = true end
+    for _, id in ipairs(roster) do
+      if not known[id] then learn[4][#learn[4] + 1] = id end
+    end
+  end
+end
+return commit({0, epoch, l, #alive(lives)})

@@ -1,0 +1,198 @@
+-- reserve.lua: chooses a candidate and draws on every pool that the call touches, all or nothing.
+-- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits; a
+-- grant is followed by d_head of its caller's life at least.
+-- KEYS[1]  hash     the state
+-- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
+-- ARGV[1]  msgpack  head (common.lua)
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl}
+--                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
+--                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
+--                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
+--                   ttl         ms that the session is remembered
+-- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
+--          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
+--          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
+-- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
+--          the 4th; 20 us with two pools of five meters
+local asked, common, candidates, ttl = unpack(cmsgpack.unpack(ARGV[2]))
+local wanted = {'e', 'i:' .. inc}
+local ahead, counted = min(#asked, 16), min(#asked, 4)
+for at = 1, ahead do wanted[at + 2] = 'p:' .. asked[at][1] end
+for at = 1, counted do wanted[at + 2 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
+local read = redis.call('HMGET', key, unpack(wanted))
+if not advance_clock(read[1]) then return other_layout() end
+for at = 1, ahead do record(asked[at][1], read[at + 2]) end
+expire()
+if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
+if learning == 1 then return commit({LEARNING, max(0, learn[1] + LEARN + 1 - l)}) end
+if dead[inc] or not read[2] then return is_gone() end
+local exp, d_head, d_end, told = struct.unpack('<dddd', read[2])
+if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, HEAR_FIRST, 0, 0, 0}) end
+
+-- Pacing counts in ticks of 2^-20 ms: what is left of a meter's level; what an amount costs (core/meter.rs).
+local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * TICKS) end
+local function cost(v, b, amount)
+  return math.ceil(amount * (v[b + WIDTH] * v[b + BUCKETS] * TICKS) / v[b + CAP])
+end
+
+-- When `excess` units will have left meter i's window, the holds staying as they are; and whether that is known.
+local function room_at(p, i, excess)
+  local v, b = p.v, base(i)
+  local last, n, left = v[b + LAST], slots(v, b), 0
+  if n > 0 then
+    local r, offset = ring(p, i)
+    local image = v[b + IMAGE_SUM] > 0 and ring(p, i, 'image')
+    for age = min(n - 1, last), 0, -1 do
+      local bucket = last - age
+      if age == 0 then left = left + v[b + CUR] else left = left + r[offset + bucket % n] end
+      if image then left = left + image[offset + bucket % n] end
+      if left >= excess then return (bucket + n) * v[b + WIDTH], true end
+    end
+  end
+  -- Head holds will be posted in full and leave with the window; others give back what they do not use.
+  if n > 0 and v[b + STAGE] == 0 then return (last + n) * v[b + WIDTH], false end
+  return l + UNKNOWN_WAIT, false
+end
+
+-- How a set of draws fits: {share} | {nil, at, exact, pool} | {nil, nil, nil, pool, meter}.
+local function fits(draws)
+  local share, at, exact, where = 0, nil, true, nil
+  for _, draw in ipairs(draws) do
+    local decl = asked[draw[1] + 1]
+    local p = touch(decl)
+    local v = p.v
+    if v[REST] > l and (not at or v[REST] > at) then at, where = v[REST], draw[1] end
+    for i = 0, p.n - 1 do
+      local b, amount, pace = base(i), draw[i + 2], decl[5 * i + 6]
+      local cap = v[b + CAP]
+      if amount > cap then return {nil, nil, nil, draw[1], i} end
+      local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
+      local wait, known = l, true
+      if used > cap then wait, known = room_at(p, i, used - cap) end
+      if pace > 0 then
+        local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
+        wait = max(wait, l + math.ceil(over / TICKS))
+      end
+      if used > cap or wait > l then
+        exact = exact and known
+        if not at or wait > at then at, where = wait, draw[1] end
+      else
+        local part = used * 1000000 / cap
+        if part > share then share = part end
+      end
+    end
+  end
+  if at then return {nil, at, exact, where} end
+  return {floor(share)}
+end
+
+-- Adds a draw to the caller's own counters; its list of pools grows when it meets one for the first time.
+local met
+local function count(draw, n)
+  local at = draw[1] + 1
+  local pool, field, s = asked[at][1]
+  if at <= counted then
+    field, s = wanted[at + 2 + ahead], read[at + 2 + ahead]
+  else
+    field = 'c:' .. inc .. ':' .. pool
+    s = redis.call('HGET', key, field)
+  end
+  local counters
+  if s then
+    counters = doubles(s, 3 * n)
+  else
+    counters = {}
+    for i = 1, 3 * n do counters[i] = 0 end
+    met = met or list('l:' .. inc)
+    met[#met + 1] = pool
+  end
+  for i = 1, n do counters[i] = counters[i] + draw[i + 1] end
+  put[field] = packed(counters, 3 * n)
+end
+
+local function grant(draws)
+  for _, draw in ipairs(draws) do
+    local decl = asked[draw[1] + 1]
+    local p = touch(decl)
+    local v = p.v
+    for i = 0, p.n - 1 do
+      local amount, b = draw[i + 2], base(i)
+      v[b + HOLD] = v[b + HOLD] + amount
+      if decl[5 * i + 6] > 0 then
+        v[b + LEVEL], v[b + LEVEL_AT] = drained(v, b) + cost(v, b, amount), l
+      end
+    end
+    p.dirty = true
+    if p.n > 0 then count(draw, p.n) end
+  end
+end
+
+local shared = fits(common)
+if not shared[1] and not shared[2] then return commit({TOO_BIG, shared[4], shared[5]}) end
+local function denied(fit, common) return commit({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
+
+local pin_tag, pin_version, pin_expires
+local version = 0
+if KEYS[2] then
+  local s = redis.call('GET', KEYS[2])
+  if s then
+    pin_tag, version, pin_expires = struct.unpack('<ddd', s)
+    if pin_expires > l then pin_version = version else pin_tag = nil end
+  end
+end
+
+local function chosen(index, share)
+  if shared[2] then return denied(shared, 1) end
+  if l > exp then put['i:' .. inc] = struct.pack('<dddd', l, d_head, d_end, told) end
+  local candidate = candidates[index]
+  grant(common)
+  grant(candidate[4])
+  if met then put['l:' .. inc] = cmsgpack.pack(met) end
+  local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
+  if not KEYS[2] then return commit(reply) end
+  local tag, expires = candidate[1], l + ttl
+  if pin_tag == tag then
+    reply[3] = 1
+    if pin_expires + floor(ttl / 4) > expires then return commit(reply) end
+  else
+    reply[3] = pin_tag and 3 or 2
+    version = version + 1
+  end
+  local answer = commit(reply)
+  redis.call('SET', KEYS[2], struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
+  return answer
+end
+
+local seen = {}
+if pin_tag then
+  for index, candidate in ipairs(candidates) do
+    if candidate[1] == pin_tag then
+      seen[index] = fits(candidate[4])
+      if seen[index][1] then return chosen(index, seen[index][1]) end
+      break
+    end
+  end
+end
+local wait, never, least, least_share
+for index, candidate in ipairs(candidates) do
+  local fit = seen[index] or fits(candidate[4])
+  if fit[1] then
+    if fit[1] <= candidate[3] then return chosen(index, fit[1]) end
+    if not least or fit[1] < least_share then least, least_share = index, fit[1] end
+  elseif fit[2] then
+    if not wait or fit[2] < wait[2] then wait = fit end
+  else
+    never = never or fit
+  end
+  local following = candidates[index + 1]
+  if least and (not following or following[2] ~= candidate[2]) then return chosen(least, least_share) end
+end
+if wait and shared[2] then -- room on both is needed: the later time counts
+  local exact = wait[3] and shared[3]
+  local later = wait[2] > shared[2] and wait or shared
+  return denied({nil, later[2], exact, later[4]}, later == shared and 1 or 0)
+end
+if wait then return denied(wait, 0) end
+if never then return commit({TOO_BIG, never[4], never[5]}) end
+if shared[2] then return denied(shared, 1) end
+return commit({DENIED, 0, 0, 0, 0})

@@ -1,0 +1,120 @@
+-- sync.lua: a replica's report: what it gave back and posted, renewal of its life, pools to rest.
+-- Keeps: counters only grow (each receiver takes the maximum), so a lost, doubled or late report heals; a report
+-- that contradicts the grants changes nothing; a longer rest is never shortened.
+-- KEYS[1]  hash     the state
+-- ARGV[1]  msgpack  head (common.lua)
+-- ARGV[2]  msgpack  {{pool, {returned per meter}, {posted per meter}, look}, ...}; look = 1: answer with an image
+-- ARGV[3]  msgpack  {{pool, ms to rest}, ...}
+-- ARGV[4]  '1'      count the living (costs a look at each)
+-- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {}}
+--          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
+-- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
+if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
+expire()
+if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
+local life = redis.call('HGET', key, 'i:' .. inc)
+if dead[inc] or not life then return is_gone() end
+
+local reports, rests = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+local wanted = {}
+for at, report in ipairs(reports) do
+  wanted[2 * at - 1], wanted[2 * at] = 'p:' .. report[1], 'c:' .. inc .. ':' .. report[1]
+end
+local read = {}
+for at = 1, #wanted, 4000 do
+  for _, s in ipairs(redis.call('HMGET', key, unpack(wanted, at, min(at + 3999, #wanted)))) do
+    read[#read + 1] = s
+  end
+end
+
+-- Does a report agree with what was granted?
+local function agrees(c, returned, posted)
+  local n = c and #c / 24 or 0
+  if c and (#returned ~= n or #posted ~= n) then return false end
+  local granted = c and doubles(c, n) or {}
+  for i = 1, #returned do
+    if returned[i] > (granted[i] or 0) or (not c and posted[i] > 0) then return false end
+  end
+  return true
+end
+for at, report in ipairs(reports) do
+  if not agrees(read[2 * at], report[2], report[3]) then
+    forget()
+    return commit({EPOCH, epoch})
+  end
+end
+
+local function take(p, counters, returned, posted)
+  for i = 1, p.n do
+    local b, n = base(i - 1), p.n
+    advance(p, i - 1)
+    local back = max(0, returned[i] - counters[n + i])
+    local more = max(0, posted[i] - counters[2 * n + i])
+    if back > 0 or more > 0 then
+      p.v[b + HOLD] = p.v[b + HOLD] - back
+      post(p, i - 1, more)
+      counters[n + i] = counters[n + i] + back
+      counters[2 * n + i] = counters[2 * n + i] + more
+      p.changed = true
+    end
+  end
+end
+
+local grants = {}
+for at, report in ipairs(reports) do
+  local pool, c = report[1], read[2 * at]
+  local p = pools[pool] or record(pool, read[2 * at - 1])
+  if p.s or p.n > 0 then current(p) end
+  if c then
+    local counters = doubles(c, #c / 8)
+    take(p, counters, report[2], report[3])
+    if p.changed then put['c:' .. inc .. ':' .. pool] = packed(counters, 3 * p.n) end
+    grants[at] = counters
+  end
+end
+for _, rest in ipairs(rests) do
+  local p = current(load(rest[1]))
+  if l + rest[2] > p.v[REST] then p.v[REST], p.dirty = l + rest[2], true end
+end
+
+local exp, d_head, d_end, told = struct.unpack('<dddd', life)
+local renewed = 0
+if l - l_ack <= TTL / 2 then
+  renewed = 1
+  exp = max(exp, l + TTL)
+  put['i:' .. inc] = struct.pack('<dddd', exp, d_head, d_end, told)
+end
+local live = {}
+if ARGV[4] == '1' then
+  local known = {}
+  live = alive(lives_now())
+  for _, id in ipairs(live) do known[id] = true end
+  for _, id in ipairs(learning == 1 and learn[4] or {}) do
+    if not known[id] then live[#live + 1] = id end
+  end
+end
+
+-- A pool's record and rings, as they will be stored.
+local function image_of(p)
+  local s = p.dirty and packed(p.v, 2 + METER * p.n) or p.s
+  local r = p.ring_dirty and packed(p.ring, p.total) or redis.call('HGET', key, 'r:' .. p.key)
+  local h = p.image_dirty and packed(p.image, p.total) or redis.call('HGET', key, 'h:' .. p.key)
+  return {s, r or '', h or ''}
+end
+
+local reply = {0, l, renewed, live, learning}
+for at, report in ipairs(reports) do
+  local p, granted, used, cap = pools[report[1]], {}, {}, {}
+  for i = 1, p.n do
+    local b = base(i - 1)
+    advance(p, i - 1)
+    granted[i] = grants[at] and grants[at][i] or 0
+    used[i] = p.v[b + SUM] + p.v[b + IMAGE_SUM] + p.v[b + HOLD]
+    cap[i] = p.v[b + CAP]
+  end
+  local n = #reply
+  local image = report[4] == 1 and learning == 0 and p.n > 0 and image_of(p) or {}
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, used, cap, max(0, p.v[REST] - l)
+  reply[n + 5] = image
+end
+return commit(reply)
