@@ -214,6 +214,9 @@ impl Cluster {
 
     /// Everything that may happen next.
     pub(super) fn actions(&self) -> Vec<Action> {
+        if self.is_over() {
+            return vec![];
+        }
         let mut actions = vec![Action::Tick];
         (0..2).for_each(|who| self.of_replica(who, &mut actions));
         for (at, letter) in self.wire.iter().enumerate() {
@@ -228,6 +231,17 @@ impl Cluster {
         actions.extend((left.failovers > 0 && self.copy.is_some()).then_some(Action::FailOver));
         actions.extend((left.steps > 0).then_some(Action::StepClock));
         actions
+    }
+
+    /// Is nothing held, charged or remembered, and can nothing be any more? Lives may still come and go.
+    fn is_over(&self) -> bool {
+        let asked = |letter: &Letter| letter.about == About::Reserve;
+        let asks =
+            self.replicas.iter().any(|replica| replica.asking.is_some()) || self.wire.iter().any(asked);
+        let mut meters = self.server.pools.values().flat_map(|pool| &pool.meters);
+        let empty = meters.all(|meter| meter.hold + meter.sum + meter.image_sum == 0);
+        let left = asks || self.may_learn() || !self.charges.is_empty() || !self.server.pending.is_empty();
+        self.left.calls == 0 && empty && !left
     }
 
     fn has_room(&self) -> bool {
@@ -246,7 +260,7 @@ impl Cluster {
             actions.extend(ask.then_some(Action::Reserve(who)));
             if lives {
                 actions.extend(ended.map(|ended| Action::Sync(who, ended)));
-            } else {
+            } else if replica.next_life() <= self.rules.setting.lives {
                 actions.extend(ended.map(|ended| Action::Join(who, ended)));
             }
         }

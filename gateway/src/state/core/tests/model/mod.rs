@@ -28,6 +28,7 @@ fn try_it() {
     let setting = Setting {
         calls: CALLS[number("CALLS", 1) as usize],
         wire: number("WIRE", 1) as usize,
+        lives: number("LIVES", 2).into(),
         crashes: byte("CRASHES", 0),
         doubles: byte("DOUBLES", 0),
         flushes: byte("FLUSHES", 0),

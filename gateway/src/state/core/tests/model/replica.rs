@@ -112,6 +112,11 @@ impl Replica {
         self.life.as_ref().filter(|_| self.to_tell.is_none())
     }
 
+    /// The number of the life that it would speak of in a JOIN.
+    pub(super) fn next_life(&self) -> u64 {
+        self.life.as_ref().map_or(self.last_k + 1, |life| life.k)
+    }
+
     pub(super) fn heard_at(&self) -> Ms {
         self.ack.map_or(0, |(l, _)| l)
     }

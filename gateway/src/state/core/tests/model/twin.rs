@@ -201,6 +201,7 @@ impl Twins {
 const WILD: Setting = Setting {
     calls: &[1, 2, 1, 1, 2, 1, 1, 1],
     wire: 3,
+    lives: 9,
     crashes: 2,
     doubles: 3,
     flushes: 2,
@@ -221,6 +222,9 @@ fn walk(seed: u64, broken: Option<Mutant>) -> Result<usize, Breach> {
     let mut twins = Twins::new(WILD, broken)?;
     for _ in 0..150 {
         let mut actions = twins.cluster.actions();
+        if actions.is_empty() {
+            break;
+        }
         let faults = rng.u8(..24) == 0;
         actions.retain(|action| faults || !is_fault(*action));
         twins.act(actions[rng.usize(..actions.len())])?;
