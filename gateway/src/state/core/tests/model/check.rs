@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::cluster::{Action, Cluster, Left};
+use super::cluster::{Action, Cluster, Left, Slow};
 use super::print::print;
 use super::replica::Replica;
 use crate::state::core::learn::LEARN;
@@ -61,7 +61,7 @@ pub(super) fn window(cluster: &Cluster) -> Result<(), Breach> {
 pub(super) fn is_idle(cluster: &Cluster) -> bool {
     let idle =
         |r: &Replica| r.joining.is_none() && r.asking.is_none() && r.syncing.is_none() && r.calls.is_empty();
-    cluster.wire.is_empty() && cluster.replicas.iter().all(idle)
+    cluster.wire.is_empty() && cluster.slow == Slow::No && cluster.replicas.iter().all(idle)
 }
 
 /// States that are known to come to rest.
@@ -123,7 +123,7 @@ fn all_is_to_be_had(cluster: &Cluster) -> Result<(), Breach> {
     let rules = &cluster.rules;
     let ask = super::replica::reserve(rules, caller.unwrap_or_else(nobody), rules.setting.limit);
     let mut state = (*cluster.server).clone();
-    match state.step(&Command::Reserve(ask.into()), cluster.t.saturating_add_signed(cluster.ahead)) {
+    match state.step(&Command::Reserve(ask.into()), cluster.now()) {
         Reply::Reserved(Reserved::Granted(_)) => Ok(()),
         reply => Err(breach("the whole limit is to be had", format!("{reply:?}"))),
     }

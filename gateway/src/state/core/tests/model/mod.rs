@@ -1,7 +1,9 @@
 //! The protocol searched exhaustively: two replicas, one pool, and everything that can happen in every order.
 
+mod act;
 mod check;
 mod cluster;
+mod notes;
 mod print;
 mod replica;
 mod search;
@@ -28,6 +30,7 @@ fn try_it() {
     let setting = Setting {
         calls: CALLS[number("CALLS", 1) as usize],
         wire: number("WIRE", 1) as usize,
+        late: byte("LATE", 0),
         lives: number("LIVES", 2).into(),
         crashes: byte("CRASHES", 0),
         doubles: byte("DOUBLES", 0),
@@ -50,6 +53,14 @@ fn try_it() {
 fn explore() {
     let prompt = Setting { wire: 0, ..PLAIN };
     let settings = [
+        Setting { name: "late", late: 1, ..prompt },
+        Setting { name: "late2", late: 2, ..prompt },
+        Setting { name: "late-crash", late: 1, crashes: 1, ..prompt },
+        Setting { name: "late-flush", late: 1, flushes: 1, ..prompt },
+        Setting { name: "late-double", late: 1, doubles: 1, ..prompt },
+        Setting { name: "late-double-crash", late: 1, doubles: 1, crashes: 1, ..prompt },
+        Setting { name: "late-failover", late: 1, failovers: 1, ..prompt },
+        Setting { name: "flush112", calls: &[2, 1, 1], flushes: 1, ..prompt },
         Setting { name: "prompt", crashes: 1, steps: 1, ..prompt },
         Setting { name: "prompt-hour", steps: 1, step: 3_600_000, ..prompt },
         Setting { name: "prompt-back", steps: 1, step: -3_600_000, ..prompt },
@@ -65,7 +76,7 @@ fn explore() {
         Setting { name: "wire2", wire: 2, ..PLAIN },
         Setting { name: "flush2", flushes: 1, wire: 2, ..PLAIN },
     ];
-    let settings = &settings[..number("SETTINGS", 14) as usize];
+    let settings = &settings[..number("SETTINGS", 22) as usize];
     std::panic::set_hook(Box::new(|_| {}));
     let only = std::env::var("WEIR_MUTANT").ok();
     for mutant in Mutant::ALL.iter().filter(|m| only.as_ref().is_none_or(|only| *only == format!("{m:?}"))) {
@@ -84,4 +95,23 @@ fn explore() {
         }
         println!();
     }
+}
+
+#[test]
+fn alike() {
+    let setting = Setting {
+        wire: number("WIRE", 0) as usize,
+        late: byte("LATE", 0),
+        crashes: byte("CRASHES", 0),
+        doubles: byte("DOUBLES", 0),
+        flushes: byte("FLUSHES", 0),
+        failovers: byte("FAILOVERS", 0),
+        steps: byte("STEPS", 0),
+        ..PLAIN
+    };
+    println!(
+        "{}",
+        search::states_that_look_alike_go_on_alike(setting, number("K", 20) as usize * 1000)
+            .unwrap_or_else(|e| panic!("{e}"))
+    );
 }

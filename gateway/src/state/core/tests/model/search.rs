@@ -1,6 +1,6 @@
 //! The search: every state that can be reached, each once, those with less time passed first.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -151,4 +151,68 @@ impl Search {
 fn guarded(act: impl FnOnce() -> Result<(), Breach>) -> Result<(), Breach> {
     let outcome = catch_unwind(AssertUnwindSafe(act));
     outcome.unwrap_or_else(|_| Err(breach("arithmetic", "a count fell below zero")))
+}
+
+/// Holds the fingerprint to its promise: states that it does not tell apart lead to states that it does not tell
+/// apart. Otherwise a search might leave out what it never saw.
+pub(super) fn states_that_look_alike_go_on_alike(setting: Setting, most: usize) -> Result<usize, String> {
+    let start = Cluster::new(&setting.rules()).map_err(|breach| breach.detail)?;
+    let mut seen = HashMap::from([(print(&start), (onward(&start), Vec::new()))]);
+    let mut queue = VecDeque::from([(start, Vec::new())]);
+    let mut twins = 0;
+    while let Some((cluster, way)) = queue.pop_front() {
+        for action in cluster.actions() {
+            let mut after = cluster.clone();
+            after.act(action).map_err(|breach| breach.detail)?;
+            let way: Vec<Action> = way.iter().copied().chain([action]).collect();
+            match seen.get(&print(&after)) {
+                None if seen.len() < most => {
+                    seen.insert(print(&after), (onward(&after), way.clone()));
+                    queue.push_back((after, way));
+                }
+                None => {}
+                Some((onwards, other)) if *onwards != onward(&after) => {
+                    let mut first = Cluster::new(&setting.rules()).unwrap();
+                    other.iter().for_each(|a: &Action| first.act(*a).unwrap());
+                    let list = |c: &Cluster| {
+                        c.actions()
+                            .into_iter()
+                            .map(|a| {
+                                let mut x = c.clone();
+                                let _ = x.act(a);
+                                (print(&x), a, super::print::show(&x))
+                            })
+                            .collect::<Vec<_>>()
+                    };
+                    let (one, two) = (list(&first), list(&after));
+                    for (p, a, s) in &one {
+                        if !two.iter().any(|t| t.0 == *p) {
+                            println!("1 {a:?}\n{s}");
+                        }
+                    }
+                    for (p, a, s) in &two {
+                        if !one.iter().any(|t| t.0 == *p) {
+                            println!("2 {a:?}\n{s}");
+                        }
+                    }
+                    return Err(format!("{other:?}\n{way:?}"));
+                }
+                Some(_) => twins += 1,
+            }
+        }
+    }
+    Ok(twins)
+}
+
+/// What a state leads to: a number that does not depend on the order of its actions.
+fn onward(cluster: &Cluster) -> u64 {
+    let after = |action: Action| {
+        let mut after = cluster.clone();
+        match guarded(|| after.act(action)) {
+            Ok(()) => print(&after),
+            Err(breach) => breach.rule.len() as u64,
+        }
+    };
+    let prints = cluster.actions().into_iter().map(after).map(|print| print.wrapping_mul(print | 1));
+    prints.fold(0, u64::wrapping_add)
 }

@@ -19,6 +19,8 @@ pub(super) struct Setting {
     pub calls: &'static [u64],
     /// Messages under way at once, besides those that came already and come again; 0: each is answered at once.
     pub wire: usize,
+    /// Messages that are late all the same, or lost.
+    pub late: u8,
     /// Lives of each replica, one after another.
     pub lives: u64,
     /// Processes that end, and are started again.
@@ -50,6 +52,7 @@ pub(super) const PLAIN: Setting = Setting {
     limit: 3,
     calls: &[2, 2],
     wire: 1,
+    late: 0,
     lives: 2,
     crashes: 0,
     doubles: 0,
