@@ -109,8 +109,8 @@ impl Cluster {
         self.t += self.rules.setting.tick;
         let from = self.t - self.rules.setting.span();
         self.charges.retain(|charge| charge.until >= from); // no window of now or later meets the others
-        if self.t >= BORN + self.rules.setting.lost_within {
-            (self.left.flushes, self.left.failovers, self.copy) = (0, 0, None);
+        if self.t >= BORN + self.rules.setting.faults_within {
+            (self.left.flushes, self.left.failovers, self.left.steps, self.copy) = (0, 0, 0, None);
         }
         if self.rules.setting.idle {
             return Ok(());

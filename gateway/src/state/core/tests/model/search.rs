@@ -1,6 +1,7 @@
 //! The search: every state that can be reached, each once, those with less time passed first.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -26,6 +27,14 @@ pub(super) struct Outcome {
     pub exhausted: bool,
     pub breach: Option<(Breach, Vec<Action>)>,
     pub seconds: f64,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { states, steps, ticks, depth, rested, .. } = self;
+        write!(f, "{states} states, {steps} steps, {depth} deep in {ticks} ticks, {rested} brought to rest")?;
+        write!(f, "; {:.1} s", self.seconds)
+    }
 }
 
 /// Fingerprints are hashes already.
@@ -96,9 +105,6 @@ impl Search {
                 }
             }
             self.outcome.ticks += 1;
-            if std::env::var("LAYERS").is_ok() {
-                println!("layer {} states {} next {}", self.outcome.ticks, self.steps.len(), later.len());
-            }
         }
         self.outcome.exhausted = true;
         Ok(())
@@ -172,29 +178,6 @@ pub(super) fn states_that_look_alike_go_on_alike(setting: Setting, most: usize) 
                 }
                 None => {}
                 Some((onwards, other)) if *onwards != onward(&after) => {
-                    let mut first = Cluster::new(&setting.rules()).unwrap();
-                    other.iter().for_each(|a: &Action| first.act(*a).unwrap());
-                    let list = |c: &Cluster| {
-                        c.actions()
-                            .into_iter()
-                            .map(|a| {
-                                let mut x = c.clone();
-                                let _ = x.act(a);
-                                (print(&x), a, super::print::show(&x))
-                            })
-                            .collect::<Vec<_>>()
-                    };
-                    let (one, two) = (list(&first), list(&after));
-                    for (p, a, s) in &one {
-                        if !two.iter().any(|t| t.0 == *p) {
-                            println!("1 {a:?}\n{s}");
-                        }
-                    }
-                    for (p, a, s) in &two {
-                        if !one.iter().any(|t| t.0 == *p) {
-                            println!("2 {a:?}\n{s}");
-                        }
-                    }
                     return Err(format!("{other:?}\n{way:?}"));
                 }
                 Some(_) => twins += 1,

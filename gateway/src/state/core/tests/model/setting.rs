@@ -31,11 +31,11 @@ pub(super) struct Setting {
     pub flushes: u8,
     /// Times that a copy from some moment before takes over.
     pub failovers: u8,
-    /// Both only in so much time from the beginning.
-    pub lost_within: Ms,
     /// Times that the server's clock steps by so much.
     pub steps: u8,
     pub step: i64,
+    /// These three only in so much time from the beginning.
+    pub faults_within: Ms,
     /// Whether nobody besides the two replicas calls the shared state: then its clock stands still as long as they are silent.
     pub idle: bool,
 }
@@ -58,9 +58,9 @@ pub(super) const PLAIN: Setting = Setting {
     doubles: 0,
     flushes: 0,
     failovers: 0,
-    lost_within: 2_000,
     steps: 0,
     step: 1_000,
+    faults_within: 2_000,
     idle: false,
 };
 

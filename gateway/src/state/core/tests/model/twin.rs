@@ -206,7 +206,7 @@ const WILD: Setting = Setting {
     doubles: 3,
     flushes: 2,
     failovers: 1,
-    lost_within: 20_000,
+    faults_within: 20_000,
     steps: 1,
     ..PLAIN
 };

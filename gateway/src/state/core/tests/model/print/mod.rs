@@ -11,7 +11,7 @@ use super::cluster::{BORN, Body, Cluster};
 use super::replica::{Grants, Replica};
 use crate::state::core::{Incarnation, Ms, Reply, Reserved, TTL};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Token {
     Number(u64),
     Epoch(u64),
@@ -59,13 +59,6 @@ pub(super) fn print(cluster: &Cluster) -> u64 {
     let mut print = Print::new(cluster);
     print.cluster();
     print.sum()
-}
-
-pub(super) fn show(cluster: &Cluster) -> String {
-    let mut print = Print::new(cluster);
-    print.cluster();
-    let ends = print.groups.iter().skip(1).copied().chain([print.tokens.len()]);
-    print.groups.iter().zip(ends).map(|(a, b)| format!("   {:?}\n", &print.tokens[*a..b])).collect()
 }
 
 impl<'a> Print<'a> {
@@ -216,7 +209,7 @@ impl<'a> Print<'a> {
             [left.calls, left.crashes, left.doubles, left.flushes, left.failovers, left.steps, left.late];
         left.iter().for_each(|n| self.number(u64::from(*n)));
         self.number(of.slow as u64);
-        if left[3] + left[4] > 0 {
+        if left[3] + left[4] + left[5] > 0 {
             self.number(of.t - BORN);
         }
         self.number(u64::from(of.flushed));
