@@ -14,95 +14,71 @@ impl Cluster {
     pub(super) fn act(&mut self, action: Action) -> Result<(), Breach> {
         let left = &mut self.left;
         match action {
-            Action::Tick => self.tick(),
-            Action::Join(..) | Action::Reserve(_) | Action::Sync(..) | Action::Leave(_) => self.say(action),
-            Action::GiveUp(who) => {
-                self.give_up(who, About::Reserve);
-                Ok(())
+            Action::Tick => self.tick()?,
+            Action::Join(who, ended) => self.join(who, ended)?,
+            Action::Reserve(who) => self.reserve(who)?,
+            Action::Sync(who, ended) => self.sync(who, ended)?,
+            Action::Leave(who) => self.leave(who)?,
+            Action::GiveUp(who) => self.give_up(who, About::Reserve),
+            Action::Crash(who) => {
+                left.crashes -= 1;
+                self.replace(who);
             }
             Action::Arrive(at) => {
                 let letter = self.wire.remove(at as usize);
-                self.deliver(letter)
+                self.deliver(letter)?;
             }
             Action::ArriveTwice(at) => {
                 left.doubles -= 1;
                 let letter = self.wire[at as usize].clone();
                 self.wire[at as usize].again = true;
-                self.deliver(letter)
-            }
-            Action::Crash(_) | Action::Lose(_) | Action::Slow(_) => {
-                self.fail(action);
-                Ok(())
-            }
-            Action::Flush | Action::Copy | Action::FailOver | Action::StepClock => {
-                self.fail(action);
-                Ok(())
-            }
-        }
-    }
-
-    /// A replica says something.
-    fn say(&mut self, action: Action) -> Result<(), Breach> {
-        let (t, look) = (self.t, self.may_lose());
-        match action {
-            Action::Join(who, ended) => {
-                self.end(who, ended);
-                self.give_up(who, About::Join);
-                let join = self.replicas[who as usize].join(&self.rules, t);
-                self.send(who, About::Join, join)
-            }
-            Action::Reserve(who) => {
-                self.left.calls -= 1;
-                let units = self.rules.setting.calls[self.left.calls as usize];
-                let ask = self.replicas[who as usize].reserve(&self.rules, t, units);
-                self.send(who, About::Reserve, ask)
-            }
-            Action::Sync(who, ended) => {
-                self.end(who, ended);
-                self.give_up(who, About::Sync);
-                let sync = self.replicas[who as usize].sync(&self.rules, t, look);
-                self.send(who, About::Sync, sync)
-            }
-            Action::Leave(who) => {
-                self.left.crashes -= 1;
-                let replica = &self.replicas[who as usize];
-                let bye = replica.books().map(|books| Command::Bye(replica.caller(books, t)));
-                self.send(who, About::Bye, bye)?;
-                self.replace(who);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Something goes wrong.
-    fn fail(&mut self, action: Action) {
-        let left = &mut self.left;
-        match action {
-            Action::Crash(who) => {
-                left.crashes -= 1;
-                self.replace(who);
+                self.deliver(letter)?;
             }
             Action::Lose(at) => self.lose(at),
-            Action::Slow(slow) => {
-                left.late -= 1;
-                self.slow = slow;
-            }
+            Action::Slow(slow) => (left.late, self.slow) = (left.late - 1, slow),
             Action::Flush => {
                 left.flushes -= 1;
                 (self.flushed, self.known) = (true, 0);
             }
             Action::Copy => self.copy = Some((self.server.clone(), self.known)),
-            Action::FailOver => {
-                left.failovers -= 1;
-                self.fail_over();
-            }
+            Action::FailOver => self.fail_over(),
             Action::StepClock => {
                 left.steps -= 1;
                 self.ahead += self.rules.setting.step;
             }
-            _ => {}
         }
+        Ok(())
+    }
+
+    fn join(&mut self, who: u8, ended: u8) -> Result<(), Breach> {
+        self.end(who, ended);
+        self.give_up(who, About::Join);
+        let join = self.replicas[who as usize].join(&self.rules, self.t);
+        self.send(who, About::Join, join)
+    }
+
+    fn reserve(&mut self, who: u8) -> Result<(), Breach> {
+        self.left.calls -= 1;
+        let units = self.rules.setting.calls[self.left.calls as usize];
+        let ask = self.replicas[who as usize].reserve(&self.rules, self.t, units);
+        self.send(who, About::Reserve, ask)
+    }
+
+    fn sync(&mut self, who: u8, ended: u8) -> Result<(), Breach> {
+        self.end(who, ended);
+        self.give_up(who, About::Sync);
+        let look = self.may_lose();
+        let sync = self.replicas[who as usize].sync(&self.rules, self.t, look);
+        self.send(who, About::Sync, sync)
+    }
+
+    fn leave(&mut self, who: u8) -> Result<(), Breach> {
+        self.left.crashes -= 1;
+        let replica = &self.replicas[who as usize];
+        let bye = replica.books().map(|books| Command::Bye(replica.caller(books, self.t)));
+        self.send(who, About::Bye, bye)?;
+        self.replace(who);
+        Ok(())
     }
 
     fn tick(&mut self) -> Result<(), Breach> {
@@ -199,6 +175,7 @@ impl Cluster {
 
     /// Another server takes over; connections break.
     fn fail_over(&mut self) {
+        self.left.failovers -= 1;
         let Some((state, known)) = self.copy.take() else { return };
         (self.server, self.known, self.flushed) = (state, known, false);
         self.run += 1;

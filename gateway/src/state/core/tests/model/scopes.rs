@@ -39,13 +39,16 @@ pub(super) const CRASH_FLUSH: Setting = Setting { name: "a crash and a flush", c
 pub(super) const LATE_CRASH: Setting = Setting { name: "late, a crash", crashes: 1, ..LATE };
 pub(super) const LATE_TWICE: Setting = Setting { name: "late and twice", doubles: 1, ..LATE };
 pub(super) const LATE_FLUSH: Setting = Setting { name: "late, a flush", flushes: 1, ..LATE };
-pub(super) const LATE_FAILOVER: Setting = Setting { name: "late, a failover", failovers: 1, ..LATE };
+pub(super) const ONE_LATER_FLUSH: Setting =
+    Setting { name: "one call, two late and a flush", late: 2, calls: &[2], ..FLUSH };
 
 /// Searched in every build.
-pub(super) const QUICK: &[Setting] = &[PROMPT, CRASH, FLUSH];
+pub(super) const QUICK: &[Setting] =
+    &[CRASH, Setting { name: "an early flush", faults_within: 1_000, ..FLUSH }];
 
 /// Searched besides where there is time.
 pub(super) const FULL: &[Setting] = &[
+    FLUSH,
     TWICE,
     LATE,
     FAILOVER,

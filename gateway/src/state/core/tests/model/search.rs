@@ -12,6 +12,9 @@ use super::print::print;
 use super::setting::Setting;
 use crate::state::core::tests::judge::{Breach, breach};
 
+/// A broken rule, and the way there.
+type Broken = (Breach, Vec<Action>);
+
 /// What a search came to.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -25,7 +28,7 @@ pub(super) struct Outcome {
     pub rested: usize,
     /// Whether all that can be reached was.
     pub exhausted: bool,
-    pub breach: Option<(Breach, Vec<Action>)>,
+    pub breach: Option<Broken>,
     pub seconds: f64,
 }
 
@@ -83,7 +86,7 @@ pub(super) fn search(setting: Setting, most: usize) -> Outcome {
 }
 
 impl Search {
-    fn run(&mut self, setting: Setting, most: usize) -> Result<(), (Breach, Vec<Action>)> {
+    fn run(&mut self, setting: Setting, most: usize) -> Result<(), Broken> {
         let start = Cluster::new(&setting.rules()).map_err(|breach| (breach, vec![]))?;
         self.seen.insert(print(&start));
         self.steps.push(Step { from: 0, depth: 0, action: Action::Tick });
@@ -111,7 +114,7 @@ impl Search {
     }
 
     /// Sees that a state comes to rest, if it is one to be asked.
-    fn visit(&mut self, at: u32, cluster: &Cluster) -> Result<(), (Breach, Vec<Action>)> {
+    fn visit(&mut self, at: u32, cluster: &Cluster) -> Result<(), Broken> {
         if !check::is_idle(cluster) {
             return Ok(());
         }
@@ -125,7 +128,7 @@ impl Search {
         at: u32,
         cluster: &Cluster,
         action: Action,
-    ) -> Result<Option<(u32, Cluster)>, (Breach, Vec<Action>)> {
+    ) -> Result<Option<(u32, Cluster)>, Broken> {
         self.outcome.steps += 1;
         let mut after = cluster.clone();
         if let Err(breach) = guarded(|| after.act(action)) {

@@ -17,7 +17,7 @@ impl Print<'_> {
         self.grants(letter.own);
     }
 
-    pub(super) fn command(&mut self, command: &Command) {
+    fn command(&mut self, command: &Command) {
         self.number(0);
         match command {
             Command::Join(join) => self.join(join),
@@ -36,7 +36,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn caller(&mut self, caller: &Caller) {
+    fn caller(&mut self, caller: &Caller) {
         self.epoch(caller.epoch);
         self.inc(&caller.inc);
         self.heard(caller.l_ack);
@@ -46,7 +46,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn join(&mut self, join: &Join) {
+    fn join(&mut self, join: &Join) {
         self.inc(&join.inc);
         self.epoch(join.epoch);
         if !self.loses {
@@ -57,7 +57,7 @@ impl Print<'_> {
         join.memory.pools.iter().for_each(|pool| self.memory(pool));
     }
 
-    pub(super) fn memory(&mut self, pool: &PoolMemory) {
+    fn memory(&mut self, pool: &PoolMemory) {
         for c in &pool.counters {
             self.numbers(&[c.granted, c.returned, c.posted]);
         }
@@ -69,7 +69,7 @@ impl Print<'_> {
         self.windows(&pool.window);
     }
 
-    pub(super) fn reply(&mut self, letter: &Letter, reply: &Reply) {
+    fn reply(&mut self, letter: &Letter, reply: &Reply) {
         self.number(1);
         match reply {
             Reply::Joined(joined) => {

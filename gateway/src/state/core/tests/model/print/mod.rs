@@ -93,25 +93,8 @@ impl<'a> Print<'a> {
     /// Adds up the groups; `swap`: 1 if the second replica comes first.
     fn sum_of(&self, ranks: &Ranks, swap: u8) -> u64 {
         let ends = self.groups.iter().skip(1).copied().chain([self.tokens.len()]);
-        let hash = |(from, to): (&usize, usize)| {
-            let (mut hash, mut any_order) = (0, (0, 0));
-            for token in &self.tokens[*from..to] {
-                let word = ranks.word(token, swap);
-                if any_order.0 > 0 {
-                    any_order = (any_order.0 - 1, mixed(word, 1).wrapping_add(any_order.1));
-                    if any_order.0 == 0 {
-                        hash = mixed(hash, any_order.1);
-                    }
-                    continue;
-                }
-                hash = mixed(hash, word);
-                if let Token::Lives(n) = token {
-                    any_order = (*n, 0);
-                }
-            }
-            hash
-        };
-        self.groups.iter().zip(ends).map(hash).fold(0, u64::wrapping_add)
+        let hashes = self.groups.iter().zip(ends).map(|(from, to)| ranks.hash(&self.tokens[*from..to], swap));
+        hashes.fold(0, u64::wrapping_add)
     }
 
     fn begin(&mut self, group: Group) {
@@ -251,6 +234,20 @@ struct Ranks {
 }
 
 impl Ranks {
+    /// A group's hash.
+    fn hash(&self, group: &[Token], swap: u8) -> u64 {
+        let (mut hash, mut set, mut left) = (0, 0_u64, 0);
+        for token in group {
+            let word = self.word(token, swap);
+            match token {
+                Token::Life(..) if left > 0 => (set, left) = (set.wrapping_add(mixed(word, 1)), left - 1),
+                Token::Lives(n) => (hash, set, left) = (mixed(hash, word), 0, *n),
+                _ => hash = mixed(mixed(hash, std::mem::take(&mut set)), word),
+            }
+        }
+        mixed(hash, set)
+    }
+
     /// A token in a number, its kind in the lowest bits.
     fn word(&self, token: &Token, swap: u8) -> u64 {
         let at = |life: (u8, u64)| self.lives.partition_point(|other| *other < life) as u64;

@@ -21,15 +21,7 @@ impl Print<'_> {
             charge.iter().for_each(|charge| self.grant(charge.grant));
         }
         self.begin(Group::Replica);
-        self.life(who, replica.last_k);
-        let lives = self.of.rules.setting.lives + 1;
-        self.number(lives.saturating_sub(replica.last_k));
-        self.number(lives.saturating_sub(replica.next_life()));
-        let waits = [replica.joining.is_some(), replica.asking.is_some(), replica.syncing.is_some()];
-        let knows = [replica.life.is_some(), replica.to_tell.is_some(), replica.ack.is_some()];
-        waits.iter().chain(&knows).for_each(|is| self.number(u64::from(*is)));
-        replica.life.iter().for_each(|books| self.books(&replica.inc(books.k), books));
-        replica.to_tell.iter().for_each(|epoch| self.epoch(*epoch));
+        self.lives_of(who, replica);
         self.seen(replica.life.as_ref().and_then(|books| books.seen.as_deref()).filter(|_| tells));
         if tells {
             self.number((t - replica.roster_at).min(TTL + 1));
@@ -41,6 +33,23 @@ impl Print<'_> {
                 self.ago(l + (t - at) + self.of.server.clock.wall, self.l + self.of.now());
             }
         }
+        self.waits(who, replica);
+    }
+
+    fn lives_of(&mut self, who: u8, replica: &Replica) {
+        self.life(who, replica.last_k);
+        let lives = self.of.rules.setting.lives + 1;
+        self.number(lives.saturating_sub(replica.last_k));
+        self.number(lives.saturating_sub(replica.next_life()));
+        let waits = [replica.joining.is_some(), replica.asking.is_some(), replica.syncing.is_some()];
+        let knows = [replica.life.is_some(), replica.to_tell.is_some(), replica.ack.is_some()];
+        waits.iter().chain(&knows).for_each(|is| self.number(u64::from(*is)));
+        replica.life.iter().for_each(|books| self.books(&replica.inc(books.k), books));
+        replica.to_tell.iter().for_each(|epoch| self.epoch(*epoch));
+    }
+
+    /// What it waits for.
+    fn waits(&mut self, who: u8, replica: &Replica) {
         if let Some(Command::Join(join)) = replica.joining.as_deref() {
             self.inc(&join.inc);
             self.epoch(join.epoch);
@@ -48,7 +57,7 @@ impl Print<'_> {
         if let Some(ask) = &replica.asking {
             self.life(who, ask.k);
             self.epoch(ask.epoch);
-            self.number((t - ask.at).min(self.of.rules.setting.d_head));
+            self.number((self.of.t - ask.at).min(self.of.rules.setting.d_head));
             self.numbers(&[ask.units, u64::from(ask.void)]);
         }
         if let Some(told) = &replica.syncing {
@@ -60,7 +69,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn roster(&mut self, who: u8, roster: &[Incarnation]) {
+    fn roster(&mut self, who: u8, roster: &[Incarnation]) {
         for inc in roster {
             self.begin(Group::Roster);
             self.who(who);
@@ -68,7 +77,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn books(&mut self, inc: &Incarnation, books: &Books) {
+    fn books(&mut self, inc: &Incarnation, books: &Books) {
         self.inc(inc);
         self.epoch(books.epoch);
         self.number(u64::from(books.opened));
@@ -77,7 +86,7 @@ impl Print<'_> {
         self.grants(books.own);
     }
 
-    pub(super) fn seen(&mut self, seen: Option<&Seen>) {
+    fn seen(&mut self, seen: Option<&Seen>) {
         self.number(u64::from(seen.is_some()));
         if let Some(seen) = seen {
             self.image(&seen.image);

@@ -34,7 +34,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn lives(&mut self, inc: &Incarnation, life: &Life, l: Ms, which: u64) {
+    fn lives(&mut self, inc: &Incarnation, life: &Life, l: Ms, which: u64) {
         self.begin(Group::Lives);
         self.number(which);
         self.inc(inc);
@@ -48,7 +48,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn learn(&mut self, learn: &Learn, l: Ms, which: u64) {
+    fn learn(&mut self, learn: &Learn, l: Ms, which: u64) {
         for inc in &learn.roster {
             self.begin(Group::Awaited);
             self.number(which);
@@ -72,7 +72,7 @@ impl Print<'_> {
         }
     }
 
-    pub(super) fn meter(&mut self, meter: &Meter, l: Ms) {
+    fn meter(&mut self, meter: &Meter, l: Ms) {
         self.number(meter.hold);
         if self.loses {
             self.numbers(&[meter.posted, meter.image_posted]);
