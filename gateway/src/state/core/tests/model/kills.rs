@@ -45,7 +45,7 @@ const KILLS: &[(&str, By)] = &[
     ("an image is merged into the live window", Search(Mutant::ImageMergedIntoWindow, THREE_FLUSH)),
     ("what was posted and not seen is forgotten", Search(Mutant::UnseenPostsForgotten, FLUSH)),
     ("a grant of an old epoch is used", LongSearch(Mutant::OldEpochGrantUsed, LATE_FLUSH)),
-    ("a SYNC's answer of an old epoch is taken", LongSearch(Mutant::OldEpochSyncTaken, ONE_LATER_FLUSH)),
+    ("a SYNC's answer of an old epoch is taken", Worlds(Mutant::OldEpochSyncTaken)),
     ("one expired record is taken at a time", Search(Mutant::OneExpiryPerStep, CRASH)),
     ("holds of missing replicas are dropped", Search(Mutant::OrphansDropped, FLUSH)),
     ("new holds hide those of missing replicas (three are needed)", Worlds(Mutant::NewHoldsHideOld)),

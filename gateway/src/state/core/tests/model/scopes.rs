@@ -39,8 +39,6 @@ pub(super) const CRASH_FLUSH: Setting = Setting { name: "a crash and a flush", c
 pub(super) const LATE_CRASH: Setting = Setting { name: "late, a crash", crashes: 1, ..LATE };
 pub(super) const LATE_TWICE: Setting = Setting { name: "late and twice", doubles: 1, ..LATE };
 pub(super) const LATE_FLUSH: Setting = Setting { name: "late, a flush", flushes: 1, ..LATE };
-pub(super) const ONE_LATER_FLUSH: Setting =
-    Setting { name: "one call, two late and a flush", late: 2, calls: &[2], ..FLUSH };
 
 /// Searched in every build.
 pub(super) const QUICK: &[Setting] =
@@ -62,7 +60,6 @@ pub(super) const FULL: &[Setting] = &[
     Setting { name: "two crashes", crashes: 2, lives: 3, ..PROMPT },
     Setting { name: "one call, late, twice and a crash", crashes: 1, ..TWICE },
     Setting { name: "one call, late and a flush", calls: &[2], ..LATE_FLUSH },
-    Setting { name: "one call, late, a crash and a flush", calls: &[2], crashes: 1, ..LATE_FLUSH },
     LATE_CRASH,
     Setting { name: "every message late or lost", ..PLAIN },
 ];
