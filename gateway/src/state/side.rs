@@ -382,7 +382,7 @@ impl Side {
     pub fn synced(&mut self, told: Told, reply: Reply, now: Ms) -> Heard {
         let inc = told.ledger.inc();
         let own = self.lives.iter().any(|l| l.to_tell.is_none() && Arc::ptr_eq(&l.ledger, &told.ledger));
-        let current = own && (told.ledger.epoch() == told.epoch || on(Mutant::OldEpochSyncTaken));
+        let current = own && told.ledger.epoch() == told.epoch;
         match reply {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);

@@ -62,7 +62,6 @@ mutants! {
     WholeShares,
     JoinCountsAsTold,
     OldEpochGrantUsed,
-    OldEpochSyncTaken,
     OwnHistoriesOnly,
     LearningEndedByNewcomer,
     // the replica's side

@@ -227,8 +227,7 @@ impl Replica {
     /// The answer to it; `covers`: the grants that an image in it includes.
     pub(super) fn synced(&mut self, reply: &Reply, covers: Grants, now: Ms) {
         let Some(told) = self.syncing.take() else { return };
-        let same = |epoch: u64| epoch == told.epoch || on(Mutant::OldEpochSyncTaken);
-        let current = self.books().is_some_and(|books| books.k == told.k && same(books.epoch));
+        let current = self.books().is_some_and(|books| books.k == told.k && books.epoch == told.epoch);
         match reply {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
