@@ -89,7 +89,9 @@ impl State {
         for pool in memory.pools.iter().filter(|pool| forgot || !pool.counters.is_empty()) {
             self.touch(&pool.decl);
             if forgot {
-                self.take_window(inc, pool);
+                if !on(Mutant::OwnHistoriesOnly) {
+                    self.take_window(inc, pool);
+                }
                 self.take_kept(inc, pool);
             }
             self.take_counters(inc, pool);
@@ -158,6 +160,7 @@ impl State {
         let mut prolonged = false;
         for (at, (known, told_now)) in known.iter_mut().zip(&told.counters).enumerate() {
             let seen = told.seen.get(at).copied().unwrap_or(0);
+            let seen = if on(Mutant::OwnHistoriesOnly) { 0 } else { seen };
             let seen = if on(Mutant::UnseenPostsForgotten) { told_now.posted } else { seen };
             prolonged |= told_now.granted > known.granted;
             let meter = &mut pool.meters[at];
@@ -183,7 +186,8 @@ impl State {
         // A record alone says nothing: a late copy of an old JOIN makes one.
         let told = |told: u64| told == self.epoch || on(Mutant::JoinCountsAsTold);
         let has_told = |inc: &Incarnation| self.lives.get(inc).and_then(|life| life.told).is_some_and(told);
-        let all = learn.told && learn.roster.iter().all(has_told);
+        let told_by_any = learn.told || on(Mutant::LearningEndedByNewcomer);
+        let all = told_by_any && learn.roster.iter().all(has_told);
         let settled = l > learn.since + if learn.fresh { LEAST } else { SETTLE };
         let first = on(Mutant::LearningEndedByFirst) && !self.lives.is_empty();
         if all && settled || l > learn.since + LEARN || first {

@@ -65,6 +65,8 @@ mutants! {
     WholeShares,
     JoinCountsAsTold,
     OldEpochGrantUsed,
+    OwnHistoriesOnly,
+    LearningEndedByNewcomer,
     // the replica's side
     SettledTwice,
     ExcessDropped,

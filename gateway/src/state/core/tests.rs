@@ -13,6 +13,7 @@ mod judge;
 mod learning;
 mod liveness;
 mod meters;
+mod model;
 mod mutants;
 mod network;
 mod plan;

@@ -37,6 +37,23 @@ impl State {
 }
 
 impl Audit {
+    /// One that begins with this state; `lost`: data were lost before.
+    pub(super) fn since(state: &State, lost: bool) -> Audit {
+        let lives = state.lives.iter().map(|(inc, life)| (inc.clone(), life.counters.clone())).collect();
+        let mut audit = Audit { epoch: state.epoch, lost, lives, dead: BTreeMap::new() };
+        for (key, pool) in &state.pools {
+            for (at, meter) in pool.meters.iter().enumerate() {
+                let waits: u64 =
+                    state.pending.iter().filter(|p| p.pool == *key && p.meter == at).map(|p| p.amount).sum();
+                let counters = state.lives.values().filter_map(|life| life.counters.get(key)?.get(at));
+                let known: u64 = counters.map(|c| c.posted).sum();
+                let posted = (meter.posted + waits).saturating_sub(known);
+                audit.dead.insert((key.clone(), at), Left { posted, expired: 0 });
+            }
+        }
+        audit
+    }
+
     /// Looks at the state after a step in the name of `caller`.
     pub(super) fn after(&mut self, state: &State, caller: &Incarnation) -> Result<(), Breach> {
         if self.epoch != 0 && self.epoch != state.epoch {
