@@ -235,7 +235,7 @@ def judge(logs, rules):
         if not records:
             raise Void(f"{name}: no arrivals in the interval")
         first = max(rules.from_us, records[0]["arrival_us"])
-        last = min(rules.to_us, records[-1]["arrival_us"])
+        last = min(rules.to_us, rules.load_to_us, records[-1]["arrival_us"])
         for key in sorted({record["key"] for record in records}):
             mine = [record for record in records if record["key"] == key]
             limits = limits_of(key, rules.limit)
@@ -283,6 +283,8 @@ def arguments(argv):
     parser.add_argument("--mode", choices=MODES, default="admission-max", help="how tokens are charged")
     parser.add_argument("--from-us", type=int, default=0, help="ignore arrivals before (Unix microseconds)")
     parser.add_argument("--to-us", type=float, default=NEVER, help="ignore arrivals after")
+    parser.add_argument("--load-to-us", type=float, default=NEVER,
+                        help="when the load ended: the share in use is taken until then, whatever arrives later")
     parser.add_argument("--min-used", type=parse_share, action="append", default=[], metavar="rpm=SHARE|tpm=SHARE",
                         help="fail when less of a limit was used, from one window after the start on")
     parser.add_argument("--any-instant", action="store_true",

@@ -34,10 +34,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Judges the logs of `providers`, with the windows and limits that they enforce.
-    pub async fn on(providers: &[Provider], window: Duration) -> Result<Verdict> {
+    /// Judges the logs of `providers`, with the windows and limits that they enforce. A call that a stopped replica sends
+    /// long after the load ended, at `until_us`, does not count as a time in which nothing was used.
+    pub async fn on(providers: &[Provider], window: Duration, until_us: u64) -> Result<Verdict> {
         let mut command = Command::new("python3");
         command.arg(place::judge()).arg("--window").arg(window.as_secs_f64().to_string());
+        command.arg("--load-to-us").arg(until_us.to_string());
         let Some(first) = providers.first() else { bail!("no provider to judge") };
         command.arg("--mode").arg(first.upstream.charge);
         for provider in providers {

@@ -56,6 +56,11 @@ impl Load {
     }
 }
 
+/// When the last call was sent, Unix time in µs.
+pub fn load_ended(answers: &[Answer]) -> u64 {
+    answers.iter().map(|answer| answer.sent_us).max().unwrap_or(0)
+}
+
 /// When each call is due, from the start.
 fn schedule(at_once: usize, phases: &[Phase]) -> Vec<Duration> {
     let mut times = vec![Duration::ZERO; at_once];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use weir_tests::client::{Answer, Ask, Client, unix_us};
 use weir_tests::judge::{Unit, Verdict};
-use weir_tests::load::{Load, Phase};
+use weir_tests::load::{Load, Phase, load_ended};
 use weir_tests::meters;
 use weir_tests::provider::Upstream;
 use weir_tests::scale::Scale;
@@ -137,7 +137,7 @@ pub(crate) async fn overload_on(
     trouble(&mut site).await?;
     let answers = load.finish().await;
     must_be_overload(&answers, scale, run.weight, summed)?;
-    let verdict = Verdict::on(&site.providers, scale.window).await?;
+    let verdict = Verdict::on(&site.providers, scale.window, load_ended(&answers)).await?;
     Ok(Outcome { site, answers, verdict, probe: (ask(1), (1.5 * fitting) as usize) })
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use weir_tests::client::{Ask, unix_us};
 use weir_tests::gateway::Binary;
 use weir_tests::judge::{Unit, Verdict};
-use weir_tests::load::{Load, Phase};
+use weir_tests::load::{Load, Phase, load_ended};
 use weir_tests::provider::Upstream;
 use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site, Timeouts};
@@ -59,7 +59,7 @@ pub(crate) async fn storm(unit: Unit, binary: Option<Binary>, scale: Scale) -> R
     tokio::time::sleep(ms(500)).await;
     site.replicas[0].kill()?;
     site.replicas[0].replace().await?;
-    load.finish().await;
+    let answers = load.finish().await;
     for provider in &site.providers {
         let aborted = provider.arrivals().await?.iter().filter(|call| call.aborted).count();
         ensure!(
@@ -68,7 +68,7 @@ pub(crate) async fn storm(unit: Unit, binary: Option<Binary>, scale: Scale) -> R
             provider.upstream.name
         );
     }
-    Verdict::on(&site.providers, scale.window).await
+    Verdict::on(&site.providers, scale.window, load_ended(&answers)).await
 }
 
 /// Waits for the last quarter of a window counted from the epoch, where a count per window is weakest.

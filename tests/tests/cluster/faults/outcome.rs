@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::json;
 use weir_tests::client::Answer;
 use weir_tests::judge::{Unit, Verdict};
+use weir_tests::load::load_ended;
 use weir_tests::provider::Provider;
 use weir_tests::site::Site;
 
@@ -38,8 +39,8 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// Each provider is judged by its own way to charge.
-    async fn on(provider: &Provider, site: &Site) -> Result<Finding> {
-        let verdict = Verdict::on(slice::from_ref(provider), site.plan.scale.window).await?;
+    async fn on(provider: &Provider, site: &Site, until_us: u64) -> Result<Finding> {
+        let verdict = Verdict::on(slice::from_ref(provider), site.plan.scale.window, until_us).await?;
         let upstream = &provider.upstream;
         let unit = if upstream.rpm.is_some() { Unit::Requests } else { Unit::Tokens };
         let at_any_moment = if unit == Unit::Tokens { verdict.worst_at_any_instant() } else { Vec::new() };
@@ -68,8 +69,9 @@ impl Outcome {
         strikes: Vec<Strike>,
     ) -> Result<Outcome> {
         let mut findings = Vec::new();
+        let until_us = load_ended(&answers);
         for provider in &site.providers {
-            findings.push(Finding::on(provider, &site).await?);
+            findings.push(Finding::on(provider, &site, until_us).await?);
         }
         let bound = (row.bound)(site.plan.scale.window);
         let outcome = Outcome { site, answers, offered, strikes, bound, findings };

@@ -75,9 +75,10 @@ pub(crate) fn share_bound(window: Duration) -> f64 {
     1.0 + OVERLOAD * 0.4 / window.as_secs_f64()
 }
 
-/// Redis' clock stepped forward, once in a window.
+/// Redis' clock stepped forward by a second, once in a window: what was used in the second before may be used again,
+/// at most what is offered in one. A window of a minute has a bucket of a second to spare.
 pub(crate) fn clock_bound(window: Duration) -> f64 {
-    if window.as_secs() >= 60 { 1.0 } else { 1.0 + 1.0 / window.as_secs_f64() }
+    if window.as_secs() >= 60 { 1.0 } else { 1.0 + OVERLOAD / window.as_secs_f64() }
 }
 
 /// Answers that take so long that much hangs on a replica when it dies. (And a window of 6 s is the less used for it:
