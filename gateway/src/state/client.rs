@@ -287,7 +287,7 @@ impl Client {
             if behind() {
                 // In a task of its own: a caller dropped here must not take along what the SYNC was about to tell.
                 let (this, port) = (self.clone(), port.clone());
-                let told = tokio::spawn(async move { this.sync(&port, false).await });
+                let told = tokio::spawn(async move { this.say_due(&port, false).await });
                 return told.await.unwrap_or_else(|_| Err(Away::unexpected()));
             }
         }

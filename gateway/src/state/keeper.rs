@@ -30,8 +30,8 @@ impl Client {
             if due {
                 counted = Instant::now();
             }
-            let answer = self.sync(&port, due).await;
-            self.note_contact(answer.err());
+            // An outage is noted; calls then follow `on_outage`.
+            let _ = self.sync(&port, due).await;
             let wait = if self.is_away() { IMPATIENT } else { PERIOD.saturating_sub(counted.elapsed()) };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -42,9 +42,16 @@ impl Client {
         self.leave(&port).await;
     }
 
+    /// Says what is due and takes note of whether the state grants.
+    pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
+        let answer = self.say_due(port, count).await;
+        self.note_contact(answer.as_ref().err());
+        answer
+    }
+
     /// One SYNC of the current life, after the JOINs that are due before it; if one that counts the living, older
     /// lives report as well.
-    pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
+    pub(super) async fn say_due(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
         for _ in 0..3 {
             self.join(port).await?;
             if !port.is_open() {
@@ -91,8 +98,8 @@ impl Client {
     }
 
     /// Tells when the state goes away and when it is back; not every failure in between.
-    fn note_contact(&self, failure: Option<Away>) {
-        if failure == Some(Away::Learning) && !self.is_settled() {
+    fn note_contact(&self, failure: Option<&Away>) {
+        if failure == Some(&Away::Learning) && !self.is_settled() {
             return; // it has only begun; soon it grants
         }
         let now = match failure {
@@ -102,7 +109,7 @@ impl Client {
         };
         let before = *self.contact.borrow();
         self.contact.send_if_modified(|contact| std::mem::replace(contact, now) != now);
-        if now == Contact::Away && failure != Some(Away::OtherLayout) {
+        if now == Contact::Away && failure != Some(&Away::OtherLayout) {
             self.side.lock().failed(boot_ms());
         }
         match failure {
@@ -140,7 +147,7 @@ impl Client {
 
     /// Whether no life is left.
     async fn try_leaving(self: &Arc<Self>, port: &Port) -> Result<bool, Away> {
-        self.sync(port, true).await?;
+        self.say_due(port, true).await?;
         let Some(ledger) = self.ledger() else { return Ok(false) };
         if !ledger.is_told() || self.side.lock().ledgers().count() > 1 {
             return Ok(false);

@@ -41,6 +41,8 @@ pub(super) struct Books {
     pub own: Grants,
     /// What the last report said was posted; for a broken variant.
     pub said: u64,
+    /// The most that messages said to be given back.
+    pub said_back: u64,
 }
 
 /// A RESERVE that waits for its answer.
@@ -62,6 +64,8 @@ pub(super) struct Told {
     pub returned: u64,
     pub posted: u64,
     pub look: bool,
+    /// What had been said to be given back before, if nothing was said since.
+    pub before: Option<u64>,
 }
 
 /// A call at its provider.
@@ -144,6 +148,10 @@ impl Replica {
         let (life, epoch) = (self.life.as_mut()?, self.to_tell?);
         life.epoch = epoch;
         let (k, pools) = (life.k, life.memory(rules, now).into_iter().collect());
+        if life.opened || life.seen.is_some() {
+            life.said_back = life.said_back.max(life.returned);
+            self.syncing.iter_mut().filter(|told| told.k == k).for_each(|told| told.before = None);
+        }
         if let Some(ask) = self.asking.as_mut().filter(|ask| ask.k == k) {
             ask.void |= ask.epoch != epoch;
         }
@@ -219,8 +227,13 @@ impl Replica {
         let key = rules.decl.key.clone();
         let report = PoolReport { key, returned: vec![returned], posted: vec![says], look };
         let reports = if books.opened { vec![report] } else { vec![] };
+        let before = Some(books.said_back);
         self.life.iter_mut().for_each(|life| life.said = posted);
-        self.syncing = Some(Told { k, epoch, returned, posted: says, look });
+        self.life
+            .iter_mut()
+            .filter(|life| life.opened)
+            .for_each(|life| life.said_back = before.max(Some(returned)).unwrap_or(0));
+        self.syncing = Some(Told { k, epoch, returned, posted: says, look, before });
         Some(Command::Sync(Sync { caller, reports, rests: vec![], count: look }))
     }
 
@@ -236,7 +249,12 @@ impl Replica {
                     (self.roster, self.roster_at) = (synced.live.clone().into(), now);
                 }
             }
-            reply => self.refused(told.k, reply),
+            reply => {
+                if let (Reply::Epoch(_), Some(before)) = (reply, told.before) {
+                    self.of(told.k).for_each(|books| books.said_back = before);
+                }
+                self.refused(told.k, reply);
+            }
         }
     }
 
@@ -307,7 +325,18 @@ impl Replica {
 impl Books {
     fn new(k: u64) -> Books {
         let (consumed, returned, posted) = (0, 0, 0);
-        Books { k, epoch: 0, opened: false, consumed, returned, posted, seen: None, own: 0, said: 0 }
+        Books {
+            k,
+            epoch: 0,
+            opened: false,
+            consumed,
+            returned,
+            posted,
+            seen: None,
+            own: 0,
+            said: 0,
+            said_back: 0,
+        }
     }
 
     /// What is known of the pool; none if that is nothing.
@@ -321,7 +350,7 @@ impl Books {
             seen: vec![seen.own],
             posted: seen.image.posted.clone(),
             others: seen.image.held.iter().map(|all| all.saturating_sub(seen.held)).collect(),
-            kept: vec![seen.granted.saturating_sub(self.returned)],
+            kept: vec![seen.granted.saturating_sub(self.said_back)],
             window: seen.image.window.clone(),
             ..told
         })

@@ -24,6 +24,7 @@ impl Print<'_> {
         self.lives_of(who, replica);
         self.seen(replica.life.as_ref().and_then(|books| books.seen.as_deref()).filter(|_| tells));
         if tells {
+            self.number(replica.life.as_ref().map_or(0, |books| books.said_back));
             self.number((t - replica.roster_at).min(TTL + 1));
         }
         if let Some((l, at)) = replica.ack {
@@ -65,6 +66,7 @@ impl Print<'_> {
             self.epoch(told.epoch);
             if self.loses {
                 self.numbers(&[told.returned, told.posted, u64::from(told.look)]);
+                self.numbers(&[u64::from(told.before.is_some()), told.before.unwrap_or(0)]);
             }
         }
     }

@@ -59,6 +59,7 @@ impl Print<'_> {
         self.ago(l, learn.since);
         self.number(u64::from(learn.told));
         self.number(u64::from(learn.fresh));
+        self.number(u64::from(learn.whole));
         for (seen, bearer, held) in learn.others.values() {
             self.ago(l, *seen);
             self.inc(bearer);
