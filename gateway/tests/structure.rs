@@ -6,7 +6,23 @@
 use std::path::{Path, PathBuf};
 
 /// Decisions without I/O: what they must not know.
-const PURE: [&str; 5] = ["state/core", "route", "admit", "dialect", "error.rs"];
+const PURE: [&str; 15] = [
+    "state/core",
+    "state/side.rs",
+    "state/side",
+    "state/living.rs",
+    "state/share.rs",
+    "state/outage.rs",
+    "state/ledger.rs",
+    "state/ledger",
+    "state/books.rs",
+    "state/doubts.rs",
+    "state/layout",
+    "route",
+    "admit",
+    "dialect",
+    "error.rs",
+];
 const IMPURE: [&str; 8] = [
     "tokio",
     "redis::",

@@ -4,8 +4,10 @@
 pub mod check;
 mod expand;
 mod mask;
+mod pool;
 mod raw;
 pub mod report;
+mod state;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -18,9 +20,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{SecretSlice, SecretString};
+use secrecy::SecretString;
 
+pub use pool::{Charge, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 pub use report::{Problem, Report};
+pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
 
 /// Index of a pool in [`Config::pools`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,193 +76,6 @@ pub struct Server {
     pub max_body: usize,
     /// How long open calls may take to finish after SIGTERM.
     pub drain_timeout: Duration,
-}
-
-/// `[state]`.
-#[derive(Clone, Debug)]
-pub struct StateConfig {
-    /// Where the data are.
-    pub redis: Topology,
-    /// TLS to every server; `None`: plain TCP.
-    pub tls: Option<Tls>,
-    /// Namespace: one hash tag, one atomic unit.
-    pub namespace: String,
-    /// Deadline of every Redis call.
-    pub timeout: Duration,
-    /// How many replicas there are, for limits shared while Redis is away; 0: the file does not say.
-    pub expected_replicas: u64,
-}
-
-impl StateConfig {
-    /// The longest [`timeout`](Self::timeout). Several answers must fit into the times of the protocol: a closed limit
-    /// refuses within a second, a lapsed life 1 s after its last SYNC, learning ends after 2 s, a call waits for 4 s.
-    pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(500);
-}
-
-/// How the servers of the shared state are found.
-#[derive(Clone, Debug)]
-pub enum Topology {
-    /// `url`: this one.
-    Single {
-        /// The server.
-        node: Endpoint,
-        /// At it.
-        login: Login,
-    },
-    /// `sentinel`: the master that the sentinels name.
-    Sentinel(Sentinel),
-    /// `cluster`: the master that owns the namespace's slot.
-    Cluster {
-        /// Some of the cluster's nodes.
-        nodes: Vec<Endpoint>,
-        /// At all of them.
-        login: Login,
-    },
-}
-
-/// `sentinel`.
-#[derive(Clone, Debug)]
-pub struct Sentinel {
-    /// The sentinels.
-    pub nodes: Vec<Endpoint>,
-    /// At the sentinels.
-    pub login: Login,
-    /// What they call the master.
-    pub master: String,
-    /// At the master.
-    pub data: Login,
-}
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// A name or an address; that of IPv6 without brackets.
-    pub host: String,
-    /// TCP.
-    pub port: u16,
-}
-
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// As whom to connect, and to which database.
-#[derive(Clone, Debug, Default)]
-pub struct Login {
-    /// An ACL user; `None`: the default one.
-    pub username: Option<String>,
-    /// Its password.
-    pub password: Option<SecretString>,
-    /// Number of the database.
-    pub db: u32,
-}
-
-/// What TLS to the servers needs, as read from the files: PEM.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// The authorities that servers are trusted by; `None`: those of the public web.
-    pub ca: Option<Vec<u8>>,
-    /// Our own certificate.
-    pub identity: Option<Identity>,
-}
-
-/// A certificate and its key, PEM.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The certificate, and those between it and the authority.
-    pub cert: Vec<u8>,
-    /// Its private key.
-    pub key: SecretSlice<u8>,
-}
-
-/// What happens to calls while the shared state is away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnOutage {
-    /// Each replica keeps to its part of what was left.
-    Share,
-    /// Refuse with 503 and `Retry-After`.
-    Closed,
-    /// Serve without limits.
-    Open,
-}
-
-/// A quota pool: meters that calls draw on together.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolSpec {
-    /// Unique, readable: `gateway`, `account/A`, `account/A/POOL`, `deployment/D`, `tenant/T`.
-    pub name: Arc<str>,
-    /// May be empty (a deployment without limits still has a pool, for its cooldown).
-    pub meters: Vec<MeterSpec>,
-    /// Whose limits these are.
-    pub side: Side,
-    /// What is held for the answer of a call.
-    pub reserve: ReservePolicy,
-    /// Finest interval over which the limit is kept even: 0 = the window only, else milliseconds (1_000, 10_000).
-    pub pace_ms: u64,
-    /// Share of the limit that calls may use (`headroom.hard`), per mille; 1000 for our own limits.
-    pub hard_permille: u32,
-    /// What becomes of the limit while the shared state is away.
-    pub on_outage: OnOutage,
-}
-
-/// One limit of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeterSpec {
-    /// What is counted.
-    pub kind: MeterKind,
-    /// Units per window (or at once, for concurrency); at least 1.
-    pub limit: u64,
-    /// Window in milliseconds; 0 for concurrency.
-    pub per_ms: u64,
-}
-
-/// What a meter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MeterKind {
-    /// Attempts sent.
-    Requests,
-    /// Input plus output tokens.
-    Tokens,
-    /// Input tokens.
-    InputTokens,
-    /// Output tokens.
-    OutputTokens,
-    /// Attempts in flight.
-    Concurrency,
-}
-
-/// Whose limit a pool states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Ours (gateway, tenant): what happened is what counts.
-    Ours,
-    /// The provider's: count as it does.
-    Provider(Charge),
-}
-
-/// When and what a provider charges for tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charge {
-    /// Input + max_tokens when the request arrives, never refunded (OpenAI, Azure).
-    AdmissionMax,
-    /// The tokens really used, but counted from arrival on.
-    AdmissionActual,
-    /// The tokens really used, counted at the end of the answer.
-    EndActual,
-}
-
-/// `reserve = "max" | "predicted"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReservePolicy {
-    /// max_tokens of the call, else the deployment's max_output.
-    Max,
-    /// Learnt from past answers when the call sets no max_tokens.
-    Predicted,
 }
 
 /// `[[accounts]]`: one set of credentials at one endpoint.

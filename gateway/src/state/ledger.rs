@@ -6,6 +6,8 @@
 //! can only err on the low side: outstanding RESERVEs are counted before consumed grants are read, and a grant is
 //! booked as consumed before its RESERVE stops being outstanding.
 
+mod outstanding;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +16,12 @@ use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
+pub(super) use outstanding::Attempt;
+pub use outstanding::{Drawn, Outstanding};
+
 use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
-use super::core::{Amounts, Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve};
+use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve};
 use super::doubts::Doubts;
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
@@ -117,25 +122,11 @@ impl Ledger {
         pools
     }
 
-    /// An attempt is granted: until that is dropped it may post here.
-    pub(super) fn attempt(self: &Arc<Self>) -> Attempt {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
-        Attempt(self.clone())
-    }
-
     /// Does nothing here hold anything, will nothing be posted, and does nothing wait for an answer?
     pub fn is_idle(&self) -> bool {
         self.outstanding.lock().is_empty()
             && (self.attempts.load(Ordering::Acquire) == 0 || on(Mutant::OverBeforeAllIsPosted))
             && self.pools.read().values().all(|pool| pool.held().iter().all(|held| *held == 0))
-    }
-
-    /// Books a RESERVE that is about to be sent.
-    pub fn sending(self: &Arc<Self>, ask: Arc<Reserve>) -> Outstanding {
-        self.open(&ask);
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.outstanding.lock().insert(id, ask.clone());
-        Outstanding { ledger: self.clone(), ask, id, resolved: false }
     }
 
     /// Opens books for every pool that may be drawn on, so that SYNC asks about it: the network may deliver the
@@ -324,75 +315,6 @@ fn in_turn(list: &Mutex<Vec<Arc<PoolBooks>>>, most: usize) -> Vec<Arc<PoolBooks>
     let turn = most.min(list.len());
     list.rotate_left(turn);
     list[list.len() - turn..].to_vec()
-}
-
-/// What was drawn on a pool: its index in the request, its books, the amounts.
-pub type Drawn = (usize, Arc<PoolBooks>, Amounts);
-
-/// An attempt that may still post into a life's books, even if it holds nothing any more: what it costs beyond its
-/// estimate is known at its end only.
-#[derive(Debug)]
-pub(super) struct Attempt(Arc<Ledger>);
-
-impl std::ops::Deref for Attempt {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.0
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.0.attempts.fetch_sub(1, Ordering::Release); // what it posted is in the books by now
-    }
-}
-
-/// A RESERVE on its way. Dropped without an answer, it leaves its pools in doubt for a while.
-#[derive(Debug)]
-pub struct Outstanding {
-    ledger: Arc<Ledger>,
-    ask: Arc<Reserve>,
-    id: u64,
-    resolved: bool,
-}
-
-impl Outstanding {
-    /// It was granted to candidate `index`: the books of every pool drawn on, with the amounts. None if the data set
-    /// that granted it has been replaced: the one that replaced it does not know of the grant.
-    pub fn granted(mut self, index: usize, share: u64) -> Option<Vec<Drawn>> {
-        let ledger = self.ledger.clone();
-        let epoch = ledger.epoch.read();
-        if *epoch != self.ask.caller.epoch && !on(Mutant::OldEpochGrantUsed) {
-            return None;
-        }
-        let mut drawn = Vec::with_capacity(self.ask.pools.len());
-        for draw in self.ask.common.iter().chain(&self.ask.candidates[index].draws) {
-            let decl = &self.ask.pools[draw.pool];
-            if !decl.meters.is_empty() {
-                let pool = self.ledger.pool(decl);
-                self.ledger.consume(&pool, &draw.amounts);
-                pool.saw_share(share);
-                drawn.push((draw.pool, pool, draw.amounts.clone()));
-            }
-        }
-        self.resolved = true;
-        Some(drawn)
-    }
-
-    /// It was answered without a grant.
-    pub fn refused(mut self) {
-        self.resolved = true;
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        if !self.resolved {
-            self.ledger.doubt(&self.ask);
-        }
-        self.ledger.outstanding.lock().remove(&self.id);
-    }
 }
 
 #[cfg(test)]

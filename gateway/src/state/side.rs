@@ -8,23 +8,20 @@
 //!
 //! Times are milliseconds of the replica's own clock, which must count suspensions ([`crate::clock::boot_ms`]).
 
+mod alone;
+mod report;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::books::{PoolBooks, Said};
-use super::core::mutant::{Mutant, on};
-use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolReport, Reply, Reserve, Rest, Sync, TTL};
+pub use alone::{AWAY_AFTER, Alone, HITCH};
+pub use report::Told;
+
+use super::core::{Caller, Incarnation, Join, Memory, Ms, Reply, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
-use super::share::{Before, Share, Shared};
+use super::share::Share;
 
-/// After so long without an answer the state counts as away for everybody: nobody was answered within [`TTL`], so
-/// whoever is answered next meets the rejoin barrier.
-pub const AWAY_AFTER: Ms = TTL + TTL / 2;
-/// Tries to ask the state that are further apart than this do not show that it was away in between.
-const STALL: Ms = 500;
-/// A state that has been asked in vain for less than this may only have hitched: a reply was late, a connection broke.
-pub const HITCH: Ms = 400;
 /// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
 const ASKING: Ms = 300;
 /// Pools that one JOIN tells of at most: a script must be over long before a command times out.
@@ -61,19 +58,6 @@ pub struct Side {
     at_once: usize,   // pools that one JOIN tells of at most
 }
 
-/// What a SYNC that is on its way says.
-#[derive(Debug)]
-pub struct Told {
-    ledger: Arc<Ledger>,
-    epoch: u64,
-    books: Vec<Arc<PoolBooks>>,
-    said: Vec<Said>, // before
-    reports: Vec<PoolReport>,
-    rests: Vec<Rest>,
-    counted: bool,
-    sent: Ms, // own clock; it went out then or later
-}
-
 /// What a reply came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -92,17 +76,6 @@ pub enum Heard {
     Learning,
     /// Not an answer to this question.
     Unexpected,
-}
-
-/// What may be done without the state.
-#[derive(Debug)]
-pub enum Alone {
-    /// Nothing yet: the state was heard this ms ago too lately, others may still be asking it.
-    NotYet(Ms),
-    /// Nothing: nobody knows among how many to share.
-    Never,
-    /// A part of the limits was asked.
-    Shared(Arc<Ledger>, Shared),
 }
 
 impl Side {
@@ -195,57 +168,6 @@ impl Side {
         self.roster.iter().map(|inc| &inc.name).collect::<std::collections::BTreeSet<_>>().len()
     }
 
-    /// Among how many limits are shared while the state is away; none if nobody knows.
-    pub fn shares(&self) -> Option<u64> {
-        let shares = self.most.0.max(self.expected);
-        let shares = if on(Mutant::WholeShares) { 1 } else { shares };
-        (shares > 0).then_some(shares)
-    }
-
-    /// Asks for a part of the limits while the state is away.
-    pub fn ask_alone(
-        &mut self,
-        ask: &mut Arc<Reserve>,
-        counts: impl Fn(usize) -> bool,
-        pin: Option<u64>,
-        now: Ms,
-    ) -> Alone {
-        let since = self.failing.map_or(now, |(since, _)| since);
-        let away = if on(Mutant::SharedAtOnce) { 0 } else { self.heard.max(since) + AWAY_AFTER };
-        let due = away.max(self.asking_until);
-        if now < due {
-            return Alone::NotYet(due - now);
-        }
-        if self.share.is_none() {
-            let Some(shares) = self.shares() else { return Alone::Never };
-            if self.lives.last().is_none_or(|life| life.to_tell != Some(0)) {
-                self.begin();
-            }
-            if let Some(life) = self.lives.last_mut() {
-                life.tell(0); // what was told of it so far is out of date from now on
-            }
-            let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
-            let mut before: Vec<_> = self.lives.iter().map(of).collect();
-            let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
-            let mut share = Share::new(shares, ledger, before, self.deadlines, self.heard, now);
-            self.rests.iter().for_each(|(key, until)| share.rest(key, *until));
-            self.share = Some(share);
-        }
-        let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
-        let (l_ack, x) = (0, 0);
-        Arc::make_mut(ask).caller = Caller { epoch: life.ledger.epoch(), inc: life.ledger.inc(), l_ack, x };
-        let shared = share.reserve(ask, counts, pin, now);
-        if let Shared::Granted(..) = shared {
-            life.granted(now);
-        }
-        Alone::Shared(life.ledger.clone(), shared)
-    }
-
-    /// Among how many limits are being shared.
-    pub fn is_sharing(&self) -> Option<u64> {
-        self.share.as_ref().map(Share::of)
-    }
-
     /// Begins the next life, in books that no data set knows of.
     fn begin(&mut self) {
         self.last_k += 1;
@@ -306,19 +228,6 @@ impl Side {
         (self.share, self.asking_until, self.failing) = (None, 0, None);
     }
 
-    /// The state was asked and did not answer.
-    pub fn failed(&mut self, now: Ms) {
-        // After a stall of this process nothing is known of the time before.
-        let since = self.failing.filter(|(_, last)| now.saturating_sub(*last) <= STALL);
-        self.failing = Some((since.map_or(now, |(since, _)| since), now));
-    }
-
-    /// How long to go on asking a state that does not answer before limits are taken to be without it.
-    pub fn hitch_left(&self, now: Ms) -> Option<Ms> {
-        let since = self.failing.map_or(now, |(since, _)| since);
-        (since + HITCH).checked_sub(now).filter(|left| *left > 0)
-    }
-
     /// A JOIN was not answered; sharing goes on.
     pub fn unjoined(&mut self) {
         self.asking_until = 0;
@@ -362,95 +271,6 @@ impl Side {
         }
         let known = self.rests.entry(key).or_default();
         *known = until.max(*known);
-    }
-
-    /// The next SYNC of the current life; if one that counts the living, it also looks at windows, to remember them.
-    pub fn sync(&mut self, now: Ms, count: bool) -> Option<(Sync, Told)> {
-        let ledger = self.ledger()?.clone();
-        let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
-        let rests = std::mem::take(&mut self.rests).into_iter().map(left);
-        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
-        Some(self.report(ledger, rests, now, count))
-    }
-
-    /// The next SYNCs of older lives.
-    pub fn older(&mut self, now: Ms) -> Vec<(Sync, Told)> {
-        let older = &self.lives[..self.lives.len().saturating_sub(1)];
-        let known = older.iter().filter(|life| life.to_tell.is_none()).map(|life| life.ledger.clone());
-        let known: Vec<_> = known.collect();
-        known.into_iter().map(|ledger| self.report(ledger, Vec::new(), now, false)).collect()
-    }
-
-    fn report(&self, ledger: Arc<Ledger>, rests: Vec<Rest>, now: Ms, count: bool) -> (Sync, Told) {
-        let (books, reports) = ledger.report(count);
-        let caller = self.caller(&ledger, now);
-        let say = |(pool, report): (&Arc<PoolBooks>, &PoolReport)| pool.say(report.returned.iter().copied());
-        let told = Told {
-            ledger,
-            epoch: caller.epoch,
-            said: books.iter().zip(&reports).map(say).collect(),
-            books,
-            reports: reports.clone(),
-            rests: rests.clone(),
-            counted: count,
-            sent: now,
-        };
-        (Sync { caller, reports, rests, count }, told)
-    }
-
-    /// The answer to a SYNC.
-    pub fn synced(&mut self, told: Told, reply: Reply, now: Ms) -> Heard {
-        let inc = told.ledger.inc();
-        let own = self.lives.iter().any(|l| l.to_tell.is_none() && Arc::ptr_eq(&l.ledger, &told.ledger));
-        let current = own && told.ledger.epoch() == told.epoch;
-        match reply {
-            Reply::Synced(synced) if current => {
-                self.saw(told.epoch, synced.l, now);
-                told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
-                // (While it learns, the living are those that are still to tell as well.)
-                if told.counted && !synced.learning {
-                    self.count(synced.live, now);
-                }
-                Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
-            }
-            reply => {
-                if matches!(reply, Reply::Epoch(_)) {
-                    told.books.iter().zip(told.said.clone()).for_each(|(pool, said)| pool.unsay(said));
-                }
-                self.unanswered(told, now);
-                self.refused(&inc, &reply, now)
-            }
-        }
-    }
-
-    /// A SYNC was not answered: everything in it is said again.
-    pub fn unanswered(&mut self, told: Told, now: Ms) {
-        told.ledger.unheard(&told.books);
-        told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));
-    }
-
-    /// Older lives that are over: nothing runs in them, all of it was told, and what was granted without the state was
-    /// seen in it since. A BYE is due.
-    pub fn over(&self, now: Ms) -> Vec<Caller> {
-        let older = &self.lives[..self.lives.len().saturating_sub(1)];
-        let seen = |life: &Life| {
-            life.alone.is_none_or(|alone| self.ledger().is_some_and(|l| l.saw_all_of(&life.ledger, alone)))
-        };
-        let over = |life: &&Life| {
-            life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told() && seen(life)
-        };
-        older.iter().filter(over).map(|life| self.caller(&life.ledger, now)).collect()
-    }
-
-    /// The answer to a BYE of an older life.
-    pub fn left(&mut self, inc: &Incarnation, reply: &Reply, now: Ms) {
-        match reply {
-            Reply::Left(true) => self.lives.retain(|life| !life.ledger.is(inc)),
-            Reply::Left(false) => {} // a grant that nobody waits for: a SYNC gives it back
-            reply => {
-                self.refused(inc, reply, now);
-            }
-        }
     }
 
     /// The life `inc` is over; `highest` is the highest number that the state knows of this name.

@@ -1,0 +1,79 @@
+//! Pools: limits that calls draw on together, and how a provider charges for it.
+
+use std::sync::Arc;
+
+use super::OnOutage;
+
+/// A quota pool: meters that calls draw on together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolSpec {
+    /// Unique, readable: `gateway`, `account/A`, `account/A/POOL`, `deployment/D`, `tenant/T`.
+    pub name: Arc<str>,
+    /// May be empty (a deployment without limits still has a pool, for its cooldown).
+    pub meters: Vec<MeterSpec>,
+    /// Whose limits these are.
+    pub side: Side,
+    /// What is held for the answer of a call.
+    pub reserve: ReservePolicy,
+    /// Finest interval over which the limit is kept even: 0 = the window only, else milliseconds (1_000, 10_000).
+    pub pace_ms: u64,
+    /// Share of the limit that calls may use (`headroom.hard`), per mille; 1000 for our own limits.
+    pub hard_permille: u32,
+    /// What becomes of the limit while the shared state is away.
+    pub on_outage: OnOutage,
+}
+
+/// One limit of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterSpec {
+    /// What is counted.
+    pub kind: MeterKind,
+    /// Units per window (or at once, for concurrency); at least 1.
+    pub limit: u64,
+    /// Window in milliseconds; 0 for concurrency.
+    pub per_ms: u64,
+}
+
+/// What a meter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MeterKind {
+    /// Attempts sent.
+    Requests,
+    /// Input plus output tokens.
+    Tokens,
+    /// Input tokens.
+    InputTokens,
+    /// Output tokens.
+    OutputTokens,
+    /// Attempts in flight.
+    Concurrency,
+}
+
+/// Whose limit a pool states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Ours (gateway, tenant): what happened is what counts.
+    Ours,
+    /// The provider's: count as it does.
+    Provider(Charge),
+}
+
+/// When and what a provider charges for tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Input + max_tokens when the request arrives, never refunded (OpenAI, Azure).
+    AdmissionMax,
+    /// The tokens really used, but counted from arrival on.
+    AdmissionActual,
+    /// The tokens really used, counted at the end of the answer.
+    EndActual,
+}
+
+/// `reserve = "max" | "predicted"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservePolicy {
+    /// max_tokens of the call, else the deployment's max_output.
+    Max,
+    /// Learnt from past answers when the call sets no max_tokens.
+    Predicted,
+}

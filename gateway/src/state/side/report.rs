@@ -1,0 +1,113 @@
+//! SYNC and BYE: what is told of lives that the state knows, and what its answers mean.
+
+use std::sync::Arc;
+
+use super::{Heard, Side};
+use crate::state::books::{PoolBooks, Said};
+use crate::state::core::{Caller, Incarnation, Ms, PoolReport, Reply, Rest, Sync};
+use crate::state::ledger::Ledger;
+use crate::state::living::Life;
+
+/// What a SYNC that is on its way says.
+#[derive(Debug)]
+pub struct Told {
+    ledger: Arc<Ledger>,
+    epoch: u64,
+    books: Vec<Arc<PoolBooks>>,
+    said: Vec<Said>, // before
+    reports: Vec<PoolReport>,
+    rests: Vec<Rest>,
+    counted: bool,
+    sent: Ms, // own clock; it went out then or later
+}
+
+impl Side {
+    /// The next SYNC of the current life; if one that counts the living, it also looks at windows, to remember them.
+    pub fn sync(&mut self, now: Ms, count: bool) -> Option<(Sync, Told)> {
+        let ledger = self.ledger()?.clone();
+        let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
+        let rests = std::mem::take(&mut self.rests).into_iter().map(left);
+        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
+        Some(self.report(ledger, rests, now, count))
+    }
+
+    /// The next SYNCs of older lives.
+    pub fn older(&mut self, now: Ms) -> Vec<(Sync, Told)> {
+        let older = &self.lives[..self.lives.len().saturating_sub(1)];
+        let known = older.iter().filter(|life| life.to_tell.is_none()).map(|life| life.ledger.clone());
+        let known: Vec<_> = known.collect();
+        known.into_iter().map(|ledger| self.report(ledger, Vec::new(), now, false)).collect()
+    }
+
+    fn report(&self, ledger: Arc<Ledger>, rests: Vec<Rest>, now: Ms, count: bool) -> (Sync, Told) {
+        let (books, reports) = ledger.report(count);
+        let caller = self.caller(&ledger, now);
+        let say = |(pool, report): (&Arc<PoolBooks>, &PoolReport)| pool.say(report.returned.iter().copied());
+        let told = Told {
+            ledger,
+            epoch: caller.epoch,
+            said: books.iter().zip(&reports).map(say).collect(),
+            books,
+            reports: reports.clone(),
+            rests: rests.clone(),
+            counted: count,
+            sent: now,
+        };
+        (Sync { caller, reports, rests, count }, told)
+    }
+
+    /// The answer to a SYNC.
+    pub fn synced(&mut self, told: Told, reply: Reply, now: Ms) -> Heard {
+        let inc = told.ledger.inc();
+        let own = self.lives.iter().any(|l| l.to_tell.is_none() && Arc::ptr_eq(&l.ledger, &told.ledger));
+        let current = own && told.ledger.epoch() == told.epoch;
+        match reply {
+            Reply::Synced(synced) if current => {
+                self.saw(told.epoch, synced.l, now);
+                told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
+                // (While it learns, the living are those that are still to tell as well.)
+                if told.counted && !synced.learning {
+                    self.count(synced.live, now);
+                }
+                Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
+            }
+            reply => {
+                if matches!(reply, Reply::Epoch(_)) {
+                    told.books.iter().zip(told.said.clone()).for_each(|(pool, said)| pool.unsay(said));
+                }
+                self.unanswered(told, now);
+                self.refused(&inc, &reply, now)
+            }
+        }
+    }
+
+    /// A SYNC was not answered: everything in it is said again.
+    pub fn unanswered(&mut self, told: Told, now: Ms) {
+        told.ledger.unheard(&told.books);
+        told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));
+    }
+
+    /// Older lives that are over: nothing runs in them, all of it was told, and what was granted without the state was
+    /// seen in it since. A BYE is due.
+    pub fn over(&self, now: Ms) -> Vec<Caller> {
+        let older = &self.lives[..self.lives.len().saturating_sub(1)];
+        let seen = |life: &Life| {
+            life.alone.is_none_or(|alone| self.ledger().is_some_and(|l| l.saw_all_of(&life.ledger, alone)))
+        };
+        let over = |life: &&Life| {
+            life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told() && seen(life)
+        };
+        older.iter().filter(over).map(|life| self.caller(&life.ledger, now)).collect()
+    }
+
+    /// The answer to a BYE of an older life.
+    pub fn left(&mut self, inc: &Incarnation, reply: &Reply, now: Ms) {
+        match reply {
+            Reply::Left(true) => self.lives.retain(|life| !life.ledger.is(inc)),
+            Reply::Left(false) => {} // a grant that nobody waits for: a SYNC gives it back
+            reply => {
+                self.refused(inc, reply, now);
+            }
+        }
+    }
+}
