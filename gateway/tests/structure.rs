@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decisions without I/O: what they must not know.
-const PURE: [&str; 15] = [
+const PURE: [&str; 14] = [
     "state/core",
     "state/side.rs",
     "state/side",
@@ -17,7 +17,6 @@ const PURE: [&str; 15] = [
     "state/ledger",
     "state/books.rs",
     "state/doubts.rs",
-    "state/layout",
     "route",
     "admit",
     "dialect",
