@@ -85,6 +85,12 @@ local function take_counters(p, told, seen)
   return more
 end
 
+local function sum_of(t)
+  local sum = 0
+  for _, n in ipairs(t) do sum = sum + n end
+  return sum
+end
+
 local function newest_of(pool)
   for _, other in ipairs(learn[5]) do
     if other[1] == pool then return other end
@@ -107,7 +113,7 @@ local function take_window(p, window, posted, age, others, rest)
   local at, newest = max(0, l - age), newest_of(p.key)
   if not newest then
     learn[5][#learn[5] + 1] = {p.key, at, inc, others}
-  elseif at > newest[2] then
+  elseif at > newest[2] or at == newest[2] and sum_of(others) > sum_of(newest[4]) then -- of one moment: shows more
     newest[2], newest[3], newest[4] = at, inc, others
   end
 end

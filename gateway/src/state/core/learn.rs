@@ -118,8 +118,12 @@ impl State {
         }
         let (Some(learn), false) = (&mut self.learn, told.window.is_empty()) else { return };
         let seen = l.saturating_sub(told.age);
-        let newest = learn.others.get(&told.decl.key).is_none_or(|(newest, ..)| seen > *newest);
-        if newest {
+        // Of two of one moment the one that shows more.
+        let shown = |others: &[u64]| others.iter().sum::<u64>();
+        let newest = |(at, _, others): &(Ms, Incarnation, Vec<u64>)| {
+            seen > *at || seen == *at && shown(&told.others) > shown(others)
+        };
+        if learn.others.get(&told.decl.key).is_none_or(newest) {
             learn.others.insert(told.decl.key.clone(), (seen, inc.clone(), told.others.clone()));
         }
     }

@@ -141,7 +141,8 @@ impl<'a> Print<'a> {
 
     /// Logical time that somebody heard: fresh enough for a life to be renewed, or not.
     fn heard(&mut self, l: Ms) {
-        self.number(self.l.saturating_sub(l).min(TTL / 2 + 1));
+        let old = self.of.rules.setting.old() as i64; // an older copy of the data set may be behind what was heard
+        self.number((self.l as i64 - l as i64).clamp(-old, TTL as i64 / 2 + 1) as u64);
     }
 
     /// Where the counters of a life may be counted from: what the shared state has got of them. After a loss only
@@ -197,7 +198,7 @@ impl<'a> Print<'a> {
         }
         self.number(u64::from(of.flushed));
         self.number(of.t % of.rules.setting.width);
-        self.grants(of.known);
+        self.mask(of.known); // the next grant does not know of the others
         if !of.flushed {
             self.state(&of.server, 0);
         }
