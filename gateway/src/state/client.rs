@@ -165,15 +165,16 @@ impl Client {
         wish: &mut Wish,
         until: Instant,
     ) -> Result<Outcome, Away> {
-        let begun = Instant::now();
-        let until = until.min(begun + PATIENCE);
+        let until = until.min(Instant::now() + PATIENCE);
+        let mut failing = None;
         loop {
             let failure = match tokio::time::timeout_at(until.into(), self.ask(port, wish)).await {
                 Ok(Ok(outcome)) => return Ok(outcome),
                 Ok(Err(failure)) => failure,
                 Err(_) => Away::TimedOut,
             };
-            let wait = match self.without(wish, &failure, begun) {
+            let since = *failing.get_or_insert_with(Instant::now);
+            let wait = match self.without(wish, &failure, since) {
                 Ok(outcome) => return Ok(outcome),
                 Err(None) => return Err(failure),
                 Err(Some(wait)) => wait.min(until.saturating_duration_since(Instant::now())),
@@ -242,14 +243,15 @@ impl Client {
         Err(Away::unexpected())
     }
 
-    /// What may be done without the state; else how long to wait before looking again, if that may help.
-    fn without(&self, wish: &mut Wish, failure: &Away, begun: Instant) -> Result<Outcome, Option<Duration>> {
+    /// What may be done without the state, which this call has asked in vain `since` then; else how long to wait before
+    /// looking again, if that may help.
+    fn without(&self, wish: &mut Wish, failure: &Away, since: Instant) -> Result<Outcome, Option<Duration>> {
         if *failure == Away::Learning {
             return Err(Some(LOOK_AGAIN));
         }
         let soon = |wait| Some(Duration::from_millis(wait).min(LOOK_AGAIN));
         // (Its own patience as well: other connections of this replica may be fine all the time.)
-        let is_patient = *failure != Away::OtherLayout && begun.elapsed() < Duration::from_millis(HITCH);
+        let is_patient = *failure != Away::OtherLayout && since.elapsed() < Duration::from_millis(HITCH);
         let hitch = self.side.lock().hitch_left(boot_ms()).filter(|_| is_patient).and_then(soon);
         let kept = match outage::usable(&wish.infos, &wish.ask) {
             Usable::Nothing | Usable::Freely(_) if hitch.is_some() => return Err(hitch),
