@@ -26,7 +26,7 @@ use weir_tests::scale::Scale;
 /// slower when windows are minutes.
 fn in_turn<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
     static SHORT: Semaphore = Semaphore::const_new(2);
-    static MINUTES: Semaphore = Semaphore::const_new(4);
+    static MINUTES: Semaphore = Semaphore::const_new(3);
     let seats = if Scale::from_env().is_full() { &MINUTES } else { &SHORT };
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         let _seat = seats.acquire().await?;
