@@ -141,7 +141,7 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
 }
 
 /// Another version's replicas are granted the whole of every limit by that state: nothing is left to share. Broken on
-/// purpose once: that answer counted among the tries in vain.
+/// purpose once: that answer counted among the tries in vain; and sharing went on after it.
 #[tokio::test]
 async fn a_state_of_another_layout_is_not_away() {
     let mut server = Server::start();
@@ -162,6 +162,15 @@ async fn a_state_of_another_layout_is_not_away() {
         assert_eq!(client.sync(&port, true).await, Err(Away::OtherLayout));
         tokio::time::sleep(Duration::from_millis(20)).await; // as often as the loop that keeps lives would
     }
+    // Away it is when it does not answer at all; and no longer when it does.
+    let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(3_000).query(&mut server.connection).unwrap();
+    let answer = client.reserve(&port, &mut wish(OnOutage::Share), soon()).await;
+    assert!(matches!(answer, Ok(Outcome::Granted(_) | Outcome::Denied(_))), "{answer:?}");
+    assert!(client.sharing().is_some());
+    while client.sync(&port, true).await != Err(Away::OtherLayout) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(client.sharing(), None);
     let kept: Vec<u8> = redis::cmd("HGET").arg(&key).arg("e").query(&mut server.connection).unwrap();
     assert_eq!(kept, header, "it is not written to");
 }

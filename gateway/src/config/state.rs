@@ -20,7 +20,7 @@ pub struct StateConfig {
 }
 
 impl StateConfig {
-    /// The longest [`timeout`](Self::timeout). Several answers must fit into the times of the protocol: a closed limit
+    /// The longest [`timeout`](Self::timeout) that has an effect; a longer one counts as this. Several answers must fit into the times of the protocol: a closed limit
     /// refuses within a second, a lapsed life 1 s after its last SYNC, learning ends after 2 s, a call waits for 4 s.
     pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(500);
 }

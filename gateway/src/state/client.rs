@@ -187,7 +187,8 @@ impl Client {
             let _ = tokio::time::timeout(wait, contact.changed()).await;
             if failure == Away::Learning && *contact.borrow() == Contact::Granting {
                 // All that waited would ask in the same moment, and some of them for longer than the state's time.
-                tokio::time::sleep(LOOK_AGAIN.mul_f64(fastrand::f64())).await;
+                let turn = Instant::now() + LOOK_AGAIN.mul_f64(fastrand::f64());
+                tokio::time::sleep_until(turn.min(until).into()).await;
             }
         }
     }
@@ -203,7 +204,7 @@ impl Client {
         if let Err(away) = &answer {
             match away {
                 Away::Learning => drop(self.contact.send_replace(Contact::Learning)),
-                Away::OtherLayout => {}
+                Away::OtherLayout => self.side.lock().is_others(boot_ms()),
                 _ => self.side.lock().failed(boot_ms()),
             }
             self.bell.ring_loud(); // the keeper finds out what is the matter

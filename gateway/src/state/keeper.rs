@@ -109,8 +109,10 @@ impl Client {
         };
         let before = *self.contact.borrow();
         self.contact.send_if_modified(|contact| std::mem::replace(contact, now) != now);
-        if now == Contact::Away && failure != Some(&Away::OtherLayout) {
-            self.side.lock().failed(boot_ms());
+        match (now, failure) {
+            (_, Some(Away::OtherLayout)) => self.side.lock().is_others(boot_ms()),
+            (Contact::Away, _) => self.side.lock().failed(boot_ms()),
+            _ => {}
         }
         match failure {
             Some(err) if before != now => {

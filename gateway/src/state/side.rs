@@ -228,6 +228,11 @@ impl Side {
         (self.share, self.asking_until, self.failing) = (None, 0, None);
     }
 
+    /// The state belongs to replicas of another version, which are granted the whole of every limit: nothing is shared.
+    pub fn is_others(&mut self, now: Ms) {
+        self.answered(now);
+    }
+
     /// A JOIN was not answered; sharing goes on.
     pub fn unjoined(&mut self) {
         self.asking_until = 0;

@@ -88,25 +88,15 @@ pub(super) fn state(field: &Field<raw::State>, cx: &mut Reading<'_>) -> (Option<
             cx.problem(&at.span, "a namespace consists of letters, digits, `_` and `-`, at least one");
         }
     }
-    let timeout = state_timeout(&written.timeout, cx);
     let Some((redis, tls)) = redis::topology(written, span, cx) else { return (None, on_outage) };
     let state = StateConfig {
         redis,
         tls,
         namespace: written.namespace.or("weir".to_owned()),
-        timeout,
+        timeout: written.timeout.or(Duration::from_millis(100)),
         expected_replicas: written.expected_replicas.value().map_or(0, |count| count.0),
     };
     (Some(state), on_outage)
-}
-
-fn state_timeout(field: &Field<Duration>, cx: &mut Reading<'_>) -> Duration {
-    const WHY: &str = "two tries must fit into the second within which calls are refused while Redis is away";
-    if let Some(at) = field.get().filter(|at| at.value > StateConfig::LONGEST_TIMEOUT) {
-        let most = humantime::format_duration(StateConfig::LONGEST_TIMEOUT);
-        cx.problem(&at.span, format!("at most {most}: {WHY}"));
-    }
-    field.or(Duration::from_millis(100))
 }
 
 /// A host, and after it nothing or a port from 1 to 65535.

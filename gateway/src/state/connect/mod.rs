@@ -109,6 +109,11 @@ impl std::fmt::Debug for Servers {
 impl Servers {
     /// Those of `config`.
     pub fn new(config: StateConfig) -> Arc<Servers> {
+        let (timeout, longest) = (config.timeout, StateConfig::LONGEST_TIMEOUT);
+        if timeout > longest {
+            tracing::warn!(target: "weir::state", ?timeout, "state.timeout counts as {longest:?}, the longest there is");
+        }
+        let config = StateConfig { timeout: timeout.min(longest), ..config };
         let keys = Keys::new(&config.namespace);
         Arc::new(Servers { config, keys, latest: sentinel::Latest::default(), told: Mutex::new(false) })
     }
