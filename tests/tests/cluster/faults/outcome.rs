@@ -13,6 +13,7 @@ use weir_tests::site::Site;
 
 use super::fault::Fault;
 use super::row::{Row, Strike, must_be_overload};
+use crate::MOST_CLOSED;
 
 /// A row after its run.
 pub(crate) struct Outcome {
@@ -111,8 +112,10 @@ impl Outcome {
             ensure!(*used >= least, "{name}: only {used:.3} of the limit was used, not {least}");
         }
         let (closed, lost) = (self.count(503), self.lost());
-        ensure!(row.closes || closed == 0, "{closed} calls were refused for want of the shared state");
-        let most = row.most_lost * self.answers.len() as f64;
+        let all = self.answers.len() as f64;
+        let refused = format!("{closed} of {all} calls were refused for want of the shared state");
+        ensure!(row.closes || closed as f64 <= MOST_CLOSED * all, "{refused}");
+        let most = row.most_lost * all;
         ensure!(lost as f64 <= most, "{lost} of {} calls were lost", self.answers.len());
         let odd = self.answers.iter().find(|a| !matches!(a.status, 0 | 200 | 429 | 502 | 503 | 504));
         ensure!(odd.is_none(), "an answer that nothing explains: {odd:?}");
