@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
 use crate::config::{Config, OnOutage};
-use crate::http::{admin, handle, router, server};
+use crate::http::{admin, handle, server};
 use crate::shared::{Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
@@ -187,8 +187,7 @@ fn spawn_worker(
                 // Nobody waits any more if the start was given up.
                 let _ = started.send(());
                 let worker = Arc::new(Worker { shared, port, upstreams: Upstreams::default() });
-                let router = router(worker.clone());
-                let handler = move |request| handle(worker.clone(), router.clone(), request);
+                let handler = move |request| handle(worker.clone(), request);
                 server::serve(inbox, handler, stop, grace).await;
             }
             Err(err) => tracing::error!(target: "weir::app", error = %err, "worker cannot start"),

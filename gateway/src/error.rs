@@ -22,6 +22,10 @@ pub enum Kind {
     NotFound,
     /// The path does not know this method.
     MethodNotAllowed,
+    /// What the request refers to is not kept anywhere that its tenant may see.
+    NotKept,
+    /// No response with this id, or none that the tenant may see.
+    NotStored,
     /// The request cannot be read.
     Malformed,
     /// The request's body is too large.
@@ -103,9 +107,9 @@ impl Kind {
         match self {
             Kind::BadKey => StatusCode::UNAUTHORIZED,
             Kind::ModelForbidden => StatusCode::FORBIDDEN,
-            Kind::ModelUnknown | Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::ModelUnknown | Kind::NotFound | Kind::NotStored => StatusCode::NOT_FOUND,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Kind::Malformed => StatusCode::BAD_REQUEST,
+            Kind::Malformed | Kind::NotKept => StatusCode::BAD_REQUEST,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::SlowClient => StatusCode::REQUEST_TIMEOUT,
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => StatusCode::TOO_MANY_REQUESTS,
@@ -126,6 +130,8 @@ impl Kind {
             Kind::ModelUnknown => "model_not_found",
             Kind::NotFound => "unknown_url",
             Kind::MethodNotAllowed => "method_not_allowed",
+            Kind::NotKept => "previous_response_not_found",
+            Kind::NotStored => "response_not_found",
             Kind::Malformed => "invalid_request_error",
             Kind::TooLarge => "request_too_large",
             Kind::SlowClient => "request_timeout",
@@ -147,6 +153,8 @@ impl Kind {
             | Kind::ModelUnknown
             | Kind::NotFound
             | Kind::MethodNotAllowed
+            | Kind::NotKept
+            | Kind::NotStored
             | Kind::Malformed
             | Kind::TooLarge
             | Kind::SlowClient
@@ -168,6 +176,8 @@ impl Kind {
             | Kind::ModelUnknown
             | Kind::NotFound
             | Kind::MethodNotAllowed
+            | Kind::NotKept
+            | Kind::NotStored
             | Kind::Malformed
             | Kind::TooLarge
             | Kind::SlowClient
@@ -188,6 +198,8 @@ impl Kind {
             | Kind::ModelUnknown
             | Kind::NotFound
             | Kind::MethodNotAllowed
+            | Kind::NotKept
+            | Kind::NotStored
             | Kind::Malformed
             | Kind::TooLarge
             | Kind::SlowClient
@@ -209,6 +221,8 @@ impl Kind {
             Kind::ModelUnknown => "model_unknown",
             Kind::NotFound => "not_found",
             Kind::MethodNotAllowed => "method_not_allowed",
+            Kind::NotKept => "not_kept",
+            Kind::NotStored => "not_stored",
             Kind::Malformed => "malformed",
             Kind::TooLarge => "too_large",
             Kind::SlowClient => "slow_client",

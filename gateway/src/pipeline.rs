@@ -5,6 +5,8 @@
 //! and from there into the answer's body; wherever this future is dropped, dropping it settles.
 
 mod attempt;
+mod continued;
+pub mod stored;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +18,13 @@ use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 
 use attempt::Attempt;
+use continued::Home;
 
 use crate::admit;
 use crate::admit::estimate::{self, Estimate};
 use crate::config::{Deployment, DeploymentId, Model, ModelId, PoolId, ReservePolicy, Tenant};
-use crate::dialect::openai::request::{self, Peek};
+use crate::dialect::openai::api::Api;
+use crate::dialect::openai::request::{self, BadRequest, Peek};
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
@@ -34,9 +38,18 @@ const LARGE: usize = 256 << 10;
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
 
+/// What a client asks for: which call, and the model if the path names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Which call.
+    pub api: Api,
+    /// The model in the path, as Azure's clients send it.
+    pub named: Option<String>,
+}
+
 /// One call on its way.
 struct Call<'a> {
-    worker: &'a Worker,
+    worker: &'a Arc<Worker>,
     snapshot: &'a Snapshot,
     tenant: Option<&'a Tenant>,
     tenant_name: Arc<str>,
@@ -44,12 +57,14 @@ struct Call<'a> {
     body: Bytes,
     peek: Peek,
     input: u64,
+    home: Option<Home>,
     deadline: Instant,
 }
 
-/// Serves a chat completion.
-pub async fn chat(
+/// Serves a call.
+pub async fn call(
     worker: &Arc<Worker>,
+    ask: &Ask,
     headers: &HeaderMap,
     body: Incoming,
     record: &mut Option<Record>,
@@ -58,38 +73,43 @@ pub async fn chat(
     let config = &snapshot.config;
     let tenant = snapshot.keys.tenant(config, headers)?;
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
-    note(record, |record| record.tenant = tenant_name.clone());
+    note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body).await?;
-    let (peek, input) = weigh(&body).await?;
+    let (peek, input) = weigh(ask, &body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
         record.stream = peek.stream;
     });
     let deadline = Instant::now() + time_limit(&config.models[model.0], headers)?;
-    let call =
-        Call { worker, snapshot: &snapshot, tenant, tenant_name, headers, body, peek, input, deadline };
+    let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
+    // What is continued is put before the model as well.
+    let input = input.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
+    let snapshot = &*snapshot;
+    let call = Call { worker, snapshot, tenant, tenant_name, headers, body, peek, input, home, deadline };
     call.serve(model, record).await
 }
 
 /// Reads a request and estimates its input; a large one on a thread of its own, for other calls wait on this one.
-async fn weigh(body: &Bytes) -> Result<(Peek, u64), Error> {
-    let work = |body: &Bytes| {
-        let peek = request::peek(body)?;
-        let input = estimate::input_tokens(peek.messages(body), &peek.schemas(body));
-        Ok((peek, input))
-    };
+async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
     let done = if body.len() > LARGE {
-        let body = body.clone();
-        let joined = tokio::task::spawn_blocking(move || work(&body)).await;
+        let (ask, body) = (ask.clone(), body.clone());
+        let joined = tokio::task::spawn_blocking(move || read_and_weigh(&ask, &body)).await;
         joined.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?
     } else {
-        work(body)
+        read_and_weigh(ask, body)
     };
-    done.map_err(|bad: request::BadRequest| Error {
+    done.map_err(|bad| Error {
         param: bad.param.map(str::to_owned),
         ..Error::new(Kind::Malformed, bad.message)
     })
+}
+
+fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), BadRequest> {
+    let peek = request::peek(ask.api, body, ask.named.as_deref())?;
+    let input = peek.input();
+    let tokens = estimate::input_tokens(input.texts(body), input.repeats, &input.schemas(body));
+    Ok((peek, tokens))
 }
 
 /// The model asked for, if this tenant may use it.
@@ -180,9 +200,12 @@ impl Call<'_> {
                 }
             }
         }
-        Err(last.unwrap_or_else(|| {
-            let message = "This request is longer than any deployment of the model can read.";
-            Error::new(Kind::Malformed, message).param("messages")
+        Err(last.unwrap_or_else(|| match &self.home {
+            Some(home) => home.not_served(&self.peek.model),
+            None => {
+                let message = "This request is longer than any deployment of the model can read.";
+                Error::new(Kind::Malformed, message)
+            }
         }))
     }
 
@@ -190,7 +213,12 @@ impl Call<'_> {
         let config = &self.snapshot.config;
         let mut rotation = self.snapshot.rotations[id.0].lock();
         let needs = Needs { input: self.input, output: self.peek.max_output.unwrap_or(0) };
-        route::rank(config, &config.models[id.0], &mut rotation, needs, tried, &mut fastrand::f64)
+        let model = &config.models[id.0];
+        let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
+        if let Some(home) = &self.home {
+            home.keep(config, &mut ranked);
+        }
+        ranked
     }
 
     /// Room for one of the candidates, or why there is none.

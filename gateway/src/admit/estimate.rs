@@ -32,15 +32,17 @@ const PER_MESSAGE: u64 = 4;
 /// Frame of the conversation: the opening of the answer.
 const PER_CALL: u64 = 3;
 
-/// Tokens of the input: the raw `messages` array, and the raw values that are put before the model with it
-/// (`tools`, `functions`, `response_format`), empty where absent.
-pub fn input_tokens(messages: &[u8], schemas: &[&[u8]]) -> u64 {
-    let mut tally = Tally::default();
-    let count = tally.messages(messages);
+/// Tokens of the input: raw values with text in them (messages, prompts, items, documents), of which the first is
+/// read `repeats` times; and raw values that are put before the model as they are (tools, functions, the form of the
+/// answer). Empty where absent.
+pub fn input_tokens(texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> u64 {
+    let [mut first, mut rest] = [Tally::default(); 2];
+    let count = first.texts(texts[0]) + rest.texts(texts[1]);
     for schema in schemas {
-        tally.schema(schema);
+        rest.schema(schema);
     }
-    tally.tokens() + PER_MESSAGE * count + PER_CALL
+    let tokens = first.tokens().saturating_mul(repeats).saturating_add(rest.tokens());
+    tokens.saturating_add(PER_MESSAGE * count + PER_CALL)
 }
 
 /// Output assumed for a call without a bound, while nothing is learnt, tokens per choice.

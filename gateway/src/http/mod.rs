@@ -1,63 +1,54 @@
 //! The edge: routes of the client listener, bodies in, errors out in the client's dialect.
 
 pub mod admin;
+mod paths;
 pub mod reply;
 pub mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
-use axum::routing::{any, get};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tower::ServiceExt;
 
 use crate::dialect::openai::answer;
+use crate::dialect::openai::api::Api;
 use crate::error::{Error, Fault, Kind};
-use crate::pipeline;
+use crate::pipeline::stored::{self, Part};
+use crate::pipeline::{self, Ask};
 use crate::shared::Worker;
 use crate::telemetry::Record;
+use paths::Place;
 
 /// How long a request's body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
-/// Serves one request of the client listener. The path that nearly every call takes is looked at first: the
-/// router's boxes and clones would cost it a tenth of its time.
-pub async fn handle(worker: Arc<Worker>, router: Router, request: http::Request<Incoming>) -> Response<Body> {
-    if request.method() == Method::POST && request.uri().path() == "/v1/chat/completions" {
-        return chat(&worker, request).await;
+/// Serves one request of the client listener.
+pub async fn handle(worker: Arc<Worker>, request: http::Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    // The path that nearly every call takes is looked at first.
+    if path == "/v1/chat/completions" && request.method() == Method::POST {
+        return call(&worker, &CHAT, request).await;
     }
-    match router.oneshot(request.map(Body::new)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    match (paths::place(path), request.method()) {
+        (Some(Place::Call(ask)), &Method::POST) => call(&worker, &ask, request).await,
+        (Some(Place::Stored { id, part }), _) => stored(&worker, &id, part, &request).await,
+        (Some(Place::Models), &Method::GET) => models(&worker, request.headers()),
+        (Some(Place::Model(name)), &Method::GET) => model(&worker, &name, request.headers()),
+        (Some(Place::Alive), &Method::GET | &Method::HEAD) => alive().await.into_response(),
+        (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
+            readiness(worker.shared.is_ready()).into_response()
+        }
+        (Some(_), _) => wrong_method(&request),
+        (None, _) => unknown_path(&request),
     }
 }
 
-/// Routes of the client listener, but the one that [`handle`] serves itself.
-pub fn router(worker: Arc<Worker>) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", any(wrong_method))
-        .route("/v1/models", get(models))
-        .route("/v1/models/{*name}", get(model))
-        .merge(health())
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(worker)
-}
-
-fn health() -> Router<Arc<Worker>> {
-    let ready = |State(worker): State<Arc<Worker>>| async move { readiness(worker.shared.is_ready()) };
-    Router::new()
-        .route("/livez", get(alive))
-        .route("/health/liveliness", get(alive))
-        .route("/readyz", get(ready))
-        .route("/health/readiness", get(ready))
-}
+const CHAT: Ask = Ask { api: Api::Chat, named: None };
 
 async fn alive() -> &'static str {
     "ok\n"
@@ -67,22 +58,54 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
     if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-async fn chat(worker: &Arc<Worker>, request: http::Request<Incoming>) -> Response<Body> {
-    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
-    let mut record = Some(Record::new(worker.shared.metrics.clone(), id.clone()));
+async fn call(worker: &Arc<Worker>, ask: &Ask, request: http::Request<Incoming>) -> Response<Body> {
+    let mut record = new_record(worker);
+    let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
     let (head, body) = request.into_parts();
-    let answer = pipeline::chat(worker, &head.headers, body, &mut record).await;
+    let answer = pipeline::call(worker, ask, &head.headers, body, &mut record).await;
+    answered(worker, &id, answer, &mut record)
+}
+
+async fn stored(
+    worker: &Arc<Worker>,
+    id: &str,
+    part: Part,
+    request: &http::Request<Incoming>,
+) -> Response<Body> {
+    let query = request.uri().query().unwrap_or_default();
+    let ask = stored::Request { method: request.method().clone(), id, part, query };
+    if !ask.is_known() {
+        return wrong_method(request);
+    }
+    let mut record = new_record(worker);
+    let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
+    let answer = stored::stored(worker, &ask, request.headers(), &mut record).await;
+    answered(worker, &id, answer, &mut record)
+}
+
+fn new_record(worker: &Worker) -> Option<Record> {
+    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
+    Some(Record::new(worker.shared.metrics.clone(), id))
+}
+
+/// An answer, or in its place an error, as the client gets it.
+fn answered(
+    worker: &Worker,
+    id: &str,
+    answer: Result<Response<Body>, Error>,
+    record: &mut Option<Record>,
+) -> Response<Body> {
     let mut response = match answer {
         Ok(response) => response,
         Err(error) => {
-            if let Some(record) = &mut record {
+            if let Some(record) = record {
                 record.status = error.kind.status().as_u16();
                 record.outcome = error.kind.name();
             }
             refuse(&error, record.as_ref())
         }
     };
-    stamp(response.headers_mut(), worker, &id);
+    stamp(response.headers_mut(), worker, id);
     response
 }
 
@@ -142,9 +165,9 @@ fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
 }
 
 /// The models that this key may use; wildcards are left out, for they name no model.
-async fn models(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
+fn models(worker: &Worker, headers: &HeaderMap) -> Response<Body> {
     let snapshot = worker.shared.snapshot.load_full();
-    match snapshot.keys.tenant(&snapshot.config, &headers) {
+    match snapshot.keys.tenant(&snapshot.config, headers) {
         Ok(tenant) => {
             let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
             let names = snapshot.config.models.iter().filter(|model| !model.wildcard).flat_map(|model| {
@@ -156,18 +179,14 @@ async fn models(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Respon
     }
 }
 
-async fn model(
-    State(worker): State<Arc<Worker>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
+fn model(worker: &Worker, name: &str, headers: &HeaderMap) -> Response<Body> {
     let snapshot = worker.shared.snapshot.load_full();
     let found = snapshot
         .keys
-        .tenant(&snapshot.config, &headers)
-        .and_then(|tenant| pipeline::find_model(&snapshot, tenant, &name));
+        .tenant(&snapshot.config, headers)
+        .and_then(|tenant| pipeline::find_model(&snapshot, tenant, name));
     match found {
-        Ok(_) => json(answer::model_json(&name)),
+        Ok(_) => json(answer::model_json(name)),
         Err(error) => refuse(&error, None),
     }
 }
@@ -178,12 +197,12 @@ fn json(body: Vec<u8>) -> Response<Body> {
     response
 }
 
-async fn unknown_path(request: Request) -> Response<Body> {
+fn unknown_path(request: &http::Request<Incoming>) -> Response<Body> {
     let message = format!("Unknown request URL: {} {}.", request.method(), request.uri().path());
     refuse(&Error::new(Kind::NotFound, message), None)
 }
 
-async fn wrong_method(request: Request) -> Response<Body> {
+fn wrong_method(request: &http::Request<Incoming>) -> Response<Body> {
     let message = format!("{} does not allow {}.", request.uri().path(), request.method());
     refuse(&Error::new(Kind::MethodNotAllowed, message), None)
 }

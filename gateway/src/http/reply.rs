@@ -11,13 +11,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::time::Sleep;
 
-use crate::dialect::openai::stream::{Chunk, classify, stream_error};
+use crate::dialect::openai::api::Api;
+use crate::dialect::openai::stream::{Chunk, Event, classify, stream_error};
 use crate::settle::Settlement;
-use crate::upstream::answer::{Opened, Patience};
+use crate::upstream::answer::{Opened, Patience, Seen};
 
 /// A stream on its way to the client.
 #[derive(Debug)]
 pub struct Reply {
+    api: Api,
     opened: Opened,
     ready: VecDeque<Bytes>,
     withhold_usage: bool,
@@ -29,19 +31,28 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Of a stream whose first content has come.
+    /// Of a stream whose first content has come; without a settlement where nothing is owed for it.
     pub fn new(
+        api: Api,
         mut opened: Opened,
         withhold_usage: bool,
         patience: Patience,
-        settlement: Settlement,
+        settlement: Option<Settlement>,
     ) -> Reply {
         let now = Instant::now();
         let ready = std::mem::take(&mut opened.events).into();
         let alarm = Box::pin(tokio::time::sleep_until(patience.until.min(now + patience.idle).into()));
-        let settlement = Some(settlement);
-        let mut reply =
-            Reply { opened, ready, withhold_usage, patience, last_read: now, alarm, settlement, over: false };
+        let mut reply = Reply {
+            api,
+            opened,
+            ready,
+            withhold_usage,
+            patience,
+            last_read: now,
+            alarm,
+            settlement,
+            over: false,
+        };
         if reply.opened.seen.done {
             reply.finish("ok");
         }
@@ -55,11 +66,8 @@ impl Reply {
             let Ok(event) = event else {
                 return self.fail("upstream_failed", "The upstream sent an event that is too large.");
             };
-            let chunk = classify(&event);
-            let wanted = self.opened.seen.note(&chunk, self.withhold_usage);
-            if wanted {
-                self.ready.push_back(event.raw);
-            }
+            let (seen, ready) = (&mut self.opened.seen, &mut self.ready);
+            let chunk = pass(self.api, event, self.withhold_usage, seen, ready);
             if let Chunk::Error(error) = chunk {
                 tracing::warn!(target: "weir::upstream", error = error.error.message, "error inside a stream");
                 return self.finish("upstream_failed");
@@ -73,9 +81,9 @@ impl Reply {
     /// The upstream's body has ended.
     fn end(&mut self) {
         if let Some(event) = self.opened.splitter.finish() {
-            let chunk = classify(&event);
-            if self.opened.seen.note(&chunk, self.withhold_usage) {
-                self.ready.push_back(event.raw);
+            let (seen, ready) = (&mut self.opened.seen, &mut self.ready);
+            if let Chunk::Error(_) = pass(self.api, event, self.withhold_usage, seen, ready) {
+                return self.finish("upstream_failed");
             }
         }
         // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
@@ -88,7 +96,7 @@ impl Reply {
 
     /// Ends the stream with an error event: never silently, and without the `[DONE]` of a whole answer.
     fn fail(&mut self, outcome: &'static str, message: &str) {
-        self.ready.push_back(stream_error(message, Some(outcome), "server_error"));
+        self.ready.push_back(stream_error(message, outcome, self.opened.seen.begun.as_ref()));
         self.finish(outcome);
     }
 
@@ -110,6 +118,15 @@ impl Reply {
             self.alarm.as_mut().reset(due.into());
         }
     }
+}
+
+/// Takes note of an event, and of its bytes if they are for the client.
+fn pass(api: Api, event: Event, withhold_usage: bool, seen: &mut Seen, ready: &mut VecDeque<Bytes>) -> Chunk {
+    let chunk = classify(api, &event);
+    if seen.note(&event, &chunk, withhold_usage) {
+        ready.push_back(event.raw);
+    }
+    chunk
 }
 
 impl Body for Reply {

@@ -5,22 +5,28 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::{Call, note};
 use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
+use crate::dialect::openai::answer::{Usage, id_of};
 use crate::dialect::openai::failure::Class;
-use crate::dialect::openai::request;
+use crate::dialect::openai::request::{self, Continues};
 use crate::error::{Error, Kind};
 use crate::http::reply::Reply;
-use crate::settle::Settlement;
+use crate::settle::{Kept, Settlement};
 use crate::state::core::{SessionOutcome, SessionRef};
-use crate::state::{Actual, Reservation};
+use crate::state::{Actual, Reservation, place_key};
 use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
 use crate::upstream::answer::{self, Patience};
+
+/// When to come back to an upstream that does not say when.
+const RETRY_SOON: Duration = Duration::from_secs(5);
+/// How long it is remembered where something is that a provider keeps: as long as OpenAI keeps responses.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
 /// Why an attempt did not answer, and what that allows.
 pub(super) struct Miss {
@@ -83,8 +89,8 @@ impl<'a> Attempt<'a> {
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
         let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let response =
-            call.worker.upstreams.send(endpoint, self.target, body, self.send_by(), head_by).await?;
+        let request = endpoint.call(call.peek.api, body, self.send_by());
+        let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
         }
@@ -107,10 +113,15 @@ impl<'a> Attempt<'a> {
     ) -> Result<Response<Body>, Failed> {
         let withhold = !self.call.peek.include_usage;
         let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
-        let opened = answer::open(upstream, &head.headers, withhold, opening).await?;
-        let settlement = self.settlement(record, true);
+        let api = self.call.peek.api;
+        let opened = answer::open(upstream, api, &head.headers, withhold, opening).await?;
+        let mut settlement = self.settlement(record, true);
+        if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
+            kept.clone().tell(self.call.input).await;
+            settlement.kept = Some(kept); // told again at the end, when its size is known
+        }
         let headers = headers(&settlement, &head.headers);
-        Ok(respond(headers, Body::new(Reply::new(opened, withhold, patience, settlement))))
+        Ok(respond(headers, Body::new(Reply::new(api, opened, withhold, patience, Some(settlement)))))
     }
 
     async fn plain(
@@ -123,8 +134,23 @@ impl<'a> Attempt<'a> {
         let whole = answer::whole(upstream, patience).await?;
         let settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers);
+        if let Some(kept) = self.kept(id_of(&whole.body).as_deref()) {
+            let size = whole.usage.map_or(self.call.input, Usage::total);
+            kept.tell(size).await; // before the client can ask for it
+        }
         settlement.answered(whole.usage, whole.body.len());
         Ok(respond(headers, Body::from(whole.body)))
+    }
+
+    /// What others must know of the answer with this id, if later calls may refer to it.
+    fn kept(&self, id: Option<&str>) -> Option<Kept> {
+        let call = self.call;
+        let made = id.filter(|_| call.peek.kept);
+        let conversation = call.peek.continues.as_ref().filter(|c| matches!(c, Continues::Conversation(_)));
+        let ids = made.into_iter().chain(conversation.map(Continues::id));
+        let keys: Vec<String> = ids.map(|id| place_key(&call.tenant_name, id)).collect();
+        let kept = Kept { worker: call.worker.clone(), keys, tag: self.deployment.tag, ttl: REMEMBERED };
+        (!kept.keys.is_empty()).then_some(kept)
     }
 
     /// The end of its time.
@@ -169,6 +195,8 @@ impl<'a> Attempt<'a> {
             choices: self.call.peek.choices,
             key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
             sent: self.sent,
+            background: self.call.peek.background,
+            kept: None,
             record,
         }
     }
@@ -197,11 +225,7 @@ impl<'a> Attempt<'a> {
         let name = &self.deployment.name;
         let broken = |outcome, kind, detail: &str| {
             tracing::warn!(target: "weir::upstream", deployment = %name, outcome, detail, "attempt failed");
-            let text = match kind {
-                Kind::UpstreamTimeout => "The upstream did not answer in time.",
-                _ => "The upstream failed to answer.",
-            };
-            (outcome, Miss { error: Error::new(kind, text), retry: true, pause: true })
+            (outcome, Miss { error: no_answer(kind), retry: true, pause: true })
         };
         match failed {
             Failed::NotSent(detail) => {
@@ -220,19 +244,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn judge_answer(&self, status: http::StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
-        let refused = |retry| {
-            let message = "The upstream refused this request.";
-            let error = Error {
-                body: (!body.is_empty()).then(|| body.clone()),
-                ..Error::new(Kind::Refused(status), message)
-            };
-            Miss { error, retry, pause: false }
-        };
-        let failed = |pause| {
-            let error = Error::new(Kind::UpstreamFailed, "The upstream failed to answer.");
-            Miss { error, retry: true, pause }
-        };
+    fn judge_answer(&self, status: StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
+        let refused = |retry| Miss { error: refused(status, body.clone()), retry, pause: false };
+        let failed = |pause| Miss { error: no_answer(Kind::UpstreamFailed), retry: true, pause };
         match class {
             Class::RateLimited { retry_after } => ("rate_limited", self.rest(retry_after)),
             Class::QuotaExhausted { retry_after } => {
@@ -245,8 +259,9 @@ impl<'a> Attempt<'a> {
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
-            Class::NotFound if status == http::StatusCode::NOT_FOUND => ("not_found", refused(true)),
+            Class::NotFound if status == StatusCode::NOT_FOUND => ("not_found", refused(true)),
             Class::NotFound => ("not_found", failed(false)),
+            Class::NotKept => ("not_kept", refused(true)),
             Class::TooBigForPool => {
                 let message = "This request asks for more than a whole limit of the provider.";
                 let error = Error::new(Kind::TooBigForLimit, message);
@@ -274,14 +289,39 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Headers of a served answer: ours, and of the provider's only what says nothing of its account.
-fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(10);
-    for name in [header::CONTENT_TYPE, HeaderName::from_static("openai-processing-ms")] {
-        if let Some(value) = upstream.get(&name) {
-            headers.insert(name, value.clone());
-        }
+fn no_answer(kind: Kind) -> Error {
+    let text = match kind {
+        Kind::UpstreamTimeout => "The upstream did not answer in time.",
+        _ => "The upstream failed to answer.",
+    };
+    Error::new(kind, text)
+}
+
+/// The upstream's own words, where the request itself is to blame.
+fn refused(status: StatusCode, body: Bytes) -> Error {
+    let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
+    Error { body: (!body.is_empty()).then_some(body), ..error }
+}
+
+/// What the client is told where nothing else can be tried.
+pub(super) fn unserved(failed: Failed) -> Error {
+    match failed {
+        Failed::Answered { status, failure, body } => match failure.class {
+            Class::BadRequest | Class::NotKept => refused(status, body),
+            Class::RateLimited { retry_after } => {
+                let wait = retry_after.unwrap_or(RETRY_SOON);
+                Error::new(Kind::NoCapacity, "The upstream is at its limit.").retry_after(wait)
+            }
+            _ => no_answer(Kind::UpstreamFailed),
+        },
+        Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
+        Failed::NotSent(_) | Failed::Broken(_) => no_answer(Kind::UpstreamFailed),
     }
+}
+
+/// Headers of a served answer: ours, and some of the provider's.
+fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = passed_on(upstream);
     let record = &settlement.record;
     let mut put = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -296,12 +336,23 @@ fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
     headers
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Of the provider's headers those that say nothing of its account.
+pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(10);
+    for name in [header::CONTENT_TYPE, HeaderName::from_static("openai-processing-ms")] {
+        if let Some(value) = upstream.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    headers
+}
+
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
 }
 
-fn respond(headers: HeaderMap, body: Body) -> Response<Body> {
+pub(super) fn respond(headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response

@@ -1,8 +1,12 @@
 //! The end of an attempt, exactly once: the reservation is settled, the predictor learns, the cost is counted and
 //! the call's record is told.
 
+mod kept;
+
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use kept::Kept;
 
 use crate::config::Price;
 use crate::dialect::openai::answer::Usage;
@@ -30,6 +34,10 @@ pub struct Settlement {
     pub key: PredictionKey,
     /// When the attempt was sent.
     pub sent: Instant,
+    /// The answer is made after the call has ended: what it will have used is not known here.
+    pub background: bool,
+    /// To be told of the answer's size at its end, where later calls may refer to it.
+    pub kept: Option<Kept>,
 }
 
 impl Settlement {
@@ -62,10 +70,14 @@ impl Settlement {
                 self.record.cost = self.price.map_or(0.0, |price| cost(&price, &usage));
                 Actual::Used { input: usage.input, output: usage.output }
             }
+            None if self.background => Actual::Abandoned,
             None => unknown,
         };
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(actual);
+        }
+        if let (Some(kept), Some(usage)) = (self.kept.take(), usage) {
+            kept.tell_later(usage.total());
         }
     }
 }

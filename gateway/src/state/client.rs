@@ -15,6 +15,7 @@ use super::bell::Bell;
 use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
+use super::places::Place;
 use super::pools::PoolInfo;
 use super::port::Port;
 use super::reservation::{Part, Reservation};
@@ -93,11 +94,14 @@ pub struct Client {
     catching_up: tokio::sync::Mutex<()>, // one such SYNC at a time; never the lock above, which a SYNC may take
     pub(super) live: AtomicUsize,
     pub(super) contact: watch::Sender<Contact>,
+    pub(super) places: moka::sync::Cache<String, Place>,
     pins: moka::sync::Cache<String, u64>, // by session: where it went last, for when the state is away
 }
 
-/// Sessions remembered in this process.
+/// Sessions, and things made by calls, remembered in this process.
 const PINS: u64 = 200_000;
+/// How long the place of a thing is remembered in this process after its last use.
+const PLACE_IDLE: Duration = Duration::from_secs(600);
 
 impl Client {
     /// The client of a replica.
@@ -111,6 +115,7 @@ impl Client {
             catching_up: tokio::sync::Mutex::new(()),
             live: AtomicUsize::new(0),
             contact: watch::Sender::new(Contact::Untried),
+            places: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(PLACE_IDLE).build(),
             pins: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(session_idle).build(),
         })
     }

@@ -1,10 +1,11 @@
 //! The specification as a backend: one core in this process, shared by its replicas.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::core::{Command, Ms, Reply, State};
+use super::places::Notes;
 
 /// Pins are swept when there are more than this and twice as many as after the last sweep.
 const SWEEP_ABOVE: usize = 4_096;
@@ -14,6 +15,7 @@ const SWEEP_ABOVE: usize = 4_096;
 pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
+    notes: Mutex<Notes>, // the same
 }
 
 #[derive(Debug)]
@@ -25,7 +27,11 @@ struct Inner {
 impl Default for Local {
     fn default() -> Local {
         let state = State::new(1, 1);
-        Local { started: Instant::now(), inner: Mutex::new(Inner { state, swept: 0 }) }
+        Local {
+            started: Instant::now(),
+            inner: Mutex::new(Inner { state, swept: 0 }),
+            notes: Mutex::default(),
+        }
     }
 }
 
@@ -36,6 +42,16 @@ impl Local {
         let mut state = self.inner.lock().state.clone();
         state.clock.advance(now, 0, 0);
         state
+    }
+
+    /// Keeps a string.
+    pub fn note(&self, key: &str, value: &str, ttl: Duration) {
+        self.notes.lock().put(key, value, ttl, Instant::now());
+    }
+
+    /// A string that was kept.
+    pub fn recall(&self, key: &str) -> Option<String> {
+        self.notes.lock().get(key, Instant::now())
     }
 
     /// One atomic step.

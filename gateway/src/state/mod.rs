@@ -16,6 +16,7 @@ pub mod ledger;
 mod living;
 pub mod local;
 pub mod outage;
+mod places;
 pub mod pools;
 mod port;
 pub mod reservation;
@@ -24,6 +25,7 @@ pub mod share;
 pub mod side;
 
 pub use client::{About, Client, Outcome, Wish};
+pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};
 pub use port::Port;
 pub use reservation::Reservation;

@@ -25,6 +25,25 @@ impl Port {
         }
     }
 
+    /// Keeps a string for all replicas.
+    pub(super) async fn note(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Away> {
+        match self {
+            Port::Redis(lane) => lane.note(key, value, ttl).await,
+            Port::Local(local) => {
+                local.note(key, value, ttl);
+                Ok(())
+            }
+        }
+    }
+
+    /// A string that [`Port::note`] has kept.
+    pub(super) async fn recall(&self, key: &str) -> Result<Option<String>, Away> {
+        match self {
+            Port::Redis(lane) => lane.recall(key).await,
+            Port::Local(local) => Ok(local.recall(key)),
+        }
+    }
+
     /// Can the state be asked, as far as is known?
     pub fn is_open(&self) -> bool {
         match self {

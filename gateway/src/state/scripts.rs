@@ -103,6 +103,11 @@ impl Keys {
         &self.state
     }
 
+    /// STRING: what [`Port::note`](super::Port) keeps; with a TTL.
+    pub fn note(&self, key: &str) -> String {
+        format!("{{{}}}:at:{key}", self.namespace)
+    }
+
     /// STRING: the pin of a session; `reserve.lua` sets its TTL.
     pub fn pin(&self, session: &str) -> String {
         format!("{{{}}}:pin:{session}", self.namespace)

@@ -39,6 +39,7 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
     line.push_str(r#"","level":"INFO","target":"weir::call","request_id":"#);
     quoted(line, &record.id);
     for (name, value) in [
+        (r#","api":"#, record.api),
         (r#","tenant":"#, &*record.tenant),
         (r#","model":"#, &*record.model),
         (r#","deployment":"#, &*record.deployment),

@@ -24,6 +24,8 @@ pub struct Record {
     pub started: Instant,
     /// Who pays; empty for an anonymous call.
     pub tenant: Arc<str>,
+    /// Which call; empty if that was never clear.
+    pub api: &'static str,
     /// The configured model; empty if none was found.
     pub model: Arc<str>,
     /// The deployment of the last attempt.
@@ -59,6 +61,7 @@ impl Record {
             metrics,
             id,
             started: Instant::now(),
+            api: "",
             tenant: NOBODY.clone(),
             model: NOBODY.clone(),
             deployment: NOBODY.clone(),

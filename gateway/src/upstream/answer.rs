@@ -11,9 +11,10 @@ use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use super::Failed;
-use crate::dialect::openai::answer::{Usage, usage_of};
+use crate::dialect::openai::answer::{Usage, error_body, usage_of};
+use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Failure;
-use crate::dialect::openai::stream::{Chunk, Delivered, Splitter, classify};
+use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event, Splitter, StreamError, classify};
 
 /// Bytes of a plain answer, or of a stream before its first content.
 const LARGEST: usize = 64 << 20;
@@ -50,13 +51,15 @@ pub struct Opened {
 }
 
 /// What a stream has shown so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The newest usage.
     pub usage: Option<Usage>,
     /// Output that reached us.
     pub delivered: Delivered,
-    /// `[DONE]` has come.
+    /// The response that was begun, in streams that tell.
+    pub begun: Option<Begun>,
+    /// The last event has come: `[DONE]`, or the whole response.
     pub done: bool,
     /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
     pub complete: bool,
@@ -89,6 +92,7 @@ pub async fn whole(mut upstream: Incoming, patience: Patience) -> Result<Whole, 
 /// Reads a stream until its first content.
 pub async fn open(
     mut upstream: Incoming,
+    api: Api,
     headers: &HeaderMap,
     withhold_usage: bool,
     patience: Patience,
@@ -103,12 +107,12 @@ pub async fn open(
         let mut content = false;
         for event in splitter.push(data) {
             let event = event.map_err(|_| Failed::Broken("event too large".into()))?;
-            let chunk = classify(&event);
+            let chunk = classify(api, &event);
             if let Chunk::Error(error) = &chunk {
                 return Err(refused(error, headers));
             }
             content |= chunk.is_content();
-            if seen.note(&chunk, withhold_usage) {
+            if seen.note(&event, &chunk, withhold_usage) {
                 events.push(event.raw);
             }
         }
@@ -123,8 +127,11 @@ pub async fn open(
 
 impl Seen {
     /// Takes note of an event; is it for the client?
-    pub fn note(&mut self, chunk: &Chunk, withhold_usage: bool) -> bool {
+    pub fn note(&mut self, event: &Event, chunk: &Chunk, withhold_usage: bool) -> bool {
         self.delivered.add(chunk);
+        if let Some(begun) = &mut self.begun {
+            begun.note(event);
+        }
         match chunk {
             Chunk::Usage { usage, choices_empty, .. } => {
                 self.usage = Some(*usage);
@@ -136,15 +143,27 @@ impl Seen {
                 self.complete = true;
                 true
             }
+            Chunk::Begun(begun) => {
+                self.begun = Some(begun.clone());
+                true
+            }
+            Chunk::Finished { usage } => {
+                self.usage = *usage;
+                (self.done, self.complete) = (true, true);
+                true
+            }
             Chunk::Comment | Chunk::NoContent | Chunk::Content { .. } | Chunk::Error(_) => true,
         }
     }
 }
 
-fn refused(error: &crate::dialect::openai::stream::StreamError, headers: &HeaderMap) -> Failed {
+fn refused(error: &StreamError, headers: &HeaderMap) -> Failed {
     let failure = Failure::of_stream(error, headers, SystemTime::now());
     let status = error.status.and_then(|status| http::StatusCode::from_u16(status).ok());
-    Failed::Answered { status: status.unwrap_or(http::StatusCode::BAD_GATEWAY), failure, body: Bytes::new() }
+    let said = &error.error;
+    let kind = said.kind.as_deref().unwrap_or("invalid_request_error");
+    let body = error_body(&said.message, kind, said.code.as_deref(), said.param.as_deref()).into();
+    Failed::Answered { status: status.unwrap_or_else(|| failure.class.status()), failure, body }
 }
 
 async fn next(upstream: &mut Incoming, patience: Patience) -> Result<Option<Bytes>, Failed> {

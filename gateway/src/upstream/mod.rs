@@ -19,7 +19,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
-use crate::config::{Deployment, Target};
+use crate::config::Deployment;
+use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Failure;
 use connect::Connector;
 use timely::{Late, Timely};
@@ -56,19 +57,26 @@ pub enum Failed {
 /// Where a deployment is reached, ready to be sent to.
 #[derive(Debug)]
 pub struct Endpoint {
-    uri: Uri,
+    base: String,
+    uris: [Uri; Api::ALL.len()],
     headers: HeaderMap,
 }
 
+/// A request on its way out.
+#[derive(Debug)]
+pub struct Outgoing(Request<Timely>);
+
 impl Endpoint {
-    /// Of a deployment's chat completions.
+    /// Of a deployment.
     pub fn new(deployment: &Deployment) -> anyhow::Result<Endpoint> {
         let account = &deployment.account;
-        let uri: Uri =
-            format!("{}/chat/completions", account.base_url.to_string().trim_end_matches('/')).parse()?;
+        let base = account.base_url.to_string().trim_end_matches('/').to_owned();
+        let mut uris: [Uri; Api::ALL.len()] = Default::default();
+        for api in Api::ALL {
+            uris[api as usize] = format!("{base}{}", api.path()).parse()?;
+        }
         let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host(&uri)?);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::HOST, host(&account.base_url)?);
         headers.insert(
             header::USER_AGENT,
             HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))),
@@ -81,6 +89,7 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.extend(
             account
                 .headers
@@ -88,7 +97,26 @@ impl Endpoint {
                 .map(|(name, value)| (Some(name.clone()), value.clone()))
                 .filter_map(|(name, value)| name.map(|name| (name, value))),
         );
-        Ok(Endpoint { uri, headers })
+        Ok(Endpoint { base, uris, headers })
+    }
+
+    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`](crate::clock::boot_ms).
+    pub fn call(&self, api: Api, body: Bytes, send_by: u64) -> Outgoing {
+        let mut request = Request::new(Timely::new(body, send_by));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uris[api as usize].clone();
+        *request.headers_mut() = self.headers.clone();
+        Outgoing(request)
+    }
+
+    /// A request without a body for what the provider has kept; `None` if `path` cannot stand behind the base URL.
+    pub fn kept(&self, method: Method, path: &str) -> Option<Outgoing> {
+        let mut request = Request::new(Timely::new(Bytes::new(), u64::MAX));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("{}{path}", self.base).parse().ok()?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        Some(Outgoing(request))
     }
 }
 
@@ -120,21 +148,15 @@ impl Upstreams {
         self.clients.lock().entry(connect).or_insert_with(build).clone()
     }
 
-    /// Sends `body`, not after `send_by` of [`boot_ms`](crate::clock::boot_ms), and waits for the answer's head until `head_by`. An answer that is not a
+    /// Sends a request, connecting within `connect`, and waits for the answer's head until `head_by`. An answer that is not a
     /// success is a failure.
     pub async fn send(
         &self,
-        endpoint: &Endpoint,
-        target: &Target,
-        body: Bytes,
-        send_by: u64,
+        outgoing: Outgoing,
+        connect: Duration,
         head_by: Instant,
     ) -> Result<Response<Incoming>, Failed> {
-        let mut request = Request::new(Timely::new(body, send_by));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.uri.clone();
-        *request.headers_mut() = endpoint.headers.clone();
-        let sending = self.client(target.timeouts.connect).request(request);
+        let sending = self.client(connect).request(outgoing.0);
         let response = match tokio::time::timeout_at(head_by.into(), sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(err)) if err.is_connect() || was_not_written(&err) => {

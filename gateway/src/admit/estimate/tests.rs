@@ -8,8 +8,12 @@ fn text_tokens(text: &str) -> u64 {
     of_messages(&json!([{ "role": "user", "content": text }])) - PER_MESSAGE - PER_CALL
 }
 
+fn of_raw(messages: &[u8], schemas: &[&[u8]]) -> u64 {
+    input_tokens([messages, b""], 1, schemas)
+}
+
 fn of_messages(messages: &Value) -> u64 {
-    input_tokens(messages.to_string().as_bytes(), &[])
+    of_raw(messages.to_string().as_bytes(), &[])
 }
 
 /// `tokens` is what o200k_base makes of the text.
@@ -80,7 +84,7 @@ fn no_text_costs_less_than_a_token_for_four_characters() {
 #[test]
 fn an_escaped_character_costs_what_the_character_costs() {
     let escaped =
-        |inside: &str| input_tokens(format!(r#"[{{"role":"user","content":"{inside}"}}]"#).as_bytes(), &[]);
+        |inside: &str| of_raw(format!(r#"[{{"role":"user","content":"{inside}"}}]"#).as_bytes(), &[]);
     assert_eq!(escaped(&r"\u4f60\u597d".repeat(50)), escaped(&"你好".repeat(50)));
     assert_eq!(escaped(&r"\ud83d\ude00".repeat(50)), escaped(&"😀".repeat(50)));
     assert_eq!(escaped(&r"\u0061b ".repeat(50)), escaped(&"ab ".repeat(50)));
@@ -137,8 +141,8 @@ fn tools_count_with_their_descriptions_and_parameter_names() {
     let messages = br#"[{"role":"user","content":"hi"}]"#;
     let tools = json!([{ "type": "function", "function": { "name": "get_weather", "description": ENGLISH,
         "parameters": { "type": "object", "properties": { "city_name": { "type": "string" } } } } }]);
-    let with = input_tokens(messages, &[tools.to_string().as_bytes()]);
-    assert!(with > input_tokens(messages, &[]) + 65, "{with}");
+    let with = of_raw(messages, &[tools.to_string().as_bytes()]);
+    assert!(with > of_raw(messages, &[]) + 65, "{with}");
 }
 
 #[test]
@@ -175,12 +179,12 @@ fn a_bound_set_by_the_client_is_not_lowered() {
 proptest! {
     #[test]
     fn no_bytes_make_the_estimate_panic(text in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = input_tokens(&text, &[&text]);
+        let _ = of_raw(&text, &[&text]);
     }
 
     #[test]
     fn no_json_like_noise_makes_the_estimate_panic(text in "[\\[\\]{}\",:\\\\ua0]{0,60}") {
-        let _ = input_tokens(text.as_bytes(), &[text.as_bytes()]);
+        let _ = of_raw(text.as_bytes(), &[text.as_bytes()]);
     }
 
     #[test]
@@ -203,7 +207,7 @@ fn estimate_costs_about_a_nanosecond_per_byte() {
         let mut best = f64::MAX;
         for _ in 0..200 {
             let start = std::time::Instant::now();
-            std::hint::black_box(input_tokens(std::hint::black_box(raw.as_bytes()), &[]));
+            std::hint::black_box(of_raw(std::hint::black_box(raw.as_bytes()), &[]));
             best = best.min(start.elapsed().as_nanos() as f64);
         }
         println!(
@@ -240,7 +244,7 @@ fn recorded_inputs_are_estimated_near_what_providers_counted() {
             let raw = |name: &str| asked.get(name).map(Value::to_string).unwrap_or_default();
             let schemas = ["tools", "functions", "response_format"].map(raw);
             let schemas = schemas.each_ref().map(|raw| raw.as_bytes());
-            let estimate = input_tokens(raw("messages").as_bytes(), &schemas);
+            let estimate = of_raw(raw("messages").as_bytes(), &schemas);
             ratios.push(estimate as f64 / counted as f64);
         }
         ratios.sort_by(f64::total_cmp);

@@ -47,8 +47,13 @@ impl Tally {
         self.plain(text, Class::Space);
     }
 
-    /// Weighs the strings of a raw array of messages and returns how many objects stand directly in it.
-    pub(super) fn messages(&mut self, text: &[u8]) -> u64 {
+    /// Weighs the strings of a raw value and returns how many objects stand directly in it: messages. Numbers without
+    /// a string between them are tokens already.
+    pub(super) fn texts(&mut self, text: &[u8]) -> u64 {
+        if text.starts_with(b"[") && memchr::memchr(b'"', text).is_none() {
+            let digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+            self.flat += (1..text.len()).filter(|at| digit(*at) && !digit(at - 1)).count() as u64;
+        }
         let mut walk = Walk::default();
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
@@ -146,9 +151,8 @@ impl Label {
             b"url" | b"image_url" => Label::Image,
             b"data" => Label::Audio,
             b"file_data" | b"file_id" => Label::File,
-            b"role" | b"type" | b"id" | b"tool_call_id" | b"detail" | b"format" | b"filename" => {
-                Label::Ignored
-            }
+            b"role" | b"type" | b"id" | b"tool_call_id" | b"call_id" | b"status" | b"detail" | b"format"
+            | b"filename" => Label::Ignored,
             _ => Label::Text,
         }
     }

@@ -18,6 +18,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Input and output.
+    pub fn total(self) -> u64 {
+        self.input + self.output
+    }
+
     /// Reads a `usage` object. The outer `None` is damaged JSON, the inner one an object that counts nothing.
     pub(crate) fn read(cursor: &mut Cursor<'_>) -> Option<Option<Usage>> {
         let mut read = ReadUsage::default();
@@ -109,6 +114,19 @@ pub fn usage_of(body: &[u8]) -> Option<Usage> {
         cursor.skip()
     })?;
     usage
+}
+
+/// The `id` of an object, if it has one.
+pub fn id_of(body: &[u8]) -> Option<String> {
+    let mut id = None;
+    Cursor::new(body).members(|cursor, key| {
+        if key == b"id" && cursor.next_byte()? == b'"' {
+            id = serde_json::from_slice(cursor.value()?).ok();
+            return Some(());
+        }
+        cursor.skip()
+    })?;
+    id
 }
 
 /// An error body in OpenAI's shape; `kind` is its `type`.

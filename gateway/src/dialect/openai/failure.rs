@@ -42,10 +42,27 @@ pub enum Class {
     Auth,
     /// The endpoint does not have the model, or there is no such endpoint: our configuration is wrong.
     NotFound,
+    /// The account does not keep the response or the conversation that the request refers to; another may.
+    NotKept,
     /// The request itself is wrong; every upstream would say so.
     BadRequest,
     /// A fault of the moment.
     Transient,
+}
+
+impl Class {
+    /// The status of a failure that came without one, inside a stream.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Class::RateLimited { .. } | Class::QuotaExhausted { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Class::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Class::TooBigForPool => StatusCode::PAYLOAD_TOO_LARGE,
+            Class::ContextTooLong | Class::ContentFiltered | Class::BadRequest => StatusCode::BAD_REQUEST,
+            Class::Auth => StatusCode::UNAUTHORIZED,
+            Class::NotFound | Class::NotKept => StatusCode::NOT_FOUND,
+            Class::Transient => StatusCode::BAD_GATEWAY,
+        }
+    }
 }
 
 /// A classified failure.
@@ -149,6 +166,7 @@ fn by_name(name: &str, retry_after: Option<Duration>) -> Option<Class> {
         | "invalid_prompt"
         | "ResponsibleAIPolicyViolation" => Class::ContentFiltered,
         "invalid_api_key" | "authentication_error" => Class::Auth,
+        "previous_response_not_found" | "conversation_not_found" => Class::NotKept,
         "model_not_found" | "DeploymentNotFound" | "invalid_model" => Class::NotFound,
         _ => return None,
     })

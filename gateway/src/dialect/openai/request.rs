@@ -1,4 +1,4 @@
-//! What the gateway needs to know of a chat-completions request, and the request as the upstream gets it.
+//! What the gateway needs to know of a request, and the request as the upstream gets it.
 //!
 //! The body passes through byte for byte, so it is never rebuilt: [`peek`] validates it once with borrowed serde
 //! and keeps ranges, [`rewrite`] splices two places. What is read here decides what is reserved and charged, so a
@@ -6,7 +6,9 @@
 //! once, under its exact name (Go servers match names without regard to case), and its value must have the type
 //! that OpenAI documents. Everything else is left to the upstream to judge.
 
+mod continues;
 mod fields;
+mod input;
 mod rewrite;
 
 use std::ops::Range;
@@ -14,10 +16,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::api::Api;
 use crate::dialect::json::{self, Cursor};
+pub use continues::Continues;
 use fields::{Field, Fields, read_fields};
+pub use input::Input;
 pub use rewrite::rewrite;
-use rewrite::{Splice, StreamOptions};
+use rewrite::{ModelPlace, Splice, StreamOptions};
 
 /// Deepest nesting of arrays and objects; what serde_json itself allows when it builds values.
 const MAX_DEPTH: u32 = 128;
@@ -37,71 +42,74 @@ pub struct BadRequest {
     pub param: Option<&'static str>,
 }
 
-/// What the gateway reads of a request. The ranges are positions in the body that was peeked.
+/// What the gateway reads of a request. What it keeps of positions is meant for the body that was peeked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peek {
+    /// Which call it is.
+    pub api: Api,
     /// The model asked for.
     pub model: String,
-    /// Its raw JSON value, quotes included.
-    pub model_range: Range<usize>,
     /// The answer is to be streamed.
     pub stream: bool,
-    /// The client asked for the usage chunk itself.
+    /// The client asked for the usage chunk itself, or gets usage anyway.
     pub include_usage: bool,
-    /// The raw value of `stream_options`.
-    pub stream_options: Option<Range<usize>>,
-    /// The largest of the output bounds that the request sets, tokens per choice.
+    /// The largest of the output bounds that the request sets, tokens per choice; 0 if it generates nothing.
     pub max_output: Option<u64>,
-    /// Choices asked for (`n`), at least 1.
+    /// Choices asked for, at least 1.
     pub choices: u64,
     /// Tools or functions are offered.
     pub has_tools: bool,
-    messages: Range<usize>,
-    schemas: [Range<usize>; 3],
+    /// What it continues that a provider has kept.
+    pub continues: Option<Continues>,
+    /// The provider keeps the answer, for later calls to refer to.
+    pub kept: bool,
+    /// The answer is made after the call has ended.
+    pub background: bool,
+    input: Input,
+    model_place: ModelPlace,
     usage_splice: Option<Splice>,
 }
 
 impl Peek {
-    /// The raw `messages` array.
-    pub fn messages<'a>(&self, body: &'a Bytes) -> &'a [u8] {
-        body.get(self.messages.clone()).unwrap_or_default()
-    }
-
-    /// The raw `tools`, `functions` and `response_format`, empty where absent.
-    pub fn schemas<'a>(&self, body: &'a Bytes) -> [&'a [u8]; 3] {
-        self.schemas.clone().map(|range| body.get(range).unwrap_or_default())
+    /// What is put before the model, for its weight.
+    pub fn input(&self) -> &Input {
+        &self.input
     }
 }
 
-/// Reads and checks a request.
-pub fn peek(body: &Bytes) -> Result<Peek, BadRequest> {
+/// Reads and checks the body of a call. `named` is the model that the path names instead.
+pub fn peek(api: Api, body: &Bytes, named: Option<&str>) -> Result<Peek, BadRequest> {
     let text = std::str::from_utf8(body)
         .map_err(|err| bad(None, format!("The request body is not UTF-8 at byte {}.", err.valid_up_to())))?;
-    let fields = read_fields(text)?;
+    let fields = read_fields(api, text)?;
     bound_depth(body)?;
 
-    let model_raw = fields.get(Field::Model).map(RawValue::get);
-    let model = read_model(model_raw)?;
-    let messages = read_messages(fields.get(Field::Messages))?;
+    let written = fields.get(Field::Model).map(RawValue::get);
+    let model = match named {
+        Some(name) => bounded_model(name.to_owned())?,
+        None => read_model(written)?,
+    };
+    let input = Input::read(api, text, &fields)?;
     let stream = read_bool(fields.get(Field::Stream), "stream")?.unwrap_or(false);
     let options = StreamOptions::read(fields.get(Field::StreamOptions))?;
-    let range = |raw: &str| range_in(text, raw);
-    let model_range = range(model_raw.unwrap_or_default());
-    let schemas = [Field::Tools, Field::Functions, Field::ResponseFormat]
-        .map(|field| fields.get(field).map(|raw| range(raw.get())).unwrap_or_default());
-    let usage_splice = (stream && !options.include_usage).then(|| options.splice(text, model_range.end));
+    let model_place = ModelPlace::new(text, written, named.is_some(), fields.is_empty());
+    let ask = stream && api.asks_for_usage() && !options.include_usage;
+    let background = read_bool(fields.get(Field::Background), "background")?.unwrap_or(false);
     Ok(Peek {
-        model,
-        model_range,
+        api,
         stream,
-        include_usage: options.include_usage,
-        stream_options: options.raw.map(range),
-        max_output: read_max_output(&fields)?,
-        choices: read_choices(fields.get(Field::Choices))?,
+        include_usage: !ask,
+        max_output: read_max_output(api, &fields)?,
+        choices: read_choices(&fields)?.saturating_mul(input.prompts),
         has_tools: [Field::Tools, Field::Functions].iter().any(|f| non_empty_array(fields.get(*f))),
-        messages: range(messages),
-        schemas,
-        usage_splice,
+        continues: Continues::read(&fields)?,
+        kept: api == Api::Responses
+            && (read_bool(fields.get(Field::Store), "store")?.unwrap_or(true) || background),
+        background,
+        input,
+        usage_splice: ask.then(|| options.splice(text, &model_place)),
+        model,
+        model_place,
     })
 }
 
@@ -115,22 +123,15 @@ fn read_model(raw: Option<&str>) -> Result<String, BadRequest> {
     }
     let model: String = serde_json::from_str(raw)
         .map_err(|_| bad(Some(NAME), "Invalid 'model': the string holds a lone surrogate.".to_owned()))?;
-    if model.is_empty() || model.len() > MAX_MODEL {
-        return Err(bad(Some(NAME), format!("Invalid 'model': it must be 1 to {MAX_MODEL} bytes long.")));
-    }
-    Ok(model)
+    bounded_model(model)
 }
 
-fn read_messages(raw: Option<&RawValue>) -> Result<&str, BadRequest> {
-    const NAME: &str = "messages";
-    match raw.map(RawValue::get) {
-        None | Some("null") => Err(bad(Some(NAME), "Missing required parameter: 'messages'.".to_owned())),
-        Some(raw) if !raw.starts_with('[') => Err(wrong_type(NAME, "an array of objects", raw)),
-        Some(raw) if !non_empty(raw) => {
-            Err(bad(Some(NAME), "Invalid 'messages': empty array. Expected at least one message.".to_owned()))
-        }
-        Some(raw) => Ok(raw),
+fn bounded_model(model: String) -> Result<String, BadRequest> {
+    if model.is_empty() || model.len() > MAX_MODEL {
+        let message = format!("Invalid 'model': it must be 1 to {MAX_MODEL} bytes long.");
+        return Err(bad(Some("model"), message));
     }
+    Ok(model)
 }
 
 fn read_bool(raw: Option<&RawValue>, name: &'static str) -> Result<Option<bool>, BadRequest> {
@@ -163,18 +164,28 @@ fn read_count(
     }
 }
 
-/// The largest bound that any reader of the body could honour. Only OpenAI's own two names make a bound; the name
-/// from the Responses API can raise it, but an upstream that does not know that name would generate past it.
-fn read_max_output(fields: &Fields<'_>) -> Result<Option<u64>, BadRequest> {
-    let read = |field, name| read_count(fields.get(field), name, 0, MAX_TOKENS);
-    let own =
-        read(Field::MaxTokens, "max_tokens")?.max(read(Field::MaxCompletionTokens, "max_completion_tokens")?);
-    let other = read(Field::MaxOutputTokens, "max_output_tokens")?;
+/// The largest bound that any reader of the body could honour. Only the call's own names make a bound; a name of
+/// another call can raise it, but an upstream that does not know that name would generate past it.
+fn read_max_output(api: Api, fields: &Fields<'_>) -> Result<Option<u64>, BadRequest> {
+    if !api.generates() {
+        return Ok(Some(0));
+    }
+    let read = |(field, name)| read_count(fields.get(field), name, 0, MAX_TOKENS);
+    let max_tokens = read((Field::MaxTokens, "max_tokens"))?;
+    let of_chat = max_tokens.max(read((Field::MaxCompletionTokens, "max_completion_tokens"))?);
+    let of_responses = read((Field::MaxOutputTokens, "max_output_tokens"))?;
+    let (own, other) = match api {
+        Api::Responses => (of_responses, of_chat),
+        _ => (of_chat, of_responses),
+    };
     Ok(own.map(|own| own.max(other.unwrap_or(0))))
 }
 
-fn read_choices(raw: Option<&RawValue>) -> Result<u64, BadRequest> {
-    Ok(read_count(raw, "n", 1, MAX_CHOICES)?.unwrap_or(1))
+/// `n`, or `best_of` if that is more: all of those are generated.
+fn read_choices(fields: &Fields<'_>) -> Result<u64, BadRequest> {
+    let read = |field, name| read_count(fields.get(field), name, 1, MAX_CHOICES);
+    let best_of = read(Field::BestOf, "best_of")?.unwrap_or(1);
+    Ok(read(Field::Choices, "n")?.unwrap_or(1).max(best_of))
 }
 
 fn non_empty_array(raw: Option<&RawValue>) -> bool {

@@ -5,8 +5,19 @@ use super::*;
 
 const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 
+/// A chat.
+fn peek(body: &Bytes) -> Result<Peek, BadRequest> {
+    super::peek(Api::Chat, body, None)
+}
+
 fn peek_text(text: &str) -> Result<Peek, BadRequest> {
     peek(&Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// Another call.
+fn peek_as(api: Api, text: &str) -> Result<(Peek, Bytes), BadRequest> {
+    let body = Bytes::copy_from_slice(text.as_bytes());
+    super::peek(api, &body, None).map(|peek| (peek, body))
 }
 
 /// A request with the members of `more` besides model and messages.
@@ -38,10 +49,9 @@ fn what_the_gateway_needs_is_read_and_the_rest_ignored() {
     let peek = peek(&body).unwrap();
     assert_eq!((peek.model.as_str(), peek.stream, peek.include_usage), ("gpt-4o", true, false));
     assert_eq!((peek.max_output, peek.choices, peek.has_tools), (Some(20), 3, true));
-    assert_eq!(&body[peek.model_range.clone()], br#""gpt\u002d4o""#);
-    assert_eq!(&body[peek.stream_options.clone().unwrap()], br#"{"x":1}"#);
-    assert_eq!(peek.messages(&body), br#"[{"role":"user","content":"hi"}]"#);
-    assert_eq!(peek.schemas(&body), [&b"[{}]"[..], b"", b""]);
+    assert_eq!(&body[peek.model_place.range.clone()], br#""gpt\u002d4o""#);
+    assert_eq!(peek.input().texts(&body), [&br#"[{"role":"user","content":"hi"}]"#[..], b""]);
+    assert_eq!(peek.input().schemas(&body), [&b"[{}]"[..], b"", b""]);
 }
 
 #[test]
@@ -178,6 +188,104 @@ fn a_client_that_asks_for_usage_or_does_not_stream_gets_no_splice() {
     }
 }
 
+#[test]
+fn a_model_in_the_path_stands_for_the_one_in_the_body() {
+    let named = |body: &str, to: &str| {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let peek = super::peek(Api::Chat, &body, Some("azure")).unwrap();
+        assert_eq!(peek.model, "azure");
+        String::from_utf8(rewrite(&body, &peek, to).to_vec()).unwrap()
+    };
+    let ask = r#""stream_options":{"include_usage":true}"#;
+    assert_eq!(named(&format!("{{{MESSAGES}}}"), "up"), format!(r#"{{"model":"up",{MESSAGES}}}"#));
+    assert_eq!(
+        named(&format!(r#"{{"model":"x",{MESSAGES}}}"#), "azure"),
+        format!(r#"{{"model":"azure",{MESSAGES}}}"#)
+    );
+    assert_eq!(
+        named(&format!(r#"{{"model":null,{MESSAGES}}}"#), "up"),
+        format!(r#"{{"model":"up",{MESSAGES}}}"#)
+    );
+    assert_eq!(
+        named(&format!(r#" {{"stream":true,{MESSAGES}}}"#), "up"),
+        format!(r#" {{"model":"up",{ask},"stream":true,{MESSAGES}}}"#)
+    );
+    let long = "x".repeat(257);
+    refused(
+        super::peek(Api::Chat, &Bytes::from(format!("{{{MESSAGES}}}")), Some(&long)),
+        Some("model"),
+        "256",
+    );
+}
+
+#[test]
+fn a_legacy_prompt_counts_what_it_generates() {
+    let read = |more: &str| peek_as(Api::Completions, &format!(r#"{{"model":"m"{more}}}"#)).unwrap();
+    for (prompt, choices) in [
+        ("", 1),
+        (r#","prompt":"a""#, 1),
+        (r#","prompt":[1,2,3]"#, 1),
+        (r#","prompt":["a","b"]"#, 2),
+        (r#","prompt":[[1],[2,3],[4]],"n":2"#, 6),
+        (r#","prompt":["a","b"],"n":2,"best_of":5"#, 10),
+    ] {
+        assert_eq!(read(prompt).0.choices, choices, "{prompt}");
+    }
+    let (peek, body) = read(r#","prompt":"a","suffix":"b","max_tokens":5,"messages":1"#);
+    assert_eq!((peek.input().texts(&body), peek.max_output), ([&br#""a""#[..], br#""b""#], Some(5)));
+    let (peek, body) = read(r#","stream":true"#);
+    let ask = r#"{"model":"n","stream_options":{"include_usage":true},"stream":true}"#;
+    assert_eq!(rewrite(&body, &peek, "n"), ask);
+    refused(
+        peek_as(Api::Completions, r#"{"model":"m","best_of":0}"#).map(|(peek, _)| peek),
+        Some("best_of"),
+        "1 to 128",
+    );
+}
+
+#[test]
+fn what_generates_nothing_holds_no_output_and_streams_nothing() {
+    let (peek, body) =
+        peek_as(Api::Embeddings, r#"{"model":"m","input":["a"],"stream":true,"n":"x"}"#).unwrap();
+    assert_eq!((peek.max_output, peek.choices, peek.stream), (Some(0), 1, false));
+    assert_eq!(peek.input().texts(&body), [&br#"["a"]"#[..], b""]);
+    let rerank = r#"{"model":"m","query":"q","documents":["a",{"text":"b"}]}"#;
+    let (peek, body) = peek_as(Api::Rerank, rerank).unwrap();
+    assert_eq!((peek.input().repeats, peek.max_output), (2, Some(0)));
+    assert_eq!(peek.input().texts(&body), [&br#""q""#[..], br#"["a",{"text":"b"}]"#]);
+    let missing = |api, body: &str| peek_as(api, body).map(|(peek, _)| peek);
+    refused(missing(Api::Embeddings, r#"{"model":"m"}"#), Some("input"), "Missing");
+    refused(missing(Api::Rerank, r#"{"model":"m","query":"q"}"#), Some("documents"), "Missing");
+    refused(missing(Api::Rerank, r#"{"model":"m","query":"q","documents":"a"}"#), Some("documents"), "array");
+}
+
+#[test]
+fn a_response_says_what_it_continues_and_whether_it_is_kept() {
+    let read = |more: &str| peek_as(Api::Responses, &format!(r#"{{"model":"m"{more}}}"#));
+    let (peek, body) = read(
+        r#","input":"hi","instructions":"be","tools":[{}],"text":{"format":{}},"max_output_tokens":9,"stream":true"#,
+    )
+    .unwrap();
+    assert_eq!(peek.input().texts(&body), [&br#""hi""#[..], br#""be""#]);
+    assert_eq!(peek.input().schemas(&body), [&b"[{}]"[..], br#"{"format":{}}"#, b""]);
+    assert_eq!((peek.max_output, peek.kept, peek.stream, peek.include_usage), (Some(9), true, true, true));
+    assert_eq!(rewrite(&body, &peek, "m"), body, "nothing is asked for");
+    assert!(!read(r#","store":false"#).unwrap().0.kept);
+    assert!(read(r#","store":false,"background":true"#).unwrap().0.kept);
+    let continues = |more: &str| read(more).map(|(peek, _)| peek.continues);
+    let response = Some(Continues::Response("resp_1".into()));
+    assert_eq!(continues(r#","previous_response_id":"resp_1","conversation":null"#).unwrap(), response);
+    let conversation = Some(Continues::Conversation("conv_1".into()));
+    assert_eq!(continues(r#","conversation":"conv_1""#).unwrap(), conversation);
+    assert_eq!(continues(r#","conversation":{"id":"conv_1","x":1}"#).unwrap(), conversation);
+    let fault = |more: &str| read(more).map(|(peek, _)| peek);
+    refused(fault(r#","conversation":{"id":"a","id":"b"}"#), Some("conversation"), "one 'id'");
+    refused(fault(r#","conversation":"a","previous_response_id":"b""#), Some("conversation"), "Only one");
+    refused(fault(r#","previous_response_id":5"#), Some("previous_response_id"), "expected a string");
+    refused(fault(r#","previous_response_id":"""#), Some("previous_response_id"), "1 to 1024");
+    refused(fault(r#","input":5"#), Some("input"), "a string or an array");
+}
+
 /// JSON of any shape.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -244,7 +352,9 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = peek(&Bytes::from(bytes));
+        for api in Api::ALL {
+            let _ = super::peek(api, &Bytes::from(bytes.clone()), None);
+        }
     }
 }
 

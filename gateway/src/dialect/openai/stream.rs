@@ -1,7 +1,33 @@
 //! The streamed answer: from chunks of bytes to events, and from an event to what it means for the call.
 
 mod classify;
+mod items;
 mod splitter;
 
-pub use classify::{Chunk, Delivered, StreamError, classify, stream_error};
+use bytes::Bytes;
+
+use super::answer::error_body;
+use super::api::Api;
+pub use classify::{Chunk, Delivered, StreamError};
+pub use items::Begun;
 pub use splitter::{Event, Oversized, Splitter};
+
+/// Reads an event of a streamed answer to `api`.
+pub fn classify(api: Api, event: &Event) -> Chunk {
+    match api {
+        Api::Responses => items::classify(event),
+        Api::Chat | Api::Completions | Api::Embeddings | Api::Rerank => classify::classify(event),
+    }
+}
+
+/// The event that ends a stream which fails after its first content. Responses say so of the response that was begun;
+/// if none was, and in every other call, an error stands alone, and no `[DONE]` follows.
+pub fn stream_error(message: &str, code: &str, begun: Option<&Begun>) -> Bytes {
+    match begun {
+        Some(begun) => begun.failed(message),
+        None => {
+            let body = error_body(message, "server_error", Some(code), None);
+            [b"data: ", &body[..], b"\n\n"].concat().into()
+        }
+    }
+}

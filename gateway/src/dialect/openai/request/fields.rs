@@ -1,12 +1,13 @@
 //! The members of a request by name. A member that we read may be there once, under its exact name: what one
 //! reader overlooks and another takes is how limits are got round.
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{BadRequest, bad};
+use crate::dialect::openai::api::Api;
 
-/// The members that we read.
+/// The members that we read of any call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     Model,
@@ -20,9 +21,26 @@ pub(super) enum Field {
     Tools,
     Functions,
     ResponseFormat,
+    Prompt,
+    Suffix,
+    BestOf,
+    Input,
+    Query,
+    Documents,
+    Instructions,
+    Text,
+    PreviousResponse,
+    Conversation,
+    Store,
+    Background,
 }
 
-const FIELDS: [(Field, &str); 11] = [
+const FIELD_COUNT: usize = Field::Background as usize + 1;
+
+/// A member and its name.
+type Named = (Field, &'static str);
+
+const CHAT: &[Named] = &[
     (Field::Model, "model"),
     (Field::Messages, "messages"),
     (Field::Stream, "stream"),
@@ -36,11 +54,55 @@ const FIELDS: [(Field, &str); 11] = [
     (Field::ResponseFormat, "response_format"),
 ];
 
-/// The raw values of [`FIELDS`], and the first fault among the names.
+const COMPLETIONS: &[Named] = &[
+    (Field::Model, "model"),
+    (Field::Prompt, "prompt"),
+    (Field::Suffix, "suffix"),
+    (Field::Stream, "stream"),
+    (Field::StreamOptions, "stream_options"),
+    (Field::MaxTokens, "max_tokens"),
+    (Field::MaxCompletionTokens, "max_completion_tokens"),
+    (Field::MaxOutputTokens, "max_output_tokens"),
+    (Field::Choices, "n"),
+    (Field::BestOf, "best_of"),
+];
+
+const EMBEDDINGS: &[Named] = &[(Field::Model, "model"), (Field::Input, "input")];
+
+const RERANK: &[Named] = &[(Field::Model, "model"), (Field::Query, "query"), (Field::Documents, "documents")];
+
+const RESPONSES: &[Named] = &[
+    (Field::Model, "model"),
+    (Field::Input, "input"),
+    (Field::Instructions, "instructions"),
+    (Field::Stream, "stream"),
+    (Field::MaxOutputTokens, "max_output_tokens"),
+    (Field::MaxTokens, "max_tokens"),
+    (Field::MaxCompletionTokens, "max_completion_tokens"),
+    (Field::Tools, "tools"),
+    (Field::Text, "text"),
+    (Field::PreviousResponse, "previous_response_id"),
+    (Field::Conversation, "conversation"),
+    (Field::Store, "store"),
+    (Field::Background, "background"),
+];
+
+fn fields_of(api: Api) -> &'static [Named] {
+    match api {
+        Api::Chat => CHAT,
+        Api::Completions => COMPLETIONS,
+        Api::Embeddings => EMBEDDINGS,
+        Api::Rerank => RERANK,
+        Api::Responses => RESPONSES,
+    }
+}
+
+/// The raw values of the members, and the first fault among the names.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    values: [Option<&'a RawValue>; FIELDS.len()],
+    values: [Option<&'a RawValue>; FIELD_COUNT],
     fault: Option<BadRequest>,
+    members: usize,
 }
 
 impl<'a> Fields<'a> {
@@ -49,14 +111,20 @@ impl<'a> Fields<'a> {
         self.values[field as usize]
     }
 
+    /// The place right behind the opening bracket may take another member: is a comma needed behind it?
+    pub(super) fn is_empty(&self) -> bool {
+        self.members == 0
+    }
+
     fn fault(&mut self, field: &'static str, message: String) {
         self.fault.get_or_insert_with(|| bad(Some(field), message));
     }
 }
 
-pub(super) fn read_fields(text: &str) -> Result<Fields<'_>, BadRequest> {
+pub(super) fn read_fields(api: Api, text: &str) -> Result<Fields<'_>, BadRequest> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let fields = reader.deserialize_map(FieldsVisitor).and_then(|fields| reader.end().map(|()| fields));
+    let visitor = FieldsVisitor(fields_of(api));
+    let fields = reader.deserialize_map(visitor).and_then(|fields| reader.end().map(|()| fields));
     let fields = fields.map_err(|err| {
         let what = if err.is_data() { "must be a JSON object" } else { "is not valid JSON" };
         bad(None, format!("The request body {what}: {err}."))
@@ -67,7 +135,7 @@ pub(super) fn read_fields(text: &str) -> Result<Fields<'_>, BadRequest> {
     }
 }
 
-struct FieldsVisitor;
+struct FieldsVisitor(&'static [Named]);
 
 impl<'de> Visitor<'de> for FieldsVisitor {
     type Value = Fields<'de>;
@@ -78,7 +146,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Fields::default();
-        while let Some(Key(known)) = map.next_key()? {
+        while let Some(known) = map.next_key_seed(Names(self.0))? {
+            fields.members += 1;
             let Known::Exactly(field, name) = known else {
                 if let Known::Almost(name) = known {
                     fields.fault(name, format!("Unknown field that differs from '{name}' only in case."));
@@ -95,8 +164,6 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 /// A member's name, as far as we know it.
-struct Key(Known);
-
 enum Known {
     Exactly(Field, &'static str),
     /// Not the name, but a reader that ignores case takes it for it.
@@ -104,32 +171,33 @@ enum Known {
     No,
 }
 
-impl<'de> serde::Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Key, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = Key;
+/// Reads a name with the table of those that count.
+struct Names(&'static [Named]);
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a member name")
-            }
+impl<'de> DeserializeSeed<'de> for Names {
+    type Value = Known;
 
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Key, E> {
-                Ok(Key(known(name)))
-            }
-        }
-        reader.deserialize_str(NameVisitor)
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Known, D::Error> {
+        reader.deserialize_str(self)
     }
 }
 
-fn known(name: &str) -> Known {
-    for (field, exact) in FIELDS {
-        if name == exact {
-            return Known::Exactly(field, exact);
-        }
+impl Visitor<'_> for Names {
+    type Value = Known;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a member name")
     }
-    let folded = FIELDS.iter().find(|(_, exact)| same_when_folded(name, exact));
-    folded.map_or(Known::No, |(_, exact)| Known::Almost(exact))
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Known, E> {
+        for (field, exact) in self.0 {
+            if name == *exact {
+                return Ok(Known::Exactly(*field, exact));
+            }
+        }
+        let folded = self.0.iter().find(|(_, exact)| same_when_folded(name, exact));
+        Ok(folded.map_or(Known::No, |(_, exact)| Known::Almost(exact)))
+    }
 }
 
 /// Equal without regard to case, as readers that fold Unicode see it: they also take U+017F for `s` and U+212A

@@ -14,15 +14,17 @@ use crate::dialect::json;
 /// The body for the upstream: its name of the model, and a stream that ends with its usage. All other bytes are
 /// the client's; without a change it is the same buffer.
 pub fn rewrite(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
-    let rename = peek.model != upstream_model;
+    let place = &peek.model_place;
+    let rename = place.always || peek.model != upstream_model;
     if !rename && peek.usage_splice.is_none() {
         return body.clone();
     }
     let usage = peek.usage_splice.as_ref();
-    let usage_first = usage.is_some_and(|s| s.range.start < peek.model_range.start);
+    let usage_first = usage.is_some_and(|s| s.range.start < place.range.start);
     let mut size = body.len();
     if rename {
-        size = size - peek.model_range.len() + json::string_len(upstream_model);
+        let frame = place.before.len() + place.behind.len();
+        size = size - place.range.len() + frame + json::string_len(upstream_model);
     }
     if let Some(splice) = usage {
         size = size - splice.range.len() + splice.text.len();
@@ -32,12 +34,41 @@ pub fn rewrite(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
         out.replace(&splice.range, |buf| buf.extend_from_slice(splice.text.as_bytes()));
     }
     if rename {
-        out.replace(&peek.model_range, |buf| json::push_string(buf, upstream_model));
+        out.replace(&place.range, |buf| {
+            buf.extend_from_slice(place.before.as_bytes());
+            json::push_string(buf, upstream_model);
+            buf.extend_from_slice(place.behind.as_bytes());
+        });
     }
     if let Some(splice) = usage.filter(|_| !usage_first) {
         out.replace(&splice.range, |buf| buf.extend_from_slice(splice.text.as_bytes()));
     }
     out.finish()
+}
+
+/// Where the model's name is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModelPlace {
+    /// Its raw JSON value, quotes included; empty where a member is to be inserted.
+    pub(super) range: Range<usize>,
+    before: &'static str,
+    behind: &'static str,
+    /// Also if the name asked for is the upstream's: the body has none, or another.
+    always: bool,
+}
+
+impl ModelPlace {
+    /// `written`: the raw value in the body, if any. `named`: the path names the model. `alone`: no member is there.
+    pub(super) fn new(text: &str, written: Option<&str>, named: bool, alone: bool) -> ModelPlace {
+        match written {
+            Some(raw) => ModelPlace { range: range_in(text, raw), before: "", behind: "", always: named },
+            None => {
+                let inside = text.find('{').map_or(0, |at| at + 1);
+                let behind = if alone { "" } else { "," };
+                ModelPlace { range: inside..inside, before: "\"model\":", behind, always: true }
+            }
+        }
+    }
 }
 
 struct Splicer<'a> {
@@ -106,14 +137,19 @@ impl<'a> StreamOptions<'a> {
         Ok(options)
     }
 
-    /// The change that asks for usage; `after_model` is where a member may be inserted.
-    pub(super) fn splice(&self, text: &str, after_model: usize) -> Splice {
+    /// The change that asks for usage, as a member behind the model's if there is none yet.
+    pub(super) fn splice(&self, text: &str, model: &ModelPlace) -> Splice {
         if let Some(asked) = self.asked {
             return Splice { range: range_in(text, asked), text: "true" };
         }
         match self.raw.map(|raw| range_in(text, raw)) {
+            // Before the comma that an inserted model ends with there is none yet.
+            None if model.behind == "," => Splice {
+                range: model.range.end..model.range.end,
+                text: r#""stream_options":{"include_usage":true},"#,
+            },
             None => Splice {
-                range: after_model..after_model,
+                range: model.range.end..model.range.end,
                 text: r#","stream_options":{"include_usage":true}"#,
             },
             Some(range) if self.raw == Some("null") => Splice { range, text: r#"{"include_usage":true}"# },

@@ -1,4 +1,4 @@
-//! What one event of a streamed answer means for the call.
+//! What one event of a streamed answer means for the call: chat and legacy completions.
 //!
 //! Three questions decide what happens with it: is it the first thing that a client would act on (until then a
 //! failed attempt may still move to another candidate unseen), does it carry the usage that settles the call, and
@@ -6,9 +6,7 @@
 //! with a [`Cursor`] in one walk over the bytes: no allocation, no value built, and text inside a string cannot be
 //! mistaken for a member.
 
-use bytes::Bytes;
-
-use super::Event;
+use super::{Begun, Event};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::{self, UpstreamError, Usage};
 
@@ -35,6 +33,13 @@ pub enum Chunk {
         /// As in [`Chunk::Content`].
         output_bytes: usize,
     },
+    /// A response was begun.
+    Begun(Begun),
+    /// A response is whole.
+    Finished {
+        /// What it used, if it says so.
+        usage: Option<Usage>,
+    },
     /// The upstream failed after its 200.
     Error(StreamError),
     /// `[DONE]`.
@@ -54,16 +59,21 @@ impl Chunk {
     /// Would a client act on it?
     pub fn is_content(&self) -> bool {
         match self {
-            Chunk::Content { .. } => true,
+            Chunk::Content { .. } | Chunk::Finished { .. } => true,
             Chunk::Usage { content, .. } => *content,
-            Chunk::Comment | Chunk::NoContent | Chunk::Error(_) | Chunk::Done => false,
+            Chunk::Comment | Chunk::NoContent | Chunk::Begun(_) | Chunk::Error(_) | Chunk::Done => false,
         }
     }
 
     fn output_bytes(&self) -> usize {
         match self {
             Chunk::Content { output_bytes } | Chunk::Usage { output_bytes, .. } => *output_bytes,
-            Chunk::Comment | Chunk::NoContent | Chunk::Error(_) | Chunk::Done => 0,
+            Chunk::Comment
+            | Chunk::NoContent
+            | Chunk::Begun(_)
+            | Chunk::Finished { .. }
+            | Chunk::Error(_)
+            | Chunk::Done => 0,
         }
     }
 }
@@ -93,7 +103,7 @@ impl Delivered {
 }
 
 /// Reads an event.
-pub fn classify(event: &Event) -> Chunk {
+pub(super) fn classify(event: &Event) -> Chunk {
     let Some(data) = event.data() else { return Chunk::Comment };
     let data = data.trim_ascii();
     if data == b"[DONE]" {
@@ -117,12 +127,6 @@ pub fn classify(event: &Event) -> Chunk {
         (Some(()), None) if seen.content => Chunk::Content { output_bytes: seen.output_bytes },
         (Some(()), None) => Chunk::NoContent,
     }
-}
-
-/// The event that ends a stream which fails after its first content.
-pub fn stream_error(message: &str, code: Option<&str>, kind: &str) -> Bytes {
-    let body = answer::error_body(message, kind, code, None);
-    [b"data: ", &body[..], b"\n\n"].concat().into()
 }
 
 /// What the walk over one chunk found.
@@ -167,6 +171,15 @@ impl Seen {
                 self.content |= !is_empty(cursor.value()?);
                 Some(())
             }
+            // Legacy completions have no delta.
+            b"text" => {
+                let value = cursor.value()?;
+                if !is_empty(value) {
+                    self.content = true;
+                    self.output_bytes += text_bytes(value);
+                }
+                Some(())
+            }
             _ => cursor.skip(),
         })
     }
@@ -200,7 +213,7 @@ fn is_empty(value: &[u8]) -> bool {
 
 /// The bytes of generated text in a value: a string, or the strings in its parts except those that only label
 /// them.
-fn text_bytes(value: &[u8]) -> usize {
+pub(super) fn text_bytes(value: &[u8]) -> usize {
     let mut total = 0;
     add_text(&mut Cursor::new(value), 0, &mut total);
     total
@@ -221,7 +234,7 @@ fn add_text(cursor: &mut Cursor<'_>, depth: u32, total: &mut usize) -> Option<()
 }
 
 impl StreamError {
-    fn read(data: &[u8]) -> StreamError {
+    pub(super) fn read(data: &[u8]) -> StreamError {
         const SHOWN: usize = 500;
         let text = || String::from_utf8_lossy(data.get(..SHOWN).unwrap_or(data)).into_owned();
         let unknown = || UpstreamError { message: text(), ..UpstreamError::default() };

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -129,8 +130,21 @@ fn a_stream_of_single_tokens_counts_them_and_one_of_long_pieces_its_bytes() {
 }
 
 #[test]
+fn a_legacy_chunk_carries_its_text_beside_the_delta() {
+    let event = |text: &str| Event { raw: Bytes::from(format!("data: {text}\n\n")) };
+    let chunk = |text: &str, finish: &str| {
+        classify(&event(&format!(
+            r#"{{"choices":[{{"text":"{text}","index":0,"finish_reason":{finish}}}]}}"#
+        )))
+    };
+    assert_eq!(chunk("hello", "null"), content(5));
+    assert_eq!(chunk("", "null"), Chunk::NoContent);
+    assert_eq!(chunk("", "\"stop\""), content(0));
+}
+
+#[test]
 fn our_error_event_reads_back_as_one() {
-    let raw = stream_error("upstream \"gone\"", Some("upstream_error"), "server_error");
+    let raw = super::super::stream_error("upstream \"gone\"", "upstream_failed", None);
     assert!(raw.starts_with(b"data: {\"error\":{") && raw.ends_with(b"}}\n\n"));
     let Chunk::Error(read) = classify(&Event { raw }) else { panic!("not an error") };
     assert_eq!(read.error.message, "upstream \"gone\"");

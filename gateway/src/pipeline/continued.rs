@@ -1,0 +1,78 @@
+//! Calls that go on with what a provider has kept. A response and a conversation exist in one account only, so the
+//! call must go there, whichever replica gets it: to the deployment that made them while the model has it, else to
+//! another of the same account.
+
+use std::sync::Arc;
+
+use super::AWAY_RETRY;
+use crate::config::{Config, DeploymentId};
+use crate::dialect::openai::request::Continues;
+use crate::error::{Error, Kind};
+use crate::route::Ranked;
+use crate::shared::{Snapshot, Worker};
+use crate::state::place_key;
+
+/// Where a call must go.
+pub(super) struct Home {
+    deployment: DeploymentId,
+    /// What the provider puts before the model besides the request, as far as is known.
+    pub(super) tokens: u64,
+    param: &'static str,
+}
+
+impl Home {
+    /// Of what a call continues; `None` if it may go anywhere. A response that nobody remembers is somebody else's as
+    /// far as a tenant is concerned. Without tenants, and for conversations, which are not made here, accounts are
+    /// tried in turn.
+    pub(super) async fn of(
+        worker: &Worker,
+        snapshot: &Snapshot,
+        tenant: &str,
+        continues: Option<&Continues>,
+    ) -> Result<Option<Home>, Error> {
+        let Some(continues) = continues else { return Ok(None) };
+        let place = worker.shared.client.place(&worker.port, &place_key(tenant, continues.id())).await;
+        let place = place.map_err(|_| {
+            let message = "The gateway's shared state, which knows where this is kept, is not reachable.";
+            Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY)
+        })?;
+        let known = place.and_then(|place| Some((place, find(&snapshot.config, place.tag)?)));
+        match (known, continues) {
+            (Some((place, deployment)), _) => {
+                Ok(Some(Home { deployment, tokens: place.tokens, param: continues.param() }))
+            }
+            (None, Continues::Response(id)) if !tenant.is_empty() => Err(not_found(id)),
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Leaves the candidates that can go on: the deployment itself, else those of its account.
+    pub(super) fn keep(&self, config: &Config, ranked: &mut Vec<Ranked<'_>>) {
+        let itself = |ranked: &Ranked<'_>| ranked.target.deployment == self.deployment;
+        if ranked.iter().any(itself) {
+            return ranked.retain(itself);
+        }
+        let account = |id: DeploymentId| &config.deployments[id.0].account;
+        ranked.retain(|other| Arc::ptr_eq(account(other.target.deployment), account(self.deployment)));
+    }
+
+    /// No deployment of the model asked for, or of what is left of it, is in the right account.
+    pub(super) fn not_served(&self, model: &str) -> Error {
+        let message = format!(
+            "What '{}' refers to is kept where the model `{model}` cannot go on with it.",
+            self.param
+        );
+        Error::new(Kind::Malformed, message).param(self.param)
+    }
+}
+
+/// As OpenAI says it.
+fn not_found(id: &str) -> Error {
+    Error::new(Kind::NotKept, format!("Previous response with id '{id}' not found."))
+        .param("previous_response_id")
+}
+
+/// The deployment with a tag; `None` if the configuration does not have it any more.
+pub(super) fn find(config: &Config, tag: u64) -> Option<DeploymentId> {
+    config.deployments.iter().position(|deployment| deployment.tag == tag).map(DeploymentId)
+}

@@ -1,0 +1,172 @@
+//! Responses that a provider has kept: read, deleted, cancelled. They draw on no limit; they go where the response is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use http::{HeaderMap, Method, Response};
+
+use super::continued::find;
+use super::{AWAY_RETRY, attempt, note};
+use crate::config::DeploymentId;
+use crate::dialect::openai::api::Api;
+use crate::dialect::openai::failure::Class;
+use crate::error::{Error, Kind};
+use crate::http::reply::Reply;
+use crate::shared::{Snapshot, Worker};
+use crate::state::place_key;
+use crate::telemetry::Record;
+use crate::upstream::answer::{self, Patience};
+use crate::upstream::{Endpoint, Failed};
+
+/// Bounds of such a request.
+const CONNECT: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(60);
+const TOTAL: Duration = Duration::from_secs(600);
+
+/// Which part of a kept response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The response: read or deleted.
+    Whole,
+    /// What was put in.
+    InputItems,
+    /// The making of it, to be ended.
+    Cancel,
+}
+
+/// What is asked of a kept response.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// As the client sends it.
+    pub method: Method,
+    /// The response's.
+    pub id: &'a str,
+    /// Which part.
+    pub part: Part,
+    /// As the client sends it; may be empty.
+    pub query: &'a str,
+}
+
+impl Request<'_> {
+    /// Does the part know the method?
+    pub fn is_known(&self) -> bool {
+        match self.part {
+            Part::Whole => self.method == Method::GET || self.method == Method::DELETE,
+            Part::InputItems => self.method == Method::GET,
+            Part::Cancel => self.method == Method::POST,
+        }
+    }
+
+    /// Behind the provider's base URL. A key in the query is the client's and stays here.
+    fn path(&self) -> String {
+        let part = match self.part {
+            Part::Whole => "",
+            Part::InputItems => "/input_items",
+            Part::Cancel => "/cancel",
+        };
+        let ours = |pair: &&str| !pair.is_empty() && *pair != "key" && !pair.starts_with("key=");
+        let query: Vec<&str> = self.query.split('&').filter(ours).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("/responses/{}{part}{mark}{}", self.id, query.join("&"))
+    }
+
+    fn not_found(&self) -> Error {
+        Error::new(Kind::NotStored, format!("Response with id '{}' not found.", self.id)).param("id")
+    }
+}
+
+/// Serves a request for a kept response.
+pub async fn stored(
+    worker: &Arc<Worker>,
+    ask: &Request<'_>,
+    headers: &HeaderMap,
+    record: &mut Option<Record>,
+) -> Result<Response<Body>, Error> {
+    let snapshot = worker.shared.snapshot.load_full();
+    let tenant = snapshot.keys.tenant(&snapshot.config, headers)?;
+    let tenant: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
+    note(record, |record| (record.tenant, record.api) = (tenant.clone(), "stored"));
+    let mut last = None;
+    for id in homes(worker, &snapshot, &tenant, ask).await? {
+        let deployment = &snapshot.config.deployments[id.0];
+        note(record, |record| {
+            record.deployment = deployment.name.clone();
+            record.attempts += 1;
+        });
+        let begun = Instant::now();
+        let answered = fetch(worker, &snapshot.endpoints[id.0], ask).await;
+        note(record, |record| record.upstream += begun.elapsed());
+        match answered {
+            Ok(response) => {
+                note(record, Record::ok);
+                return Ok(response);
+            }
+            Err(Failed::Answered { failure, .. })
+                if matches!(failure.class, Class::NotFound | Class::NotKept) => {}
+            Err(failed) => last = Some(failed),
+        }
+    }
+    Err(last.map_or_else(|| ask.not_found(), attempt::unserved))
+}
+
+/// Where the response may be: where it is known to be, or if nobody knows and there are no tenants, one deployment of
+/// each account.
+async fn homes(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    tenant: &str,
+    ask: &Request<'_>,
+) -> Result<Vec<DeploymentId>, Error> {
+    let place = worker.shared.client.place(&worker.port, &place_key(tenant, ask.id)).await;
+    let place = place.map_err(|_| {
+        let message = "The gateway's shared state, which knows where this is kept, is not reachable.";
+        Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY)
+    })?;
+    let config = &snapshot.config;
+    if let Some(home) = place.and_then(|place| find(config, place.tag)) {
+        return Ok(vec![home]);
+    }
+    if !tenant.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = |at: &usize| {
+        let account = &config.deployments[*at].account;
+        !config.deployments[..*at].iter().any(|other| Arc::ptr_eq(&other.account, account))
+    };
+    Ok((0..config.deployments.len()).filter(first).map(DeploymentId).collect())
+}
+
+async fn fetch(worker: &Worker, endpoint: &Endpoint, ask: &Request<'_>) -> Result<Response<Body>, Failed> {
+    let path = ask.path();
+    let outgoing = endpoint
+        .kept(ask.method.clone(), &path)
+        .ok_or_else(|| Failed::NotSent("a path that cannot be sent".into()))?;
+    let until = Instant::now() + TOTAL;
+    let response = worker.upstreams.send(outgoing, CONNECT, until.min(Instant::now() + IDLE)).await?;
+    let (head, upstream) = response.into_parts();
+    let patience = Patience { idle: IDLE, until };
+    let body = if attempt::is_event_stream(&head.headers) {
+        let opened = answer::open(upstream, Api::Responses, &head.headers, false, patience).await?;
+        Body::new(Reply::new(Api::Responses, opened, false, patience, None))
+    } else {
+        Body::from(answer::whole(upstream, patience).await?.body)
+    };
+    Ok(attempt::respond(attempt::passed_on(&head.headers), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(part: Part, query: &str) -> String {
+        Request { method: Method::GET, id: "resp_1", part, query }.path()
+    }
+
+    #[test]
+    fn the_query_passes_but_for_the_clients_key() {
+        assert_eq!(path(Part::Whole, ""), "/responses/resp_1");
+        assert_eq!(path(Part::Whole, "key=secret"), "/responses/resp_1");
+        assert_eq!(path(Part::InputItems, "a=1&key=secret&&b=2"), "/responses/resp_1/input_items?a=1&b=2");
+    }
+}
