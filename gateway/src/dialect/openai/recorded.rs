@@ -63,7 +63,11 @@ fn every_recorded_request_is_read_and_only_its_model_changes() {
         }
         let body = Bytes::copy_from_slice(text.as_bytes());
         let api = api_of(&record).unwrap();
-        let seen = peek(api, &body, None).unwrap_or_else(|fault| panic!("{id}: {fault:?}"));
+        let seen = match peek(api, &body, None) {
+            Ok(seen) => seen,
+            Err(_) if record["response"]["status"] == 400 => continue, // the provider thought so, too
+            Err(fault) => panic!("{id}: {fault:?}"),
+        };
         assert_eq!(wanted["model"], seen.model, "{id}");
         assert_eq!(wanted["stream"].as_bool().unwrap_or(false), seen.stream, "{id}");
         assert_eq!(rewrite(&body, &seen, &seen.model) == body, seen.include_usage, "{id}");
@@ -215,7 +219,7 @@ fn every_recorded_failure_is_classified_sensibly() {
             _ => false,
         };
         assert!(fits, "{id}: {:?} for {body}", failure.class);
-        let long = body.contains("context length") || body.contains("too long");
+        let long = ["context length", "context window", "too long"].iter().any(|words| body.contains(words));
         assert_eq!(long, failure.class == Class::ContextTooLong, "{id}: {body}");
     }
 }
