@@ -4,17 +4,22 @@
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
 --                   ttl         ms that the session is remembered
+--                   left        pool index from 1 of which the reply tells what is left, 0 none
+--                   why         1: the reply tells what became of every candidate
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
+--          both followed, if asked for, by {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0
+--          | 2 waits, ms, pool | 3 larger than a cap, 0, pool}
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
-local asked, common, candidates, ttl = unpack(cmsgpack.unpack(ARGV[2]))
+local asked, common, candidates, ttl, left, why = unpack(cmsgpack.unpack(ARGV[2]))
+left, why = left or 0, why or 0 -- replicas of the version before do not ask
 local wanted = {'e', 'i:' .. inc}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
 for at = 1, ahead do wanted[at + 2] = 'p:' .. asked[at][1] end
@@ -127,9 +132,36 @@ local function grant(draws)
   end
 end
 
+-- A reply, and what was asked for besides.
+local seen = {}
+local function told(reply)
+  if left == 0 and why == 0 then return commit(reply) end
+  local rest, verdicts = {}, {}
+  if left > 0 then
+    local p = touch(asked[left])
+    for i = 0, p.n - 1 do
+      local v, b = p.v, base(i)
+      rest[i + 1] = max(0, v[b + CAP] - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
+    end
+  end
+  for index = 1, why * #candidates do
+    local fit, at = seen[index], 3 * index - 2
+    verdicts[at], verdicts[at + 1], verdicts[at + 2] = 0, 0, 0
+    if fit and fit[1] then
+      verdicts[at], verdicts[at + 1] = 1, fit[1]
+    elseif fit and fit[2] then
+      verdicts[at], verdicts[at + 1], verdicts[at + 2] = 2, fit[2] - l, fit[4]
+    elseif fit then
+      verdicts[at], verdicts[at + 2] = 3, fit[4]
+    end
+  end
+  reply[6], reply[7] = rest, verdicts
+  return commit(reply)
+end
+
 local shared = fits(common)
 if not shared[1] and not shared[2] then return commit({TOO_BIG, shared[4], shared[5]}) end
-local function denied(fit, common) return commit({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
+local function denied(fit, common) return told({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
 
 local pin_tag, pin_version, pin_expires
 local version = 0
@@ -149,21 +181,20 @@ local function chosen(index, share)
   grant(candidate[4])
   if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
-  if not KEYS[2] then return commit(reply) end
+  if not KEYS[2] then return told(reply) end
   local tag, expires = candidate[1], l + ttl
   if pin_tag == tag then
     reply[3] = 1
-    if pin_expires + floor(ttl / 4) > expires then return commit(reply) end
+    if pin_expires + floor(ttl / 4) > expires then return told(reply) end
   else
     reply[3] = pin_tag and 3 or 2
     version = version + 1
   end
-  local answer = commit(reply)
+  local answer = told(reply)
   redis.call('SET', KEYS[2], struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
   return answer
 end
 
-local seen = {}
 if pin_tag then
   for index, candidate in ipairs(candidates) do
     if candidate[1] == pin_tag then
@@ -176,6 +207,7 @@ end
 local wait, never, least, least_share
 for index, candidate in ipairs(candidates) do
   local fit = seen[index] or fits(candidate[4])
+  seen[index] = fit
   if fit[1] then
     if fit[1] <= candidate[3] then return chosen(index, fit[1]) end
     if not least or fit[1] < least_share then least, least_share = index, fit[1] end
@@ -195,4 +227,4 @@ end
 if wait then return denied(wait, 0) end
 if never then return commit({TOO_BIG, never[4], never[5]}) end
 if shared[2] then return denied(shared, 1) end
-return commit({DENIED, 0, 0, 0, 0})
+return told({DENIED, 0, 0, 0, 0})

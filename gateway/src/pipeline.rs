@@ -6,6 +6,7 @@
 
 mod attempt;
 mod continued;
+mod limits;
 pub mod stored;
 
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use sha2::{Digest, Sha256};
 use attempt::Attempt;
 use continued::Home;
 
-use crate::admit;
 use crate::admit::estimate::{self, Estimate};
+use crate::admit::{self, AskFor};
+use crate::auth::Credentials;
 use crate::config::{Deployment, DeploymentId, Model, ModelId, PoolId, ReservePolicy, Tenant};
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::request::{self, BadRequest, Peek};
@@ -29,9 +31,9 @@ use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
-use crate::state::core::{Denied, SessionRef};
-use crate::state::{Outcome, Reservation};
-use crate::telemetry::Record;
+use crate::state::core::{Denied, SessionRef, Told, Verdict};
+use crate::state::{Outcome, Reservation, Wish};
+use crate::telemetry::{Record, Why};
 
 /// Bodies above this size are read by a thread of their own, bytes.
 const LARGE: usize = 256 << 10;
@@ -65,13 +67,13 @@ struct Call<'a> {
 pub async fn call(
     worker: &Arc<Worker>,
     ask: &Ask,
-    headers: &HeaderMap,
+    credentials: Credentials<'_>,
     body: Incoming,
     record: &mut Option<Record>,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let config = &snapshot.config;
-    let tenant = snapshot.keys.tenant(config, headers)?;
+    let (tenant, headers) = (snapshot.keys.tenant(config, credentials)?, credentials.headers);
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body).await?;
@@ -81,6 +83,8 @@ pub async fn call(
         record.model = snapshot.model_names[model.0].clone();
         record.stream = peek.stream;
     });
+    let wants_to_know = headers.get("x-weir-explain").is_some_and(|value| value == "1");
+    note(record, |record| record.explanation.wanted = wants_to_know);
     let deadline = Instant::now() + time_limit(&config.models[model.0], headers)?;
     let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
     // What is continued is put before the model as well.
@@ -179,13 +183,11 @@ impl Call<'_> {
                 return Err(Error::new(Kind::UpstreamTimeout, "The call's time is over."));
             }
             let ranked = self.rank(id, &tried);
+            self.explain_absent(model, &ranked, &tried, record);
             if ranked.is_empty() {
                 break;
             }
-            let (reservation, index) = match self.admit(id, &ranked, session.clone(), record).await {
-                Ok(admitted) => admitted,
-                Err(error) => return Err(error),
-            };
+            let (reservation, index) = self.admit(id, &ranked, session.clone(), record).await?;
             let target = ranked[index];
             tried.push(target.target.deployment);
             let attempt = Attempt::new(self, id, target.target, reservation);
@@ -235,7 +237,11 @@ impl Call<'_> {
         let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
         let predicted = self.worker.shared.predicted(&key);
         let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
-        let mut wish = admit::wish(config, &self.snapshot.pools, &common, ranked, estimate, session.clone());
+        // A call that its first candidate does not serve is explained, asked for or not.
+        let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
+        let ask_for = AskFor { left: self.tenant.and_then(|tenant| tenant.pool), why };
+        let (infos, session_asked) = (&self.snapshot.pools, session.clone());
+        let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
         let asked = Instant::now();
         let client = &self.worker.shared.client;
         let outcome = client.reserve(&self.worker.port, &mut wish, self.deadline).await;
@@ -243,11 +249,15 @@ impl Call<'_> {
         self.worker.shared.metrics.state_call(took);
         note(record, |record| record.state += took);
         match outcome {
-            Ok(Outcome::Granted(reservation)) => {
+            Ok(Outcome::Granted(reservation, told)) => {
                 let index = reservation.index;
+                self.told(&wish, ranked, told, Some(index), record);
                 Ok((Some(reservation), index))
             }
-            Ok(Outcome::Denied(denied)) => Err(self.denied(&wish.infos, &common, &denied)),
+            Ok(Outcome::Denied(mut denied)) => {
+                self.told(&wish, ranked, std::mem::take(&mut denied.told), None, record);
+                Err(self.denied(&wish.infos, &common, &denied))
+            }
             Ok(Outcome::TooBig { pool, .. }) => Err(Error::new(
                 Kind::TooBigForLimit,
                 format!(
@@ -263,6 +273,54 @@ impl Call<'_> {
             }
             Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
                 .retry_after(AWAY_RETRY)),
+        }
+    }
+
+    /// Takes note of what the state told besides; the candidate that is `taken` will be told of by its attempt.
+    fn told(
+        &self,
+        wish: &Wish,
+        ranked: &[Ranked<'_>],
+        told: Told,
+        taken: Option<usize>,
+        record: &mut Option<Record>,
+    ) {
+        let Some(record) = record else { return };
+        if let Some(at) = wish.ask.tell.left.filter(|_| !told.left.is_empty()) {
+            record.left = limits::of(&wish.infos[at], &told.left);
+        }
+        let pool = |at: usize| wish.infos.get(at).map_or_else(|| "".into(), |info| info.name.clone());
+        for (index, verdict) in told.why.into_iter().enumerate().filter(|(index, _)| Some(*index) != taken) {
+            let why = match verdict {
+                Verdict::NotLooked => Why::NotLooked,
+                Verdict::Fits(share) => Why::NotPreferred { share: share as f64 / 1e6 },
+                Verdict::Waits(ms, at) => Why::NoRoom { time: Duration::from_millis(ms), pool: pool(at) },
+                Verdict::Never(at) => Why::TooLarge { pool: pool(at) },
+            };
+            let deployment = ranked[index].target.deployment;
+            record.explanation.add(&self.snapshot.config.deployments[deployment.0].name, why);
+        }
+    }
+
+    /// Tells of the deployments that are no candidates, once and to who asks.
+    fn explain_absent(
+        &self,
+        model: &Model,
+        ranked: &[Ranked<'_>],
+        tried: &[DeploymentId],
+        record: &mut Option<Record>,
+    ) {
+        let Some(record) = record.as_mut().filter(|record| record.explanation.wanted && tried.is_empty())
+        else {
+            return;
+        };
+        let deployments = model.targets.iter().map(|target| target.deployment);
+        for id in deployments.filter(|id| !ranked.iter().any(|ranked| ranked.target.deployment == *id)) {
+            let deployment = &self.snapshot.config.deployments[id.0];
+            let long = deployment
+                .context_window
+                .is_some_and(|window| self.input.saturating_add(self.peek.max_output.unwrap_or(0)) > window);
+            record.explanation.add(&deployment.name, if long { Why::TooLong } else { Why::NotItsHome });
         }
     }
 

@@ -54,6 +54,7 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
         common: draws,
         candidates: vec![Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws: vec![] }],
         session: None,
+        tell: Default::default(),
     };
     Wish { infos, ask: Arc::new(ask) }
 }
@@ -79,7 +80,7 @@ async fn granting(client: &Arc<Client>, port: &Port) {
 async fn reserved(client: &Arc<Client>, port: &Port, wish: &mut Wish) -> Reservation {
     loop {
         match client.reserve(port, wish, soon()).await {
-            Ok(Outcome::Granted(reservation)) => return reservation,
+            Ok(Outcome::Granted(reservation, _)) => return reservation,
             Err(Away::Learning) => granting(client, port).await,
             other => panic!("there is room: {other:?}"),
         }
@@ -165,7 +166,7 @@ async fn a_state_of_another_layout_is_not_away() {
     // Away it is when it does not answer at all; and no longer when it does.
     let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(3_000).query(&mut server.connection).unwrap();
     let answer = client.reserve(&port, &mut wish(OnOutage::Share), soon()).await;
-    assert!(matches!(answer, Ok(Outcome::Granted(_) | Outcome::Denied(_))), "{answer:?}");
+    assert!(matches!(answer, Ok(Outcome::Granted(..) | Outcome::Denied(_))), "{answer:?}");
     assert!(client.sharing().is_some());
     while client.sync(&port, true).await != Err(Away::OtherLayout) {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -219,7 +220,7 @@ async fn a_replica_that_leaves_ends_its_older_lives_as_well() {
     }
     let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(2_500).query(&mut server.connection).unwrap();
     match client.reserve(&port, &mut wish(OnOutage::Share), soon()).await.unwrap() {
-        Outcome::Granted(reservation) => calls.push(reservation),
+        Outcome::Granted(reservation, _) => calls.push(reservation),
         other => panic!("a part of the limits is left: {other:?}"),
     }
     assert!(client.sharing().is_some(), "that was granted without the state");

@@ -164,7 +164,9 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
     let session = n[9]
         .is_multiple_of(2)
         .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
-    let mut ask = Reserve { caller, common: vec![draw(0, n[8])], candidates, session, pools };
+    let left = n[5].is_multiple_of(3).then_some(n[6] as usize % pools.len());
+    let tell = Tell { left, why: n[5].is_multiple_of(4) };
+    let mut ask = Reserve { caller, common: vec![draw(0, n[8])], candidates, session, pools, tell };
     ask.normalise();
     ask
 }

@@ -6,9 +6,18 @@ use std::sync::Arc;
 
 use crate::config::{Config, Deployment, PoolId, ReservePolicy};
 use crate::route::Ranked;
-use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef};
+use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell};
 use crate::state::{PoolInfo, Wish};
 use estimate::Estimate;
+
+/// What the answer shall tell besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AskFor {
+    /// What is left of a pool.
+    pub left: Option<PoolId>,
+    /// What became of each candidate.
+    pub why: bool,
+}
 
 /// Builds the request for room: `common` pools whoever serves it, each candidate's own pools besides.
 pub fn wish(
@@ -18,6 +27,7 @@ pub fn wish(
     ranked: &[Ranked<'_>],
     estimate: impl Fn(&Deployment, ReservePolicy) -> Estimate,
     session: Option<SessionRef>,
+    ask_for: AskFor,
 ) -> Wish {
     let mut pools = Pools { all: infos, index: Vec::with_capacity(common.len() + 3 * ranked.len()) };
     // A pool of ours counts what any candidate could use.
@@ -41,9 +51,11 @@ pub fn wish(
             }
         })
         .collect();
+    let tenant = ask_for.left.and_then(|pool| pools.index.iter().position(|known| *known == pool));
+    let tell = Tell { left: tenant, why: ask_for.why };
     let infos: Vec<Arc<PoolInfo>> = pools.index.iter().map(|pool| infos[pool.0].clone()).collect();
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
-    let mut ask = Reserve { caller: nobody(), pools: decls, common, candidates, session };
+    let mut ask = Reserve { caller: nobody(), pools: decls, common, candidates, session, tell };
     ask.normalise();
     Wish { infos, ask: Arc::new(ask) }
 }

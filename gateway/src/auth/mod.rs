@@ -3,6 +3,8 @@
 //! Keys are known by their SHA-256 alone. The table is looked up by digest: how long that takes says something
 //! about digests, not about keys.
 
+use std::borrow::Cow;
+
 use ahash::AHashMap;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -31,17 +33,21 @@ impl Keys {
     }
 
     /// Whose call it is; `None` for an anonymous one.
-    pub fn tenant<'a>(&self, config: &'a Config, headers: &HeaderMap) -> Result<Option<&'a Tenant>, Error> {
+    pub fn tenant<'a>(
+        &self,
+        config: &'a Config,
+        credentials: Credentials<'_>,
+    ) -> Result<Option<&'a Tenant>, Error> {
         if self.anonymous {
             return Ok(None);
         }
-        let Some(key) = key_of(headers) else {
+        let Some(key) = credentials.key() else {
             return Err(Error::new(
                 Kind::BadKey,
                 "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.",
             ));
         };
-        let digest: [u8; 32] = Sha256::digest(key).into();
+        let digest: [u8; 32] = Sha256::digest(&*key).into();
         match self.tenants.get(&digest).and_then(|index| config.tenants.get(*index)) {
             Some(tenant) => Ok(Some(tenant)),
             None => Err(Error::new(Kind::BadKey, "Incorrect API key provided.")),
@@ -49,7 +55,34 @@ impl Keys {
     }
 }
 
-/// The key that a request carries, from whichever header its SDK uses.
+/// Where a request may carry a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its query; empty if there is none.
+    pub query: &'a str,
+}
+
+impl<'a> Credentials<'a> {
+    /// The key, from whichever place its SDK uses: a header, else `key` in the query.
+    fn key(self) -> Option<Cow<'a, [u8]>> {
+        if let Some(key) = key_of(self.headers) {
+            return Some(Cow::Borrowed(key));
+        }
+        if ["authorization", "x-api-key", "api-key", "x-goog-api-key"]
+            .iter()
+            .any(|name| self.headers.contains_key(*name))
+        {
+            return None; // an unusable one is not made good by another
+        }
+        let written = self.query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+        let key = Cow::from(percent_encoding::percent_decode_str(written));
+        (!key.is_empty()).then_some(key)
+    }
+}
+
+/// The key in the headers.
 fn key_of(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(value) = headers.get(http::header::AUTHORIZATION) {
         let value = value.as_bytes();
@@ -84,6 +117,20 @@ mod tests {
         assert_eq!(key("authorization", "bearer  sk-1 "), Some(b"sk-1".to_vec()));
         assert_eq!(key("x-api-key", "sk-2"), Some(b"sk-2".to_vec()));
         assert_eq!(key("api-key", "sk-3"), Some(b"sk-3".to_vec()));
+    }
+
+    #[test]
+    fn a_key_in_the_query_is_taken_where_no_header_has_one() {
+        let key = |query: &str, headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            headers.iter().for_each(|(name, value)| drop(map.insert(*name, value.parse().unwrap())));
+            Credentials { headers: &map, query }.key().map(Cow::into_owned)
+        };
+        assert_eq!(key("a=b&key=sk%2D1", &[]), Some(b"sk-1".to_vec()));
+        assert_eq!(key("key=sk-1", &[("x-api-key", "sk-2")]), Some(b"sk-2".to_vec()));
+        assert_eq!(key("key=sk-1", &[("authorization", "Basic eA==")]), None);
+        assert_eq!(key("key=", &[]), None);
+        assert_eq!(key("monkey=sk-1", &[]), None);
     }
 
     #[test]

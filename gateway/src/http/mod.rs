@@ -15,8 +15,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
+use crate::auth::Credentials;
 use crate::dialect::openai::answer;
 use crate::dialect::openai::api::Api;
+use crate::dialect::openai::limits::Left;
 use crate::error::{Error, Fault, Kind};
 use crate::pipeline::stored::{self, Part};
 use crate::pipeline::{self, Ask};
@@ -37,8 +39,8 @@ pub async fn handle(worker: Arc<Worker>, request: http::Request<Incoming>) -> Re
     match (paths::place(path), request.method()) {
         (Some(Place::Call(ask)), &Method::POST) => call(&worker, &ask, request).await,
         (Some(Place::Stored { id, part }), _) => stored(&worker, &id, part, &request).await,
-        (Some(Place::Models), &Method::GET) => models(&worker, request.headers()),
-        (Some(Place::Model(name)), &Method::GET) => model(&worker, &name, request.headers()),
+        (Some(Place::Models), &Method::GET) => models(&worker, credentials(&request)),
+        (Some(Place::Model(name)), &Method::GET) => model(&worker, &name, credentials(&request)),
         (Some(Place::Alive), &Method::GET | &Method::HEAD) => alive().await.into_response(),
         (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
             readiness(worker.shared.is_ready()).into_response()
@@ -62,7 +64,8 @@ async fn call(worker: &Arc<Worker>, ask: &Ask, request: http::Request<Incoming>)
     let mut record = new_record(worker);
     let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
     let (head, body) = request.into_parts();
-    let answer = pipeline::call(worker, ask, &head.headers, body, &mut record).await;
+    let credentials = Credentials { headers: &head.headers, query: head.uri.query().unwrap_or_default() };
+    let answer = pipeline::call(worker, ask, credentials, body, &mut record).await;
     answered(worker, &id, answer, &mut record)
 }
 
@@ -81,6 +84,10 @@ async fn stored(
     let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
     let answer = stored::stored(worker, &ask, request.headers(), &mut record).await;
     answered(worker, &id, answer, &mut record)
+}
+
+fn credentials(request: &http::Request<Incoming>) -> Credentials<'_> {
+    Credentials { headers: request.headers(), query: request.uri().query().unwrap_or_default() }
 }
 
 fn new_record(worker: &Worker) -> Option<Record> {
@@ -130,6 +137,21 @@ fn stamp(headers: &mut HeaderMap, worker: &Worker, id: &str) {
     }
 }
 
+/// What the tenant has left, and why its call went where it went if it asks.
+pub(crate) fn tell(headers: &mut HeaderMap, record: &Record) {
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    for (name, value) in record.left.iter().flat_map(Left::headers) {
+        put(name, value);
+    }
+    if record.explanation.wanted {
+        put("x-weir-explain", record.explanation.header());
+    }
+}
+
 /// An error in OpenAI's dialect.
 fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
     let kind = error.kind;
@@ -155,6 +177,9 @@ fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
         let value = HeaderValue::from_static(if retry { "true" } else { "false" });
         headers.insert(HeaderName::from_static("x-should-retry"), value);
     }
+    if let Some(record) = record {
+        tell(headers, record);
+    }
     if let Some(record) = record.filter(|record| record.attempts > 0) {
         headers.insert(HeaderName::from_static("x-weir-attempts"), u64::from(record.attempts).into());
         if let Ok(name) = HeaderValue::try_from(&*record.deployment) {
@@ -165,9 +190,9 @@ fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
 }
 
 /// The models that this key may use; wildcards are left out, for they name no model.
-fn models(worker: &Worker, headers: &HeaderMap) -> Response<Body> {
+fn models(worker: &Worker, credentials: Credentials<'_>) -> Response<Body> {
     let snapshot = worker.shared.snapshot.load_full();
-    match snapshot.keys.tenant(&snapshot.config, headers) {
+    match snapshot.keys.tenant(&snapshot.config, credentials) {
         Ok(tenant) => {
             let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
             let names = snapshot.config.models.iter().filter(|model| !model.wildcard).flat_map(|model| {
@@ -179,11 +204,11 @@ fn models(worker: &Worker, headers: &HeaderMap) -> Response<Body> {
     }
 }
 
-fn model(worker: &Worker, name: &str, headers: &HeaderMap) -> Response<Body> {
+fn model(worker: &Worker, name: &str, credentials: Credentials<'_>) -> Response<Body> {
     let snapshot = worker.shared.snapshot.load_full();
     let found = snapshot
         .keys
-        .tenant(&snapshot.config, headers)
+        .tenant(&snapshot.config, credentials)
         .and_then(|tenant| pipeline::find_model(&snapshot, tenant, name));
     match found {
         Ok(_) => json(answer::model_json(name)),

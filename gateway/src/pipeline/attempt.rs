@@ -15,6 +15,7 @@ use crate::dialect::openai::answer::{Usage, id_of};
 use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request::{self, Continues};
 use crate::error::{Error, Kind};
+use crate::http as edge;
 use crate::http::reply::Reply;
 use crate::settle::{Kept, Settlement};
 use crate::state::core::{SessionOutcome, SessionRef};
@@ -187,6 +188,7 @@ impl<'a> Attempt<'a> {
             record.first_token = Some(record.started.elapsed());
         }
         shared.metrics.attempt(&self.deployment.name, "ok");
+        record.explanation.tried(&self.deployment.name, "ok");
         Settlement {
             shared: shared.clone(),
             reservation: self.reservation.take(),
@@ -218,6 +220,7 @@ impl<'a> Attempt<'a> {
         }
         let (outcome, miss) = self.judge(failed);
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
+        note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
         miss
     }
 
@@ -333,6 +336,7 @@ fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
     if record.session != SessionOutcome::None {
         put("x-weir-session", log::session(record.session));
     }
+    edge::tell(&mut headers, record);
     headers
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Response};
 
 use super::continued::find;
 use super::{AWAY_RETRY, attempt, note};
+use crate::auth::Credentials;
 use crate::config::DeploymentId;
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Class;
@@ -84,7 +85,7 @@ pub async fn stored(
     record: &mut Option<Record>,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, headers)?;
+    let tenant = snapshot.keys.tenant(&snapshot.config, Credentials { headers, query: ask.query })?;
     let tenant: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant.clone(), "stored"));
     let mut last = None;

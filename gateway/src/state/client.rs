@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved};
+use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved, Told};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
 use super::places::Place;
@@ -43,8 +43,8 @@ pub struct Wish {
 /// An answer to a [`Wish`].
 #[derive(Debug)]
 pub enum Outcome {
-    /// Room was granted.
-    Granted(Reservation),
+    /// Room was granted; what was asked for besides.
+    Granted(Reservation, Told),
     /// The state is away and the limits of these candidates, best first, are not kept meanwhile.
     Unlimited(Vec<usize>),
     /// Not now.
@@ -225,10 +225,11 @@ impl Client {
             let sent = boot_ms();
             let outstanding = ledger.sending(wish.ask.clone());
             match port.run(&Command::Reserve(wish.ask.clone())).await? {
-                Reply::Reserved(Reserved::Granted(granted)) => {
+                Reply::Reserved(Reserved::Granted(mut granted)) => {
                     let Some(drawn) = outstanding.granted(granted.index, granted.share) else { continue };
                     self.side.lock().saw(wish.ask.caller.epoch, granted.l, boot_ms());
-                    return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent)));
+                    let told = std::mem::take(&mut granted.told);
+                    return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told));
                 }
                 Reply::Reserved(Reserved::Denied(denied)) => {
                     outstanding.refused();
@@ -277,10 +278,14 @@ impl Client {
         };
         match shared {
             Shared::Granted(granted, drawn) => {
-                let granted = Granted { index: kept[granted.index], ..granted };
-                Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent)))
+                let told = outage::of_all(granted.told, &kept, wish.ask.candidates.len());
+                let granted = Granted { index: kept[granted.index], told: Told::default(), ..granted };
+                Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told))
             }
-            Shared::Denied(denied) => Ok(Outcome::Denied(denied)),
+            Shared::Denied(denied) => {
+                let told = outage::of_all(denied.told, &kept, wish.ask.candidates.len());
+                Ok(Outcome::Denied(Denied { told, ..denied }))
+            }
             Shared::TooBig(pool, meter) => Ok(Outcome::TooBig { pool, meter }),
             Shared::TooSmallAPart => Err(None),
         }

@@ -120,6 +120,7 @@ mod tests {
                 common: (0..POOLS).map(draw).collect(),
                 candidates: vec![candidate],
                 session: None,
+                tell: Default::default(),
             }))
         }
 

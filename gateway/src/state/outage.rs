@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::core::{Draw, Reserve};
+use super::core::{Draw, Reserve, Told, Verdict};
 use super::pools::PoolInfo;
 use crate::config::OnOutage;
 
@@ -50,6 +50,15 @@ pub fn usable(infos: &[Arc<PoolInfo>], ask: &Reserve) -> Usable {
 /// Is the pool's use counted meanwhile?
 pub fn counts(info: &PoolInfo) -> bool {
     use_of(info) == Use::Shared
+}
+
+/// What was told of the candidates in `kept`, as of all `count`.
+pub fn of_all(told: Told, kept: &[usize], count: usize) -> Told {
+    let mut why = vec![Verdict::NotLooked; if told.why.is_empty() { 0 } else { count }];
+    for (verdict, at) in told.why.iter().zip(kept) {
+        why[*at] = *verdict;
+    }
+    Told { why, ..told }
 }
 
 /// The request with these candidates only.

@@ -15,7 +15,7 @@ use super::Deadlines;
 use super::core::mutant::{Mutant, on};
 use super::core::{
     Amounts, Caller, Candidate, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl,
-    Reply, Reserve, Reserved, Stage, Stamp, State, TTL,
+    Reply, Reserve, Reserved, Stage, Stamp, State, TTL, Tell,
 };
 use super::ledger::{Drawn, Ledger};
 
@@ -123,6 +123,7 @@ impl Share {
             common: self.scaled(&ask.common),
             candidates: ask.candidates.iter().map(|c| self.candidate(c)).collect(),
             session: ask.session.clone(),
+            tell: Tell { left: None, ..ask.tell }, // a part of what is left says nothing
         };
         let outstanding = self.ledger.sending(ask.clone());
         let reply = self.core.step(&Command::Reserve(scaled.into()), now);

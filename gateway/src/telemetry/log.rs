@@ -73,6 +73,10 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
             millis(line, time);
         }
     }
+    if !record.explanation.is_empty() {
+        line.push_str(r#","candidates":"#);
+        quoted(line, &record.explanation.log());
+    }
     line.push_str("}\n");
 }
 

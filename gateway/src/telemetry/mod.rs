@@ -1,13 +1,18 @@
 //! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
 
+mod explanation;
 pub mod log;
 pub mod metrics;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
+use crate::dialect::openai::limits::Left;
 use crate::state::core::SessionOutcome;
 
+pub use explanation::{Explanation, Why};
 pub use metrics::Metrics;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.
@@ -52,6 +57,10 @@ pub struct Record {
     pub cost: f64,
     /// What became of the session.
     pub session: SessionOutcome,
+    /// What the tenant has left, for the answer's head.
+    pub left: SmallVec<[Left; 2]>,
+    /// Why each candidate was taken or not.
+    pub explanation: Explanation,
 }
 
 impl Record {
@@ -76,6 +85,8 @@ impl Record {
             state: Duration::ZERO,
             cost: 0.0,
             session: SessionOutcome::None,
+            left: SmallVec::new(),
+            explanation: Explanation::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod api;
 pub mod failure;
+pub mod limits;
 pub mod request;
 mod retry_after;
 pub mod stream;

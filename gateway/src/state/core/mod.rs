@@ -40,7 +40,10 @@ pub use clock::Clock;
 pub use learn::{Learn, Memory, PoolMemory};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
-pub use reserve::{Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef};
+pub use reserve::{
+    Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef, Tell, Told,
+    Verdict,
+};
 pub use sync::{Image, PoolReport, PoolView, Rest, Sync, Synced};
 
 /// Milliseconds, of the logical clock unless said otherwise.

@@ -5,7 +5,7 @@
 //! herd); else the least used one that fits at all; then the next tier. A session's pin goes before all of them
 //! while it fits: it is advice and yields to limits and rests.
 
-use super::meter::Fit;
+use super::meter::{Fit, Meter};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, Pin, PoolDecl, Reply, State, TTL};
 
@@ -25,6 +25,39 @@ pub struct Reserve {
     pub candidates: Vec<Candidate>,
     /// The session that the call belongs to.
     pub session: Option<SessionRef>,
+    /// What the reply shall tell besides.
+    pub tell: Tell,
+}
+
+/// What a reply tells besides, on request. It decides nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tell {
+    /// How much of this pool is left afterwards; an index in [`Reserve::pools`].
+    pub left: Option<usize>,
+    /// What became of every candidate.
+    pub why: bool,
+}
+
+/// What was asked for by [`Tell`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Per meter of the pool.
+    pub left: Amounts,
+    /// Per candidate.
+    pub why: Vec<Verdict>,
+}
+
+/// What became of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another was taken before it was looked at.
+    NotLooked,
+    /// It fits, at this share in use, millionths.
+    Fits(u64),
+    /// It has no room for so many ms, because of this pool, an index in [`Reserve::pools`].
+    Waits(Ms, usize),
+    /// The call is larger than a limit of this pool.
+    Never(usize),
 }
 
 /// A session as a call names it.
@@ -88,6 +121,8 @@ pub struct Granted {
     pub share: u64,
     /// Logical time.
     pub l: Ms,
+    /// What was asked for besides.
+    pub told: Told,
 }
 
 /// What became of a call's session.
@@ -114,6 +149,8 @@ pub struct Denied {
     pub pool: usize,
     /// Whether it is one of the common draws.
     pub common: bool,
+    /// What was asked for besides.
+    pub told: Told,
 }
 
 /// How a set of draws fits: the worst of its meters.
@@ -145,6 +182,16 @@ enum Best {
     Waits(Wait),
     Never { pool: usize, meter: usize },
     NoCandidate,
+}
+
+impl Fits {
+    fn verdict(self, l: Ms) -> Verdict {
+        match self {
+            Fits::Yes(share) => Verdict::Fits(share),
+            Fits::Wait(wait) => Verdict::Waits(wait.at - l, wait.pool),
+            Fits::Never { pool, .. } => Verdict::Never(pool),
+        }
+    }
 }
 
 impl Reserve {
@@ -190,9 +237,16 @@ impl State {
                 exact: false,
                 pool: 0,
                 common: false,
+                told: Told::default(),
             }));
         }
-        Reply::Reserved(self.choose(ask))
+        let mut why = vec![Verdict::NotLooked; if ask.tell.why { ask.candidates.len() } else { 0 }];
+        let mut reserved = self.choose(ask, &mut why);
+        if let Reserved::Granted(Granted { told, .. }) | Reserved::Denied(Denied { told, .. }) = &mut reserved
+        {
+            *told = Told { left: self.left(ask), why };
+        }
+        Reply::Reserved(reserved)
     }
 
     /// Has the caller lapsed, without having heard from us lately? It must hear first: what it draws prolongs its
@@ -203,14 +257,21 @@ impl State {
         lapsed && l.saturating_sub(caller.l_ack) > TTL / 2
     }
 
-    fn choose(&mut self, ask: &Reserve) -> Reserved {
+    /// What is left of the pool that is asked after.
+    fn left(&mut self, ask: &Reserve) -> Amounts {
+        let Some(at) = ask.tell.left else { return Amounts::new() };
+        let left = |meter: &Meter| meter.cap.saturating_sub(meter.used());
+        self.touch(&ask.pools[at]).meters.iter().map(left).collect()
+    }
+
+    fn choose(&mut self, ask: &Reserve, why: &mut [Verdict]) -> Reserved {
         let (shared, common) = match self.fits(ask, &ask.common) {
             Fits::Yes(share) => (share, None),
             Fits::Wait(wait) => (0, Some(wait)),
             Fits::Never { pool, meter } => return Reserved::TooBig { pool, meter },
         };
         let pin = self.pin_of(ask);
-        match (self.best(ask, pin), common) {
+        match (self.best(ask, pin, why), common) {
             (Best::Fits { index, share }, None) => self.grant(ask, index, share.max(shared), pin),
             (Best::Fits { .. }, Some(common)) => self.denied(common, true),
             (Best::Waits(own), Some(common)) if !on(Mutant::CommonWaitAlone) => {
@@ -226,9 +287,16 @@ impl State {
     }
 
     /// The candidate to take; if none fits, how long the first one to fit must wait.
-    fn best(&mut self, ask: &Reserve, pin: Option<Pin>) -> Best {
+    fn best(&mut self, ask: &Reserve, pin: Option<Pin>, why: &mut [Verdict]) -> Best {
+        let l = self.clock.l;
+        let mut note = |index: usize, fits: Fits| {
+            if let Some(verdict) = why.get_mut(index) {
+                *verdict = fits.verdict(l);
+            }
+            fits
+        };
         let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
-        let pinned = pinned.map(|index| (index, self.fits(ask, &ask.candidates[index].draws)));
+        let pinned = pinned.map(|index| (index, note(index, self.fits(ask, &ask.candidates[index].draws))));
         match pinned {
             Some((index, Fits::Yes(share))) => return Best::Fits { index, share },
             Some((index, _)) if on(Mutant::PinBeatsLimits) => return Best::Fits { index, share: 0 },
@@ -239,7 +307,7 @@ impl State {
         for (index, candidate) in ask.candidates.iter().enumerate() {
             let fits = match pinned {
                 Some((at, fits)) if at == index => fits,
-                _ => self.fits(ask, &candidate.draws),
+                _ => note(index, self.fits(ask, &candidate.draws)),
             };
             match fits {
                 Fits::Yes(share) if share <= candidate.threshold => return Best::Fits { index, share },
@@ -265,7 +333,7 @@ impl State {
 
     fn denied(&self, wait: Wait, common: bool) -> Reserved {
         let Wait { at, exact, pool } = wait;
-        Reserved::Denied(Denied { retry_in: at - self.clock.l, exact, pool, common })
+        Reserved::Denied(Denied { retry_in: at - self.clock.l, exact, pool, common, told: Told::default() })
     }
 
     /// Checks every meter of every draw; touches the pools.
@@ -314,7 +382,7 @@ impl State {
             }
         }
         let session = self.pin(ask, ask.candidates[index].tag, pin);
-        Reserved::Granted(Granted { index, session, share, l })
+        Reserved::Granted(Granted { index, session, share, l, told: Told::default() })
     }
 
     fn pin_of(&self, ask: &Reserve) -> Option<Pin> {

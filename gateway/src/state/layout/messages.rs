@@ -15,7 +15,7 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(4).array(ask.pools.len());
+    pack.array(6).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -24,6 +24,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         draws(&mut pack, &candidate.draws);
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
+    pack.uint(ask.tell.left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(ask.tell.why));
     pack.into_bytes()
 }
 

@@ -8,7 +8,9 @@ use redis::Value;
 use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
-use crate::state::core::{Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced};
+use crate::state::core::{
+    Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced, Told, Verdict,
+};
 
 /// Which command a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,7 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
             session: session(at.uint()?)?,
             share: at.uint()?,
             l: at.uint()?,
+            told: told(&mut at, len)?,
         })),
         (0, Asked::Sync) => Reply::Synced(synced(&mut at, len)?),
         (1, Asked::Reserve) => Reply::Reserved(Reserved::Denied(Denied {
@@ -45,6 +48,7 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
             exact: at.uint()? == 1,
             pool: at.uint()? as usize,
             common: at.uint()? == 1,
+            told: told(&mut at, len)?,
         })),
         (2, Asked::Reserve) => {
             Reply::Reserved(Reserved::TooBig { pool: at.uint()? as usize, meter: at.uint()? as usize })
@@ -55,6 +59,22 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
         (5, _) => return Err(Malformed::OtherLayout),
         _ => return Err(malformed("reply")),
     })
+}
+
+/// What follows the five items of every reply to a RESERVE of `len`; a script of before tells nothing.
+fn told(at: &mut Unpack<'_>, len: usize) -> Result<Told, Malformed> {
+    if len < 7 {
+        return Ok(Told::default());
+    }
+    let left = at.uints()?.into_iter().collect();
+    let verdict = |parts: &[u64]| match *parts {
+        [0, _, _] => Ok(Verdict::NotLooked),
+        [1, share, _] => Ok(Verdict::Fits(share)),
+        [2, ms, pool] => Ok(Verdict::Waits(ms, pool as usize)),
+        [3, _, pool] => Ok(Verdict::Never(pool as usize)),
+        _ => Err(malformed("verdict")),
+    };
+    Ok(Told { left, why: at.uints()?.chunks(3).map(verdict).collect::<Result<_, _>>()? })
 }
 
 fn session(code: u64) -> Result<SessionOutcome, Malformed> {

@@ -35,7 +35,14 @@ fn wish(pools: &[PoolDecl]) -> Arc<Reserve> {
     let draws = (0..pools.len()).map(|pool| Draw { pool, amounts: [1].into_iter().collect() }).collect();
     let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws };
     let pools = pools.to_vec();
-    Arc::new(Reserve { caller, pools, common: vec![], candidates: vec![candidate], session: None })
+    Arc::new(Reserve {
+        caller,
+        pools,
+        common: vec![],
+        candidates: vec![candidate],
+        session: None,
+        tell: Default::default(),
+    })
 }
 
 /// The data set, on a server whose run is known.

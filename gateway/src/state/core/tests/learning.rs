@@ -99,8 +99,14 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
     let caller = Caller { epoch: 1, inc: replica("one"), l_ack: 0, x: 0 };
     let draws = vec![Draw { pool: 0, amounts: [1].into_iter().collect() }];
     let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws };
-    let ask =
-        Reserve { caller, pools: vec![pool()], common: vec![], candidates: vec![candidate], session: None };
+    let ask = Reserve {
+        caller,
+        pools: vec![pool()],
+        common: vec![],
+        candidates: vec![candidate],
+        session: None,
+        tell: Default::default(),
+    };
     let outstanding = ledger.sending(Arc::new(ask));
     ledger.turn(EPOCH);
     let told = ledger.told(0);
@@ -118,8 +124,14 @@ fn nothing_is_granted_while_learning() {
     let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
     let draws = vec![Draw { pool: 0, amounts: [1].into_iter().collect() }];
     let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws };
-    let ask =
-        Reserve { caller, pools: vec![pool()], common: vec![], candidates: vec![candidate], session: None };
+    let ask = Reserve {
+        caller,
+        pools: vec![pool()],
+        common: vec![],
+        candidates: vec![candidate],
+        session: None,
+        tell: Default::default(),
+    };
     let ask = Command::Reserve(Arc::new(ask));
     assert!(matches!(state.step(&ask, BORN + 20), Reply::Learning(_)));
     state.step(&hello("two", 0, 0, 1, 0), BORN + 30);

@@ -122,6 +122,7 @@ impl Replica {
             common: (0..infos.len()).map(nothing).collect(),
             candidates: vec![candidate],
             session: None,
+            tell: Default::default(),
         }
     }
 }

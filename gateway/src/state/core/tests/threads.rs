@@ -39,6 +39,7 @@ impl Shared {
             common: vec![],
             candidates: vec![candidate(pool), candidate((pool + 1) % pools.len())],
             session: None,
+            tell: Default::default(),
         });
         let outstanding = self.ledger.sending(ask.clone());
         let command = Command::Reserve(ask);

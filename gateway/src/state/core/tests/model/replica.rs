@@ -362,5 +362,12 @@ pub(super) fn reserve(rules: &Rules, caller: Caller, units: u64) -> Reserve {
     let draw = Draw { pool: 0, amounts: [units].into_iter().collect() };
     let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws: vec![draw] };
     let pools = vec![rules.decl.clone()];
-    Reserve { caller, pools, common: vec![], candidates: vec![candidate], session: None }
+    Reserve {
+        caller,
+        pools,
+        common: vec![],
+        candidates: vec![candidate],
+        session: None,
+        tell: Default::default(),
+    }
 }

@@ -1,0 +1,154 @@
+//! Why each candidate of a call was taken or not: for who asks with `x-weir-explain: 1`, and for the log line of a call
+//! that its first candidate did not serve.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What became of a candidate in one round.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Why {
+    /// It was tried; how that ended (`ok` if it answers).
+    Tried(&'static str),
+    /// It has room, but another is preferred.
+    NotPreferred {
+        /// In use with this call.
+        share: f64,
+    },
+    /// Another was taken before it was looked at.
+    NotLooked,
+    /// It has no room, or rests.
+    NoRoom {
+        /// For how long.
+        time: Duration,
+        /// Because of this pool.
+        pool: Arc<str>,
+    },
+    /// The call is larger than a whole limit of this pool.
+    TooLarge {
+        /// The pool.
+        pool: Arc<str>,
+    },
+    /// The call is longer than it can read.
+    TooLong,
+    /// What the call continues is kept elsewhere.
+    NotItsHome,
+}
+
+/// Candidates and what became of them, in the order of events.
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// The client asked for it.
+    pub wanted: bool,
+    steps: Vec<(Arc<str>, Why)>,
+}
+
+impl Explanation {
+    /// Another event.
+    pub fn add(&mut self, deployment: &Arc<str>, why: Why) {
+        self.steps.push((deployment.clone(), why));
+    }
+
+    /// A candidate was tried. The first one that serves explains itself.
+    pub fn tried(&mut self, deployment: &Arc<str>, outcome: &'static str) {
+        if self.wanted || !self.steps.is_empty() || outcome != "ok" {
+            self.add(deployment, Why::Tried(outcome));
+        }
+    }
+
+    /// Is there nothing to tell?
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// For the client: nothing of how much others use.
+    pub fn header(&self) -> String {
+        self.text(|out, why| match why {
+            Why::NotPreferred { .. } => out.push_str("has room, another was preferred"),
+            Why::NoRoom { time, .. } => write(out, format_args!("no room for {:.3} s", time.as_secs_f64())),
+            Why::TooLarge { .. } => out.push_str("larger than a limit"),
+            other => plain(out, other),
+        })
+    }
+
+    /// For operators.
+    pub fn log(&self) -> String {
+        self.text(|out, why| match why {
+            Why::NotPreferred { share } => {
+                write(out, format_args!("has room ({:.1} % in use), another was preferred", 100.0 * share));
+            }
+            Why::NoRoom { time, pool } => {
+                write(out, format_args!("no room for {:.3} s in {pool}", time.as_secs_f64()));
+            }
+            Why::TooLarge { pool } => write(out, format_args!("larger than a limit of {pool}")),
+            other => plain(out, other),
+        })
+    }
+
+    fn text(&self, show: impl Fn(&mut String, &Why)) -> String {
+        let mut out = String::new();
+        for (name, why) in &self.steps {
+            if !out.is_empty() {
+                out.push_str("; ");
+            }
+            write(&mut out, format_args!("{name}: "));
+            show(&mut out, why);
+        }
+        out
+    }
+}
+
+/// What is the same for everybody.
+fn plain(out: &mut String, why: &Why) {
+    match why {
+        Why::Tried("ok") => out.push_str("taken"),
+        Why::Tried(outcome) => write(out, format_args!("taken, {outcome}")),
+        Why::NotLooked => out.push_str("not looked at"),
+        Why::TooLong => out.push_str("the call is longer than its context"),
+        Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),
+        Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}
+    }
+}
+
+/// Writing to a string cannot fail.
+fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_learns_nothing_of_what_others_use() {
+        let mut told = Explanation { wanted: true, ..Explanation::default() };
+        let time = Duration::from_millis(3_200);
+        told.add(&"a".into(), Why::NoRoom { time, pool: "account/x/gpt".into() });
+        told.add(&"b".into(), Why::Tried("broken"));
+        told.add(&"c".into(), Why::NotPreferred { share: 0.42 });
+        told.add(&"d".into(), Why::TooLarge { pool: "account/y".into() });
+        told.add(&"e".into(), Why::Tried("ok"));
+        assert_eq!(
+            told.header(),
+            "a: no room for 3.200 s; b: taken, broken; c: has room, another was preferred; d: larger than a limit; e: taken"
+        );
+        let log = told.log();
+        assert!(
+            log.contains("in account/x/gpt") && log.contains("42.0 % in use") && log.contains("of account/y")
+        );
+    }
+
+    #[test]
+    fn what_went_as_planned_is_told_only_to_who_asks() {
+        let mut told = Explanation::default();
+        told.tried(&"a".into(), "ok");
+        assert!(told.is_empty());
+        told.wanted = true;
+        told.tried(&"a".into(), "ok");
+        assert_eq!(told.header(), "a: taken");
+        let mut moved = Explanation::default();
+        moved.tried(&"a".into(), "rate_limited");
+        moved.tried(&"b".into(), "ok");
+        assert_eq!(moved.log(), "a: taken, rate_limited; b: taken");
+    }
+}
