@@ -19,7 +19,7 @@
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
 local asked, common, candidates, ttl, left, why = unpack(cmsgpack.unpack(ARGV[2]))
-left, why = left or 0, why or 0 -- replicas of the version before do not ask
+left, why = left or 0, why or 0 -- absent if nothing is asked for
 local wanted = {'e', 'i:' .. inc}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
 for at = 1, ahead do wanted[at + 2] = 'p:' .. asked[at][1] end
@@ -134,7 +134,7 @@ end
 
 -- A reply, and what was asked for besides.
 local seen = {}
-local function told(reply)
+local function tell(reply)
   if left == 0 and why == 0 then return commit(reply) end
   local rest, verdicts = {}, {}
   if left > 0 then
@@ -161,7 +161,7 @@ end
 
 local shared = fits(common)
 if not shared[1] and not shared[2] then return commit({TOO_BIG, shared[4], shared[5]}) end
-local function denied(fit, common) return told({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
+local function denied(fit, common) return tell({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
 
 local pin_tag, pin_version, pin_expires
 local version = 0
@@ -181,16 +181,16 @@ local function chosen(index, share)
   grant(candidate[4])
   if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
-  if not KEYS[2] then return told(reply) end
+  if not KEYS[2] then return tell(reply) end
   local tag, expires = candidate[1], l + ttl
   if pin_tag == tag then
     reply[3] = 1
-    if pin_expires + floor(ttl / 4) > expires then return told(reply) end
+    if pin_expires + floor(ttl / 4) > expires then return tell(reply) end
   else
     reply[3] = pin_tag and 3 or 2
     version = version + 1
   end
-  local answer = told(reply)
+  local answer = tell(reply)
   redis.call('SET', KEYS[2], struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
   return answer
 end
@@ -227,4 +227,4 @@ end
 if wait then return denied(wait, 0) end
 if never then return commit({TOO_BIG, never[4], never[5]}) end
 if shared[2] then return denied(shared, 1) end
-return told({DENIED, 0, 0, 0, 0})
+return tell({DENIED, 0, 0, 0, 0})

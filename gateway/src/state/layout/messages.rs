@@ -1,7 +1,7 @@
 //! What the scripts are told: their ARGV.
 
 use super::msgpack::Pack;
-use crate::state::core::{Caller, Draw, Join, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync};
+use crate::state::core::{Caller, Draw, Join, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell};
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
 pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
@@ -15,7 +15,9 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(6).array(ask.pools.len());
+    // What is not asked for is not sent, as in the version before.
+    let tells = ask.tell != Tell::default();
+    pack.array(if tells { 6 } else { 4 }).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -24,7 +26,9 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         draws(&mut pack, &candidate.draws);
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
-    pack.uint(ask.tell.left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(ask.tell.why));
+    if tells {
+        pack.uint(ask.tell.left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(ask.tell.why));
+    }
     pack.into_bytes()
 }
 
