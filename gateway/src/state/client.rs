@@ -355,7 +355,7 @@ impl Client {
         sent: Ms,
     ) -> Reservation {
         let part = |(pool, books, amounts): Drawn| Part { info: wish.infos[pool].clone(), books, amounts };
-        let deadlines = self.side.lock().deadlines();
+        let deadlines = ledger.deadlines();
         let (now, now_ms) = (Instant::now(), boot_ms());
         let until = |after: Ms| sent + after.saturating_sub(ms(MARGIN));
         let by = |after: Ms| now + Duration::from_millis(until(after).saturating_sub(now_ms));
