@@ -59,7 +59,7 @@ pub async fn chat(
     let tenant = snapshot.keys.tenant(config, headers)?;
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| record.tenant = tenant_name.clone());
-    let body = edge::read(body, config.server.max_body).await?;
+    let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
     let (peek, input) = weigh(&body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {

@@ -1,21 +1,27 @@
 //! The edge: routes of the client listener, bodies in, errors out in the client's dialect.
 
 pub mod admin;
+pub mod connection;
+mod intake;
+mod pipe;
+mod proxy;
 pub mod reply;
 pub mod server;
+mod streams;
+pub mod tls;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::routing::{any, get};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tower::ServiceExt;
+
+use connection::Peer;
+pub(crate) use intake::read;
 
 use crate::dialect::openai::answer;
 use crate::error::{Error, Fault, Kind};
@@ -23,14 +29,16 @@ use crate::pipeline;
 use crate::shared::Worker;
 use crate::telemetry::Record;
 
-/// How long a request's body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(60);
-
 /// Serves one request of the client listener. The path that nearly every call takes is looked at first: the
 /// router's boxes and clones would cost it a tenth of its time.
-pub async fn handle(worker: Arc<Worker>, router: Router, request: http::Request<Incoming>) -> Response<Body> {
+pub async fn handle(
+    worker: Arc<Worker>,
+    router: Router,
+    peer: Peer,
+    request: http::Request<Incoming>,
+) -> Response<Body> {
     if request.method() == Method::POST && request.uri().path() == "/v1/chat/completions" {
-        return chat(&worker, request).await;
+        return chat(&worker, peer, request).await;
     }
     match router.oneshot(request.map(Body::new)).await {
         Ok(response) => response,
@@ -67,11 +75,17 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
     if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-async fn chat(worker: &Arc<Worker>, request: http::Request<Incoming>) -> Response<Body> {
+async fn chat(worker: &Arc<Worker>, peer: Peer, request: http::Request<Incoming>) -> Response<Body> {
     let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
-    let mut record = Some(Record::new(worker.shared.metrics.clone(), id.clone()));
+    let mut record = Record::new(worker.shared.metrics.clone(), id.clone());
+    record.client = Some(peer.0.ip());
+    let let_in = enter(worker, &mut record);
+    let mut record = Some(record);
     let (head, body) = request.into_parts();
-    let answer = pipeline::chat(worker, &head.headers, body, &mut record).await;
+    let answer = match let_in {
+        Ok(()) => pipeline::chat(worker, &head.headers, body, &mut record).await,
+        Err(error) => Err(error),
+    };
     let mut response = match answer {
         Ok(response) => response,
         Err(error) => {
@@ -86,17 +100,14 @@ async fn chat(worker: &Arc<Worker>, request: http::Request<Incoming>) -> Respons
     response
 }
 
-/// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Error> {
-    let whole = Limited::new(body, limit).collect();
-    match tokio::time::timeout(BODY_TIME, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(err)) if err.is::<LengthLimitError>() => {
-            Err(Error::new(Kind::TooLarge, format!("The request body is larger than {limit} bytes.")))
-        }
-        Ok(Err(_)) => Err(Error::new(Kind::Malformed, "The request body could not be read.")),
-        Err(_) => Err(Error::new(Kind::SlowClient, "The request body did not arrive in time.")),
+/// Counts a call among those at once, to its end.
+fn enter(worker: &Worker, record: &mut Record) -> Result<(), Error> {
+    let mut place = worker.shared.calls.part();
+    if !place.grow(1) {
+        return Err(intake::overloaded("The gateway serves as many calls as it can."));
     }
+    record.place = Some(place);
+    Ok(())
 }
 
 /// What every answer to a call says.

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use ahash::AHashMap;
 use parking_lot::Mutex;
 
+use super::announce::TOLD_FOR;
 use super::core::{Command, Ms, Reply, State};
 
 /// Pins are swept when there are more than this and twice as many as after the last sweep.
@@ -14,6 +16,7 @@ const SWEEP_ABOVE: usize = 4_096;
 pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
+    configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
 #[derive(Debug)]
@@ -25,7 +28,7 @@ struct Inner {
 impl Default for Local {
     fn default() -> Local {
         let state = State::new(1, 1);
-        Local { started: Instant::now(), inner: Mutex::new(Inner { state, swept: 0 }) }
+        Local { started: Instant::now(), inner: Mutex::new(Inner { state, swept: 0 }), configs: Mutex::default() }
     }
 }
 
@@ -36,6 +39,20 @@ impl Local {
         let mut state = self.inner.lock().state.clone();
         state.clock.advance(now, 0, 0);
         state
+    }
+
+    /// A replica tells which configuration it works by.
+    pub(super) fn announce(&self, replica: &str, config: &str) {
+        let mut configs = self.configs.lock();
+        configs.retain(|_, (_, at)| at.elapsed() < TOLD_FOR);
+        configs.insert(replica.to_owned(), (config.to_owned(), Instant::now()));
+    }
+
+    /// What each of `replicas` told lately.
+    pub(super) fn configs(&self, replicas: &[&str]) -> Vec<Option<String>> {
+        let configs = self.configs.lock();
+        let fresh = |(config, at): &(String, Instant)| (at.elapsed() < TOLD_FOR).then(|| config.clone());
+        replicas.iter().map(|name| configs.get(*name).and_then(fresh)).collect()
     }
 
     /// One atomic step.

@@ -1,6 +1,7 @@
 //! Logs: one line of JSON per call and per event, on standard output, written by a thread of its own so that a
 //! slow reader of the log slows no call. When the buffer is full, lines are dropped and counted.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -38,6 +39,11 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
     timestamp(line, SystemTime::now());
     line.push_str(r#"","level":"INFO","target":"weir::call","request_id":"#);
     quoted(line, &record.id);
+    if let Some(client) = record.client {
+        // (An address needs no escapes; writing to a string does not fail.)
+        let _ = write!(line, r#","client":"{client}""#);
+        line.push('"');
+    }
     for (name, value) in [
         (r#","tenant":"#, &*record.tenant),
         (r#","model":"#, &*record.model),
