@@ -32,8 +32,11 @@ impl Reloader {
         let known = self.watch.known().clone();
         // Files may be slow, and this runtime keeps the replica alive in the shared state.
         match tokio::task::spawn_blocking(move || known.again()).await {
-            Ok(now) if self.watch.settled(now) => self.reload().await,
-            Ok(_) => {}
+            Ok(now) => {
+                if self.watch.settled(now) {
+                    self.reload().await;
+                }
+            }
             Err(err) => self.failed(&err),
         }
     }
