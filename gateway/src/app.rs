@@ -100,14 +100,23 @@ pub async fn start(
     let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let desk = Arc::new(admin::Desk { shared: shared.clone(), port: ports.open()? });
-    let serve_admin =
-        |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
+    let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, phase.subscribe())),
         serve_admin(admin_listener, admin::router(desk.clone())),
     ];
     tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
-    Ok(Running { listen, admin, shared, phase, admin_phase, stop_state, workers: threads, tasks, state_tasks })
+    Ok(Running {
+        listen,
+        admin,
+        shared,
+        phase,
+        admin_phase,
+        stop_state,
+        workers: threads,
+        tasks,
+        state_tasks,
+    })
 }
 
 async fn start_workers(

@@ -55,12 +55,7 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
 }
 
 /// Until told to end.
-async fn live(
-    signals: &mut Signals,
-    mut hangup: Signal,
-    reloader: &mut Reloader,
-    shared: &Shared,
-) -> bool {
+async fn live(signals: &mut Signals, mut hangup: Signal, reloader: &mut Reloader, shared: &Shared) -> bool {
     let mut look = tokio::time::interval(LOOK);
     let period = notify::watchdog();
     let mut watchdog = tokio::time::interval(period.unwrap_or(Duration::from_secs(3600)));
@@ -85,7 +80,8 @@ async fn live(
 /// To the end: a second signal cuts what is left of the calls, a third does not wait for anything.
 async fn drain(signals: &mut Signals, running: Running, patient: bool) -> anyhow::Result<ExitCode> {
     tracing::info!(target: "weir::app", "draining");
-    let delay = if patient { running.shared.snapshot.load().config.server.drain_delay } else { Duration::ZERO };
+    let delay =
+        if patient { running.shared.snapshot.load().config.server.drain_delay } else { Duration::ZERO };
     let hurry = running.hurry();
     let ending = running.shutdown(delay);
     let mut ending = std::pin::pin!(ending);

@@ -37,11 +37,7 @@ pub struct Balancer {
 
 impl Balancer {
     /// Starts one in front of `replicas`, which it `introduces` clients to if wanted.
-    pub async fn start(
-        replicas: &[SocketAddr],
-        introduces: Option<&str>,
-        folder: &Path,
-    ) -> Result<Balancer> {
+    pub async fn start(replicas: &[SocketAddr], introduces: Option<&str>, folder: &Path) -> Result<Balancer> {
         let addr = local(free_port()?);
         let mut text = SETTINGS.to_owned();
         for (at, replica) in replicas.iter().enumerate() {

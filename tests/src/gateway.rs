@@ -128,7 +128,8 @@ impl Replica {
         let (_, body) = get(self.admin, "/metrics").await?;
         let text = String::from_utf8_lossy(&body).into_owned();
         let of_it = |line: &&str| line.split(['{', ' ']).next() == Some(name) && line.contains(labels);
-        let values = text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        let values =
+            text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(values.sum())
     }
 

@@ -146,7 +146,10 @@ impl Site {
         let mut replicas = Vec::new();
         for at in 0..plan.replicas {
             let inside = apart.clone().filter(|_| at == 0);
-            replicas.push(Replica::start(&binary, at, (&plan.server, &settings), &plan.environment, inside, &folder).await?);
+            replicas.push(
+                Replica::start(&binary, at, (&plan.server, &settings), &plan.environment, inside, &folder)
+                    .await?,
+            );
         }
         let addresses: Vec<_> = replicas.iter().map(Replica::addr).collect();
         let balancer = Balancer::start(&addresses, plan.introduces, &folder).await?;

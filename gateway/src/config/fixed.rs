@@ -47,7 +47,9 @@ fn same_servers(a: &Topology, b: &Topology) -> bool {
         }
         (Topology::Sentinel(a), Topology::Sentinel(b)) => {
             let Sentinel { nodes, login, master, data } = a;
-            (nodes, master) == (&b.nodes, &b.master) && same_login(login, &b.login) && same_login(data, &b.data)
+            (nodes, master) == (&b.nodes, &b.master)
+                && same_login(login, &b.login)
+                && same_login(data, &b.data)
         }
         (Topology::Cluster { nodes: a, login: l }, Topology::Cluster { nodes: b, login: m }) => {
             a == b && same_login(l, m)
@@ -62,7 +64,8 @@ fn same_login(a: &Login, b: &Login) -> bool {
 }
 
 fn same_tls(a: Option<&Tls>, b: Option<&Tls>) -> bool {
-    let same = |a: &Identity, b: &Identity| a.cert == b.cert && a.key.expose_secret() == b.key.expose_secret();
+    let same =
+        |a: &Identity, b: &Identity| a.cert == b.cert && a.key.expose_secret() == b.key.expose_secret();
     match (a, b) {
         (Some(a), Some(b)) => {
             let identities = match (&a.identity, &b.identity) {
@@ -113,7 +116,11 @@ mod tests {
             "[state]\nsentinel = { nodes = [\"a:1\"], master = \"m\", data_password = \"p\" }\n",
         ] {
             assert!(config(text).keep_fixed(&config(text)).is_empty(), "{text}");
-            assert_eq!(config(text).keep_fixed(&config("[state]\nurl = \"redis://x\"\n")), ["state"], "{text}");
+            assert_eq!(
+                config(text).keep_fixed(&config("[state]\nurl = \"redis://x\"\n")),
+                ["state"],
+                "{text}"
+            );
         }
     }
 }

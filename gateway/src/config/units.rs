@@ -106,7 +106,8 @@ impl Read for Size {
 
 impl Read for Pause {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        if node.get_ref().as_str() == Some("0s") {
+        let zero = |text: &str| humantime::parse_duration(text).is_ok_and(|time| time.is_zero());
+        if node.get_ref().as_str().is_some_and(zero) {
             return Some(Pause(Duration::ZERO));
         }
         Duration::read(node, cx).map(Pause)

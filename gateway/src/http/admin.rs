@@ -117,8 +117,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
     };
     let replicas: Vec<Value> = state.lives.iter().map(replica).collect();
     let alive = state.lives.iter().filter(|(_, life)| life.exp >= l);
-    let hashes: BTreeSet<&String> =
-        alive.filter_map(|(inc, _)| configs.get(&inc.name)?.as_ref()).collect();
+    let hashes: BTreeSet<&String> = alive.filter_map(|(inc, _)| configs.get(&inc.name)?.as_ref()).collect();
     let config = &snapshot.config;
     let deployments: Vec<Value> = config
         .deployments

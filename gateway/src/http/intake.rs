@@ -23,9 +23,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let gathered = tokio::time::timeout(BODY_TIME, gather(body, limit, budget)).await;
-    gathered.unwrap_or_else(|_| {
-        Err(Error::new(Kind::SlowClient, "The request body did not arrive in time."))
-    })
+    gathered.unwrap_or_else(|_| Err(Error::new(Kind::SlowClient, "The request body did not arrive in time.")))
 }
 
 async fn gather<B>(mut body: B, limit: usize, budget: &Arc<Bound>) -> Result<Bytes, Error>
@@ -35,8 +33,7 @@ where
     let mut held = Held { bytes: Gathered::One(Bytes::new()), part: budget.part() };
     let (mut size, mut counted) = (0, 0);
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|_| Error::new(Kind::Malformed, "The request body could not be read."))?;
+        let frame = frame.map_err(|_| Error::new(Kind::Malformed, "The request body could not be read."))?;
         let Ok(data) = frame.into_data() else { continue };
         size += data.len();
         if size > limit {

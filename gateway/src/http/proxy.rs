@@ -56,8 +56,12 @@ fn line(text: &str) -> Option<Option<SocketAddr>> {
     let words: Vec<&str> = text.split(' ').collect();
     let client: IpAddr = match words[..] {
         ["PROXY", "UNKNOWN", ..] => return Some(None),
-        ["PROXY", "TCP4", from, to, _, _] if to.parse::<Ipv4Addr>().is_ok() => from.parse::<Ipv4Addr>().ok()?.into(),
-        ["PROXY", "TCP6", from, to, _, _] if to.parse::<Ipv6Addr>().is_ok() => from.parse::<Ipv6Addr>().ok()?.into(),
+        ["PROXY", "TCP4", from, to, _, _] if to.parse::<Ipv4Addr>().is_ok() => {
+            from.parse::<Ipv4Addr>().ok()?.into()
+        }
+        ["PROXY", "TCP6", from, to, _, _] if to.parse::<Ipv6Addr>().is_ok() => {
+            from.parse::<Ipv6Addr>().ok()?.into()
+        }
         _ => return None,
     };
     let port = |word: &str| word.parse::<u16>().ok().filter(|_| word.bytes().all(|b| b.is_ascii_digit()));
@@ -83,11 +87,12 @@ fn second(bytes: &[u8]) -> Parsed {
         }
         (0x21, 0x21, Some(addresses)) => {
             let from = addresses.first_chunk::<16>().filter(|_| addresses.len() >= 36);
-            let from = from.map(|from| (Ipv6Addr::from(*from), u16::from_be_bytes([addresses[32], addresses[33]])));
+            let from =
+                from.map(|from| (Ipv6Addr::from(*from), u16::from_be_bytes([addresses[32], addresses[33]])));
             from.map_or(Parsed::Bad, |from| header(Some(from.into())))
         }
         (0x21, 0x11, Some(_)) => Parsed::Bad, // too short for its addresses
-        (0x21, _, Some(_)) => header(None), // a socket of another kind
+        (0x21, _, Some(_)) => header(None),   // a socket of another kind
         _ => Parsed::Bad,
     }
 }

@@ -28,7 +28,11 @@ struct Inner {
 impl Default for Local {
     fn default() -> Local {
         let state = State::new(1, 1);
-        Local { started: Instant::now(), inner: Mutex::new(Inner { state, swept: 0 }), configs: Mutex::default() }
+        Local {
+            started: Instant::now(),
+            inner: Mutex::new(Inner { state, swept: 0 }),
+            configs: Mutex::default(),
+        }
     }
 }
 

@@ -42,7 +42,6 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
     if let Some(client) = record.client {
         // (An address needs no escapes; writing to a string does not fail.)
         let _ = write!(line, r#","client":"{client}""#);
-        line.push('"');
     }
     for (name, value) in [
         (r#","tenant":"#, &*record.tenant),
@@ -298,6 +297,18 @@ mod tests {
         assert_eq!(stamp(951_782_399), "2000-02-28T23:59:59.000007Z");
         assert_eq!(stamp(951_782_400), "2000-02-29T00:00:00.000007Z");
         assert_eq!(stamp(1_795_184_359), "2026-11-20T14:19:19.000007Z");
+    }
+
+    /// Broken on purpose once: a quotation mark too many behind the client.
+    #[test]
+    fn a_calls_line_is_json() {
+        let mut record = Record::new(Arc::new(super::super::Metrics::new().unwrap()), "req_1".into());
+        record.client = Some("2001:db8::1".parse().unwrap());
+        record.first_token = Some(Duration::from_millis(3));
+        let mut line = String::new();
+        write_call(&mut line, &record, Duration::from_millis(5));
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&read["client"], &read["request_id"]), (&"2001:db8::1".into(), &"req_1".into()));
     }
 
     #[test]

@@ -163,7 +163,9 @@ impl Metrics {
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
             reloaded: meter
                 .u64_gauge("weir_config_last_reload_successful")
-                .with_description("0 while the file has a mistake and the configuration before it is in force")
+                .with_description(
+                    "0 while the file has a mistake and the configuration before it is in force",
+                )
                 .build(),
             calls: meter.u64_gauge("weir_calls").with_description("Calls being served").build(),
             buffered: meter

@@ -20,11 +20,11 @@ use super::nothing_held;
 use crate::in_turn;
 
 /// More than sockets and windows take.
-const ENDLESS: &str = r#"{"model":"m","stream":true,"max_tokens":400000,"messages":[{"role":"user","content":"word"}]}"#;
+const ENDLESS: &str =
+    r#"{"model":"m","stream":true,"max_tokens":400000,"messages":[{"role":"user","content":"word"}]}"#;
 
 fn chatty(name: &str, server: &str) -> Plan {
-    let long = Duration::from_secs(60);
-    let timeouts = Timeouts { connect: long, first_token: long, total: long };
+    let timeouts = Timeouts { total: Duration::from_secs(60), ..Timeouts::default() };
     let upstream = Upstream {
         tpm: Some(10_000_000),
         concurrency: Some(1_000),
@@ -37,10 +37,15 @@ fn chatty(name: &str, server: &str) -> Plan {
 /// The call has ended: in the replica, at the provider, and in the books.
 async fn given_up(site: &Site, within: Duration) -> Result<()> {
     let begun = Instant::now();
-    eventually("end of the call", async || Ok(site.replicas[0].metric("weir_calls", "").await? == 0.0)).await?;
+    eventually("end of the call", async || Ok(site.replicas[0].metric("weir_calls", "").await? == 0.0))
+        .await?;
     ensure!(begun.elapsed() < within, "only after {:?}", begun.elapsed());
     eventually("end at the provider", async || {
-        Ok(site.providers[0].arrivals().await?.iter().all(|arrival| arrival.aborted && arrival.end_us.is_some()))
+        Ok(site.providers[0]
+            .arrivals()
+            .await?
+            .iter()
+            .all(|arrival| arrival.aborted && arrival.end_us.is_some()))
     })
     .await?;
     nothing_held(site).await
@@ -51,7 +56,8 @@ async fn given_up(site: &Site, within: Duration) -> Result<()> {
 #[test]
 fn a_client_that_never_reads_is_given_up() -> Result<()> {
     in_turn(async {
-        let site = Site::start(chatty("life-unread", "unread_timeout = \"2s\"\ndrain_delay = \"0s\"\n")).await?;
+        let site =
+            Site::start(chatty("life-unread", "unread_timeout = \"2s\"\ndrain_delay = \"0s\"\n")).await?;
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(4096)?;
         let mut stream = socket.connect(site.replicas[0].addr()).await?;
@@ -73,7 +79,8 @@ fn a_client_that_never_reads_is_given_up() -> Result<()> {
 #[test]
 fn a_stream_of_http_2_that_is_never_read_is_given_up_and_its_connection_goes_on() -> Result<()> {
     in_turn(async {
-        let site = Site::start(chatty("life-unread-h2", "unread_timeout = \"2s\"\ndrain_delay = \"0s\"\n")).await?;
+        let site =
+            Site::start(chatty("life-unread-h2", "unread_timeout = \"2s\"\ndrain_delay = \"0s\"\n")).await?;
         let addr = site.replicas[0].addr();
         let stream = TcpStream::connect(addr).await?;
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
@@ -121,7 +128,8 @@ fn calls_above_the_bound_are_told_to_come_back() -> Result<()> {
     in_turn(async {
         let upstream = Upstream::new("a").behaving("--output 20 --pace 100ms");
         let server = "max_calls = 10\ndrain_delay = \"0s\"\n".to_owned();
-        let site = Site::start(Plan { server, replicas: 1, ..Plan::new("life-shed", vec![upstream]) }).await?;
+        let site =
+            Site::start(Plan { server, replicas: 1, ..Plan::new("life-shed", vec![upstream]) }).await?;
         let mut calls = JoinSet::new();
         for _ in 0..25 {
             let client = site.client.clone();
@@ -149,9 +157,13 @@ fn bodies_above_the_budget_are_refused_and_memory_stays_bounded() -> Result<()> 
     in_turn(async {
         let upstream = Upstream::new("a").behaving("--output 5");
         let server = "max_body = \"4MiB\"\nmax_buffered = \"8MiB\"\ndrain_delay = \"0s\"\n".to_owned();
-        let site = Site::start(Plan { server, replicas: 1, ..Plan::new("life-bodies", vec![upstream]) }).await?;
+        let site =
+            Site::start(Plan { server, replicas: 1, ..Plan::new("life-bodies", vec![upstream]) }).await?;
         let addr = site.replicas[0].addr();
-        let body = format!("{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}", "x".repeat(3 << 20));
+        let body = format!(
+            "{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}",
+            "x".repeat(3 << 20)
+        );
         let before = site.replicas[0].memory()?;
         let mut calls = JoinSet::new();
         for _ in 0..40 {

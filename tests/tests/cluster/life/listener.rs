@@ -27,7 +27,8 @@ const BODY: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","con
 async fn curl(url: String, arguments: &[&str]) -> Result<(String, String)> {
     let mut command = std::process::Command::new("curl");
     command.args(["-s", "-S", "-m", "10", "-w", "\n%{http_version}"]).args(arguments).arg(url);
-    let output = tokio::task::spawn_blocking(move || command.output()).await?.context("is curl installed?")?;
+    let output =
+        tokio::task::spawn_blocking(move || command.output()).await?.context("is curl installed?")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
     let (answer, version) = text.rsplit_once('\n').context("curl says nothing")?;
@@ -56,7 +57,8 @@ fn quick() -> Upstream {
 #[test]
 fn tls_is_spoken_and_another_certificate_is_taken_while_a_stream_goes_on() -> Result<()> {
     in_turn(async {
-        let place = std::env::temp_dir().join(format!("weir-tls-{}-{}", std::process::id(), fastrand::u32(..)));
+        let place =
+            std::env::temp_dir().join(format!("weir-tls-{}-{}", std::process::id(), fastrand::u32(..)));
         let [one, two] = ["one", "two"].map(|name| place.join(name));
         for folder in [&one, &two] {
             std::fs::create_dir_all(folder)?;
@@ -88,7 +90,8 @@ fn tls_is_spoken_and_another_certificate_is_taken_while_a_stream_goes_on() -> Re
         eventually("call", async || Ok(site.replicas[0].metric("weir_calls", "").await? == 1.0)).await?;
         ensure!(alive(addr, &second, "--http2").await.is_err(), "a foreign authority is trusted");
         std::fs::copy(two.join("server.key"), &key)?; // half of the change: they do not belong together
-        eventually("refusal", async || Ok(!site.replicas[0].state().await?["config_refused"].is_null())).await?;
+        eventually("refusal", async || Ok(!site.replicas[0].state().await?["config_refused"].is_null()))
+            .await?;
         install(&two)?;
         eventually("the new certificate", async || Ok(alive(addr, &second, "--http2").await.is_ok())).await?;
         ensure!(alive(addr, &first, "--http2").await.is_err(), "the old one is still shown");
@@ -130,7 +133,9 @@ fn http_2_carries_many_calls_and_its_end_loses_none() -> Result<()> {
             call?;
         }
         drop(sender);
-        tokio::time::timeout(Duration::from_secs(3), connection).await.context("the connection stays open")???;
+        tokio::time::timeout(Duration::from_secs(3), connection)
+            .await
+            .context("the connection stays open")???;
         let code = site.replicas[0].exit_within(Duration::from_secs(5)).await?;
         ensure!(code == Some(0), "it ended with {code:?}:\n{}", site.replicas[0].tail());
         nothing_held(&site).await
@@ -152,7 +157,10 @@ fn a_balancer_may_introduce_its_clients_and_then_must() -> Result<()> {
             .await?;
             let log = site.replicas[0].log()?;
             ensure!(log.contains("\"client\":\"127.0.0.77\""), "{how}: {}", site.replicas[0].tail());
-            ensure!(call("http", site.replicas[0].addr(), &[]).await.is_err(), "{how}: served without a header");
+            ensure!(
+                call("http", site.replicas[0].addr(), &[]).await.is_err(),
+                "{how}: served without a header"
+            );
             // curl says version 1 itself.
             ensure!(call("http", site.replicas[0].addr(), &["--haproxy-protocol"]).await.is_ok());
             ensure!(site.client.call(&Ask::new("m")).await.is_good(false));

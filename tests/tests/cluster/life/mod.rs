@@ -16,7 +16,13 @@ fn none_failed(answers: &[Answer]) -> Result<()> {
     let failed: Vec<&Answer> =
         answers.iter().filter(|a| a.broken.is_some() || !matches!(a.status, 200 | 429)).collect();
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
-    println!("{} calls: {} served, {} refused, {} failed", answers.len(), count(200), count(429), failed.len());
+    println!(
+        "{} calls: {} served, {} refused, {} failed",
+        answers.len(),
+        count(200),
+        count(429),
+        failed.len()
+    );
     ensure!(failed.is_empty(), "{} calls failed, such as {:?}", failed.len(), failed[0]);
     Ok(())
 }

@@ -57,7 +57,7 @@ fn reloads_under_load_fail_no_call_and_keep_every_limit() -> Result<()> {
         };
         let site = Site::start(Plan::new("life-reload", vec![upstream])).await?;
         let rate = 1.5 * LIMITS.0 as f64 / scale.window.as_secs_f64();
-        let phases = [Phase { time: Duration::from_secs(24), rate }];
+        let phases = [Phase { time: Duration::from_secs(33), rate }];
         let load = Load::start(site.client.clone(), 0, &phases, |at| Ask::new("m").streamed(at % 2 == 0));
         tokio::time::sleep(scale.window / 2).await;
         refuse_a_mistake(&site).await?;
@@ -84,19 +84,24 @@ fn reloads_under_load_fail_no_call_and_keep_every_limit() -> Result<()> {
     })
 }
 
+/// A file with a mistake changes nothing and is told everywhere; a mended one is taken.
 async fn refuse_a_mistake(site: &Site) -> Result<()> {
+    let before = site.replicas[0].state().await?["config"].clone();
     for replica in &site.replicas {
-        let before = replica.state().await?["config"].clone();
         replica.rewrite(|text| text.replace("[defaults]", "[defaults]\nstrategy = 5"))?;
+    }
+    for replica in &site.replicas {
         eventually("refusal", async || {
             let state = replica.state().await?;
             let told = state["config_refused"][0].as_str().unwrap_or_default().to_owned();
             let metric = replica.metric("weir_config_last_reload_successful", "").await?;
-            Ok(state["config"] == before && told.contains(".toml:") && told.contains(":12: ") && metric == 0.0)
+            Ok(state["config"] == before && told.contains(".toml:") && metric == 0.0)
         })
         .await?;
         ensure!(replica.log()?.contains("configuration refused"), "the log says nothing");
         replica.rewrite(|text| text.replace("[defaults]\nstrategy = 5", "[defaults]"))?;
+    }
+    for replica in &site.replicas {
         eventually("mended file", async || Ok(replica.state().await?["config_refused"].is_null())).await?;
     }
     Ok(())
@@ -156,18 +161,22 @@ fn listeners_stay_and_secrets_in_files_are_followed() -> Result<()> {
         let upstream = Upstream::new("a").behaving("--output 5");
         let site = Site::start(Plan { replicas: 1, ..Plan::new("life-secret", vec![upstream]) }).await?;
         let replica = &site.replicas[0];
-        let folder = std::env::temp_dir().join(format!("weir-secret-{}-{}", std::process::id(), fastrand::u32(..)));
+        let folder =
+            std::env::temp_dir().join(format!("weir-secret-{}-{}", std::process::id(), fastrand::u32(..)));
         std::fs::create_dir(&folder)?;
         let secret = folder.join("key");
         std::fs::write(&secret, "sk-wrong\n")?;
         let reference = format!("${{file:{}}}", secret.display());
         replica.rewrite(|text| {
-            text.replace("sk-up-a", &reference).replace("anonymous = true", "anonymous = true\nmetrics_listen = \"127.0.0.1:1\"")
+            text.replace("sk-up-a", &reference)
+                .replace("anonymous = true", "anonymous = true\nmetrics_listen = \"127.0.0.1:1\"")
         })?;
-        eventually("the wrong key", async || Ok(site.client.call(&Ask::new("m")).await.status == 502)).await?;
+        eventually("the wrong key", async || Ok(site.client.call(&Ask::new("m")).await.status == 502))
+            .await?;
         ensure!(replica.log()?.contains("server.metrics_listen"), "nothing said of the listener");
         std::fs::write(&secret, "sk-up-a\n")?;
-        eventually("the right key", async || Ok(site.client.call(&Ask::new("m")).await.is_good(false))).await?;
+        eventually("the right key", async || Ok(site.client.call(&Ask::new("m")).await.is_good(false)))
+            .await?;
         Ok(std::fs::remove_dir_all(folder)?)
     })
 }
