@@ -16,6 +16,8 @@ use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
 use crate::config::{Config, OnOutage};
+use crate::http::connection::{Door, Peer};
+use crate::http::server::Phase;
 use crate::http::{admin, handle, server};
 use crate::shared::{Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
@@ -29,6 +31,8 @@ use crate::upstream::Upstreams;
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How long closing the admin pages may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
+/// How often a worker shows that it runs.
+pub const PULSE: Duration = Duration::from_secs(1);
 
 /// Which state a replica works on.
 #[derive(Clone, Debug)]
@@ -48,11 +52,12 @@ pub struct Running {
     pub admin: SocketAddr,
     /// What its workers share.
     pub shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+    admin_phase: watch::Sender<Phase>,
     stop_state: watch::Sender<bool>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<usize>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    keeper: tokio::task::JoinHandle<()>,
+    state_tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 /// Starts a replica on the current runtime. `workers` 0 means one per core.
@@ -69,7 +74,8 @@ pub async fn start(
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name, deadlines, expected, session_idle });
     tell_of_small_pools(&snapshot, expected);
-    let shared = Arc::new(Shared::new(snapshot, client.clone(), Arc::new(Metrics::new()?))?);
+    let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
+    let shared = Arc::new(Shared::new(snapshot, client.clone(), Arc::new(Metrics::new()?), count)?);
     let ports = match (backend, state) {
         (Backend::Shared(local), _) => Ports::Local(local),
         (Backend::Configured, None) => Ports::Local(Arc::default()),
@@ -83,59 +89,117 @@ pub async fn start(
     };
     let (listen, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-    let (stop, stopping) = watch::channel(false);
-    // The admin pages and the state's loop stay until the last call has ended.
+    let (phase, admin_phase) = (watch::Sender::new(Phase::Serving), watch::Sender::new(Phase::Serving));
+    // The admin pages and the state's loops stay until the last call has ended.
     let (stop_state, state_stopping) = watch::channel(false);
-    let admin_stopping = state_stopping.clone();
-    let port = ports.open()?;
-    let keeper = tokio::spawn(async move {
+    let (port, announcing) = (ports.open()?, client.clone().announce(ports.open()?, state_stopping.clone()));
+    let keeping = async move {
         port.opened(FIRST_CONTACT).await;
         client.keep(port, state_stopping).await;
-    });
+    };
+    let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
+    let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let desk = Arc::new(admin::Desk { shared: shared.clone(), port: ports.open()? });
-    let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
-    let mut seats = Vec::with_capacity(count);
-    let mut threads = Vec::with_capacity(count);
-    let mut starting = Vec::with_capacity(count);
+    let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
+    let mut tasks = vec![
+        tokio::spawn(server::accept(listener, seats, phase.subscribe())),
+        serve_admin(admin_listener, admin::router(desk.clone())),
+    ];
+    tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
+    Ok(Running {
+        listen,
+        admin,
+        shared,
+        phase,
+        admin_phase,
+        stop_state,
+        workers: threads,
+        tasks,
+        state_tasks,
+    })
+}
+
+async fn start_workers(
+    count: usize,
+    shared: &Arc<Shared>,
+    ports: &Ports,
+    phase: &watch::Sender<Phase>,
+) -> anyhow::Result<(Vec<server::Seat>, Vec<JoinHandle<usize>>)> {
+    let (mut seats, mut threads, mut starting) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..count {
         let (seat, inbox) = server::seat();
         seats.push(seat);
-        let (shared, ports, stop) = (shared.clone(), ports.clone(), stopping.clone());
         let (started, ready) = oneshot::channel();
         starting.push(ready);
-        threads.push(spawn_worker(index, shared, ports, inbox, stop, server.drain_timeout, started)?);
+        let (shared, ports, phase) = (shared.clone(), ports.clone(), phase.subscribe());
+        threads.push(spawn_worker(index, shared, ports, inbox, phase, started)?);
     }
     for ready in starting {
         ready.await.context("a worker did not start")?;
     }
-    let mut tasks = vec![
-        tokio::spawn(server::accept(listener, seats, stopping.clone())),
-        tokio::spawn(serve_admin(admin_listener, admin::router(desk.clone()), admin_stopping.clone())),
-    ];
-    if let Some(listener) = metrics_listener {
-        tasks.push(tokio::spawn(serve_admin(listener, admin::metrics_router(desk), admin_stopping)));
+    Ok((seats, threads))
+}
+
+/// Ends what is left of the calls of a replica that is shutting down.
+#[derive(Debug)]
+pub struct Hurry(watch::Sender<Phase>);
+
+impl Hurry {
+    /// Now.
+    pub fn now(&self) {
+        self.0.send_replace(Phase::Over);
     }
-    Ok(Running { listen, admin, shared, stop, stop_state, workers: threads, tasks, keeper })
 }
 
 impl Running {
-    /// Not ready from now on; calls in flight finish within the configured grace, what they hold is handed back.
-    pub async fn shutdown(self) -> anyhow::Result<()> {
+    /// For whoever will not wait for the end of [`Running::shutdown`].
+    pub fn hurry(&self) -> Hurry {
+        Hurry(self.phase.clone())
+    }
+
+    /// Not ready from now on. For `delay`, so that balancers notice, everything is served; then calls in flight finish
+    /// within the configured grace, and what they hold is handed back. How many connections were cut at its end.
+    pub async fn shutdown(self, delay: Duration) -> anyhow::Result<usize> {
         self.shared.drain();
-        self.stop.send_replace(true);
-        let workers = self.workers;
-        let joined = tokio::task::spawn_blocking(move || {
-            workers.into_iter().map(JoinHandle::join).all(|worker| worker.is_ok())
-        });
-        let sound = joined.await?;
+        advance(&self.phase, Phase::Draining);
+        let mut phase = self.phase.subscribe();
+        // Over is over, whoever says so.
+        let _ = tokio::time::timeout(delay, server::reached(&mut phase, Phase::Over)).await;
+        advance(&self.phase, Phase::Closing);
+        let grace = self.shared.snapshot.load().config.server.drain_timeout;
+        let mut ended = tokio::task::spawn_blocking(move || join(self.workers));
+        let ended = match tokio::time::timeout(grace, &mut ended).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::warn!(target: "weir::app", "grace is over; calls are cut");
+                advance(&self.phase, Phase::Over);
+                ended.await
+            }
+        };
+        advance(&self.admin_phase, Phase::Closing);
         self.stop_state.send_replace(true);
-        for task in self.tasks {
+        for task in self.state_tasks {
             task.await?;
         }
-        self.keeper.await?;
-        anyhow::ensure!(sound, "a worker panicked");
-        Ok(())
+        let pages = tokio::time::sleep(ADMIN_GRACE);
+        let mut tasks = self.tasks;
+        tokio::select! {
+            () = pages => advance(&self.admin_phase, Phase::Over),
+            () = async { for task in &mut tasks { let _ = task.await; } } => {}
+        }
+        ended?
     }
+}
+
+/// Phases only go forward.
+fn advance(phase: &watch::Sender<Phase>, so_far: Phase) {
+    phase.send_if_modified(|phase| std::mem::replace(phase, so_far.max(*phase)) < so_far);
+}
+
+/// How many connections the workers have cut.
+fn join(workers: Vec<JoinHandle<usize>>) -> anyhow::Result<usize> {
+    let cut: Result<Vec<usize>, _> = workers.into_iter().map(JoinHandle::join).collect();
+    cut.map(|cut| cut.iter().sum()).map_err(|_| anyhow::anyhow!("a worker panicked"))
 }
 
 /// How ports to the state are made.
@@ -175,34 +239,43 @@ fn spawn_worker(
     shared: Arc<Shared>,
     ports: Ports,
     inbox: server::Inbox,
-    stop: watch::Receiver<bool>,
-    grace: Duration,
+    phase: watch::Receiver<Phase>,
     started: oneshot::Sender<()>,
-) -> anyhow::Result<JoinHandle<()>> {
+) -> anyhow::Result<JoinHandle<usize>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = async move {
-        match ports.open() {
-            Ok(port) => {
-                port.opened(FIRST_CONTACT).await;
-                // Nobody waits any more if the start was given up.
-                let _ = started.send(());
-                let worker = Arc::new(Worker { shared, port, upstreams: Upstreams::default() });
-                let handler = move |request| handle(worker.clone(), request);
-                server::serve(inbox, handler, stop, grace).await;
+        let port = match ports.open() {
+            Ok(port) => port,
+            Err(err) => {
+                tracing::error!(target: "weir::app", error = %err, "worker cannot start");
+                return 0;
             }
-            Err(err) => tracing::error!(target: "weir::app", error = %err, "worker cannot start"),
-        }
+        };
+        port.opened(FIRST_CONTACT).await;
+        // Nobody waits any more if the start was given up.
+        let _ = started.send(());
+        tokio::spawn(beat(shared.clone(), index));
+        let worker = Arc::new(Worker { shared: shared.clone(), port, upstreams: Upstreams::default() });
+        let handler = move |peer, request| handle(worker.clone(), peer, request);
+        server::serve(inbox, Door::Clients(shared), handler, phase).await
     };
     let name = format!("worker-{index}");
     Ok(std::thread::Builder::new().name(name).spawn(move || runtime.block_on(work))?)
 }
 
-async fn serve_admin(listener: TcpListener, router: axum::Router, stop: watch::Receiver<bool>) {
+async fn beat(shared: Arc<Shared>, worker: usize) {
+    loop {
+        shared.pulse.beat(worker);
+        tokio::time::sleep(PULSE).await;
+    }
+}
+
+async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
-    let accepting = server::accept(listener, vec![seat], stop.clone());
-    let handler = move |request: http::Request<hyper::body::Incoming>| {
+    let accepting = server::accept(listener, vec![seat], phase.clone());
+    let handler = move |_: Peer, request: http::Request<hyper::body::Incoming>| {
         let answering = router.clone().oneshot(request.map(Body::new));
         async move { answering.await.unwrap_or_else(|never| match never {}) }
     };
-    tokio::join!(accepting, server::serve(inbox, handler, stop, ADMIN_GRACE));
+    tokio::join!(accepting, server::serve(inbox, Door::Operators, handler, phase));
 }

@@ -46,8 +46,8 @@ pub enum Kind {
     UpstreamTimeout,
     /// The shared state is away and `on_outage` says to refuse.
     StateAway,
-    /// This replica is shutting down.
-    Draining,
+    /// This replica has as many calls, or as much of them, as it can carry.
+    Overloaded,
     /// The client left.
     ClientGone,
     /// Our own fault.
@@ -116,7 +116,7 @@ impl Kind {
             Kind::Refused(status) => status,
             Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::StateAway | Kind::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::StateAway | Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Kind::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -140,7 +140,7 @@ impl Kind {
             Kind::UpstreamFailed => "upstream_failed",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_unavailable",
-            Kind::Draining => "draining",
+            Kind::Overloaded => "overloaded",
             Kind::ClientGone => "client_gone",
             Kind::Internal => "internal_error",
         }
@@ -163,7 +163,7 @@ impl Kind {
             Kind::ModelForbidden => "permission_error",
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
             Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
-            Kind::StateAway | Kind::Draining => "service_unavailable_error",
+            Kind::StateAway | Kind::Overloaded => "service_unavailable_error",
         }
     }
 
@@ -185,7 +185,7 @@ impl Kind {
             | Kind::NoCapacity
             | Kind::Refused(_)
             | Kind::StateAway
-            | Kind::Draining
+            | Kind::Overloaded
             | Kind::ClientGone
             | Kind::Internal => None,
         }
@@ -209,7 +209,7 @@ impl Kind {
                 Fault::Policy
             }
             Kind::UpstreamFailed | Kind::UpstreamTimeout => Fault::Upstream,
-            Kind::StateAway | Kind::Draining | Kind::Internal => Fault::Gateway,
+            Kind::StateAway | Kind::Overloaded | Kind::Internal => Fault::Gateway,
         }
     }
 
@@ -233,7 +233,7 @@ impl Kind {
             Kind::UpstreamFailed => "upstream_failed",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_away",
-            Kind::Draining => "draining",
+            Kind::Overloaded => "overloaded",
             Kind::ClientGone => "client_gone",
             Kind::Internal => "internal",
         }

@@ -6,17 +6,23 @@
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
-//! - [`http`], [`app`]: listeners and wiring. [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
+//! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on.
+//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
 
 pub mod admit;
 pub mod app;
 pub mod auth;
+pub mod bound;
 pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod http;
+pub mod life;
+pub mod notify;
 pub mod pipeline;
+pub mod pulse;
+pub mod reload;
 pub mod route;
 pub mod settle;
 pub mod shared;

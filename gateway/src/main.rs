@@ -4,16 +4,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use weir::app::{self, Backend};
 use weir::config::Config;
-use weir::{auth, sim, telemetry};
+use weir::{auth, life, sim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 all went well; 1 it did not (a mistake in the configuration, a port that is taken, ...); \
+2 the command line is wrong; 3 `serve` was told to end and had to cut calls, for `drain_timeout` was over or it was told twice.";
+
 /// An LLM gateway cluster: choosing the target and reserving every limit it touches are one atomic step.
 #[derive(Parser)]
-#[command(name = "weir", version, about)]
+#[command(name = "weir", version, about, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Cmd,
@@ -21,7 +24,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Cmd {
-    /// Serve calls.
+    /// Serve calls. SIGHUP, or a change of a file, reloads the configuration; SIGTERM drains, twice cuts.
+    #[command(after_help = EXIT_CODES)]
     Serve {
         /// The configuration.
         #[arg(long, env = "WEIR_CONFIG")]
@@ -108,33 +112,8 @@ fn check(path: &std::path::Path) -> ExitCode {
 }
 
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {
-    let config = match Config::load(&path) {
-        Ok(config) => config,
-        Err(report) => {
-            eprintln!("{report}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let _log = telemetry::log::install();
     rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
-    runtime()?.block_on(async {
-        let replica = replica.unwrap_or_else(replica_name);
-        let running = app::start(config, replica, Backend::Configured, 0).await?;
-        tracing::info!(target: "weir::app", listen = %running.listen, admin = %running.admin, "serving");
-        until_told().await?;
-        tracing::info!(target: "weir::app", "draining");
-        running.shutdown().await?;
-        tracing::info!(target: "weir::app", "ended");
-        Ok(ExitCode::SUCCESS)
-    })
-}
-
-/// SIGTERM or SIGINT.
-async fn until_told() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    Ok(())
+    runtime()?.block_on(life::serve(path, replica.unwrap_or_else(replica_name)))
 }
 
 /// Unique per process: a replica that restarts is another one, and the old one's holds expire.

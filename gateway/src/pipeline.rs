@@ -76,7 +76,7 @@ pub async fn call(
     let (tenant, headers) = (snapshot.keys.tenant(config, credentials)?, credentials.headers);
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
-    let body = edge::read(body, config.server.max_body).await?;
+    let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
     let (peek, input) = weigh(ask, &body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {

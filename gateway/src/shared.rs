@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
+use crate::bound::Bound;
 use crate::config::Config;
+use crate::http::tls;
+use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
 use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
 use crate::telemetry::Metrics;
@@ -38,6 +41,8 @@ pub struct Snapshot {
     pub rotations: Vec<Mutex<Rotation>>,
     /// Names of the models, by id.
     pub model_names: Vec<Arc<str>>,
+    /// What the client listener shows.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Snapshot {
@@ -54,6 +59,7 @@ impl Snapshot {
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
             model_names: config.models.iter().map(name).collect(),
+            tls: config.server.tls.as_ref().map(tls::acceptor).transpose()?,
             config,
         })
     }
@@ -74,6 +80,22 @@ impl Snapshot {
     }
 }
 
+/// What a reload could not do as the file says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Settings that only a restart changes.
+    pub kept: Vec<&'static str>,
+    /// Pools whose meters are others than before: nothing is known of what was used of them.
+    pub anew: Vec<Arc<str>>,
+}
+
+/// Pools that have another key than before: which meters a pool has is a part of its key.
+fn begun_anew(before: &[Arc<PoolInfo>], after: &[Arc<PoolInfo>]) -> Vec<Arc<str>> {
+    let keys: AHashMap<&str, &str> = before.iter().map(|pool| (&*pool.name, &*pool.decl.key)).collect();
+    let other = |pool: &&Arc<PoolInfo>| keys.get(&*pool.name).is_some_and(|key| *key != &*pool.decl.key);
+    after.iter().filter(other).map(|pool| pool.name.clone()).collect()
+}
+
 /// One replica.
 #[derive(Debug)]
 pub struct Shared {
@@ -85,21 +107,69 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Its name, as a header.
     pub replica: HeaderValue,
+    /// Calls at once.
+    pub calls: Arc<Bound>,
+    /// Bytes of request bodies at once.
+    pub buffered: Arc<Bound>,
+    /// Its workers.
+    pub pulse: Pulse,
+    refusal: Mutex<Option<Vec<String>>>, // what is wrong with the file that was read last; short sections
     predictors: Mutex<AHashMap<PredictionKey, Predictor>>, // short sections
     draining: AtomicBool,
 }
 
 impl Shared {
-    /// A replica that serves `snapshot`.
-    pub fn new(snapshot: Snapshot, client: Arc<Client>, metrics: Arc<Metrics>) -> anyhow::Result<Shared> {
+    /// A replica of so many workers that serves `snapshot`.
+    pub fn new(
+        snapshot: Snapshot,
+        client: Arc<Client>,
+        metrics: Arc<Metrics>,
+        workers: usize,
+    ) -> anyhow::Result<Shared> {
+        let server = &snapshot.config.server;
+        client.tell_config(&snapshot.config.hash);
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
+            calls: Bound::new(server.max_calls),
+            buffered: Bound::new(server.max_buffered),
+            pulse: Pulse::new(workers),
+            refusal: Mutex::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             client,
             metrics,
             predictors: Mutex::default(),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// Serves by another configuration from now on; calls in flight keep theirs.
+    pub fn adopt(&self, mut config: Config) -> anyhow::Result<Changes> {
+        let before = self.snapshot.load_full();
+        let kept = config.keep_fixed(&before.config);
+        let after = Snapshot::new(config)?;
+        let anew = begun_anew(&before.pools, &after.pools);
+        let server = &after.config.server;
+        self.calls.set(server.max_calls);
+        self.buffered.set(server.max_buffered);
+        // Before the first call by it: an attempt keeps to what its life allows, whatever the snapshot says.
+        self.client.reconfigure(&after.config.hash, after.deadlines(), after.session_idle());
+        let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
+        self.predictors.lock().retain(|(model, _), _| names.contains(model));
+        self.snapshot.store(Arc::new(after));
+        *self.refusal.lock() = None;
+        self.metrics.reloaded(true);
+        Ok(Changes { kept, anew })
+    }
+
+    /// A configuration was read that cannot be used, for these reasons.
+    pub fn refused(&self, reasons: Vec<String>) {
+        *self.refusal.lock() = Some(reasons);
+        self.metrics.reloaded(false);
+    }
+
+    /// What is wrong with the configuration that was read last, if it is not the one in force.
+    pub fn refusal(&self) -> Option<Vec<String>> {
+        self.refusal.lock().clone()
     }
 
     /// Learns from an answer of `output` tokens per choice.
@@ -116,7 +186,7 @@ impl Shared {
         self.predictors.lock().get(key).and_then(Predictor::p95)
     }
 
-    /// No new calls from now on.
+    /// Clients are to go elsewhere from now on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }

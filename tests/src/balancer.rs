@@ -36,12 +36,13 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Starts one in front of `replicas`.
-    pub async fn start(replicas: &[SocketAddr], folder: &Path) -> Result<Balancer> {
+    /// Starts one in front of `replicas`, which it `introduces` clients to if wanted.
+    pub async fn start(replicas: &[SocketAddr], introduces: Option<&str>, folder: &Path) -> Result<Balancer> {
         let addr = local(free_port()?);
         let mut text = SETTINGS.to_owned();
         for (at, replica) in replicas.iter().enumerate() {
-            writeln!(text, "    server replica-{at} {replica}")?;
+            let how = introduces.map_or(String::new(), |how| format!(" {how} check-send-proxy"));
+            writeln!(text, "    server replica-{at} {replica}{how}")?;
         }
         writeln!(text, "frontend clients\n    bind {addr}\n    default_backend replicas")?;
         let file = folder.join("haproxy.cfg");

@@ -89,6 +89,8 @@ pub struct Answer {
     pub retry_after: Option<u64>,
     /// Header `retry-after-ms`.
     pub retry_after_ms: Option<u64>,
+    /// Header `connection: close`.
+    pub closes: bool,
     /// The stream ended with `[DONE]`.
     pub done: bool,
     /// The stream held an error event.
@@ -116,6 +118,7 @@ impl Answer {
         self.deployment = text("x-weir-deployment").to_owned();
         self.session = text("x-weir-session").to_owned();
         self.replica = text("x-weir-replica").to_owned();
+        self.closes = text("connection") == "close";
         self.attempts = text("x-weir-attempts").parse().unwrap_or_default();
         self.retry_after = text("retry-after").parse().ok();
         self.retry_after_ms = text("retry-after-ms").parse().ok();

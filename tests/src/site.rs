@@ -61,6 +61,12 @@ pub struct Plan {
     pub apart: bool,
     /// Redis has a clock of its own, which can be stepped.
     pub own_clock: bool,
+    /// Further lines of `[server]`.
+    pub server: String,
+    /// Of the replicas' processes.
+    pub environment: Vec<(String, String)>,
+    /// How the balancer tells replicas whom it connects: HAProxy's `send-proxy` or `send-proxy-v2`.
+    pub introduces: Option<&'static str>,
 }
 
 impl Plan {
@@ -78,6 +84,9 @@ impl Plan {
             scale: Scale::short(),
             apart: false,
             own_clock: false,
+            server: "drain_delay = \"700ms\"\ndrain_timeout = \"10s\"\n".to_owned(),
+            environment: Vec::new(),
+            introduces: None,
         }
     }
 
@@ -137,10 +146,13 @@ impl Site {
         let mut replicas = Vec::new();
         for at in 0..plan.replicas {
             let inside = apart.clone().filter(|_| at == 0);
-            replicas.push(Replica::start(&binary, at, &settings, inside, &folder).await?);
+            replicas.push(
+                Replica::start(&binary, at, (&plan.server, &settings), &plan.environment, inside, &folder)
+                    .await?,
+            );
         }
         let addresses: Vec<_> = replicas.iter().map(Replica::addr).collect();
-        let balancer = Balancer::start(&addresses, &folder).await?;
+        let balancer = Balancer::start(&addresses, plan.introduces, &folder).await?;
         let client = Arc::new(Client::new(balancer.addr()));
         let (_balancer, _folder) = (balancer, folder);
         Ok(Site { client, replicas, providers, redis, others, apart, plan, _balancer, _folder })

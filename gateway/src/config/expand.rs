@@ -4,6 +4,10 @@
 //! file's structure. A replaced value is not expanded again. `$${` stands for a literal `${`. No message holds a
 //! value.
 
+use std::path::Path;
+
+use super::sources::Sources;
+
 /// A reference that could not be replaced.
 pub(crate) struct Failure {
     /// As written, `${` and `}` included.
@@ -11,8 +15,12 @@ pub(crate) struct Failure {
     pub(crate) message: String,
 }
 
-/// Replaces every reference of `text`; with failures the text returned is incomplete.
-pub(crate) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (String, Vec<Failure>) {
+/// Replaces every reference of `text`, with files read by `sources`; with failures the text returned is incomplete.
+pub(crate) fn expand(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    sources: &mut Sources,
+) -> (String, Vec<Failure>) {
     let mut out = String::new();
     let mut failures = Vec::new();
     let mut rest = text;
@@ -31,7 +39,7 @@ pub(crate) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (Strin
             return (out, failures);
         };
         let reference = &rest[at..at + end + 1];
-        match value_of(&reference[2..reference.len() - 1], env) {
+        match value_of(&reference[2..reference.len() - 1], env, sources) {
             Ok(value) => out.push_str(&value),
             Err(message) => failures.push(Failure { reference: reference.to_owned(), message }),
         }
@@ -42,9 +50,14 @@ pub(crate) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (Strin
 }
 
 /// The value of one reference, or why there is none.
-fn value_of(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+fn value_of(
+    name: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    sources: &mut Sources,
+) -> Result<String, String> {
     if let Some(path) = name.strip_prefix("file:") {
-        let text = std::fs::read_to_string(path).map_err(|err| format!("cannot read `{path}`: {err}"))?;
+        let read = sources.read_text(Path::new(path));
+        let text = read.map_err(|err| format!("cannot read `{path}`: {err}"))?;
         // Files written by editors and `echo` end in a newline that is not part of the secret.
         return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
@@ -68,6 +81,10 @@ mod tests {
 
     fn env(name: &str) -> Option<String> {
         (name == "KEY").then(|| "v${KEY}".to_owned())
+    }
+
+    fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (String, Vec<Failure>) {
+        super::expand(text, env, &mut Sources::default())
     }
 
     fn messages(text: &str) -> Vec<(String, String)> {

@@ -3,10 +3,12 @@
 
 pub mod check;
 mod expand;
+mod fixed;
 mod mask;
 mod pool;
 mod raw;
 pub mod report;
+pub mod sources;
 mod state;
 mod suggest;
 #[cfg(test)]
@@ -16,7 +18,6 @@ mod units;
 mod words;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 
 pub use pool::{Charge, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 pub use report::{Problem, Report};
+pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
 
 /// Index of a pool in [`Config::pools`].
@@ -74,8 +76,20 @@ pub struct Server {
     pub anonymous: bool,
     /// Largest request body, bytes.
     pub max_body: usize,
-    /// How long open calls may take to finish after SIGTERM.
+    /// Calls at once, each from its head to the end of its answer.
+    pub max_calls: usize,
+    /// Bytes of request bodies held at once.
+    pub max_buffered: usize,
+    /// How long an answer may wait for its client to read on.
+    pub unread_timeout: Duration,
+    /// How long new connections are still served after SIGTERM.
+    pub drain_delay: Duration,
+    /// How long open calls may take to finish after that.
     pub drain_timeout: Duration,
+    /// What the client listener shows; `None`: no TLS.
+    pub tls: Option<Identity>,
+    /// Every connection of the client listener begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
 }
 
 /// `[[accounts]]`: one set of credentials at one endpoint.
@@ -299,11 +313,17 @@ impl Pattern {
 impl Config {
     /// Reads and checks `path`; a relative `${file:}` path is taken from the current directory.
     pub fn load(path: &std::path::Path) -> Result<Config, Report> {
-        let file = PathBuf::from(path);
-        match std::fs::read_to_string(path) {
-            Ok(text) => check::check(&file, &text, &|name| std::env::var(name).ok()),
-            Err(err) => Err(Report::whole_file(&file, format!("cannot be read: {err}"))),
-        }
+        Config::load_from(path).0
+    }
+
+    /// The same, and all files that were read for it, whatever came of it.
+    pub fn load_from(path: &std::path::Path) -> (Result<Config, Report>, Sources) {
+        let mut sources = Sources::default();
+        let config = match sources.read_text(path) {
+            Ok(text) => check::check_from(path, &text, &|name| std::env::var(name).ok(), &mut sources),
+            Err(err) => Err(Report::whole_file(path, format!("cannot be read: {err}"))),
+        };
+        (config, sources)
     }
 
     /// The model that answers to `name`: exact name, then alias, then the longest wildcard.

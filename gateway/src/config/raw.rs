@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
-use super::units::{Count, Limit, Size};
+use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Pace, Reset};
 use super::{Charge, MeterKind, OnOutage, Provider, ReservePolicy, Strategy};
 
@@ -36,8 +36,18 @@ table! {
         admin_token: String,
         anonymous: bool,
         max_body: Size,
+        max_calls: Count,
+        max_buffered: Size,
+        unread_timeout: Duration,
+        drain_delay: Pause,
         drain_timeout: Duration,
-    } later { tls: when_blank, proxy_protocol: when_false, region }
+        tls: Listener,
+        proxy_protocol: bool,
+    } later { region }
+}
+
+table! {
+    Listener, "the listener's `tls`" { cert: String, key: String } later {}
 }
 
 table! {
@@ -224,6 +234,7 @@ table! {
 pub(crate) const KEYS: &[&[&str]] = &[
     File::KEYS,
     Server::KEYS,
+    Listener::KEYS,
     State::KEYS,
     Sentinel::KEYS,
     TlsFiles::KEYS,

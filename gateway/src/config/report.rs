@@ -46,6 +46,16 @@ impl Report {
         Some((1 + before.matches('\n').count(), 1 + line.chars().count()))
     }
 
+    /// Each problem in a line: `file:line:column: message`.
+    pub fn lines(&self) -> Vec<String> {
+        let file = self.file.display();
+        let line = |problem: &Problem| match self.position(problem) {
+            Some((line, column)) => format!("{file}:{line}:{column}: {}", problem.message),
+            None => format!("{file}: {}", problem.message),
+        };
+        self.problems.iter().map(line).collect()
+    }
+
     /// One problem as a group of output: message, place, line with caret.
     fn group<'a>(&'a self, file: &'a str, problem: &'a Problem) -> Group<'a> {
         let title = Level::ERROR.primary_title(&problem.message);

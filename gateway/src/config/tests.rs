@@ -317,7 +317,11 @@ fn an_empty_file_has_the_defaults_of_the_contract() {
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.server.admin_listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.server.max_body, 32 << 20);
+    assert_eq!((config.server.max_calls, config.server.max_buffered), (10_000, 256 << 20));
+    assert_eq!(config.server.unread_timeout, Duration::from_secs(60));
+    assert_eq!(config.server.drain_delay, Duration::from_secs(5));
     assert_eq!(config.server.drain_timeout, Duration::from_secs(300));
+    assert!(config.server.tls.is_none() && !config.server.proxy_protocol);
     assert!(config.state.is_none() && config.gateway_pool.is_none());
 }
 

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::Problem;
+use super::sources::Sources;
 use super::{expand, mask, suggest};
 
 /// Byte range in the file.
@@ -111,11 +112,6 @@ pub(crate) mod off {
     pub(crate) fn when_empty(value: &DeValue<'_>) -> bool {
         value.as_array().is_some_and(|list| list.is_empty())
     }
-    /// `{ cert = "", key = "" }`.
-    pub(crate) fn when_blank(value: &DeValue<'_>) -> bool {
-        let blank = |value: &DeValue<'_>| value.as_str() == Some("");
-        value.as_table().is_some_and(|table| table.values().all(|value| blank(value.get_ref())))
-    }
 }
 
 /// The state of reading one file: where values come from, and what was found wrong.
@@ -123,13 +119,15 @@ pub(crate) struct Reading<'a> {
     text: &'a str,
     env: &'a dyn Fn(&str) -> Option<String>,
     pub(crate) problems: Vec<Problem>,
+    /// Files that values came from.
+    pub(crate) sources: Sources,
     /// Places whose text no report may show.
     pub(crate) hidden: Vec<Span>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(text: &'a str, env: &'a dyn Fn(&str) -> Option<String>) -> Reading<'a> {
-        Reading { text, env, problems: Vec::new(), hidden: Vec::new() }
+        Reading { text, env, problems: Vec::new(), sources: Sources::default(), hidden: Vec::new() }
     }
 
     pub(crate) fn problem(&mut self, span: &Span, message: impl Into<String>) {
@@ -161,7 +159,7 @@ impl<'a> Reading<'a> {
     /// A string with its `${}` references replaced.
     pub(crate) fn string(&mut self, node: &Node<'_>, expected: &str) -> Option<String> {
         let Some(text) = node.get_ref().as_str() else { return self.wrong(node, expected) };
-        let (value, failures) = expand::expand(text, self.env);
+        let (value, failures) = expand::expand(text, self.env, &mut self.sources);
         for failure in &failures {
             let span = place_of(&failure.reference, self.written(&node.span()), node.span());
             self.problem(&span, failure.message.clone());

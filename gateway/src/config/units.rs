@@ -24,6 +24,10 @@ pub(crate) struct Limit(pub(crate) u64);
 #[derive(Clone, Copy)]
 pub(crate) struct Size(pub(crate) u64);
 
+/// A duration that may be `"0s"`: none.
+#[derive(Clone, Copy)]
+pub(crate) struct Pause(pub(crate) Duration);
+
 impl Read for String {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.string(node, "a string")
@@ -97,6 +101,16 @@ impl Read for Size {
             Some(bytes) => Some(Size(bytes)),
             None => refuse(node, cx, &format!("expected {EXPECTED}, at least 1 byte")),
         }
+    }
+}
+
+impl Read for Pause {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let zero = |text: &str| humantime::parse_duration(text).is_ok_and(|time| time.is_zero());
+        if node.get_ref().as_str().is_some_and(zero) {
+            return Some(Pause(Duration::ZERO));
+        }
+        Duration::read(node, cx).map(Pause)
     }
 }
 

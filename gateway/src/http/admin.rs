@@ -1,5 +1,6 @@
 //! The admin listener: metrics, the cluster's state as JSON, health.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,7 +15,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::MeterKind;
 use crate::shared::{Shared, Snapshot};
-use crate::state::{Port, core};
+use crate::state::{Away, Port, core};
 
 /// What the admin pages look at.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
     shared.metrics.degraded(shared.client.is_away());
+    shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     if let Ok(state) = desk.port.snapshot().await {
         for info in &snapshot.pools {
             let Some(pool) = state.pools.get(&info.decl.key) else { continue };
@@ -82,25 +84,40 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
 }
 
 async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
-    match desk.port.snapshot().await {
-        Ok(state) => {
+    match look(&desk.port).await {
+        Ok((state, configs)) => {
             let snapshot = desk.shared.snapshot.load_full();
-            reply("application/json", describe(&desk.shared, &snapshot, &state).to_string().into_bytes())
+            let page = describe(&desk.shared, &snapshot, &state, &configs);
+            reply("application/json", page.to_string().into_bytes())
         }
         Err(err) => failed(&format!("the shared state is away: {err}")),
     }
 }
 
+/// By replica: the hash of its configuration, if it has told.
+type Configs = BTreeMap<String, Option<String>>;
+
+async fn look(port: &Port) -> Result<(core::State, Configs), Away> {
+    let state = port.snapshot().await?;
+    let names: BTreeSet<&str> = state.lives.keys().map(|inc| inc.name.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let configs = port.configs(&names).await?;
+    let configs = names.iter().map(|name| (*name).to_owned()).zip(configs).collect();
+    Ok((state, configs))
+}
+
 /// The cluster as JSON; times in milliseconds from now.
-fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State) -> Value {
+fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: &Configs) -> Value {
     let l = state.now();
-    let replicas: Vec<Value> = state
-        .lives
-        .iter()
-        .map(|(inc, life)| {
-            json!({"name": inc.name, "life": inc.k, "alive": life.exp >= l, "expires_in_ms": life.exp.saturating_sub(l)})
+    let replica = |(inc, life): (&core::Incarnation, &core::Life)| {
+        json!({
+            "name": inc.name, "life": inc.k, "alive": life.exp >= l, "expires_in_ms": life.exp.saturating_sub(l),
+            "config": configs.get(&inc.name),
         })
-        .collect();
+    };
+    let replicas: Vec<Value> = state.lives.iter().map(replica).collect();
+    let alive = state.lives.iter().filter(|(_, life)| life.exp >= l);
+    let hashes: BTreeSet<&String> = alive.filter_map(|(inc, _)| configs.get(&inc.name)?.as_ref()).collect();
     let config = &snapshot.config;
     let deployments: Vec<Value> = config
         .deployments
@@ -119,7 +136,8 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State) -> Value 
         .collect();
     json!({
         "replica": shared.client.name(), "epoch": state.epoch, "now_ms": l, "config": config.hash,
-        "degraded": shared.client.is_away(),
+        "config_skew": hashes.len() > 1, "config_refused": shared.refusal(),
+        "degraded": shared.client.is_away(), "draining": shared.is_draining(),
         "replicas": replicas, "pools": pools(snapshot, state), "deployments": deployments,
         "pending": state.pending.len(),
     })

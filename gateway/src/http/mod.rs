@@ -1,21 +1,27 @@
 //! The edge: routes of the client listener, bodies in, errors out in the client's dialect.
 
 pub mod admin;
+pub mod connection;
+mod intake;
 mod paths;
+mod pipe;
+mod proxy;
 pub mod reply;
 pub mod server;
+mod streams;
+pub mod tls;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::auth::Credentials;
+use connection::Peer;
+pub(crate) use intake::read;
+
 use crate::dialect::openai::answer;
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::limits::Left;
@@ -26,19 +32,16 @@ use crate::shared::Worker;
 use crate::telemetry::Record;
 use paths::Place;
 
-/// How long a request's body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(60);
-
 /// Serves one request of the client listener.
-pub async fn handle(worker: Arc<Worker>, request: http::Request<Incoming>) -> Response<Body> {
+pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     // The path that nearly every call takes is looked at first.
     if path == "/v1/chat/completions" && request.method() == Method::POST {
-        return call(&worker, &CHAT, request).await;
+        return call(&worker, peer, &CHAT, request).await;
     }
     match (paths::place(path), request.method()) {
-        (Some(Place::Call(ask)), &Method::POST) => call(&worker, &ask, request).await,
-        (Some(Place::Stored { id, part }), _) => stored(&worker, &id, part, &request).await,
+        (Some(Place::Call(ask)), &Method::POST) => call(&worker, peer, &ask, request).await,
+        (Some(Place::Stored { id, part }), _) => stored(&worker, peer, &id, part, &request).await,
         (Some(Place::Models), &Method::GET) => models(&worker, credentials(&request)),
         (Some(Place::Model(name)), &Method::GET) => model(&worker, &name, credentials(&request)),
         (Some(Place::Alive), &Method::GET | &Method::HEAD) => alive().await.into_response(),
@@ -60,17 +63,25 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
     if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-async fn call(worker: &Arc<Worker>, ask: &Ask, request: http::Request<Incoming>) -> Response<Body> {
-    let mut record = new_record(worker);
-    let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
+async fn call(
+    worker: &Arc<Worker>,
+    peer: Peer,
+    ask: &Ask,
+    request: http::Request<Incoming>,
+) -> Response<Body> {
+    let (id, mut record, let_in) = enter(worker, peer);
     let (head, body) = request.into_parts();
     let credentials = Credentials { headers: &head.headers, query: head.uri.query().unwrap_or_default() };
-    let answer = pipeline::call(worker, ask, credentials, body, &mut record).await;
+    let answer = match let_in {
+        Ok(()) => pipeline::call(worker, ask, credentials, body, &mut record).await,
+        Err(error) => Err(error),
+    };
     answered(worker, &id, answer, &mut record)
 }
 
 async fn stored(
     worker: &Arc<Worker>,
+    peer: Peer,
     id: &str,
     part: Part,
     request: &http::Request<Incoming>,
@@ -80,19 +91,16 @@ async fn stored(
     if !ask.is_known() {
         return wrong_method(request);
     }
-    let mut record = new_record(worker);
-    let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
-    let answer = stored::stored(worker, &ask, request.headers(), &mut record).await;
+    let (id, mut record, let_in) = enter(worker, peer);
+    let answer = match let_in {
+        Ok(()) => stored::stored(worker, &ask, request.headers(), &mut record).await,
+        Err(error) => Err(error),
+    };
     answered(worker, &id, answer, &mut record)
 }
 
 fn credentials(request: &http::Request<Incoming>) -> Credentials<'_> {
     Credentials { headers: request.headers(), query: request.uri().query().unwrap_or_default() }
-}
-
-fn new_record(worker: &Worker) -> Option<Record> {
-    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
-    Some(Record::new(worker.shared.metrics.clone(), id))
 }
 
 /// An answer, or in its place an error, as the client gets it.
@@ -116,17 +124,19 @@ fn answered(
     response
 }
 
-/// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Error> {
-    let whole = Limited::new(body, limit).collect();
-    match tokio::time::timeout(BODY_TIME, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(err)) if err.is::<LengthLimitError>() => {
-            Err(Error::new(Kind::TooLarge, format!("The request body is larger than {limit} bytes.")))
-        }
-        Ok(Err(_)) => Err(Error::new(Kind::Malformed, "The request body could not be read.")),
-        Err(_) => Err(Error::new(Kind::SlowClient, "The request body did not arrive in time.")),
-    }
+/// Begins a call's record and counts it among those at once, to its end.
+fn enter(worker: &Worker, peer: Peer) -> (String, Option<Record>, Result<(), Error>) {
+    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
+    let mut record = Record::new(worker.shared.metrics.clone(), id.clone());
+    record.client = Some(peer.0.ip());
+    let mut place = worker.shared.calls.part();
+    let let_in = if place.grow(1) {
+        record.place = Some(place);
+        Ok(())
+    } else {
+        Err(intake::overloaded("The gateway serves as many calls as it can."))
+    };
+    (id, Some(record), let_in)
 }
 
 /// What every answer to a call says.

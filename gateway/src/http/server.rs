@@ -1,57 +1,80 @@
-//! Connections: accepted by one task, dealt to the worker with the fewest open ones, served over HTTP/1.1.
+//! Connections: accepted by one task, dealt to the worker with the fewest open ones; [`connection`](super::connection)
+//! serves each.
 //!
 //! The kernel's SO_REUSEPORT deals by hash: with few long-lived connections, which is what SDK pools and balancers
 //! give, some workers get twice their share and some none. Dealing costs one hand-over per connection.
 
-use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How long a request's head may take to come.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How long an answer may wait for its client to read on.
-const UNREAD_TIME: Duration = Duration::from_secs(60);
+use super::connection::{Begun, Door, Peer};
+
+/// How long an answer may wait for its client to read on, unless the configuration says otherwise.
+pub(super) const UNREAD_TIME: Duration = Duration::from_secs(60);
+/// What of an answer may wait in the kernel unsent, bytes. It would take megabytes for each client that reads slowly.
+const UNSENT: u32 = 256 << 10;
 /// After a failure to accept (no file descriptors left), try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How far the life of a listener has come; it only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// New connections and calls are served.
+    Serving,
+    /// So they are, and clients are told to go elsewhere with the next ones.
+    Draining,
+    /// No new ones; idle connections are closed, calls go on.
+    Closing,
+    /// Calls are cut.
+    Over,
+}
+
+/// Returns when `phase` has come so far, or when nobody is left to say so.
+pub(crate) async fn reached(phase: &mut watch::Receiver<Phase>, so_far: Phase) {
+    // An error means that the sender is gone: the replica is being dropped.
+    let _ = phase.wait_for(|phase| *phase >= so_far).await;
+}
+
 /// What answers requests.
-pub trait Handler: Fn(Request<Incoming>) -> Self::Answering + Clone + Send + 'static {
+pub trait Handler: Fn(Peer, Request<Incoming>) -> Self::Answering + Clone + Send + Sync + 'static {
     /// The answer on its way.
     type Answering: Future<Output = Response<Body>> + Send + 'static;
 }
 
 impl<F, A> Handler for F
 where
-    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    F: Fn(Peer, Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response<Body>> + Send + 'static,
 {
     type Answering = A;
 }
 
+/// A connection on its way to a worker.
+type Dealt = (std::net::TcpStream, SocketAddr);
+
 /// Where a worker's connections come from.
 #[derive(Clone, Debug)]
 pub struct Seat {
-    sender: mpsc::UnboundedSender<std::net::TcpStream>,
+    sender: mpsc::UnboundedSender<Dealt>,
     open: Arc<AtomicUsize>,
 }
 
 /// The worker's end of a [`Seat`].
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    receiver: mpsc::UnboundedReceiver<Dealt>,
     open: Arc<AtomicUsize>,
 }
 
@@ -62,19 +85,24 @@ pub fn seat() -> (Seat, Inbox) {
     (Seat { sender, open: open.clone() }, Inbox { receiver, open })
 }
 
-/// Accepts until told to stop.
-pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut stop: watch::Receiver<bool>) {
+/// Accepts until the listener is to close. Then the workers' inboxes end.
+pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut phase: watch::Receiver<Phase>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopped(&mut stop) => return,
+            () = reached(&mut phase, Phase::Closing) => break,
         };
-        match accepted.and_then(|(stream, _)| prepare(stream)) {
-            Ok(stream) => deal(&seats, stream),
-            Err(err) => {
-                tracing::warn!(target: "weir::http", error = %err, "cannot accept");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+        if let Err(err) = accepted.and_then(|(stream, peer)| deal(&seats, prepare(stream)?, peer)) {
+            tracing::warn!(target: "weir::http", error = %err, "cannot accept");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+    // Closing the listener resets the connections that the kernel has made and nobody has accepted.
+    while let Poll::Ready(Ok((stream, peer))) =
+        std::future::poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await
+    {
+        if let Err(err) = prepare(stream).and_then(|stream| deal(&seats, stream, peer)) {
+            tracing::warn!(target: "weir::http", error = %err, "cannot accept");
         }
     }
 }
@@ -83,49 +111,58 @@ pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut stop: watch::Re
 fn prepare(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
     // A peer that has gone already is noticed by whoever reads.
     let _ = stream.set_nodelay(true);
-    // A client that does not read what was sent for this long is gone, whatever its kernel acknowledges.
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME));
+    let socket = SockRef::from(&stream);
+    // A client whose kernel acknowledges nothing for this long is gone.
+    let _ = socket.set_tcp_user_timeout(Some(UNREAD_TIME));
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
     stream.into_std()
 }
 
-fn deal(seats: &[Seat], stream: std::net::TcpStream) {
-    if let Some(seat) = seats.iter().min_by_key(|seat| seat.open.load(Ordering::Relaxed)) {
-        seat.open.fetch_add(1, Ordering::Relaxed);
-        // A worker without an inbox is shutting down; dropping the stream closes it.
-        let _ = seat.sender.send(stream);
-    }
+fn deal(seats: &[Seat], stream: std::net::TcpStream, peer: SocketAddr) -> std::io::Result<()> {
+    let open = |seat: &&Seat| seat.open.load(Ordering::Relaxed);
+    let Some(seat) = seats.iter().min_by_key(open) else { return Ok(()) };
+    seat.open.fetch_add(1, Ordering::Relaxed);
+    seat.sender.send((stream, peer)).map_err(|_| std::io::Error::other("a worker has ended"))
 }
 
-/// Serves what is dealt, until told to stop and the last call has ended or the grace is over.
+/// Serves what is dealt until nothing more comes and the last call has ended, or calls are to be cut. How many
+/// connections were cut.
 pub async fn serve(
     mut inbox: Inbox,
+    door: Door,
     handler: impl Handler,
-    mut stop: watch::Receiver<bool>,
-    grace: Duration,
-) {
+    mut phase: watch::Receiver<Phase>,
+) -> usize {
     let mut open = JoinSet::new();
-    loop {
+    let mut more = true;
+    while more || !open.is_empty() {
         tokio::select! {
-            dealt = inbox.receiver.recv() => match dealt {
-                Some(stream) => { open.spawn(serve_one(stream, handler.clone(), stop.clone(), Leaving(inbox.open.clone()))); }
-                None => break,
+            dealt = inbox.receiver.recv(), if more => match dealt {
+                Some((stream, peer)) => {
+                    let (handler, phase) = (handler.clone(), phase.clone());
+                    let begun = Begun { peer: Peer(peer), door: door.clone(), handler, phase };
+                    open.spawn(serve_one(stream, begun, Leaving(inbox.open.clone())));
+                }
+                None => more = false,
             },
             Some(ended) = open.join_next() => note_panic(ended),
-            () = stopped(&mut stop) => break,
+            () = reached(&mut phase, Phase::Over) => {
+                let cut = open.len();
+                open.shutdown().await;
+                return cut;
+            }
         }
     }
-    inbox.receiver.close();
-    while let Ok(stream) = inbox.receiver.try_recv() {
-        open.spawn(serve_one(stream, handler.clone(), stop.clone(), Leaving(inbox.open.clone())));
-    }
-    let finish = async {
-        while let Some(ended) = open.join_next().await {
-            note_panic(ended);
-        }
+    0
+}
+
+async fn serve_one<H: Handler>(stream: std::net::TcpStream, begun: Begun<H>, _leaving: Leaving) {
+    let served = match TcpStream::from_std(stream) {
+        Ok(stream) => begun.serve(stream).await,
+        Err(err) => Err(err),
     };
-    if tokio::time::timeout(grace, finish).await.is_err() {
-        tracing::warn!(target: "weir::http", connections = open.len(), "grace is over; calls are cut");
-        open.shutdown().await;
+    if let Err(err) = served {
+        tracing::debug!(target: "weir::http", error = %err, "connection ended");
     }
 }
 
@@ -138,52 +175,11 @@ fn note_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Returns when it is time to stop, or when nobody is left to say so.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone: the replica is being dropped.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
 /// Counts a connection out when it ends, however it ends.
 struct Leaving(Arc<AtomicUsize>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn serve_one(
-    stream: std::net::TcpStream,
-    handler: impl Handler,
-    mut stop: watch::Receiver<bool>,
-    _leaving: Leaving,
-) {
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(err) => return tracing::warn!(target: "weir::http", error = %err, "connection lost"),
-    };
-    let service = service_fn(move |request| {
-        let answering = handler(request);
-        async move { Ok::<_, Infallible>(answering.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let told = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        _ = stopped(&mut stop) => None,
-    };
-    let ended = match told {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(err) = ended {
-        tracing::debug!(target: "weir::http", error = %err, "connection ended");
     }
 }

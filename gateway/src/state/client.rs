@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -95,7 +96,15 @@ pub struct Client {
     pub(super) live: AtomicUsize,
     pub(super) contact: watch::Sender<Contact>,
     pub(super) places: moka::sync::Cache<String, Place>,
-    pins: moka::sync::Cache<String, u64>, // by session: where it went last, for when the state is away
+    pins: ArcSwap<Pins>,
+    pub(super) config: watch::Sender<Arc<str>>, // the hash of what this replica is configured by; empty: not told
+}
+
+/// By session: where it went last, for when the state is away.
+type Pins = moka::sync::Cache<String, u64>;
+
+fn pins(idle: Duration) -> Pins {
+    moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(idle).build()
 }
 
 /// Sessions, and things made by calls, remembered in this process.
@@ -116,8 +125,24 @@ impl Client {
             live: AtomicUsize::new(0),
             contact: watch::Sender::new(Contact::Untried),
             places: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(PLACE_IDLE).build(),
-            pins: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(session_idle).build(),
+            pins: ArcSwap::from_pointee(pins(session_idle)),
+            config: watch::Sender::new("".into()),
         })
+    }
+
+    /// Works by another configuration from now on; calls in flight keep the deadlines that they have.
+    pub fn reconfigure(&self, config: &str, deadlines: Deadlines, session_idle: Duration) {
+        self.side.lock().retime(deadlines);
+        if self.pins.load().policy().time_to_idle() != Some(session_idle) {
+            self.pins.store(Arc::new(pins(session_idle)));
+        }
+        self.tell_config(config);
+        self.bell.ring_loud(); // another life may be due
+    }
+
+    /// The hash of what this replica is configured by, for all to see; see [`Client::announce`].
+    pub fn tell_config(&self, hash: &str) {
+        self.config.send_replace(hash.into());
     }
 
     /// The replica's name.
@@ -152,14 +177,15 @@ impl Client {
 
     /// Remembers where a session went (a deployment's tag), for when the state is away.
     pub fn remember_pin(&self, session: &str, tag: u64) {
-        if self.pins.get(session) != Some(tag) {
-            self.pins.insert(session.to_owned(), tag);
+        let pins = self.pins.load();
+        if pins.get(session) != Some(tag) {
+            pins.insert(session.to_owned(), tag);
         }
     }
 
     /// Where a session went last, as far as this replica knows.
     pub fn recall_pin(&self, session: &str) -> Option<u64> {
-        self.pins.get(session)
+        self.pins.load().get(session)
     }
 
     /// Asks for room, until `until` at most. An error means that the state cannot be asked and that some limit may
@@ -365,7 +391,7 @@ impl Client {
         sent: Ms,
     ) -> Reservation {
         let part = |(pool, books, amounts): Drawn| Part { info: wish.infos[pool].clone(), books, amounts };
-        let deadlines = self.side.lock().deadlines();
+        let deadlines = ledger.deadlines();
         let (now, now_ms) = (Instant::now(), boot_ms());
         let until = |after: Ms| sent + after.saturating_sub(ms(MARGIN));
         let by = |after: Ms| now + Duration::from_millis(until(after).saturating_sub(now_ms));

@@ -175,6 +175,33 @@ impl Lane {
         Ok(state)
     }
 
+    /// Tells for `time` which configuration a replica works by.
+    pub(super) async fn announce(&self, replica: &str, config: &str, time: Duration) -> Result<(), Away> {
+        let mut set = redis::pipe();
+        set.cmd("SET").arg(self.keys().config(replica)).arg(config);
+        set.arg("PX").arg(time.as_millis() as u64).ignore();
+        self.plain(&set).await
+    }
+
+    /// Which configuration each replica told last; each key by itself, for not every server's rights allow more.
+    pub(super) async fn configs(&self, replicas: &[&str]) -> Result<Vec<Option<String>>, Away> {
+        let mut get = redis::pipe();
+        for replica in replicas {
+            get.cmd("GET").arg(self.keys().config(replica));
+        }
+        if replicas.is_empty() { Ok(Vec::new()) } else { self.plain(&get).await }
+    }
+
+    /// Commands that no decision rests on.
+    async fn plain<T: redis::FromRedisValue>(&self, commands: &redis::Pipeline) -> Result<T, Away> {
+        let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
+        let mut connection = open.connection.clone();
+        match tokio::time::timeout(self.servers.timeout(), commands.query_async(&mut connection)).await {
+            Ok(answer) => answer.map_err(|err| self.failed(&open, &err)),
+            Err(_) => Err(Away::TimedOut), // the probe finds out whether the connection is to blame
+        }
+    }
+
     /// Is the published connection to be replaced? Decided within a probe, so that a lane that nobody holds ends.
     async fn has_failed(&self, open: &Arc<Open>) -> bool {
         let finder = self.pool.manager();

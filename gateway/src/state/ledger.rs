@@ -23,6 +23,7 @@ use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
 use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve};
 use super::doubts::Doubts;
+use super::side::Deadlines;
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
 const DOUBTS_PER_SYNC: usize = 256;
@@ -41,6 +42,7 @@ const MOST_POSTED: u64 = 1 << 40;
 #[derive(Debug)]
 pub struct Ledger {
     inc: RwLock<Incarnation>, // whose; changes only before any data set knows of it
+    deadlines: Deadlines,     // of every attempt in it
     epoch: RwLock<u64>, // of which data set; held while a grant is booked, so that none slips into the next
     pools: RwLock<AHashMap<Arc<str>, Arc<PoolBooks>>>,
     dirty: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since they were last told; the longest untold first
@@ -57,6 +59,7 @@ impl Ledger {
     pub fn new(inc: Incarnation, epoch: u64) -> Ledger {
         Ledger {
             inc: RwLock::new(inc),
+            deadlines: Deadlines::default(),
             epoch: RwLock::new(epoch),
             pools: RwLock::default(),
             dirty: Mutex::default(),
@@ -67,6 +70,17 @@ impl Ledger {
             attempts: AtomicU64::new(0),
             unseen: Mutex::default(),
         }
+    }
+
+    /// With the deadlines that the data set is told with this life.
+    pub fn within(self, deadlines: Deadlines) -> Ledger {
+        Ledger { deadlines, ..self }
+    }
+
+    /// How long attempts of this life may take. A life keeps to what the data set was told of it, whatever is configured
+    /// meanwhile: its holds are posted by that.
+    pub fn deadlines(&self) -> Deadlines {
+        self.deadlines
     }
 
     /// Books for the next life of the replica: empty, but for what was seen.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use parking_lot::Mutex;
 
+use super::announce::TOLD_FOR;
 use super::core::{Command, Ms, Reply, State};
 use super::places::Notes;
 
@@ -16,6 +18,7 @@ pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Mutex<Notes>, // the same
+    configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
 #[derive(Debug)]
@@ -31,6 +34,7 @@ impl Default for Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Mutex::default(),
+            configs: Mutex::default(),
         }
     }
 }
@@ -52,6 +56,20 @@ impl Local {
     /// A string that was kept.
     pub fn recall(&self, key: &str) -> Option<String> {
         self.notes.lock().get(key, Instant::now())
+    }
+
+    /// A replica tells which configuration it works by.
+    pub(super) fn announce(&self, replica: &str, config: &str) {
+        let mut configs = self.configs.lock();
+        configs.retain(|_, (_, at)| at.elapsed() < TOLD_FOR);
+        configs.insert(replica.to_owned(), (config.to_owned(), Instant::now()));
+    }
+
+    /// What each of `replicas` told lately.
+    pub(super) fn configs(&self, replicas: &[&str]) -> Vec<Option<String>> {
+        let configs = self.configs.lock();
+        let fresh = |(config, at): &(String, Instant)| (at.elapsed() < TOLD_FOR).then(|| config.clone());
+        replicas.iter().map(|name| configs.get(*name).and_then(fresh)).collect()
     }
 
     /// One atomic step.

@@ -2,6 +2,7 @@
 //! [`connect`], [`lanes`] and [`scripts`]), and a replica's side of it ([`side`], [`ledger`], [`reservation`], [`share`];
 //! [`client`] and its keeper send what they decide).
 
+mod announce;
 pub mod bell;
 pub mod books;
 pub mod client;

@@ -112,6 +112,11 @@ impl Keys {
     pub fn pin(&self, session: &str) -> String {
         format!("{{{}}}:pin:{session}", self.namespace)
     }
+
+    /// STRING: the hash of the configuration that a replica works by; with a TTL.
+    pub fn config(&self, replica: &str) -> String {
+        format!("{{{}}}:config:{replica}", self.namespace)
+    }
 }
 
 /// A command ready to be sent, by digest or by text.

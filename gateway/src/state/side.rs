@@ -30,7 +30,7 @@ const TOLD_AT_ONCE: usize = 64;
 const MOST_WITHIN: Ms = 300_000;
 
 /// How long attempts may take at most; told to the state, which posts a dead replica's holds only after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deadlines {
     /// From RESERVE to an answer's head, ms.
     pub head: Ms,
@@ -38,11 +38,19 @@ pub struct Deadlines {
     pub end: Ms,
 }
 
+impl Deadlines {
+    /// What covers both.
+    fn max(self, other: Deadlines) -> Deadlines {
+        Deadlines { head: self.head.max(other.head), end: self.end.max(other.end) }
+    }
+}
+
 /// One replica's side.
 #[derive(Debug)]
 pub struct Side {
     name: String,
-    deadlines: Deadlines,
+    deadlines: Deadlines, // of the next life
+    longest: Deadlines,   // that ever were; others may still have calls by them
     last_k: u64,
     lives: Vec<Life>, // the current one last
     roster: Vec<Incarnation>,
@@ -85,6 +93,7 @@ impl Side {
         Side {
             name,
             deadlines,
+            longest: deadlines,
             last_k,
             lives: Vec::new(),
             roster: Vec::new(),
@@ -117,9 +126,19 @@ impl Side {
         self.lives.iter().map(|life| &life.ledger)
     }
 
-    /// See [`Deadlines`].
-    pub fn deadlines(&self) -> Deadlines {
-        self.deadlines
+    /// New calls have other deadlines from now on. A life has those that the state was told with it, so another one
+    /// begins: at once, or when the state knows of the current one.
+    pub fn retime(&mut self, deadlines: Deadlines) {
+        self.deadlines = deadlines;
+        self.longest = self.longest.max(deadlines);
+        self.begin_if_retimed();
+    }
+
+    /// While the state does not know of the current life, it may be about to, or limits are being shared in it.
+    fn begin_if_retimed(&mut self) {
+        if self.ledger().is_some_and(|ledger| ledger.deadlines() != self.deadlines) {
+            self.begin();
+        }
     }
 
     /// The number of the latest life.
@@ -176,7 +195,7 @@ impl Side {
             Some(life) => life.ledger.heir(inc),
             None => Ledger::new(inc, 0),
         };
-        self.lives.push(Life::unknown(ledger));
+        self.lives.push(Life::unknown(ledger.within(self.deadlines)));
     }
 
     /// The next JOIN that makes a life known, or HELLO that continues it in another data set; none if all are known.
@@ -185,6 +204,7 @@ impl Side {
         if self.lives.is_empty() {
             self.begin();
         }
+        self.begin_if_retimed();
         let life = self.lives.iter_mut().rev().find(|life| life.to_tell.is_some())?;
         let epoch = life.to_tell?;
         self.asking_until = now + ASKING;
@@ -195,7 +215,7 @@ impl Side {
         let pools = untold[part..].iter().filter_map(|pool| pool.memory(now)).collect();
         untold[part..].iter().for_each(|pool| drop(pool.say(pool.counters().iter().map(|c| c.returned))));
         let ledger = life.ledger.clone();
-        let Deadlines { head: d_head, end: d_end } = self.deadlines;
+        let Deadlines { head: d_head, end: d_end } = ledger.deadlines();
         let memory = Memory { age: now.saturating_sub(self.roster_at), roster: self.roster.clone(), pools };
         Some(Join { inc: ledger.inc(), d_head, d_end, epoch, memory, more })
     }

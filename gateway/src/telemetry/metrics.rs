@@ -41,6 +41,10 @@ pub struct Metrics {
     reservation_error: Histogram<f64>,
     utilisation: Gauge<f64>,
     degraded: Gauge<u64>,
+    reloads: Counter<u64>,
+    reloaded: Gauge<u64>,
+    calls: Gauge<u64>,
+    buffered: Gauge<u64>,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
     by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
 }
@@ -156,6 +160,18 @@ impl Metrics {
                 .u64_gauge("weir_degraded")
                 .with_description("1 while the shared state is away")
                 .build(),
+            reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
+            reloaded: meter
+                .u64_gauge("weir_config_last_reload_successful")
+                .with_description(
+                    "0 while the file has a mistake and the configuration before it is in force",
+                )
+                .build(),
+            calls: meter.u64_gauge("weir_calls").with_description("Calls being served").build(),
+            buffered: meter
+                .u64_gauge("weir_buffered_bytes")
+                .with_description("Bytes of large request bodies being held")
+                .build(),
             registry,
             _provider: provider,
             series: RwLock::default(),
@@ -234,6 +250,19 @@ impl Metrics {
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// The configuration was read again.
+    pub fn reloaded(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.reloads.add(1, &[KeyValue::new("outcome", outcome)]);
+        self.reloaded.record(u64::from(applied), &[]);
+    }
+
+    /// What this replica has in hand.
+    pub fn in_hand(&self, calls: usize, buffered: usize) {
+        self.calls.record(calls as u64, &[]);
+        self.buffered.record(buffered as u64, &[]);
     }
 
     /// In Prometheus' text format.

@@ -23,6 +23,10 @@ static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
 #[derive(Debug)]
 pub struct Record {
     metrics: Arc<Metrics>,
+    /// Counts the call among those at once, if it was let in.
+    pub place: Option<crate::bound::Part>,
+    /// Who asks: who connected, or whom the balancer names.
+    pub client: Option<std::net::IpAddr>,
     /// Sent to the client as `x-request-id`.
     pub id: String,
     /// When the request was read.
@@ -68,6 +72,8 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, id: String) -> Record {
         Record {
             metrics,
+            place: None,
+            client: None,
             id,
             started: Instant::now(),
             api: "",

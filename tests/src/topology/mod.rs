@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use cluster::Cluster;
+pub use secure::make_certificates;
 pub use sentinel::Sentinels;
 
 use crate::clock::Clock;

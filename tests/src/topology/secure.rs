@@ -51,8 +51,9 @@ pub(super) fn users(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// An authority, and by it a server's certificate for `host` and a client's.
-fn make_certificates(host: Ipv4Addr, folder: &Path) -> Result<()> {
+/// Writes into `folder` an authority (`ca.pem`), and by it a server's certificate for `host` (`server.pem`, `server.key`)
+/// and a client's.
+pub fn make_certificates(host: Ipv4Addr, folder: &Path) -> Result<()> {
     let key = "ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     openssl(
         folder,

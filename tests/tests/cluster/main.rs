@@ -9,6 +9,7 @@ mod controls;
 mod drain;
 mod failures;
 mod faults;
+mod life;
 mod limits;
 mod outage;
 mod predicted;

@@ -23,20 +23,33 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::{Problem, Report};
+use super::sources::Sources;
 use super::tree::{Read, Reading};
 use super::{Config, Side, mask, raw};
 use pools::{Origin, Pools};
 
 /// Checks `text`; `env` looks up `${NAME}`. `file` only names the text in the report.
 pub fn check(file: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Report> {
+    check_from(file, text, env, &mut Sources::default())
+}
+
+/// The same; files that are read for it are added to `sources`.
+pub(super) fn check_from(
+    file: &Path,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    sources: &mut Sources,
+) -> Result<Config, Report> {
     let (tree, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(syntax(file, text, &errors));
     }
     let mut cx = Reading::new(text, env);
+    std::mem::swap(&mut cx.sources, sources);
     mask::secrets_of(tree.get_ref(), &mut cx.hidden);
     let root = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
     let config = raw::File::read(&root, &mut cx).map(|written| link(&written, text, &mut cx));
+    std::mem::swap(&mut cx.sources, sources);
     match config {
         Some(config) if cx.problems.is_empty() => Ok(config),
         _ => Err(Report::new(file, mask::hide(text, &cx.hidden), cx.problems)),

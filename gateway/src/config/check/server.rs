@@ -6,9 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::super::tree::{At, Field, Reading};
-use super::super::units::Size;
+use super::super::units::{Count, Size};
 use super::super::{OnOutage, Server, StateConfig, raw};
-use super::redis;
+use super::{redis, tls};
 
 /// Resolves `[server]`; without it everything has its default.
 pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server {
@@ -19,7 +19,13 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
         admin_token: None,
         anonymous: false,
         max_body: 32 << 20,
+        max_calls: 10_000,
+        max_buffered: 256 << 20,
+        unread_timeout: Duration::from_secs(60),
+        drain_delay: Duration::from_secs(5),
         drain_timeout: Duration::from_secs(5 * 60),
+        tls: None,
+        proxy_protocol: false,
     };
     let Some(At { value: written, .. }) = field.get() else { return server };
     server.listen = written.listen.or(server.listen);
@@ -27,16 +33,35 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
     server.metrics_listen = written.metrics_listen.value().copied();
     server.admin_token = written.admin_token.get().and_then(|token| secret("admin_token", token, cx));
     server.anonymous = written.anonymous.or(server.anonymous);
+    server.unread_timeout = written.unread_timeout.or(server.unread_timeout);
+    server.drain_delay = written.drain_delay.value().map_or(server.drain_delay, |pause| pause.0);
     server.drain_timeout = written.drain_timeout.or(server.drain_timeout);
-    if let Some(At { value: Size(bytes), span }) = written.max_body.get() {
-        match usize::try_from(*bytes) {
-            Ok(bytes) => server.max_body = bytes,
-            Err(_) => cx.problem(span, "larger than this machine can address"),
-        }
-    }
+    server.tls = tls::identity(&written.tls, cx);
+    server.proxy_protocol = written.proxy_protocol.or(server.proxy_protocol);
+    bounds(written, &mut server, cx);
     admin_is_protected(written, &server, cx);
     addresses_differ(written, &server, cx);
     server
+}
+
+fn bounds(written: &raw::Server, server: &mut Server, cx: &mut Reading<'_>) {
+    let mut addressable = |number: u64, span, bound: &mut usize| match usize::try_from(number) {
+        Ok(number) => *bound = number,
+        Err(_) => cx.problem(span, "larger than this machine can address"),
+    };
+    if let Some(At { value: Size(bytes), span }) = written.max_body.get() {
+        addressable(*bytes, span, &mut server.max_body);
+    }
+    if let Some(At { value: Size(bytes), span }) = written.max_buffered.get() {
+        addressable(*bytes, span, &mut server.max_buffered);
+    }
+    if let Some(At { value: Count(calls), span }) = written.max_calls.get() {
+        addressable(*calls, span, &mut server.max_calls);
+    }
+    let place = written.max_buffered.get().map(|at| &at.span).or(written.max_body.get().map(|at| &at.span));
+    if let Some(place) = place.filter(|_| server.max_buffered < server.max_body) {
+        cx.problem(place, "`max_buffered` is less than `max_body`: the largest body would never be taken");
+    }
 }
 
 /// A credential that travels in a header: visible ASCII, not empty. The message never shows it.

@@ -36,8 +36,26 @@ pub(super) fn files(field: &Field<raw::TlsFiles>, cx: &mut Reading<'_>) -> Optio
 }
 
 fn contents(path: &At<String>, cx: &mut Reading<'_>) -> Option<Vec<u8>> {
-    let read = std::fs::read(Path::new(&path.value));
+    let read = cx.sources.read(Path::new(&path.value));
     read.map_err(|err| cx.problem(&path.span, format!("cannot be read: {err}"))).ok()
+}
+
+/// What the client listener shows, from the files of `server.tls`; none if it names no file.
+pub(super) fn identity(field: &Field<raw::Listener>, cx: &mut Reading<'_>) -> Option<Identity> {
+    let At { value: written, span } = field.get()?;
+    let named = |field: &Field<String>| field.get().filter(|path| !path.value.is_empty()).cloned();
+    let (cert, key) = match (named(&written.cert), named(&written.key)) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return None,
+        _ if written.cert.is_bad() || written.key.is_bad() => return None,
+        _ => {
+            cx.problem(span, "TLS needs both `cert` and `key`");
+            return None;
+        }
+    };
+    let (pem, key_pem) = (contents(&cert, cx)?, contents(&key, cx)?);
+    check_pair(&pem, &key_pem, &cert, &key, cx);
+    Some(Identity { cert: pem, key: key_pem.into() })
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {

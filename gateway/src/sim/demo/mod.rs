@@ -154,7 +154,7 @@ impl Theatre {
     async fn close(self, watcher: &mut Watcher) -> anyhow::Result<Board> {
         let shared = self.shared();
         for replica in self.replicas {
-            replica.shutdown().await?;
+            replica.shutdown(Duration::ZERO).await?;
         }
         let last = watcher.look(&self.providers, &shared)?;
         for provider in self.providers {

@@ -61,7 +61,7 @@ impl Side {
             let of = |life: &Life| Before { ledger: life.ledger.clone(), alone: life.alone };
             let mut before: Vec<_> = self.lives.iter().map(of).collect();
             let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
-            let mut share = Share::new(shares, ledger, before, self.deadlines, self.heard, now);
+            let mut share = Share::new(shares, ledger, before, self.longest, self.heard, now);
             self.rests.iter().for_each(|(key, until)| share.rest(key, *until));
             self.share = Some(share);
         }

@@ -218,3 +218,55 @@ pub(super) fn a_life_is_over_when_all_is_posted() -> Result<(), Breach> {
         other => Err(breach("a life is over when all is posted", format!("{other:?}"))),
     }
 }
+
+/// Calls may last twice as long.
+const LONGER: Deadlines = Deadlines { head: 2_000, end: 2 * TOTAL };
+
+/// Broken on purpose once: `retime` that changes the deadlines of the current life, and one that ends it.
+#[test]
+fn a_reload_begins_a_life_with_its_deadlines_and_the_one_before_keeps_its_own() {
+    let (mut store, mut one, now) = (Store::new(), Hand::new("one"), BORN + 3_000);
+    (BORN..now).step_by(200).for_each(|at| one.sync(&mut store, at));
+    let drawn = one.reserve(&mut store, &gauge(), now).unwrap();
+    let before = one.0.ledger().unwrap().clone();
+    one.0.retime(LONGER);
+    assert!(one.reserve(&mut store, &gauge(), now).is_none(), "no call goes out on a life that is not known");
+    one.sync(&mut store, now + 1);
+    assert!(one.reserve(&mut store, &gauge(), now + 2).is_some());
+    let told: Vec<_> = store.0.lives.values().map(|life| (life.d_head, life.d_end)).collect();
+    assert_eq!(told, [(DEADLINES.head, DEADLINES.end), (LONGER.head, LONGER.end)]);
+    assert_eq!((before.deadlines(), one.0.ledger().unwrap().deadlines()), (DEADLINES, LONGER));
+
+    let report_older = |one: &mut Hand, store: &mut Store, now| {
+        for (sync, told) in one.0.older(now) {
+            let reply = store.step(&Command::Sync(sync), now);
+            one.0.synced(told, reply, now);
+        }
+    };
+    report_older(&mut one, &mut store, now + 3);
+    assert!(one.0.over(now + 3).is_empty(), "its call still runs");
+    one.give_back(&drawn);
+    report_older(&mut one, &mut store, now + 4);
+    for caller in one.0.over(now + 5) {
+        let reply = store.step(&Command::Bye(caller.clone()), now + 5);
+        one.0.left(&caller.inc, &reply, now + 5);
+    }
+    assert_eq!((store.0.lives.len(), one.0.ledgers().count()), (1, 1), "the older one is over");
+    assert_eq!(store.0.pools[&gauge().key].meters[0].hold, 1);
+}
+
+/// Broken on purpose once: a life begun at once, whatever is going on in the current one.
+#[test]
+fn a_reload_while_limits_are_shared_gives_no_second_part() {
+    let mut one = Hand::new("one");
+    let now = one.is_left_alone(BORN + 100_000);
+    let granted = |one: &mut Hand| (0..9).filter(|_| one.alone(&[window(10)], |_| true, now)).count();
+    assert_eq!(granted(&mut one), 5);
+    one.0.retime(LONGER);
+    assert_eq!(granted(&mut one), 0, "its part is used up");
+    let mut store = Store::new();
+    one.sync(&mut store, now + 200);
+    let told: Vec<_> = store.0.lives.values().map(|life| life.d_end).collect();
+    assert_eq!(told, [DEADLINES.end, LONGER.end]);
+    assert_eq!(store.0.pools[&window(10).key].meters[0].hold, 5, "all that was granted is told, once");
+}

@@ -1,0 +1,112 @@
+//! The life of `weir serve`: start, reload, drain, end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::{self, Backend, Running};
+use crate::config::Config;
+use crate::reload::{LOOK, Reloader};
+use crate::shared::Shared;
+use crate::{notify, telemetry};
+
+/// Exit code when calls had to be cut: they exceeded `drain_timeout`, or a second signal came.
+pub const CUT: u8 = 3;
+
+/// Signals to end.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns when told to end: whether a balancer has to notice first. Not so at a terminal.
+    async fn end(&mut self) -> bool {
+        tokio::select! { _ = self.term.recv() => true, _ = self.int.recv() => false }
+    }
+}
+
+/// Serves by the configuration at `path` until told to end. The exit code says whether calls were cut.
+pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
+    let (config, sources) = Config::load_from(&path);
+    let config = match config {
+        Ok(config) => config,
+        Err(report) => {
+            eprintln!("{report}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let _log = telemetry::log::install();
+    raise_open_files();
+    let (mut signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
+    let running = app::start(config, replica, Backend::Configured, 0).await?;
+    tracing::info!(target: "weir::app", listen = %running.listen, admin = %running.admin, "serving");
+    notify::tell(notify::READY);
+    let mut reloader = Reloader::new(path, sources, running.shared.clone());
+    let patient = live(&mut signals, hangup, &mut reloader, &running.shared).await;
+    notify::tell(notify::STOPPING);
+    drain(&mut signals, running, patient).await
+}
+
+/// Until told to end.
+async fn live(signals: &mut Signals, mut hangup: Signal, reloader: &mut Reloader, shared: &Shared) -> bool {
+    let mut look = tokio::time::interval(LOOK);
+    let period = notify::watchdog();
+    let mut watchdog = tokio::time::interval(period.unwrap_or(Duration::from_secs(3600)));
+    loop {
+        tokio::select! {
+            patient = signals.end() => return patient,
+            _ = hangup.recv() => {
+                notify::tell(&notify::reloading());
+                reloader.reload().await;
+                notify::tell(notify::READY);
+            }
+            _ = look.tick() => reloader.look().await,
+            _ = watchdog.tick(), if period.is_some() => {
+                if shared.pulse.beats_within(app::PULSE * 10) {
+                    notify::tell(notify::ALIVE);
+                }
+            }
+        }
+    }
+}
+
+/// To the end: a second signal cuts what is left of the calls, a third does not wait for anything.
+async fn drain(signals: &mut Signals, running: Running, patient: bool) -> anyhow::Result<ExitCode> {
+    tracing::info!(target: "weir::app", "draining");
+    let delay =
+        if patient { running.shared.snapshot.load().config.server.drain_delay } else { Duration::ZERO };
+    let hurry = running.hurry();
+    let ending = running.shutdown(delay);
+    let mut ending = std::pin::pin!(ending);
+    for urgent in [false, true] {
+        if urgent {
+            hurry.now();
+        }
+        tokio::select! {
+            cut = ending.as_mut() => {
+                let cut = cut?;
+                tracing::info!(target: "weir::app", cut, "ended");
+                return Ok(if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(CUT) });
+            }
+            _ = signals.end() => {}
+        }
+    }
+    tracing::warn!(target: "weir::app", "told to end three times; what is held stays so until it expires");
+    Ok(ExitCode::from(CUT))
+}
+
+/// Each call takes two file descriptors, and a shell's usual limit is 1,024; the hard limit is the operator's word.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(err) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(target: "weir::app", error = %err, "the number of open files cannot be raised");
+    }
+}
