@@ -68,7 +68,7 @@ local function expire()
     local id = id_of(life)
     if life[3] == 1 then
       local exp, d_head, d_end = struct.unpack('<ddd', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
-      if l > exp + d_head then
+      if l > exp + d_head and learning == 0 then -- else it could not tell any more
         let_die(id, exp, d_end, pending)
         life[3] = 0
         if highest_of(life[1]) == life[2] then

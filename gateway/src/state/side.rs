@@ -55,7 +55,7 @@ pub struct Side {
     lives: Vec<Life>, // the current one last
     roster: Vec<Incarnation>,
     roster_at: Ms,                 // own clock; 0: never heard
-    ack: Option<(Ms, Ms)>,         // logical time of the newest reply; own clock when it came
+    ack: Option<(u64, Ms, Ms)>,    // of the newest reply: data set, logical time; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
     rests: BTreeMap<Arc<str>, Ms>, // until when
     expected: u64, // replicas, by the configuration; 0: it does not say
@@ -148,18 +148,18 @@ impl Side {
 
     /// Logical time of the newest reply; 0: none.
     pub fn heard_at(&self) -> Ms {
-        self.ack.map_or(0, |(l, _)| l)
+        self.ack.map_or(0, |(_, l, _)| l)
     }
 
     /// What a message of `ledger`'s life says of its sender.
     pub fn caller(&self, ledger: &Ledger, now: Ms) -> Caller {
-        let (l_ack, x) = self.ack.map_or((0, 0), |(l, at)| (l, now.saturating_sub(at)));
+        let (l_ack, x) = self.ack.map_or((0, 0), |(_, l, at)| (l, now.saturating_sub(at)));
         Caller { epoch: ledger.epoch(), inc: ledger.inc(), l_ack, x }
     }
 
     /// Has the state not been heard for so long that it would put a call off?
     pub fn is_behind(&self, now: Ms) -> bool {
-        self.ledger().is_some() && self.ack.is_some_and(|(_, at)| now.saturating_sub(at) > TTL / 2)
+        self.ledger().is_some() && self.ack.is_some_and(|(.., at)| now.saturating_sub(at) > TTL / 2)
     }
 
     /// A reply of the data set `epoch` told logical time `l`.
@@ -169,7 +169,7 @@ impl Side {
         }
         self.answered(now);
         if l > self.heard_at() {
-            self.ack = Some((l, now));
+            self.ack = Some((epoch, l, now));
         }
     }
 
@@ -231,7 +231,8 @@ impl Side {
                 if !life.took(joined.epoch, join, at_once) {
                     return true;
                 }
-                self.ack = None; // another data set may tell another time
+                // Another data set may tell another time; of this one an older life's answer may come late.
+                self.ack = self.ack.filter(|(epoch, ..)| *epoch == joined.epoch);
                 self.saw(joined.epoch, joined.l, now);
                 true
             }

@@ -138,7 +138,10 @@ impl State {
     pub(super) fn expire(&mut self) {
         let l = self.clock.l;
         let early = on(Mutant::ExpiredHoldPostedEarly);
-        let due = |life: &Life| l > life.exp + if early { 0 } else { life.d_head };
+        // Nobody dies while others tell: a data set that lags knows less of who was heard of, and who is dead by what
+        // it knows could not tell any more.
+        let dies = self.learn.is_none() || on(Mutant::DeathWhileLearning);
+        let due = |life: &Life| dies && l > life.exp + if early { 0 } else { life.d_head };
         let dead: Vec<Incarnation> =
             self.lives.iter().filter(|(_, life)| due(life)).map(|(inc, _)| inc.clone()).collect();
         let limit = if on(Mutant::OneExpiryPerStep) { 1 } else { usize::MAX };

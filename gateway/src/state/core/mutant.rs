@@ -64,6 +64,7 @@ mutants! {
     SharedAtOnce,
     WholeShares,
     JoinCountsAsTold,
+    DeathWhileLearning,
     OldEpochGrantUsed,
     OwnHistoriesOnly,
     LearningEndedByNewcomer,

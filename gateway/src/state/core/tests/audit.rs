@@ -15,6 +15,8 @@ pub(super) struct Audit {
     epoch: u64,
     /// Data were lost: what was posted no longer follows from the counters.
     lost: bool,
+    /// Somebody still had to tell before the step: nobody dies then.
+    learnt: bool,
     lives: BTreeMap<Incarnation, Books>,
     dead: BTreeMap<(Arc<str>, usize), Left>,
 }
@@ -40,7 +42,8 @@ impl Audit {
     /// One that begins with this state; `lost`: data were lost before.
     pub(super) fn since(state: &State, lost: bool) -> Audit {
         let lives = state.lives.iter().map(|(inc, life)| (inc.clone(), life.counters.clone())).collect();
-        let mut audit = Audit { epoch: state.epoch, lost, lives, dead: BTreeMap::new() };
+        let learnt = state.learn.is_some();
+        let mut audit = Audit { epoch: state.epoch, lost, learnt, lives, dead: BTreeMap::new() };
         for (key, pool) in &state.pools {
             for (at, meter) in pool.meters.iter().enumerate() {
                 let waits: u64 =
@@ -68,7 +71,7 @@ impl Audit {
                 *known = life.counters.clone();
             }
         }
-        on_time(state)?;
+        on_time(state, std::mem::replace(&mut self.learnt, state.learn.is_some()))?;
         self.holds_and_posts(state)
     }
 
@@ -134,10 +137,11 @@ fn only_grow(old: &Books, new: &Books) -> Result<(), Breach> {
     }
 }
 
-/// Whatever is due was expired before anything else was done.
-fn on_time(state: &State) -> Result<(), Breach> {
+/// Whatever is due was expired before anything else was done; lives are spared in a step that began while others told.
+fn on_time(state: &State, learnt: bool) -> Result<(), Breach> {
     let l = state.clock.l;
-    let late = state.lives.iter().find(|(_, life)| l > life.exp + life.d_head);
+    let spared = learnt || state.learn.is_some();
+    let late = state.lives.iter().find(|(_, life)| !spared && l > life.exp + life.d_head);
     if let Some((inc, life)) = late {
         return Err(breach("I3 expiry on time", format!("{inc} should be dead at {l}: {life:?}")));
     }

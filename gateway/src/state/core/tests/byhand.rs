@@ -106,6 +106,13 @@ impl Hand {
         from + AWAY_AFTER + 400
     }
 
+    fn post(&self, drawn: &[Drawn]) {
+        let Some(ledger) = self.0.ledgers().next() else { return };
+        for (_, books, amounts) in drawn {
+            ledger.settle(books, 0, amounts[0], amounts[0]);
+        }
+    }
+
     fn give_back(&self, drawn: &[Drawn]) {
         let Some(ledger) = self.0.ledgers().next() else { return };
         for (_, books, amounts) in drawn {
@@ -176,6 +183,29 @@ pub(super) fn who_shares_before_anybody_lives_is_awaited() -> Result<(), Breach>
     match (drawn, one.reserve(&mut store, &window(10), now + 201)) {
         ([5, 5], None) => Ok(()),
         other => Err(breach("who shared is awaited before anything is granted", format!("{other:?}"))),
+    }
+}
+
+/// A server takes over whose data lag: by what it knows, one that stood still for a while is dead.
+pub(super) fn nobody_dies_while_others_tell() -> Result<(), Breach> {
+    let (mut store, mut one, mut two) = (Store::new(), Hand::new("one"), Hand::new("two"));
+    for now in (BORN..BORN + 3_000).step_by(200) {
+        one.sync(&mut store, now);
+        two.sync(&mut store, now);
+    }
+    let lagging = State { run: 9, ..store.0.clone() }; // two lapses at 3,800 and is dead at 4,800
+    let used = (0..6).filter_map(|_| two.reserve(&mut store, &window(10), BORN + 3_000));
+    let used: Vec<Drawn> = used.flatten().collect();
+    two.post(&used);
+    two.sync(&mut store, BORN + 3_200);
+    store = Store(lagging);
+    (0..8).for_each(|at| one.sync(&mut store, BORN + 3_300 + 200 * at));
+    two.sync(&mut store, BORN + 4_850);
+    one.sync(&mut store, BORN + 5_100);
+    let granted = (0..9).filter(|_| one.reserve(&mut store, &window(10), BORN + 5_400).is_some()).count();
+    match (used.len(), granted) {
+        (6, 4) => Ok(()),
+        other => Err(breach("what the living used is learnt", format!("{other:?}"))),
     }
 }
 

@@ -118,7 +118,8 @@ impl World {
         let key = &self.replicas[0].infos[pool].decl.key;
         let by = |era: &Era| {
             let known = era.kept.max(era.seen.get(key).copied().unwrap_or(0));
-            charge.granted <= era.lost && charge.granted > known && !era.told.contains(inc)
+            // (What was known at an instant need not include what was granted in the same millisecond.)
+            charge.granted <= era.lost && charge.granted >= known && !era.told.contains(inc)
         };
         self.forgotten.eras.iter().any(by)
     }

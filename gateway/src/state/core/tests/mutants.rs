@@ -56,6 +56,7 @@ fn killer(mutant: Mutant) -> Killer {
         BarrierForTheLivingOnly => Killer::Check(byhand::who_shares_before_anybody_lives_is_awaited),
         SharedLimitRaised => Killer::Check(byhand::a_lower_limit_of_others_stays),
         UncountedDrawsShared => Killer::Check(byhand::what_does_not_count_is_not_shared),
+        DeathWhileLearning => Killer::Check(byhand::nobody_dies_while_others_tell),
         OverBeforeAllIsPosted => Killer::Check(byhand::a_life_is_over_when_all_is_posted),
         LearningEndedByFirst => Killer::Check(learning::all_that_lived_are_awaited),
         UnseenPostsForgotten | LearningSkipped | ToldTwice => Killer::Worlds,

@@ -43,6 +43,7 @@ const KILLS: &[(&str, By)] = &[
     ("learning ends with the first caller", Search(Mutant::LearningEndedByFirst, FLUSH)),
     ("learning ends with a newcomer", Search(Mutant::LearningEndedByNewcomer, FLUSH)),
     ("a copy of an old JOIN counts as told", Search(Mutant::JoinCountsAsTold, FAILOVER)),
+    ("who is dead by what a lagging copy knows cannot tell any more", Worlds(Mutant::DeathWhileLearning)),
     ("nothing is learnt", Search(Mutant::LearningSkipped, FLUSH)),
     ("an image is merged into the live window", Search(Mutant::ImageMergedIntoWindow, THREE_FLUSH)),
     ("what was posted and not seen is forgotten", Search(Mutant::UnseenPostsForgotten, FLUSH)),
