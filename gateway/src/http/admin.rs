@@ -167,7 +167,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
 }
 
 fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
-    let meters = |info: &crate::state::PoolInfo| -> Vec<Value> {
+    let meters = |info: &PoolInfo| -> Vec<Value> {
         let stored = state.pools.get(&info.decl.key);
         let describe = |(at, kind): (usize, &MeterKind)| {
             let declared = info.decl.meters[at];
@@ -180,10 +180,11 @@ fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
         };
         info.kinds.iter().enumerate().map(describe).collect()
     };
-    let rest = |info: &crate::state::PoolInfo| {
+    let rest = |info: &PoolInfo| {
         state.pools.get(&info.decl.key).map_or(0, |pool| pool.rest_until.saturating_sub(state.now()))
     };
-    let pool = |info: &Arc<crate::state::PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
+    let pool =
+        |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
     snapshot.pools.iter().map(pool).collect()
 }
 

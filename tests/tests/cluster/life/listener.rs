@@ -209,7 +209,7 @@ fn floods_of_http_2_end_their_connection_and_nothing_else() -> Result<()> {
             let stream = 2 * n + 1;
             [frame(1, 5, stream, &get), frame(3, 0, stream, &8u32.to_be_bytes())].concat()
         };
-        let field = [&[0x00, 1, b'a', 0x7f, 0x81, 0x7d][..], &[b'x'; 16_000]].concat(); // a: 16,000 times x
+        let field = [&[0x00, 1, b'a', 0x7f, 0x81, 0x7c][..], &[b'x'; 16_000]].concat(); // a: 16,000 times x
         let endless = |n: u32| if n == 0 { frame(1, 1, 1, &get) } else { frame(9, 0, 1, &field) };
         let before = site.replicas[0].memory()?;
         for (what, sent) in
