@@ -99,7 +99,7 @@ pub async fn start(
     };
     let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
-    let desk = Arc::new(admin::Desk { shared: shared.clone(), port: ports.open()? });
+    let desk = admin::Desk::new(shared.clone(), ports.open()?);
     let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, phase.subscribe())),

@@ -128,6 +128,7 @@ impl Shared {
     ) -> anyhow::Result<Shared> {
         let server = &snapshot.config.server;
         client.tell_config(&snapshot.config.hash);
+        metrics.in_force(true);
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),

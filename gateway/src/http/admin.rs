@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ahash::AHashSet;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
 use http::{HeaderValue, Response, StatusCode, header};
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use crate::config::MeterKind;
 use crate::shared::{Shared, Snapshot};
-use crate::state::{Away, Port, core};
+use crate::state::{Away, PoolInfo, Port, core};
 
 /// What the admin pages look at.
 #[derive(Debug)]
@@ -24,6 +26,33 @@ pub struct Desk {
     pub shared: Arc<Shared>,
     /// Its own way to the state.
     pub port: Port,
+    shown: Mutex<AHashSet<Meter>>, // by the metrics page; short sections
+}
+
+/// A pool and one of its meters.
+type Meter = (Arc<str>, &'static str);
+
+impl Desk {
+    /// Of this replica, with a port of its own.
+    pub fn new(shared: Arc<Shared>, port: Port) -> Arc<Desk> {
+        Arc::new(Desk { shared, port, shown: Mutex::default() })
+    }
+
+    /// Shows how much of each pool is in use. A gauge keeps its value, so what a reload has removed is shown as unused.
+    fn show(&self, pools: &[Arc<PoolInfo>], state: &core::State) {
+        let mut before = std::mem::take(&mut *self.shown.lock());
+        for info in pools {
+            let Some(pool) = state.pools.get(&info.decl.key) else { continue };
+            for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
+                let share = meter.used() as f64 / meter.cap as f64;
+                self.shared.metrics.utilisation(&info.name, kind_name(*kind), share);
+                let shown = (info.name.clone(), kind_name(*kind));
+                before.remove(&shown);
+                self.shown.lock().insert(shown);
+            }
+        }
+        before.iter().for_each(|(pool, meter)| self.shared.metrics.utilisation(pool, meter, 0.0));
+    }
 }
 
 /// Routes of the admin listener.
@@ -69,13 +98,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     shared.metrics.degraded(shared.client.is_away());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     if let Ok(state) = desk.port.snapshot().await {
-        for info in &snapshot.pools {
-            let Some(pool) = state.pools.get(&info.decl.key) else { continue };
-            for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
-                let share = meter.used() as f64 / meter.cap as f64;
-                shared.metrics.utilisation(&info.name, kind_name(*kind), share);
-            }
-        }
+        desk.show(&snapshot.pools, &state);
     }
     match shared.metrics.text() {
         Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
@@ -144,7 +167,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
 }
 
 fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
-    let meters = |info: &crate::state::PoolInfo| -> Vec<Value> {
+    let meters = |info: &PoolInfo| -> Vec<Value> {
         let stored = state.pools.get(&info.decl.key);
         let describe = |(at, kind): (usize, &MeterKind)| {
             let declared = info.decl.meters[at];
@@ -157,10 +180,11 @@ fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
         };
         info.kinds.iter().enumerate().map(describe).collect()
     };
-    let rest = |info: &crate::state::PoolInfo| {
+    let rest = |info: &PoolInfo| {
         state.pools.get(&info.decl.key).map_or(0, |pool| pool.rest_until.saturating_sub(state.now()))
     };
-    let pool = |info: &Arc<crate::state::PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
+    let pool =
+        |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
     snapshot.pools.iter().map(pool).collect()
 }
 

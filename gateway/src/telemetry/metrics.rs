@@ -256,7 +256,12 @@ impl Metrics {
     pub fn reloaded(&self, applied: bool) {
         let outcome = if applied { "applied" } else { "refused" };
         self.reloads.add(1, &[KeyValue::new("outcome", outcome)]);
-        self.reloaded.record(u64::from(applied), &[]);
+        self.in_force(applied);
+    }
+
+    /// Whether the configuration that was read last is in force.
+    pub fn in_force(&self, is: bool) {
+        self.reloaded.record(u64::from(is), &[]);
     }
 
     /// What this replica has in hand.

@@ -92,7 +92,7 @@ def text(listen, admin, strict_port, scripted_port, redis_port):
     state = f'[state]\nurl = "redis://127.0.0.1:{redis_port}/0"\non_outage = "closed"\n' if redis_port else ""
     return "\n".join(
         [
-            f'version = 1\n\n[server]\nlisten = "127.0.0.1:{listen}"\nadmin_listen = "127.0.0.1:{admin}"\n',
+            f'version = 1\n\n[server]\nlisten = "127.0.0.1:{listen}"\nadmin_listen = "127.0.0.1:{admin}"\ndrain_delay = "0s"\n',
             state,
             '[defaults]\nretry = { attempts = 3, base = "10ms", max = "50ms" }',
             'timeouts = { connect = "2s", first_token = "45s", idle = "45s", total = "2m" }\n',

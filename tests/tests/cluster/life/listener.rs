@@ -10,6 +10,7 @@ use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use weir_tests::client::Ask;
@@ -165,6 +166,60 @@ fn a_balancer_may_introduce_its_clients_and_then_must() -> Result<()> {
             ensure!(call("http", site.replicas[0].addr(), &["--haproxy-protocol"]).await.is_ok());
             ensure!(site.client.call(&Ask::new("m")).await.is_good(false));
         }
+        Ok(())
+    })
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Sends `flood(0)`, `flood(1)`, ... until the replica ends the connection; how many bytes it took of it.
+async fn flooded(addr: SocketAddr, flood: impl Fn(u32) -> Vec<u8>) -> Result<usize> {
+    const ENOUGH: usize = 64 << 20;
+    let (mut reading, mut writing) = TcpStream::connect(addr).await?.into_split();
+    // What it answers is read, or the connection would only be stuck.
+    let reader = tokio::spawn(async move { tokio::io::copy(&mut reading, &mut tokio::io::sink()).await });
+    writing.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+    writing.write_all(&frame(4, 0, 0, &[])).await?;
+    let mut sent = 0;
+    for n in 0.. {
+        let frames = flood(n);
+        let written = tokio::time::timeout(Duration::from_secs(5), writing.write_all(&frames)).await;
+        if reader.is_finished() || !matches!(written, Ok(Ok(()))) {
+            break;
+        }
+        sent += frames.len();
+        ensure!(sent < ENOUGH, "it took {sent} bytes and goes on");
+    }
+    Ok(sent)
+}
+
+/// Requests that are reset at once, and a head that never ends.
+/// Broken on purpose to see it fail: hyper's bound of resets raised to a billion.
+#[test]
+fn floods_of_http_2_end_their_connection_and_nothing_else() -> Result<()> {
+    in_turn(async {
+        let site = Site::start(Plan { replicas: 1, ..Plan::new("life-floods", vec![quick()]) }).await?;
+        let addr = site.replicas[0].addr();
+        let get = [0x82, 0x86, 0x84, 0x01, 4, b'w', b'e', b'i', b'r']; // GET http /, of the host weir
+        let resets = |n: u32| {
+            let stream = 2 * n + 1;
+            [frame(1, 5, stream, &get), frame(3, 0, stream, &8u32.to_be_bytes())].concat()
+        };
+        let field = [&[0x00, 1, b'a', 0x7f, 0x81, 0x7c][..], &[b'x'; 16_000]].concat(); // a: 16,000 times x
+        let endless = |n: u32| if n == 0 { frame(1, 1, 1, &get) } else { frame(9, 0, 1, &field) };
+        let before = site.replicas[0].memory()?;
+        for (what, sent) in
+            [("resets", flooded(addr, resets).await?), ("a head", flooded(addr, endless).await?)]
+        {
+            println!("{what}: ended after {sent} bytes");
+        }
+        let grown = site.replicas[0].memory()?.saturating_sub(before);
+        ensure!(grown < 32 << 20, "{grown} bytes more");
+        ensure!(call("http", addr, &["--http2-prior-knowledge"]).await?.0 == "2", "it serves no more");
         Ok(())
     })
 }

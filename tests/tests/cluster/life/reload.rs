@@ -88,6 +88,7 @@ fn reloads_under_load_fail_no_call_and_keep_every_limit() -> Result<()> {
 async fn refuse_a_mistake(site: &Site) -> Result<()> {
     let before = site.replicas[0].state().await?["config"].clone();
     for replica in &site.replicas {
+        ensure!(replica.metric("weir_config_last_reload_successful", "").await? == 1.0);
         replica.rewrite(|text| text.replace("[defaults]", "[defaults]\nstrategy = 5"))?;
     }
     for replica in &site.replicas {
