@@ -4,6 +4,8 @@ pub mod admin;
 mod paths;
 pub mod reply;
 pub mod server;
+mod sound;
+mod worded;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use crate::auth::Credentials;
 use crate::dialect::openai::answer;
@@ -31,6 +33,9 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// Serves one request of the client listener.
 pub async fn handle(worker: Arc<Worker>, request: http::Request<Incoming>) -> Response<Body> {
+    if let Some(error) = sound::fault(&request) {
+        return last(refuse(&error, None));
+    }
     let path = request.uri().path();
     // The path that nearly every call takes is looked at first.
     if path == "/v1/chat/completions" && request.method() == Method::POST {
@@ -45,7 +50,7 @@ pub async fn handle(worker: Arc<Worker>, request: http::Request<Incoming>) -> Re
         (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
             readiness(worker.shared.is_ready()).into_response()
         }
-        (Some(_), _) => wrong_method(&request),
+        (Some(place), _) => wrong_method(&request, place.methods()),
         (None, _) => unknown_path(&request),
     }
 }
@@ -78,7 +83,7 @@ async fn stored(
     let query = request.uri().query().unwrap_or_default();
     let ask = stored::Request { method: request.method().clone(), id, part, query };
     if !ask.is_known() {
-        return wrong_method(request);
+        return wrong_method(request, part.methods());
     }
     let mut record = new_record(worker);
     let id = record.as_ref().map_or_else(String::new, |record| record.id.clone());
@@ -118,12 +123,15 @@ fn answered(
 
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Error> {
+    let too_large = || Error::new(Kind::TooLarge, format!("The request body is larger than {limit} bytes."));
+    // What is too large by its own word is not read, nor asked for where the client waits for a 100.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
     let whole = Limited::new(body, limit).collect();
     match tokio::time::timeout(BODY_TIME, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(err)) if err.is::<LengthLimitError>() => {
-            Err(Error::new(Kind::TooLarge, format!("The request body is larger than {limit} bytes.")))
-        }
+        Ok(Err(err)) if err.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Error::new(Kind::Malformed, "The request body could not be read.")),
         Err(_) => Err(Error::new(Kind::SlowClient, "The request body did not arrive in time.")),
     }
@@ -227,7 +235,15 @@ fn unknown_path(request: &http::Request<Incoming>) -> Response<Body> {
     refuse(&Error::new(Kind::NotFound, message), None)
 }
 
-fn wrong_method(request: &http::Request<Incoming>) -> Response<Body> {
+fn wrong_method(request: &http::Request<Incoming>, allowed: &'static str) -> Response<Body> {
     let message = format!("{} does not allow {}.", request.uri().path(), request.method());
-    refuse(&Error::new(Kind::MethodNotAllowed, message), None)
+    let mut response = refuse(&Error::new(Kind::MethodNotAllowed, message), None);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Nothing after this answer is to be believed.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

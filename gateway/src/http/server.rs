@@ -20,8 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::worded::Worded;
+
 /// How long a request's head may take to come.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Largest head of a request, bytes; also what a connection may buffer. By default hyper lets each take 400 KiB.
+const HEAD_SIZE: usize = 64 << 10;
 /// How long an answer may wait for its client to read on.
 const UNREAD_TIME: Duration = Duration::from_secs(60);
 /// After a failure to accept (no file descriptors left), try again.
@@ -170,7 +174,9 @@ async fn serve_one(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_buf_size(HEAD_SIZE)
+        .max_header_size(HEAD_SIZE)
+        .serve_connection(TokioIo::new(Worded::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let told = tokio::select! {
         ended = connection.as_mut() => Some(ended),
