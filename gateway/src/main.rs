@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use weir::app::{self, Backend};
 use weir::config::Config;
 use weir::{auth, sim, telemetry};
@@ -107,6 +108,16 @@ fn check(path: &std::path::Path) -> ExitCode {
     }
 }
 
+/// As many file descriptors as the system lets a process have: a connection takes one, a stream two, and the usual soft
+/// limit of 1024 is meant for programs that use `select`.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit { current: limit.maximum, ..limit };
+    if let Err(err) = setrlimit(Resource::Nofile, all) {
+        tracing::warn!(target: "weir::app", error = %err, "the limit of file descriptors stays as it is");
+    }
+}
+
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {
     let config = match Config::load(&path) {
         Ok(config) => config,
@@ -116,6 +127,7 @@ fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {
         }
     };
     let _log = telemetry::log::install();
+    raise_descriptors();
     rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
     runtime()?.block_on(async {
         let replica = replica.unwrap_or_else(replica_name);
