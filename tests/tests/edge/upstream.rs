@@ -13,10 +13,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::endpoints::{DONE, ENDPOINTS, id_in};
-use crate::wire::{Head, Wire, find};
+use crate::wire::{Head, Wire, find, shown};
 
 /// Something that a provider does on a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Step {
     /// Sends these bytes.
     Send(Vec<u8>),
@@ -32,6 +32,20 @@ pub(crate) enum Step {
     Close,
     /// Ends the connection with a reset.
     Reset,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Step::Send(bytes) => write!(f, "send {}", shown(bytes)),
+            Step::Drip(bytes) => write!(f, "drip {}", shown(bytes)),
+            Step::Repeat(bytes, most) => write!(f, "repeat up to {most} {}", shown(bytes)),
+            Step::Pause(time) => write!(f, "pause {time:?}"),
+            Step::Silence => f.write_str("silence"),
+            Step::Close => f.write_str("close"),
+            Step::Reset => f.write_str("reset"),
+        }
+    }
 }
 
 /// A request as it came.
@@ -52,7 +66,6 @@ struct Desk {
     faults: Mutex<Vec<String>>,
     plans: Mutex<HashMap<String, Vec<Step>>>,
     requests: AtomicU64,
-    open: AtomicU64,
 }
 
 /// A running provider; it ends with the runtime.
@@ -76,12 +89,10 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept().await {
                 let (desk, mut closed) = (shared.clone(), closed.clone());
                 tokio::spawn(async move {
-                    desk.open.fetch_add(1, Ordering::Relaxed);
                     tokio::select! {
                         () = serve(stream, &desk) => {}
                         _ = closed.wait_for(|closed| *closed) => {}
                     }
-                    desk.open.fetch_sub(1, Ordering::Relaxed);
                 });
             }
         });
@@ -116,11 +127,6 @@ impl Upstream {
     /// Requests in all.
     pub(crate) fn requests(&self) -> u64 {
         self.desk.requests.load(Ordering::Relaxed)
-    }
-
-    /// Connections open now.
-    pub(crate) fn open(&self) -> u64 {
-        self.desk.open.load(Ordering::Relaxed)
     }
 
     /// Stops listening and closes what is open.

@@ -11,7 +11,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const LONGEST_HEAD: usize = 1 << 20;
 
 /// A start line and its fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Head {
     /// The first line, without its end.
     pub(crate) line: String,
@@ -20,7 +20,7 @@ pub(crate) struct Head {
 }
 
 /// An answer as it came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Answer {
     /// The final one.
     pub(crate) status: u16,
@@ -30,6 +30,19 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Statuses of the heads before.
     pub(crate) interim: Vec<u16>,
+}
+
+impl std::fmt::Debug for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.line)?;
+        self.fields.iter().try_for_each(|(name, value)| write!(f, "; {name}: {}", shown(value)))
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{:?} {:?} {}]", self.interim, self.head, shown(&self.body))
+    }
 }
 
 /// Where a body ends.

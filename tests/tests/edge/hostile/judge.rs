@@ -16,7 +16,7 @@ use crate::wire::{Answer, find, shown};
 const SENT_ON: [&str; 6] =
     ["authorization", "content-length", "content-type", "host", "user-agent", "x-account"];
 /// What of an answer may come from a provider or the gateway.
-const SAID: [&str; 15] = [
+const SAID: [&str; 21] = [
     "allow",
     "connection",
     "content-length",
@@ -26,6 +26,12 @@ const SAID: [&str; 15] = [
     "retry-after",
     "retry-after-ms",
     "transfer-encoding",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
     "x-request-id",
     "x-should-retry",
     "x-weir-attempts",

@@ -260,6 +260,5 @@ fn retry_after_429(make: &mut Make) -> Lie {
 
 fn retry_after_503(make: &mut Make) -> Lie {
     let fields = retry_after(make);
-    let bytes = answer("503 x", &fields, b"{}");
-    if make.rng.bool() { sends(bytes, FAILED) } else { sends_and_hangs(bytes, FAILED) }
+    sends(answer("503 x", &fields, b"{}"), FAILED)
 }
