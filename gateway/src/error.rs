@@ -30,6 +30,8 @@ pub enum Kind {
     Malformed,
     /// The request's body is too large.
     TooLarge,
+    /// The request's body is compressed or coded otherwise.
+    Encoded,
     /// The request's body did not come in time.
     SlowClient,
     /// The tenant's or the gateway's limit.
@@ -111,6 +113,7 @@ impl Kind {
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Malformed | Kind::NotKept => StatusCode::BAD_REQUEST,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::SlowClient => StatusCode::REQUEST_TIMEOUT,
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => StatusCode::TOO_MANY_REQUESTS,
             Kind::Refused(status) => status,
@@ -134,6 +137,7 @@ impl Kind {
             Kind::NotStored => "response_not_found",
             Kind::Malformed => "invalid_request_error",
             Kind::TooLarge => "request_too_large",
+            Kind::Encoded => "unsupported_content_encoding",
             Kind::SlowClient => "request_timeout",
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_exceeded",
             Kind::Refused(_) => "upstream_refused",
@@ -157,6 +161,7 @@ impl Kind {
             | Kind::NotStored
             | Kind::Malformed
             | Kind::TooLarge
+            | Kind::Encoded
             | Kind::SlowClient
             | Kind::Refused(_)
             | Kind::ClientGone => "invalid_request_error",
@@ -180,6 +185,7 @@ impl Kind {
             | Kind::NotStored
             | Kind::Malformed
             | Kind::TooLarge
+            | Kind::Encoded
             | Kind::SlowClient
             | Kind::RateLimited
             | Kind::NoCapacity
@@ -202,6 +208,7 @@ impl Kind {
             | Kind::NotStored
             | Kind::Malformed
             | Kind::TooLarge
+            | Kind::Encoded
             | Kind::SlowClient
             | Kind::Refused(_)
             | Kind::ClientGone => Fault::Client,
@@ -225,6 +232,7 @@ impl Kind {
             Kind::NotStored => "not_stored",
             Kind::Malformed => "malformed",
             Kind::TooLarge => "too_large",
+            Kind::Encoded => "encoded",
             Kind::SlowClient => "slow_client",
             Kind::RateLimited => "rate_limited",
             Kind::NoCapacity => "no_capacity",

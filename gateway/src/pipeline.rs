@@ -132,7 +132,8 @@ pub fn find_model(snapshot: &Snapshot, tenant: Option<&Tenant>, name: &str) -> R
 /// The call's time: the model's, or less if the client says so.
 fn time_limit(model: &Model, headers: &HeaderMap) -> Result<Duration, Error> {
     let Some(asked) = headers.get("x-weir-timeout-ms") else { return Ok(model.total) };
-    match asked.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|ms| *ms > 0) {
+    let digits = asked.to_str().ok().map(str::trim).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    match digits.and_then(|text| text.parse::<u64>().ok()).filter(|ms| *ms > 0) {
         Some(ms) => Ok(model.total.min(Duration::from_millis(ms))),
         None => {
             Err(Error::new(Kind::Malformed, "x-weir-timeout-ms must be a positive number of milliseconds."))

@@ -21,6 +21,7 @@ use super::pipe::Pipe;
 use super::proxy::{self, Parsed};
 use super::server::{Handler, Phase, reached};
 use super::streams::Streams;
+use super::worded::Worded;
 use crate::shared::Shared;
 
 /// How long the balancer's word and the TLS handshake may take, each.
@@ -155,7 +156,8 @@ impl<H: Handler> Begun<H> {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(HEAD)
-            .serve_connection(TokioIo::new(io), service);
+            .max_header_size(HEAD)
+            .serve_connection(TokioIo::new(Worded::new(io)), service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             biased;

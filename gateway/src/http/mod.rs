@@ -8,8 +8,10 @@ mod pipe;
 mod proxy;
 pub mod reply;
 pub mod server;
+mod sound;
 mod streams;
 pub mod tls;
+mod worded;
 
 use std::sync::Arc;
 
@@ -34,6 +36,9 @@ use paths::Place;
 
 /// Serves one request of the client listener.
 pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Incoming>) -> Response<Body> {
+    if let Some(error) = sound::fault(&request) {
+        return last(refuse(&error, None));
+    }
     let path = request.uri().path();
     // The path that nearly every call takes is looked at first.
     if path == "/v1/chat/completions" && request.method() == Method::POST {
@@ -48,7 +53,7 @@ pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Inco
         (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
             readiness(worker.shared.is_ready()).into_response()
         }
-        (Some(_), _) => wrong_method(&request),
+        (Some(place), _) => wrong_method(&request, place.methods()),
         (None, _) => unknown_path(&request),
     }
 }
@@ -89,7 +94,7 @@ async fn stored(
     let query = request.uri().query().unwrap_or_default();
     let ask = stored::Request { method: request.method().clone(), id, part, query };
     if !ask.is_known() {
-        return wrong_method(request);
+        return wrong_method(request, part.methods());
     }
     let (id, mut record, let_in) = enter(worker, peer);
     let answer = match let_in {
@@ -237,7 +242,15 @@ fn unknown_path(request: &http::Request<Incoming>) -> Response<Body> {
     refuse(&Error::new(Kind::NotFound, message), None)
 }
 
-fn wrong_method(request: &http::Request<Incoming>) -> Response<Body> {
+fn wrong_method(request: &http::Request<Incoming>, allowed: &'static str) -> Response<Body> {
     let message = format!("{} does not allow {}.", request.uri().path(), request.method());
-    refuse(&Error::new(Kind::MethodNotAllowed, message), None)
+    let mut response = refuse(&Error::new(Kind::MethodNotAllowed, message), None);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Nothing after this answer is to be believed.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

@@ -24,6 +24,18 @@ pub(super) enum Place {
     Ready,
 }
 
+impl Place {
+    /// What may be done there, as the header `allow` says it.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            Place::Call(_) => "POST",
+            Place::Stored { part, .. } => part.methods(),
+            Place::Models | Place::Model(_) => "GET",
+            Place::Alive | Place::Ready => "GET, HEAD",
+        }
+    }
+}
+
 /// Reads a path.
 pub(super) fn place(path: &str) -> Option<Place> {
     match path {

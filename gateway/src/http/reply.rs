@@ -80,11 +80,14 @@ impl Reply {
 
     /// The upstream's body has ended.
     fn end(&mut self) {
+        let mut rest = VecDeque::new();
         if let Some(event) = self.opened.splitter.finish() {
-            let (seen, ready) = (&mut self.opened.seen, &mut self.ready);
-            if let Chunk::Error(_) = pass(self.api, event, self.withhold_usage, seen, ready) {
-                return self.finish("upstream_failed");
-            }
+            pass(self.api, event, self.withhold_usage, &mut self.opened.seen, &mut rest);
+        }
+        // What ends without its blank line is passed on only if it ends the stream: else the error behind it would
+        // be read as a part of it.
+        if self.opened.seen.complete {
+            self.ready.append(&mut rest);
         }
         // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
         if self.opened.seen.complete {

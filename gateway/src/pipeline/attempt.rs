@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::{Call, note};
 use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
-use crate::dialect::openai::answer::{Usage, id_of};
+use crate::dialect::openai::answer::{Usage, id_of, parse_error};
 use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request::{self, Continues};
 use crate::error::{Error, Kind};
@@ -132,7 +132,7 @@ impl<'a> Attempt<'a> {
         patience: Patience,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
-        let whole = answer::whole(upstream, patience).await?;
+        let whole = answer::whole(upstream, &head.headers, patience).await?;
         let settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers);
         if let Some(kept) = self.kept(id_of(&whole.body).as_deref()) {
@@ -303,7 +303,8 @@ fn no_answer(kind: Kind) -> Error {
 /// The upstream's own words, where the request itself is to blame.
 fn refused(status: StatusCode, body: Bytes) -> Error {
     let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
-    Error { body: (!body.is_empty()).then_some(body), ..error }
+    // A proxy's page or half an error would be no error body to the client.
+    Error { body: parse_error(&body).is_some().then_some(body), ..error }
 }
 
 /// What the client is told where nothing else can be tried.

@@ -36,6 +36,17 @@ pub enum Part {
     Cancel,
 }
 
+impl Part {
+    /// The methods that it knows, as the header `allow` says it.
+    pub fn methods(self) -> &'static str {
+        match self {
+            Part::Whole => "GET, DELETE",
+            Part::InputItems => "GET",
+            Part::Cancel => "POST",
+        }
+    }
+}
+
 /// What is asked of a kept response.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -151,7 +162,7 @@ async fn fetch(worker: &Worker, endpoint: &Endpoint, ask: &Request<'_>) -> Resul
         let opened = answer::open(upstream, Api::Responses, &head.headers, false, patience).await?;
         Body::new(Reply::new(Api::Responses, opened, false, patience, None))
     } else {
-        Body::from(answer::whole(upstream, patience).await?.body)
+        Body::from(answer::whole(upstream, &head.headers, patience).await?.body)
     };
     Ok(attempt::respond(attempt::passed_on(&head.headers), body))
 }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 
 use super::Failed;
@@ -65,8 +66,8 @@ pub struct Seen {
     pub complete: bool,
 }
 
-/// Reads a plain answer.
-pub async fn whole(mut upstream: Incoming, patience: Patience) -> Result<Whole, Failed> {
+/// Reads a plain answer. What is not an answer, whatever its status says, is a failure.
+pub async fn whole(mut upstream: Incoming, headers: &HeaderMap, patience: Patience) -> Result<Whole, Failed> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(data) = next(&mut upstream, patience).await? {
@@ -82,8 +83,11 @@ pub async fn whole(mut upstream: Incoming, patience: Patience) -> Result<Whole, 
         }
     }
     let body = first.unwrap_or_else(|| rest.freeze());
-    if !looks_like_json(&body) {
+    if !is_object(&body) {
         return Err(Failed::Broken("answer is not a JSON object".into()));
+    }
+    if let Some(error) = StreamError::in_answer(&body) {
+        return Err(refused(&error, headers));
     }
     let usage = usage_of(&body);
     Ok(Whole { body, usage })
@@ -115,9 +119,15 @@ pub async fn open(
             if seen.note(&event, &chunk, withhold_usage) {
                 events.push(event.raw);
             }
+            if seen.done {
+                break; // what follows belongs to nobody
+            }
         }
-        if content || seen.done {
+        if content {
             return Ok(Opened { upstream, splitter, events, seen });
+        }
+        if seen.done {
+            return Err(Failed::Broken("stream ended without content".into()));
         }
         if size > LARGEST {
             return Err(Failed::Broken("stream without content".into()));
@@ -182,7 +192,8 @@ async fn next(upstream: &mut Incoming, patience: Patience) -> Result<Option<Byte
     }
 }
 
-fn looks_like_json(body: &[u8]) -> bool {
-    let body = body.trim_ascii();
-    body.starts_with(b"{") && body.ends_with(b"}")
+/// Is it one JSON object, whole and in UTF-8? A body that ends with its connection may have lost its end.
+fn is_object(body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

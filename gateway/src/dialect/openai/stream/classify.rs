@@ -234,6 +234,22 @@ fn add_text(cursor: &mut Cursor<'_>, depth: u32, total: &mut usize) -> Option<()
 }
 
 impl StreamError {
+    /// The error that a plain answer is in spite of its 200; `None` if it answers.
+    pub fn in_answer(body: &[u8]) -> Option<StreamError> {
+        let (mut error, mut answers) = (false, false);
+        Cursor::new(body).members(|cursor, key| {
+            let value = cursor.value()?;
+            match key {
+                b"error" => error |= !is_empty(value),
+                b"object" => error |= value == br#""error""#,
+                b"choices" | b"data" | b"results" | b"output" => answers = true,
+                _ => {}
+            }
+            Some(())
+        })?;
+        (error && !answers).then(|| StreamError::read(body))
+    }
+
     pub(super) fn read(data: &[u8]) -> StreamError {
         const SHOWN: usize = 500;
         let text = || String::from_utf8_lossy(data.get(..SHOWN).unwrap_or(data)).into_owned();
