@@ -44,6 +44,37 @@ def arrivals(user):
     return calls
 
 
+def arrivals_with(text):
+    """The calls that reached the scripted provider with this text in their body, oldest first."""
+    with urllib.request.urlopen(f"{SETTINGS['scripted']}/_calls?has={text}", timeout=5) as answer:
+        return json.load(answer)
+
+
+def mocked(text):
+    """The requests that reached aimock with this text anywhere in their body, oldest first."""
+    with urllib.request.urlopen(f"{SETTINGS['aimock']}/__aimock/journal", timeout=5) as answer:
+        return [entry for entry in json.load(answer) if text in json.dumps(entry["body"], ensure_ascii=False)]
+
+
+def logged(request_id):
+    """The gateway's line about one call; it is written just after the call's end."""
+    found = []
+
+    def look():
+        with open(SETTINGS["log"], encoding="utf-8") as lines:
+            found[:] = [json.loads(line) for line in lines if request_id in line and '"weir::call"' in line]
+        return found
+
+    eventually(look, SEEN_WITHIN, f"no line about {request_id} in the gateway's log")
+    assert len(found) == 1, f"more than one line about one call: {found}"
+    return found[0]
+
+
+def counted(line):
+    """(input, cached, output) tokens of a line."""
+    return line["input_tokens"], line["cached_tokens"], line["output_tokens"]
+
+
 def only_arrival(user):
     """The one call that reached the provider with this `user`."""
     calls = arrivals(user)
