@@ -1,5 +1,6 @@
 """What every test needs: clients of the gateway, and the scripted provider's record of what reached it."""
 import base64
+import functools
 import json
 import os
 import time
@@ -20,8 +21,11 @@ def options(tenant, more):
     return {"base_url": SETTINGS["gateway"] + "/v1", "api_key": key, "max_retries": 0, "timeout": 20.0, **more}
 
 
+@functools.cache
 def client(tenant="main", **more):
-    """The blocking client, with a tenant's key (or any other text as the key)."""
+    """The blocking client, with a tenant's key (or any other text as the key). One for all who want the same, as programs
+    have it: to make one takes longer than most calls here.
+    """
     return openai.OpenAI(**options(tenant, more))
 
 
