@@ -114,7 +114,7 @@ def alone():
 
 def keys():
     """The secret of every tenant, by name; any text is a key to the gateway."""
-    names = ["main", "narrow", *(f"{purpose}-{language}" for purpose in PURPOSES for language in LANGUAGES)]
+    names = ["main", "narrow", *(f"{purpose}-{suite}" for purpose in PURPOSES for suite in (*LANGUAGES, "ai"))]
     return {name: f"sk-weir-{name}" for name in names}
 
 
