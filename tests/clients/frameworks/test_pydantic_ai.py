@@ -116,13 +116,12 @@ def test_leaving_a_stream_reaches_the_provider(kind):
 
     async def leave():
         made = agent(kind, "drip", model_settings={"extra_body": {"user": user}})
-        async with asyncio.timeout(10):
-            async with made.run_stream("hello") as result:
-                async for _ in result.stream_text(delta=True, debounce_by=None):
-                    break
-                await result.cancel()
-                left = time.time()
-                await asyncio.to_thread(wait_aborted, user, left)
+        async with made.run_stream("hello") as result:
+            async for _ in result.stream_text(delta=True, debounce_by=None):
+                break
+            left = time.time()
+            await result.cancel()
+            await asyncio.to_thread(wait_aborted, user, left)
 
-    asyncio.run(leave())
+    asyncio.run(asyncio.wait_for(leave(), 10))
     assert len(arrivals(user)) == 1

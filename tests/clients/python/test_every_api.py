@@ -60,6 +60,19 @@ def test_more_than_a_whole_limit_is_a_rate_limit_error_that_no_sdk_retries(call)
     assert sent.requests == 1
 
 
+def test_a_spent_limit_is_a_rate_limit_error_with_a_wait(call):
+    """Two requests in three seconds are allowed, of whatever call."""
+    for _ in range(3):
+        try:
+            call(client("limited-python"), "echo")
+        except openai.RateLimitError:
+            break
+    error = refused(openai.RateLimitError, 429, call, sdk=client("limited-python"))
+    headers = error.response.headers
+    assert error.code == "rate_limit_exceeded" and "x-should-retry" not in headers
+    assert 0 < int(headers["retry-after-ms"]) <= 4000 and 0 < int(headers["retry-after"]) <= 4
+
+
 def test_the_providers_own_refusals_are_kept(call):
     for model, kind, status, code in (
         ("refuse", openai.BadRequestError, 400, "context_length_exceeded"),
@@ -90,6 +103,15 @@ def test_a_providers_refused_key_never_looks_like_the_clients(call):
     error = refused(openai.InternalServerError, 502, call, "broken-mixed", user=user)
     assert error.code == "upstream_failed"
     assert sorted(arrival["model"] for arrival in arrivals(user)) == ["deny-401", "fail-503"]
+
+
+def test_a_call_whose_time_is_over_is_a_timeout_of_the_gateway(call):
+    user, sent = mark(), counter()
+    headers = {"x-weir-timeout-ms": "400"}
+    error = refused(openai.InternalServerError, 504, call, "slow", sent.sdk("main"), user=user, extra_headers=headers)
+    assert (error.code, error.response.headers["x-should-retry"]) == ("upstream_timeout", "false")
+    assert sent.requests == 1
+    wait_aborted(user, time.time())
 
 
 def test_state_that_is_away_is_an_unavailable_service_that_the_sdk_tries_again(call):
