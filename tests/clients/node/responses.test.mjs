@@ -56,14 +56,15 @@ test('parallel tools, plain and streamed', async () => {
 
 test('a conversation stays with the account that keeps it', async () => {
   // Two accounts take turns, and each refuses what the other keeps.
-  const used = new Set();
-  for (let turn = 0; turn < 10; turn += 1) {
-    const first = await client().responses.create({ model: 'kept', input: `turn ${turn}` }).withResponse();
-    used.add(first.response.headers.get('x-weir-deployment'));
-    const then = { model: 'kept', input: 'and then?', previous_response_id: first.data.id };
-    assert.equal((await client().responses.create(then)).output_text, `echoes: and then? after: turn ${turn}`);
-  }
+  const create = (input, more) => client().responses.create({ model: 'kept', input, ...more }).withResponse();
+  const begun = [];
+  for (let turn = 0; turn < 10; turn += 1) begun.push(await create(`turn ${turn}`));
+  const used = new Set(begun.map(({ response }) => response.headers.get('x-weir-deployment')));
   assert.deepEqual([...used].sort(), ['echo-a', 'echo-other']);
+  for (const [turn, { data }] of begun.entries()) {
+    const then = await create('and then?', { previous_response_id: data.id });
+    assert.equal(then.data.output_text, `echoes: and then? after: turn ${turn}`);
+  }
 });
 
 test('a response is retrieved, its input listed, and deleted', async () => {

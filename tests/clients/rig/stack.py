@@ -1,7 +1,7 @@
 """What one run of the suites needs: a strict provider, the scripted provider, aimock, the gateway, one that cannot reach
 its state, and Redis if asked for."""
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 from . import gateway_config
 from .processes import Process, accepts, free_port, says_200
@@ -83,6 +83,18 @@ class Stack(Processes):
             "keys": gateway_config.keys(),
             "log": str(self.processes["gateway"].log),
         }
+
+    @contextmanager
+    def faulty(self, fault):
+        """The settings with a proxy before the gateway that does one thing wrong."""
+        port = free_port()
+        command = [sys.executable, "-m", "rig.faults", port, self.gateway.rpartition(":")[2], fault]
+        proxy = Process(f"fault-{fault}", command, self.folder / f"fault-{fault}.log", HERE)
+        try:
+            proxy.wait_until(lambda: accepts(port))
+            yield {**self.settings(), "gateway": f"http://127.0.0.1:{port}"}
+        finally:
+            proxy.end()
 
     def start_redis(self):
         """An empty Redis that writes nothing to disk."""
