@@ -4,8 +4,8 @@ A row is the fault, the suite, and a choice of its tests as pytest's `-k` takes 
 """
 
 CONTROLS = (
-    ("all-500", "python", "test_every_api and (key or not_allowed or unknown_model or too_large or refusals or spent or busy)"),
-    ("other-code", "python", "test_every_api and (key or not_allowed or unknown_model or too_large or refusals or spent or busy)"),
+    ("all-500", "python", "test_every_api and (wrong_key or not_allowed or unknown_model or too_large or refusals or spent or busy)"),
+    ("other-code", "python", "test_every_api and (wrong_key or not_allowed or unknown_model or too_large or refusals or spent or busy)"),
     ("no-request-id", "python", "test_every_api and (wrong_key or unknown_model or malformed)"),
     ("no-wait", "python", "test_every_api and (spent or busy)"),
     ("wait-for-nothing", "python", "test_every_api and (spent or busy)"),
