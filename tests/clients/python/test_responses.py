@@ -72,9 +72,12 @@ def test_parallel_tools_plain_and_streamed():
     plain = client().responses.parse(**ASK, tools=TOOLS)
     assert [(call.name, call.parsed_arguments) for call in plain.output] == wanted
     with client().responses.stream(**ASK, tools=TOOLS) as stream:
-        fragments = sum(event.type == "response.function_call_arguments.delta" for event in stream)
+        fragments = [event for event in stream if event.type == "response.function_call_arguments.delta"]
         final = stream.get_final_response()
-    assert fragments > 10 and [(call.name, call.parsed_arguments) for call in final.output] == wanted
+    assert [(call.name, call.parsed_arguments) for call in final.output] == wanted
+    for place, call in enumerate(final.output):
+        mine = [event.delta for event in fragments if event.output_index == place]
+        assert len(mine) > 5 and "".join(mine) == call.arguments
 
 
 def test_a_tools_result_goes_back():

@@ -18,6 +18,17 @@ def text(pattern, by):
     return lambda data: re.sub(pattern, by, data)
 
 
+def ended(event):
+    """An event that tells of a break, as one that tells of an end."""
+    for told, instead in (
+        (rb"response\.failed|(?<=event: )error", b"response.completed"),
+        (rb'"type": ?"error"', b'"type":"response.completed"'),
+        (rb'"error": ?\{', b'"x":{'),
+    ):
+        event = re.sub(told, instead, event)
+    return event
+
+
 ASKED = {
     "floats": text(rb'"encoding_format": ?"base64"', b'"encoding_format":"float"'),
     "other-account": lambda body: body.replace(b'"kept"', b'"echo"') if b"previous_response_id" in body else body,
@@ -37,9 +48,9 @@ SAID = {
     "other-usage": text(rb'"(completion|output|prompt|input)_tokens": ?(\d+)', rb'"\1_tokens":1\2'),
     "number-lost": text(rb'"sequence_number": ?([3-9])\b', rb'"sequence_number":1\1'),
     "order-lost": text(rb'"index": ?1\b', b'"index":0'),
-    "word-lost": text(rb'(" are"|" from"|"lo fr"|"you\?")', b'""'),
-    "break-hidden": text(rb'response\.failed|"error": ?\{', lambda found: {b"r": b"response.completed"}.get(found[0][:1], b'"x":{')),
-    "fragment-lost": text(rb'"arguments": ?"[^"\\]{2,9}"', b'"arguments":""'),
+    "word-lost": text(rb'"( are| from| hello|the)"', b'""'),
+    "break-hidden": lambda data: ended(data) if b"rror" in data or b"failed" in data else data,
+    "fragment-lost": text(rb'"(arguments|delta)": ?"[^"\\]{2,9}"', rb'"\1":""'),
 }
 FAULTS = (*ASKED, *HEADS, *SAID, "stays", "asks-twice")
 

@@ -31,7 +31,11 @@ class Processes:
         self.ending.close()
 
     def start_all(self):
-        """Starts them, in an order in which each finds what it needs."""
+        """Starts them, in an order in which each finds what it needs; among them `gateway`, whose address is kept so."""
+        raise NotImplementedError
+
+    def settings(self):
+        """What the suites must know."""
         raise NotImplementedError
 
     def dead(self):
@@ -53,6 +57,18 @@ class Processes:
         ready = f"http://127.0.0.1:{listen}/readyz"
         self.start(name, [weir, "serve", "--config", config]).wait_until(lambda: says_200(ready))
         return f"http://127.0.0.1:{listen}"
+
+    @contextmanager
+    def faulty(self, fault):
+        """The settings with a proxy before the gateway that does one thing wrong."""
+        port = free_port()
+        command = [sys.executable, "-m", "rig.faults", port, self.gateway.rpartition(":")[2], fault]
+        proxy = Process(f"fault-{fault}", command, self.folder / f"fault-{fault}.log", HERE)
+        try:
+            proxy.wait_until(lambda: accepts(port))
+            yield {**self.settings(), "gateway": f"http://127.0.0.1:{port}"}
+        finally:
+            proxy.end()
 
 
 class Stack(Processes):
@@ -83,18 +99,6 @@ class Stack(Processes):
             "keys": gateway_config.keys(),
             "log": str(self.processes["gateway"].log),
         }
-
-    @contextmanager
-    def faulty(self, fault):
-        """The settings with a proxy before the gateway that does one thing wrong."""
-        port = free_port()
-        command = [sys.executable, "-m", "rig.faults", port, self.gateway.rpartition(":")[2], fault]
-        proxy = Process(f"fault-{fault}", command, self.folder / f"fault-{fault}.log", HERE)
-        try:
-            proxy.wait_until(lambda: accepts(port))
-            yield {**self.settings(), "gateway": f"http://127.0.0.1:{port}"}
-        finally:
-            proxy.end()
 
     def start_redis(self):
         """An empty Redis that writes nothing to disk."""
