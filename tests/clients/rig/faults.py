@@ -90,11 +90,10 @@ async def answer(reader, writer, gateway, upward, fault):
     gone = asyncio.create_task(reader.read(1))
     await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
     gone.cancel()
-    if not passing.done():
-        passing.cancel()
-        await asyncio.gather(passing, return_exceptions=True)
-        while fault == "stays" and await gateway.read(65_536):
-            pass
+    passing.cancel()  # nothing happens if it is done, or has seen by itself that the client left
+    await asyncio.gather(passing, return_exceptions=True)
+    while fault == "stays" and await gateway.read(65_536):
+        pass
     upward.close()
 
 
