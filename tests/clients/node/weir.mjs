@@ -1,6 +1,7 @@
 // What every test needs: clients of the gateway, and the scripted provider's record of what reached it.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
 
@@ -23,6 +24,31 @@ export const mark = () => `mark-${randomUUID()}`;
 export async function arrivals(user) {
   const calls = await (await fetch(`${SETTINGS.scripted}/_calls?user=${user}`)).json();
   return calls.map((call) => ({ ...call, body: Buffer.from(call.body, 'base64').toString('utf8') }));
+}
+
+/** The requests that reached aimock with this text anywhere in their body, oldest first. */
+export async function mocked(text) {
+  const entries = await (await fetch(`${SETTINGS.aimock}/__aimock/journal`)).json();
+  return entries.filter((entry) => JSON.stringify(entry.body).includes(text));
+}
+
+/** The gateway's line about one call; it is written just after the call's end. */
+export async function logged(requestId) {
+  let found = [];
+  const look = async () => {
+    const lines = (await readFile(SETTINGS.log, 'utf8')).split('\n');
+    found = lines.filter((line) => line.includes(requestId) && line.includes('"weir::call"'));
+    return found.length > 0;
+  };
+  await eventually(look, SEEN_WITHIN, `no line about ${requestId} in the gateway's log`);
+  assert.equal(found.length, 1, `more than one line about one call: ${found}`);
+  return JSON.parse(found[0]);
+}
+
+/** The scripted provider's vector of a text. */
+export function vector(text, dimensions = 16) {
+  const digest = createHash('sha256').update(text).digest();
+  return Array.from(digest.subarray(0, dimensions), (byte) => (byte - 128) / 64);
 }
 
 /** The one call that reached the provider with this `user`. */

@@ -1,4 +1,5 @@
 """Plain answers: what the provider said is what the SDK returns."""
+import base64
 import hashlib
 import json
 
@@ -47,6 +48,18 @@ def test_message_parts_and_non_ascii_text_survive():
     parts = [{"type": "text", "text": STRANGE}]
     answer = client().chat.completions.create(model="echo", messages=[{"role": "user", "content": parts}])
     assert answer.choices[0].message.content == f"choice 0 echoes: {STRANGE}"
+
+
+def test_a_large_picture_reaches_the_provider_untouched():
+    url = "data:image/png;base64," + base64.b64encode(bytes(range(256)) * 2000).decode()
+    user = mark()
+    parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    client().chat.completions.create(model="echo", messages=[{"role": "user", "content": parts}], user=user)
+    assert json.loads(only_arrival(user)["body"])["messages"][0]["content"] == parts
+    user = mark()
+    parts = [{"type": "input_text", "text": "what is it?"}, {"type": "input_image", "image_url": url, "detail": "auto"}]
+    client().responses.create(model="echo", input=[{"role": "user", "content": parts}], user=user)
+    assert json.loads(only_arrival(user)["body"])["input"][0]["content"] == parts
 
 
 def test_fields_that_no_sdk_declares_survive_in_the_answer():

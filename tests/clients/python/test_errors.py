@@ -44,6 +44,15 @@ def test_an_unknown_model_is_not_found():
     assert "gpt-nobody" in error.message
 
 
+def test_an_unknown_path_and_a_wrong_method_are_told_apart():
+    with pytest.raises(openai.NotFoundError) as caught:
+        client().post("/chat/nothing", body={}, cast_to=object)
+    assert caught.value.code == "unknown_url" and caught.value.type == "invalid_request_error"
+    with pytest.raises(openai.APIStatusError) as caught:
+        client().get("/chat/completions", cast_to=object)
+    assert (caught.value.status_code, caught.value.code) == (405, "method_not_allowed")
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -1,5 +1,6 @@
 """What every test needs: clients of the gateway, and the scripted provider's record of what reached it."""
 import base64
+import functools
 import json
 import os
 import time
@@ -20,8 +21,11 @@ def options(tenant, more):
     return {"base_url": SETTINGS["gateway"] + "/v1", "api_key": key, "max_retries": 0, "timeout": 20.0, **more}
 
 
+@functools.cache
 def client(tenant="main", **more):
-    """The blocking client, with a tenant's key (or any other text as the key)."""
+    """The blocking client, with a tenant's key (or any other text as the key). One for all who want the same, as programs
+    have it: to make one takes longer than most calls here.
+    """
     return openai.OpenAI(**options(tenant, more))
 
 
@@ -42,6 +46,37 @@ def arrivals(user):
     for call in calls:
         call["body"] = base64.b64decode(call["body"])
     return calls
+
+
+def arrivals_with(text):
+    """The calls that reached the scripted provider with this text in their body, oldest first."""
+    with urllib.request.urlopen(f"{SETTINGS['scripted']}/_calls?has={text}", timeout=5) as answer:
+        return json.load(answer)
+
+
+def mocked(text):
+    """The requests that reached aimock with this text anywhere in their body, oldest first."""
+    with urllib.request.urlopen(f"{SETTINGS['aimock']}/__aimock/journal", timeout=5) as answer:
+        return [entry for entry in json.load(answer) if text in json.dumps(entry["body"], ensure_ascii=False)]
+
+
+def logged(request_id):
+    """The gateway's line about one call; it is written just after the call's end."""
+    found = []
+
+    def look():
+        with open(SETTINGS["log"], encoding="utf-8") as lines:
+            found[:] = [json.loads(line) for line in lines if request_id in line and '"weir::call"' in line]
+        return found
+
+    eventually(look, SEEN_WITHIN, f"no line about {request_id} in the gateway's log")
+    assert len(found) == 1, f"more than one line about one call: {found}"
+    return found[0]
+
+
+def counted(line):
+    """(input, cached, output) tokens of a line."""
+    return line["input_tokens"], line["cached_tokens"], line["output_tokens"]
 
 
 def only_arrival(user):

@@ -35,6 +35,12 @@ def chunks(request):
     return events
 
 
+def beginning(request, words):
+    """The events of a stream that has said so many words and nothing that ends it."""
+    opening = chunk(request, 0, {"role": "assistant", "content": ""}, None)
+    return [opening, *(chunk(request, 0, {"content": f"word{number} "}, None) for number in range(words))]
+
+
 def common(request, kind):
     """Fields of every answer, among them one that no SDK declares."""
     return {
@@ -68,7 +74,7 @@ def usage(request):
 
 def message(request, index):
     """What the assistant says in choice `index`."""
-    if request.get("tools"):
+    if calls_tools(request):
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": tool_calls(request)}
     return {"role": "assistant", "content": text(request, index), "refusal": None}
 
@@ -77,9 +83,13 @@ def text(request, index):
     """JSON when a schema was asked for, else an echo of the last message."""
     wanted = request.get("response_format") or {}
     if wanted.get("type") == "json_schema":
-        schema = wanted["json_schema"]["schema"]
-        return json.dumps(example(schema, schema, "value"), ensure_ascii=False)
+        return json_text(wanted["json_schema"]["schema"])
     return f"choice {index} echoes: {last_text(request)}"
+
+
+def json_text(schema):
+    """JSON that satisfies the schema."""
+    return json.dumps(example(schema, schema, "value"), ensure_ascii=False)
 
 
 def last_text(request):
@@ -92,7 +102,12 @@ def last_text(request):
 
 def finish(request):
     """Why the answer ended."""
-    return "tool_calls" if request.get("tools") else "stop"
+    return "tool_calls" if calls_tools(request) else "stop"
+
+
+def calls_tools(request):
+    """Tools are called once: not again when their results come back."""
+    return bool(request.get("tools")) and request["messages"][-1]["role"] != "tool"
 
 
 def tool_calls(request):

@@ -1,35 +1,52 @@
-"""The scripted provider: a small OpenAI-shaped server whose behaviour is fixed by the model name it is asked for.
+"""The scripted provider: a small OpenAI-shaped server whose behaviour is fixed by the model name it is asked for, on
+every path of `apis.py`.
 
 No state is switched between tests, so tests cannot disturb each other:
 
-    echo          a full answer, plain or streamed, after what `answers` says
+    echo          a full answer, plain or streamed, after what `answers`, `prompts`, `responses` and `vectors` say
     slow          headers only after 30 s
-    drip          a stream of one word per 50 ms, for 60 s
+    drip          a stream of one event per 50 ms, for 60 s
     cut           a stream that breaks off after three words, without its end
     cut-early     a stream whose connection breaks before the first word
     error-event   a stream that reports an error of its own after three words
-    fail-500      500 with a message
+    fail-500      500 with a message; likewise fail-503
+    deny-401      401, as for a key that was withdrawn
     busy-429      429 with `retry-after: 1`
-    refuse-400    400 with a message, code and parameter, as for a context that is too long
+    refuse-400    400 with a message, code and parameter, as for a context that is too long; likewise refuse-422
 
-Every call is recorded as it arrived, bytes included, and how it ended; a call is found by its `user` field:
-`GET /_calls?user=NAME` -> [{"model", "headers", "body" (base64), "arrived", "ended" (unix s), "outcome"}], where the
-outcome is `running`, `answered`, `cut` (by this server) or `aborted` (by the caller, before the answer's end).
+A response is kept for the key that made it: `GET` and `DELETE /v1/responses/{id}`, `GET .../input_items`, and
+`previous_response_id`, which other keys get 404 and 400 for.
+
+Every call is recorded as it arrived, bytes included, and how it ended. A call is found by its `user` field or by any text
+in its body: `GET /_calls?user=NAME`, `GET /_calls?has=TEXT` -> [{"method", "path", "model", "headers", "body" (base64),
+"arrived", "ended" (unix s), "outcome"}], where the outcome is `running`, `answered`, `cut` (by this server) or `aborted`
+(by the caller, before the answer's end).
 """
 import asyncio
 import base64
 import json
 import sys
 import time
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from . import answers
+from . import responses
+from .apis import APIS, Api
 
 SLOW = 30.0  # s
 DRIP_EVERY, DRIP_WORDS = 0.05, 1200  # s, words
 PACE = 0.002  # s between the events of a usual stream
 OPENING_SHOWN = 0.1  # s; a gateway that passes on an opening without content has done so by then
 CALLS = []
+KEPT = responses.Kept()
+
+
+class Ask(NamedTuple):
+    """A call as the scripts see it."""
+
+    api: Api
+    request: dict
+    key: str
 
 
 class Cut(Exception):
@@ -76,10 +93,10 @@ async def read_body(reader, headers):
 async def answer_watched(request, reader, writer):
     """Answers while watching for the caller's leaving; says whether the connection lives on."""
     method, target, headers, body = request
-    if method == "GET":
-        return await answer_get(target, writer)
+    if urlsplit(target).path == "/_calls":
+        return await send_json(writer, 200, recorded(parse_qs(urlsplit(target).query)))
     call = {"arrived": time.time(), "ended": None, "outcome": "running", "headers": headers}
-    call["body"] = base64.b64encode(body).decode()
+    call |= {"method": method, "path": target, "body": base64.b64encode(body).decode()}
     CALLS.append(call)
     answering = asyncio.create_task(answer_call(call, body, writer))
     gone = asyncio.create_task(reader.read(1))
@@ -104,129 +121,130 @@ def outcome(result):
     return "answered"
 
 
-async def answer_get(target, writer):
-    """The record."""
-    url = urlsplit(target)
-    user = parse_qs(url.query).get("user", [None])[0]
-    if url.path != "/_calls":
-        return await send_json(writer, 404, failure("no such page", "not_found"))
-    return await send_json(writer, 200, [c for c in CALLS if user is None or c.get("user") == user])
+def recorded(query):
+    """The calls that were asked for."""
+    (kind, (wanted,)), *_ = query.items()
+    if kind == "user":
+        return [call for call in CALLS if call.get("user") == wanted]
+    return [call for call in CALLS if wanted.encode() in base64.b64decode(call["body"])]
 
 
 async def answer_call(call, body, writer):
-    """One chat completion."""
+    """Any call: one that generates or embeds, or one about a response that is kept."""
+    path, key = urlsplit(call["path"]).path, call["headers"].get("authorization", "")
+    if path.startswith("/v1/responses/"):
+        return await answer_kept(call["method"], path, key, writer)
+    if call["method"] != "POST" or path not in APIS:
+        return await send_json(writer, 404, failure("no such page", "not_found"))
     try:
         request = json.loads(body)
         call["model"], call["user"] = request["model"], request.get("user")
-        check(request)
+        APIS[path].check(request)
     except (ValueError, KeyError, TypeError) as err:
         return await send_json(writer, 400, failure(f"scripted provider: {err}", None, "invalid_request_error"))
     script = SCRIPTS.get(request["model"], echo)
-    await script(request, writer)
+    await script(Ask(APIS[path], request, key), writer)
 
 
-def check(request):
-    """What OpenAI itself refuses before it generates anything."""
-    messages = request.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise ValueError("messages must be a non-empty array")
-    if not all(isinstance(m, dict) and "role" in m for m in messages):
-        raise ValueError("every message must be an object with a role")
-    if not isinstance(request.get("stream") or False, bool):
-        raise ValueError("stream must be true or false")
-    if not isinstance(request.get("temperature", 1), (int, float)):
-        raise ValueError("temperature must be a number")
+async def answer_kept(method, path, key, writer):
+    """What is kept: shown, its input listed, or forgotten."""
+    name, _, part = path.removeprefix("/v1/responses/").partition("/")
+    kept = KEPT.find(key, name)
+    if kept is None or (method, part) not in (("GET", ""), ("DELETE", ""), ("GET", "input_items")):
+        return await send_json(writer, 404, failure(f"Response with id '{name}' not found.", None, "invalid_request_error"))
+    if method == "DELETE":
+        KEPT.forget(key, name)
+        return await send_json(writer, 200, {"id": name, "object": "response", "deleted": True})
+    return await send_json(writer, 200, responses.input_items(kept[0]) if part else kept[1])
 
 
-async def echo(request, writer):
+async def echo(ask, writer):
     """A full answer."""
-    if not request.get("stream"):
-        return await send_json(writer, 200, answers.completion(request))
+    name = ask.request.get("previous_response_id")
+    previous = KEPT.find(ask.key, name) if name else None
+    if name and previous is None:
+        body = failure(f"Previous response with id '{name}' not found.", "previous_response_not_found")
+        return await send_json(writer, 400, body)
+    answer = ask.api.plain(ask.request, previous[0] if previous else None)
+    if ask.api.name == "responses":
+        KEPT.keep(ask.key, ask.request, answer)
+    if not ask.request.get("stream") or ask.api.events is None:
+        return await send_json(writer, 200, answer)
     await open_stream(writer)
-    for event in answers.chunks(request):
-        await send_event(writer, event)
-        await asyncio.sleep(PACE)
-    await end_stream(writer)
+    await send_paced(writer, ask.api.events(ask.request, answer), PACE)
+    await end_stream(ask, writer)
 
 
-async def slow(request, writer):
+async def slow(ask, writer):
     """An answer that no test waits for."""
     await asyncio.sleep(SLOW)
-    await echo(request, writer)
+    await echo(ask, writer)
 
 
-async def drip(request, writer):
+async def drip(ask, writer):
     """A stream that outlasts every test."""
-    await open_words(request, writer, 1)
-    for _ in range(DRIP_WORDS):
-        await asyncio.sleep(DRIP_EVERY)
-        await send_event(writer, answers.chunk(request, 0, {"content": " drop"}, None))
-    await end_stream(writer)
+    await open_stream(writer)
+    await send_paced(writer, ask.api.beginning(ask.request, DRIP_WORDS), DRIP_EVERY)
+    await end_stream(ask, writer)
 
 
-async def cut(request, writer):
+async def cut(ask, writer):
     """Three words, then nothing: no finish reason, no [DONE], no last chunk."""
-    await open_words(request, writer, 3)
+    await open_stream(writer)
+    await send_paced(writer, ask.api.beginning(ask.request, 3), PACE)
     raise Cut
 
 
-async def cut_early(request, writer):
+async def cut_early(ask, writer):
     """A stream that opens and breaks before its first word."""
-    await open_words(request, writer, 0)
+    await open_stream(writer)
+    await send_paced(writer, ask.api.beginning(ask.request, 0), PACE)
     await asyncio.sleep(OPENING_SHOWN)
     raise Cut
 
 
-async def error_event(request, writer):
+async def error_event(ask, writer):
     """Three words, then the provider's own error."""
-    await open_words(request, writer, 3)
-    await send_event(writer, failure("scripted provider: the model crashed", "server_error", "server_error"))
+    await open_stream(writer)
+    said = ask.api.beginning(ask.request, 3)
+    await send_paced(writer, said, PACE)
+    error = failure("scripted provider: the model crashed", "server_error", "server_error")
+    if ask.api.name == "responses":
+        error = {**error["error"], "type": "error", "sequence_number": len(said)}
+    await send_event(writer, error)
     writer.write(framed(b""))
     await writer.drain()
 
 
-async def fail_500(_request, writer):
-    """A failure of the provider."""
-    await send_json(writer, 500, failure("scripted provider: out of order", "server_error", "server_error"))
+def refusing(status, message, code, kind="server_error", param=None, headers=None):
+    """A script that only says no."""
+    body = {"error": {"message": f"scripted provider: {message}", "type": kind, "param": param, "code": code}}
+
+    async def refuse(_ask, writer):
+        await send_json(writer, status, body, headers)
+
+    return refuse
 
 
-async def busy_429(_request, writer):
-    """A provider at its limit."""
-    body = failure("scripted provider: slow down", "rate_limit_exceeded", "requests")
-    await send_json(writer, 429, body, {"retry-after": "1"})
-
-
-async def refuse_400(_request, writer):
-    """A refusal of this request itself, as for a context that is too long."""
-    body = failure("scripted provider: 9000 tokens are too many", "context_length_exceeded", "invalid_request_error")
-    body["error"]["param"] = "messages"
-    await send_json(writer, 400, body)
-
-
+TOO_LONG = ("9000 tokens are too many", "context_length_exceeded", "invalid_request_error", "messages")
 SCRIPTS = {
     "slow": slow,
     "drip": drip,
     "cut": cut,
     "cut-early": cut_early,
     "error-event": error_event,
-    "fail-500": fail_500,
-    "busy-429": busy_429,
-    "refuse-400": refuse_400,
+    "fail-500": refusing(500, "out of order", "server_error"),
+    "fail-503": refusing(503, "overloaded", "overloaded"),
+    "deny-401": refusing(401, "Incorrect API key provided", "invalid_api_key", "invalid_request_error"),
+    "busy-429": refusing(429, "slow down", "rate_limit_exceeded", "requests", headers={"retry-after": "1"}),
+    "refuse-400": refusing(400, *TOO_LONG),
+    "refuse-422": refusing(422, "a field is not to its liking", "invalid_value", "invalid_request_error", "metadata"),
 }
 
 
 def failure(message, code, kind="server_error"):
     """An error body in OpenAI's shape."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-async def open_words(request, writer, words):
-    """Opens a stream and sends its role and the first words."""
-    await open_stream(writer)
-    await send_event(writer, answers.chunk(request, 0, {"role": "assistant", "content": ""}, None))
-    for number in range(words):
-        await asyncio.sleep(PACE)
-        await send_event(writer, answers.chunk(request, 0, {"content": f"word{number} "}, None))
 
 
 async def open_stream(writer):
@@ -238,15 +256,23 @@ async def open_stream(writer):
     await writer.drain()
 
 
-async def end_stream(writer):
+async def end_stream(ask, writer):
     """[DONE] and the end of the body in one write: some SDKs hang up at [DONE], and that is not an abort."""
-    writer.write(framed(b"data: [DONE]\n\n") + framed(b""))
+    writer.write((framed(b"data: [DONE]\n\n") if ask.api.done else b"") + framed(b""))
     await writer.drain()
 
 
+async def send_paced(writer, events, pace):
+    """Events, one after each pause."""
+    for event in events:
+        await asyncio.sleep(pace)
+        await send_event(writer, event)
+
+
 async def send_event(writer, event):
-    """One server-sent event."""
-    writer.write(framed(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()))
+    """One server-sent event; those of a response are named."""
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    writer.write(framed(f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()))
     await writer.drain()
 
 

@@ -1,6 +1,6 @@
 """The SDKs, installed once under the build folder.
 
-`requirements.txt` and `package-lock.json` pin every version; what is installed is remembered by a digest of those
+`requirements/*.txt` and `package-lock.json` pin every version; what is installed is remembered by a digest of those
 files, so that a changed pin reinstalls and an unchanged one costs nothing.
 """
 import hashlib
@@ -19,21 +19,25 @@ def build_folder():
     return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target").resolve() / "clients"
 
 
-def python():
-    """The interpreter of a virtual environment that holds the Python SDK and pytest."""
-    venv, pins = build_folder() / "venv", HERE / "requirements.txt"
+def python(name):
+    """The interpreter of a virtual environment with the pins of `requirements/NAME.txt`.
+
+    Each file has one of its own: what goes well with the newest `openai` and what still asks for an older one are both in
+    use out there.
+    """
+    venv, pins = build_folder() / f"venv-{name}", HERE / "requirements" / f"{name}.txt"
+    interpreter = venv / "bin" / "python"
     if fresh(venv, [pins]):
-        return venv / "bin" / "python"
+        return interpreter
     shutil.rmtree(venv, ignore_errors=True)
-    if uv := shutil.which("uv"):
-        run([uv, "venv", "--quiet", "--python", sys.executable, venv])
-        run([uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", "-r", pins])
-    else:
-        run([sys.executable, "-m", "venv", venv])
-        run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", "uv"])
-        run([venv / "bin" / "uv", "pip", "install", "--quiet", "--python", venv / "bin" / "python", "-r", pins])
+    if not (uv := shutil.which("uv")):
+        run([sys.executable, "-m", "venv", build_folder() / "uv"])
+        uv = build_folder() / "uv" / "bin" / "uv"
+        run([uv.parent / "python", "-m", "pip", "install", "--quiet", "uv"])
+    run([uv, "venv", "--quiet", "--python", sys.executable, venv])
+    run([uv, "pip", "install", "--quiet", "--python", interpreter, "-r", pins])
     stamp(venv, [pins])
-    return venv / "bin" / "python"
+    return interpreter
 
 
 def node():
