@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
 OUR_KEY = re.compile(r"incorrect api key|invalid api key|authentication fail", re.I)  # some say it with 400
-BEHIND = re.compile(r"rate-limited upstream", re.I)  # a 429 that is not about our account: somebody behind it is busy
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Refusal:
 def refusal(recording):
     """By the contract's table of errors, for a model that has one deployment."""
     said = recording.body.decode()
-    if recording.status == 429 and not BEHIND.search(said):
+    if recording.status == 429:
         return Refusal(429, "rate_limit_exceeded", waits=True)
     if recording.status in ITSELF and not OUR_KEY.search(said):
         return Refusal(recording.status)
