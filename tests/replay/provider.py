@@ -1,6 +1,7 @@
 """A server that answers for every provider: each line has a base URL of its own, and its recorded answer comes back
 in pieces of a given size."""
 import re
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ class Provider(ThreadingHTTPServer):
     def __init__(self, lines, size, spoil):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lines, self.size, self.spoil = lines, size, spoil
-        self.strays = []  # requests that belong to no call under way
+        self.strays = []  # what came and belongs to no call under way
         threading.Thread(target=self.serve_forever, name="provider").start()
 
     def base_url(self, line):
@@ -36,7 +37,10 @@ class Provider(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request, client_address):
-        """A connection that breaks is seen where the answer is missed."""
+        """A connection that breaks is seen where the answer is missed; anything else is a fault as well."""
+        fault = sys.exc_info()[1]
+        if not isinstance(fault, ConnectionError):
+            self.strays.append(repr(fault))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             # A gateway that does not know who made a response may ask everybody for it.
             if self.command != "GET":
-                self.server.strays.append(arrival)
+                self.server.strays.append(f"{self.command} {self.path} on its own")
             self.play(404, {}, UNKNOWN, False)
 
     do_GET = do_POST = do_DELETE = answer

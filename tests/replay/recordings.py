@@ -1,7 +1,7 @@
 """The recordings: read from a folder of JSON lines, one file per provider, and made into exchanges to replay."""
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from members import value_of, with_value
@@ -43,7 +43,7 @@ class Recording:
 
     @property
     def links(self):
-        """Ids of responses by which recordings hang together: the gateway keeps what refers to one at its deployment."""
+        """Ids by which recordings hang together: the gateway keeps what refers to a response at its deployment."""
         return self.made | ({self.continues} if self.continues else set())
 
 
@@ -107,7 +107,7 @@ def single_answers(recording):
     if len(ends) < 2:
         return [recording]
     parts = [recording.body[start:end] for start, end in zip([0, *ends], [*ends[:-1], len(recording.body)])]
-    return [Recording(**{**vars(recording), "id": f"{recording.id}/{at}", "body": part}) for at, part in enumerate(parts)]
+    return [replace(recording, id=f"{recording.id}/{at}", body=part) for at, part in enumerate(parts)]
 
 
 def unasked(recording, form):
@@ -122,4 +122,4 @@ def unasked(recording, form):
         request = json.dumps(body, ensure_ascii=False)
     else:
         request = with_value(recording.request, "stream_options", written)
-    return Recording(**{**vars(recording), "id": f"{recording.id}/unasked", "request": request})
+    return replace(recording, id=f"{recording.id}/unasked", request=request)

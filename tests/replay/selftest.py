@@ -28,7 +28,8 @@ PLAIN = f'{{"id":"c","model":"m-1","choices":[{{"message":{{"content":"one é"}}
 TEXT = 'data: {"choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}\n\n'
 LAST = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 STREAM = f': hello\n\n{TEXT}{LAST}data: {{"choices":[],"usage":{COUNTS}}}\n\ndata: [DONE]\n\n'
-ASKED = '{"stream_options": {"include_usage": true, "x": 1},\n "messages": [ {"role":"user","content":"a"} ], "stream" : true, "model":"m-1" }'
+SAID = '[ {"role":"user","content":"a"} ]'
+ASKED = f'{{"stream_options": {{"include_usage": true, "x": 1}},\n "messages": {SAID}, "stream" : true, "model":"m-1" }}'
 UNASKED = '{ "messages":[{"content":"\\u00e9 \\"model\\":\\"m-1\\"","role":"user"}], "model": "m-1", "stream":true}'
 CHAT = '{"model":"m-1","messages":[{"role":"user","content":"é"}]}'
 SPENT = '{"error":{"message":"The key of organisation acme is not valid any more","type":"x","code":"y"}}'
@@ -149,7 +150,8 @@ class Judge(unittest.TestCase):
     def test_keys_and_words_that_leak(self):
         self.check("plain", lambda seen: seen.arrivals[0].headers.update(Authorization="Bearer sk-x"), "headers")
         self.check("plain", lambda seen: seen.arrivals[0].headers.update(X="sk-of-the-client"), "headers")
-        for name, value in (("x-secret-of-account", "acme"), ("x-request-id", "upstream-canary"), ("x", "sk-of-account-7")):
+        told = {"x-secret-of-account": "acme", "x-request-id": "upstream-canary", "x": "sk-of-account-7"}
+        for name, value in told.items():
             self.check("plain", lambda seen, n=name, v=value: seen.headers.update({n: v}), "leak")
         quote = b'{"error":{"code":"upstream_failed","message":"the KEY of organisation acme"}}'
         self.set("spent", ["leak"], body=quote)
