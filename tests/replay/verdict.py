@@ -1,4 +1,9 @@
-"""Compares what was seen of an exchange with what its recording says. Pure; every fault is a name and a text."""
+"""Compares what was seen of an exchange with what its recording says. Pure; every fault is a name and a text.
+
+Gateways that were broken on purpose, and the fault that told: the usage chunk never withheld (answer), the total of a
+usage ignored (usage, settled), the provider's rate limit headers passed on (leak), a token too many posted (settled),
+a failed attempt's reservation forgotten (held), a 401 passed on (status).
+"""
 import json
 
 import expected
