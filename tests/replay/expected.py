@@ -81,8 +81,8 @@ def counted(usage):
 
 
 def usage(recording):
-    """What the answer says that it used; None if it does not say, or failed."""
-    if recording.status != 200:
+    """What the answer says that it used; None if it does not say, failed, or was made and counted before."""
+    if recording.status != 200 or recording.method == "GET":
         return None
     values = map(chunk, events(recording.body)) if recording.stream else [json.loads(recording.body)]
     told, failed = None, False

@@ -146,6 +146,7 @@ class Judge(unittest.TestCase):
         self.check("asked", becomes(lambda b: b.replace(b' "x": 1', b"")), "request")
         self.check("plain", lambda seen: seen.arrivals.append(seen.arrivals[0]), "request")
         self.check("plain", lambda seen: seen.arrivals.clear(), "request")
+        self.check("again", lambda seen: setattr(seen.arrivals[0], "query", "a=1"), "request")
 
     def test_keys_and_words_that_leak(self):
         self.check("plain", lambda seen: seen.arrivals[0].headers.update(Authorization="Bearer sk-x"), "headers")

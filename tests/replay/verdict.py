@@ -116,7 +116,7 @@ def refused(exchange):
 
 def headers(exchange):
     """Nothing that a provider says of its account reaches the client."""
-    recorded = {name: values for name, values in exchange.recording.headers.items()}
+    recorded = exchange.recording.headers
     for name, value in exchange.seen.headers.items():
         if name in PASSED_ON | OURS_TOO:
             continue
@@ -129,8 +129,6 @@ def headers(exchange):
 def log(exchange):
     """The gateway's own record of the call."""
     seen, recording = exchange.seen, exchange.recording
-    if recording.method == "GET":  # what it cost was told when it was made
-        return
     if not seen.log or len(seen.log) != 1:
         yield "log", f"{len(seen.log or [])} lines for the call {seen.headers.get('x-request-id')!r}"
         return
