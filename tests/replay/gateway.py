@@ -1,5 +1,6 @@
 """The gateway under test: its file, its process, its log, its state."""
 import json
+import subprocess
 import sys
 import time
 import urllib.request
@@ -9,6 +10,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "clients"))
 from rig.processes import Process, free_port, says_200  # noqa: E402
 
 QUIET_WITHIN = 15.0  # s
+GONE_WITHIN = 30.0  # s, from SIGTERM
 
 
 class Gateway:
@@ -33,7 +35,11 @@ class Gateway:
 
     def end(self):
         """Ends it in order; its exit code, and the lines of its calls by request id."""
-        self.process.end()
+        self.process.child.terminate()
+        try:
+            self.process.child.wait(GONE_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.process.end()  # and its exit code tells
         calls = {}
         for line in self.process.log.read_text(encoding="utf-8", errors="replace").splitlines():
             record = json.loads(line) if line.startswith("{") else {}
