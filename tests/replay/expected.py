@@ -1,0 +1,119 @@
+"""What a recording must come to, read from it without any of the gateway's code: the contract in pure functions."""
+import json
+import re
+from dataclasses import dataclass
+
+ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
+OUR_KEY = re.compile(r"incorrect api key|invalid api key|authentication fail", re.I)  # some say it with 400
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call."""
+
+    input: int
+    cached: int
+    output: int
+
+
+def events(body):
+    """The events of a stream, each with the blank line that ends it."""
+    return [event for event in re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", body) if event]
+
+
+def chunk(event):
+    """The JSON object that an event carries, or None."""
+    lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
+    try:
+        value = json.loads(b"\n".join(lines))
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def only_usage(event):
+    """Is it the chunk that OpenAI's streams end with when usage is asked for?"""
+    value = chunk(event) or {}
+    return counted(value.get("usage")) is not None and not value.get("choices")
+
+
+def answer(recording, asks_usage):
+    """The bytes that the client must get of a 200."""
+    asked_by_us = recording.stream and recording.endpoint in ("chat_completions", "completions") and not asks_usage
+    if not asked_by_us:
+        return recording.body
+    return b"".join(event for event in events(recording.body) if not only_usage(event))
+
+
+def asks_usage(request):
+    """Does a request ask for the usage of its stream?"""
+    options = json.loads(request).get("stream_options")
+    return bool(options and options.get("include_usage"))
+
+
+def counted(usage):
+    """A `usage` object in either dialect, None if it counts nothing.
+
+    The total has the last word: xAI leaves its reasoning out of the output, Mistral the audio out of the input.
+    """
+    if not isinstance(usage, dict):
+        return None
+
+    def first(*names):
+        return next((usage[name] for name in names if isinstance(usage.get(name), int)), None)
+
+    def detail(kind, name):
+        parts = [usage.get(f"{side}_details") for side in kind]
+        return max((part.get(name) or 0 for part in parts if part), default=0)
+
+    given, made = first("prompt_tokens", "input_tokens"), first("completion_tokens", "output_tokens")
+    if given is None and made is None and first("total_tokens") is None:
+        return None
+    given, made = given or 0, made or 0
+    left_out = max((first("total_tokens") or 0) - given - made, 0)
+    if left_out == detail(("completion_tokens", "output_tokens"), "reasoning_tokens"):
+        made += left_out
+    else:
+        given += left_out
+    cached = detail(("prompt_tokens", "input_tokens"), "cached_tokens")
+    cached = max(cached, first("prompt_cache_hit_tokens") or 0, first("cached_tokens") or 0)
+    return Usage(given, min(cached, given), made)
+
+
+def usage(recording):
+    """What the answer says that it used; None if it does not say, failed, or was made and counted before."""
+    if recording.status != 200 or recording.method == "GET":
+        return None
+    values = map(chunk, events(recording.body)) if recording.stream else [json.loads(recording.body)]
+    told, failed = None, False
+    for value in filter(None, values):
+        own = value["response"] if isinstance(value.get("response"), dict) else value
+        told = counted(own.get("usage")) or told
+        failed = failed or bool(value.get("error"))
+    return None if failed else told
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How the client hears of a provider's refusal. Without a code it gets the provider's own body."""
+
+    status: int
+    code: str | None = None
+    waits: bool = False  # it is told when to come back
+    final: bool = False  # it is told that coming back is of no use
+
+
+def refusal(recording):
+    """By the contract's table of errors, for a model that has one deployment."""
+    said = recording.body.decode()
+    if recording.status == 429:
+        return Refusal(429, "rate_limit_exceeded", waits=True)
+    if recording.status in ITSELF and not OUR_KEY.search(said):
+        return Refusal(recording.status)
+    return Refusal(502, "upstream_failed", final=True)
+
+
+def runs(text, length=4):
+    """Every sequence of that many words: what shows that one text quotes another."""
+    words = re.findall(r"[\w\-./]+", text.lower())
+    return {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}

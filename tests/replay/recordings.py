@@ -1,0 +1,125 @@
+"""The recordings: read from a folder of JSON lines, one file per provider, and made into exchanges to replay."""
+import json
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from members import value_of, with_value
+
+PROVIDERS = set(
+    "openai azure_openai groq mistral deepseek xai openrouter together cerebras perplexity huggingface ollama "
+    "openai_compatible bedrock".split()
+)
+PATHS = {
+    "chat_completions": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "responses": "/responses",
+    "responses_get": "/responses/",
+}
+# Members of a request whose value changes how the stream's usage is asked for; none of them asks for it.
+UNASKED = [None, "null", "{}", '{"include_usage":false}', '{"include_obfuscation":false}', '{ "include_usage" : null }']
+
+
+@dataclass
+class Recording:
+    """One exchange with a provider."""
+
+    id: str
+    provider: str
+    endpoint: str
+    model: str
+    stream: bool
+    method: str
+    path: str  # of the request, as the provider was asked
+    query: str
+    request_headers: dict
+    request: str | None  # None: it was not recorded
+    status: int
+    headers: dict
+    body: bytes
+    made: set = field(default_factory=set)  # ids of responses
+    continues: str | None = None  # the id of one
+
+    @property
+    def links(self):
+        """Ids by which recordings hang together: the gateway keeps what refers to a response at its deployment."""
+        return self.made | ({self.continues} if self.continues else set())
+
+
+def read(folder):
+    """Every recording of the family in the folder, and the ids of those that no endpoint of ours serves."""
+    found, beyond = [], []
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            raw = json.loads(line)
+            if raw["provider"] not in PROVIDERS or raw["endpoint"] not in PATHS:
+                continue
+            recording = recording_of(raw)
+            if is_served(recording):
+                found += single_answers(recording)
+            else:
+                beyond.append(recording.id)
+    return found, beyond
+
+
+def recording_of(raw):
+    """A line of a file."""
+    asked, answer = raw["request"], raw["response"]
+    if {asked["body_encoding"], answer["body_encoding"]} - {"utf8", None}:
+        raise ValueError(f"{raw['id']}: a body that is not text")
+    request = None if raw["fidelity"].startswith("response-only") else asked["body"] or ""
+    recording = Recording(
+        raw["id"], raw["provider"], raw["endpoint"], raw["model"] or "unnamed", raw["stream"],
+        asked["method"], asked["path"], "&".join(f"{name}={value}" for name, value in asked["query"]),
+        {name.lower(): values for name, values in asked["headers"].items()}, request,
+        answer["status"], {name.lower(): values for name, values in answer["headers"].items()},
+        (answer["body"] or "").encode(),
+    )  # fmt: skip
+    if raw["endpoint"] == "responses":
+        recording.made = set(re.findall(r'"id"\s*:\s*"(resp_\w+)"', recording.body.decode()))
+        before = request and value_of(request, "previous_response_id")
+        recording.continues = json.loads(before) if before else None
+    if raw["endpoint"] == "responses_get":
+        recording.continues = response_id(recording.path)
+    return recording
+
+
+def is_served(recording):
+    """Is it a call of the API? The list of responses and the count of their input are not among those served."""
+    if recording.endpoint != "responses_get":
+        return recording.method == "POST"
+    return recording.method == "GET" and response_id(recording.path) is not None
+
+
+def response_id(path):
+    """The response that a path names."""
+    named = re.fullmatch(r".*/responses/(resp_\w+)", path)
+    return named and named[1]
+
+
+LAST = re.compile(rb"event: response\.(?:completed|incomplete|failed)\n(?:.+\n)+\n")
+
+
+def single_answers(recording):
+    """A file of fixtures may hold the answers of several calls in one stream; each is an exchange of its own."""
+    ends = [match.end() for match in LAST.finditer(recording.body)] if recording.stream else []
+    if len(ends) < 2:
+        return [recording]
+    parts = [recording.body[start:end] for start, end in zip([0, *ends], [*ends[:-1], len(recording.body)])]
+    return [replace(recording, id=f"{recording.id}/{at}", body=part) for at, part in enumerate(parts)]
+
+
+def unasked(recording, form):
+    """The same stream for a client that does not ask for its usage, in one of the ways not to; None if it never did."""
+    options = recording.request and value_of(recording.request, "stream_options")
+    if recording.endpoint == "responses" or not options or not (json.loads(options) or {}).get("include_usage"):
+        return None
+    written = UNASKED[form % len(UNASKED)]
+    if written is None:
+        body = json.loads(recording.request)
+        del body["stream_options"]
+        request = json.dumps(body, ensure_ascii=False)
+    else:
+        request = with_value(recording.request, "stream_options", written)
+    return replace(recording, id=f"{recording.id}/unasked", request=request)

@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Tests of the replay itself, on recordings written by hand: the judge finds each fault and nothing else, and a run
+against a gateway fails when one byte, one figure or one status differs.
+
+WEIR_BIN names the gateway, as for `run`.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+
+import expected  # noqa: E402
+import verdict  # noqa: E402
+from exchange import Arrival, Exchange, Line, Seen, lines  # noqa: E402
+from gateway import held  # noqa: E402
+from members import cuts, value_of, with_value  # noqa: E402
+from provider import pieces  # noqa: E402
+from recordings import read, recording_of  # noqa: E402
+
+COUNTS = '{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4}}'
+PLAIN = f'{{"id":"c","model":"m-1","choices":[{{"message":{{"content":"one é"}}}}],\n "usage":{COUNTS}}}'
+TEXT = 'data: {"choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}\n\n'
+LAST = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+STREAM = f': hello\n\n{TEXT}{LAST}data: {{"choices":[],"usage":{COUNTS}}}\n\ndata: [DONE]\n\n'
+SAID = '[ {"role":"user","content":"a"} ]'
+ASKED = f'{{"stream_options": {{"include_usage": true, "x": 1}},\n "messages": {SAID}, "stream" : true, "model":"m-1" }}'
+UNASKED = '{ "messages":[{"content":"\\u00e9 \\"model\\":\\"m-1\\"","role":"user"}], "model": "m-1", "stream":true}'
+CHAT = '{"model":"m-1","messages":[{"role":"user","content":"é"}]}'
+SPENT = '{"error":{"message":"The key of organisation acme is not valid any more","type":"x","code":"y"}}'
+WRONG = '{"error": {"message": "No.", "type": "invalid_request_error", "param": "top_k", "code": null}}'
+BUSY = '{"error":{"message":"Limit of organisation acme reached: 10 per minute","type":"rate_limit","code":null}}'
+MADE = (
+    '{"id":"resp_%s","object":"response","output":[{"content":[{"text":"one"}]}],'
+    '"usage":{"input_tokens":5,"output_tokens":2,"total_tokens":7}}'
+)
+ASK_RESPONSE = '{"model":"m-1","input":"one"}'
+CONTINUE = '{"previous_response_id":"resp_a","model":"m-1","input":"two"}'
+
+
+def raw(name, request, body, endpoint="chat_completions", status=200, **more):
+    """A line of a file of recordings."""
+    stream = body.startswith((":", "data", "event"))
+    path = more.pop("path", f"/v1/{endpoint.replace('_', '/')}")
+    method, query = more.pop("method", "POST"), more.pop("query", [])
+    kind = "text/event-stream" if stream else "application/json"
+    return {
+        "id": name, "provider": more.pop("provider", "openai"), "endpoint": endpoint, "model": "m-1", "stream": stream,
+        "fidelity": "raw" if request is not None else "response-only",
+        "request": {"method": method, "path": path, "query": query, "headers": {}, "body": request,
+                    "body_encoding": "utf8"},
+        "response": {"status": status, "headers": {"content-type": [kind], "x-secret-of-account": ["acme"], **more},
+                     "body": body, "body_encoding": "utf8"},
+    }  # fmt: skip
+
+
+def recordings():
+    """One of each kind."""
+    again = {"endpoint": "responses_get", "method": "GET", "path": "/v1/responses/resp_b"}
+    azure = {"provider": "azure_openai", "path": "//openai/deployments/m-1/chat/completions"}
+    return [
+        raw("plain", CHAT, PLAIN),
+        raw("azure", CHAT, PLAIN, query=[["api-version", "1"]], **azure),
+        raw("asked", ASKED, STREAM),
+        raw("unasked", UNASKED, STREAM),
+        raw("crlf", UNASKED, STREAM.replace("\n", "\r\n")),
+        raw("only-the-answer", None, STREAM),
+        raw("wrong", CHAT, WRONG, status=400),
+        raw("spent", CHAT, SPENT, status=401),
+        raw("busy", CHAT, BUSY, status=429, **{"retry-after": ["3"]}),
+        raw("broken", CHAT, SPENT, status=500),
+        raw("text", '{"prompt":"a","model":"m-1","stream":true}', STREAM, "completions"),
+        raw("vectors", '{"input":"a","model":"m-1"}', '{"data":[],"usage":{"prompt_tokens":2}}', "embeddings"),
+        raw("next", CONTINUE, MADE % "b", "responses"),
+        raw("made", ASK_RESPONSE, MADE % "a", "responses"),
+        raw("again", "", MADE % "b", **again),
+    ]
+
+
+def played(name):
+    """The exchange of a recording as it should be seen."""
+    line = Line(7)
+    exchange = Exchange(recording_of(next(r for r in recordings() if r["id"] == name)), line)
+    line.exchanges.append(exchange)
+    recording, wanted = exchange.recording, expected.refusal(exchange.recording)
+    sent = exchange.body_for(line.upstream_model)
+    if verdict.added_usage(exchange):
+        sent = with_value(sent.decode(), "stream_options", '{"include_usage":true}').encode()
+    came = Arrival("POST", f"/7/v1{exchange.tail}", "", {"Authorization": f"Bearer {line.key}"}, sent)
+    used = expected.usage(recording) or expected.Usage(0, 0, 0)
+    served = recording.status == 200
+    body = expected.answer(recording, exchange.asks_usage) if served else recording.body
+    if not served and wanted.code:
+        body = json.dumps({"error": {"message": "Sorry.", "code": wanted.code}}).encode()
+    log = {"status": recording.status if served else wanted.status, "deployment": line.model}
+    log |= {"input_tokens": used.input, "cached_tokens": used.cached, "output_tokens": used.output}
+    headers = {"content-type": recording.headers["content-type"][0], "x-request-id": "ours"}
+    headers |= {"retry-after": "3"} if wanted.waits else {"x-should-retry": "false"}
+    exchange.seen = Seen(log["status"], headers, body, None, [came], [log])
+    return exchange
+
+
+class Judge(unittest.TestCase):
+    """What is as it should be has no fault; each change has exactly the fault that it is."""
+
+    def check(self, name, change, *found):
+        exchange = played(name)
+        self.assertEqual(verdict.faults(exchange), [], name)
+        change(exchange.seen)
+        self.assertEqual([fault for fault, _ in verdict.faults(exchange)], list(found), name)
+
+    def set(self, name, found, **fields):
+        self.check(name, lambda seen: [setattr(seen, field, value) for field, value in fields.items()], *found)
+
+    def test_an_answer_that_differs(self):
+        for body in (PLAIN[:-1], PLAIN.replace("one", "two"), PLAIN + " ", PLAIN.replace("\n ", "")):
+            self.set("plain", ["answer"], body=body.encode())
+        self.set("asked", ["answer"], body=STREAM.replace("\n\ndata: [DONE]\n\n", "").encode())
+        self.set("crlf", ["answer"], body=STREAM.encode())
+        self.set("plain", ["answer"], broken="it ended early")
+
+    def test_a_usage_chunk_withheld_or_shown_wrongly(self):
+        without = expected.answer(recording_of(raw("x", UNASKED, STREAM)), False)
+        self.assertEqual(without.decode(), f": hello\n\n{TEXT}{LAST}data: [DONE]\n\n")
+        self.set("asked", ["answer"], body=without)
+        self.set("unasked", ["answer"], body=STREAM.encode())
+
+    def test_a_request_that_changed(self):
+        def becomes(change):
+            return lambda seen: setattr(seen.arrivals[0], "body", change(seen.arrivals[0].body))
+
+        for change in (lambda b: b + b" ", lambda b: b.replace(b"m-1", b"replay-7"), lambda b: b.replace(b"\xc3", b"")):
+            self.check("plain", becomes(change), "request")
+        for change in (
+            lambda b: b.replace(b"true", b"false", 1),
+            lambda b: b.replace(b" ", b"", 1),
+            lambda b: with_value(b.decode(), "stream_options", '{"include_usage":true,"x":2}').encode(),
+            lambda b: UNASKED.encode(),
+        ):
+            self.check("unasked", becomes(change), "request")
+        self.check("asked", becomes(lambda b: b.replace(b' "x": 1', b"")), "request")
+        self.check("plain", lambda seen: seen.arrivals.append(seen.arrivals[0]), "request")
+        self.check("plain", lambda seen: seen.arrivals.clear(), "request")
+        self.check("again", lambda seen: setattr(seen.arrivals[0], "query", "a=1"), "request")
+
+    def test_keys_and_words_that_leak(self):
+        self.check("plain", lambda seen: seen.arrivals[0].headers.update(Authorization="Bearer sk-x"), "headers")
+        self.check("plain", lambda seen: seen.arrivals[0].headers.update(X="sk-of-the-client"), "headers")
+        told = {"x-secret-of-account": "acme", "x-request-id": "upstream-canary", "x": "sk-of-account-7"}
+        for name, value in told.items():
+            self.check("plain", lambda seen, n=name, v=value: seen.headers.update({n: v}), "leak")
+        quote = b'{"error":{"code":"upstream_failed","message":"the KEY of organisation acme"}}'
+        self.set("spent", ["leak"], body=quote)
+
+    def test_a_refusal_told_wrongly(self):
+        self.set("wrong", ["status", "log"][::-1], status=502)
+        self.set("wrong", ["answer"], body=b"{}")
+        self.set("spent", ["log", "status"], status=401)
+        self.set("broken", ["refusal"], body=b'{"error":{"code":"x"}}')
+        self.check("broken", lambda seen: seen.headers.pop("x-should-retry"), "headers")
+        self.check("busy", lambda seen: seen.headers.update({"retry-after": "0"}), "headers")
+        own = {"type": "invalid_request_error", "param": "top_k"}
+        self.set("wrong", [], arrivals=[], body=json.dumps({"error": own}).encode())
+        self.set("wrong", ["refusal"], arrivals=[], body=json.dumps({"error": {**own, "param": "n"}}).encode())
+
+    def test_a_log_that_tells_something_else(self):
+        for field in ("input_tokens", "cached_tokens", "output_tokens"):
+            self.check("unasked", lambda seen, f=field: seen.log[0].update({f: seen.log[0][f] + 1}), "usage")
+        self.check("plain", lambda seen: seen.log.append(seen.log[0]), "log")
+        self.check("plain", lambda seen: seen.log[0].update(deployment="another"), "log")
+
+    def test_what_was_posted_and_what_is_held(self):
+        line = played("plain").line
+        right = {("deployment/replay-7", "requests"): 1, ("deployment/replay-7", "tokens"): 12}
+        self.assertEqual(list(verdict.settled(line, right)), [])
+        for key in right:
+            self.assertEqual([fault for fault, _ in verdict.settled(line, {**right, key: 13})], ["settled"])
+        meter = {"kind": "tokens", "held": 0, "used": 5}
+        state = {"pools": [{"name": "p", "meters": [meter]}], "pending": 0}
+        self.assertEqual(held(state), [])
+        meter["held"] = 1
+        self.assertEqual(held({**state, "pending": 2}), ["p: 1 tokens held", "2 reservations pending"])
+
+
+class Reading(unittest.TestCase):
+    """The small readers."""
+
+    def test_members_are_changed_where_they_stand(self):
+        text = ' { "a" : {"model":"x"}, "model" : "m" , "z":[1,"]"] } '
+        self.assertEqual(with_value(text, "model", '"n"'), ' { "a" : {"model":"x"}, "model" : "n" , "z":[1,"]"] } ')
+        self.assertEqual(value_of(text, "z"), '[1,"]"]')
+        self.assertEqual(with_value("{}", "model", "1"), '{"model":1}')
+        self.assertIn('{"a":1,"c":3}', cuts('{"a":1,"b":2,"c":3}', "b"))
+        self.assertEqual(cuts('{"b":2}', "b"), {"{}"})
+
+    def test_the_total_has_the_last_word(self):
+        def check(text, *usage):
+            self.assertEqual(expected.counted(json.loads(text)), expected.Usage(*usage))
+
+        check(COUNTS, 9, 4, 3)
+        check('{"input_tokens":5,"output_tokens":2,"input_tokens_details":{"cached_tokens":1}}', 5, 1, 2)
+        reasoning = '"completion_tokens_details":{"reasoning_tokens":7}'
+        check(f'{{"prompt_tokens":5,"completion_tokens":2,"total_tokens":14,{reasoning}}}', 5, 0, 9)
+        check('{"prompt_tokens":5,"completion_tokens":2,"total_tokens":400}', 398, 0, 2)
+        self.assertIsNone(expected.counted({}))
+
+    def test_what_is_made_comes_before_what_continues_it(self):
+        found = lines([recording_of(one) for one in recordings()])
+        tied = [[e.recording.id for e in line.exchanges] for line in found if len(line.exchanges) > 1]
+        self.assertEqual(tied, [["asked", "asked/unasked"], ["made", "next", "again"]])
+
+    def test_pieces_have_their_size(self):
+        body = bytes(range(256)) * 40
+        for size in (1, 7, 4096):
+            wire, at, sizes = b"".join(pieces(body, size, False)), 0, []
+            while length := int(wire[at : wire.index(b"\r\n", at)], 16):
+                at = wire.index(b"\r\n", at) + 2 + length + 2
+                sizes.append(length)
+            self.assertEqual((set(sizes[:-1]), sum(sizes)), ({size}, len(body)))
+        self.assertEqual(b"".join(pieces(body, 4096, True)), body)
+
+
+class Run(unittest.TestCase):
+    """The whole, against a gateway."""
+
+    def run_it(self, *flags, traffic=True):
+        with tempfile.TemporaryDirectory() as folder:
+            text = "".join(json.dumps(one) + "\n" for one in recordings())
+            Path(folder, "openai.jsonl").write_text(text, encoding="utf-8")
+            environment = {name: value for name, value in os.environ.items() if name != "WEIR_TRAFFIC"}
+            environment |= {"WEIR_TRAFFIC": folder} if traffic else {}
+            command = [sys.executable, Path(__file__).with_name("run"), *flags]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        failed = re.findall(r"^FAILED (\S+) at (\d+): (\w+):", done.stdout, re.M)
+        return done.returncode, failed, done.stdout + done.stderr
+
+    def test_it_passes_and_says_what_it_replayed(self):
+        code, failed, said = self.run_it()
+        self.assertEqual((code, failed), (0, []), said)
+        self.assertIn(f"replay: {3 * (len(recordings()) + 1)} exchanges, failed = 0", said)
+
+    def test_it_fails_when_the_provider_plays_something_else(self):
+        kinds = {"byte": [("plain", "answer")], "status": [("wrong", "status")]}
+        kinds["usage"] = [("plain", "usage"), ("plain", "answer"), ("plain", "settled")]
+        for kind, wanted in kinds.items():
+            code, failed, said = self.run_it("--only", wanted[0][0], "--size", "7", "--spoil", kind)
+            self.assertEqual((code, [(name, fault) for name, _, fault in failed]), (1, wanted), said)
+
+    def test_it_fails_with_nothing_to_replay(self):
+        self.assertEqual(self.run_it("--only", "no such recording")[0], 1)
+
+    def test_without_traffic_it_says_so(self):
+        code, _, said = self.run_it(traffic=False)
+        self.assertEqual((code, said), (0, "replay: skipped: WEIR_TRAFFIC is not set\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,171 @@
+"""Compares what was seen of an exchange with what its recording says. Pure; every fault is a name and a text.
+
+Gateways that were broken on purpose, and the fault that told: the usage chunk never withheld (answer), the total of a
+usage ignored (usage, settled), the provider's rate limit headers passed on (leak), a token too many posted (settled),
+a failed attempt's reservation forgotten (held), a 401 passed on (status).
+"""
+import json
+
+import expected
+from members import cuts, value_of, with_value
+from provider import CANARIES
+
+PASSED_ON = {"content-type", "openai-processing-ms"}  # of a provider's headers
+OURS_TOO = {"content-length", "date", "transfer-encoding", "connection", "retry-after", "retry-after-ms"}
+
+
+def faults(exchange):
+    """Everything that is wrong with one exchange."""
+    seen, recording = exchange.seen, exchange.recording
+    if seen.broken:
+        return [("answer", f"the client has none: {seen.broken}")]
+    if refused_early(exchange):
+        return [*early(exchange), *log(exchange)]
+    found = [*arrival(exchange), *headers(exchange), *log(exchange)]
+    if recording.status == 200:
+        found += served(exchange)
+    else:
+        found += refused(exchange)
+    return found
+
+
+def refused_early(exchange):
+    """A request that the provider refused as malformed may be refused by the gateway already."""
+    return exchange.recording.status == 400 and not exchange.seen.arrivals
+
+
+def early(exchange):
+    """Then for the same reason."""
+    given, own = error_of(exchange.recording.body), error_of(exchange.seen.body)
+    if exchange.seen.status != 400 or own.get("type") != "invalid_request_error":
+        yield "status", f"not sent, and {exchange.seen.status} {own}"
+    elif own.get("param") != given.get("param"):
+        yield "refusal", f"not sent for {own.get('param')}, while the provider blames {given.get('param')}"
+
+
+def arrival(exchange):
+    """What the provider received."""
+    seen, recording, line = exchange.seen, exchange.recording, exchange.line
+    if len(seen.arrivals) != 1:
+        yield "request", f"arrived {len(seen.arrivals)} times (status {seen.status}: {seen.body[:200]!r})"
+        return
+    came = seen.arrivals[0]
+    if recording.method == "GET" and came.query != recording.query:
+        yield "request", f"the query {came.query!r} instead of {recording.query!r}"
+    wanted = exchange.body_for(line.upstream_model)
+    if added_usage(exchange):
+        yield from with_usage(came.body.decode(errors="replace"), wanted.decode())
+    elif came.body != wanted:
+        yield "request", difference(came.body, wanted)
+    told = {name.lower(): value for name, value in came.headers.items()}
+    if told.get("authorization") != f"Bearer {line.key}":
+        yield "headers", f"the provider was shown {told.get('authorization')!r}"
+    if "sk-of-the-client" in str(told):
+        yield "headers", "the client's key went to the provider"
+
+
+def added_usage(exchange):
+    """Does the gateway have to ask for the usage of the stream itself?"""
+    recording = exchange.recording
+    return recording.stream and recording.endpoint in ("chat_completions", "completions") and not exchange.asks_usage
+
+
+def with_usage(came, wanted):
+    """The request is the client's but for `stream_options`, which now asks for usage and else says what it said."""
+    options, before = value_of(came, "stream_options"), value_of(wanted, "stream_options")
+    if options is None or json.loads(options) != {**(json.loads(before or "null") or {}), "include_usage": True}:
+        yield "request", f"stream_options {options} instead of {before} with usage"
+        return
+    originals = {with_value(came, "stream_options", before)} if before else cuts(came, "stream_options")
+    if wanted not in originals:
+        yield "request", difference(min(originals).encode(), wanted.encode())
+
+
+def served(exchange):
+    """An answer comes back as it was recorded."""
+    seen, wanted = exchange.seen, expected.answer(exchange.recording, exchange.asks_usage)
+    if seen.status != 200:
+        yield "status", f"{seen.status} instead of 200: {seen.body[:300]!r}"
+    elif seen.body != wanted:
+        yield "answer", difference(seen.body, wanted)
+    given = exchange.recording.headers.get("content-type")
+    if seen.status == 200 and given and seen.headers.get("content-type") != given[0]:
+        yield "headers", f"content-type {seen.headers.get('content-type')!r} instead of {given[0]!r}"
+
+
+def refused(exchange):
+    """A refusal reaches the client as the contract says."""
+    seen, recording, wanted = exchange.seen, exchange.recording, expected.refusal(exchange.recording)
+    if seen.status != wanted.status:
+        yield "status", f"{seen.status} instead of {wanted.status} for {recording.status} {recording.body[:200]!r}"
+        return
+    if wanted.code is None:
+        if seen.body != recording.body:
+            yield "answer", difference(seen.body, recording.body)
+        return
+    if error_of(seen.body).get("code") != wanted.code:
+        yield "refusal", f"{seen.body[:300]!r} instead of the code {wanted.code}"
+    quoted = expected.runs(seen.body.decode(errors="replace")) & expected.runs(recording.body.decode())
+    if quoted:
+        yield "leak", f"the provider is quoted: {min(quoted)}"
+    if wanted.waits and not (seen.headers.get("retry-after", "").isdigit() and int(seen.headers["retry-after"]) > 0):
+        yield "headers", f"retry-after is {seen.headers.get('retry-after')!r}"
+    if wanted.final and seen.headers.get("x-should-retry") != "false":
+        yield "headers", f"x-should-retry is {seen.headers.get('x-should-retry')!r}"
+
+
+def headers(exchange):
+    """Nothing that a provider says of its account reaches the client."""
+    recorded = exchange.recording.headers
+    for name, value in exchange.seen.headers.items():
+        if name in PASSED_ON | OURS_TOO:
+            continue
+        if value in recorded.get(name, []) or value == CANARIES.get(name):
+            yield "leak", f"the provider's {name}: {value}"
+    if exchange.line.key in f"{exchange.seen.headers}{exchange.seen.body!r}":
+        yield "leak", "the account's key"
+
+
+def log(exchange):
+    """The gateway's own record of the call."""
+    seen, recording = exchange.seen, exchange.recording
+    if not seen.log or len(seen.log) != 1:
+        yield "log", f"{len(seen.log or [])} lines for the call {seen.headers.get('x-request-id')!r}"
+        return
+    told = seen.log[0]
+    if told["status"] != seen.status:
+        yield "log", f"status {told['status']}, while the client got {seen.status}"
+    if seen.arrivals and told["deployment"] != exchange.line.model:
+        yield "log", f"deployment {told['deployment']!r}"
+    wanted = expected.usage(recording) or expected.Usage(0, 0, 0)
+    own = expected.Usage(told["input_tokens"], told["cached_tokens"], told["output_tokens"])
+    if own != wanted:
+        yield "usage", f"{own} instead of {wanted}"
+
+
+def settled(line, posted):
+    """Was exactly what a deployment's calls used posted? Unknown where an answer does not say what it used."""
+    calls = [exchange for exchange in line.exchanges if exchange.recording.method == "POST" and exchange.seen.arrivals]
+    used = [expected.usage(exchange.recording) for exchange in calls]
+    own = {kind: value for (pool, kind), value in posted.items() if pool.endswith(line.model)}
+    if own.get("requests") != len(calls):
+        yield "settled", f"{own.get('requests')} requests posted instead of {len(calls)}"
+    tokens = None if None in used else sum(each.input + each.output for each in used)
+    if tokens is not None and own.get("tokens") != tokens:
+        yield "settled", f"{own.get('tokens')} tokens posted instead of {tokens}"
+
+
+def error_of(body):
+    """The members of an error in OpenAI's shape; none if it has another."""
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {}
+
+
+def difference(got, wanted):
+    """Where two texts part."""
+    at = next((at for at, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
+    here = slice(max(0, at - 20), at + 40)
+    return f"{len(got)} bytes instead of {len(wanted)}, at {at}: {got[here]!r} instead of {wanted[here]!r}"
