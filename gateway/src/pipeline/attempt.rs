@@ -262,7 +262,10 @@ impl<'a> Attempt<'a> {
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
-            Class::NotFound if status == StatusCode::NOT_FOUND => ("not_found", refused(true)),
+            // Many say 400 where others say 404.
+            Class::NotFound if matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST) => {
+                ("not_found", refused(true))
+            }
             Class::NotFound => ("not_found", failed(false)),
             Class::NotKept => ("not_kept", refused(true)),
             Class::TooBigForPool => {

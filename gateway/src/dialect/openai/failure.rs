@@ -177,7 +177,11 @@ fn by_wording(status: u16, message: &str, retry_after: Option<Duration>) -> Opti
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     match status {
         400 | 413 | 422 if says(&TOO_LONG) => Some(Class::ContextTooLong),
-        400 if says(&["not a valid model id", "supported api model names"]) => Some(Class::NotFound),
+        400 if says(&["incorrect api key"]) => Some(Class::Auth), // xAI
+        400 if says(&["not a valid model id", "supported api model names", "model not found"]) => {
+            Some(Class::NotFound)
+        }
+        400 if message.starts_with("model ") && says(&[" does not exist"]) => Some(Class::NotFound), // OpenRouter
         403 if says(&["flagged"]) => Some(Class::ContentFiltered),
         429 if says(&["exceeded your current quota"]) => Some(Class::QuotaExhausted { retry_after }),
         429 if says(&["experiencing high demand", "rate-limited upstream", "resource exhausted"]) => {

@@ -113,6 +113,11 @@ fn a_fault_of_our_configuration_is_told_from_a_fault_of_the_request() {
         r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","code":"1500"}"#,
         Class::NotFound,
     );
+    let of_xai = |message| format!(r#"{{"code":"invalid-argument","error":"{message}"}}"#);
+    check(400, &of_xai("Incorrect API key provided. You can obtain one."), Class::Auth);
+    check(400, &of_xai("Model not found: grok-x"), Class::NotFound);
+    check(400, r#"{"error":{"code":400,"message":"Model a/b does not exist"}}"#, Class::NotFound);
+    check(400, &of_xai("The file in message 2 does not exist"), Class::BadRequest);
 }
 
 #[test]

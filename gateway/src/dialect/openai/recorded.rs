@@ -212,6 +212,7 @@ fn every_recorded_failure_is_classified_sensibly() {
         println!("{id} {status} -> {:?}", failure.class);
         assert!(failure.error.is_some(), "{id}: {body}");
         let fits = match status.as_u16() {
+            400 if body.contains("Incorrect API key") => failure.class == Class::Auth,
             400 => matches!(failure.class, Class::BadRequest | Class::ContextTooLong | Class::NotFound),
             401 => failure.class == Class::Auth,
             404 => failure.class == Class::NotFound,
