@@ -1,9 +1,9 @@
 //! Bodies: well framed, and wrong inside.
 
-use super::{After, Case, Expect, Make};
+use super::{After, Case, Expect, Kind, Make};
 use crate::gate::MAX_BODY;
 
-pub(crate) const KINDS: &[(&str, fn(&mut Make) -> Case)] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("valid", valid),
     ("many members", many_members),
     ("truncated JSON", truncated),

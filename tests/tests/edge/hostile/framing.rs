@@ -1,10 +1,10 @@
 //! Framing: where a request ends. Two readers that differ here see different requests; so what is not plain is refused
 //! and the connection closed.
 
-use super::{After, Case, Expect, Make};
+use super::{After, Case, Expect, Kind, Make};
 use crate::gate::{CLIENT_KEY, MAX_BODY};
 
-pub(crate) const KINDS: &[(&str, fn(&mut Make) -> Case)] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("chunked", chunked_well),
     ("damaged chunk", damaged_chunk),
     ("chunks cut off", chunks_cut_off),

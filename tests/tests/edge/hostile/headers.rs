@@ -1,9 +1,9 @@
 //! Fields: what may not pass, what may not be believed, and too many of them.
 
-use super::{After, Case, Expect, Make};
+use super::{After, Case, Expect, Kind, Make};
 use crate::gate::CLIENT_KEY;
 
-pub(crate) const KINDS: &[(&str, fn(&mut Make) -> Case)] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("hop-by-hop fields", hop_by_hop),
     ("fields that pretend", pretending),
     ("foreign credentials", credentials),

@@ -70,7 +70,7 @@ pub(crate) struct Make {
 }
 
 /// A kind of request and who makes it.
-type Kind = (&'static str, fn(&mut Make) -> Case);
+pub(crate) type Kind = (&'static str, fn(&mut Make) -> Case);
 
 /// Every kind, or those whose name holds what `WEIR_EDGE_KIND` says.
 pub(crate) fn kinds() -> Vec<Kind> {

@@ -1,9 +1,9 @@
 //! Targets and methods: paths that a lenient reader would take for ours, and requests that are none.
 
-use super::{After, Case, Expect, Make};
+use super::{After, Case, Expect, Kind, Make};
 use crate::gate::CLIENT_KEY;
 
-pub(crate) const KINDS: &[(&str, fn(&mut Make) -> Case)] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("path tricks", tricks),
     ("long path", long),
     ("too long a path", too_long),

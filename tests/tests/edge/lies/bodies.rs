@@ -212,7 +212,7 @@ fn endless(make: &mut Make) -> Lie {
         return silence(make);
     }
     let piece = vec![b'x'; 256 << 10];
-    let head = [&CHUNKED[..], &chunk(b"{\"x\":\"")].concat();
+    let head = [CHUNKED, &chunk(b"{\"x\":\"")].concat();
     Lie { steps: vec![Step::Send(head), Step::Repeat(chunk(&piece), 80 << 20)], expect: FAILED_OR_LATE }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{
     Expect, FAILED, FAILED_OR_LATE, Kind, Lie, Make, To, answer, later, poison, sends, sends_and_closes,
-    sends_and_hangs,
 };
 use crate::upstream::Step;
 

@@ -87,7 +87,7 @@ fn broken(answer: &Answer, sent: &[u8]) -> Result<()> {
     ensure!(!text.contains("[DONE]"), "it ends as if it were whole: {}", shown());
     let events = text.strip_suffix("\n\n").with_context(|| format!("no end of an event: {}", shown()))?;
     let at = events.rfind("\n\n").map_or(0, |at| at + 2);
-    ensure!(sent.starts_with(text[..at].as_bytes()), "not what was sent: {}", shown());
+    ensure!(sent.starts_with(&text.as_bytes()[..at]), "not what was sent: {}", shown());
     ensure!(at > 0, "nothing before the error");
     let data = events[at..].lines().find_map(|line| line.strip_prefix("data: "));
     let error: Value = serde_json::from_str(data.context("no data")?)?;
