@@ -151,7 +151,8 @@ fn calls_above_the_bound_are_told_to_come_back() -> Result<()> {
     })
 }
 
-/// Bodies that come at once are more than may be held. Broken on purpose to see it fail: what was taken not given back.
+/// Bodies that come at once are more than may be held. Broken on purpose to see it fail: what does not fit taken all the
+/// same.
 #[test]
 fn bodies_above_the_budget_are_refused_and_memory_stays_bounded() -> Result<()> {
     in_turn(async {

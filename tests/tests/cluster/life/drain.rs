@@ -52,7 +52,7 @@ async fn open_streams(site: &Site, count: usize) -> Result<JoinSet<Answer>> {
     Ok(streams)
 }
 
-/// Broken on purpose to see it fail: `drain_timeout` of a second.
+/// Broken on purpose to see it fail: a grace of a second, whatever is configured.
 #[test]
 fn five_hundred_open_streams_outlive_sigterm() -> Result<()> {
     in_turn(async {
@@ -76,7 +76,7 @@ fn five_hundred_open_streams_outlive_sigterm() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: the exit code of calls that were cut left at 0; the second signal ignored.
+/// Broken on purpose to see it fail: the exit code of calls that were cut left at 0.
 #[test]
 fn calls_that_outlast_the_grace_or_meet_a_second_signal_are_cut_and_settled() -> Result<()> {
     in_turn(async {
@@ -108,7 +108,7 @@ fn calls_that_outlast_the_grace_or_meet_a_second_signal_are_cut_and_settled() ->
 }
 
 /// While balancers have not noticed yet, new connections are served, and every answer says that it is the last one.
-/// Broken on purpose to see it fail: the listener closed at once; answers without the header.
+/// Broken on purpose to see it fail: the listener closed at once.
 #[test]
 fn until_balancers_have_noticed_new_connections_are_served() -> Result<()> {
     in_turn(async {
@@ -134,7 +134,8 @@ fn until_balancers_have_noticed_new_connections_are_served() -> Result<()> {
 }
 
 /// All replicas are replaced, one after the other, while half as much again is asked for as the limits allow.
-/// Broken on purpose to see it fail: `drain_delay = "0s"`; SIGKILL instead of SIGTERM.
+/// Broken on purpose to see it fail: answers without `connection: close`, and connections dropped when the
+/// listener closes.
 #[test]
 fn a_rolling_restart_fails_no_call_and_breaks_no_limit() -> Result<()> {
     in_turn(async {
@@ -165,7 +166,7 @@ fn a_rolling_restart_fails_no_call_and_breaks_no_limit() -> Result<()> {
     })
 }
 
-/// What systemd hears. Broken on purpose to see it fail: READY said before the listeners are there; no time with RELOADING.
+/// What systemd hears. Broken on purpose to see it fail: no time with RELOADING.
 #[test]
 fn systemd_is_told_of_start_reload_and_end() -> Result<()> {
     in_turn(async {

@@ -45,8 +45,7 @@ fn worst(arrivals: &[Arrival], window: Duration, from: u64, to: u64) -> usize {
 
 /// Under half as much again as fits: a file with a mistake, then a lower limit, then the old one again; once by a change
 /// of the file, once by SIGHUP.
-/// Broken on purpose to see it fail: `Shared::adopt` that does not store the snapshot; a file with a mistake that is
-/// not refused.
+/// Broken on purpose to see it fail: `Shared::adopt` that does not store the snapshot.
 #[test]
 fn reloads_under_load_fail_no_call_and_keep_every_limit() -> Result<()> {
     in_turn(async {
@@ -156,6 +155,7 @@ fn longer_time_outs_begin_another_life_and_cut_nothing() -> Result<()> {
 }
 
 /// What only a restart changes is told and left; a secret in a file of its own is taken when that file changes.
+/// Broken on purpose to see it fail: `Shared::adopt` that does not store the snapshot.
 #[test]
 fn listeners_stay_and_secrets_in_files_are_followed() -> Result<()> {
     in_turn(async {
