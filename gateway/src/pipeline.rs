@@ -256,7 +256,11 @@ impl Call<'_> {
                 Ok((Some(reservation), index))
             }
             Ok(Outcome::Denied(mut denied)) => {
-                self.told(&wish, ranked, std::mem::take(&mut denied.told), None, record);
+                let told = std::mem::take(&mut denied.told);
+                if told.why.is_empty() {
+                    explain_denial(&wish, &denied, record);
+                }
+                self.told(&wish, ranked, told, None, record);
                 Err(self.denied(&wish.infos, &common, &denied))
             }
             Ok(Outcome::TooBig { pool, .. }) => Err(Error::new(
@@ -374,6 +378,13 @@ impl Call<'_> {
         tokio::time::sleep(pause).await;
         Ok(())
     }
+}
+
+/// A refusal of the state's that nobody asked to be explained: of every candidate it is known what stood in the way longest.
+fn explain_denial(wish: &Wish, denied: &Denied, record: &mut Option<Record>) {
+    let pool = wish.infos.get(denied.pool).map_or_else(|| "".into(), |pool| pool.name.clone());
+    let time = Duration::from_millis(denied.retry_in);
+    note(record, |record| record.explanation.add(&"every candidate".into(), Why::NoRoom { time, pool }));
 }
 
 /// May another model serve what this one did not?

@@ -35,6 +35,9 @@ pub enum Why {
     NotItsHome,
 }
 
+/// About as much is told, bytes: it has to fit into a head.
+const LONGEST: usize = 4_000;
+
 /// Candidates and what became of them, in the order of events.
 #[derive(Clone, Debug, Default)]
 pub struct Explanation {
@@ -91,6 +94,10 @@ impl Explanation {
             if !out.is_empty() {
                 out.push_str("; ");
             }
+            if out.len() > LONGEST {
+                out.push_str("...");
+                break;
+            }
             write(&mut out, format_args!("{name}: "));
             show(&mut out, why);
         }
@@ -136,6 +143,14 @@ mod tests {
         assert!(
             log.contains("in account/x/gpt") && log.contains("42.0 % in use") && log.contains("of account/y")
         );
+    }
+
+    #[test]
+    fn two_hundred_candidates_fit_into_a_head() {
+        let mut told = Explanation { wanted: true, ..Explanation::default() };
+        (0..200).for_each(|at| told.add(&format!("deployment-{at}").into(), Why::NotLooked));
+        let header = told.header();
+        assert!(header.len() < 5_000 && header.ends_with("; ..."), "{header}");
     }
 
     #[test]
