@@ -91,7 +91,7 @@ mod tests {
         check::check(Path::new("weir.toml"), &format!("version = 1\n{text}"), &|_| None).unwrap()
     }
 
-    /// Broken on purpose once: passwords not compared; the listener not taken over.
+    /// Broken on purpose once: passwords not compared.
     #[test]
     fn listeners_and_state_stay_and_the_rest_is_taken() {
         let old = config(

@@ -139,7 +139,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Broken on purpose once: frames swapped; nothing given back.
+        /// Broken on purpose once: frames swapped.
         #[test]
         fn bytes_come_whole_and_in_order_and_give_back_what_they_took(
             pieces in proptest::collection::vec(0..9_000usize, 0..8),

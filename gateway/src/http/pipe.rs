@@ -119,7 +119,7 @@ mod tests {
         });
     }
 
-    /// Broken on purpose once: the alarm not set anew when a write waits again; flushes that count as progress.
+    /// Broken on purpose once: the alarm not set anew when a write waits again.
     #[test]
     fn a_peer_that_takes_nothing_ends_it_and_one_that_takes_little_does_not() {
         run(async {

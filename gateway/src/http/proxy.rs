@@ -137,7 +137,7 @@ mod tests {
     }
 
     proptest! {
-        /// Broken on purpose once: the port of the other end; a header taken for whole a byte early.
+        /// Broken on purpose once: the port of the other end.
         #[test]
         fn a_header_is_read_wherever_it_is_cut(
             (from, to) in ends(),

@@ -52,7 +52,7 @@ async fn given_up(site: &Site, within: Duration) -> Result<()> {
 }
 
 /// It stays connected, its kernel answers every probe, and it reads nothing.
-/// Broken on purpose to see it fail: `Pipe::watched` that never rings (the kernel's own limit then did not either).
+/// Broken on purpose to see it fail: `Pipe::watched` that never rings.
 #[test]
 fn a_client_that_never_reads_is_given_up() -> Result<()> {
     in_turn(async {

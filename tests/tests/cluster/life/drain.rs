@@ -57,7 +57,10 @@ async fn open_streams(site: &Site, count: usize) -> Result<JoinSet<Answer>> {
 fn five_hundred_open_streams_outlive_sigterm() -> Result<()> {
     in_turn(async {
         let mut site = Site::start(patient("life-streams", 1)).await?;
+        let before = site.replicas[0].memory()?;
         let streams = open_streams(&site, 500).await?;
+        let each = site.replicas[0].memory()?.saturating_sub(before) / 500;
+        println!("{each} bytes for each open stream");
         site.replicas[0].terminate()?;
         eventually("end of readiness", async || Ok(!says_200(site.replicas[0].admin(), "/readyz").await))
             .await?;

@@ -252,7 +252,7 @@ pub(super) fn a_life_is_over_when_all_is_posted() -> Result<(), Breach> {
 /// Calls may last twice as long.
 const LONGER: Deadlines = Deadlines { head: 2_000, end: 2 * TOTAL };
 
-/// Broken on purpose once: `retime` that changes the deadlines of the current life, and one that ends it.
+/// (That the whole protocol needs it, the cluster's `longer_time_outs_begin_another_life_and_cut_nothing` was seen to show.)
 #[test]
 fn a_reload_begins_a_life_with_its_deadlines_and_the_one_before_keeps_its_own() {
     let (mut store, mut one, now) = (Store::new(), Hand::new("one"), BORN + 3_000);
