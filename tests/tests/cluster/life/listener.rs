@@ -156,8 +156,9 @@ fn a_balancer_may_introduce_its_clients_and_then_must() -> Result<()> {
                 Ok(call("http", balancer, &["--interface", "127.0.0.77"]).await.is_ok())
             })
             .await?;
-            let log = site.replicas[0].log()?;
-            ensure!(log.contains("\"client\":\"127.0.0.77\""), "{how}: {}", site.replicas[0].tail());
+            let named = "\"client\":\"127.0.0.77\"";
+            eventually("a line that names the client", async || Ok(site.replicas[0].log()?.contains(named)))
+                .await?;
             ensure!(
                 call("http", site.replicas[0].addr(), &[]).await.is_err(),
                 "{how}: served without a header"

@@ -174,7 +174,8 @@ fn listeners_stay_and_secrets_in_files_are_followed() -> Result<()> {
         })?;
         eventually("the wrong key", async || Ok(site.client.call(&Ask::new("m")).await.status == 502))
             .await?;
-        ensure!(replica.log()?.contains("server.metrics_listen"), "nothing said of the listener");
+        eventually("a word on the listener", async || Ok(replica.log()?.contains("server.metrics_listen")))
+            .await?;
         std::fs::write(&secret, "sk-up-a\n")?;
         eventually("the right key", async || Ok(site.client.call(&Ask::new("m")).await.is_good(false)))
             .await?;
