@@ -13,6 +13,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tower::Service;
 
+use super::unasked::Guarded;
+
 type Inner = HttpsConnector<HttpConnector>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,9 +41,9 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = <Inner as Service<Uri>>::Response;
+    type Response = Guarded;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Guarded, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx)
@@ -51,7 +53,7 @@ impl Service<Uri> for Connector {
         let (connecting, limit) = (self.inner.call(uri), self.limit);
         Box::pin(async move {
             match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected,
+                Ok(connected) => connected.map(Guarded::new),
                 Err(_) => Err("not connected in time".into()),
             }
         })

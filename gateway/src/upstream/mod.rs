@@ -1,12 +1,14 @@
 //! One attempt at one deployment: send, wait for the head, read the answer up to its first content.
 //!
-//! Redirects are not followed and nothing is sent twice: hyper's own re-send happens only for a request that was
-//! handed back unwritten because a kept connection had closed, which no provider can have charged.
+//! Redirects are not followed and nothing is sent twice: a request is sent again only if provably none of it was
+//! written, because a kept connection had closed or was no longer quiet, which no provider can have charged.
 
 pub mod answer;
 mod connect;
 mod timely;
+mod unasked;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ahash::AHashMap;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
@@ -24,6 +26,7 @@ use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Failure;
 use connect::Connector;
 use timely::{Late, Timely};
+use unasked::is_unasked;
 
 /// Bytes of an error answer that are read.
 const ERROR_BODY: usize = 64 << 10;
@@ -31,6 +34,8 @@ const ERROR_BODY: usize = 64 << 10;
 const ERROR_TIME: Duration = Duration::from_secs(5);
 /// A kept connection is closed after this long; providers keep theirs longer.
 const KEEP: Duration = Duration::from_secs(30);
+/// So many connections that are no longer quiet are given up for one request; each is one less in the pool.
+const UNQUIET: usize = 16;
 
 type Http = Client<Connector, Timely>;
 
@@ -59,12 +64,33 @@ pub enum Failed {
 pub struct Endpoint {
     base: String,
     uris: [Uri; Api::ALL.len()],
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
+    bodiless: Arc<HeaderMap>,
 }
 
 /// A request on its way out.
 #[derive(Debug)]
-pub struct Outgoing(Request<Timely>);
+pub struct Outgoing {
+    method: Method,
+    uri: Uri,
+    headers: Arc<HeaderMap>,
+    body: Bytes,
+    send_by: u64,
+}
+
+impl Outgoing {
+    fn post(uri: Uri, headers: Arc<HeaderMap>, body: Bytes, send_by: u64) -> Outgoing {
+        Outgoing { method: Method::POST, uri, headers, body, send_by }
+    }
+
+    fn request(&self) -> Request<Timely> {
+        let mut request = Request::new(Timely::new(self.body.clone(), self.send_by));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = HeaderMap::clone(&self.headers);
+        request
+    }
+}
 
 impl Endpoint {
     /// Of a deployment.
@@ -97,26 +123,21 @@ impl Endpoint {
                 .map(|(name, value)| (Some(name.clone()), value.clone()))
                 .filter_map(|(name, value)| name.map(|name| (name, value))),
         );
-        Ok(Endpoint { base, uris, headers })
+        let mut bodiless = headers.clone();
+        bodiless.remove(header::CONTENT_TYPE);
+        Ok(Endpoint { base, uris, headers: Arc::new(headers), bodiless: Arc::new(bodiless) })
     }
 
     /// A call with `body`, not to be sent after `send_by` of [`boot_ms`](crate::clock::boot_ms).
     pub fn call(&self, api: Api, body: Bytes, send_by: u64) -> Outgoing {
-        let mut request = Request::new(Timely::new(body, send_by));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uris[api as usize].clone();
-        *request.headers_mut() = self.headers.clone();
-        Outgoing(request)
+        Outgoing::post(self.uris[api as usize].clone(), self.headers.clone(), body, send_by)
     }
 
     /// A request without a body for what the provider has kept; `None` if `path` cannot stand behind the base URL.
     pub fn kept(&self, method: Method, path: &str) -> Option<Outgoing> {
-        let mut request = Request::new(Timely::new(Bytes::new(), u64::MAX));
-        *request.method_mut() = method;
-        *request.uri_mut() = format!("{}{path}", self.base).parse().ok()?;
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().remove(header::CONTENT_TYPE);
-        Some(Outgoing(request))
+        let uri = format!("{}{path}", self.base).parse().ok()?;
+        let (headers, body) = (self.bodiless.clone(), Bytes::new());
+        Some(Outgoing { method, uri, headers, body, send_by: u64::MAX })
     }
 }
 
@@ -156,8 +177,9 @@ impl Upstreams {
         connect: Duration,
         head_by: Instant,
     ) -> Result<Response<Incoming>, Failed> {
-        let sending = self.client(connect).request(outgoing.0);
-        let response = match tokio::time::timeout_at(head_by.into(), sending).await {
+        let client = self.client(connect);
+        let asking = ask(&client, &outgoing);
+        let response = match tokio::time::timeout_at(head_by.into(), asking).await {
             Ok(Ok(response)) => response,
             Ok(Err(err)) if err.is_connect() || was_not_written(&err) => {
                 return Err(Failed::NotSent(root_cause(&err)));
@@ -166,6 +188,17 @@ impl Upstreams {
             Err(_) => return Err(Failed::TimedOut("no answer")),
         };
         if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    }
+}
+
+/// Asks, and asks again where a kept connection proved unfit before any of the request was written.
+async fn ask(client: &Http, outgoing: &Outgoing) -> Result<Response<Incoming>, ClientError> {
+    let mut left = UNQUIET;
+    loop {
+        match client.request(outgoing.request()).await {
+            Err(err) if left > 0 && connection_error(&err).is_some_and(is_unasked) => left -= 1,
+            done => return done,
+        }
     }
 }
 
@@ -181,12 +214,17 @@ async fn refusal(response: Response<Incoming>) -> Failed {
     Failed::Answered { status: head.status, failure, body }
 }
 
-/// Did hyper hand the request back before writing any of it, or was it too late to be written?
-fn was_not_written(err: &hyper_util::client::legacy::Error) -> bool {
-    let source = std::error::Error::source(err).and_then(|err| err.downcast_ref::<hyper::Error>());
-    source.is_some_and(|err| {
-        err.is_canceled() || std::error::Error::source(err).is_some_and(|err| err.is::<Late>())
+/// Was none of the request written: handed back by hyper, too late to be written, or stopped before its first byte?
+fn was_not_written(err: &ClientError) -> bool {
+    connection_error(err).is_some_and(|err| {
+        err.is_canceled()
+            || is_unasked(err)
+            || std::error::Error::source(err).is_some_and(|err| err.is::<Late>())
     })
+}
+
+fn connection_error(err: &ClientError) -> Option<&hyper::Error> {
+    std::error::Error::source(err)?.downcast_ref()
 }
 
 fn root_cause(err: &dyn std::error::Error) -> String {
