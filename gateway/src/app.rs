@@ -102,7 +102,7 @@ pub async fn start(
     let desk = admin::Desk::new(shared.clone(), ports.open()?);
     let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
     let mut tasks = vec![
-        tokio::spawn(server::accept(listener, seats, phase.subscribe())),
+        tokio::spawn(server::accept(listener, seats, server::most_connections(), phase.subscribe())),
         serve_admin(admin_listener, admin::router(desk.clone())),
     ];
     tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
@@ -272,7 +272,7 @@ async fn beat(shared: Arc<Shared>, worker: usize) {
 
 async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
-    let accepting = server::accept(listener, vec![seat], phase.clone());
+    let accepting = server::accept(listener, vec![seat], server::most_connections(), phase.clone());
     let handler = move |_: Peer, request: http::Request<hyper::body::Incoming>| {
         let answering = router.clone().oneshot(request.map(Body::new));
         async move { answering.await.unwrap_or_else(|never| match never {}) }

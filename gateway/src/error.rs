@@ -26,6 +26,8 @@ pub enum Kind {
     NotKept,
     /// No response with this id, or none that the tenant may see.
     NotStored,
+    /// No deployment of the model can take this request, however long one waits.
+    NoCandidate,
     /// The request cannot be read.
     Malformed,
     /// The request's body is too large.
@@ -50,8 +52,6 @@ pub enum Kind {
     StateAway,
     /// This replica has as many calls, or as much of them, as it can carry.
     Overloaded,
-    /// The client left.
-    ClientGone,
     /// Our own fault.
     Internal,
 }
@@ -111,7 +111,7 @@ impl Kind {
             Kind::ModelForbidden => StatusCode::FORBIDDEN,
             Kind::ModelUnknown | Kind::NotFound | Kind::NotStored => StatusCode::NOT_FOUND,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Kind::Malformed | Kind::NotKept => StatusCode::BAD_REQUEST,
+            Kind::Malformed | Kind::NoCandidate | Kind::NotKept => StatusCode::BAD_REQUEST,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::SlowClient => StatusCode::REQUEST_TIMEOUT,
@@ -120,7 +120,6 @@ impl Kind {
             Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Kind::StateAway | Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Kind::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -135,7 +134,7 @@ impl Kind {
             Kind::MethodNotAllowed => "method_not_allowed",
             Kind::NotKept => "previous_response_not_found",
             Kind::NotStored => "response_not_found",
-            Kind::Malformed => "invalid_request_error",
+            Kind::Malformed | Kind::NoCandidate => "invalid_request_error",
             Kind::TooLarge => "request_too_large",
             Kind::Encoded => "unsupported_content_encoding",
             Kind::SlowClient => "request_timeout",
@@ -145,7 +144,6 @@ impl Kind {
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_unavailable",
             Kind::Overloaded => "overloaded",
-            Kind::ClientGone => "client_gone",
             Kind::Internal => "internal_error",
         }
     }
@@ -159,12 +157,12 @@ impl Kind {
             | Kind::MethodNotAllowed
             | Kind::NotKept
             | Kind::NotStored
+            | Kind::NoCandidate
             | Kind::Malformed
             | Kind::TooLarge
             | Kind::Encoded
             | Kind::SlowClient
-            | Kind::Refused(_)
-            | Kind::ClientGone => "invalid_request_error",
+            | Kind::Refused(_) => "invalid_request_error",
             Kind::ModelForbidden => "permission_error",
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
             Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
@@ -172,29 +170,9 @@ impl Kind {
         }
     }
 
-    /// `x-should-retry`: false where we have retried already, or where nothing would change.
-    pub fn should_retry(self) -> Option<bool> {
-        match self {
-            Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::TooBigForLimit => Some(false),
-            Kind::BadKey
-            | Kind::ModelForbidden
-            | Kind::ModelUnknown
-            | Kind::NotFound
-            | Kind::MethodNotAllowed
-            | Kind::NotKept
-            | Kind::NotStored
-            | Kind::Malformed
-            | Kind::TooLarge
-            | Kind::Encoded
-            | Kind::SlowClient
-            | Kind::RateLimited
-            | Kind::NoCapacity
-            | Kind::Refused(_)
-            | Kind::StateAway
-            | Kind::Overloaded
-            | Kind::ClientGone
-            | Kind::Internal => None,
-        }
+    /// Is the client told not to try again? We have done so already, or nothing would change.
+    pub fn is_final(self) -> bool {
+        matches!(self, Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::TooBigForLimit)
     }
 
     /// Whose fault it is.
@@ -206,12 +184,12 @@ impl Kind {
             | Kind::MethodNotAllowed
             | Kind::NotKept
             | Kind::NotStored
+            | Kind::NoCandidate
             | Kind::Malformed
             | Kind::TooLarge
             | Kind::Encoded
             | Kind::SlowClient
-            | Kind::Refused(_)
-            | Kind::ClientGone => Fault::Client,
+            | Kind::Refused(_) => Fault::Client,
             Kind::ModelForbidden | Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => {
                 Fault::Policy
             }
@@ -230,6 +208,7 @@ impl Kind {
             Kind::MethodNotAllowed => "method_not_allowed",
             Kind::NotKept => "not_kept",
             Kind::NotStored => "not_stored",
+            Kind::NoCandidate => "no_candidate",
             Kind::Malformed => "malformed",
             Kind::TooLarge => "too_large",
             Kind::Encoded => "encoded",
@@ -242,7 +221,6 @@ impl Kind {
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_away",
             Kind::Overloaded => "overloaded",
-            Kind::ClientGone => "client_gone",
             Kind::Internal => "internal",
         }
     }

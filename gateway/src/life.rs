@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 use crate::app::{self, Backend, Running};
 use crate::config::Config;
@@ -48,31 +49,46 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
     let running = app::start(config, replica, Backend::Configured, 0).await?;
     tracing::info!(target: "weir::app", listen = %running.listen, admin = %running.admin, "serving");
     notify::tell(notify::READY);
-    let mut reloader = Reloader::new(path, sources, running.shared.clone());
-    let patient = live(&mut signals, hangup, &mut reloader, &running.shared).await;
+    // Apart from the rest of its life: files may be slow, and those of a network may hang.
+    let reloading = tokio::spawn(keep_up(Reloader::new(path, sources, running.shared.clone()), hangup));
+    let patient = live(&mut signals, &running.shared).await;
+    reloading.abort();
     notify::tell(notify::STOPPING);
     drain(&mut signals, running, patient).await
 }
 
 /// Until told to end.
-async fn live(signals: &mut Signals, mut hangup: Signal, reloader: &mut Reloader, shared: &Shared) -> bool {
-    let mut look = tokio::time::interval(LOOK);
+async fn live(signals: &mut Signals, shared: &Shared) -> bool {
     let period = notify::watchdog();
     let mut watchdog = tokio::time::interval(period.unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {
             patient = signals.end() => return patient,
-            _ = hangup.recv() => {
-                notify::tell(&notify::reloading());
-                reloader.reload().await;
-                notify::tell(notify::READY);
-            }
-            _ = look.tick() => reloader.look().await,
             _ = watchdog.tick(), if period.is_some() => {
                 if shared.pulse.beats_within(app::PULSE * 10) {
                     notify::tell(notify::ALIVE);
                 }
             }
+        }
+    }
+}
+
+/// Reloads the configuration when a file of it changes, and when told to.
+async fn keep_up(mut reloader: Reloader, mut hangup: Signal) {
+    let mut look = tokio::time::interval(LOOK);
+    // After a pause two looks at once would find every change standing still.
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            told = hangup.recv() => {
+                if told.is_none() {
+                    return;
+                }
+                notify::tell(&notify::reloading());
+                reloader.reload().await;
+                notify::tell(notify::READY);
+            }
+            _ = look.tick() => reloader.look().await,
         }
     }
 }

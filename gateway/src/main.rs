@@ -113,7 +113,10 @@ fn check(path: &std::path::Path) -> ExitCode {
 
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {
     rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
-    runtime()?.block_on(life::serve(path, replica.unwrap_or_else(replica_name)))
+    let runtime = runtime()?;
+    let code = runtime.block_on(life::serve(path, replica.unwrap_or_else(replica_name)));
+    runtime.shutdown_background(); // a file that hangs does not hold the end
+    code
 }
 
 /// Unique per process: a replica that restarts is another one, and the old one's holds expire.

@@ -52,7 +52,7 @@ pub struct Ask {
 /// One call on its way.
 struct Call<'a> {
     worker: &'a Arc<Worker>,
-    snapshot: &'a Snapshot,
+    snapshot: &'a Arc<Snapshot>,
     tenant: Option<&'a Tenant>,
     tenant_name: Arc<str>,
     headers: &'a HeaderMap,
@@ -70,6 +70,7 @@ pub async fn call(
     credentials: Credentials<'_>,
     body: Incoming,
     record: &mut Option<Record>,
+    beat: &edge::Beat,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let config = &snapshot.config;
@@ -85,11 +86,14 @@ pub async fn call(
     });
     let wants_to_know = headers.get("x-weir-explain").is_some_and(|value| value == "1");
     note(record, |record| record.explanation.wanted = wants_to_know);
-    let deadline = Instant::now() + time_limit(&config.models[model.0], headers)?;
+    let deadline = Instant::now() + time_limit(config.models[model.0].total, headers)?;
+    if let Some(every) = config.server.stream_keepalive.filter(|_| peek.stream) {
+        let _ = beat.set(every); // nobody else does
+    }
     let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
     // What is continued is put before the model as well.
     let input = input.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
-    let snapshot = &*snapshot;
+    let snapshot = &snapshot;
     let call = Call { worker, snapshot, tenant, tenant_name, headers, body, peek, input, home, deadline };
     call.serve(model, record).await
 }
@@ -129,12 +133,12 @@ pub fn find_model(snapshot: &Snapshot, tenant: Option<&Tenant>, name: &str) -> R
     Ok(model)
 }
 
-/// The call's time: the model's, or less if the client says so.
-fn time_limit(model: &Model, headers: &HeaderMap) -> Result<Duration, Error> {
-    let Some(asked) = headers.get("x-weir-timeout-ms") else { return Ok(model.total) };
+/// The call's time: `most`, or less if the client says so.
+fn time_limit(most: Duration, headers: &HeaderMap) -> Result<Duration, Error> {
+    let Some(asked) = headers.get("x-weir-timeout-ms") else { return Ok(most) };
     let digits = asked.to_str().ok().map(str::trim).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     match digits.and_then(|text| text.parse::<u64>().ok()).filter(|ms| *ms > 0) {
-        Some(ms) => Ok(model.total.min(Duration::from_millis(ms))),
+        Some(ms) => Ok(most.min(Duration::from_millis(ms))),
         None => {
             Err(Error::new(Kind::Malformed, "x-weir-timeout-ms must be a positive number of milliseconds."))
         }
@@ -159,6 +163,8 @@ impl Call<'_> {
             }
             match self.serve_model(*model, record).await {
                 Ok(response) => return Ok(response),
+                // That a fallback cannot take the call says nothing of the model asked for.
+                Err(error) if error.kind == Kind::NoCandidate && first.is_some() => {}
                 Err(error) if !falls_back(error.kind) => return Err(error),
                 Err(error) => first = Some(sooner(first, error)),
             }
@@ -207,7 +213,7 @@ impl Call<'_> {
             Some(home) => home.not_served(&self.peek.model),
             None => {
                 let message = "This request is longer than any deployment of the model can read.";
-                Error::new(Kind::Malformed, message)
+                Error::new(Kind::NoCandidate, message)
             }
         }))
     }
@@ -389,7 +395,26 @@ fn explain_denial(wish: &Wish, denied: &Denied, record: &mut Option<Record>) {
 
 /// May another model serve what this one did not?
 fn falls_back(kind: Kind) -> bool {
-    matches!(kind, Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout)
+    match kind {
+        Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout => true,
+        Kind::BadKey
+        | Kind::ModelForbidden
+        | Kind::ModelUnknown
+        | Kind::NotFound
+        | Kind::MethodNotAllowed
+        | Kind::NotKept
+        | Kind::NotStored
+        | Kind::NoCandidate
+        | Kind::Malformed
+        | Kind::TooLarge
+        | Kind::Encoded
+        | Kind::SlowClient
+        | Kind::RateLimited
+        | Kind::Refused(_)
+        | Kind::StateAway
+        | Kind::Overloaded
+        | Kind::Internal => false,
+    }
 }
 
 /// Of two errors the one that lets the client come back sooner; else the newer.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
-use crate::config::Config;
+use crate::config::{Config, DeploymentId};
 use crate::http::tls;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
@@ -62,6 +62,18 @@ impl Snapshot {
             tls: config.server.tls.as_ref().map(tls::acceptor).transpose()?,
             config,
         })
+    }
+
+    /// The pools of a deployment that its provider limits rest, for every replica, as long as the provider says; how
+    /// long that is.
+    pub fn rest(&self, client: &Client, deployment: DeploymentId, retry_after: Option<Duration>) -> Duration {
+        let deployment = &self.config.deployments[deployment.0];
+        let cooldown = deployment.cooldown;
+        let time = retry_after.unwrap_or(cooldown.default).min(cooldown.max);
+        for pool in &deployment.rests {
+            client.rest(&self.pools[pool.0].decl.key, time);
+        }
+        time
     }
 
     /// The longest that a session is remembered after its last call.

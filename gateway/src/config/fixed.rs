@@ -21,6 +21,11 @@ impl Config {
         (new.listen, new.admin_listen, new.metrics_listen) =
             (old.listen, old.admin_listen, old.metrics_listen);
         self.state.clone_from(&running.state);
+        // The new file may need no token where it wants the listener to be.
+        if new.admin_token.is_none() && !new.admin_listen.ip().is_loopback() {
+            new.admin_token.clone_from(&old.admin_token);
+            kept.push("server.admin_token");
+        }
         kept
     }
 }
@@ -105,6 +110,18 @@ mod tests {
         assert_eq!((new.server.listen, new.server.metrics_listen), (old.server.listen, None));
         assert_eq!(new.server.max_body, 6);
         assert!(same_state(new.state.as_ref(), old.state.as_ref()));
+    }
+
+    /// Broken on purpose once: the token taken from the new file in any case.
+    #[test]
+    fn a_listener_that_stays_beyond_loopback_keeps_its_token() {
+        let old = config("[server]\nadmin_listen = \"0.0.0.0:1\"\nadmin_token = \"t\"\n");
+        let mut new = config("");
+        assert_eq!(new.keep_fixed(&old), ["server.admin_listen", "server.admin_token"]);
+        assert!(new.server.admin_token.is_some());
+        let mut changed = config("[server]\nadmin_listen = \"0.0.0.0:1\"\nadmin_token = \"other\"\n");
+        assert!(changed.keep_fixed(&old).is_empty());
+        assert_eq!(changed.server.admin_token.unwrap().expose_secret(), "other");
     }
 
     #[test]

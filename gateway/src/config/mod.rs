@@ -82,6 +82,10 @@ pub struct Server {
     pub max_buffered: usize,
     /// How long an answer may wait for its client to read on.
     pub unread_timeout: Duration,
+    /// After so much silence the client of a stream gets a comment; `None`: never.
+    pub stream_keepalive: Option<Duration>,
+    /// How long it is remembered which account keeps a response or a conversation.
+    pub remember_responses: Duration,
     /// How long new connections are still served after SIGTERM.
     pub drain_delay: Duration,
     /// How long open calls may take to finish after that.

@@ -39,6 +39,8 @@ table! {
         max_calls: Count,
         max_buffered: Size,
         unread_timeout: Duration,
+        stream_keepalive: Pause,
+        remember_responses: Duration,
         drain_delay: Pause,
         drain_timeout: Duration,
         tls: Listener,

@@ -319,6 +319,8 @@ fn an_empty_file_has_the_defaults_of_the_contract() {
     assert_eq!(config.server.max_body, 32 << 20);
     assert_eq!((config.server.max_calls, config.server.max_buffered), (10_000, 256 << 20));
     assert_eq!(config.server.unread_timeout, Duration::from_secs(60));
+    assert_eq!(config.server.stream_keepalive, Some(Duration::from_secs(45)));
+    assert_eq!(config.server.remember_responses, Duration::from_secs(7 * 86_400));
     assert_eq!(config.server.drain_delay, Duration::from_secs(5));
     assert_eq!(config.server.drain_timeout, Duration::from_secs(300));
     assert!(config.server.tls.is_none() && !config.server.proxy_protocol);

@@ -12,6 +12,7 @@ use http::{HeaderValue, Response, Version, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -94,6 +95,8 @@ impl<H: Handler> Begun<H> {
     /// Serves it to its end.
     pub(super) async fn serve(mut self, mut stream: TcpStream) -> io::Result<()> {
         let terms = self.door.terms();
+        // A client whose kernel acknowledges nothing for so long is gone; where that cannot be set, [`Pipe`] sees it.
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(terms.unread));
         let mut ahead = Bytes::new();
         if terms.proxied {
             let (client, rest) = within(HANDSHAKE_TIME, introduced(&mut stream)).await?;

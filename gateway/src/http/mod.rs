@@ -11,12 +11,14 @@ pub mod server;
 mod sound;
 mod streams;
 pub mod tls;
+mod waiting;
 mod worded;
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 
@@ -33,29 +35,40 @@ use crate::pipeline::{self, Ask};
 use crate::shared::Worker;
 use crate::telemetry::Record;
 use paths::Place;
+pub(crate) use waiting::Beat;
+use waiting::{Answered, Wait};
 
 /// Serves one request of the client listener.
 pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Incoming>) -> Response<Body> {
     if let Some(error) = sound::fault(&request) {
-        return last(refuse(&error, None));
+        return last(turned_away(&worker, peer, error));
     }
     let path = request.uri().path();
     // The path that nearly every call takes is looked at first.
     if path == "/v1/chat/completions" && request.method() == Method::POST {
-        return call(&worker, peer, &CHAT, request).await;
+        return call(worker, peer, CHAT, request).await;
     }
-    match (paths::place(path), request.method()) {
-        (Some(Place::Call(ask)), &Method::POST) => call(&worker, peer, &ask, request).await,
-        (Some(Place::Stored { id, part }), _) => stored(&worker, peer, &id, part, &request).await,
+    let told = match (paths::place(path), request.method()) {
+        (Some(Place::Call(ask)), &Method::POST) => return call(worker, peer, ask, request).await,
+        (Some(Place::Stored { id, part }), method) if part.knows(method) => {
+            return stored(&worker, peer, &id, part, &request).await;
+        }
         (Some(Place::Models), &Method::GET) => models(&worker, credentials(&request)),
         (Some(Place::Model(name)), &Method::GET) => model(&worker, &name, credentials(&request)),
-        (Some(Place::Alive), &Method::GET | &Method::HEAD) => alive().await.into_response(),
+        (Some(Place::Alive), &Method::GET | &Method::HEAD) => return alive().await.into_response(),
         (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
-            readiness(worker.shared.is_ready()).into_response()
+            return readiness(worker.shared.is_ready()).into_response();
         }
-        (Some(place), _) => wrong_method(&request, place.methods()),
-        (None, _) => unknown_path(&request),
-    }
+        (Some(place), _) => return wrong_method(&worker, peer, &request, place.methods()),
+        (None, _) => Err(unknown_path(&request)),
+    };
+    told.map_or_else(|error| turned_away(&worker, peer, error), json)
+}
+
+/// An answer to what is no call, or not by somebody who may make one. It is told of as calls are.
+fn turned_away(worker: &Worker, peer: Peer, error: Error) -> Response<Body> {
+    let (id, record) = begin(worker, peer);
+    answered(worker, &id, (Err(error), Some(record)))
 }
 
 const CHAT: Ask = Ask { api: Api::Chat, named: None };
@@ -68,20 +81,34 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
     if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-async fn call(
-    worker: &Arc<Worker>,
-    peer: Peer,
-    ask: &Ask,
+async fn call(worker: Arc<Worker>, peer: Peer, ask: Ask, request: http::Request<Incoming>) -> Response<Body> {
+    let (id, record, let_in) = enter(&worker, peer);
+    if let Err(error) = let_in {
+        return answered(&worker, &id, (Err(error), Some(record)));
+    }
+    let beat = Beat::default();
+    let wait = Wait::new(serve(worker.clone(), ask, request, record, beat.clone()), beat);
+    match wait.first().await {
+        Ok(answer) => answered(&worker, &id, answer),
+        Err(wait) => {
+            let mut response = wait.respond();
+            stamp(response.headers_mut(), &worker, &id);
+            response
+        }
+    }
+}
+
+async fn serve(
+    worker: Arc<Worker>,
+    ask: Ask,
     request: http::Request<Incoming>,
-) -> Response<Body> {
-    let (id, mut record, let_in) = enter(worker, peer);
+    record: Record,
+    beat: Beat,
+) -> Answered {
     let (head, body) = request.into_parts();
     let credentials = Credentials { headers: &head.headers, query: head.uri.query().unwrap_or_default() };
-    let answer = match let_in {
-        Ok(()) => pipeline::call(worker, ask, credentials, body, &mut record).await,
-        Err(error) => Err(error),
-    };
-    answered(worker, &id, answer, &mut record)
+    let mut record = Some(record);
+    (pipeline::call(&worker, &ask, credentials, body, &mut record, &beat).await, record)
 }
 
 async fn stored(
@@ -93,15 +120,13 @@ async fn stored(
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
     let ask = stored::Request { method: request.method().clone(), id, part, query };
-    if !ask.is_known() {
-        return wrong_method(request, part.methods());
-    }
-    let (id, mut record, let_in) = enter(worker, peer);
+    let (id, record, let_in) = enter(worker, peer);
+    let mut record = Some(record);
     let answer = match let_in {
         Ok(()) => stored::stored(worker, &ask, request.headers(), &mut record).await,
         Err(error) => Err(error),
     };
-    answered(worker, &id, answer, &mut record)
+    answered(worker, &id, (answer, record))
 }
 
 fn credentials(request: &http::Request<Incoming>) -> Credentials<'_> {
@@ -109,16 +134,11 @@ fn credentials(request: &http::Request<Incoming>) -> Credentials<'_> {
 }
 
 /// An answer, or in its place an error, as the client gets it.
-fn answered(
-    worker: &Worker,
-    id: &str,
-    answer: Result<Response<Body>, Error>,
-    record: &mut Option<Record>,
-) -> Response<Body> {
+fn answered(worker: &Worker, id: &str, (answer, mut record): Answered) -> Response<Body> {
     let mut response = match answer {
         Ok(response) => response,
         Err(error) => {
-            if let Some(record) = record {
+            if let Some(record) = &mut record {
                 record.status = error.kind.status().as_u16();
                 record.outcome = error.kind.name();
             }
@@ -130,10 +150,8 @@ fn answered(
 }
 
 /// Begins a call's record and counts it among those at once, to its end.
-fn enter(worker: &Worker, peer: Peer) -> (String, Option<Record>, Result<(), Error>) {
-    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
-    let mut record = Record::new(worker.shared.metrics.clone(), id.clone());
-    record.client = Some(peer.0.ip());
+fn enter(worker: &Worker, peer: Peer) -> (String, Record, Result<(), Error>) {
+    let (id, mut record) = begin(worker, peer);
     let mut place = worker.shared.calls.part();
     let let_in = if place.grow(1) {
         record.place = Some(place);
@@ -141,7 +159,15 @@ fn enter(worker: &Worker, peer: Peer) -> (String, Option<Record>, Result<(), Err
     } else {
         Err(intake::overloaded("The gateway serves as many calls as it can."))
     };
-    (id, Some(record), let_in)
+    (id, record, let_in)
+}
+
+/// Begins a record.
+fn begin(worker: &Worker, peer: Peer) -> (String, Record) {
+    let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
+    let mut record = Record::new(worker.shared.metrics.clone(), id.clone());
+    record.client = Some(peer.0.ip());
+    (id, record)
 }
 
 /// What every answer to a call says.
@@ -170,16 +196,7 @@ pub(crate) fn tell(headers: &mut HeaderMap, record: &Record) {
 /// An error in OpenAI's dialect.
 fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
     let kind = error.kind;
-    if kind.fault() == Fault::Gateway {
-        tracing::warn!(target: "weir::call", kind = kind.name(), "call refused");
-    }
-    let body = match &error.body {
-        Some(body) => body.clone(),
-        None => {
-            answer::error_body(&error.message, kind.class(), Some(kind.code()), error.param.as_deref()).into()
-        }
-    };
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::from(worded(error)));
     *response.status_mut() = kind.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -188,9 +205,8 @@ fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
         headers.insert(header::RETRY_AFTER, seconds.into());
         headers.insert(HeaderName::from_static("retry-after-ms"), (time.as_millis() as u64).into());
     }
-    if let Some(retry) = kind.should_retry() {
-        let value = HeaderValue::from_static(if retry { "true" } else { "false" });
-        headers.insert(HeaderName::from_static("x-should-retry"), value);
+    if kind.is_final() {
+        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
     }
     if let Some(record) = record {
         tell(headers, record);
@@ -204,31 +220,35 @@ fn refuse(error: &Error, record: Option<&Record>) -> Response<Body> {
     response
 }
 
-/// The models that this key may use; wildcards are left out, for they name no model.
-fn models(worker: &Worker, credentials: Credentials<'_>) -> Response<Body> {
-    let snapshot = worker.shared.snapshot.load_full();
-    match snapshot.keys.tenant(&snapshot.config, credentials) {
-        Ok(tenant) => {
-            let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
-            let names = snapshot.config.models.iter().filter(|model| !model.wildcard).flat_map(|model| {
-                std::iter::once(model.name.as_str()).chain(model.aliases.iter().map(String::as_str))
-            });
-            json(answer::models_json(names.filter(allowed)))
-        }
-        Err(error) => refuse(&error, None),
+/// What the client is told of an error.
+fn worded(error: &Error) -> Bytes {
+    let kind = error.kind;
+    // One that is shed has its own line, and there may be many.
+    if kind.fault() == Fault::Gateway && kind != Kind::Overloaded {
+        tracing::warn!(target: "weir::call", kind = kind.name(), "call refused");
     }
+    error.body.clone().unwrap_or_else(|| {
+        answer::error_body(&error.message, kind.class(), Some(kind.code()), error.param.as_deref()).into()
+    })
 }
 
-fn model(worker: &Worker, name: &str, credentials: Credentials<'_>) -> Response<Body> {
+/// The models that this key may use; wildcards are left out, for they name no model.
+fn models(worker: &Worker, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let found = snapshot
-        .keys
-        .tenant(&snapshot.config, credentials)
-        .and_then(|tenant| pipeline::find_model(&snapshot, tenant, name));
-    match found {
-        Ok(_) => json(answer::model_json(name)),
-        Err(error) => refuse(&error, None),
-    }
+    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
+    let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
+    let models = snapshot.config.models.iter().filter(|model| !model.wildcard);
+    let names = models.flat_map(|model| {
+        std::iter::once(model.name.as_str()).chain(model.aliases.iter().map(String::as_str))
+    });
+    Ok(answer::models_json(names.filter(allowed)))
+}
+
+fn model(worker: &Worker, name: &str, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
+    let snapshot = worker.shared.snapshot.load_full();
+    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
+    pipeline::find_model(&snapshot, tenant, name)?;
+    Ok(answer::model_json(name))
 }
 
 fn json(body: Vec<u8>) -> Response<Body> {
@@ -237,14 +257,19 @@ fn json(body: Vec<u8>) -> Response<Body> {
     response
 }
 
-fn unknown_path(request: &http::Request<Incoming>) -> Response<Body> {
+fn unknown_path(request: &http::Request<Incoming>) -> Error {
     let message = format!("Unknown request URL: {} {}.", request.method(), request.uri().path());
-    refuse(&Error::new(Kind::NotFound, message), None)
+    Error::new(Kind::NotFound, message)
 }
 
-fn wrong_method(request: &http::Request<Incoming>, allowed: &'static str) -> Response<Body> {
+fn wrong_method(
+    worker: &Worker,
+    peer: Peer,
+    request: &http::Request<Incoming>,
+    allowed: &'static str,
+) -> Response<Body> {
     let message = format!("{} does not allow {}.", request.uri().path(), request.method());
-    let mut response = refuse(&Error::new(Kind::MethodNotAllowed, message), None);
+    let mut response = turned_away(worker, peer, Error::new(Kind::MethodNotAllowed, message));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }

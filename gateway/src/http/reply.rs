@@ -5,16 +5,30 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::time::Sleep;
 
 use crate::dialect::openai::api::Api;
-use crate::dialect::openai::stream::{Chunk, Event, classify, stream_error};
+use crate::dialect::openai::failure::Failure;
+use crate::dialect::openai::stream::{Chunk, Event, StreamError, classify, keep_alive, stream_error};
 use crate::settle::Settlement;
+use crate::telemetry::Record;
 use crate::upstream::answer::{Opened, Patience, Seen};
+
+/// How a stream is passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// With the upstream.
+    pub patience: Patience,
+    /// After so much silence the client gets a comment, so that nobody takes its connection for dead.
+    pub keep_alive: Option<Duration>,
+    /// The client did not ask for the usage.
+    pub withhold_usage: bool,
+}
 
 /// A stream on its way to the client.
 #[derive(Debug)]
@@ -22,37 +36,60 @@ pub struct Reply {
     api: Api,
     opened: Opened,
     ready: VecDeque<Bytes>,
-    withhold_usage: bool,
-    patience: Patience,
+    pace: Pace,
     last_read: Instant,
+    last_sign: Instant,
     alarm: Pin<Box<Sleep>>,
-    settlement: Option<Settlement>,
+    owed: Option<Owed>,
     over: bool,
 }
 
+/// What is owed at the end of a stream.
+#[derive(Debug)]
+pub enum Owed {
+    /// Of an attempt at a deployment.
+    Settlement(Box<Settlement>),
+    /// Of a request that draws on no limit.
+    Record(Box<Record>),
+}
+
+impl Owed {
+    fn pay(self, seen: &Seen, outcome: &'static str) {
+        match self {
+            Owed::Settlement(settlement) => settlement.stream_ended(seen, outcome),
+            Owed::Record(mut record) => record.stream_ended(outcome),
+        }
+    }
+}
+
+/// What an alarm is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// A comment to the client.
+    Sign,
+    /// The end of the patience.
+    End,
+}
+
+impl Pace {
+    /// What is to be done next, and when, if nothing more is read.
+    fn due(&self, last_read: Instant, last_sign: Instant) -> (Instant, Due) {
+        let end = self.patience.until.min(last_read + self.patience.idle);
+        match self.keep_alive.map(|every| last_read.max(last_sign) + every) {
+            Some(sign) if sign < end => (sign, Due::Sign),
+            _ => (end, Due::End),
+        }
+    }
+}
+
 impl Reply {
-    /// Of a stream whose first content has come; without a settlement where nothing is owed for it.
-    pub fn new(
-        api: Api,
-        mut opened: Opened,
-        withhold_usage: bool,
-        patience: Patience,
-        settlement: Option<Settlement>,
-    ) -> Reply {
+    /// Of a stream whose first content has come.
+    pub fn new(api: Api, mut opened: Opened, pace: Pace, owed: Owed) -> Reply {
         let now = Instant::now();
         let ready = std::mem::take(&mut opened.events).into();
-        let alarm = Box::pin(tokio::time::sleep_until(patience.until.min(now + patience.idle).into()));
-        let mut reply = Reply {
-            api,
-            opened,
-            ready,
-            withhold_usage,
-            patience,
-            last_read: now,
-            alarm,
-            settlement,
-            over: false,
-        };
+        let alarm = Box::pin(tokio::time::sleep_until(pace.due(now, now).0.into()));
+        let (owed, over) = (Some(owed), false);
+        let mut reply = Reply { api, opened, ready, pace, last_read: now, last_sign: now, alarm, owed, over };
         if reply.opened.seen.done {
             reply.finish("ok");
         }
@@ -67,10 +104,10 @@ impl Reply {
                 return self.fail("upstream_failed", "The upstream sent an event that is too large.");
             };
             let (seen, ready) = (&mut self.opened.seen, &mut self.ready);
-            let chunk = pass(self.api, event, self.withhold_usage, seen, ready);
+            let raw = event.raw.clone();
+            let chunk = pass(self.api, event, self.pace.withhold_usage, seen, ready);
             if let Chunk::Error(error) = chunk {
-                tracing::warn!(target: "weir::upstream", error = error.error.message, "error inside a stream");
-                return self.finish("upstream_failed");
+                return self.failed(&error, raw);
             }
             if self.opened.seen.done {
                 return self.finish("ok");
@@ -82,7 +119,7 @@ impl Reply {
     fn end(&mut self) {
         let mut rest = VecDeque::new();
         if let Some(event) = self.opened.splitter.finish() {
-            pass(self.api, event, self.withhold_usage, &mut self.opened.seen, &mut rest);
+            pass(self.api, event, self.pace.withhold_usage, &mut self.opened.seen, &mut rest);
         }
         // What ends without its blank line is passed on only if it ends the stream: else the error behind it would
         // be read as a part of it.
@@ -97,6 +134,22 @@ impl Reply {
         }
     }
 
+    /// The upstream says that it failed. In its own words, unless they tell of its account rather than of this call.
+    fn failed(&mut self, error: &StreamError, raw: Bytes) {
+        let class = Failure::of_stream(error, &HeaderMap::new(), SystemTime::now()).class;
+        tracing::warn!(
+            target: "weir::upstream", ?class, error = error.error.message, "error inside a stream"
+        );
+        if let Some(Owed::Settlement(settlement)) = &self.owed {
+            settlement.rest(class);
+        }
+        if class.tells_of_account() {
+            return self.fail("upstream_failed", "The upstream failed to go on.");
+        }
+        self.ready.push_back(raw);
+        self.finish("upstream_failed");
+    }
+
     /// Ends the stream with an error event: never silently, and without the `[DONE]` of a whole answer.
     fn fail(&mut self, outcome: &'static str, message: &str) {
         self.ready.push_back(stream_error(message, outcome, self.opened.seen.begun.as_ref()));
@@ -105,28 +158,30 @@ impl Reply {
 
     fn finish(&mut self, outcome: &'static str) {
         self.over = true;
-        if let Some(settlement) = self.settlement.take() {
-            settlement.stream_ended(&self.opened.seen, outcome);
+        if let Some(owed) = self.owed.take() {
+            owed.pay(&self.opened.seen, outcome);
         }
     }
 
-    /// Has the upstream been silent too long? Looked at only when the alarm rings; reads do not move the alarm.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// What is to be done about the upstream's silence? Looked at only when the alarm rings; reads do not move the alarm.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             std::task::ready!(self.alarm.as_mut().poll(cx));
-            let due = self.patience.until.min(self.last_read + self.patience.idle);
-            if due <= Instant::now() {
-                return Poll::Ready(());
+            let (due, what) = self.pace.due(self.last_read, self.last_sign);
+            let now = Instant::now();
+            if due <= now {
+                self.last_sign = now;
+                return Poll::Ready(what);
             }
             self.alarm.as_mut().reset(due.into());
         }
     }
 }
 
-/// Takes note of an event, and of its bytes if they are for the client.
+/// Takes note of an event, and of its bytes if they are for the client. What becomes of an error is decided elsewhere.
 fn pass(api: Api, event: Event, withhold_usage: bool, seen: &mut Seen, ready: &mut VecDeque<Bytes>) -> Chunk {
     let chunk = classify(api, &event);
-    if seen.note(&event, &chunk, withhold_usage) {
+    if seen.note(&event, &chunk, withhold_usage) && !matches!(chunk, Chunk::Error(_)) {
         ready.push_back(event.raw);
     }
     chunk
@@ -159,10 +214,10 @@ impl Body for Reply {
                     this.fail("upstream_failed", "The connection to the upstream broke.");
                 }
                 Poll::Ready(None) => this.end(),
-                Poll::Pending => {
-                    std::task::ready!(this.poll_alarm(cx));
-                    this.fail("upstream_timeout", "The upstream stopped sending.");
-                }
+                Poll::Pending => match std::task::ready!(this.poll_alarm(cx)) {
+                    Due::Sign => return Poll::Ready(Some(Ok(Frame::data(keep_alive())))), // only whole events were sent
+                    Due::End => this.fail("upstream_timeout", "The upstream stopped sending."),
+                },
             }
         }
     }
@@ -170,8 +225,8 @@ impl Body for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(settlement) = self.settlement.take() {
-            settlement.stream_ended(&self.opened.seen, "client_gone");
+        if let Some(owed) = self.owed.take() {
+            owed.pay(&self.opened.seen, "client_gone");
         }
     }
 }

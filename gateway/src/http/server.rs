@@ -25,7 +25,9 @@ use super::connection::{Begun, Door, Peer};
 pub(super) const UNREAD_TIME: Duration = Duration::from_secs(60);
 /// What of an answer may wait in the kernel unsent, bytes. It would take megabytes for each client that reads slowly.
 const UNSENT: u32 = 256 << 10;
-/// After a failure to accept (no file descriptors left), try again.
+/// More connections than the kernel's queue holds.
+const QUEUE: usize = 4_096;
+/// After a failure to accept (no file descriptors left), and while there are too many connections, try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How far the life of a listener has come; it only goes forward.
@@ -85,9 +87,27 @@ pub fn seat() -> (Seat, Inbox) {
     (Seat { sender, open: open.clone() }, Inbox { receiver, open })
 }
 
-/// Accepts until the listener is to close. Then the workers' inboxes end.
-pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut phase: watch::Receiver<Phase>) {
+/// How many connections may be open: clients leave a quarter of the file descriptors to what serves them, connections to
+/// providers and to the shared state.
+pub fn most_connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    files.map_or(usize::MAX, |files| (files / 4 * 3) as usize)
+}
+
+/// Accepts until the listener is to close. Then the workers' inboxes end. While `most` are open, others wait in the
+/// kernel's queue.
+pub async fn accept(listener: TcpListener, seats: Vec<Seat>, most: usize, mut phase: watch::Receiver<Phase>) {
+    let mut full = false;
     loop {
+        let open: usize = seats.iter().map(|seat| seat.open.load(Ordering::Relaxed)).sum();
+        if open >= most && *phase.borrow() < Phase::Closing {
+            if !std::mem::replace(&mut full, true) {
+                tracing::warn!(target: "weir::http", open, "too many connections: no others for now");
+            }
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        }
+        full = false;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = reached(&mut phase, Phase::Closing) => break,
@@ -97,12 +117,21 @@ pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut phase: watch::R
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
-    // Closing the listener resets the connections that the kernel has made and nobody has accepted.
-    while let Poll::Ready(Ok((stream, peer))) =
-        std::future::poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await
-    {
-        if let Err(err) = prepare(stream).and_then(|stream| deal(&seats, stream, peer)) {
+    tokio::task::unconstrained(sweep(&listener, &seats)).await;
+}
+
+/// Closing the listener resets the connections that the kernel has made and nobody has accepted: so they are, all of them,
+/// in one go that the runtime must not interrupt.
+async fn sweep(listener: &TcpListener, seats: &[Seat]) {
+    for _ in 0..QUEUE {
+        let accepted = std::future::poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await;
+        let Poll::Ready(accepted) = accepted else { return };
+        // A connection that its client has left already is an error, and not the last one.
+        if let Err(err) = accepted.and_then(|(stream, peer)| deal(seats, prepare(stream)?, peer)) {
             tracing::warn!(target: "weir::http", error = %err, "cannot accept");
+            if err.raw_os_error().is_some_and(|code| code == rustix::io::Errno::MFILE.raw_os_error()) {
+                return; // so is the next
+            }
         }
     }
 }
@@ -111,10 +140,7 @@ pub async fn accept(listener: TcpListener, seats: Vec<Seat>, mut phase: watch::R
 fn prepare(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
     // A peer that has gone already is noticed by whoever reads.
     let _ = stream.set_nodelay(true);
-    let socket = SockRef::from(&stream);
-    // A client whose kernel acknowledges nothing for this long is gone.
-    let _ = socket.set_tcp_user_timeout(Some(UNREAD_TIME));
-    let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     stream.into_std()
 }
 

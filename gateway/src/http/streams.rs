@@ -23,10 +23,15 @@ const SLOWEST: u64 = 8 << 10;
 /// Since when an answer has been waiting for its client, and for how much to be taken; none while it is not.
 type Waiting = Arc<Mutex<Option<(Instant, usize)>>>; // short sections
 
+/// The largest piece of an answer that is given to a connection at once, bytes: it keeps what it was given until its client
+/// reads, however much that is.
+const PIECE: usize = 64 << 10;
+
 /// The body of an answer whose reading is watched.
 #[derive(Debug)]
 pub(super) struct Watched {
     body: Body,
+    rest: Bytes,
     waiting: Waiting,
 }
 
@@ -38,7 +43,7 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let polled = self.piece(cx);
         *self.waiting.lock() = match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 Some((Instant::now(), frame.data_ref().map_or(0, |data| data.len())))
@@ -48,12 +53,30 @@ impl http_body::Body for Watched {
         polled
     }
 
+    /// Not before it has been asked for more after the last piece, which shows that this one is being read: an answer that
+    /// says earlier that it has ended is no longer run, and so no longer watched.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        false
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Watched {
+    fn piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match std::task::ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 }
 
@@ -81,7 +104,7 @@ impl Streams {
     {
         let waiting = Waiting::default();
         *self.next.lock() = Some(waiting.clone());
-        async move { Ok(answering.await.map(|body| Watched { body, waiting })) }
+        async move { Ok(answering.await.map(|body| Watched { body, rest: Bytes::new(), waiting })) }
     }
 }
 

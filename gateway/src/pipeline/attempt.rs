@@ -16,18 +16,16 @@ use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request::{self, Continues};
 use crate::error::{Error, Kind};
 use crate::http as edge;
-use crate::http::reply::Reply;
+use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{Kept, Settlement};
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{Actual, Reservation, place_key};
 use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
-use crate::upstream::answer::{self, Patience};
+use crate::upstream::answer::{self, Patience, is_event_stream};
 
 /// When to come back to an upstream that does not say when.
 const RETRY_SOON: Duration = Duration::from_secs(5);
-/// How long it is remembered where something is that a provider keeps: as long as OpenAI keeps responses.
-const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
 /// Why an attempt did not answer, and what that allows.
 pub(super) struct Miss {
@@ -118,11 +116,13 @@ impl<'a> Attempt<'a> {
         let opened = answer::open(upstream, api, &head.headers, withhold, opening).await?;
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
-            kept.clone().tell(self.call.input).await;
+            kept.clone().tell(self.size_unknown()).await;
             settlement.kept = Some(kept); // told again at the end, when its size is known
         }
         let headers = headers(&settlement, &head.headers);
-        Ok(respond(headers, Body::new(Reply::new(api, opened, withhold, patience, Some(settlement)))))
+        let keep_alive = self.call.snapshot.config.server.stream_keepalive;
+        let pace = Pace { patience, keep_alive, withhold_usage: withhold };
+        Ok(respond(headers, Body::new(Reply::new(api, opened, pace, Owed::Settlement(Box::new(settlement))))))
     }
 
     async fn plain(
@@ -135,12 +135,20 @@ impl<'a> Attempt<'a> {
         let whole = answer::whole(upstream, &head.headers, patience).await?;
         let settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers);
+        // Settled before anything is awaited: the client may leave.
+        settlement.answered(whole.usage, whole.body.len());
         if let Some(kept) = self.kept(id_of(&whole.body).as_deref()) {
-            let size = whole.usage.map_or(self.call.input, Usage::total);
+            let size = whole.usage.map_or(self.size_unknown(), Usage::total);
             kept.tell(size).await; // before the client can ask for it
         }
-        settlement.answered(whole.usage, whole.body.len());
         Ok(respond(headers, Body::from(whole.body)))
+    }
+
+    /// A guess at the size of an answer that does not tell it. What is made in the background is still being made.
+    fn size_unknown(&self) -> u64 {
+        let peek = &self.call.peek;
+        let output = peek.max_output.unwrap_or(self.deployment.max_output);
+        self.call.input.saturating_add(if peek.background { output } else { 0 })
     }
 
     /// What others must know of the answer with this id, if later calls may refer to it.
@@ -150,7 +158,8 @@ impl<'a> Attempt<'a> {
         let conversation = call.peek.continues.as_ref().filter(|c| matches!(c, Continues::Conversation(_)));
         let ids = made.into_iter().chain(conversation.map(Continues::id));
         let keys: Vec<String> = ids.map(|id| place_key(&call.tenant_name, id)).collect();
-        let kept = Kept { worker: call.worker.clone(), keys, tag: self.deployment.tag, ttl: REMEMBERED };
+        let ttl = call.snapshot.config.server.remember_responses;
+        let kept = Kept { worker: call.worker.clone(), keys, tag: self.deployment.tag, ttl };
         (!kept.keys.is_empty()).then_some(kept)
     }
 
@@ -191,8 +200,9 @@ impl<'a> Attempt<'a> {
         record.explanation.tried(&self.deployment.name, "ok");
         Settlement {
             shared: shared.clone(),
+            snapshot: self.call.snapshot.clone(),
+            deployment: self.target.deployment,
             reservation: self.reservation.take(),
-            price: self.deployment.price,
             input: self.call.input,
             choices: self.call.peek.choices,
             key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
@@ -279,14 +289,10 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The pools that the provider limits rest, for every replica.
+    /// The pools that the provider limits rest.
     fn rest(&self, retry_after: Option<Duration>) -> Miss {
-        let cooldown = self.deployment.cooldown;
-        let time = retry_after.unwrap_or(cooldown.default).min(cooldown.max);
-        for pool in &self.deployment.rests {
-            let key = &self.call.snapshot.pools[pool.0].decl.key;
-            self.call.worker.shared.client.rest(key, time);
-        }
+        let client = &self.call.worker.shared.client;
+        let time = self.call.snapshot.rest(client, self.target.deployment, retry_after);
         let message = format!(
             "Every deployment of this model is at its limit. Please try again in {:.3}s.",
             time.as_secs_f64()
@@ -329,7 +335,13 @@ pub(super) fn unserved(failed: Failed) -> Error {
 /// Headers of a served answer: ours, and some of the provider's.
 fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
     let mut headers = passed_on(upstream);
-    let record = &settlement.record;
+    whence(&mut headers, &settlement.record);
+    edge::tell(&mut headers, &settlement.record);
+    headers
+}
+
+/// Says where an answer comes from.
+pub(super) fn whence(headers: &mut HeaderMap, record: &Record) {
     let mut put = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(HeaderName::from_static(name), value);
@@ -340,8 +352,6 @@ fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
     if record.session != SessionOutcome::None {
         put("x-weir-session", log::session(record.session));
     }
-    edge::tell(&mut headers, record);
-    headers
 }
 
 /// Of the provider's headers those that say nothing of its account.
@@ -353,11 +363,6 @@ pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
         }
     }
     headers
-}
-
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
 }
 
 pub(super) fn respond(headers: HeaderMap, body: Body) -> Response<Body> {

@@ -31,7 +31,11 @@ impl Home {
         continues: Option<&Continues>,
     ) -> Result<Option<Home>, Error> {
         let Some(continues) = continues else { return Ok(None) };
-        let place = worker.shared.client.place(&worker.port, &place_key(tenant, continues.id())).await;
+        let (client, key) = (&worker.shared.client, place_key(tenant, continues.id()));
+        let place = match continues {
+            Continues::Response(_) => client.place(&worker.port, &key).await,
+            Continues::Conversation(_) => client.newest_place(&worker.port, &key).await,
+        };
         let place = place.map_err(|_| {
             let message = "The gateway's shared state, which knows where this is kept, is not reachable.";
             Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY)
@@ -62,7 +66,7 @@ impl Home {
             "What '{}' refers to is kept where the model `{model}` cannot go on with it.",
             self.param
         );
-        Error::new(Kind::Malformed, message).param(self.param)
+        Error::new(Kind::NoCandidate, message).param(self.param)
     }
 }
 

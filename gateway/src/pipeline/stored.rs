@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 
 use super::continued::find;
-use super::{AWAY_RETRY, attempt, note};
+use super::{AWAY_RETRY, attempt, note, time_limit};
 use crate::auth::Credentials;
 use crate::config::DeploymentId;
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Class;
 use crate::error::{Error, Kind};
-use crate::http::reply::Reply;
+use crate::http::reply::{Owed, Pace, Reply};
 use crate::shared::{Snapshot, Worker};
 use crate::state::place_key;
 use crate::telemetry::Record;
-use crate::upstream::answer::{self, Patience};
+use crate::upstream::answer::{self, Opened, Patience};
 use crate::upstream::{Endpoint, Failed};
 
 /// Bounds of such a request.
@@ -37,6 +38,15 @@ pub enum Part {
 }
 
 impl Part {
+    /// Does it know the method?
+    pub fn knows(self, method: &Method) -> bool {
+        match self {
+            Part::Whole => method == Method::GET || method == Method::DELETE,
+            Part::InputItems => method == Method::GET,
+            Part::Cancel => method == Method::POST,
+        }
+    }
+
     /// The methods that it knows, as the header `allow` says it.
     pub fn methods(self) -> &'static str {
         match self {
@@ -61,15 +71,6 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Does the part know the method?
-    pub fn is_known(&self) -> bool {
-        match self.part {
-            Part::Whole => self.method == Method::GET || self.method == Method::DELETE,
-            Part::InputItems => self.method == Method::GET,
-            Part::Cancel => self.method == Method::POST,
-        }
-    }
-
     /// Behind the provider's base URL. A key in the query is the client's and stays here.
     fn path(&self) -> String {
         let part = match self.part {
@@ -99,6 +100,8 @@ pub async fn stored(
     let tenant = snapshot.keys.tenant(&snapshot.config, Credentials { headers, query: ask.query })?;
     let tenant: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant.clone(), "stored"));
+    let until = Instant::now() + time_limit(TOTAL, headers)?;
+    let keep_alive = snapshot.config.server.stream_keepalive;
     let mut last = None;
     for id in homes(worker, &snapshot, &tenant, ask).await? {
         let deployment = &snapshot.config.deployments[id.0];
@@ -107,13 +110,10 @@ pub async fn stored(
             record.attempts += 1;
         });
         let begun = Instant::now();
-        let answered = fetch(worker, &snapshot.endpoints[id.0], ask).await;
+        let answered = fetch(worker, &snapshot.endpoints[id.0], ask, until).await;
         note(record, |record| record.upstream += begun.elapsed());
         match answered {
-            Ok(response) => {
-                note(record, Record::ok);
-                return Ok(response);
-            }
+            Ok(answer) => return Ok(respond(answer, keep_alive, record)),
             Err(Failed::Answered { failure, .. })
                 if matches!(failure.class, Class::NotFound | Class::NotKept) => {}
             Err(failed) => last = Some(failed),
@@ -149,22 +149,55 @@ async fn homes(
     Ok((0..config.deployments.len()).filter(first).map(DeploymentId).collect())
 }
 
-async fn fetch(worker: &Worker, endpoint: &Endpoint, ask: &Request<'_>) -> Result<Response<Body>, Failed> {
+/// What a provider answers.
+enum Answer {
+    Whole(Bytes),
+    Stream(Box<Opened>, Patience),
+}
+
+async fn fetch(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    ask: &Request<'_>,
+    until: Instant,
+) -> Result<(HeaderMap, Answer), Failed> {
     let path = ask.path();
     let outgoing = endpoint
         .kept(ask.method.clone(), &path)
         .ok_or_else(|| Failed::NotSent("a path that cannot be sent".into()))?;
-    let until = Instant::now() + TOTAL;
     let response = worker.upstreams.send(outgoing, CONNECT, until.min(Instant::now() + IDLE)).await?;
     let (head, upstream) = response.into_parts();
     let patience = Patience { idle: IDLE, until };
-    let body = if attempt::is_event_stream(&head.headers) {
+    let answer = if answer::is_event_stream(&head.headers) {
         let opened = answer::open(upstream, Api::Responses, &head.headers, false, patience).await?;
-        Body::new(Reply::new(Api::Responses, opened, false, patience, None))
+        Answer::Stream(Box::new(opened), patience)
     } else {
-        Body::from(answer::whole(upstream, &head.headers, patience).await?.body)
+        Answer::Whole(answer::whole(upstream, &head.headers, patience).await?.body)
     };
-    Ok(attempt::respond(attempt::passed_on(&head.headers), body))
+    Ok((attempt::passed_on(&head.headers), answer))
+}
+
+/// The answer as the client gets it. A stream takes the record along: it counts among the calls at once to its end.
+fn respond(
+    (mut headers, answer): (HeaderMap, Answer),
+    keep_alive: Option<Duration>,
+    record: &mut Option<Record>,
+) -> Response<Body> {
+    if let Some(record) = record.as_ref() {
+        attempt::whence(&mut headers, record);
+    }
+    let body = match (answer, record.take()) {
+        (Answer::Stream(opened, patience), Some(record)) => {
+            let pace = Pace { patience, keep_alive, withhold_usage: false };
+            Body::new(Reply::new(Api::Responses, *opened, pace, Owed::Record(Box::new(record))))
+        }
+        (Answer::Whole(body), Some(mut record)) => {
+            record.ok();
+            Body::from(body)
+        }
+        (_, None) => Body::empty(), // a record is made with every request
+    };
+    attempt::respond(headers, body)
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 pub use kept::Kept;
 
-use crate::config::Price;
+use crate::config::{DeploymentId, Price};
 use crate::dialect::openai::answer::Usage;
-use crate::shared::{PredictionKey, Shared};
+use crate::dialect::openai::failure::Class;
+use crate::shared::{PredictionKey, Shared, Snapshot};
 use crate::state::{Actual, Reservation};
 use crate::telemetry::Record;
 use crate::upstream::answer::Seen;
@@ -24,8 +25,10 @@ pub struct Settlement {
     pub reservation: Option<Reservation>,
     /// The call's record.
     pub record: Record,
-    /// The deployment's.
-    pub price: Option<Price>,
+    /// What the call goes by.
+    pub snapshot: Arc<Snapshot>,
+    /// Whose answer it is.
+    pub deployment: DeploymentId,
     /// Estimated input tokens.
     pub input: u64,
     /// Choices asked for.
@@ -50,15 +53,24 @@ impl Settlement {
 
     /// A stream is over: ended, failed or left by the client.
     pub fn stream_ended(mut self, seen: &Seen, outcome: &'static str) {
-        self.record.outcome = outcome;
-        if outcome == "client_gone" {
-            self.record.status = 499;
-        } else {
-            self.record.status = 200; // the head was sent before
-        }
+        self.record.stream_ended(outcome);
         let partial = Actual::Partial { input: self.input, delivered: seen.delivered.tokens() };
         // A running usage says what was used so far, not what will have been.
         self.close(seen.usage.filter(|_| seen.complete), partial);
+    }
+
+    /// The provider said inside the stream that it is at its limit: for every replica, and every other call.
+    pub fn rest(&self, class: Class) {
+        let retry_after = match class {
+            Class::RateLimited { retry_after } => retry_after,
+            Class::QuotaExhausted { retry_after } => {
+                let cooldown = self.snapshot.config.deployments[self.deployment.0].cooldown;
+                Some(retry_after.unwrap_or(cooldown.max))
+            }
+            Class::Overloaded { retry_after: Some(time) } => Some(time),
+            _ => return,
+        };
+        self.snapshot.rest(&self.shared.client, self.deployment, retry_after);
     }
 
     fn close(&mut self, usage: Option<Usage>, unknown: Actual) {
@@ -67,7 +79,8 @@ impl Settlement {
         let actual = match usage {
             Some(usage) => {
                 self.shared.observe(&self.key, usage.output / self.choices.max(1));
-                self.record.cost = self.price.map_or(0.0, |price| cost(&price, &usage));
+                let price = self.snapshot.config.deployments[self.deployment.0].price;
+                self.record.cost = price.map_or(0.0, |price| cost(&price, &usage));
                 Actual::Used { input: usage.input, output: usage.output }
             }
             None if self.background => Actual::Abandoned,

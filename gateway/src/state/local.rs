@@ -17,7 +17,7 @@ const SWEEP_ABOVE: usize = 4_096;
 pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
-    notes: Mutex<Notes>, // the same
+    notes: Notes,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
@@ -33,7 +33,7 @@ impl Default for Local {
         Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
-            notes: Mutex::default(),
+            notes: Notes::default(),
             configs: Mutex::default(),
         }
     }
@@ -50,12 +50,12 @@ impl Local {
 
     /// Keeps a string.
     pub fn note(&self, key: &str, value: &str, ttl: Duration) {
-        self.notes.lock().put(key, value, ttl, Instant::now());
+        self.notes.put(key, value, ttl, Instant::now());
     }
 
     /// A string that was kept.
     pub fn recall(&self, key: &str) -> Option<String> {
-        self.notes.lock().get(key, Instant::now())
+        self.notes.get(key, Instant::now())
     }
 
     /// A replica tells which configuration it works by.

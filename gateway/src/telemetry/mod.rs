@@ -96,9 +96,10 @@ impl Record {
         }
     }
 
-    /// The metrics, for what is counted on the way.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+    /// A stream, whose head was sent before, is over.
+    pub fn stream_ended(&mut self, outcome: &'static str) {
+        self.outcome = outcome;
+        self.status = if outcome == "client_gone" { 499 } else { 200 };
     }
 
     /// Served to the end.

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
@@ -64,6 +64,12 @@ pub struct Seen {
     pub done: bool,
     /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
     pub complete: bool,
+}
+
+/// Is a stream of events declared?
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// Reads a plain answer. What is not an answer, whatever its status says, is a failure.

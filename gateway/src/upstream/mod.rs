@@ -34,8 +34,6 @@ const ERROR_BODY: usize = 64 << 10;
 const ERROR_TIME: Duration = Duration::from_secs(5);
 /// A kept connection is closed after this long; providers keep theirs longer.
 const KEEP: Duration = Duration::from_secs(30);
-/// So many connections that are no longer quiet are given up for one request; each is one less in the pool.
-const UNQUIET: usize = 16;
 
 type Http = Client<Connector, Timely>;
 
@@ -191,12 +189,12 @@ impl Upstreams {
     }
 }
 
-/// Asks, and asks again where a kept connection proved unfit before any of the request was written.
+/// Asks, and asks again where a kept connection proved unfit before any of the request was written. Each is one less in the
+/// pool, and a new connection never does.
 async fn ask(client: &Http, outgoing: &Outgoing) -> Result<Response<Incoming>, ClientError> {
-    let mut left = UNQUIET;
     loop {
         match client.request(outgoing.request()).await {
-            Err(err) if left > 0 && connection_error(&err).is_some_and(is_unasked) => left -= 1,
+            Err(err) if connection_error(&err).is_some_and(is_unasked) => {}
             done => return done,
         }
     }

@@ -56,7 +56,8 @@ impl Guarded {
 }
 
 fn begins_request(bytes: &[u8]) -> bool {
-    [&b"POST "[..], b"GET ", b"DELETE "].iter().any(|method| bytes.starts_with(method))
+    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    method > 0 && bytes[method..].starts_with(b" /")
 }
 
 /// Is nothing to be read? Under TLS any record counts, a late session ticket as well: that costs a new connection.

@@ -41,6 +41,8 @@ async fn check(seed: u64, at: u64, lane: usize, gate: &Gate, closing: &AtomicU64
         never_arrived(&answer, case.backed, &case, closing)?;
     }
     let case = last.context("every call met a closing connection")?;
+    // A second answer that comes when the next request has been sent is that one's: nobody can tell.
+    gate.bad.said(&case.id).await;
     follow(&mut caller, &case, at, lane, gate, closing).await.with_context(|| describe(&case))
 }
 
@@ -75,10 +77,8 @@ fn never_arrived(answer: &Answer, backed: bool, case: &Case, closing: &AtomicU64
     Ok(())
 }
 
-// Not kept yet: of 2,000 answers 88 are passed on wrongly, nearly all of them kinds that put a second answer behind the
-// first on a kept connection a moment later, which the next call then takes for its own.
+/// Broken on purpose to see it fail: what came unasked on a kept connection not looked for (`upstream/unasked.rs`).
 #[test]
-#[ignore = "88 of 2,000 are wrong: see above"]
 fn lying_answers_are_found_out_and_the_next_call_is_right() -> Result<()> {
     run(async {
         let (seed, cases) = (seed()?, cases("WEIR_EDGE_ANSWERS", 2_000)?);

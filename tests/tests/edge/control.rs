@@ -35,7 +35,7 @@ async fn pipe(to: SocketAddr) -> Result<SocketAddr> {
 fn every_kind_of_hostile_request_finds_a_gateway_out_that_looks_at_nothing() -> Result<()> {
     run(async {
         let provider = Upstream::start().await?;
-        let addr = pipe(provider.addr()).await?;
+        let addr = pipe(provider.addr(0)).await?;
         let kinds = hostile::kinds();
         let mut unfound: BTreeSet<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
         for at in 0..kinds.len() as u64 {
@@ -57,7 +57,7 @@ fn every_kind_of_hostile_request_finds_a_gateway_out_that_looks_at_nothing() -> 
 fn every_kind_of_lie_finds_a_gateway_out_that_passes_it_on() -> Result<()> {
     run(async {
         let provider = Upstream::start().await?;
-        let addr = pipe(provider.addr()).await?;
+        let addr = pipe(provider.addr(0)).await?;
         let kinds = lies::kinds();
         let mut unfound: BTreeSet<&str> = kinds.iter().map(|(kind, ..)| *kind).collect();
         for at in 0..kinds.len() as u64 {

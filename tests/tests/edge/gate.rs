@@ -178,7 +178,7 @@ account = "{name}-{lane}"
 model = "up-{name}"
 limits = {{ rpm = 1_000_000_000, tpm = 1_000_000_000_000, concurrency = 1_000_000 }}
 "#,
-                upstream.addr()
+                upstream.addr(lane)
             ));
         }
         text.push_str(&format!(

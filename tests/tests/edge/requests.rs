@@ -30,7 +30,7 @@ pub(crate) async fn check(case: &Case, addr: SocketAddr, provider: &Upstream, rn
     };
     let said = |outcome: &_| format!("saw {outcome:?}");
     let outcome = outcome.with_context(|| format!("{}: {}", case.kind, crate::wire::shown(&case.sends)))?;
-    judge(case, &outcome, &arrivals, provider.addr()).with_context(|| said(&outcome)).with_context(|| {
+    judge(case, &outcome, &arrivals, provider).with_context(|| said(&outcome)).with_context(|| {
         format!("{}: {}", case.kind, case.sends.escape_ascii()).chars().take(600).collect::<String>()
     })
 }

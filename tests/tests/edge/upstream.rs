@@ -1,7 +1,7 @@
 //! A provider on a bare socket. It remembers every request exactly as it came and answers honestly, or with
 //! whatever bytes a test has laid ready for that call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use anyhow::Result;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::endpoints::{DONE, ENDPOINTS, id_in};
 use crate::wire::{Head, Wire, find, shown};
@@ -65,13 +66,15 @@ struct Desk {
     seen: Mutex<HashMap<String, Vec<Seen>>>,
     faults: Mutex<Vec<String>>,
     plans: Mutex<HashMap<String, Vec<Step>>>,
+    saying: Mutex<HashSet<String>>,
+    said: Notify,
     requests: AtomicU64,
 }
 
 /// A running provider; it ends with the runtime.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    addr: SocketAddr,
+    port: u16,
     desk: Arc<Desk>,
     accepting: tokio::task::JoinHandle<()>,
     closing: tokio::sync::watch::Sender<bool>,
@@ -80,8 +83,8 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Starts one on a free port.
     pub(crate) async fn start() -> Result<Upstream> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let addr = listener.local_addr()?;
+        let listener = TcpListener::bind("0.0.0.0:0").await?;
+        let port = listener.local_addr()?.port();
         let desk = Arc::new(Desk::default());
         let (closing, closed) = tokio::sync::watch::channel(false);
         let shared = desk.clone();
@@ -96,12 +99,12 @@ impl Upstream {
                 });
             }
         });
-        Ok(Upstream { addr, desk, accepting, closing })
+        Ok(Upstream { port, desk, accepting, closing })
     }
 
-    /// Where it listens.
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+    /// Where it is reached by a lane: each by another address, so that lanes share no connection.
+    pub(crate) fn addr(&self, lane: usize) -> SocketAddr {
+        SocketAddr::from(([127, 0, 1, 1 + lane as u8], self.port))
     }
 
     /// Lays ready what the call `id` is answered with.
@@ -112,6 +115,17 @@ impl Upstream {
     /// Takes the requests that named `id`, in order.
     pub(crate) fn take(&self, id: &str) -> Vec<Seen> {
         lock(&self.desk.seen).remove(id).unwrap_or_default()
+    }
+
+    /// Returns when the call `id` has been told all that was laid ready for it.
+    pub(crate) async fn said(&self, id: &str) {
+        loop {
+            let said = self.desk.said.notified();
+            if !lock(&self.desk.saying).contains(id) {
+                return;
+            }
+            said.await;
+        }
     }
 
     /// Requests that nobody has taken.
@@ -160,8 +174,13 @@ async fn serve(stream: TcpStream, desk: &Desk) {
         desk.requests.fetch_add(1, Ordering::Relaxed);
         let seen = Seen { id: id_in(&body).unwrap_or_default(), head, body };
         let steps = lock(&desk.plans).remove(&seen.id).unwrap_or_else(|| honest(&seen));
-        lock(&desk.seen).entry(seen.id.clone()).or_default().push(seen);
-        if !perform(steps, &mut writing, wire.io()).await {
+        let id = seen.id.clone();
+        lock(&desk.saying).insert(id.clone());
+        lock(&desk.seen).entry(id.clone()).or_default().push(seen);
+        let goes_on = perform(steps, &mut writing, wire.io()).await;
+        lock(&desk.saying).remove(&id);
+        desk.said.notify_waiters();
+        if !goes_on {
             return;
         }
     }

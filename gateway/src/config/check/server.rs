@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::super::tree::{At, Field, Reading};
-use super::super::units::{Count, Size};
+use super::super::units::{Count, Pause, Size};
 use super::super::{OnOutage, Server, StateConfig, raw};
 use super::{redis, tls};
 
@@ -22,6 +22,8 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
         max_calls: 10_000,
         max_buffered: 256 << 20,
         unread_timeout: Duration::from_secs(60),
+        stream_keepalive: Some(Duration::from_secs(45)),
+        remember_responses: Duration::from_secs(7 * 24 * 3600),
         drain_delay: Duration::from_secs(5),
         drain_timeout: Duration::from_secs(5 * 60),
         tls: None,
@@ -34,6 +36,10 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
     server.admin_token = written.admin_token.get().and_then(|token| secret("admin_token", token, cx));
     server.anonymous = written.anonymous.or(server.anonymous);
     server.unread_timeout = written.unread_timeout.or(server.unread_timeout);
+    server.remember_responses = written.remember_responses.or(server.remember_responses);
+    if let Some(Pause(every)) = written.stream_keepalive.value() {
+        server.stream_keepalive = Some(*every).filter(|every| !every.is_zero());
+    }
     server.drain_delay = written.drain_delay.value().map_or(server.drain_delay, |pause| pause.0);
     server.drain_timeout = written.drain_timeout.or(server.drain_timeout);
     server.tls = tls::identity(&written.tls, cx);

@@ -51,6 +51,23 @@ pub enum Class {
 }
 
 impl Class {
+    /// Do its words tell of the provider's account: its name, limits and what others have used of them?
+    pub fn tells_of_account(self) -> bool {
+        match self {
+            Class::RateLimited { .. }
+            | Class::Overloaded { .. }
+            | Class::QuotaExhausted { .. }
+            | Class::TooBigForPool
+            | Class::Auth => true,
+            Class::ContextTooLong
+            | Class::ContentFiltered
+            | Class::NotFound
+            | Class::NotKept
+            | Class::BadRequest
+            | Class::Transient => false,
+        }
+    }
+
     /// The status of a failure that came without one, inside a stream.
     pub fn status(self) -> StatusCode {
         match self {

@@ -25,9 +25,23 @@ pub fn classify(api: Api, event: &Event) -> Chunk {
 pub fn stream_error(message: &str, code: &str, begun: Option<&Begun>) -> Bytes {
     match begun {
         Some(begun) => begun.failed(message),
-        None => {
-            let body = error_body(message, "server_error", Some(code), None);
-            [b"data: ", &body[..], b"\n\n"].concat().into()
-        }
+        None => error_event(&error_body(message, "server_error", Some(code), None)),
     }
+}
+
+/// An error body as an event; each line of it must say that it is data.
+pub fn error_event(body: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(body.len() + 16);
+    for line in body.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(line);
+        event.push(b'\n');
+    }
+    event.push(b'\n');
+    event.into()
+}
+
+/// A comment, which clients skip.
+pub fn keep_alive() -> Bytes {
+    Bytes::from_static(b": keep-alive\n\n")
 }

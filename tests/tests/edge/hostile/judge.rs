@@ -1,15 +1,13 @@
 //! Was that right? Looks at what the client saw and at what the provider got, and knows nothing else.
 
-use std::net::SocketAddr;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::run::{Outcome, probe_id};
 use super::{After, Case, Expect, upstream_body};
 use crate::endpoints::ENDPOINTS;
-use crate::gate::{CLIENT_KEY, UPSTREAM_KEY};
-use crate::upstream::Seen;
+use crate::gate::{CLIENT_KEY, LANES, UPSTREAM_KEY};
+use crate::upstream::{Seen, Upstream};
 use crate::wire::{Answer, find, shown};
 
 /// What a request to a provider may consist of, each once.
@@ -52,7 +50,7 @@ pub(crate) struct Arrivals {
 }
 
 /// Says what is wrong with it, if anything.
-pub(crate) fn judge(case: &Case, outcome: &Outcome, arrivals: &Arrivals, provider: SocketAddr) -> Result<()> {
+pub(crate) fn judge(case: &Case, outcome: &Outcome, arrivals: &Arrivals, provider: &Upstream) -> Result<()> {
     ensure!(arrivals.hidden.is_empty(), "a hidden request reached the provider");
     for seen in arrivals.own.iter().chain(&arrivals.probe) {
         sent_on_rightly(seen, provider).with_context(|| format!("sent on as {:?}", seen.head))?;
@@ -160,7 +158,7 @@ pub(crate) fn said_rightly(answer: &Answer) -> Result<()> {
 }
 
 /// One well-formed request with our own fields and nothing of the client's.
-fn sent_on_rightly(seen: &Seen, provider: SocketAddr) -> Result<()> {
+fn sent_on_rightly(seen: &Seen, provider: &Upstream) -> Result<()> {
     let known = ENDPOINTS.iter().any(|e| seen.head.line == format!("POST {} HTTP/1.1", e.upstream));
     ensure!(known, "the line {:?}", seen.head.line);
     for (name, value) in &seen.head.fields {
@@ -169,7 +167,8 @@ fn sent_on_rightly(seen: &Seen, provider: SocketAddr) -> Result<()> {
         seen.head.one(name)?;
     }
     ensure!(seen.head.text("authorization")? == format!("Bearer {UPSTREAM_KEY}"), "the credential");
-    ensure!(seen.head.text("host")? == provider.to_string(), "the host");
+    let host = seen.head.text("host")?;
+    ensure!((0..LANES).any(|lane| host == provider.addr(lane).to_string()), "the host {host}");
     ensure!(find(&seen.body, CLIENT_KEY.as_bytes()).is_none(), "the client's key");
     Ok(())
 }

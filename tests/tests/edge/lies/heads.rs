@@ -221,9 +221,7 @@ fn more(make: &mut Make) -> Lie {
 
 fn more_later(make: &mut Make) -> Lie {
     let (bytes, body) = make.honest();
-    // Whoever takes the connection meanwhile meets it: so it is closed as well.
-    let steps =
-        vec![Step::Send(bytes), Step::Pause(std::time::Duration::ZERO), Step::Send(poison()), Step::Close];
+    let steps = vec![Step::Send(bytes), later(), Step::Send(poison())];
     Lie { steps, expect: Expect::Passed(body) }
 }
 

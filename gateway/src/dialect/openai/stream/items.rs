@@ -36,7 +36,7 @@ impl Begun {
         response.insert("status".into(), "failed".into());
         response.insert("error".into(), json!({ "code": "server_error", "message": message }));
         let event = json!({
-            "type": "response.failed", "sequence_number": sequence_of(&self.last).map_or(0, |last| last + 1), "response": response,
+            "type": "response.failed", "sequence_number": sequence_of(&self.last).map_or(0, |last| last.saturating_add(1)), "response": response,
         });
         format!("event: response.failed\ndata: {event}\n\n").into()
     }

@@ -1,0 +1,138 @@
+//! A stream that is long in coming: the client is answered before there is an answer, and given comments until there is.
+//!
+//! Balancers and clients close connections on which nothing comes for half a minute or a minute, and the first content
+//! of a thinking model may take longer. What the head of an answer says otherwise (its status above all) is lost then:
+//! an error that comes later stands in the stream, as any that comes after the first content.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::dialect::openai::stream::{error_event, keep_alive};
+use crate::error::{Error, Kind};
+use crate::telemetry::Record;
+use crate::upstream::answer::is_event_stream;
+
+/// How often a client is shown that its stream is still coming. Known once the call is known to be one for a stream by
+/// somebody who may make it; until then, and for all other calls, there is nothing.
+pub(crate) type Beat = Arc<OnceLock<Duration>>;
+
+/// What ends the wait: an answer or an error, and the record if nobody has taken it along.
+pub(super) type Answered = (Result<Response<Body>, Error>, Option<Record>);
+
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+/// A call that is being answered.
+pub(super) struct Wait {
+    answering: Answering,
+    beat: Beat,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wait {
+    pub(super) fn new(answering: impl Future<Output = Answered> + Send + 'static, beat: Beat) -> Wait {
+        Wait { answering: Box::pin(answering), beat, alarm: None }
+    }
+
+    /// The answer, or, if that takes long, the wait for it.
+    pub(super) async fn first(mut self) -> Result<Answered, Wait> {
+        match poll_fn(|cx| self.poll(cx)).await {
+            Some(answered) => Ok(answered),
+            None => Err(self),
+        }
+    }
+
+    /// The answer; or nothing, which has come to be time for a sign of life.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered>> {
+        if let Poll::Ready(answered) = self.answering.as_mut().poll(cx) {
+            return Poll::Ready(Some(answered));
+        }
+        let Some(every) = self.beat.get() else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(*every)));
+        std::task::ready!(alarm.as_mut().poll(cx));
+        alarm.as_mut().reset(Instant::now() + *every);
+        Poll::Ready(None)
+    }
+
+    /// An answer now, with the one that is awaited behind its comments.
+    pub(super) fn respond(self) -> Response<Body> {
+        let mut response = Response::new(Body::new(Waiting::Comment(self)));
+        let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// The body of an answer that is awaited.
+enum Waiting {
+    /// A comment is due.
+    Comment(Wait),
+    /// The answer is awaited.
+    Awaited(Wait),
+    /// It has come.
+    Come(Body),
+    /// All is said.
+    Over,
+}
+
+impl http_body::Body for Waiting {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        loop {
+            let (next, frame) = match std::mem::replace(&mut *self, Waiting::Over) {
+                Waiting::Comment(wait) => (Waiting::Awaited(wait), Some(keep_alive())),
+                Waiting::Awaited(mut wait) => match wait.poll(cx) {
+                    Poll::Pending => {
+                        *self = Waiting::Awaited(wait);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(None) => (Waiting::Comment(wait), None),
+                    Poll::Ready(Some((Ok(response), _))) if is_event_stream(response.headers()) => {
+                        (Waiting::Come(response.into_body()), None)
+                    }
+                    Poll::Ready(Some((answer, record))) => {
+                        (Waiting::Over, Some(no_stream(answer.err(), record)))
+                    }
+                },
+                Waiting::Come(mut body) => {
+                    let polled = Pin::new(&mut body).poll_frame(cx);
+                    *self = Waiting::Come(body);
+                    return polled;
+                }
+                Waiting::Over => return Poll::Ready(None),
+            };
+            *self = next;
+            if let Some(bytes) = frame {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+}
+
+/// What is said in the stream where none has come: an error, or an answer that is whole.
+fn no_stream(error: Option<Error>, record: Option<Record>) -> Bytes {
+    let error = error.unwrap_or_else(|| {
+        Error::new(Kind::UpstreamFailed, "The upstream answered with something else than a stream.")
+    });
+    if let Some(mut record) = record {
+        (record.status, record.outcome) = (200, error.kind.name()); // the head was sent before
+    }
+    error_event(&super::worded(&error))
+}
+
+#[cfg(test)]
+#[path = "waiting_tests.rs"]
+mod tests;

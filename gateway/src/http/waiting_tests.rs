@@ -1,0 +1,114 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::telemetry::Metrics;
+
+const BEAT: Duration = Duration::from_millis(20);
+const SIGN: &str = ": keep-alive\n\n";
+
+fn beat() -> Beat {
+    Arc::new(OnceLock::from(BEAT))
+}
+
+fn stream(text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let kind = HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A call that is answered after `beats` of the time between two signs, and a half.
+async fn after(beats: u32, answer: Result<Response<Body>, Error>) -> Answered {
+    sleep(BEAT * beats + BEAT / 2).await;
+    (answer, Some(Record::new(Arc::new(Metrics::new().unwrap()), "req_1".into())))
+}
+
+/// The text of a stream whose answer takes a few beats.
+async fn late(answer: Result<Response<Body>, Error>) -> String {
+    let Err(wait) = Wait::new(after(3, answer), beat()).first().await else { panic!("nobody waited") };
+    let response = wait.respond();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(is_event_stream(response.headers()));
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+/// The signs before the answer, and the answer.
+fn split(text: &str) -> (usize, &str) {
+    let answer = text.trim_start_matches(SIGN);
+    ((text.len() - answer.len()) / SIGN.len(), answer)
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_soon_is_itself() {
+    let refusal = Error::new(Kind::NoCapacity, "full");
+    let Ok((answer, record)) = Wait::new(after(0, Err(refusal)), beat()).first().await else {
+        panic!("not awaited")
+    };
+    assert_eq!(answer.unwrap_err().kind, Kind::NoCapacity);
+    assert!(record.is_some());
+}
+
+/// Broken on purpose to see it fail: a beat for every call.
+#[tokio::test]
+async fn what_is_no_stream_is_awaited_as_long_as_it_takes() {
+    let answered = Wait::new(after(5, Ok(Response::new(Body::from("{}")))), Beat::default()).first().await;
+    assert!(answered.is_ok_and(|(answer, _)| answer.is_ok()));
+}
+
+/// Broken on purpose to see it fail: the alarm not set anew after a sign (one sign), the first sign left to the alarm.
+#[tokio::test]
+async fn a_late_stream_is_announced_by_comments() {
+    let text = late(Ok(stream("data: 1\n\ndata: [DONE]\n\n"))).await;
+    let (signs, answer) = split(&text);
+    assert_eq!(answer, "data: 1\n\ndata: [DONE]\n\n");
+    assert!(signs >= 2, "{signs} signs in three beats");
+}
+
+#[tokio::test]
+async fn a_late_error_stands_in_the_stream() {
+    let text = late(Err(Error::new(Kind::UpstreamTimeout, "The upstream did not answer in time."))).await;
+    let (signs, answer) = split(&text);
+    assert!(signs >= 2, "{signs} signs in three beats");
+    let data = answer.strip_prefix("data: ").and_then(|rest| rest.strip_suffix("\n\n")).expect(answer);
+    let body: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(body["error"]["message"], "The upstream did not answer in time.");
+    assert_eq!(body["error"]["code"], Kind::UpstreamTimeout.code());
+
+    // The upstream's own words, in lines.
+    let refusal = Error { body: Some("{\n \"error\": {}\r\n}\n".into()), ..Error::new(Kind::NoCapacity, "") };
+    let text = late(Err(refusal)).await;
+    assert_eq!(split(&text).1, "data: {\ndata:  \"error\": {}\ndata: }\n\n");
+}
+
+#[tokio::test]
+async fn a_late_answer_that_is_no_stream_is_an_error() {
+    let text = late(Ok(Response::new(Body::from("{\"id\":1}")))).await;
+    assert!(split(&text).1.contains("something else than a stream"), "{text}");
+}
+
+/// Broken on purpose to see it fail: the call given to a task of its own.
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_call() {
+    struct Ended(Arc<AtomicBool>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    let guard = Ended(ended.clone());
+    let call = async move {
+        let _guard = guard;
+        std::future::pending::<Answered>().await
+    };
+    let Err(wait) = Wait::new(call, beat()).first().await else { panic!("nobody waited") };
+    let mut body = wait.respond().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), SIGN);
+    assert!(!ended.load(Ordering::Relaxed));
+    drop(body);
+    assert!(ended.load(Ordering::Relaxed));
+}
