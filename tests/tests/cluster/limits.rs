@@ -186,7 +186,7 @@ pub(crate) async fn finish(Outcome { site, answers, probe, .. }: Outcome) -> Res
 /// calls fill what has become free meanwhile.
 async fn refusals_are_honest(client: &Arc<Client>, ask: &Ask, burst: usize) -> Result<()> {
     let mut checked = 0;
-    for _ in 0..15 {
+    for _ in 0..40 {
         tokio::time::sleep(Duration::from_millis(200)).await; // calls in flight settle: then refusals are exact
         let again = ask.clone();
         let answers = Load::start(client.clone(), burst, &[], move |_| again.clone()).finish().await;

@@ -25,6 +25,7 @@ fn redis_away_leaves_each_replica_its_share() -> Result<()> {
     let row = Row {
         on_outage: "share",
         bound: share_bound,
+        shares: true,
         least_used: [0.6; 3],
         ..Row::new("Redis away, share", Fault::RedisAway)
     };

@@ -51,7 +51,15 @@ fn a_stopped_redis_closes_and_exceeds_no_limit() -> Result<()> {
 fn a_stopped_redis_leaves_shares_within_the_bound() -> Result<()> {
     let row = Row::new("SIGSTOP of Redis, share", Fault::StopRedis);
     // A call that meets a stop, what is learnt after it and the next stop may have waited for all of its 4 s.
-    Row { on_outage: "share", closes: true, bound: share_bound, least_used: [0.4, 0.4, 0.3], ..row }.run()
+    Row {
+        on_outage: "share",
+        closes: true,
+        bound: share_bound,
+        shares: true,
+        least_used: [0.4, 0.4, 0.3],
+        ..row
+    }
+    .run()
 }
 
 /// Broken on purpose to see it fail: what replicas saw of the windows not taken (`controls`).
@@ -78,7 +86,7 @@ fn an_emptied_redis_closes_and_exceeds_no_limit() -> Result<()> {
 #[test]
 fn an_emptied_redis_leaves_shares_within_the_bound() -> Result<()> {
     let row = Row::new("Redis restarted empty, share", Fault::EmptyRedis);
-    Row { on_outage: "share", bound: share_bound, least_used: [0.5; 3], ..row }.run()
+    Row { on_outage: "share", bound: share_bound, shares: true, least_used: [0.5; 3], ..row }.run()
 }
 
 /// Broken on purpose to see it fail: `on_outage = "open"`.

@@ -22,7 +22,6 @@ pub(crate) struct Outcome {
     /// Times the summed limits.
     offered: f64,
     pub(crate) strikes: Vec<Strike>,
-    bound: f64,
     /// In the order of the plan's providers.
     findings: Vec<Finding>,
 }
@@ -31,6 +30,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Finding {
     name: &'static str,
     limit: u64,
+    /// What a window may hold.
+    bound: u64,
     /// The fullest window, wherever the provider charges a call.
     worst: u64,
     used: f64,
@@ -40,15 +41,27 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// Each provider is judged by its own way to charge.
-    async fn on(provider: &Provider, site: &Site, until_us: u64) -> Result<Finding> {
+    async fn on(
+        row: &Row,
+        provider: &Provider,
+        site: &Site,
+        strikes: &[Strike],
+        until_us: u64,
+    ) -> Result<Finding> {
         let verdict = Verdict::on(slice::from_ref(provider), site.plan.scale.window, until_us).await?;
         let upstream = &provider.upstream;
         let unit = if upstream.rpm.is_some() { Unit::Requests } else { Unit::Tokens };
         let at_any_moment = if unit == Unit::Tokens { verdict.worst_at_any_instant() } else { Vec::new() };
         let worst = verdict.worst(unit).into_iter().map(|(worst, _)| worst).chain(at_any_moment).max();
+        let limit = upstream.rpm.or(upstream.tpm).unwrap_or(0);
+        let bound = match row.shares {
+            true => limit + row.granted_unseen(&provider.arrivals().await?, strikes, row.weight(upstream)),
+            false => (limit as f64 * (row.bound)(site.plan.scale.window)) as u64,
+        };
         Ok(Finding {
             name: upstream.name,
-            limit: upstream.rpm.or(upstream.tpm).unwrap_or(0),
+            limit,
+            bound,
             worst: worst.unwrap_or(0),
             used: verdict.used(unit),
             admitted: verdict.admitted(),
@@ -56,8 +69,9 @@ impl Finding {
         })
     }
 
-    fn share(&self) -> f64 {
-        self.worst as f64 / self.limit as f64
+    /// Times its limit.
+    fn times(&self, amount: u64) -> f64 {
+        amount as f64 / self.limit as f64
     }
 }
 
@@ -72,10 +86,9 @@ impl Outcome {
         let mut findings = Vec::new();
         let until_us = load_ended(&answers);
         for provider in &site.providers {
-            findings.push(Finding::on(provider, &site, until_us).await?);
+            findings.push(Finding::on(row, provider, &site, &strikes, until_us).await?);
         }
-        let bound = (row.bound)(site.plan.scale.window);
-        let outcome = Outcome { site, answers, offered, strikes, bound, findings };
+        let outcome = Outcome { site, answers, offered, strikes, findings };
         outcome.print(row);
         Ok(outcome)
     }
@@ -83,11 +96,10 @@ impl Outcome {
     /// Windows that exceed the bound, and refusals that say so, in words.
     pub(crate) fn breaches(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for Finding { name, limit, worst, refused, .. } in &self.findings {
-            if *worst as f64 > (*limit as f64 * self.bound).floor() {
+        for Finding { name, limit, bound, worst, refused, .. } in &self.findings {
+            if worst > bound {
                 found.push(format!(
-                    "{name}: a window held {worst} of {limit}, {:.3} times that are allowed",
-                    self.bound
+                    "{name}: a window held {worst}; the limit is {limit}, {bound} are allowed"
                 ));
             }
             if *refused > 0 {
@@ -142,16 +154,17 @@ impl Outcome {
             let between = if at > 0 { " / " } else { "" };
             // Writing to a string cannot fail.
             let _ = write!(limits, "{between}{limit}");
-            let _ = write!(worst, "{between}{:.3}", finding.share());
+            let _ = write!(worst, "{between}{:.3}", finding.times(finding.worst));
             let _ = write!(used, "{between}{:.1}", 100.0 * finding.used);
             admitted += finding.admitted;
             refused += finding.refused;
             providers.push(json!({
-                "name": name, "limit": limit, "worst": finding.worst, "used": finding.used,
+                "name": name, "limit": limit, "bound": finding.bound, "worst": finding.worst, "used": finding.used,
                 "admitted": finding.admitted, "refused": finding.refused,
             }));
         }
-        let (offered, bound, closed, lost) = (self.offered, self.bound, self.count(503), self.lost());
+        let bound = self.findings.iter().map(|finding| finding.times(finding.bound)).fold(1.0, f64::max);
+        let (offered, closed, lost) = (self.offered, self.count(503), self.lost());
         let replicas = self.site.replicas.len();
         let record = json!({
             "row": row.name, "window_s": full, "replicas": replicas, "offered": offered, "strikes": self.strikes.len(),

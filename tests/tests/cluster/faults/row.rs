@@ -11,7 +11,7 @@ use weir_tests::client::{Answer, Ask, unix_us};
 use weir_tests::gateway::Binary;
 use weir_tests::load::{Load, Phase};
 use weir_tests::meters;
-use weir_tests::provider::Upstream;
+use weir_tests::provider::{Arrival, Upstream};
 use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site, Timeouts};
 
@@ -51,6 +51,8 @@ pub(crate) struct Row {
     pub(crate) windows: u32,
     /// Times its limit that a provider may see in a window, by the length of one: README.md, "The bound".
     pub(crate) bound: fn(Duration) -> f64,
+    /// The bound depends on what was granted just before a strike: [`Row::granted_unseen`].
+    pub(crate) shares: bool,
     /// Least use of the request limit, and of the token limits where the provider charges `max_tokens` on arrival
     /// and where it charges what was used. A tenth less is enough in short windows: what a fault costs is the same there,
     /// and the machine may be busy.
@@ -69,10 +71,16 @@ pub(crate) struct Strike {
     pub(crate) mended_us: u64,
 }
 
-/// All replicas cut off with `share`: L, and what the others were granted after a replica's last look.
-pub(crate) fn share_bound(window: Duration) -> f64 {
-    // A look is at most 0.2 s old, or 0.4 s if one was lost; what is granted meanwhile is at most what is offered.
-    1.0 + OVERLOAD * 0.4 / window.as_secs_f64()
+/// Replicas of a site.
+const REPLICAS: u64 = 3;
+/// How old a replica's look at the state may be when it begins to share, if one was lost, and the way to the provider, us.
+const LOOK_US: u64 = 400_000;
+const WAY_US: u64 = 100_000;
+
+/// All replicas cut off with `share`, whatever happened before: after a replica's last look the others cannot have been
+/// granted more than the limit, and each replica takes its part of what it does not know of.
+pub(crate) fn share_bound(_: Duration) -> f64 {
+    2.0 - 1.0 / REPLICAS as f64
 }
 
 /// Redis' clock stepped forward by a second, once in a window: what was used in the second before may be used again,
@@ -101,6 +109,7 @@ impl Row {
             limits: [240, 12_000, 18_000],
             windows: 3,
             bound: |_| 1.0,
+            shares: false,
             least_used: [0.75, 0.75, 0.6],
             closes: false,
             most_lost: 0.02,
@@ -121,6 +130,24 @@ impl Row {
             Upstream { tpm: Some(scale.limit(head)), charge: "admission-max", ..upstream("head") },
             Upstream { tpm: Some(scale.limit(end)), charge: "end-actual", ..upstream("end") },
         ]
+    }
+
+    /// What the others were granted after a replica's last look before the state went away, in requests or tokens: their
+    /// part of what reached the provider just before a strike. After an outage that may be all the calls that waited for
+    /// its end.
+    pub(crate) fn granted_unseen(&self, arrivals: &[Arrival], strikes: &[Strike], weight: u64) -> u64 {
+        let before = |strike: &Strike| {
+            let time = strike.began_us.saturating_sub(LOOK_US)..strike.began_us + WAY_US;
+            arrivals.iter().filter(|call| call.status == 200 && time.contains(&call.arrival_us)).count()
+                as u64
+        };
+        let most = strikes.iter().map(before).max().unwrap_or(0);
+        (most * weight * (REPLICAS - 1)).div_ceil(REPLICAS)
+    }
+
+    /// What a call weighs at a provider that admits it.
+    pub(crate) fn weight(&self, upstream: &Upstream) -> u64 {
+        if upstream.rpm.is_some() { 1 } else { INPUT + self.output.end }
     }
 
     /// Calls that fit into one window of all providers together.
