@@ -16,6 +16,7 @@ use crate::config::{Config, DeploymentId};
 use crate::http::tls;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
+use crate::state::core::PoolDecl;
 use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
 use crate::telemetry::Metrics;
 use crate::upstream::{Endpoint, Upstreams};
@@ -165,7 +166,8 @@ impl Shared {
         self.calls.set(server.max_calls);
         self.buffered.set(server.max_buffered);
         // Before the first call by it: an attempt keeps to what its life allows, whatever the snapshot says.
-        self.client.reconfigure(&after.config.hash, after.deadlines(), after.session_idle());
+        let decls: Vec<PoolDecl> = after.pools.iter().map(|pool| pool.decl.clone()).collect();
+        self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));

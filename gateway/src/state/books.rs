@@ -22,8 +22,9 @@ struct Seen {
 /// The books of one pool.
 #[derive(Debug)]
 pub struct PoolBooks {
-    /// As calls declare it.
+    /// As the first call declared it: its key and its meters' shapes stay.
     pub decl: PoolDecl,
+    declared: Mutex<PoolDecl>, // with the limits that are configured now; short sections
     seen: Mutex<Option<Seen>>,
     pub(super) meters: Mutex<Vec<Entry>>, // short sections, never across an await
     pub(super) dirty: AtomicBool,
@@ -64,6 +65,7 @@ impl PoolBooks {
     pub(super) fn new(decl: PoolDecl) -> PoolBooks {
         PoolBooks {
             meters: Mutex::new(vec![Entry::default(); decl.meters.len()]),
+            declared: Mutex::new(decl.clone()),
             decl,
             seen: Mutex::default(),
             dirty: AtomicBool::new(false),
@@ -77,7 +79,7 @@ impl PoolBooks {
 
     /// For the next life: nothing counted yet, and what was seen.
     pub(super) fn heir(&self) -> PoolBooks {
-        let heir = PoolBooks::new(self.decl.clone());
+        let heir = PoolBooks::new(self.declared.lock().clone());
         let none = vec![0; self.decl.meters.len()];
         let seen = self.seen.lock().clone().map(|seen| Seen {
             own: none.clone(),
@@ -89,6 +91,11 @@ impl PoolBooks {
         *heir.view.lock() = self.view();
         heir.rest_until.store(self.rest_until.load(Ordering::Relaxed), Ordering::Relaxed);
         heir
+    }
+
+    /// Its limits are these from now on.
+    pub(super) fn declare(&self, decl: &PoolDecl) {
+        self.declared.lock().clone_from(decl);
     }
 
     /// Was the pool above 80 % of a cap when last heard of?
@@ -173,7 +180,7 @@ impl PoolBooks {
             let said = self.said.lock().returned.clone().into_iter().chain(std::iter::repeat(0));
             let held = seen.image.held.iter().zip(&seen.held);
             return Some(PoolMemory {
-                decl: self.in_force(&self.decl),
+                decl: self.in_force(&self.declared.lock()),
                 age: now.saturating_sub(seen.at),
                 seen: seen.own.clone(),
                 posted: seen.image.posted.clone(),
@@ -184,7 +191,7 @@ impl PoolBooks {
                 ..own
             });
         }
-        (used || own.rest > 0).then(|| PoolMemory { decl: self.in_force(&self.decl), ..own })
+        (used || own.rest > 0).then(|| PoolMemory { decl: self.in_force(&self.declared.lock()), ..own })
     }
 
     /// A message says that so much is given back. Returns what was said before.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Command, Denied, Granted, Incarnation, Ms, Reply, Reserve, Reserved, Told};
+use super::core::{Command, Denied, Granted, Incarnation, Ms, PoolDecl, Reply, Reserve, Reserved, Told};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
 use super::places::Place;
@@ -131,8 +131,18 @@ impl Client {
     }
 
     /// Works by another configuration from now on; calls in flight keep the deadlines that they have.
-    pub fn reconfigure(&self, config: &str, deadlines: Deadlines, session_idle: Duration) {
-        self.side.lock().retime(deadlines);
+    pub fn reconfigure(
+        &self,
+        config: &str,
+        pools: &[PoolDecl],
+        deadlines: Deadlines,
+        session_idle: Duration,
+    ) {
+        {
+            let mut side = self.side.lock();
+            side.declare(pools); // before a life begins that inherits them
+            side.retime(deadlines);
+        }
         if self.pins.load().policy().time_to_idle() != Some(session_idle) {
             self.pins.store(Arc::new(pins(session_idle)));
         }

@@ -129,6 +129,16 @@ impl Ledger {
         pools.entry(decl.key.clone()).or_insert_with(new).clone()
     }
 
+    /// The limits of pools are these from now on: what a data set that knows nothing is told of them.
+    pub(super) fn declare(&self, decls: &[PoolDecl]) {
+        let pools = self.pools.read();
+        for decl in decls {
+            if let Some(pool) = pools.get(&decl.key) {
+                pool.declare(decl);
+            }
+        }
+    }
+
     /// Every pool used in this life; in order, so that a simulated world is the same each time.
     pub fn pools(&self) -> Vec<Arc<PoolBooks>> {
         let mut pools: Vec<_> = self.pools.read().values().cloned().collect();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use alone::{AWAY_AFTER, Alone, HITCH};
 pub use report::Told;
 
-use super::core::{Caller, Incarnation, Join, Memory, Ms, Reply, TTL};
+use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolDecl, Reply, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
 use super::share::Share;
@@ -132,6 +132,11 @@ impl Side {
         self.deadlines = deadlines;
         self.longest = self.longest.max(deadlines);
         self.begin_if_retimed();
+    }
+
+    /// The limits of pools are these from now on.
+    pub fn declare(&self, decls: &[PoolDecl]) {
+        self.ledgers().for_each(|ledger| ledger.declare(decls));
     }
 
     /// While the state does not know of the current life, it may be about to, or limits are being shared in it.

@@ -126,7 +126,10 @@ pub(super) fn meters(
             None => found.push((spec, meter.span.clone())),
         }
     }
-    found.into_iter().map(|(spec, _)| spec).collect()
+    let mut meters: Vec<MeterSpec> = found.into_iter().map(|(spec, _)| spec).collect();
+    // Wherever and in whichever order they are written, it is the same pool: its key names them in this one.
+    meters.sort_by_key(|spec| (spec.kind as u8, spec.per_ms != MINUTE, spec.per_ms));
+    meters
 }
 
 fn of_limits(limits: &raw::Limits) -> Vec<(MeterSpec, Span)> {

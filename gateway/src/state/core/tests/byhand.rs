@@ -285,6 +285,17 @@ fn a_reload_begins_a_life_with_its_deadlines_and_the_one_before_keeps_its_own() 
     assert_eq!(store.0.pools[&gauge().key].meters[0].hold, 1);
 }
 
+/// Broken on purpose once: the limits kept with which the pool was used first, as they were before.
+#[test]
+fn a_limit_that_was_raised_by_a_reload_is_what_a_new_data_set_is_told() {
+    let (mut store, mut one, now) = (Store::new(), Hand::new("one"), BORN + 3_000);
+    (BORN..now).step_by(200).for_each(|at| one.sync(&mut store, at));
+    one.reserve(&mut store, &window(10), now).unwrap();
+    one.0.declare(&[window(200)]);
+    let told = one.0.ledger().unwrap().told(now);
+    assert_eq!(told.iter().map(|pool| pool.decl.meters[0].cap).collect::<Vec<_>>(), [200]);
+}
+
 /// Broken on purpose once: a life begun at once, whatever is going on in the current one.
 #[test]
 fn a_reload_while_limits_are_shared_gives_no_second_part() {
