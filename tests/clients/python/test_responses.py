@@ -5,7 +5,7 @@ import openai
 import pydantic
 import pytest
 
-from weir import STRANGE, arrivals, client, counted, logged, mark, only_arrival, wait_aborted
+from weir import SETTINGS, STRANGE, arrivals, client, counted, logged, mark, only_arrival, wait_aborted
 
 SAID = "echoes: How are you?"
 ASK = {"model": "echo", "input": "How are you?"}
@@ -101,6 +101,27 @@ def test_a_conversation_stays_with_the_account_that_keeps_it():
         then = ask("and then?", previous_response_id=first.parse().id)
         assert then.headers["x-weir-deployment"] == first.headers["x-weir-deployment"]
         assert then.parse().output_text == f"echoes: and then? after: turn {turn}"
+
+
+def test_another_replica_knows_which_account_keeps_it():
+    """With Redis `beside` is a second replica; what it kept in mind is not what the first did."""
+    beside = client(base_url=SETTINGS["beside"] + "/v1")
+    for turn in range(6):
+        makes, goes_on = (client(), beside) if turn % 2 else (beside, client())
+        first = makes.responses.with_raw_response.create(model="kept", input=f"turn {turn}")
+        then = goes_on.responses.with_raw_response.create(
+            model="kept", input="and then?", previous_response_id=first.parse().id
+        )
+        assert then.headers["x-weir-deployment"] == first.headers["x-weir-deployment"]
+        assert (then.headers["x-weir-replica"] == first.headers["x-weir-replica"]) == (SETTINGS["variant"] == "embedded")
+        assert goes_on.responses.retrieve(first.parse().id).output_text == f"echoes: turn {turn}"
+        goes_on.responses.delete(first.parse().id)
+        with pytest.raises(openai.NotFoundError):
+            makes.responses.retrieve(first.parse().id)
+    conversation = f"conv_{mark()}"
+    ask = {"model": "kept", "input": "go on", "conversation": conversation}
+    seen = [who.responses.with_raw_response.create(**ask).headers for who in (client(), beside) * 4]
+    assert len({headers["x-weir-deployment"] for headers in seen}) == 1
 
 
 def test_a_streamed_response_can_be_gone_on_with():

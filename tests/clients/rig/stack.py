@@ -87,6 +87,8 @@ class Stack(Processes):
             "aimock": self.start_aimock(),
         }
         self.gateway = self.start_gateway("gateway", redis_port)
+        # without Redis a second replica would share nothing: then it is the first one
+        self.beside = self.start_gateway("gateway-beside", redis_port) if redis_port else self.gateway
         self.away = self.start_gateway("gateway-away", free_port())  # nobody listens there
 
     def settings(self):
@@ -94,6 +96,7 @@ class Stack(Processes):
         return {
             "variant": self.variant,
             "gateway": self.gateway,
+            "beside": self.beside,
             "away": self.away,
             **{name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()},
             "keys": gateway_config.keys(),
