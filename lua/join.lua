@@ -97,7 +97,7 @@ local function newest_of(pool)
   end
 end
 
-local exp, _, _, told = struct.unpack('<dddd', put['i:' .. inc] or redis.call('HGET', key, 'i:' .. inc))
+local exp, head, stage_end, told = struct.unpack('<dddd', put['i:' .. inc] or redis.call('HGET', key, 'i:' .. inc))
 local news = told == 0 or (epoch_told ~= 0 and told ~= epoch_told + 1)
 local forgot = news and (learning == 1 or epoch_told ~= 0) -- windows are told once: a message may come twice
 local knows = epoch_told ~= 0
@@ -141,7 +141,7 @@ for _, m in ipairs(memory) do
     if #counters > 0 and take_counters(p, counters, seen) then exp = max(exp, l) end
   end
 end
-put['i:' .. inc] = struct.pack('<dddd', exp, d_head, d_end, told)
+put['i:' .. inc] = struct.pack('<dddd', exp, head, stage_end, told) -- a life keeps its deadlines
 if met then put['l:' .. inc] = cmsgpack.pack(met) end
 if forgot and knows and learning == 1 then
   learn[2], learn[3] = 1, roster_age <= TTL and 1 or learn[3]

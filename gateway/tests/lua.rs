@@ -286,7 +286,7 @@ fn resolve(op: &Op, state: &State) -> Command {
             let memory = memory(op, state, &inc);
             Command::Join(Join {
                 inc,
-                d_head: 700,
+                d_head: 700 + op.numbers[4] % 2 * 100, // of a life that is known they stay as they were
                 d_end: 2_500,
                 epoch,
                 memory,

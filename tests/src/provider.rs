@@ -30,6 +30,8 @@ pub struct Upstream {
     pub reserve: &'static str,
     /// Most output of a call that does not say, tokens.
     pub max_output: u64,
+    /// What the model can read, tokens; as Weir is told.
+    pub context_window: Option<u64>,
     /// How many times its limit it lets pass before it refuses: more than 1 where a test's bound is.
     pub lenience: f64,
     /// Further arguments of `weir provider`.
@@ -47,6 +49,7 @@ impl Upstream {
             charge: "admission-max",
             reserve: "max",
             max_output: 512,
+            context_window: None,
             lenience: 1.0,
             behaviour: Vec::new(),
         }
@@ -76,10 +79,11 @@ impl Upstream {
         });
         let concurrency =
             self.concurrency.map_or(String::new(), |most| format!("limits = {{ concurrency = {most} }}\n"));
+        let window = self.context_window.map_or(String::new(), |most| format!("context_window = {most}\n"));
         format!(
             "[[accounts]]\nname = \"{name}\"\nprovider = \"openai-compatible\"\nbase_url = \"http://{addr}/v1\"\n\
              api_key = \"{}\"\n{pool}\n[[deployments]]\nname = \"{name}\"\naccount = \"{name}\"\nmodel = \"up-{name}\"\n\
-             max_output = {}\n{concurrency}\n",
+             max_output = {}\n{window}{concurrency}\n",
             self.key(),
             self.max_output,
         )

@@ -4,17 +4,23 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Failure;
-use crate::dialect::openai::stream::{Chunk, Event, StreamError, classify, keep_alive, stream_error};
+use crate::dialect::openai::stream::{
+    Chunk, Event, Splitter, StreamError, classify, keep_alive, stream_error,
+};
 use crate::settle::Settlement;
 use crate::telemetry::Record;
 use crate::upstream::answer::{Opened, Patience, Seen};
@@ -31,10 +37,22 @@ pub struct Pace {
 }
 
 /// A stream on its way to the client.
+///
+/// Its connection asks for more only when the client has taken what there is. One that takes little would keep the call, its
+/// reservation and the provider's connection beyond every time limit; so the end of the call's time is looked after
+/// apart from that, by a task that reaches the stream wherever it waits.
 #[derive(Debug)]
 pub struct Reply {
+    stream: Arc<Mutex<Stream>>, // short sections, never across an await
+    ending: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Stream {
     api: Api,
-    opened: Opened,
+    upstream: Option<Incoming>,
+    splitter: Splitter,
+    seen: Seen,
     ready: VecDeque<Bytes>,
     pace: Pace,
     last_read: Instant,
@@ -84,32 +102,63 @@ impl Pace {
 
 impl Reply {
     /// Of a stream whose first content has come.
-    pub fn new(api: Api, mut opened: Opened, pace: Pace, owed: Owed) -> Reply {
+    pub fn new(api: Api, opened: Opened, pace: Pace, owed: Owed) -> Reply {
+        let stream = Arc::new(Mutex::new(Stream::new(api, opened, pace, owed)));
+        let (until, reached) = (pace.patience.until, Arc::downgrade(&stream));
+        let ending = tokio::spawn(async move {
+            tokio::time::sleep_until(until.into()).await;
+            if let Some(stream) = reached.upgrade() {
+                stream.lock().late();
+            }
+        });
+        Reply { stream, ending: ending.abort_handle() }
+    }
+}
+
+impl Stream {
+    fn new(api: Api, opened: Opened, pace: Pace, owed: Owed) -> Stream {
+        let Opened { upstream, splitter, events, seen } = opened;
         let now = Instant::now();
-        let ready = std::mem::take(&mut opened.events).into();
         let alarm = Box::pin(tokio::time::sleep_until(pace.due(now, now).0.into()));
-        let (owed, over) = (Some(owed), false);
-        let mut reply = Reply { api, opened, ready, pace, last_read: now, last_sign: now, alarm, owed, over };
-        if reply.opened.seen.done {
-            reply.finish("ok");
+        let mut stream = Stream {
+            api,
+            upstream: Some(upstream),
+            splitter,
+            seen,
+            ready: events.into(),
+            pace,
+            last_read: now,
+            last_sign: now,
+            alarm,
+            owed: Some(owed),
+            over: false,
+        };
+        if stream.seen.done {
+            stream.finish("ok");
         }
-        reply
+        stream
+    }
+
+    /// The call's time is over, whether or not anybody reads.
+    fn late(&mut self) {
+        if !self.over {
+            self.fail("upstream_timeout", "The call's time is over.");
+        }
+        self.upstream = None; // what a provider still sends, nobody has room for
     }
 
     /// Takes what the upstream sent.
     fn take(&mut self, data: Bytes) {
         self.last_read = Instant::now();
-        for event in self.opened.splitter.push(data) {
+        for event in self.splitter.push(data) {
             let Ok(event) = event else {
                 return self.fail("upstream_failed", "The upstream sent an event that is too large.");
             };
-            let (seen, ready) = (&mut self.opened.seen, &mut self.ready);
-            let raw = event.raw.clone();
-            let chunk = pass(self.api, event, self.pace.withhold_usage, seen, ready);
-            if let Chunk::Error(error) = chunk {
-                return self.failed(&error, raw);
+            match classify(self.api, &event) {
+                Chunk::Error(error) => return self.failed(&error, event.raw),
+                chunk => pass(event, &chunk, self.pace, &mut self.seen, &mut self.ready),
             }
-            if self.opened.seen.done {
+            if self.seen.done {
                 return self.finish("ok");
             }
         }
@@ -117,17 +166,18 @@ impl Reply {
 
     /// The upstream's body has ended.
     fn end(&mut self) {
-        let mut rest = VecDeque::new();
-        if let Some(event) = self.opened.splitter.finish() {
-            pass(self.api, event, self.pace.withhold_usage, &mut self.opened.seen, &mut rest);
+        let whole = self.ready.len();
+        if let Some(event) = self.splitter.finish() {
+            let chunk = classify(self.api, &event);
+            pass(event, &chunk, self.pace, &mut self.seen, &mut self.ready);
         }
         // What ends without its blank line is passed on only if it ends the stream: else the error behind it would
         // be read as a part of it.
-        if self.opened.seen.complete {
-            self.ready.append(&mut rest);
+        if !self.seen.complete {
+            self.ready.truncate(whole);
         }
         // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
-        if self.opened.seen.complete {
+        if self.seen.complete {
             self.finish("ok");
         } else {
             self.fail("upstream_failed", "The upstream ended the stream before it was complete.");
@@ -152,14 +202,14 @@ impl Reply {
 
     /// Ends the stream with an error event: never silently, and without the `[DONE]` of a whole answer.
     fn fail(&mut self, outcome: &'static str, message: &str) {
-        self.ready.push_back(stream_error(message, outcome, self.opened.seen.begun.as_ref()));
+        self.ready.push_back(stream_error(message, outcome, self.seen.begun.as_ref()));
         self.finish(outcome);
     }
 
     fn finish(&mut self, outcome: &'static str) {
         self.over = true;
         if let Some(owed) = self.owed.take() {
-            owed.pay(&self.opened.seen, outcome);
+            owed.pay(&self.seen, outcome);
         }
     }
 
@@ -176,15 +226,40 @@ impl Reply {
             self.alarm.as_mut().reset(due.into());
         }
     }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(bytes));
+            }
+            let Some(upstream) = self.upstream.as_mut().filter(|_| !self.over) else {
+                return Poll::Ready(None);
+            };
+            match Pin::new(upstream).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.take(data);
+                    }
+                }
+                Poll::Ready(Some(Err(err))) => {
+                    tracing::warn!(target: "weir::upstream", error = %err, "stream broke");
+                    self.fail("upstream_failed", "The connection to the upstream broke.");
+                }
+                Poll::Ready(None) => self.end(),
+                Poll::Pending => match std::task::ready!(self.poll_alarm(cx)) {
+                    Due::Sign => return Poll::Ready(Some(keep_alive())), // only whole events were sent
+                    Due::End => self.fail("upstream_timeout", "The upstream stopped sending."),
+                },
+            }
+        }
+    }
 }
 
-/// Takes note of an event, and of its bytes if they are for the client. What becomes of an error is decided elsewhere.
-fn pass(api: Api, event: Event, withhold_usage: bool, seen: &mut Seen, ready: &mut VecDeque<Bytes>) -> Chunk {
-    let chunk = classify(api, &event);
-    if seen.note(&event, &chunk, withhold_usage) && !matches!(chunk, Chunk::Error(_)) {
+/// Takes note of an event, and of its bytes if they are for the client.
+fn pass(event: Event, chunk: &Chunk, pace: Pace, seen: &mut Seen, ready: &mut VecDeque<Bytes>) {
+    if seen.note(&event, chunk, pace.withhold_usage) {
         ready.push_back(event.raw);
     }
-    chunk
 }
 
 impl Body for Reply {
@@ -192,41 +267,19 @@ impl Body for Reply {
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        loop {
-            if let Some(bytes) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
-            }
-            if this.over {
-                return Poll::Ready(None);
-            }
-            match Pin::new(&mut this.opened.upstream).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        this.take(data);
-                    }
-                }
-                Poll::Ready(Some(Err(err))) => {
-                    tracing::warn!(target: "weir::upstream", error = %err, "stream broke");
-                    this.fail("upstream_failed", "The connection to the upstream broke.");
-                }
-                Poll::Ready(None) => this.end(),
-                Poll::Pending => match std::task::ready!(this.poll_alarm(cx)) {
-                    Due::Sign => return Poll::Ready(Some(Ok(Frame::data(keep_alive())))), // only whole events were sent
-                    Due::End => this.fail("upstream_timeout", "The upstream stopped sending."),
-                },
-            }
-        }
+        self.stream.lock().poll_next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(owed) = self.owed.take() {
-            owed.pay(&self.opened.seen, "client_gone");
+        self.ending.abort();
+        let mut stream = self.stream.lock();
+        if let Some(owed) = stream.owed.take() {
+            owed.pay(&stream.seen, "client_gone");
         }
     }
 }

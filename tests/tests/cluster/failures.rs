@@ -135,6 +135,30 @@ fn a_model_without_capacity_falls_back_to_the_next_model() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: what the fallback says given to the client, as it was before.
+#[test]
+fn a_fallback_that_cannot_take_a_call_does_not_hide_that_there_is_no_room() -> Result<()> {
+    in_turn(async {
+        let fast = |name| Upstream::new(name).behaving("--output 2 --latency 2ms");
+        let models = "[[models]]\nname = \"m\"\ndeployments = [\"small\"]\nfallbacks = [\"short\"]\n\n\
+                      [[models]]\nname = \"short\"\ndeployments = [\"narrow\"]\n";
+        let narrow = Upstream { context_window: Some(16), max_output: 8, ..fast("narrow") };
+        let upstreams = vec![Upstream { rpm: Some(1), ..fast("small") }, narrow];
+        let models = Some(models.to_owned());
+        let site =
+            Site::start(Plan { replicas: 1, models, ..Plan::new("failures-narrow", upstreams) }).await?;
+        let client = &site.replicas[0].client;
+        let long = || Ask::new("m").max_tokens(64);
+        let first = client.call(&long()).await;
+        ensure!(first.is_good(false) && first.deployment == "small", "{first:?}");
+        let second = client.call(&long()).await;
+        ensure!(second.status == 429 && second.retry_after.is_some(), "{second:?}");
+        let alone = client.call(&Ask::new("short").max_tokens(64)).await;
+        ensure!(alone.status == 400, "{alone:?}");
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: each replica with a Redis namespace of its own.
 #[test]
 fn one_refusal_by_a_provider_rests_it_for_every_replica() -> Result<()> {

@@ -8,7 +8,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use weir_tests::client::{Ask, Client, post};
@@ -22,6 +22,12 @@ use crate::in_turn;
 /// More than sockets and windows take.
 const ENDLESS: &str =
     r#"{"model":"m","stream":true,"max_tokens":400000,"messages":[{"role":"user","content":"word"}]}"#;
+
+/// A call with this body, as bytes.
+fn request(body: &str) -> Vec<u8> {
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: weir\r\ncontent-type: application/json\r\n";
+    format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
 
 fn chatty(name: &str, server: &str) -> Plan {
     let timeouts = Timeouts { total: Duration::from_secs(60), ..Timeouts::default() };
@@ -61,15 +67,37 @@ fn a_client_that_never_reads_is_given_up() -> Result<()> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(4096)?;
         let mut stream = socket.connect(site.replicas[0].addr()).await?;
-        let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: weir\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            ENDLESS.len()
-        );
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(ENDLESS.as_bytes()).await?;
+        stream.write_all(&request(ENDLESS)).await?;
         eventually("call", async || Ok(!site.providers[0].arrivals().await?.is_empty())).await?;
         given_up(&site, Duration::from_secs(6)).await?;
         drop(stream);
+        Ok(())
+    })
+}
+
+/// It reads, but so little that its call would last for ever. Broken on purpose to see it fail: `Reply` without its task.
+#[test]
+fn a_client_that_reads_slowly_keeps_its_call_no_longer_than_the_calls_time() -> Result<()> {
+    in_turn(async {
+        let total = Duration::from_secs(3);
+        let plan = Plan {
+            timeouts: Timeouts { total, ..Timeouts::default() },
+            ..chatty("life-slow", "drain_delay = \"0s\"\n")
+        };
+        let site = Site::start(plan).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        let mut stream = socket.connect(site.replicas[0].addr()).await?;
+        stream.write_all(&request(ENDLESS)).await?;
+        eventually("call", async || Ok(!site.providers[0].arrivals().await?.is_empty())).await?;
+        let reading = tokio::spawn(async move {
+            let mut piece = [0; 512];
+            while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+        given_up(&site, total + Duration::from_secs(2)).await?;
+        reading.abort();
         Ok(())
     })
 }
@@ -93,6 +121,37 @@ fn a_stream_of_http_2_that_is_never_read_is_given_up_and_its_connection_goes_on(
         let mut unread = sender.send_request(request(ENDLESS)?).await?.into_body();
         given_up(&site, Duration::from_secs(8)).await?;
         while let Some(Ok(_)) = unread.frame().await {}
+        let models = Request::get(format!("http://{addr}/v1/models")).body(Full::new(Bytes::new()))?;
+        ensure!(sender.send_request(models).await?.status() == 200, "the connection is gone as well");
+        Ok(())
+    })
+}
+
+/// An answer that is complete in the replica, and of which its client takes only the head. Broken on purpose to see it
+/// fail: `Watched` that says when its body has ended, and gives it out in one piece: then the connection keeps it for ever.
+#[test]
+fn an_answer_of_http_2_that_is_never_read_ends_and_its_connection_goes_on() -> Result<()> {
+    in_turn(async {
+        let site =
+            Site::start(chatty("life-unread-whole", "unread_timeout = \"1s\"\ndrain_delay = \"0s\"\n"))
+                .await?;
+        let addr = site.replicas[0].addr();
+        let stream = TcpStream::connect(addr).await?;
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(16_384)
+            .handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await?;
+        tokio::spawn(connection); // its errors show in the calls on it
+        let whole = r#"{"model":"m","max_tokens":60000,"messages":[{"role":"user","content":"word"}]}"#;
+        let request = Request::post(format!("http://{addr}/v1/chat/completions"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(whole)))?;
+        let answer = sender.send_request(request).await?;
+        ensure!(answer.status() == 200, "{answer:?}");
+        // 1 s, and 8 s for a piece of 64 KiB.
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        let read = answer.into_body().collect().await;
+        ensure!(read.is_err(), "it was kept: {} bytes", read.map(|body| body.to_bytes().len()).unwrap_or(0));
         let models = Request::get(format!("http://{addr}/v1/models")).body(Full::new(Bytes::new()))?;
         ensure!(sender.send_request(models).await?.status() == 200, "the connection is gone as well");
         Ok(())
