@@ -22,11 +22,18 @@ pub(crate) async fn read<B>(body: B, limit: usize, budget: &Arc<Bound>) -> Resul
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    read_within(BODY_TIME, body, limit, budget).await
+}
+
+async fn read_within<B>(time: Duration, body: B, limit: usize, budget: &Arc<Bound>) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     // What is too large by its own word is not read, nor asked for where the client waits for a 100.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    let gathered = tokio::time::timeout(BODY_TIME, gather(body, limit, budget)).await;
+    let gathered = tokio::time::timeout(time, gather(body, limit, budget)).await;
     gathered.unwrap_or_else(|_| Err(Error::new(Kind::SlowClient, "The request body did not arrive in time.")))
 }
 
@@ -136,6 +143,38 @@ mod tests {
     async fn gathered(pieces: &[usize], limit: usize, budget: &Arc<Bound>) -> Result<Bytes, Kind> {
         let body = Pieces(pieces.iter().copied().collect());
         read(body, limit, budget).await.map_err(|error| error.kind)
+    }
+
+    /// A body that comes byte after byte, for ever.
+    #[derive(Default)]
+    struct Drip {
+        due: bool,
+    }
+
+    impl Body for Drip {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.due = !self.due;
+            if self.due {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+        }
+    }
+
+    /// Broken on purpose once: the time counted anew with each frame.
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up_and_gives_back_what_it_took() {
+        let budget = Bound::new(usize::MAX);
+        let read = read_within(Duration::from_millis(20), Drip::default(), usize::MAX, &budget).await;
+        assert_eq!(read.unwrap_err().kind, Kind::SlowClient);
+        assert_eq!(budget.used(), 0);
     }
 
     proptest::proptest! {

@@ -149,6 +149,7 @@ listen = "{addr}"
 admin_listen = "{admin}"
 max_body = {MAX_BODY}
 drain_timeout = "2s"
+unread_timeout = "10s"
 
 [defaults]
 timeouts = {{ connect = "1s", first_token = "1500ms", idle = "1200ms", total = "5s" }}
