@@ -13,9 +13,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tower::Service;
 
+use super::resolve::Resolver;
 use super::unasked::Guarded;
 
-type Inner = HttpsConnector<HttpConnector>;
+type Inner = HttpsConnector<HttpConnector<Resolver>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connector with a deadline.
@@ -27,7 +28,7 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(limit: Duration) -> Connector {
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(30)));

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod connect;
+mod resolve;
 mod timely;
 mod unasked;
 
