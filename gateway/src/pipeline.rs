@@ -6,6 +6,7 @@
 
 mod attempt;
 mod continued;
+mod explain;
 mod limits;
 pub mod stored;
 
@@ -31,9 +32,9 @@ use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
-use crate::state::core::{Denied, SessionRef, Told, Verdict};
-use crate::state::{Outcome, Reservation, Wish};
-use crate::telemetry::{Record, Why};
+use crate::state::core::{Denied, SessionRef};
+use crate::state::{Outcome, Reservation};
+use crate::telemetry::Record;
 
 /// Bodies above this size are read by a thread of their own, bytes.
 const LARGE: usize = 256 << 10;
@@ -264,7 +265,7 @@ impl Call<'_> {
             Ok(Outcome::Denied(mut denied)) => {
                 let told = std::mem::take(&mut denied.told);
                 if told.why.is_empty() {
-                    explain_denial(&wish, &denied, record);
+                    explain::denial(&wish, &denied, record);
                 }
                 self.told(&wish, ranked, told, None, record);
                 Err(self.denied(&wish.infos, &common, &denied))
@@ -284,54 +285,6 @@ impl Call<'_> {
             }
             Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
                 .retry_after(AWAY_RETRY)),
-        }
-    }
-
-    /// Takes note of what the state told besides; the candidate that is `taken` will be told of by its attempt.
-    fn told(
-        &self,
-        wish: &Wish,
-        ranked: &[Ranked<'_>],
-        told: Told,
-        taken: Option<usize>,
-        record: &mut Option<Record>,
-    ) {
-        let Some(record) = record else { return };
-        if let Some(at) = wish.ask.tell.left.filter(|_| !told.left.is_empty()) {
-            record.left = limits::of(&wish.infos[at], &told.left);
-        }
-        let pool = |at: usize| wish.infos.get(at).map_or_else(|| "".into(), |info| info.name.clone());
-        for (index, verdict) in told.why.into_iter().enumerate().filter(|(index, _)| Some(*index) != taken) {
-            let why = match verdict {
-                Verdict::NotLooked => Why::NotLooked,
-                Verdict::Fits(share) => Why::NotPreferred { share: share as f64 / 1e6 },
-                Verdict::Waits(ms, at) => Why::NoRoom { time: Duration::from_millis(ms), pool: pool(at) },
-                Verdict::Never(at) => Why::TooLarge { pool: pool(at) },
-            };
-            let deployment = ranked[index].target.deployment;
-            record.explanation.add(&self.snapshot.config.deployments[deployment.0].name, why);
-        }
-    }
-
-    /// Tells of the deployments that are no candidates, once and to who asks.
-    fn explain_absent(
-        &self,
-        model: &Model,
-        ranked: &[Ranked<'_>],
-        tried: &[DeploymentId],
-        record: &mut Option<Record>,
-    ) {
-        let Some(record) = record.as_mut().filter(|record| record.explanation.wanted && tried.is_empty())
-        else {
-            return;
-        };
-        let deployments = model.targets.iter().map(|target| target.deployment);
-        for id in deployments.filter(|id| !ranked.iter().any(|ranked| ranked.target.deployment == *id)) {
-            let deployment = &self.snapshot.config.deployments[id.0];
-            let long = deployment
-                .context_window
-                .is_some_and(|window| self.input.saturating_add(self.peek.max_output.unwrap_or(0)) > window);
-            record.explanation.add(&deployment.name, if long { Why::TooLong } else { Why::NotItsHome });
         }
     }
 
@@ -384,13 +337,6 @@ impl Call<'_> {
         tokio::time::sleep(pause).await;
         Ok(())
     }
-}
-
-/// A refusal of the state's that nobody asked to be explained: of every candidate it is known what stood in the way longest.
-fn explain_denial(wish: &Wish, denied: &Denied, record: &mut Option<Record>) {
-    let pool = wish.infos.get(denied.pool).map_or_else(|| "".into(), |pool| pool.name.clone());
-    let time = Duration::from_millis(denied.retry_in);
-    note(record, |record| record.explanation.add(&"every candidate".into(), Why::NoRoom { time, pool }));
 }
 
 /// May another model serve what this one did not?
