@@ -6,7 +6,7 @@
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
-//! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on.
+//! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`tls`]: what it shows.
 //!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
 
 pub mod admit;
@@ -29,4 +29,5 @@ pub mod shared;
 pub mod sim;
 pub mod state;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;

@@ -13,12 +13,12 @@ use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
 use crate::config::{Config, DeploymentId};
-use crate::http::tls;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
 use crate::state::core::PoolDecl;
 use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
 use crate::telemetry::Metrics;
+use crate::tls;
 use crate::upstream::{Endpoint, Upstreams};
 
 /// Added to the configured time-outs in what the state is told: scheduling and the way to the wire.

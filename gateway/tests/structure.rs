@@ -33,13 +33,16 @@ const IMPURE: [&str; 8] = [
     "SystemTime::now",
 ];
 /// A layer and what it must not import: the way goes from the edge inwards.
-const INWARDS: [(&str, &[&str]); 6] = [
+const INWARDS: [(&str, &[&str]); 9] = [
     ("state/core", &["crate::state::client", "crate::http", "crate::pipeline", "crate::config"]),
     ("dialect", &["crate::state", "crate::http", "crate::pipeline", "crate::upstream", "crate::config"]),
     ("config", &["crate::state", "crate::http", "crate::pipeline", "crate::upstream", "crate::route"]),
     ("route", &["crate::state", "crate::http", "crate::pipeline", "crate::upstream"]),
     ("state", &["crate::http", "crate::pipeline", "crate::upstream", "crate::route"]),
     ("upstream", &["crate::http", "crate::pipeline", "crate::state", "crate::route"]),
+    ("auth", &["crate::http", "crate::pipeline", "crate::state", "crate::upstream"]),
+    ("settle", &["crate::http", "crate::pipeline", "crate::route"]),
+    ("shared.rs", &["crate::http", "crate::pipeline"]),
 ];
 
 fn sources(under: &str) -> Vec<PathBuf> {

@@ -10,7 +10,6 @@ pub mod reply;
 pub mod server;
 mod sound;
 mod streams;
-pub mod tls;
 mod waiting;
 mod worded;
 
