@@ -12,7 +12,7 @@ use crate::lies::run::Caller;
 use crate::lies::{Case, case};
 use crate::upstream::Upstream;
 use crate::wire::Answer;
-use crate::{all, cases, run, seed};
+use crate::{all, cases, run_alone, seed};
 
 /// The most memory that it may need, bytes: some answers without end are read up to 64 MiB.
 const MOST_MEMORY: usize = 1 << 30;
@@ -80,7 +80,7 @@ fn never_arrived(answer: &Answer, backed: bool, case: &Case, closing: &AtomicU64
 /// Broken on purpose to see it fail: what came unasked on a kept connection not looked for (`upstream/unasked.rs`).
 #[test]
 fn lying_answers_are_found_out_and_the_next_call_is_right() -> Result<()> {
-    run(async {
+    run_alone(async {
         let (seed, cases) = (seed()?, cases("WEIR_EDGE_ANSWERS", 2_000)?);
         let gate = Arc::new(Gate::start("edge-answers").await?);
         let before = gate.descriptors()?;

@@ -16,13 +16,27 @@ mod upstream;
 mod wire;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Result, bail};
 
-/// Runs a test on two threads of its own.
+/// Held by every test; by those alone that must not be disturbed.
+static TURN: RwLock<()> = RwLock::new(());
+
+/// Runs a test beside others.
 fn run<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
+    let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+    on_two_threads(test)
+}
+
+/// Runs a test whose time limits are short, while no other runs.
+fn run_alone<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
+    let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+    on_two_threads(test)
+}
+
+fn on_two_threads<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test)
 }
 
