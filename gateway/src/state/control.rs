@@ -16,7 +16,7 @@ pub fn apply(text: &str) -> String {
         // A window of two weighted buckets instead of many.
         "two-buckets" => text
             .replace(
-                "local used = v[b + SUM] + v[b + HOLD] + amount",
+                "local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount",
                 "local used = weighted(p, i) + v[b + HOLD] + amount",
             )
             .replace("-- How a set of draws fits:", TWO_BUCKETS),
@@ -34,6 +34,11 @@ pub fn apply(text: &str) -> String {
     };
     let place = if control == "forget-images" { "local function remember" } else { "local function fits" };
     assert!(damaged != text || !text.contains(place), "control {control} changes nothing");
+    // (What it defines is of use only if something calls it.)
+    assert!(
+        control != "two-buckets" || damaged.matches("weighted(p, i)").count() != 1,
+        "control {control} changes only a part"
+    );
     damaged
 }
 

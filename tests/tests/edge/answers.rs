@@ -108,7 +108,10 @@ async fn aftermath(gate: &Gate, before: usize, closing: u64) -> Result<()> {
     // Every request that was sent is posted, and none that was not; of those that met a closing connection nobody
     // can tell.
     let sent = gate.bad.requests() + gate.good.requests();
-    let counted = posted(&state, "bad-", "requests") + posted(&state, "good-", "requests");
+    let counted = ["bad", "good"]
+        .map(|name| posted(&state, &format!("deployment/{name}-"), "requests"))
+        .iter()
+        .sum::<u64>();
     ensure!(
         (sent..=sent + closing).contains(&counted),
         "{counted} posted for {sent} requests, {closing} lost"
