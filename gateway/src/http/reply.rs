@@ -187,9 +187,8 @@ impl Stream {
     /// The upstream says that it failed. In its own words, unless they tell of its account rather than of this call.
     fn failed(&mut self, error: &StreamError, raw: Bytes) {
         let class = Failure::of_stream(error, &HeaderMap::new(), SystemTime::now()).class;
-        tracing::warn!(
-            target: "weir::upstream", ?class, error = error.error.message, "error inside a stream"
-        );
+        // (Not in its words: they may tell of the account, or of the prompt.)
+        tracing::warn!(target: "weir::upstream", ?class, "error inside a stream");
         if let Some(Owed::Settlement(settlement)) = &self.owed {
             settlement.rest(class);
         }

@@ -53,9 +53,13 @@ impl Client {
         }
     }
 
-    /// Where something is that may have grown at other replicas, with its newest size.
+    /// Where something is that may have grown at other replicas, with its newest size; while the state is away, with the
+    /// newest that this one knows.
     pub async fn newest_place(&self, port: &Port, key: &str) -> Result<Option<Place>, Away> {
-        let found = port.recall(key).await?.and_then(|text| Place::decode(&text));
+        let found = match port.recall(key).await {
+            Ok(text) => text.and_then(|text| Place::decode(&text)),
+            Err(away) => return self.places.get(key).map(Some).ok_or(away),
+        };
         if let Some(place) = found {
             self.places.insert(key.to_owned(), place);
         }

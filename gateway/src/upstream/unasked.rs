@@ -29,7 +29,7 @@ pub(super) struct Unasked;
 #[derive(Debug)]
 pub(super) struct Guarded {
     inner: Inner,
-    /// An answer, or a part of one, has been read since the last write: the next write begins a request.
+    /// An answer, or a part of one, has been read since the last request began.
     answered: bool,
 }
 
@@ -41,10 +41,11 @@ impl Guarded {
     /// Looks at the socket if `bytes` begin a request. A request's own body may be written after an early answer was
     /// read; so the bytes themselves must look like a beginning too.
     fn before(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if std::mem::take(&mut self.answered) && begins_request(bytes) && !is_quiet(self.tcp()) {
-            return Err(io::Error::other(Unasked));
+        if !self.answered || !begins_request(bytes) {
+            return Ok(());
         }
-        Ok(())
+        self.answered = false;
+        if is_quiet(self.tcp()) { Ok(()) } else { Err(io::Error::other(Unasked)) }
     }
 
     fn tcp(&self) -> &TcpStream {
