@@ -13,6 +13,7 @@ use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
 use crate::config::{Config, DeploymentId};
+use crate::dialect::openai::failure::Class;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
 use crate::state::core::PoolDecl;
@@ -65,16 +66,22 @@ impl Snapshot {
         })
     }
 
-    /// The pools of a deployment that its provider limits rest, for every replica, as long as the provider says; how
-    /// long that is.
-    pub fn rest(&self, client: &Client, deployment: DeploymentId, retry_after: Option<Duration>) -> Duration {
+    /// If a failure is of the kind, the pools of a deployment that its provider limits rest, for every replica, as long
+    /// as the provider says; how long that is.
+    pub fn rest(&self, client: &Client, deployment: DeploymentId, class: Class) -> Option<Duration> {
         let deployment = &self.config.deployments[deployment.0];
         let cooldown = deployment.cooldown;
-        let time = retry_after.unwrap_or(cooldown.default).min(cooldown.max);
+        let time = match class {
+            Class::RateLimited { retry_after } => retry_after.unwrap_or(cooldown.default),
+            Class::QuotaExhausted { retry_after } => retry_after.unwrap_or(cooldown.max),
+            Class::Overloaded { retry_after: Some(time) } => time,
+            _ => return None,
+        };
+        let time = time.min(cooldown.max);
         for pool in &deployment.rests {
             client.rest(&self.pools[pool.0].decl.key, time);
         }
-        time
+        Some(time)
     }
 
     /// The longest that a session is remembered after its last call.

@@ -14,6 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body::Frame;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::dialect::openai::stream::{error_event, keep_alive};
@@ -50,33 +51,64 @@ impl Wait {
         }
     }
 
-    /// The answer; or nothing, which has come to be time for a sign of life.
+    /// The answer; or nothing, which has come to be time for the first sign of life.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered>> {
         if let Poll::Ready(answered) = self.answering.as_mut().poll(cx) {
             return Poll::Ready(Some(answered));
         }
         let Some(every) = self.beat.get() else { return Poll::Pending };
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(*every)));
-        std::task::ready!(alarm.as_mut().poll(cx));
-        alarm.as_mut().reset(Instant::now() + *every);
-        Poll::Ready(None)
+        alarm.as_mut().poll(cx).map(|()| None)
     }
 
-    /// An answer now, with the one that is awaited behind its comments.
+    /// An answer now, with the one that is awaited behind its comments. The call becomes a task, ended with the body: a
+    /// connection asks for more only when its client reads, and the call has time limits to keep.
     pub(super) fn respond(self) -> Response<Body> {
-        let mut response = Response::new(Body::new(Waiting::Comment(self)));
+        let every = self.beat.get().copied().unwrap_or(Duration::MAX); // known, or nobody would have waited
+        let task = Task(tokio::spawn(self.answering));
+        let alarm = Box::pin(sleep(every));
+        let mut response = Response::new(Body::new(Waiting::Comment(Awaited { task, every, alarm })));
         let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
 }
 
+/// A call that goes on by itself as long as somebody wants its answer.
+struct Task(JoinHandle<Answered>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An answer that is awaited while the client is given signs.
+struct Awaited {
+    task: Task,
+    every: Duration,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Awaited {
+    /// The answer; or nothing, which has come to be time for a sign of life.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered>> {
+        if let Poll::Ready(done) = Pin::new(&mut self.task.0).poll(cx) {
+            let panicked = |_| (Err(Error::new(Kind::Internal, "The call could not be served.")), None);
+            return Poll::Ready(Some(done.unwrap_or_else(panicked)));
+        }
+        std::task::ready!(self.alarm.as_mut().poll(cx));
+        self.alarm.as_mut().reset(Instant::now() + self.every);
+        Poll::Ready(None)
+    }
+}
+
 /// The body of an answer that is awaited.
 enum Waiting {
     /// A comment is due.
-    Comment(Wait),
+    Comment(Awaited),
     /// The answer is awaited.
-    Awaited(Wait),
+    Awaited(Awaited),
     /// It has come.
     Come(Body),
     /// All is said.

@@ -261,12 +261,10 @@ impl<'a> Attempt<'a> {
         let refused = |retry| Miss { error: refused(status, body.clone()), retry, pause: false };
         let failed = |pause| Miss { error: no_answer(Kind::UpstreamFailed), retry: true, pause };
         match class {
-            Class::RateLimited { retry_after } => ("rate_limited", self.rest(retry_after)),
-            Class::QuotaExhausted { retry_after } => {
-                ("quota_exhausted", self.rest(Some(retry_after.unwrap_or(self.deployment.cooldown.max))))
-            }
-            Class::Overloaded { retry_after: Some(time) } => {
-                self.rest(Some(time));
+            Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
+            Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
+            Class::Overloaded { retry_after: Some(_) } => {
+                self.rest(class);
                 ("overloaded", failed(false))
             }
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
@@ -290,9 +288,9 @@ impl<'a> Attempt<'a> {
     }
 
     /// The pools that the provider limits rest.
-    fn rest(&self, retry_after: Option<Duration>) -> Miss {
+    fn rest(&self, class: Class) -> Miss {
         let client = &self.call.worker.shared.client;
-        let time = self.call.snapshot.rest(client, self.target.deployment, retry_after);
+        let time = self.call.snapshot.rest(client, self.target.deployment, class).unwrap_or_default();
         let message = format!(
             "Every deployment of this model is at its limit. Please try again in {:.3}s.",
             time.as_secs_f64()

@@ -59,18 +59,9 @@ impl Settlement {
         self.close(seen.usage.filter(|_| seen.complete), partial);
     }
 
-    /// The provider said inside the stream that it is at its limit: for every replica, and every other call.
+    /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
     pub fn rest(&self, class: Class) {
-        let retry_after = match class {
-            Class::RateLimited { retry_after } => retry_after,
-            Class::QuotaExhausted { retry_after } => {
-                let cooldown = self.snapshot.config.deployments[self.deployment.0].cooldown;
-                Some(retry_after.unwrap_or(cooldown.max))
-            }
-            Class::Overloaded { retry_after: Some(time) } => Some(time),
-            _ => return,
-        };
-        self.snapshot.rest(&self.shared.client, self.deployment, retry_after);
+        self.snapshot.rest(&self.shared.client, self.deployment, class);
     }
 
     fn close(&mut self, usage: Option<Usage>, unknown: Actual) {
