@@ -50,8 +50,14 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
     tracing::info!(target: "weir::app", listen = %running.listen, admin = %running.admin, "serving");
     notify::tell(notify::READY);
     // Apart from the rest of its life: files may be slow, and those of a network may hang.
-    let reloading = tokio::spawn(keep_up(Reloader::new(path, sources, running.shared.clone()), hangup));
-    let patient = live(&mut signals, &running.shared).await;
+    let mut reloading = tokio::spawn(keep_up(Reloader::new(path, sources, running.shared.clone()), hangup));
+    let patient = tokio::select! {
+        patient = live(&mut signals, &running.shared) => patient,
+        ended = &mut reloading => {
+            tracing::error!(target: "weir::config", ?ended, "no more reloads: restart this replica");
+            live(&mut signals, &running.shared).await
+        }
+    };
     reloading.abort();
     notify::tell(notify::STOPPING);
     drain(&mut signals, running, patient).await

@@ -260,3 +260,26 @@ pub(crate) fn must_be_overload(offered: f64) -> Result<()> {
     ensure!(offered >= 1.5, "void: only {offered:.2} times the summed limits were offered; 1.5 are needed");
     Ok(())
 }
+
+/// Broken on purpose to see it fail: the time before a strike not looked at, the part of the others not taken.
+#[test]
+fn what_was_granted_unseen_is_the_others_part_of_what_came_just_before_a_strike() {
+    let arrival = |arrival_us, status| Arrival {
+        arrival_us,
+        end_us: None,
+        status,
+        prompt_tokens: 0,
+        output_tokens: 0,
+        aborted: false,
+    };
+    let strike = |began_us| Strike { began_us, mended_us: began_us + 1 };
+    let second = 1_000_000;
+    let mut arrivals: Vec<Arrival> = (0..9).map(|at| arrival(9 * second + 600_000 + at, 200)).collect();
+    arrivals.extend([arrival(9 * second + 599_999, 200), arrival(10 * second, 429)]); // too early; refused
+    arrivals.push(arrival(20 * second, 200));
+    let row = Row::new("by hand", Fault::StopRedis);
+    let unseen = |strikes: &[Strike]| row.granted_unseen(&arrivals, strikes, 7);
+    assert_eq!(unseen(&[strike(10 * second)]), 9 * 7 * 2 / 3);
+    assert_eq!(unseen(&[strike(20 * second), strike(10 * second)]), 9 * 7 * 2 / 3, "the most of several");
+    assert_eq!(unseen(&[strike(15 * second)]), 0);
+}
