@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::rt::ReadBuf;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::super::{Failed, Outgoing, Upstreams};
+use super::*;
 use crate::clock::boot_ms;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,4 +118,31 @@ async fn a_quiet_connection_is_kept() {
     let answer = send(&upstreams, provider.request()).await;
     serving.await.unwrap();
     assert_eq!(answer.unwrap(), "second");
+}
+
+async fn write(guarded: &mut Guarded, bytes: &[u8]) -> io::Result<usize> {
+    std::future::poll_fn(|cx| hyper::rt::Write::poll_write(Pin::new(&mut *guarded), cx, bytes)).await
+}
+
+/// An answer may come before its request is written whole. Broken on purpose to see it fail: any write taken for the
+/// beginning of the next request.
+#[tokio::test]
+async fn an_early_answer_leaves_the_next_request_guarded() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connecting = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+    let (ours, theirs) = tokio::join!(connecting, listener.accept());
+    let mut guarded = Guarded::new(MaybeHttpsStream::Http(TokioIo::new(ours.unwrap())));
+    let mut peer = theirs.unwrap().0.into_std().unwrap();
+    assert!(write(&mut guarded, b"POST /v1/x HTTP/1.1\r\ncontent-length: 2\r\n\r\n{").await.is_ok());
+    peer.write_all(FIRST).unwrap();
+    let mut answer = [0; 256];
+    let mut buffer = ReadBuf::new(&mut answer);
+    std::future::poll_fn(|cx| hyper::rt::Read::poll_read(Pin::new(&mut guarded), cx, buffer.unfilled()))
+        .await
+        .unwrap();
+    assert_eq!(buffer.filled(), FIRST);
+    assert!(write(&mut guarded, b"}").await.is_ok(), "the rest of the request");
+    peer.write_all(POISON).unwrap();
+    let error = write(&mut guarded, b"POST /v1/x HTTP/1.1\r\n").await.unwrap_err();
+    assert!(error.get_ref().is_some_and(|inner| inner.is::<Unasked>()), "{error:?}");
 }
