@@ -189,7 +189,12 @@ impl Side {
 
     /// Replicas alive, this one included, when they were counted last.
     fn live(&self) -> usize {
-        self.roster.iter().map(|inc| &inc.name).collect::<std::collections::BTreeSet<_>>().len()
+        let mut names: std::collections::BTreeSet<_> = self.roster.iter().map(|inc| &inc.name).collect();
+        // Who hears of others is one itself, also when it has just lapsed.
+        if !names.is_empty() {
+            names.insert(&self.name);
+        }
+        names.len()
     }
 
     /// Begins the next life, in books that no data set knows of.

@@ -29,10 +29,14 @@ pub enum Alone {
 }
 
 impl Side {
+    /// How many replicas there are, this one included, as far as it knows; 0: it does not.
+    pub fn replicas(&self) -> u64 {
+        self.most.0.max(self.expected)
+    }
+
     /// Among how many limits are shared while the state is away; none if nobody knows.
     pub fn shares(&self) -> Option<u64> {
-        let shares = self.most.0.max(self.expected);
-        let shares = if on(Mutant::WholeShares) { 1 } else { shares };
+        let shares = if on(Mutant::WholeShares) { 1 } else { self.replicas() };
         (shares > 0).then_some(shares)
     }
 

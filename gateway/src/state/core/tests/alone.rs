@@ -25,8 +25,20 @@ pub(super) const SLOWER: Ms = 6;
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     began: Ms,
+    until: Ms,
+    /// How many replicas each knows of that shares.
+    known: BTreeMap<usize, u64>,
     /// By replica and pool, when that was taken which it had seen of it.
     seen: BTreeMap<(usize, Arc<str>), Ms>,
+}
+
+impl Outage {
+    /// At that time, were there replicas that shared and of which another one knew nothing? (M > N replicas may use M / N
+    /// of a limit. Who never came to be alive before, for its messages were lost, is such a one.)
+    fn had_strangers(&self, at: Ms) -> bool {
+        let share = self.known.len() as u64;
+        (self.began..=self.until).contains(&at) && self.known.values().any(|known| *known < share)
+    }
 }
 
 impl World {
@@ -36,6 +48,9 @@ impl World {
             self.outages.push(Outage { began: self.t, ..Outage::default() });
         }
         self.down_until = self.down_until.max(self.t + SHORT + n % (LONG - SHORT));
+        if let Some(outage) = self.outages.last_mut() {
+            outage.until = self.down_until;
+        }
         if self.plan.knobs.losses && n.is_multiple_of(3) {
             self.lose(n / 3);
         }
@@ -96,8 +111,10 @@ impl World {
     /// What a replica that begins to share has seen.
     fn note_sight(&mut self, who: usize) {
         let (t, run) = (self.t, self.replicas[who].run);
+        let known = self.replicas[who].side.replicas();
         let told: Vec<_> = self.replicas[who].side.ledgers().flat_map(|ledger| ledger.told(t)).collect();
         let Some(outage) = self.outages.last_mut() else { return };
+        outage.known.insert(who, known);
         for pool in told.iter().filter(|pool| !pool.window.is_empty()) {
             let key = pool.decl.key.clone();
             if let Some(taken) = self.forgotten.taken(who, run, &key, t - pool.age) {
@@ -107,8 +124,13 @@ impl World {
         }
     }
 
-    /// Was it granted when somebody who shared later did not see it any more?
+    /// Was it granted when somebody who shared later did not see it any more, or by one of more who share than one of them
+    /// had ever heard of?
     pub(super) fn is_unseen(&self, pool: usize, charge: &Charge) -> bool {
+        self.is_missed(pool, charge) || self.outages.iter().any(|outage| outage.had_strangers(charge.granted))
+    }
+
+    fn is_missed(&self, pool: usize, charge: &Charge) -> bool {
         let key = &self.replicas[0].infos[pool].decl.key;
         let owner = self.calls[charge.call].of.who;
         let missed = |outage: &Outage| {

@@ -285,6 +285,22 @@ fn a_reload_begins_a_life_with_its_deadlines_and_the_one_before_keeps_its_own() 
     assert_eq!(store.0.pools[&gauge().key].meters[0].hold, 1);
 }
 
+/// It had lapsed when the answer was made: others live, and it shares with them all the same. Broken on purpose once: the
+/// roster counted alone, as it was before; two replicas then used a whole limit each (a world of 1,000 found it).
+#[test]
+fn a_replica_counts_itself_among_those_that_it_hears_of() {
+    let (mut store, mut one) = (Store::new(), Hand(Side::new("one".into(), DEADLINES, 0, 0, BORN)));
+    let now = BORN + 3_000; // it has learnt that nothing was lost
+    (BORN..now).step_by(200).for_each(|at| one.sync(&mut store, at));
+    let (sync, told) = one.0.sync(now, true).unwrap();
+    let mut reply = store.step(&Command::Sync(sync), now);
+    let Reply::Synced(synced) = &mut reply else { panic!("not synced") };
+    synced.live = vec![Incarnation { name: "two".into(), k: 1 }];
+    assert_eq!(one.0.replicas(), 1);
+    one.0.synced(told, reply, now);
+    assert_eq!(one.0.replicas(), 2);
+}
+
 /// Broken on purpose once: the limits kept with which the pool was used first, as they were before.
 #[test]
 fn a_limit_that_was_raised_by_a_reload_is_what_a_new_data_set_is_told() {
