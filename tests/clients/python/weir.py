@@ -101,12 +101,12 @@ def strict_log():
         return [json.loads(line) for line in answer.read().splitlines()]
 
 
-def eventually(holds, within, otherwise):
-    """Polls until `holds()`; fails with `otherwise` after `within` seconds."""
+def eventually(holds, within, otherwise, every=0.02):
+    """Polls until `holds()`, `every` so many seconds; fails with `otherwise` after `within` of them."""
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, f"{otherwise} after {within} s"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def text_of(chunks, index=0):
