@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::endpoints::{DONE, ENDPOINTS};
+use crate::endpoints::ENDPOINTS;
 use crate::gate::{CLIENT_KEY, Gate};
 use crate::lies::run::Caller;
 use crate::run;
@@ -192,7 +192,7 @@ async fn wakes(connection: &mut TcpStream, at: usize) -> Result<()> {
     let request = format!("{}content-length: {}\r\n\r\n{body}", head(), body.len());
     connection.write_all(request.as_bytes()).await?;
     let answer = Wire::new(connection).answer(false).await?.context("it was closed")?;
-    let expected = ENDPOINTS[0].events(&id).concat() + DONE;
+    let expected = ENDPOINTS[0].stream(&id);
     if answer.status != 200 || answer.body != expected.as_bytes() {
         bail!("{answer:?}");
     }

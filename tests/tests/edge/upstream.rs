@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::endpoints::{DONE, ENDPOINTS, id_in};
+use crate::endpoints::{ENDPOINTS, id_in};
 use crate::wire::{Head, Wire, find, shown};
 
 /// Something that a provider does on a connection.
@@ -289,10 +289,10 @@ fn honest(seen: &Seen) -> Vec<Step> {
         return vec![Step::Send(plain_answer(200, &endpoint.answer(&seen.id)))];
     }
     let mut text = endpoint.events(&seen.id).concat();
-    if find(&seen.body, br#""include_usage":true"#).is_some() {
+    if endpoint.asks_for_usage && find(&seen.body, br#""include_usage":true"#).is_some() {
         text.push_str(&endpoint.usage(&seen.id));
     }
-    text.push_str(DONE);
+    text.push_str(endpoint.end);
     vec![Step::Send(stream_head()), Step::Send(chunk(text.as_bytes())), Step::Send(chunk(b""))]
 }
 

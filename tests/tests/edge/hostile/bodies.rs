@@ -130,7 +130,7 @@ fn wrong_model(make: &mut Make) -> Case {
 }
 
 fn missing(make: &mut Make) -> Case {
-    let name = make.pick(&["model", make.endpoint.input.0]);
+    let name = if make.endpoint.needs_input { make.pick(&["model", make.endpoint.input.0]) } else { "model" };
     make.malformed(make.body().replacen(&format!("\"{name}\":"), "\"other\":", 1))
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::run::{Outcome, probe_id};
 use super::{After, Case, Expect, upstream_body};
-use crate::endpoints::ENDPOINTS;
+use crate::endpoints::{ENDPOINTS, Endpoint};
 use crate::gate::{CLIENT_KEY, LANES, UPSTREAM_KEY};
 use crate::upstream::{Seen, Upstream};
 use crate::wire::{Answer, find, shown};
@@ -57,11 +57,11 @@ pub(crate) fn judge(case: &Case, outcome: &Outcome, arrivals: &Arrivals, provide
     }
     let answer = outcome.answer.as_ref();
     match &case.expect {
-        Expect::Served(body) => served(answer, &case.id, &arrivals.own, body)?,
+        Expect::Served(body) => served(answer, case.endpoint, &case.id, &arrivals.own, body)?,
         Expect::Refused(statuses) => refused(case, answer, statuses, &arrivals.own)?,
         Expect::Either(statuses, body) => {
             if answer.is_some_and(|answer| answer.status == 200) {
-                served(answer, &case.id, &arrivals.own, body)?;
+                served(answer, case.endpoint, &case.id, &arrivals.own, body)?;
             } else {
                 refused(case, answer, statuses, &arrivals.own)?;
             }
@@ -79,16 +79,17 @@ pub(crate) fn judge(case: &Case, outcome: &Outcome, arrivals: &Arrivals, provide
 }
 
 fn connection(case: &Case, outcome: &Outcome, arrivals: &Arrivals) -> Result<()> {
-    let body = ENDPOINTS[0].request("sure-0", &probe_id(case), "");
-    let body = upstream_body(body.as_bytes(), "sure-0");
+    let (endpoint, id) = (&ENDPOINTS[0], probe_id(case));
+    let body = upstream_body(endpoint.request("sure-0", &id, "").as_bytes(), "sure-0");
     let probe = outcome.probe.as_ref();
+    let is_served = || served(probe, endpoint, &id, &arrivals.probe, &body).context("the next call");
     match case.after {
-        After::Open => served(probe, &probe_id(case), &arrivals.probe, &body).context("the next call"),
+        After::Open => is_served(),
         After::Any if probe.is_none() => {
             ensure!(arrivals.probe.is_empty(), "the next call was sent on and not answered");
             Ok(())
         }
-        After::Any => served(probe, &probe_id(case), &arrivals.probe, &body).context("the next call"),
+        After::Any => is_served(),
         After::Closed => {
             let more = find(&outcome.rest, b"HTTP/1.1 2").or(find(&outcome.rest, b"HTTP/1.0 2"));
             ensure!(more.is_none(), "more came: {}", shown(&outcome.rest));
@@ -98,21 +99,21 @@ fn connection(case: &Case, outcome: &Outcome, arrivals: &Arrivals) -> Result<()>
 }
 
 /// Served: with the provider's answer to this very call, for which it got this body once.
-fn served(answer: Option<&Answer>, id: &str, seen: &[Seen], body: &[u8]) -> Result<()> {
+fn served(answer: Option<&Answer>, endpoint: &Endpoint, id: &str, seen: &[Seen], body: &[u8]) -> Result<()> {
     let answer = answer.context("no answer")?;
     ensure!(answer.status == 200, "answered with {}: {}", answer.status, shown(&answer.body));
     let [seen] = seen else { bail!("{} requests at the provider", seen.len()) };
     said_rightly(answer)?;
     if find(body, br#""stream":true"#).is_some() {
         ensure!(answer.head.text("content-type")?.starts_with("text/event-stream"), "{:?}", answer.head);
-        let expected = ENDPOINTS[0].events(id).concat() + crate::endpoints::DONE;
-        ensure!(answer.body == expected.as_bytes(), "the stream is {}", shown(&answer.body));
-        // The wish for usage at its end is the gateway's own.
+        ensure!(answer.body == endpoint.stream(id).as_bytes(), "the stream is {}", shown(&answer.body));
         let mut wanted: Value = serde_json::from_slice(body)?;
-        wanted["stream_options"]["include_usage"] = true.into();
+        if endpoint.asks_for_usage {
+            wanted["stream_options"]["include_usage"] = true.into(); // the gateway's own wish
+        }
         ensure!(serde_json::from_slice::<Value>(&seen.body)? == wanted, "sent on as {}", shown(&seen.body));
     } else {
-        ensure!(answer.body == ENDPOINTS[0].answer(id).as_bytes(), "it is {}", shown(&answer.body));
+        ensure!(answer.body == endpoint.answer(id).as_bytes(), "it is {}", shown(&answer.body));
         ensure!(seen.body == body, "sent on as {}", shown(&seen.body));
     }
     Ok(())

@@ -44,6 +44,8 @@ pub(crate) struct Case {
     pub(crate) id: String,
     /// Which generator made it.
     pub(crate) kind: &'static str,
+    /// What it asks for.
+    pub(crate) endpoint: &'static Endpoint,
     /// What is sent.
     pub(crate) sends: Vec<u8>,
     /// Then the client closes its side.
@@ -129,10 +131,10 @@ impl Make {
 
     /// A case that sends these bytes.
     pub(crate) fn case(&self, sends: Vec<u8>, expect: Expect, after: After) -> Case {
-        let (id, kind) = (self.id.clone(), self.kind);
         Case {
-            id,
-            kind,
+            id: self.id.clone(),
+            kind: self.kind,
+            endpoint: self.endpoint,
             sends,
             leaves: false,
             bodiless: false,

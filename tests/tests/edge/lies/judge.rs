@@ -4,7 +4,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{Case, Expect};
-use crate::endpoints::DONE;
 use crate::gate::LONGEST_REST;
 use crate::hostile::judge::{is_error, said_rightly};
 use crate::wire::{Answer, find, shown};
@@ -52,8 +51,7 @@ fn met(case: &Case, expect: &Expect, answer: &Answer, asked: [usize; 2]) -> Resu
 
 /// The honest answer to the call `id`.
 pub(crate) fn whole(case: &Case, answer: &Answer, id: &str, by: &str) -> Result<()> {
-    let body =
-        if case.streamed { case.endpoint.events(id).concat() + DONE } else { case.endpoint.answer(id) };
+    let body = if case.streamed { case.endpoint.stream(id) } else { case.endpoint.answer(id) };
     passed(answer, body.as_bytes(), by)
 }
 
@@ -79,7 +77,7 @@ fn failed(answer: &Answer, statuses: &[u16]) -> Result<()> {
     Ok(())
 }
 
-/// Whole events of what was sent, then an error, and no `[DONE]`.
+/// Whole events of what was sent, then an error, or that the response has failed, and no `[DONE]`.
 fn broken(answer: &Answer, sent: &[u8]) -> Result<()> {
     let text = String::from_utf8(answer.body.clone())?;
     let shown = || shown(&answer.body[answer.body.len().saturating_sub(100)..]);
@@ -90,8 +88,13 @@ fn broken(answer: &Answer, sent: &[u8]) -> Result<()> {
     ensure!(sent.starts_with(&text.as_bytes()[..at]), "not what was sent: {}", shown());
     ensure!(at > 0, "nothing before the error");
     let data = events[at..].lines().find_map(|line| line.strip_prefix("data: "));
-    let error: Value = serde_json::from_str(data.context("no data")?)?;
-    let said = &error["error"];
+    let end: Value = serde_json::from_str(data.context("no data")?)?;
+    if end["type"] == "response.failed" {
+        let said = &end["response"]["error"];
+        ensure!(said["message"].is_string() && said["code"].is_string(), "it says not why: {}", shown());
+        return Ok(());
+    }
+    let said = &end["error"];
     let is_error = said.is_string() || said["message"].is_string() && said["type"].is_string();
     ensure!(is_error, "the end is no error: {}", shown());
     Ok(())

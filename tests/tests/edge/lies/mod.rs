@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::endpoints::{DONE, ENDPOINTS, Endpoint};
+use crate::endpoints::{ENDPOINTS, Endpoint};
 use crate::upstream::{Step, chunk, stream_head};
 
 /// What must come of a lie.
@@ -56,6 +56,8 @@ pub(crate) enum To {
     Plain,
     /// Calls that ask for a stream.
     Streams,
+    /// Those whose stream says that it is done behind its events.
+    Done,
     /// Any call.
     All,
 }
@@ -87,9 +89,18 @@ pub(crate) fn case(seed: u64, at: u64, id: String) -> Case {
     let kinds = kinds();
     let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ at);
     let (kind, to, make) = kinds[(at % kinds.len() as u64) as usize];
-    let able: Vec<_> = ENDPOINTS.iter().filter(|e| to != To::Streams || e.streams()).collect();
+    let is_able = |endpoint: &&Endpoint| match to {
+        To::Plain | To::All => true,
+        To::Streams => endpoint.streams(),
+        To::Done => !endpoint.end.is_empty(),
+    };
+    let able: Vec<_> = ENDPOINTS.iter().filter(is_able).collect();
     let endpoint = able[rng.usize(..able.len())];
-    let streamed = to == To::Streams || to == To::All && endpoint.streams() && rng.bool();
+    let streamed = match to {
+        To::Plain => false,
+        To::Streams | To::Done => true,
+        To::All => endpoint.streams() && rng.bool(),
+    };
     let backed = rng.u8(0..3) > 0;
     let lie = make(&mut Make { rng, id: id.clone(), endpoint, streamed });
     Case { id, kind, endpoint, streamed, backed, lie }
@@ -115,7 +126,7 @@ impl Make {
 
     /// The honest stream's events, with its end.
     pub(crate) fn text(&self) -> String {
-        self.endpoint.events(&self.id).concat() + DONE
+        self.endpoint.stream(&self.id)
     }
 
     /// The honest answer to this call, and what of it the client gets.

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Case;
-use crate::endpoints::{DONE, ENDPOINTS, Endpoint};
+use crate::endpoints::{ENDPOINTS, Endpoint};
 use crate::gate::CLIENT_KEY;
 use crate::wire::{Answer, Wire};
 
@@ -50,7 +50,7 @@ impl Caller {
     pub(crate) async fn honest(&mut self, lane: usize, id: &str, streamed: bool) -> Result<()> {
         let endpoint = &ENDPOINTS[0];
         let answer = self.call(endpoint, &format!("sure-{lane}"), id, streamed).await?;
-        let body = if streamed { endpoint.events(id).concat() + DONE } else { endpoint.answer(id) };
+        let body = if streamed { endpoint.stream(id) } else { endpoint.answer(id) };
         ensure!(answer.status == 200 && answer.body == body.as_bytes(), "{id}: {answer:?}");
         Ok(())
     }
