@@ -78,17 +78,19 @@ impl ReadUsage {
     }
 }
 
-/// No call uses more; an upstream that says so is wrong, and sums of such numbers would overflow.
-const MOST_TOKENS: u64 = 1 << 36;
+/// No call uses more (the longest contexts are of ten million tokens, and a call may hold some of those). An upstream
+/// that says so is wrong, often with a -1 for what it does not know, and would use up a tenant's limits by a word.
+const MOST_TOKENS: u64 = 1 << 30;
 
-/// A count of tokens, rounded up; `null`, negative and foreign values count as absent.
+/// A count of tokens, rounded up; `null`, negative, foreign and absurd values count as absent.
 fn count(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
     let raw = cursor.value()?;
     let text = std::str::from_utf8(raw).ok();
     let whole = text.and_then(|text| text.parse::<u64>().ok());
     // The cast saturates.
     let real = || text.and_then(|text| text.parse::<f64>().ok()).filter(|real| *real >= 0.0);
-    Some(whole.or_else(|| real().map(|real| real.ceil() as u64)).map(|count| count.min(MOST_TOKENS)))
+    let read = whole.or_else(|| real().map(|real| real.ceil() as u64));
+    Some(read.filter(|count| *count <= MOST_TOKENS))
 }
 
 fn detail(cursor: &mut Cursor<'_>, name: &[u8]) -> Option<u64> {

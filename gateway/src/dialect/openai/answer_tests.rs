@@ -32,7 +32,10 @@ fn usage_tolerates_what_providers_do_to_it() {
     let floats = json!({ "prompt_tokens": 20.0, "completion_tokens": 9.2, "prompt_tokens_details": null });
     assert_eq!(usage(floats), Some(Usage { input: 20, output: 10, ..Usage::default() }));
     assert_eq!(usage(json!({ "prompt_tokens": -5, "completion_tokens": 2 })).unwrap().output, 2);
-    assert_eq!(usage(json!({ "prompt_tokens": 1e300 })).unwrap().input, 1 << 36);
+    for absurd in [json!(1e300), json!(u64::MAX), json!((1u64 << 30) + 1)] {
+        assert_eq!(usage(json!({ "prompt_tokens": absurd })), None, "nobody uses {absurd} tokens");
+    }
+    assert_eq!(usage(json!({ "prompt_tokens": u64::MAX, "completion_tokens": 3 })).unwrap().total(), 3);
     assert_eq!(
         usage(json!({ "prompt_tokens": 5, "prompt_tokens_details": { "cached_tokens": 9 } }))
             .unwrap()
