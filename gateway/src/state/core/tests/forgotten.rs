@@ -13,8 +13,8 @@ use super::world::{About, Process, World};
 use crate::state::core::{Command, Incarnation, Ms, Reply};
 
 /// One loss, and what was learnt after it.
-#[derive(Debug, Default)]
-struct Era {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Era {
     /// What was granted by then
     lost: Ms,
     /// and after this may be forgotten,
@@ -32,9 +32,10 @@ type Message = (usize, u32, u64);
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     eras: Vec<Era>,
-    learning: Option<Era>,
-    /// Until when the data set that will be found knows everything, if it was replaced.
-    pub kept: Option<Ms>,
+    /// What is being learnt: more than one loss if what took over was copied while an earlier one was.
+    pub learning: Vec<Era>,
+    /// Until when the data set that will be found knows everything but what it was learning, if it was replaced.
+    pub kept: Option<(Ms, Vec<Era>)>,
     /// Images on their way to a replica: their pools, and when they were taken.
     coming: BTreeMap<Message, (Ms, Vec<Arc<str>>)>,
     /// When that was taken which a process came to see at some time.
@@ -63,9 +64,9 @@ impl World {
         let t = self.t;
         let losses = &mut self.forgotten;
         if epoch != self.state.epoch {
-            let before = losses.learning.take().map_or(t, |era| era.kept); // it had not ended
-            let kept = losses.kept.take().unwrap_or(t).min(before);
-            losses.learning = Some(Era { lost: t, kept, ..Era::default() });
+            let (kept, learning) = losses.kept.take().unwrap_or((t, std::mem::take(&mut losses.learning)));
+            losses.learning = learning;
+            losses.learning.push(Era { lost: t, kept, ..Era::default() });
         }
         match (about, command, reply) {
             (About::Sync(n), _, Reply::Synced(synced)) => {
@@ -75,7 +76,7 @@ impl World {
                 losses.coming.entry((from.who, from.run, n)).or_insert((t, pools));
             }
             (About::Join(n), Command::Join(join), Reply::Joined(_)) => {
-                if let Some(era) = &mut losses.learning {
+                for era in &mut losses.learning {
                     if join.epoch == self.state.epoch && !join.more {
                         era.told.insert(join.inc.clone()); // a late copy of an old JOIN tells nothing
                     }
@@ -88,7 +89,7 @@ impl World {
             _ => {}
         }
         if self.state.learn.is_none() {
-            losses.eras.extend(losses.learning.take());
+            losses.eras.append(&mut losses.learning);
         }
     }
 

@@ -233,9 +233,9 @@ impl World {
 
     /// Copies the state for a server that takes over one day.
     fn copy(&mut self) {
-        let due = self.copies.back().is_none_or(|(at, _)| *at + 20 <= self.t);
+        let due = self.copies.back().is_none_or(|(at, ..)| *at + 20 <= self.t);
         if self.plan.knobs.losses && due && !self.flushed {
-            self.copies.push_back((self.t, self.state.clone()));
+            self.copies.push_back((self.t, self.state.clone(), self.forgotten.learning.clone()));
             if self.copies.len() > 10 {
                 self.copies.pop_front();
             }
@@ -246,13 +246,13 @@ impl World {
     pub(super) fn lose(&mut self, n: u64) {
         let older = self.copies.len().checked_sub(1 + (n / 2) as usize % 10);
         match older.and_then(|at| self.copies.get(at)) {
-            Some((at, copy)) if n.is_multiple_of(2) => {
-                (self.flushed, self.forgotten.kept) = (false, Some(*at));
+            Some((at, copy, learning)) if n.is_multiple_of(2) => {
+                (self.flushed, self.forgotten.kept) = (false, Some((*at, learning.clone())));
                 self.state = copy.clone();
                 self.run += 1;
                 self.copies.clear();
             }
-            _ => (self.flushed, self.forgotten.kept) = (true, Some(0)),
+            _ => (self.flushed, self.forgotten.kept) = (true, Some((0, Vec::new()))),
         }
         self.tally.losses += 1;
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use super::alone::Outage;
 use super::audit::{self, Audit};
 use super::call::Call;
-use super::forgotten::Losses;
+use super::forgotten::{Era, Losses};
 use super::judge::{Breach, Judge, breach};
 use super::plan::Plan;
 use super::providers::Providers;
@@ -139,7 +139,7 @@ pub(super) struct World {
     pub stepped: bool,
     pub state: State,
     /// Copies of it, the newest last, as another server would have it.
-    pub copies: VecDeque<(Ms, State)>,
+    pub copies: VecDeque<(Ms, State, Vec<Era>)>,
     /// It is gone; the next command finds nothing.
     pub flushed: bool,
     /// It answers nobody before this time.
