@@ -55,6 +55,14 @@ impl Part {
     }
 }
 
+impl Part {
+    /// Takes `more` even if that does not fit: what is there already must be counted.
+    pub fn force(&mut self, more: usize) {
+        self.of.used.fetch_add(more, Ordering::Relaxed);
+        self.size += more;
+    }
+}
+
 impl Drop for Part {
     fn drop(&mut self) {
         self.of.used.fetch_sub(self.size, Ordering::Relaxed);
@@ -75,6 +83,16 @@ mod tests {
         drop(part);
         assert!(bound.part().grow(2) && !bound.part().grow(3));
         assert_eq!(bound.used(), 0);
+    }
+
+    #[test]
+    fn what_is_forced_in_leaves_no_room_until_it_is_gone() {
+        let bound = Bound::new(3);
+        let mut part = bound.part();
+        part.force(5);
+        assert!(bound.used() == 5 && !bound.part().grow(1));
+        drop(part);
+        assert!(bound.part().grow(3));
     }
 
     /// Broken on purpose once: `grow` that loads and then adds.

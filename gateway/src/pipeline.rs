@@ -64,6 +64,14 @@ struct Call<'a> {
     deadline: Instant,
 }
 
+/// What a call has tried, whichever of its models led there.
+#[derive(Default)]
+struct Tried {
+    deployments: Vec<DeploymentId>,
+    /// Those of them whose account does not keep what the call continues.
+    without: Vec<DeploymentId>,
+}
+
 /// Serves a call.
 pub async fn call(
     worker: &Arc<Worker>,
@@ -157,12 +165,12 @@ impl Call<'_> {
     /// The model asked for, then its fallbacks.
     async fn serve(&self, asked: ModelId, record: &mut Option<Record>) -> Result<Response<Body>, Error> {
         let models = &self.snapshot.config.models;
-        let mut first: Option<Error> = None;
+        let (mut tried, mut first) = (Tried::default(), None);
         for model in std::iter::once(&asked).chain(&models[asked.0].fallbacks) {
             if *model != asked && !self.may_use(*model) {
                 continue;
             }
-            match self.serve_model(*model, record).await {
+            match self.serve_model(*model, &mut tried, record).await {
                 Ok(response) => return Ok(response),
                 // That a fallback cannot take the call says nothing of the model asked for.
                 Err(error) if error.kind == Kind::NoCandidate && first.is_some() => {}
@@ -180,32 +188,39 @@ impl Call<'_> {
         self.tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
     }
 
-    /// Attempt after attempt on the deployments of one model; each at most once.
-    async fn serve_model(&self, id: ModelId, record: &mut Option<Record>) -> Result<Response<Body>, Error> {
+    /// Attempt after attempt on the deployments of one model; each at most once in the call.
+    async fn serve_model(
+        &self,
+        id: ModelId,
+        tried: &mut Tried,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Error> {
         let model = &self.snapshot.config.models[id.0];
         let session = self.session(id, model);
-        let mut tried: Vec<DeploymentId> = Vec::new();
-        let mut last: Option<Error> = None;
-        while tried.len() < model.retry.attempts as usize {
+        let (mut attempts, mut pause, mut last) = (0, false, None);
+        while attempts < model.retry.attempts {
             if Instant::now() >= self.deadline {
-                return Err(Error::new(Kind::UpstreamTimeout, "The call's time is over."));
+                return Err(late());
             }
-            let ranked = self.rank(id, &tried);
-            self.explain_absent(model, &ranked, &tried, record);
-            if ranked.is_empty() {
+            let ranked = self.rank(id, tried);
+            if attempts == 0 {
+                self.explain_absent(model, &ranked, tried, record);
+            }
+            if ranked.is_empty() || pause && !self.pause(model, attempts).await {
                 break;
             }
-            let (reservation, index) = self.admit(id, &ranked, session.clone(), record).await?;
-            let target = ranked[index];
-            tried.push(target.target.deployment);
-            let attempt = Attempt::new(self, id, target.target, reservation);
-            match attempt.run(session.as_ref(), record).await {
+            let (reservation, index) = self.admit(id, &ranked, session.clone(), tried, record).await?;
+            let target = ranked[index].target;
+            tried.deployments.push(target.deployment);
+            match Attempt::new(self, id, target, reservation).run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
                 Err(miss) => {
-                    last = Some(miss.error);
-                    if miss.pause && tried.len() < model.targets.len() {
-                        self.pause(model, tried.len()).await?;
+                    last = Some(sooner(last, miss.error));
+                    if miss.elsewhere {
+                        tried.without.push(target.deployment); // it was looked for, not attempted
+                    } else {
+                        (attempts, pause) = (attempts + 1, miss.pause);
                     }
                 }
             }
@@ -219,14 +234,16 @@ impl Call<'_> {
         }))
     }
 
-    fn rank(&self, id: ModelId, tried: &[DeploymentId]) -> Vec<Ranked<'_>> {
+    fn rank(&self, id: ModelId, tried: &Tried) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
         let mut rotation = self.snapshot.rotations[id.0].lock();
         let needs = Needs { input: self.input, output: self.peek.max_output.unwrap_or(0) };
         let model = &config.models[id.0];
+        let (tried, without) = (&tried.deployments, &tried.without);
         let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
-        if let Some(home) = &self.home {
-            home.keep(config, &mut ranked);
+        match &self.home {
+            Some(home) => home.keep(config, &mut ranked),
+            None => continued::drop_accounts(config, without, &mut ranked),
         }
         ranked
     }
@@ -237,6 +254,7 @@ impl Call<'_> {
         id: ModelId,
         ranked: &[Ranked<'_>],
         session: Option<SessionRef>,
+        tried: &Tried,
         record: &mut Option<Record>,
     ) -> Result<(Option<Reservation>, usize), Error> {
         let config = &self.snapshot.config;
@@ -251,8 +269,15 @@ impl Call<'_> {
         let (infos, session_asked) = (&self.snapshot.pools, session.clone());
         let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
         let asked = Instant::now();
-        let client = &self.worker.shared.client;
-        let outcome = client.reserve(&self.worker.port, &mut wish, self.deadline).await;
+        let (client, port) = (&self.worker.shared.client, &self.worker.port);
+        let mut outcome = client.reserve(port, &mut wish, self.deadline).await;
+        // What a failed attempt held is given back here and not told yet: it must not stand in its own call's way.
+        if !tried.deployments.is_empty()
+            && matches!(outcome, Ok(Outcome::Denied(_)))
+            && client.tell_now(port).await.is_ok()
+        {
+            outcome = client.reserve(port, &mut wish, self.deadline).await;
+        }
         let took = asked.elapsed();
         self.worker.shared.metrics.state_call(took);
         note(record, |record| record.state += took);
@@ -283,6 +308,7 @@ impl Call<'_> {
                 let pinned = usable.iter().find(|at| Some(tag(at)) == pin);
                 Ok((None, *pinned.unwrap_or(&usable[0])))
             }
+            Err(_) if Instant::now() >= self.deadline => Err(late()),
             Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
                 .retry_after(AWAY_RETRY)),
         }
@@ -327,16 +353,20 @@ impl Call<'_> {
         Some(SessionRef { key, ttl: affinity.ttl.as_millis() as u64 })
     }
 
-    /// Full-jitter back-off before attempt `next` (from 1).
-    async fn pause(&self, model: &Model, next: usize) -> Result<(), Error> {
+    /// Full-jitter back-off before attempt `next` (from 1); false if the call's time is too short for it.
+    async fn pause(&self, model: &Model, next: u32) -> bool {
         let most = model.retry.base.saturating_mul(1 << next.saturating_sub(1).min(16)).min(model.retry.max);
         let pause = most.mul_f64(fastrand::f64());
-        if Instant::now() + pause >= self.deadline {
-            return Err(Error::new(Kind::UpstreamTimeout, "The call's time is over."));
+        let fits = Instant::now() + pause < self.deadline;
+        if fits {
+            tokio::time::sleep(pause).await;
         }
-        tokio::time::sleep(pause).await;
-        Ok(())
+        fits
     }
+}
+
+fn late() -> Error {
+    Error::new(Kind::UpstreamTimeout, "The call's time is over.")
 }
 
 /// May another model serve what this one did not?

@@ -65,6 +65,9 @@ pub fn output_tokens(
     per_choice.saturating_mul(choices)
 }
 
+/// More than any limit, and little enough that sums of it are exact in the state's numbers.
+const MOST: u64 = 1 << 50;
+
 /// What a call holds on a meter with room for `cap` when idle.
 ///
 /// A call must not be refused for ever because we guessed its output: if only the guess makes it larger than the
@@ -74,12 +77,13 @@ pub fn amount(kind: MeterKind, estimate: &Estimate, cap: u64) -> u64 {
         let guessed = !estimate.explicit_output && sure <= cap;
         if guessed { amount.min(cap) } else { amount }
     };
-    match kind {
+    let amount = match kind {
         MeterKind::Requests | MeterKind::Concurrency => 1,
         MeterKind::InputTokens => estimate.input,
         MeterKind::OutputTokens => clamp(estimate.output, 0),
         MeterKind::Tokens => clamp(estimate.input.saturating_add(estimate.output), estimate.input),
-    }
+    };
+    amount.min(MOST)
 }
 
 #[cfg(test)]

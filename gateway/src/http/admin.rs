@@ -38,15 +38,20 @@ impl Desk {
         Arc::new(Desk { shared, port, shown: Mutex::default() })
     }
 
-    /// Shows how much of each pool is in use. A gauge keeps its value, so what a reload has removed is shown as unused.
+    /// Shows how much of each pool is in use, of several windows the fullest. A gauge keeps its value, so what a reload has
+    /// removed is shown as unused.
     fn show(&self, pools: &[Arc<PoolInfo>], state: &core::State) {
         let mut before = std::mem::take(&mut *self.shown.lock());
         for info in pools {
             let Some(pool) = state.pools.get(&info.decl.key) else { continue };
+            let mut shares = BTreeMap::new();
             for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
-                let share = meter.used() as f64 / meter.cap as f64;
-                self.shared.metrics.utilisation(&info.name, kind_name(*kind), share);
-                let shown = (info.name.clone(), kind_name(*kind));
+                let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
+                *fullest = fullest.max(meter.used() as f64 / meter.cap as f64);
+            }
+            for (kind, share) in shares {
+                self.shared.metrics.utilisation(&info.name, kind, share);
+                let shown = (info.name.clone(), kind);
                 before.remove(&shown);
                 self.shown.lock().insert(shown);
             }

@@ -17,31 +17,56 @@ pub(super) struct Pipe<I> {
     io: I,
     ahead: Bytes,
     patience: Duration,
-    /// Made when a write has to wait for the first time, set anew whenever one begins to.
+    /// Made when a write has to wait for the first time.
     alarm: Option<Pin<Box<Sleep>>>,
     waits: bool,
+    /// When a write last had to wait; none if the peer keeps up.
+    waited: Option<Instant>,
 }
 
+/// A peer that takes less than this does not read, bytes per second.
+const SLOWEST: u32 = 1 << 10;
+/// A peer that nothing had to wait for in this time keeps up.
+const KEEPS_UP: Duration = Duration::from_secs(1);
+
 impl<I> Pipe<I> {
-    /// `ahead` was read from `io` already. A write that makes no progress for `patience` fails. The kernel's own time
-    /// limit (TCP_USER_TIMEOUT) is for peers that are gone: one that lives and reads nothing acknowledges every probe.
+    /// `ahead` was read from `io` already. A write that makes no progress for `patience` fails, and so does one that
+    /// goes on and on by a byte now and then. The kernel's own time limit (TCP_USER_TIMEOUT) is for peers that are gone:
+    /// one that lives and reads nothing acknowledges every probe.
     pub(super) fn new(io: I, ahead: Bytes, patience: Duration) -> Pipe<I> {
-        Pipe { io, ahead, patience, alarm: None, waits: false }
+        Pipe { io, ahead, patience, alarm: None, waits: false, waited: None }
     }
 
-    /// What a write came to; one that waits too long fails.
-    fn watched<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.waits = false;
+    /// What a write came to; one that waits too long fails. While a peer does not keep up, what it takes buys the time
+    /// that the slowest may need for it.
+    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() && self.waited.is_none() {
             return written;
         }
-        let due = Instant::now() + self.patience;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if !std::mem::replace(&mut self.waits, true) {
-            alarm.as_mut().reset(due);
+        let now = Instant::now();
+        if std::mem::replace(&mut self.waits, written.is_pending()) {
+            self.waited = Some(now);
         }
-        ready!(alarm.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+        let keeps_up = self.waited.is_none_or(|last| now - last > KEEPS_UP);
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(now)));
+        match written {
+            Poll::Ready(_) if keeps_up => self.waited = None,
+            Poll::Ready(Ok(taken)) => {
+                let bought = Duration::from_secs(taken as u64) / SLOWEST;
+                let due = (alarm.deadline() + bought).min(now + self.patience);
+                alarm.as_mut().reset(due);
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if keeps_up {
+                    alarm.as_mut().reset(now + self.patience);
+                }
+                self.waited = Some(now);
+                ready!(alarm.as_mut().poll(cx));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")));
+            }
+        }
+        written
     }
 }
 
@@ -119,29 +144,37 @@ mod tests {
         });
     }
 
-    /// Broken on purpose once: the alarm not set anew when a write waits again.
+    /// How long a peer is written to that takes `size` bytes four times, half of the patience apart, and then none.
+    async fn lasts(size: usize) -> Duration {
+        let (mut far, near) = tokio::io::duplex(size);
+        let mut pipe = Pipe::new(near, Bytes::new(), PATIENCE);
+        let slow = tokio::spawn(async move {
+            for _ in 0..4 {
+                tokio::time::sleep(PATIENCE / 2).await;
+                far.read_exact(&mut vec![0; size]).await.unwrap();
+            }
+            far
+        });
+        let begun = Instant::now();
+        let failed = loop {
+            match pipe.write(&vec![7; size]).await {
+                Ok(_) => pipe.flush().await.unwrap(),
+                Err(err) => break err,
+            }
+        };
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+        slow.abort();
+        begun.elapsed()
+    }
+
+    /// Broken on purpose once: the alarm not moved by what is taken; a new patience whenever a write waits again.
     #[test]
-    fn a_peer_that_takes_nothing_ends_it_and_one_that_takes_little_does_not() {
+    fn a_peer_that_takes_nothing_or_hardly_any_ends_it_and_one_that_takes_some_does_not() {
         run(async {
-            let (mut far, near) = tokio::io::duplex(8);
-            let mut pipe = Pipe::new(near, Bytes::new(), PATIENCE);
-            let slow = tokio::spawn(async move {
-                for _ in 0..4 {
-                    tokio::time::sleep(PATIENCE / 2).await;
-                    far.read_exact(&mut [0; 8]).await.unwrap();
-                }
-                far
-            });
-            let begun = Instant::now();
-            let failed = loop {
-                match pipe.write(&[7; 8]).await {
-                    Ok(_) => pipe.flush().await.unwrap(),
-                    Err(err) => break err,
-                }
-            };
-            assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
-            assert!(begun.elapsed() >= PATIENCE / 2 * 4 + PATIENCE, "{:?}", begun.elapsed());
-            drop(slow.await.unwrap());
+            let some = lasts(2 << 10).await;
+            assert!(some >= PATIENCE / 2 * 4 + PATIENCE, "{some:?}");
+            let hardly_any = lasts(8).await;
+            assert!(hardly_any >= PATIENCE && hardly_any < PATIENCE * 3 / 2, "{hardly_any:?}");
         });
     }
 }

@@ -55,6 +55,8 @@ struct Stream {
     seen: Seen,
     ready: VecDeque<Bytes>,
     pace: Pace,
+    /// Something came after the beginning.
+    taken: bool,
     last_read: Instant,
     last_sign: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -127,6 +129,7 @@ impl Stream {
             seen,
             ready: events.into(),
             pace,
+            taken: false,
             last_read: now,
             last_sign: now,
             alarm,
@@ -150,6 +153,7 @@ impl Stream {
     /// Takes what the upstream sent.
     fn take(&mut self, data: Bytes) {
         self.last_read = Instant::now();
+        self.taken = true;
         for event in self.splitter.push(data) {
             let Ok(event) = event else {
                 return self.fail("upstream_failed", "The upstream sent an event that is too large.");
@@ -176,8 +180,10 @@ impl Stream {
         if !self.seen.complete {
             self.ready.truncate(whole);
         }
-        // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
-        if self.seen.complete {
+        // Some servers send no [DONE]; a usage chunk of its own comes last everywhere. Of a kept response that has ended
+        // there may be nothing more to tell.
+        let told_all = matches!(self.owed, Some(Owed::Record(_))) && !self.taken;
+        if self.seen.complete || told_all {
             self.finish("ok");
         } else {
             self.fail("upstream_failed", "The upstream ended the stream before it was complete.");

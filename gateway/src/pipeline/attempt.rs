@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::{Call, note};
+use crate::bound::Part;
 use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
 use crate::dialect::openai::answer::{Usage, id_of, parse_error};
@@ -34,6 +35,15 @@ pub(super) struct Miss {
     pub(super) retry: bool,
     /// After a pause: the fault may be a shared one.
     pub(super) pause: bool,
+    /// What the call continues is not kept in this account; it may be in another.
+    pub(super) elsewhere: bool,
+}
+
+impl Miss {
+    /// Another deployment is tried, after a pause if so said.
+    fn retried(error: Error, pause: bool) -> Miss {
+        Miss { error, retry: true, pause, elsewhere: false }
+    }
 }
 
 /// An attempt and its reservation, until its answer takes it over.
@@ -132,16 +142,18 @@ impl<'a> Attempt<'a> {
         patience: Patience,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
-        let whole = answer::whole(upstream, &head.headers, patience).await?;
-        let settlement = self.settlement(record, false);
+        let room = &self.call.worker.shared.buffered;
+        let whole = answer::whole(upstream, &head.headers, patience, room).await?;
+        let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers);
+        let seat = settlement.record.place.take();
         // Settled before anything is awaited: the client may leave.
         settlement.answered(whole.usage, whole.body.len());
         if let Some(kept) = self.kept(id_of(&whole.body).as_deref()) {
             let size = whole.usage.map_or(self.size_unknown(), Usage::total);
             kept.tell(size).await; // before the client can ask for it
         }
-        Ok(respond(headers, Body::from(whole.body)))
+        Ok(respond(headers, held(whole.body, seat, whole.room)))
     }
 
     /// A guess at the size of an answer that does not tell it. What is made in the background is still being made.
@@ -238,7 +250,7 @@ impl<'a> Attempt<'a> {
         let name = &self.deployment.name;
         let broken = |outcome, kind, detail: &str| {
             tracing::warn!(target: "weir::upstream", deployment = %name, outcome, detail, "attempt failed");
-            (outcome, Miss { error: no_answer(kind), retry: true, pause: true })
+            (outcome, Miss::retried(no_answer(kind), true))
         };
         match failed {
             Failed::NotSent(detail) => {
@@ -258,8 +270,8 @@ impl<'a> Attempt<'a> {
     }
 
     fn judge_answer(&self, status: StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
-        let refused = |retry| Miss { error: refused(status, body.clone()), retry, pause: false };
-        let failed = |pause| Miss { error: no_answer(Kind::UpstreamFailed), retry: true, pause };
+        let refused = |retry| Miss { retry, ..Miss::retried(refused(status, body.clone()), false) };
+        let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
         match class {
             Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
             Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
@@ -275,11 +287,11 @@ impl<'a> Attempt<'a> {
                 ("not_found", refused(true))
             }
             Class::NotFound => ("not_found", failed(false)),
-            Class::NotKept => ("not_kept", refused(true)),
+            Class::NotKept => ("not_kept", Miss { elsewhere: true, ..refused(true) }),
             Class::TooBigForPool => {
                 let message = "This request asks for more than a whole limit of the provider.";
                 let error = Error::new(Kind::TooBigForLimit, message);
-                ("too_big", Miss { error, retry: true, pause: false })
+                ("too_big", Miss::retried(error, false))
             }
             Class::ContextTooLong => ("context_too_long", refused(false)),
             Class::ContentFiltered => ("content_filtered", refused(false)),
@@ -295,7 +307,7 @@ impl<'a> Attempt<'a> {
             "Every deployment of this model is at its limit. Please try again in {:.3}s.",
             time.as_secs_f64()
         );
-        Miss { error: Error::new(Kind::NoCapacity, message).retry_after(time), retry: true, pause: false }
+        Miss::retried(Error::new(Kind::NoCapacity, message).retry_after(time), false)
     }
 }
 
@@ -361,6 +373,21 @@ pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
         }
     }
     headers
+}
+
+/// A whole answer, which is here until its client has taken it: so long it counts among the calls, and its bytes.
+pub(super) fn held(bytes: Bytes, seat: Option<Part>, room: Part) -> Body {
+    struct Held {
+        bytes: Bytes,
+        _seat: Option<Part>,
+        _room: Part,
+    }
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    Body::from(Bytes::from_owner(Held { bytes, _seat: seat, _room: room }))
 }
 
 pub(super) fn respond(headers: HeaderMap, body: Body) -> Response<Body> {

@@ -70,6 +70,12 @@ impl Home {
     }
 }
 
+/// Leaves the candidates of other accounts than these deployments have.
+pub(super) fn drop_accounts(config: &Config, of: &[DeploymentId], ranked: &mut Vec<Ranked<'_>>) {
+    let account = |id: DeploymentId| &config.deployments[id.0].account;
+    ranked.retain(|other| !of.iter().any(|id| Arc::ptr_eq(account(*id), account(other.target.deployment))));
+}
+
 /// As OpenAI says it.
 fn not_found(id: &str) -> Error {
     Error::new(Kind::NotKept, format!("Previous response with id '{id}' not found."))

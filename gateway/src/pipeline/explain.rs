@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Call, limits, note};
-use crate::config::{DeploymentId, Model};
+use super::{Call, Tried, limits, note};
+use crate::config::Model;
 use crate::route::Ranked;
 use crate::state::Wish;
 use crate::state::core::{Denied, Told, Verdict};
@@ -36,20 +36,18 @@ impl Call<'_> {
         }
     }
 
-    /// Tells of the deployments that are no candidates, once and to who asks.
+    /// Tells of the deployments that are no candidates and were not tried, to who asks.
     pub(super) fn explain_absent(
         &self,
         model: &Model,
         ranked: &[Ranked<'_>],
-        tried: &[DeploymentId],
+        tried: &Tried,
         record: &mut Option<Record>,
     ) {
-        let Some(record) = record.as_mut().filter(|record| record.explanation.wanted && tried.is_empty())
-        else {
-            return;
-        };
+        let Some(record) = record.as_mut().filter(|record| record.explanation.wanted) else { return };
         let deployments = model.targets.iter().map(|target| target.deployment);
-        for id in deployments.filter(|id| !ranked.iter().any(|ranked| ranked.target.deployment == *id)) {
+        let is_ranked = |id| ranked.iter().any(|ranked| ranked.target.deployment == id);
+        for id in deployments.filter(|id| !tried.deployments.contains(id) && !is_ranked(*id)) {
             let deployment = &self.snapshot.config.deployments[id.0];
             let long = deployment
                 .context_window

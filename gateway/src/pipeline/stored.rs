@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 
 use super::continued::find;
@@ -18,7 +17,7 @@ use crate::http::reply::{Owed, Pace, Reply};
 use crate::shared::{Snapshot, Worker};
 use crate::state::place_key;
 use crate::telemetry::Record;
-use crate::upstream::answer::{self, Opened, Patience};
+use crate::upstream::answer::{self, Opened, Patience, Whole};
 use crate::upstream::{Endpoint, Failed};
 
 /// Bounds of such a request.
@@ -151,7 +150,7 @@ async fn homes(
 
 /// What a provider answers.
 enum Answer {
-    Whole(Bytes),
+    Whole(Whole),
     Stream(Box<Opened>, Patience),
 }
 
@@ -169,10 +168,9 @@ async fn fetch(
     let (head, upstream) = response.into_parts();
     let patience = Patience { idle: IDLE, until };
     let answer = if answer::is_event_stream(&head.headers) {
-        let opened = answer::open(upstream, Api::Responses, &head.headers, false, patience).await?;
-        Answer::Stream(Box::new(opened), patience)
+        Answer::Stream(Box::new(Opened::at_head(upstream)), patience) // what happened to it is what is asked
     } else {
-        Answer::Whole(answer::whole(upstream, &head.headers, patience).await?.body)
+        Answer::Whole(answer::whole(upstream, &head.headers, patience, &worker.shared.buffered).await?)
     };
     Ok((attempt::passed_on(&head.headers), answer))
 }
@@ -191,9 +189,9 @@ fn respond(
             let pace = Pace { patience, keep_alive, withhold_usage: false };
             Body::new(Reply::new(Api::Responses, *opened, pace, Owed::Record(Box::new(record))))
         }
-        (Answer::Whole(body), Some(mut record)) => {
+        (Answer::Whole(whole), Some(mut record)) => {
             record.ok();
-            Body::from(body)
+            attempt::held(whole.body, record.place.take(), whole.room)
         }
         (_, None) => Body::empty(), // a record is made with every request
     };

@@ -91,8 +91,8 @@ pub struct Client {
     name: String,
     pub(super) side: Mutex<Side>, // short sections, never across an await
     pub(super) bell: Arc<Bell>,
-    joining: tokio::sync::Mutex<()>,     // one JOIN at a time
-    catching_up: tokio::sync::Mutex<()>, // one such SYNC at a time; never the lock above, which a SYNC may take
+    joining: tokio::sync::Mutex<()>,              // one JOIN at a time
+    telling: tokio::sync::Mutex<Option<Instant>>, // when the last SYNC for a call began; one at a time, and never inside the lock above
     pub(super) live: AtomicUsize,
     pub(super) contact: watch::Sender<Contact>,
     pub(super) places: moka::sync::Cache<String, Place>,
@@ -121,7 +121,7 @@ impl Client {
             name,
             bell: Arc::default(),
             joining: tokio::sync::Mutex::new(()),
-            catching_up: tokio::sync::Mutex::new(()),
+            telling: tokio::sync::Mutex::new(None),
             live: AtomicUsize::new(0),
             contact: watch::Sender::new(Contact::Untried),
             places: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(PLACE_IDLE).build(),
@@ -330,16 +330,22 @@ impl Client {
     /// After a pause or an outage the state has not heard of us, nor we of it: a SYNC first, or it would put the
     /// call off.
     async fn catch_up(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
-        let behind = || self.side.lock().is_behind(boot_ms());
-        if behind() {
-            let _one = self.catching_up.lock().await;
-            if behind() {
-                // In a task of its own: a caller dropped here must not take along what the SYNC was about to tell.
-                let (this, port) = (self.clone(), port.clone());
-                let told = tokio::spawn(async move { this.say_due(&port, false).await });
-                return told.await.unwrap_or_else(|_| Err(Away::unexpected()));
-            }
+        if self.side.lock().is_behind(boot_ms()) { self.tell_now(port).await } else { Ok(()) }
+    }
+
+    /// Tells the state what was settled here, without waiting for the time to do so.
+    pub async fn tell_now(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
+        let asked = Instant::now();
+        let mut last = self.telling.lock().await;
+        if last.is_some_and(|begun| begun > asked) {
+            return Ok(()); // another call's told of this one as well
         }
+        let begun = Instant::now();
+        // In a task of its own: a caller dropped here must not take along what the SYNC was about to tell.
+        let (this, port) = (self.clone(), port.clone());
+        let told = tokio::spawn(async move { this.say_due(&port, false).await });
+        told.await.unwrap_or_else(|_| Err(Away::unexpected()))?;
+        *last = Some(begun);
         Ok(())
     }
 

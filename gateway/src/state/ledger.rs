@@ -318,7 +318,7 @@ impl Ledger {
 
     /// The most that outstanding RESERVEs may be granted on a pool, per meter.
     fn awaited(&self, key: &Arc<str>, meters: usize) -> Vec<u64> {
-        let mut sum = vec![0; meters];
+        let mut sum = vec![0_u64; meters];
         for ask in self.outstanding.lock().values() {
             let Some(pool) = ask.pools.iter().position(|pool| pool.key == *key) else { continue };
             let of = |draws: &[super::core::Draw], at: usize| -> u64 {
@@ -326,7 +326,7 @@ impl Ledger {
             };
             for (at, sum) in sum.iter_mut().enumerate() {
                 let own = ask.candidates.iter().map(|c| of(&c.draws, at)).max().unwrap_or(0);
-                *sum += own + of(&ask.common, at);
+                *sum = sum.saturating_add(own).saturating_add(of(&ask.common, at));
             }
         }
         sum

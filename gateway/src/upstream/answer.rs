@@ -2,6 +2,7 @@
 //!
 //! Nothing goes to the client before that, so a failure until then moves to another candidate unseen.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 
 use super::Failed;
+use crate::bound::{Bound, Part};
 use crate::dialect::openai::answer::{Usage, error_body, usage_of};
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Failure;
@@ -19,6 +21,10 @@ use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event, Splitter, S
 
 /// Bytes of a plain answer, or of a stream before its first content.
 const LARGEST: usize = 64 << 20;
+/// Answers above this size are looked through by a thread of their own, bytes.
+const LARGE: usize = 256 << 10;
+/// Answers up to this size are not counted, for most are small and `max_calls` bounds their number. Bytes.
+const UNCOUNTED: usize = 16 << 10;
 
 /// How long reading may take.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +42,8 @@ pub struct Whole {
     pub body: Bytes,
     /// What it says it used.
     pub usage: Option<Usage>,
+    /// What it takes of the replica's room.
+    pub room: Part,
 }
 
 /// A stream whose first content has come.
@@ -72,13 +80,33 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
 }
 
-/// Reads a plain answer. What is not an answer, whatever its status says, is a failure.
-pub async fn whole(mut upstream: Incoming, headers: &HeaderMap, patience: Patience) -> Result<Whole, Failed> {
+impl Opened {
+    /// A stream that is passed on from its head on, whatever is in it.
+    pub fn at_head(upstream: Incoming) -> Opened {
+        let (splitter, seen) = (Splitter::default(), Seen::default());
+        Opened { upstream, splitter, events: Vec::new(), seen }
+    }
+}
+
+/// Reads a plain answer. What is not an answer, whatever its status says, is a failure. Its bytes count in `room`, even
+/// beyond the bound: it has been paid for, and requests are refused instead.
+pub async fn whole(
+    mut upstream: Incoming,
+    headers: &HeaderMap,
+    patience: Patience,
+    room: &Arc<Bound>,
+) -> Result<Whole, Failed> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
+    let (mut room, mut size, mut counted) = (room.part(), 0, 0);
     while let Some(data) = next(&mut upstream, patience).await? {
-        if rest.len() + data.len() > LARGEST {
+        size += data.len();
+        if size > LARGEST {
             return Err(Failed::Broken("answer too large".into()));
+        }
+        if size > UNCOUNTED {
+            room.force(size - counted);
+            counted = size;
         }
         match (&first, rest.is_empty()) {
             (None, true) => first = Some(data),
@@ -89,14 +117,35 @@ pub async fn whole(mut upstream: Incoming, headers: &HeaderMap, patience: Patien
         }
     }
     let body = first.unwrap_or_else(|| rest.freeze());
-    if !is_object(&body) {
-        return Err(Failed::Broken("answer is not a JSON object".into()));
+    let looked = if body.len() > LARGE {
+        let body = body.clone();
+        let joined = tokio::task::spawn_blocking(move || look_through(&body)).await;
+        joined.map_err(|_| Failed::Broken("answer could not be read".into()))?
+    } else {
+        look_through(&body)
+    };
+    match looked {
+        Looked::Answer(usage) => Ok(Whole { body, usage, room }),
+        Looked::Error(error) => Err(refused(&error, headers)),
+        Looked::Neither => Err(Failed::Broken("answer is not a JSON object".into())),
     }
-    if let Some(error) = StreamError::in_answer(&body) {
-        return Err(refused(&error, headers));
+}
+
+/// What a plain answer turns out to be.
+enum Looked {
+    Answer(Option<Usage>),
+    Error(StreamError),
+    Neither,
+}
+
+fn look_through(body: &[u8]) -> Looked {
+    if !is_object(body) {
+        return Looked::Neither;
     }
-    let usage = usage_of(&body);
-    Ok(Whole { body, usage })
+    match StreamError::in_answer(body) {
+        Some(error) => Looked::Error(error),
+        None => Looked::Answer(usage_of(body)),
+    }
 }
 
 /// Reads a stream until its first content.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use weir_tests::client::{Ask, post};
+use weir_tests::meters;
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site, Timeouts};
 
@@ -108,6 +109,61 @@ fn a_client_that_goes_away_ends_the_call_upstream_and_frees_its_place() -> Resul
     })
 }
 
+/// Broken on purpose to see it fail: the refusal taken at its word, as it was before (20 of 20 calls with 429).
+#[test]
+fn a_call_is_not_refused_for_what_its_own_failed_attempt_held() -> Result<()> {
+    in_turn(async {
+        let mut plan = bad_and_good("failures-own");
+        plan.models = Some(format!("[limits]\nconcurrency = 1\n\n{BAD_FIRST}"));
+        let site = Site::start(plan).await?;
+        site.providers[0].fail(&["status=401"]).await?; // no pause before the next attempt
+        for at in 0..20 {
+            let answer = site.replicas[0].client.call(&Ask::new("m")).await;
+            ensure!(answer.is_good(false) && answer.attempts == 2, "call {at}: {answer:?}");
+            // What the call before held may be told of a moment later.
+            let begun = Instant::now();
+            while meters::read(&site.redis.url())?.is_some_and(|state| !meters::held(&state).is_empty()) {
+                ensure!(begun.elapsed() < Duration::from_secs(1), "call {at} still holds something");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: what was tried forgotten with each model, as it was before.
+#[test]
+fn a_fallback_does_not_ask_a_deployment_that_failed_the_call_already() -> Result<()> {
+    in_turn(async {
+        let mut plan = bad_and_good("failures-again");
+        let models = "[[models]]\nname = \"m\"\ndeployments = [\"bad\"]\nfallbacks = [\"other\"]\n\n\
+                      [[models]]\nname = \"other\"\ndeployments = [{ name = \"bad\", priority = 0 }, \
+                      { name = \"good\", priority = 1 }]\n";
+        plan.models = Some(models.to_owned());
+        let site = Site::start(plan).await?;
+        site.providers[0].fail(&["status=500"]).await?;
+        let answer = site.replicas[0].client.call(&Ask::new("m")).await;
+        ensure!(answer.is_good(false) && answer.deployment == "good", "{answer:?}");
+        let tries = site.providers[0].arrivals().await?.len();
+        ensure!(tries == 1, "the failing deployment was asked {tries} times");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: what the last candidate said, as it was before.
+#[test]
+fn a_client_is_told_of_the_first_candidate_that_is_free_again() -> Result<()> {
+    in_turn(async {
+        let site = Site::start(bad_and_good("failures-soonest")).await?;
+        site.providers[0].fail(&["status=429,retry-after=2"]).await?;
+        site.providers[1].fail(&["status=429,retry-after=60"]).await?;
+        let answer = site.replicas[0].client.call(&Ask::new("m")).await;
+        ensure!(answer.status == 429 && answer.attempts == 2, "{answer:?}");
+        ensure!(answer.retry_after.is_some_and(|seconds| seconds <= 2), "{answer:?}");
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: `fallbacks` removed from the model.
 #[test]
 fn a_model_without_capacity_falls_back_to_the_next_model() -> Result<()> {
@@ -186,7 +242,7 @@ fn one_refusal_by_a_provider_rests_it_for_every_replica() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: `max_tokens` set to 1.
+/// Broken on purpose to see it fail: a request that is refused tried elsewhere.
 #[test]
 fn what_the_provider_itself_refuses_is_passed_on_and_not_tried_elsewhere() -> Result<()> {
     in_turn(async {
@@ -195,7 +251,8 @@ fn what_the_provider_itself_refuses_is_passed_on_and_not_tried_elsewhere() -> Re
         let (status, text) = post(site.replicas[0].addr(), "/v1/chat/completions", body.to_owned()).await?;
         let text = String::from_utf8_lossy(&text);
         ensure!(status == 400 && text.contains("invalid_request_error"), "{status}: {text}");
-        ensure!(site.providers[1].arrivals().await?.is_empty(), "a bad request was tried elsewhere");
+        let asked = [site.providers[0].arrivals().await?.len(), site.providers[1].arrivals().await?.len()];
+        ensure!(asked == [1, 0], "the providers were asked {asked:?} times");
         Ok(())
     })
 }

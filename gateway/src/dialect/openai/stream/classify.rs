@@ -252,8 +252,12 @@ impl StreamError {
 
     pub(super) fn read(data: &[u8]) -> StreamError {
         const SHOWN: usize = 500;
+        const READ: usize = 64 << 10; // an error that is larger is none that anybody reads
         let text = || String::from_utf8_lossy(data.get(..SHOWN).unwrap_or(data)).into_owned();
         let unknown = || UpstreamError { message: text(), ..UpstreamError::default() };
+        if data.len() > READ {
+            return StreamError { error: unknown(), status: None };
+        }
         StreamError { error: answer::parse_error(data).unwrap_or_else(unknown), status: status_of(data) }
     }
 }
