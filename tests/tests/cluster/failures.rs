@@ -109,7 +109,7 @@ fn a_client_that_goes_away_ends_the_call_upstream_and_frees_its_place() -> Resul
     })
 }
 
-/// Broken on purpose to see it fail: the refusal taken at its word, as it was before (20 of 20 calls with 429).
+/// Broken on purpose to see it fail: the refusal taken at its word, as it was before (429 to the first call).
 #[test]
 fn a_call_is_not_refused_for_what_its_own_failed_attempt_held() -> Result<()> {
     in_turn(async {
