@@ -6,6 +6,8 @@ mod expand;
 mod fixed;
 mod mask;
 mod pool;
+#[cfg(test)]
+mod production_tests;
 mod raw;
 pub mod report;
 pub mod sources;
@@ -126,6 +128,27 @@ pub enum Provider {
     OpenAi,
     /// Anything that speaks OpenAI's dialect.
     OpenAiCompatible,
+}
+
+/// What holds for a provider unless its account says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// Where it is, and wants a key; none: the account must say where.
+    pub base_url: Option<&'static str>,
+    /// How it charges.
+    pub charge: Charge,
+}
+
+impl Provider {
+    /// Its preset.
+    pub fn preset(self) -> Preset {
+        match self {
+            Provider::OpenAi => {
+                Preset { base_url: Some("https://api.openai.com/v1"), charge: Charge::AdmissionMax }
+            }
+            Provider::OpenAiCompatible => Preset { base_url: None, charge: Charge::EndActual },
+        }
+    }
 }
 
 /// `[[deployments]]`.

@@ -130,20 +130,9 @@ fn the_quickstart_loads() {
 }
 
 #[test]
-fn the_production_file_uses_every_key_and_loads() {
+fn the_production_file_loads() {
     let config = shipped("production.toml");
     assert!(!format!("{config:?}").contains(SECRET), "the debug form of a configuration shows a secret");
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/production.toml")).unwrap();
-    let settings: String = text.lines().map(|line| line.split('#').next().unwrap_or_default()).collect();
-    for key in raw::KEYS.iter().copied().flatten() {
-        let shown = settings.contains(&format!("{key} =")) || settings.contains(&format!("[{key}]"));
-        // Written as a list of tables, or in a list of all keys of `limits`.
-        assert!(
-            shown || settings.contains(&format!("{key}]]")) || text.contains(&format!(" {key} ")),
-            "{key}"
-        );
-    }
     let state = config.state.unwrap();
     let Topology::Single { node, login } = state.redis else { panic!() };
     assert_eq!((node.to_string().as_str(), login.db), ("redis.internal:6379", 0));

@@ -86,11 +86,12 @@ impl Settlement {
     }
 }
 
-/// US dollars of one call. OpenAI's dialect does not tell what was written to a cache, so nothing is paid for that.
+/// US dollars of one call.
 pub fn cost(price: &Price, usage: &Usage) -> f64 {
-    let cached = usage.cached_input.min(usage.input);
-    let tokens = (usage.input - cached) as f64 * price.input
-        + cached as f64 * price.cache_read
+    let plain = usage.input.saturating_sub(usage.cached_input + usage.written_input);
+    let tokens = plain as f64 * price.input
+        + usage.cached_input as f64 * price.cache_read
+        + usage.written_input as f64 * price.cache_write
         + usage.output as f64 * price.output;
     tokens / 1e6 + price.request
 }
@@ -100,9 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cached_input_is_paid_at_its_own_price() {
-        let price = Price { input: 2.0, output: 8.0, cache_read: 1.0, cache_write: 0.0, request: 0.5 };
-        let usage = Usage { input: 1_000_000, cached_input: 400_000, output: 500_000, reasoning: 0 };
-        assert_eq!(cost(&price, &usage), 0.6 * 2.0 + 0.4 * 1.0 + 4.0 + 0.5);
+    fn what_a_cache_gave_and_took_is_paid_at_its_own_price() {
+        let price = Price { input: 2.0, output: 8.0, cache_read: 1.0, cache_write: 2.5, request: 0.5 };
+        let usage = Usage {
+            input: 1_000_000,
+            cached_input: 400_000,
+            written_input: 200_000,
+            output: 500_000,
+            reasoning: 0,
+        };
+        assert_eq!(cost(&price, &usage), 0.4 * 2.0 + 0.4 * 1.0 + 0.2 * 2.5 + 4.0 + 0.5);
     }
 }

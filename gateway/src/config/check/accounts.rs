@@ -5,13 +5,14 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::super::tree::{At, Field, List, Reading, Span};
-use super::super::{Account, Charge, Pattern, PoolId, Provider, raw};
+use super::super::{Account, Pattern, PoolId, Provider, raw};
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::server::{is_endpoint, secret};
 use super::settings::Defaults;
 
-const OPENAI: &str = "https://api.openai.com/v1";
+/// Of an account whose address is not known, which is a problem, and nothing is sent there.
+const NOWHERE: &str = "http://invalid";
 /// Headers that the HTTP client sets itself.
 const OWN_HEADERS: &[&str] =
     &["connection", "content-length", "content-type", "expect", "host", "te", "transfer-encoding", "upgrade"];
@@ -54,10 +55,7 @@ fn link(at: &At<raw::Account>, defaults: &Defaults, pools: &mut Pools, cx: &mut 
     let written = &at.value;
     let name = written.name.or(String::new());
     let provider = written.provider.or(Provider::OpenAiCompatible);
-    let charge = written.charge.or(match provider {
-        Provider::OpenAi => Charge::AdmissionMax,
-        Provider::OpenAiCompatible => Charge::EndActual,
-    });
+    let charge = written.charge.or(provider.preset().charge);
     let terms = Terms::provider(charge, defaults.headroom.hard);
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let meters = pools::meters(&written.limits, &written.meters, cx);
@@ -110,7 +108,8 @@ fn model_pools(
 
 fn base_url(at: &At<raw::Account>, cx: &mut Reading<'_>) -> Uri {
     let written = &at.value;
-    let default = Uri::from_static(OPENAI);
+    let preset = written.provider.value().map(|provider| provider.preset());
+    let default = Uri::from_static(preset.and_then(|preset| preset.base_url).unwrap_or(NOWHERE));
     match &written.base_url {
         Field::Bad => default,
         Field::Is(url) => match parse_base_url(&url.value) {
@@ -121,7 +120,7 @@ fn base_url(at: &At<raw::Account>, cx: &mut Reading<'_>) -> Uri {
             }
         },
         Field::Absent => {
-            if written.provider.value() == Some(&Provider::OpenAiCompatible) {
+            if preset.is_some_and(|preset| preset.base_url.is_none()) {
                 cx.problem(&at.span, "`base_url` is missing: an `openai-compatible` account has no default");
             }
             default
@@ -148,9 +147,10 @@ fn parse_base_url(url: &str) -> Result<Uri, &'static str> {
 
 fn api_key(at: &At<raw::Account>, cx: &mut Reading<'_>) -> Option<secrecy::SecretString> {
     let written = &at.value;
-    let is_openai = written.provider.value() == Some(&Provider::OpenAi);
-    if is_openai && written.base_url.is_absent() && written.api_key.is_absent() {
-        cx.problem(&at.span, "`api_key` is missing: api.openai.com needs one");
+    let preset = written.provider.value().and_then(|provider| provider.preset().base_url);
+    if let (Some(url), true, true) = (preset, written.base_url.is_absent(), written.api_key.is_absent()) {
+        let host = url.trim_start_matches("https://").split('/').next().unwrap_or_default();
+        cx.problem(&at.span, format!("`api_key` is missing: {host} needs one"));
     }
     written.api_key.get().and_then(|key| secret("api_key", key, cx))
 }
@@ -186,7 +186,7 @@ pub(super) fn unknown() -> Arc<Account> {
     Arc::new(Account {
         name: String::new(),
         provider: Provider::OpenAiCompatible,
-        base_url: Uri::from_static(OPENAI),
+        base_url: Uri::from_static(NOWHERE),
         api_key: None,
         headers: Vec::new(),
     })

@@ -11,6 +11,8 @@ pub struct Usage {
     pub input: u64,
     /// The part of the input that was read from the provider's cache.
     pub cached_input: u64,
+    /// The part of the input that was written to it.
+    pub written_input: u64,
     /// Output, reasoning included.
     pub output: u64,
     /// The part of the output that was reasoning.
@@ -37,6 +39,7 @@ struct ReadUsage {
     output: Option<u64>,
     total: Option<u64>,
     cached: u64,
+    written: u64,
     reasoning: u64,
 }
 
@@ -48,11 +51,12 @@ impl ReadUsage {
             b"total_tokens" => self.total = count(cursor)?,
             b"prompt_cache_hit_tokens" => self.cached = self.cached.max(count(cursor)?.unwrap_or(0)),
             b"prompt_tokens_details" | b"input_tokens_details" if cursor.next_byte()? == b'{' => {
-                let cached = detail(cursor, b"cached_tokens")?;
+                let [cached, written] = details(cursor, [b"cached_tokens", b"cache_write_tokens"])?;
                 self.cached = self.cached.max(cached);
+                self.written = written;
             }
             b"completion_tokens_details" | b"output_tokens_details" if cursor.next_byte()? == b'{' => {
-                self.reasoning = detail(cursor, b"reasoning_tokens")?;
+                [self.reasoning] = details(cursor, [b"reasoning_tokens"])?;
             }
             _ => cursor.skip()?,
         }
@@ -69,9 +73,11 @@ impl ReadUsage {
         let uncounted = self.total.unwrap_or(0).saturating_sub(input.saturating_add(output));
         let side = if uncounted == self.reasoning { &mut output } else { &mut input };
         *side = side.saturating_add(uncounted);
+        let cached_input = self.cached.min(input);
         Some(Usage {
             input,
-            cached_input: self.cached.min(input),
+            cached_input,
+            written_input: self.written.min(input - cached_input),
             output,
             reasoning: self.reasoning.min(output),
         })
@@ -93,14 +99,15 @@ fn count(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
     Some(read.filter(|count| *count <= MOST_TOKENS))
 }
 
-fn detail(cursor: &mut Cursor<'_>, name: &[u8]) -> Option<u64> {
-    let mut found = 0;
-    cursor.members(|cursor, key| {
-        if key == name {
-            found = count(cursor)?.unwrap_or(0);
-            return Some(());
+/// Counts inside a member, by their names; 0 where absent.
+fn details<const N: usize>(cursor: &mut Cursor<'_>, names: [&[u8]; N]) -> Option<[u64; N]> {
+    let mut found = [0; N];
+    cursor.members(|cursor, key| match names.iter().position(|name| *name == key) {
+        Some(at) => {
+            found[at] = count(cursor)?.unwrap_or(0);
+            Some(())
         }
-        cursor.skip()
+        None => cursor.skip(),
     })?;
     Some(found)
 }

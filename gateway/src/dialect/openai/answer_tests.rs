@@ -16,12 +16,24 @@ fn usage_is_read_with_its_details() {
     let full = json!({ "prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30,
         "prompt_tokens_details": { "cached_tokens": 16, "audio_tokens": 0 },
         "completion_tokens_details": { "reasoning_tokens": 7 } });
-    assert_eq!(usage(full), Some(Usage { input: 20, cached_input: 16, output: 10, reasoning: 7 }));
+    assert_eq!(
+        usage(full),
+        Some(Usage { input: 20, cached_input: 16, written_input: 0, output: 10, reasoning: 7 })
+    );
     let other_names =
         json!({ "input_tokens": 20, "output_tokens": 10, "input_tokens_details": { "cached_tokens": 4 } });
-    assert_eq!(usage(other_names), Some(Usage { input: 20, cached_input: 4, output: 10, reasoning: 0 }));
+    assert_eq!(
+        usage(other_names),
+        Some(Usage { input: 20, cached_input: 4, written_input: 0, output: 10, reasoning: 0 })
+    );
+    let written = json!({ "prompt_tokens": 20, "completion_tokens": 1,
+        "prompt_tokens_details": { "cached_tokens": 4, "cache_write_tokens": 10 } });
+    assert_eq!(usage(written).map(|usage| (usage.cached_input, usage.written_input)), Some((4, 10)));
     let deepseek = json!({ "prompt_tokens": 20, "completion_tokens": 1, "prompt_cache_hit_tokens": 8 });
-    assert_eq!(usage(deepseek), Some(Usage { input: 20, cached_input: 8, output: 1, reasoning: 0 }));
+    assert_eq!(
+        usage(deepseek),
+        Some(Usage { input: 20, cached_input: 8, written_input: 0, output: 1, reasoning: 0 })
+    );
 }
 
 #[test]
@@ -48,9 +60,15 @@ fn usage_tolerates_what_providers_do_to_it() {
 fn what_stands_only_in_the_total_is_counted() {
     let xai = json!({ "prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 303,
         "completion_tokens_details": { "reasoning_tokens": 290 } });
-    assert_eq!(usage(xai), Some(Usage { input: 12, cached_input: 0, output: 291, reasoning: 290 }));
+    assert_eq!(
+        usage(xai),
+        Some(Usage { input: 12, cached_input: 0, written_input: 0, output: 291, reasoning: 290 })
+    );
     let mistral = json!({ "prompt_tokens": 11, "completion_tokens": 15, "total_tokens": 401 });
-    assert_eq!(usage(mistral), Some(Usage { input: 386, cached_input: 0, output: 15, reasoning: 0 }));
+    assert_eq!(
+        usage(mistral),
+        Some(Usage { input: 386, cached_input: 0, written_input: 0, output: 15, reasoning: 0 })
+    );
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! `config/production.toml` holds every setting where it belongs, table by table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::raw::{
+    Account, AccountPool, AffinityTable, Cooldown, Defaults, Deployment, File, Headroom, Limits, Listener,
+    Meter, Model, Price, Retry, Sentinel, Server, State, TargetTable, Tenant, Timeouts, TlsFiles,
+};
+
+/// Tables by the way that leads to them; lists on the way are gone through.
+const TABLES: &[(&str, &[&str])] = &[
+    ("", File::KEYS),
+    ("server", Server::KEYS),
+    ("server.tls", Listener::KEYS),
+    ("state", State::KEYS),
+    ("state.tls", TlsFiles::KEYS),
+    ("defaults", Defaults::KEYS),
+    ("defaults.timeouts", Timeouts::KEYS),
+    ("defaults.retry", Retry::KEYS),
+    ("defaults.cooldown", Cooldown::KEYS),
+    ("defaults.headroom", Headroom::KEYS),
+    ("defaults.affinity", AffinityTable::KEYS),
+    ("accounts", Account::KEYS),
+    ("accounts.meters", Meter::KEYS),
+    ("accounts.pools", AccountPool::KEYS),
+    ("deployments", Deployment::KEYS),
+    ("deployments.price", Price::KEYS),
+    ("models", Model::KEYS),
+    ("models.deployments", TargetTable::KEYS),
+    ("tenants", Tenant::KEYS),
+];
+
+/// Of these tables all keys are described in comments, for they do not go together, or are alike.
+const DESCRIBED: &[(&str, &[&str])] = &[("[limits]", Limits::KEYS), ("sentinel", Sentinel::KEYS)];
+
+/// Broken on purpose to see it fail: `on_outage` of the pool, `meters` of the deployment, `tpd` in the comment left out.
+#[test]
+fn every_key_of_every_table_is_shown() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/production.toml")).unwrap();
+    let file: toml::Value = toml::from_str(&text).unwrap();
+    // What replaces another setting stands behind a `#`.
+    let instead: BTreeSet<&str> =
+        text.lines().filter_map(|line| Some(line.strip_prefix("# ")?.split_once(" = ")?.0)).collect();
+    let mut absent = Vec::new();
+    for (way, keys) in TABLES {
+        let tables = way.split('.').filter(|step| !step.is_empty()).fold(vec![&file], |tables, step| {
+            tables.into_iter().filter_map(|table| table.get(step)).flat_map(each).collect()
+        });
+        let is_shown =
+            |key: &str| tables.iter().any(|table| table.get(key).is_some()) || instead.contains(key);
+        absent.extend(keys.iter().filter(|key| !is_shown(key)).map(|key| format!("{way}.{key}")));
+    }
+    let words: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix('#')).flat_map(str::split_whitespace).collect();
+    for (table, keys) in DESCRIBED {
+        absent.extend(keys.iter().filter(|key| !words.contains(*key)).map(|key| format!("{table}.{key}")));
+    }
+    assert_eq!(absent, Vec::<String>::new());
+}
+
+/// The elements of a list, or the value itself.
+fn each(value: &toml::Value) -> Vec<&toml::Value> {
+    value.as_array().map_or(vec![value], |items| items.iter().collect())
+}
