@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Bodies up to this size are not counted, for most are small and `max_calls` bounds their number. Bytes.
+pub const UNCOUNTED: usize = 16 << 10;
+
 /// How much there may be, and is.
 #[derive(Debug)]
 pub struct Bound {
@@ -53,9 +56,7 @@ impl Part {
         }
         grown
     }
-}
 
-impl Part {
     /// Takes `more` even if that does not fit: what is there already must be counted.
     pub fn force(&mut self, more: usize) {
         self.of.used.fetch_add(more, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! What ends a call is a value: an answer or an [`Error`]. The reservation moves from admission into the attempt
 //! and from there into the answer's body; wherever this future is dropped, dropping it settles.
 
+mod admission;
 mod attempt;
 mod continued;
 mod explain;
@@ -22,22 +23,19 @@ use sha2::{Digest, Sha256};
 use attempt::Attempt;
 use continued::Home;
 
-use crate::admit::estimate::{self, Estimate};
-use crate::admit::{self, AskFor};
+use crate::admit::estimate;
+use crate::aside::look_through;
 use crate::auth::Credentials;
-use crate::config::{Deployment, DeploymentId, Model, ModelId, PoolId, ReservePolicy, Tenant};
+use crate::config::{DeploymentId, Model, ModelId, Tenant};
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::request::{self, BadRequest, Peek};
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
-use crate::state::core::{Denied, SessionRef};
-use crate::state::{Outcome, Reservation};
+use crate::state::core::SessionRef;
 use crate::telemetry::Record;
 
-/// Bodies above this size are read by a thread of their own, bytes.
-const LARGE: usize = 256 << 10;
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
 
@@ -107,15 +105,11 @@ pub async fn call(
     call.serve(model, record).await
 }
 
-/// Reads a request and estimates its input; a large one on a thread of its own, for other calls wait on this one.
+/// Reads a request and estimates its input.
 async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
-    let done = if body.len() > LARGE {
-        let (ask, body) = (ask.clone(), body.clone());
-        let joined = tokio::task::spawn_blocking(move || read_and_weigh(&ask, &body)).await;
-        joined.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?
-    } else {
-        read_and_weigh(ask, body)
-    };
+    let (ask, bytes) = (ask.clone(), body.clone());
+    let done = look_through(body.len(), move || read_and_weigh(&ask, &bytes)).await;
+    let done = done.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?;
     done.map_err(|bad| Error {
         param: bad.param.map(str::to_owned),
         ..Error::new(Kind::Malformed, bad.message)
@@ -198,12 +192,13 @@ impl Call<'_> {
         let model = &self.snapshot.config.models[id.0];
         let session = self.session(id, model);
         let (mut attempts, mut pause, mut last) = (0, false, None);
+        let before = tried.deployments.len();
         while attempts < model.retry.attempts {
             if Instant::now() >= self.deadline {
                 return Err(late());
             }
             let ranked = self.rank(id, tried);
-            if attempts == 0 {
+            if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
             if ranked.is_empty() || pause && !self.pause(model, attempts).await {
@@ -246,99 +241,6 @@ impl Call<'_> {
             None => continued::drop_accounts(config, without, &mut ranked),
         }
         ranked
-    }
-
-    /// Room for one of the candidates, or why there is none.
-    async fn admit(
-        &self,
-        id: ModelId,
-        ranked: &[Ranked<'_>],
-        session: Option<SessionRef>,
-        tried: &Tried,
-        record: &mut Option<Record>,
-    ) -> Result<(Option<Reservation>, usize), Error> {
-        let config = &self.snapshot.config;
-        let common: Vec<PoolId> =
-            config.gateway_pool.into_iter().chain(self.tenant.and_then(|tenant| tenant.pool)).collect();
-        let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
-        let predicted = self.worker.shared.predicted(&key);
-        let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
-        // A call that its first candidate does not serve is explained, asked for or not.
-        let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let ask_for = AskFor { left: self.tenant.and_then(|tenant| tenant.pool), why };
-        let (infos, session_asked) = (&self.snapshot.pools, session.clone());
-        let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
-        let asked = Instant::now();
-        let (client, port) = (&self.worker.shared.client, &self.worker.port);
-        let mut outcome = client.reserve(port, &mut wish, self.deadline).await;
-        // What a failed attempt held is given back here and not told yet: it must not stand in its own call's way.
-        if !tried.deployments.is_empty()
-            && matches!(outcome, Ok(Outcome::Denied(_)))
-            && client.tell_now(port).await.is_ok()
-        {
-            outcome = client.reserve(port, &mut wish, self.deadline).await;
-        }
-        let took = asked.elapsed();
-        self.worker.shared.metrics.state_call(took);
-        note(record, |record| record.state += took);
-        match outcome {
-            Ok(Outcome::Granted(reservation, told)) => {
-                let index = reservation.index;
-                self.told(&wish, ranked, told, Some(index), record);
-                Ok((Some(reservation), index))
-            }
-            Ok(Outcome::Denied(mut denied)) => {
-                let told = std::mem::take(&mut denied.told);
-                if told.why.is_empty() {
-                    explain::denial(&wish, &denied, record);
-                }
-                self.told(&wish, ranked, told, None, record);
-                Err(self.denied(&wish.infos, &common, &denied))
-            }
-            Ok(Outcome::TooBig { pool, .. }) => Err(Error::new(
-                Kind::TooBigForLimit,
-                format!(
-                    "This request asks for more than the whole limit of {}.",
-                    public(&wish.infos[pool].name)
-                ),
-            )),
-            Ok(Outcome::Unlimited(usable)) => {
-                let pin = session.and_then(|session| client.recall_pin(&session.key));
-                let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
-                let pinned = usable.iter().find(|at| Some(tag(at)) == pin);
-                Ok((None, *pinned.unwrap_or(&usable[0])))
-            }
-            Err(_) if Instant::now() >= self.deadline => Err(late()),
-            Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
-                .retry_after(AWAY_RETRY)),
-        }
-    }
-
-    fn estimate(&self, deployment: &Deployment, policy: ReservePolicy, predicted: Option<u64>) -> Estimate {
-        let (explicit, choices) = (self.peek.max_output, self.peek.choices);
-        let output = estimate::output_tokens(explicit, choices, policy, deployment.max_output, predicted);
-        Estimate { input: self.input, output, explicit_output: explicit.is_some() }
-    }
-
-    fn denied(&self, infos: &[Arc<crate::state::PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
-        let pool = infos.get(denied.pool);
-        let name = pool.map_or_else(|| "".into(), |pool| pool.name.clone());
-        let ours = denied.common
-            || pool.is_some_and(|pool| common.iter().any(|id| self.snapshot.pools[id.0].name == pool.name));
-        let scope = match (ours, &*name) {
-            (true, "gateway") => "gateway",
-            (true, _) => "tenant",
-            (false, _) => "capacity",
-        };
-        self.worker.shared.metrics.denied(scope, &name);
-        let wait = Duration::from_millis(denied.retry_in.max(1));
-        let (kind, whose) = match scope {
-            "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
-            "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),
-            _ => (Kind::NoCapacity, "Every deployment of this model is at its limit"),
-        };
-        let message = format!("{whose}. Please try again in {:.3}s.", wait.as_secs_f64());
-        Error::new(kind, message).retry_after(wait)
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {
@@ -402,9 +304,4 @@ fn sooner(first: Option<Error>, second: Error) -> Error {
         },
         _ => second,
     }
-}
-
-/// A pool's name without the account behind it.
-fn public(name: &str) -> &str {
-    if name.starts_with("tenant/") || name == "gateway" { name } else { "this model" }
 }

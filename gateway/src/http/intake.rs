@@ -7,13 +7,11 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use crate::bound::{Bound, Part};
+use crate::bound::{Bound, Part, UNCOUNTED};
 use crate::error::{Error, Kind};
 
 /// How long a request's body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(60);
-/// Bodies up to this size are not counted, for most are small and `max_calls` bounds their number. Bytes.
-const UNCOUNTED: usize = 16 << 10;
 /// When a client that was refused for want of room may come back.
 pub(crate) const SOON: Duration = Duration::from_secs(1);
 

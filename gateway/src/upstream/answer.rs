@@ -13,7 +13,8 @@ use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 
 use super::Failed;
-use crate::bound::{Bound, Part};
+use crate::aside::look_through;
+use crate::bound::{Bound, Part, UNCOUNTED};
 use crate::dialect::openai::answer::{Usage, error_body, usage_of};
 use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Failure;
@@ -21,10 +22,6 @@ use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event, Splitter, S
 
 /// Bytes of a plain answer, or of a stream before its first content.
 const LARGEST: usize = 64 << 20;
-/// Answers above this size are looked through by a thread of their own, bytes.
-const LARGE: usize = 256 << 10;
-/// Answers up to this size are not counted, for most are small and `max_calls` bounds their number. Bytes.
-const UNCOUNTED: usize = 16 << 10;
 
 /// How long reading may take.
 #[derive(Clone, Copy, Debug)]
@@ -117,34 +114,29 @@ pub async fn whole(
         }
     }
     let body = first.unwrap_or_else(|| rest.freeze());
-    let looked = if body.len() > LARGE {
-        let body = body.clone();
-        let joined = tokio::task::spawn_blocking(move || look_through(&body)).await;
-        joined.map_err(|_| Failed::Broken("answer could not be read".into()))?
-    } else {
-        look_through(&body)
-    };
-    match looked {
-        Looked::Answer(usage) => Ok(Whole { body, usage, room }),
-        Looked::Error(error) => Err(refused(&error, headers)),
-        Looked::Neither => Err(Failed::Broken("answer is not a JSON object".into())),
+    let bytes = body.clone();
+    match look_through(body.len(), move || read(&bytes)).await {
+        Ok(Read::Answer(usage)) => Ok(Whole { body, usage, room }),
+        Ok(Read::Error(error)) => Err(refused(&error, headers)),
+        Ok(Read::Neither) => Err(Failed::Broken("answer is not a JSON object".into())),
+        Err(_) => Err(Failed::Broken("answer could not be read".into())),
     }
 }
 
 /// What a plain answer turns out to be.
-enum Looked {
+enum Read {
     Answer(Option<Usage>),
     Error(StreamError),
     Neither,
 }
 
-fn look_through(body: &[u8]) -> Looked {
+fn read(body: &[u8]) -> Read {
     if !is_object(body) {
-        return Looked::Neither;
+        return Read::Neither;
     }
     match StreamError::in_answer(body) {
-        Some(error) => Looked::Error(error),
-        None => Looked::Answer(usage_of(body)),
+        Some(error) => Read::Error(error),
+        None => Read::Answer(usage_of(body)),
     }
 }
 

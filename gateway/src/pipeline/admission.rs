@@ -1,0 +1,120 @@
+//! Room for an attempt: what a call asks of the shared state, and what its answer means to the client.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{AWAY_RETRY, Call, Tried, explain, late, note};
+use crate::admit::estimate::{self, Estimate};
+use crate::admit::{self, AskFor};
+use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
+use crate::error::{Error, Kind};
+use crate::route::Ranked;
+use crate::state::core::{Denied, SessionRef};
+use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
+use crate::telemetry::Record;
+
+impl Call<'_> {
+    /// Room for one of the candidates, or why there is none.
+    pub(super) async fn admit(
+        &self,
+        id: ModelId,
+        ranked: &[Ranked<'_>],
+        session: Option<SessionRef>,
+        tried: &Tried,
+        record: &mut Option<Record>,
+    ) -> Result<(Option<Reservation>, usize), Error> {
+        let config = &self.snapshot.config;
+        let common: Vec<PoolId> =
+            config.gateway_pool.into_iter().chain(self.tenant.and_then(|tenant| tenant.pool)).collect();
+        let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
+        let predicted = self.worker.shared.predicted(&key);
+        let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
+        // A call that its first candidate does not serve is explained, asked for or not.
+        let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
+        let ask_for = AskFor { left: self.tenant.and_then(|tenant| tenant.pool), why };
+        let (infos, session_asked) = (&self.snapshot.pools, session.clone());
+        let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
+        let asked = Instant::now();
+        let outcome = self.reserve(&mut wish, tried).await;
+        let took = asked.elapsed();
+        self.worker.shared.metrics.state_call(took);
+        note(record, |record| record.state += took);
+        match outcome {
+            Ok(Outcome::Granted(reservation, told)) => {
+                let index = reservation.index;
+                self.told(&wish, ranked, told, Some(index), record);
+                Ok((Some(reservation), index))
+            }
+            Ok(Outcome::Denied(mut denied)) => {
+                let told = std::mem::take(&mut denied.told);
+                if told.why.is_empty() {
+                    explain::denial(&wish, &denied, record);
+                }
+                self.told(&wish, ranked, told, None, record);
+                Err(self.denied(&wish.infos, &common, &denied))
+            }
+            Ok(Outcome::TooBig { pool, .. }) => Err(Error::new(
+                Kind::TooBigForLimit,
+                format!(
+                    "This request asks for more than the whole limit of {}.",
+                    public(&wish.infos[pool].name)
+                ),
+            )),
+            Ok(Outcome::Unlimited(usable)) => {
+                let pin = session.and_then(|session| self.worker.shared.client.recall_pin(&session.key));
+                let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
+                let pinned = usable.iter().find(|at| Some(tag(at)) == pin);
+                Ok((None, *pinned.unwrap_or(&usable[0])))
+            }
+            Err(_) if Instant::now() >= self.deadline => Err(late()),
+            Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
+                .retry_after(AWAY_RETRY)),
+        }
+    }
+
+    /// Asks the state. What a failed attempt held is given back in the books and may not be told yet: it must not stand in
+    /// its own call's way.
+    async fn reserve(&self, wish: &mut Wish, tried: &Tried) -> Result<Outcome, Away> {
+        let (client, port) = (&self.worker.shared.client, &self.worker.port);
+        let outcome = client.reserve(port, wish, self.deadline).await;
+        if tried.deployments.is_empty() || !matches!(outcome, Ok(Outcome::Denied(_))) {
+            return outcome;
+        }
+        match tokio::time::timeout_at(self.deadline.into(), client.tell_now(port)).await {
+            Ok(Ok(())) => client.reserve(port, wish, self.deadline).await,
+            _ => outcome,
+        }
+    }
+
+    fn estimate(&self, deployment: &Deployment, policy: ReservePolicy, predicted: Option<u64>) -> Estimate {
+        let (explicit, choices) = (self.peek.max_output, self.peek.choices);
+        let output = estimate::output_tokens(explicit, choices, policy, deployment.max_output, predicted);
+        Estimate { input: self.input, output, explicit_output: explicit.is_some() }
+    }
+
+    fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
+        let pool = infos.get(denied.pool);
+        let name = pool.map_or_else(|| "".into(), |pool| pool.name.clone());
+        let ours = denied.common
+            || pool.is_some_and(|pool| common.iter().any(|id| self.snapshot.pools[id.0].name == pool.name));
+        let scope = match (ours, &*name) {
+            (true, "gateway") => "gateway",
+            (true, _) => "tenant",
+            (false, _) => "capacity",
+        };
+        self.worker.shared.metrics.denied(scope, &name);
+        let wait = Duration::from_millis(denied.retry_in.max(1));
+        let (kind, whose) = match scope {
+            "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
+            "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),
+            _ => (Kind::NoCapacity, "Every deployment of this model is at its limit"),
+        };
+        let message = format!("{whose}. Please try again in {:.3}s.", wait.as_secs_f64());
+        Error::new(kind, message).retry_after(wait)
+    }
+}
+
+/// A pool's name without the account behind it.
+fn public(name: &str) -> &str {
+    if name.starts_with("tenant/") || name == "gateway" { name } else { "this model" }
+}
