@@ -75,6 +75,39 @@ fn a_client_that_never_reads_is_given_up() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: an answer given to the connection as bytes alone (0 calls and 0 bytes in hand).
+#[test]
+fn a_plain_answer_counts_until_its_client_has_it() -> Result<()> {
+    in_turn(async {
+        let mut plan = chatty("life-plain", "unread_timeout = \"3s\"\ndrain_delay = \"0s\"\nmax_calls = 1\n");
+        plan.upstreams[0].behaviour = ["--output", "2000000", "--pace", "0ms"].map(str::to_owned).to_vec();
+        let site = Site::start(plan).await?;
+        let replica = &site.replicas[0];
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        let mut stream = socket.connect(replica.addr()).await?;
+        let body = r#"{"model":"m","max_tokens":2000000,"messages":[{"role":"user","content":"word"}]}"#;
+        stream.write_all(&request(body)).await?;
+        eventually("settled answer", async || {
+            let arrivals = site.providers[0].arrivals().await?;
+            Ok(!arrivals.is_empty() && arrivals.iter().all(|arrival| arrival.end_us.is_some()))
+        })
+        .await?;
+        nothing_held(&site).await?;
+        let in_hand =
+            [replica.metric("weir_calls", "").await?, replica.metric("weir_buffered_bytes", "").await?];
+        ensure!(in_hand[0] == 1.0 && in_hand[1] > 5e6, "calls and bytes in hand: {in_hand:?}");
+        let refused = replica.client.call(&Ask::new("m").max_tokens(1)).await;
+        ensure!(refused.status == 503, "{refused:?}");
+        eventually("end of the answer", async || Ok(replica.metric("weir_calls", "").await? == 0.0)).await?;
+        ensure!(replica.metric("weir_buffered_bytes", "").await? == 0.0, "bytes stay in hand");
+        let served = replica.client.call(&Ask::new("m").max_tokens(1)).await;
+        ensure!(served.is_good(false), "{served:?}");
+        drop(stream);
+        Ok(())
+    })
+}
+
 /// It reads, but so little that its call would last for ever. Broken on purpose to see it fail: `Reply` without its task.
 #[test]
 fn a_client_that_reads_slowly_keeps_its_call_no_longer_than_the_calls_time() -> Result<()> {
