@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -16,6 +15,7 @@ use super::bell::Bell;
 use super::core::{Command, Denied, Granted, Incarnation, Ms, PoolDecl, Reply, Reserve, Reserved, Told};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
+use super::pins::Pins;
 use super::places::Place;
 use super::pools::PoolInfo;
 use super::port::Port;
@@ -91,24 +91,18 @@ pub struct Client {
     name: String,
     pub(super) side: Mutex<Side>, // short sections, never across an await
     pub(super) bell: Arc<Bell>,
-    joining: tokio::sync::Mutex<()>,              // one JOIN at a time
-    telling: tokio::sync::Mutex<Option<Instant>>, // when the last SYNC for a call began; one at a time, and never inside the lock above
+    joining: tokio::sync::Mutex<()>, // one JOIN at a time
+    /// When the last SYNC for a call began; one at a time. Never taken inside the lock above, which a SYNC may take.
+    telling: tokio::sync::Mutex<Option<Instant>>,
     pub(super) live: AtomicUsize,
     pub(super) contact: watch::Sender<Contact>,
     pub(super) places: moka::sync::Cache<String, Place>,
-    pins: ArcSwap<Pins>,
+    pins: Pins,
     pub(super) config: watch::Sender<Arc<str>>, // the hash of what this replica is configured by; empty: not told
 }
 
-/// By session: where it went last, for when the state is away.
-type Pins = moka::sync::Cache<String, u64>;
-
-fn pins(idle: Duration) -> Pins {
-    moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(idle).build()
-}
-
-/// Sessions, and things made by calls, remembered in this process.
-const PINS: u64 = 200_000;
+/// Things made by calls whose place is remembered in this process.
+const PLACES: u64 = 200_000;
 /// How long the place of a thing is remembered in this process after its last use.
 const PLACE_IDLE: Duration = Duration::from_secs(600);
 
@@ -124,8 +118,8 @@ impl Client {
             telling: tokio::sync::Mutex::new(None),
             live: AtomicUsize::new(0),
             contact: watch::Sender::new(Contact::Untried),
-            places: moka::sync::Cache::builder().max_capacity(PINS).time_to_idle(PLACE_IDLE).build(),
-            pins: ArcSwap::from_pointee(pins(session_idle)),
+            places: moka::sync::Cache::builder().max_capacity(PLACES).time_to_idle(PLACE_IDLE).build(),
+            pins: Pins::new(session_idle),
             config: watch::Sender::new("".into()),
         })
     }
@@ -143,9 +137,7 @@ impl Client {
             side.declare(pools); // before a life begins that inherits them
             side.retime(deadlines);
         }
-        if self.pins.load().policy().time_to_idle() != Some(session_idle) {
-            self.pins.store(Arc::new(pins(session_idle)));
-        }
+        self.pins.retime(session_idle);
         self.tell_config(config);
         self.bell.ring_loud(); // another life may be due
     }
@@ -187,15 +179,12 @@ impl Client {
 
     /// Remembers where a session went (a deployment's tag), for when the state is away.
     pub fn remember_pin(&self, session: &str, tag: u64) {
-        let pins = self.pins.load();
-        if pins.get(session) != Some(tag) {
-            pins.insert(session.to_owned(), tag);
-        }
+        self.pins.remember(session, tag);
     }
 
     /// Where a session went last, as far as this replica knows.
     pub fn recall_pin(&self, session: &str) -> Option<u64> {
-        self.pins.load().get(session)
+        self.pins.recall(session)
     }
 
     /// Asks for room, until `until` at most. An error means that the state cannot be asked and that some limit may

@@ -17,6 +17,7 @@ pub mod ledger;
 mod living;
 pub mod local;
 pub mod outage;
+mod pins;
 mod places;
 pub mod pools;
 mod port;
