@@ -273,7 +273,7 @@ async fn beat(shared: Arc<Shared>, worker: usize) {
 async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
     let accepting = server::accept(listener, vec![seat], server::most_connections(), phase.clone());
-    let handler = move |_: Peer, request: http::Request<hyper::body::Incoming>| {
+    let handler = move |_: Peer, request: http::Request<crate::http::Arriving>| {
         let answering = router.clone().oneshot(request.map(Body::new));
         async move { answering.await.unwrap_or_else(|never| match never {}) }
     };

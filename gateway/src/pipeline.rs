@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 
 use attempt::Attempt;
@@ -75,7 +74,7 @@ pub async fn call(
     worker: &Arc<Worker>,
     ask: &Ask,
     credentials: Credentials<'_>,
-    body: Incoming,
+    body: edge::Arriving,
     record: &mut Option<Record>,
     beat: &edge::Beat,
 ) -> Result<Response<Body>, Error> {

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::arriving::Arriving;
 use super::pipe::Pipe;
 use super::proxy::{self, Parsed};
 use super::server::{Handler, Phase, reached};
@@ -152,7 +153,7 @@ impl<H: Handler> Begun<H> {
     {
         let Begun { peer, door, handler, mut phase } = self;
         let service = service_fn(move |request| {
-            let (answering, door) = (handler(peer, request), door.clone());
+            let (answering, door) = (handler(peer, Arriving::over_http1(request)), door.clone());
             async move { Ok::<_, Infallible>(farewell(answering.await, &door)) }
         });
         let connection = http1::Builder::new()
@@ -196,7 +197,7 @@ impl<H: Handler> Begun<H> {
             .keep_alive_timeout(HANDSHAKE_TIME)
             .serve_connection(
                 TokioIo::new(io),
-                service_fn(move |request| answers.answer(handler(peer, request))),
+                service_fn(move |request| answers.answer(handler(peer, Arriving::over_http2(request)))),
             );
         let mut connection = std::pin::pin!(connection);
         // One that begins while this replica drains is served until it closes.

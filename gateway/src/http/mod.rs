@@ -1,6 +1,7 @@
 //! The edge: routes of the client listener, bodies in, errors out in the client's dialect.
 
 pub mod admin;
+mod arriving;
 pub mod connection;
 mod intake;
 mod paths;
@@ -19,9 +20,9 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::auth::Credentials;
+pub use arriving::Arriving;
 use connection::Peer;
 pub(crate) use intake::read;
 
@@ -38,7 +39,7 @@ pub(crate) use waiting::Beat;
 use waiting::{Answered, Wait};
 
 /// Serves one request of the client listener.
-pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Incoming>) -> Response<Body> {
+pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Arriving>) -> Response<Body> {
     if let Some(error) = sound::fault(&request) {
         return last(turned_away(&worker, peer, error));
     }
@@ -80,7 +81,7 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
     if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-async fn call(worker: Arc<Worker>, peer: Peer, ask: Ask, request: http::Request<Incoming>) -> Response<Body> {
+async fn call(worker: Arc<Worker>, peer: Peer, ask: Ask, request: http::Request<Arriving>) -> Response<Body> {
     let (id, record, let_in) = enter(&worker, peer);
     if let Err(error) = let_in {
         return answered(&worker, &id, (Err(error), Some(record)));
@@ -100,7 +101,7 @@ async fn call(worker: Arc<Worker>, peer: Peer, ask: Ask, request: http::Request<
 async fn serve(
     worker: Arc<Worker>,
     ask: Ask,
-    request: http::Request<Incoming>,
+    request: http::Request<Arriving>,
     record: Record,
     beat: Beat,
 ) -> Answered {
@@ -115,7 +116,7 @@ async fn stored(
     peer: Peer,
     id: &str,
     part: Part,
-    request: &http::Request<Incoming>,
+    request: &http::Request<Arriving>,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
     let ask = stored::Request { method: request.method().clone(), id, part, query };
@@ -128,7 +129,7 @@ async fn stored(
     answered(worker, &id, (answer, record))
 }
 
-fn credentials(request: &http::Request<Incoming>) -> Credentials<'_> {
+fn credentials(request: &http::Request<Arriving>) -> Credentials<'_> {
     Credentials { headers: request.headers(), query: request.uri().query().unwrap_or_default() }
 }
 
@@ -256,7 +257,7 @@ fn json(body: Vec<u8>) -> Response<Body> {
     response
 }
 
-fn unknown_path(request: &http::Request<Incoming>) -> Error {
+fn unknown_path(request: &http::Request<Arriving>) -> Error {
     let message = format!("Unknown request URL: {} {}.", request.method(), request.uri().path());
     Error::new(Kind::NotFound, message)
 }
@@ -264,7 +265,7 @@ fn unknown_path(request: &http::Request<Incoming>) -> Error {
 fn wrong_method(
     worker: &Worker,
     peer: Peer,
-    request: &http::Request<Incoming>,
+    request: &http::Request<Arriving>,
     allowed: &'static str,
 ) -> Response<Body> {
     let message = format!("{} does not allow {}.", request.uri().path(), request.method());

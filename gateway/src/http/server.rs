@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::arriving::Arriving;
 use super::connection::{Begun, Door, Peer};
 
 /// How long an answer may wait for its client to read on, unless the configuration says otherwise.
@@ -50,14 +50,14 @@ pub(crate) async fn reached(phase: &mut watch::Receiver<Phase>, so_far: Phase) {
 }
 
 /// What answers requests.
-pub trait Handler: Fn(Peer, Request<Incoming>) -> Self::Answering + Clone + Send + Sync + 'static {
+pub trait Handler: Fn(Peer, Request<Arriving>) -> Self::Answering + Clone + Send + Sync + 'static {
     /// The answer on its way.
     type Answering: Future<Output = Response<Body>> + Send + 'static;
 }
 
 impl<F, A> Handler for F
 where
-    F: Fn(Peer, Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    F: Fn(Peer, Request<Arriving>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response<Body>> + Send + 'static,
 {
     type Answering = A;

@@ -3,6 +3,7 @@
 mod clients;
 mod drain;
 mod listener;
+mod refused;
 mod reload;
 
 use anyhow::{Result, ensure};
