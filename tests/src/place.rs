@@ -1,6 +1,8 @@
 //! Where things are: binaries, the judge, the folder of a test's files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -57,9 +59,18 @@ pub fn judge() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("judge.py")
 }
 
-/// An empty folder for what the test `name` writes.
+/// An empty folder for what the test `name` writes; another one each time that this process asks, for tests run side by
+/// side, and a replica takes its configuration from there whenever it changes.
 pub fn folder(name: &str) -> Result<PathBuf> {
-    let folder = target()?.join("cluster").join(name);
+    static GIVEN: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+    let times = {
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = given.entry(name.to_owned()).or_default();
+        *times += 1;
+        *times
+    };
+    let own = if times == 1 { name.to_owned() } else { format!("{name}-{times}") };
+    let folder = target()?.join("cluster").join(own);
     match std::fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         Err(_) | Ok(()) => {}

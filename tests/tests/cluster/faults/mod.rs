@@ -18,12 +18,12 @@ use weir_tests::scale::Scale;
 use weir_tests::site::Timeouts;
 
 use fault::Fault;
-use row::{Row, SLOW, clock_bound, share_bound};
+use row::{Row, SLOW, clock_bound, in_minutes, share_bound};
 
 /// Broken on purpose to see it fail: nothing, for it is what the others are compared with (`limits` has that).
 #[test]
 fn without_a_fault_limits_are_used() -> Result<()> {
-    Row { least_used: [0.93, 0.90, 0.75], most_lost: 0.0, ..Row::new("steady", Fault::None) }.run_in_full()
+    Row { least_used: [0.93; 3], most_lost: 0.0, ..Row::new("steady", Fault::None) }.run_in_full()
 }
 
 /// Broken on purpose to see it fail: holds of the dead released, not posted (`controls`).
@@ -71,8 +71,8 @@ fn a_flushed_redis_exceeds_no_limit() -> Result<()> {
 /// Broken on purpose to see it fail: scripts not sent again when Redis does not know them.
 #[test]
 fn forgotten_scripts_exceed_no_limit() -> Result<()> {
-    Row { least_used: [0.93, 0.90, 0.75], most_lost: 0.0, ..Row::new("SCRIPT FLUSH", Fault::ForgetScripts) }
-        .run()
+    let least_used = in_minutes([0.93; 3], [0.93, 0.90, 0.75]);
+    Row { least_used, most_lost: 0.0, ..Row::new("SCRIPT FLUSH", Fault::ForgetScripts) }.run()
 }
 
 /// Broken on purpose to see it fail: as with shares.
@@ -93,7 +93,7 @@ fn an_emptied_redis_leaves_shares_within_the_bound() -> Result<()> {
 #[test]
 fn a_replica_cut_off_from_redis_closes_and_exceeds_no_limit() -> Result<()> {
     // It answers at once, so the balancer gives it more than its part.
-    let least_used = [0.65, 0.65, 0.5];
+    let least_used = in_minutes([0.75; 3], [0.65, 0.65, 0.5]);
     cut_off(Row { closes: true, least_used, ..Row::new("a replica cut off, closed", Fault::CutOff) })
 }
 
@@ -151,7 +151,7 @@ fn long_streams_of_stopped_replicas_exceed_no_limit() -> Result<()> {
         stream_every: 1,
         limits: [60, 9_000, 15_000],
         // Streams are longer than a short window: what the dead held fills much of it.
-        least_used: if Scale::from_env().is_full() { [0.75, 0.75, 0.2] } else { [0.6, 0.6, 0.2] },
+        least_used: in_minutes([0.75, 0.75, 0.5], [0.6, 0.6, 0.2]),
         most_lost: 0.15,
         ..Row::new("SIGSTOP, streams of 8 to 15 s", Fault::StopReplica)
     }

@@ -28,6 +28,7 @@ pub(crate) const TTL: Duration = Duration::from_secs(1);
 const LEARN: Duration = Duration::from_secs(2);
 
 /// What is done, to what, and what must come of it.
+#[derive(Clone)]
 pub(crate) struct Row {
     /// Names the row, its files and, in part, its test.
     pub(crate) name: &'static str,
@@ -93,6 +94,11 @@ pub(crate) fn clock_bound(window: Duration) -> f64 {
 /// a hold is counted from its grant, and from its head on once more for a whole window.)
 pub(crate) const SLOW: &str = "--latency 400ms --pace 2ms --jitter 0.3";
 
+/// What must be used at least: in real minutes, and in short windows, of which holds take more.
+pub(super) fn in_minutes(full: [f64; 3], short: [f64; 3]) -> [f64; 3] {
+    if Scale::from_env().is_full() { full } else { short }
+}
+
 impl Row {
     /// The usual: a fault that costs no more than a little of what it hits.
     pub(crate) fn new(name: &'static str, fault: Fault) -> Row {
@@ -110,7 +116,7 @@ impl Row {
             windows: 3,
             bound: |_| 1.0,
             shares: false,
-            least_used: [0.75, 0.75, 0.6],
+            least_used: in_minutes([0.75; 3], [0.75, 0.75, 0.6]),
             closes: false,
             most_lost: 0.02,
         }
