@@ -10,11 +10,11 @@
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
 --                   ttl         ms that the session is remembered
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
---                   why         1: the reply tells what became of every candidate
+--                   why         1: the reply tells what became of every candidate, whichever is taken
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
---          both followed, if asked for, by {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0
---          | 2 waits, ms, pool | 3 larger than a cap, 0, pool}
+--          both followed, if asked for or if the first candidate was looked at and not taken, by {left per meter},
+--          {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool | 3 larger than a cap, 0, pool}
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
@@ -132,10 +132,11 @@ local function grant(draws)
   end
 end
 
--- A reply, and what was asked for besides.
+-- A reply, and what is to be told besides.
 local seen = {}
 local function tell(reply)
-  if left == 0 and why == 0 then return commit(reply) end
+  local all = why == 1 or seen[1] and not (reply[1] == GRANTED and reply[2] == 0)
+  if left == 0 and not all then return commit(reply) end
   local rest, verdicts = {}, {}
   if left > 0 then
     local p = touch(asked[left])
@@ -144,7 +145,7 @@ local function tell(reply)
       rest[i + 1] = max(0, v[b + CAP] - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
     end
   end
-  for index = 1, why * #candidates do
+  for index = 1, all and #candidates or 0 do
     local fit, at = seen[index], 3 * index - 2
     verdicts[at], verdicts[at + 1], verdicts[at + 2] = 0, 0, 0
     if fit and fit[1] then

@@ -19,7 +19,7 @@ use crate::config::{Config, OnOutage};
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
 use crate::http::{admin, handle, server};
-use crate::shared::{Shared, Snapshot, Worker};
+use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
@@ -255,7 +255,14 @@ fn spawn_worker(
         // Nobody waits any more if the start was given up.
         let _ = started.send(());
         tokio::spawn(beat(shared.clone(), index));
-        let worker = Arc::new(Worker { shared: shared.clone(), port, upstreams: Upstreams::default() });
+        let over = Arc::<Over>::default();
+        let (shared_here, upstreams) = (shared.clone(), Upstreams::default());
+        let worker = Arc::new(Worker { shared: shared_here, port, upstreams, over: over.clone() });
+        let mut ending = phase.clone();
+        tokio::spawn(async move {
+            server::reached(&mut ending, Phase::Over).await;
+            over.say();
+        });
         let handler = move |peer, request| handle(worker.clone(), peer, request);
         server::serve(inbox, Door::Clients(shared), handler, phase).await
     };

@@ -52,6 +52,8 @@ pub enum Kind {
     StateAway,
     /// This replica has as many calls, or as much of them, as it can carry.
     Overloaded,
+    /// This replica ends, and the call had no answer within the grace.
+    Draining,
     /// Our own fault.
     Internal,
 }
@@ -119,7 +121,7 @@ impl Kind {
             Kind::Refused(status) => status,
             Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::StateAway | Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::StateAway | Kind::Overloaded | Kind::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -144,6 +146,7 @@ impl Kind {
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_unavailable",
             Kind::Overloaded => "overloaded",
+            Kind::Draining => "draining",
             Kind::Internal => "internal_error",
         }
     }
@@ -166,7 +169,7 @@ impl Kind {
             Kind::ModelForbidden => "permission_error",
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
             Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
-            Kind::StateAway | Kind::Overloaded => "service_unavailable_error",
+            Kind::StateAway | Kind::Overloaded | Kind::Draining => "service_unavailable_error",
         }
     }
 
@@ -194,7 +197,7 @@ impl Kind {
                 Fault::Policy
             }
             Kind::UpstreamFailed | Kind::UpstreamTimeout => Fault::Upstream,
-            Kind::StateAway | Kind::Overloaded | Kind::Internal => Fault::Gateway,
+            Kind::StateAway | Kind::Overloaded | Kind::Draining | Kind::Internal => Fault::Gateway,
         }
     }
 
@@ -221,6 +224,7 @@ impl Kind {
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_away",
             Kind::Overloaded => "overloaded",
+            Kind::Draining => "draining",
             Kind::Internal => "internal",
         }
     }

@@ -290,6 +290,7 @@ fn falls_back(kind: Kind) -> bool {
         | Kind::Refused(_)
         | Kind::StateAway
         | Kind::Overloaded
+        | Kind::Draining
         | Kind::Internal => false,
     }
 }

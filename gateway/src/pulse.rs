@@ -31,3 +31,21 @@ impl Pulse {
         self.0.iter().all(lately)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose once: one worker that beats was enough.
+    #[test]
+    fn a_worker_that_stands_still_is_noticed() {
+        let pulse = Pulse::new(2);
+        assert!(pulse.beats_within(Duration::from_secs(60)));
+        pulse.0[1].fetch_sub(5_000, Ordering::Relaxed);
+        assert!(pulse.beats_within(Duration::from_secs(60)));
+        pulse.beat(0);
+        assert!(!pulse.beats_within(Duration::from_secs(4)));
+        pulse.beat(1);
+        assert!(pulse.beats_within(Duration::from_secs(4)));
+    }
+}

@@ -8,6 +8,7 @@ use ahash::{AHashMap, AHashSet};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
@@ -224,6 +225,29 @@ impl Shared {
     }
 }
 
+/// Tells the calls of one worker that the grace is over.
+#[derive(Debug, Default)]
+pub struct Over {
+    said: AtomicBool,
+    waiting: Notify,
+}
+
+impl Over {
+    /// It is.
+    pub fn say(&self) {
+        self.said.store(true, Ordering::Release);
+        self.waiting.notify_waiters();
+    }
+
+    /// Returns when it is.
+    pub async fn said(&self) {
+        let waiting = self.waiting.notified(); // made before the look: nothing is said unheard between them
+        if !self.said.load(Ordering::Acquire) {
+            waiting.await;
+        }
+    }
+}
+
 /// One thread with its own runtime, connection to the state and connections to providers.
 #[derive(Debug)]
 pub struct Worker {
@@ -233,4 +257,6 @@ pub struct Worker {
     pub port: Port,
     /// To providers.
     pub upstreams: Upstreams,
+    /// When calls must end.
+    pub over: Arc<Over>,
 }

@@ -26,13 +26,13 @@ pub struct Ask {
     model: String,
     stream: bool,
     max_tokens: Option<u64>,
-    session: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Ask {
     /// A plain call to `model`.
     pub fn new(model: &str) -> Ask {
-        Ask { model: model.to_owned(), stream: false, max_tokens: None, session: None }
+        Ask { model: model.to_owned(), stream: false, max_tokens: None, headers: Vec::new() }
     }
 
     /// Streamed, or not.
@@ -48,8 +48,13 @@ impl Ask {
     }
 
     /// As a turn of a session.
-    pub fn session(mut self, name: String) -> Ask {
-        self.session = Some(name);
+    pub fn session(self, name: String) -> Ask {
+        self.header("x-session-id", name)
+    }
+
+    /// With a header.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Ask {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -61,8 +66,8 @@ impl Ask {
             body["max_tokens"] = most.into();
         }
         let mut request = Request::post("/v1/chat/completions").header("content-type", "application/json");
-        if let Some(session) = &self.session {
-            request = request.header("x-session-id", session);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         Ok(request.header("host", "weir").body(Full::new(Bytes::from(body.to_string())))?)
     }
@@ -91,6 +96,8 @@ pub struct Answer {
     pub retry_after_ms: Option<u64>,
     /// Header `connection: close`.
     pub closes: bool,
+    /// All headers.
+    pub headers: HeaderMap,
     /// The stream ended with `[DONE]`.
     pub done: bool,
     /// The stream held an error event.
@@ -112,6 +119,11 @@ impl Answer {
         self.sent_us + u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// A header's text; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     fn note_head(&mut self, status: u16, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         self.status = status;
@@ -122,6 +134,7 @@ impl Answer {
         self.attempts = text("x-weir-attempts").parse().unwrap_or_default();
         self.retry_after = text("retry-after").parse().ok();
         self.retry_after_ms = text("retry-after-ms").parse().ok();
+        self.headers = headers.clone();
     }
 }
 

@@ -17,31 +17,39 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// How long the unwanted rest of a body may take in all, and how long its client may send none of it. (nginx's
-/// `lingering_time` and `lingering_timeout` have these values.)
-const REST_TIME: Duration = Duration::from_secs(30);
+use super::intake::BODY_TIME;
+
+/// How long a client may send none of a body's unwanted rest. (nginx's `lingering_timeout` has this value.) In all the rest
+/// may take as long as if it were wanted.
 const PAUSE_TIME: Duration = Duration::from_secs(5);
+/// Bytes of a rest that are read; who sends more is reset after all.
+const REST: usize = 64 << 20;
 
 /// The body of a request, read to its end by whoever has it or else when it is dropped.
 #[derive(Debug)]
 pub struct Arriving {
     /// None when it has ended, well or not.
     body: Option<Incoming>,
-    /// Must its rest be read?
-    lingers: bool,
+    http1: bool,
+    /// The client sends nothing before it gets a 100, which it gets when something is read.
+    on_request: bool,
 }
 
 impl Arriving {
     /// A request of a connection that carries one request at a time.
     pub(super) fn over_http1(request: Request<Incoming>) -> Request<Arriving> {
-        // Who waits for a 100 sends nothing without it, and reading on would send it.
-        let lingers = !request.headers().contains_key(header::EXPECT);
-        request.map(|body| Arriving { body: Some(body), lingers })
+        let on_request = request.headers().contains_key(header::EXPECT);
+        request.map(|body| Arriving { body: Some(body), http1: true, on_request })
     }
 
     /// A request of HTTP/2, where the rest of one is refused without harm to the answer (RFC 9113, 8.1).
     pub(super) fn over_http2(request: Request<Incoming>) -> Request<Arriving> {
-        request.map(|body| Arriving { body: Some(body), lingers: false })
+        request.map(|body| Arriving { body: Some(body), http1: false, on_request: false })
+    }
+
+    /// Does the client wait to be asked for it? If nobody asks, the connection closes behind the answer.
+    pub(super) fn on_request(&self) -> bool {
+        self.on_request
     }
 }
 
@@ -53,6 +61,7 @@ impl Body for Arriving {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.on_request = false;
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
@@ -72,17 +81,20 @@ impl Body for Arriving {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        let Some(body) = self.body.take().filter(|body| self.lingers && !body.is_end_stream()) else {
-            return;
-        };
+        let unread = self.body.take().filter(|body| self.http1 && !self.on_request && !body.is_end_stream());
+        let Some(body) = unread else { return };
         // There is no runtime only where the whole process ends.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(REST_TIME, read_out(body)));
+            runtime.spawn(timeout(BODY_TIME, read_out(body)));
         }
     }
 }
 
-/// Reads until the end, an error (the connection is gone), or a pause that is too long.
+/// Reads until the end, an error (the connection is gone), a pause that is too long, or too many bytes.
 async fn read_out(mut body: Incoming) {
-    while let Ok(Some(Ok(_))) = timeout(PAUSE_TIME, body.frame()).await {}
+    let mut left = REST;
+    while let Ok(Some(Ok(frame))) = timeout(PAUSE_TIME, body.frame()).await {
+        let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = less;
+    }
 }

@@ -153,8 +153,10 @@ impl<H: Handler> Begun<H> {
     {
         let Begun { peer, door, handler, mut phase } = self;
         let service = service_fn(move |request| {
-            let (answering, door) = (handler(peer, Arriving::over_http1(request)), door.clone());
-            async move { Ok::<_, Infallible>(farewell(answering.await, &door)) }
+            let request = Arriving::over_http1(request);
+            let (on_request, door) = (request.body().on_request(), door.clone());
+            let answering = handler(peer, request);
+            async move { Ok::<_, Infallible>(farewell(answering.await, on_request, &door)) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -217,9 +219,11 @@ async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) ->
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// While this replica drains, a client is told with each answer to make its next call on another connection.
-fn farewell(mut response: Response<Body>, door: &Door) -> Response<Body> {
-    if door.is_draining() && response.version() <= Version::HTTP_11 {
+/// While this replica drains, a client is told with each answer to make its next call on another connection. So is one
+/// that offered a body and was refused: if it was not asked for the body, hyper closes the connection.
+fn farewell(mut response: Response<Body>, offered: bool, door: &Door) -> Response<Body> {
+    let refused = offered && (response.status().is_client_error() || response.status().is_server_error());
+    if (refused || door.is_draining()) && response.version() <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -11,7 +11,7 @@ use crate::bound::{Bound, Part, UNCOUNTED};
 use crate::error::{Error, Kind};
 
 /// How long a request's body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(60);
+pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
 /// When a client that was refused for want of room may come back.
 pub(crate) const SOON: Duration = Duration::from_secs(1);
 

@@ -51,7 +51,7 @@ pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Arri
     let told = match (paths::place(path), request.method()) {
         (Some(Place::Call(ask)), &Method::POST) => return call(worker, peer, ask, request).await,
         (Some(Place::Stored { id, part }), method) if part.knows(method) => {
-            return stored(&worker, peer, &id, part, &request).await;
+            return stored(&worker, peer, &id, part, request).await;
         }
         (Some(Place::Models), &Method::GET) => models(&worker, credentials(&request)),
         (Some(Place::Model(name)), &Method::GET) => model(&worker, &name, credentials(&request)),
@@ -108,7 +108,23 @@ async fn serve(
     let (head, body) = request.into_parts();
     let credentials = Credentials { headers: &head.headers, query: head.uri.query().unwrap_or_default() };
     let mut record = Some(record);
-    (pipeline::call(&worker, &ask, credentials, body, &mut record, &beat).await, record)
+    let call = pipeline::call(&worker, &ask, credentials, body, &mut record, &beat);
+    let answer = in_time(&worker, call).await;
+    (answer, record)
+}
+
+/// What a call answers, or that the grace was over before.
+async fn in_time(
+    worker: &Worker,
+    answering: impl Future<Output = Result<Response<Body>, Error>>,
+) -> Result<Response<Body>, Error> {
+    tokio::select! {
+        biased;
+        answer = answering => answer,
+        () = worker.over.said() => {
+            Err(Error::new(Kind::Draining, "This replica of the gateway ends.").retry_after(intake::SOON))
+        }
+    }
 }
 
 async fn stored(
@@ -116,14 +132,16 @@ async fn stored(
     peer: Peer,
     id: &str,
     part: Part,
-    request: &http::Request<Arriving>,
+    request: http::Request<Arriving>,
 ) -> Response<Body> {
-    let query = request.uri().query().unwrap_or_default();
-    let ask = stored::Request { method: request.method().clone(), id, part, query };
+    let (head, body) = request.into_parts();
+    drop(body); // nobody reads it, and a client that leaves is noticed behind it
+    let query = head.uri.query().unwrap_or_default();
+    let ask = stored::Request { method: head.method.clone(), id, part, query };
     let (id, record, let_in) = enter(worker, peer);
     let mut record = Some(record);
     let answer = match let_in {
-        Ok(()) => stored::stored(worker, &ask, request.headers(), &mut record).await,
+        Ok(()) => in_time(worker, stored::stored(worker, &ask, &head.headers, &mut record)).await,
         Err(error) => Err(error),
     };
     answered(worker, &id, (answer, record))

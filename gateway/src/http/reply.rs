@@ -22,6 +22,7 @@ use crate::dialect::openai::stream::{
     Chunk, Event, Splitter, StreamError, classify, keep_alive, stream_error,
 };
 use crate::settle::Settlement;
+use crate::shared::Over;
 use crate::telemetry::Record;
 use crate::upstream::answer::{Opened, Patience, Seen};
 
@@ -104,13 +105,16 @@ impl Pace {
 
 impl Reply {
     /// Of a stream whose first content has come.
-    pub fn new(api: Api, opened: Opened, pace: Pace, owed: Owed) -> Reply {
+    pub fn new(api: Api, opened: Opened, pace: Pace, owed: Owed, over: Arc<Over>) -> Reply {
         let stream = Arc::new(Mutex::new(Stream::new(api, opened, pace, owed)));
         let (until, reached) = (pace.patience.until, Arc::downgrade(&stream));
         let ending = tokio::spawn(async move {
-            tokio::time::sleep_until(until.into()).await;
+            let (outcome, message) = tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => ("upstream_timeout", "The call's time is over."),
+                () = over.said() => ("draining", "This replica of the gateway ends."),
+            };
             if let Some(stream) = reached.upgrade() {
-                stream.lock().late();
+                stream.lock().cut(outcome, message);
             }
         });
         Reply { stream, ending: ending.abort_handle() }
@@ -142,12 +146,13 @@ impl Stream {
         stream
     }
 
-    /// The call's time is over, whether or not anybody reads.
-    fn late(&mut self) {
+    /// It must end now, whether or not anybody reads.
+    fn cut(&mut self, outcome: &'static str, message: &str) {
         if !self.over {
-            self.fail("upstream_timeout", "The call's time is over.");
+            self.fail(outcome, message);
         }
         self.upstream = None; // what a provider still sends, nobody has room for
+        self.alarm.as_mut().reset(Instant::now().into()); // wakes who waits for more
     }
 
     /// Takes what the upstream sent.

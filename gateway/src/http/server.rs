@@ -27,6 +27,8 @@ pub(super) const UNREAD_TIME: Duration = Duration::from_secs(60);
 const UNSENT: u32 = 256 << 10;
 /// More connections than the kernel's queue holds.
 const QUEUE: usize = 4_096;
+/// When the grace is over, calls say so to their clients; for so long these may take it.
+const TOLD_TIME: Duration = Duration::from_millis(500);
 /// After a failure to accept (no file descriptors left), and while there are too many connections, try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,7 +41,7 @@ pub enum Phase {
     Draining,
     /// No new ones; idle connections are closed, calls go on.
     Closing,
-    /// Calls are cut.
+    /// Calls end with an error, and what is left a moment later is cut.
     Over,
 }
 
@@ -174,7 +176,10 @@ pub async fn serve(
             Some(ended) = open.join_next() => note_panic(ended),
             () = reached(&mut phase, Phase::Over) => {
                 let cut = open.len();
-                open.shutdown().await;
+                let told = async { while let Some(ended) = open.join_next().await { note_panic(ended) } };
+                if tokio::time::timeout(TOLD_TIME, told).await.is_err() {
+                    open.shutdown().await;
+                }
                 return cut;
             }
         }

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind};
 use crate::route::Ranked;
 use crate::state::core::{Denied, SessionRef};
 use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
-use crate::telemetry::Record;
+use crate::telemetry::{Record, Why};
 
 impl Call<'_> {
     /// Room for one of the candidates, or why there is none.
@@ -47,19 +47,18 @@ impl Call<'_> {
             }
             Ok(Outcome::Denied(mut denied)) => {
                 let told = std::mem::take(&mut denied.told);
-                if told.why.is_empty() {
-                    explain::denial(&wish, &denied, record);
+                if denied.common || told.why.is_empty() {
+                    note(record, |record| explain::every(explain::denial(&wish, &denied), record));
                 }
                 self.told(&wish, ranked, told, None, record);
                 Err(self.denied(&wish.infos, &common, &denied))
             }
-            Ok(Outcome::TooBig { pool, .. }) => Err(Error::new(
-                Kind::TooBigForLimit,
-                format!(
-                    "This request asks for more than the whole limit of {}.",
-                    public(&wish.infos[pool].name)
-                ),
-            )),
+            Ok(Outcome::TooBig { pool, .. }) => {
+                self.explain_too_large(&wish, ranked, pool, record);
+                let name = public(&wish.infos[pool].name);
+                let message = format!("This request asks for more than the whole limit of {name}.");
+                Err(Error::new(Kind::TooBigForLimit, message))
+            }
             Ok(Outcome::Unlimited(usable)) => {
                 let pin = session.and_then(|session| self.worker.shared.client.recall_pin(&session.key));
                 let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
@@ -67,8 +66,11 @@ impl Call<'_> {
                 Ok((None, *pinned.unwrap_or(&usable[0])))
             }
             Err(_) if Instant::now() >= self.deadline => Err(late()),
-            Err(_) => Err(Error::new(Kind::StateAway, "The gateway's shared state is not reachable.")
-                .retry_after(AWAY_RETRY)),
+            Err(_) => {
+                note(record, |record| explain::every(Why::StateAway, record));
+                let message = "The gateway's shared state is not reachable.";
+                Err(Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY))
+            }
         }
     }
 

@@ -132,7 +132,8 @@ impl<'a> Attempt<'a> {
         let headers = headers(&settlement, &head.headers);
         let keep_alive = self.call.snapshot.config.server.stream_keepalive;
         let pace = Pace { patience, keep_alive, withhold_usage: withhold };
-        Ok(respond(headers, Body::new(Reply::new(api, opened, pace, Owed::Settlement(Box::new(settlement))))))
+        let owed = Owed::Settlement(Box::new(settlement));
+        Ok(respond(headers, Body::new(Reply::new(api, opened, pace, owed, self.call.worker.over.clone()))))
     }
 
     async fn plain(

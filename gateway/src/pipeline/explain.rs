@@ -1,12 +1,13 @@
 //! Why a call goes where it goes: for the client that asks, and for the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, Tried, limits, note};
+use super::{Call, Tried, limits};
 use crate::config::Model;
 use crate::route::Ranked;
 use crate::state::Wish;
-use crate::state::core::{Denied, Told, Verdict};
+use crate::state::core::{Denied, Draw, Told, Verdict};
 use crate::telemetry::{Record, Why};
 
 impl Call<'_> {
@@ -23,20 +24,22 @@ impl Call<'_> {
         if let Some(at) = wish.ask.tell.left.filter(|_| !told.left.is_empty()) {
             record.left = limits::of(&wish.infos[at], &told.left);
         }
-        let pool = |at: usize| wish.infos.get(at).map_or_else(|| "".into(), |info| info.name.clone());
         for (index, verdict) in told.why.into_iter().enumerate().filter(|(index, _)| Some(*index) != taken) {
             let why = match verdict {
                 Verdict::NotLooked => Why::NotLooked,
+                // Where nothing is taken, none was preferred: the call has no room in what it draws on besides.
+                Verdict::Fits(_) if taken.is_none() => continue,
                 Verdict::Fits(share) => Why::NotPreferred { share: share as f64 / 1e6 },
-                Verdict::Waits(ms, at) => Why::NoRoom { time: Duration::from_millis(ms), pool: pool(at) },
-                Verdict::Never(at) => Why::TooLarge { pool: pool(at) },
+                Verdict::Waits(ms, at) => {
+                    Why::NoRoom { time: Duration::from_millis(ms), pool: pool_name(wish, at) }
+                }
+                Verdict::Never(at) => Why::TooLarge { pool: pool_name(wish, at) },
             };
-            let deployment = ranked[index].target.deployment;
-            record.explanation.add(&self.snapshot.config.deployments[deployment.0].name, why);
+            record.explanation.add(self.name(&ranked[index]), why);
         }
     }
 
-    /// Tells of the deployments that are no candidates and were not tried, to who asks.
+    /// Tells of the deployments that are no candidates and were not tried: to who asks, or if nothing is left to try.
     pub(super) fn explain_absent(
         &self,
         model: &Model,
@@ -44,7 +47,8 @@ impl Call<'_> {
         tried: &Tried,
         record: &mut Option<Record>,
     ) {
-        let Some(record) = record.as_mut().filter(|record| record.explanation.wanted) else { return };
+        let is_told = |record: &&mut Record| record.explanation.wanted || ranked.is_empty();
+        let Some(record) = record.as_mut().filter(is_told) else { return };
         let deployments = model.targets.iter().map(|target| target.deployment);
         let is_ranked = |id| ranked.iter().any(|ranked| ranked.target.deployment == id);
         for id in deployments.filter(|id| !tried.deployments.contains(id) && !is_ranked(*id)) {
@@ -55,11 +59,45 @@ impl Call<'_> {
             record.explanation.add(&deployment.name, if long { Why::TooLong } else { Why::NotItsHome });
         }
     }
+
+    /// Tells of a call that is larger than a whole limit: of the one that stands in its way everywhere, or of each candidate's.
+    pub(super) fn explain_too_large(
+        &self,
+        wish: &Wish,
+        ranked: &[Ranked<'_>],
+        pool: usize,
+        record: &mut Option<Record>,
+    ) {
+        let Some(record) = record else { return };
+        if wish.ask.common.iter().any(|draw| draw.pool == pool) {
+            return every(Why::TooLarge { pool: pool_name(wish, pool) }, record);
+        }
+        for (ranked, candidate) in ranked.iter().zip(&wish.ask.candidates) {
+            let is_over = |draw: &&Draw| {
+                let meters = &wish.ask.pools[draw.pool].meters;
+                meters.iter().zip(&draw.amounts).any(|(meter, amount)| *amount > meter.cap)
+            };
+            // (A lower limit of another version may count, which only the state knows.)
+            let own = candidate.draws.iter().find(is_over).map_or(pool, |draw| draw.pool);
+            record.explanation.add(self.name(ranked), Why::TooLarge { pool: pool_name(wish, own) });
+        }
+    }
+
+    fn name(&self, ranked: &Ranked<'_>) -> &Arc<str> {
+        &self.snapshot.config.deployments[ranked.target.deployment.0].name
+    }
 }
 
-/// A refusal of the state's that nobody asked to be explained: of every candidate it is known what stood in the way longest.
-pub(super) fn denial(wish: &Wish, denied: &Denied, record: &mut Option<Record>) {
-    let pool = wish.infos.get(denied.pool).map_or_else(|| "".into(), |pool| pool.name.clone());
-    let time = Duration::from_millis(denied.retry_in);
-    note(record, |record| record.explanation.add(&"every candidate".into(), Why::NoRoom { time, pool }));
+/// What is the same for every candidate.
+pub(super) fn every(why: Why, record: &mut Record) {
+    record.explanation.add(&"every candidate".into(), why);
+}
+
+/// A refusal by what every candidate draws on besides, or one of which nothing more is known.
+pub(super) fn denial(wish: &Wish, denied: &Denied) -> Why {
+    Why::NoRoom { time: Duration::from_millis(denied.retry_in), pool: pool_name(wish, denied.pool) }
+}
+
+fn pool_name(wish: &Wish, at: usize) -> Arc<str> {
+    wish.infos.get(at).map_or_else(|| "".into(), |info| info.name.clone())
 }

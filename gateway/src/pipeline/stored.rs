@@ -24,6 +24,9 @@ use crate::upstream::{Endpoint, Failed};
 const CONNECT: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(60);
 const TOTAL: Duration = Duration::from_secs(600);
+/// Attempts at one provider, and the longest pause between two.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Which part of a kept response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,15 +107,12 @@ pub async fn stored(
     let mut last = None;
     for id in homes(worker, &snapshot, &tenant, ask).await? {
         let deployment = &snapshot.config.deployments[id.0];
-        note(record, |record| {
-            record.deployment = deployment.name.clone();
-            record.attempts += 1;
-        });
+        note(record, |record| record.deployment = deployment.name.clone());
         let begun = Instant::now();
-        let answered = fetch(worker, &snapshot.endpoints[id.0], ask, until).await;
+        let answered = persist(worker, &snapshot.endpoints[id.0], ask, until, record).await;
         note(record, |record| record.upstream += begun.elapsed());
         match answered {
-            Ok(answer) => return Ok(respond(answer, keep_alive, record)),
+            Ok(answer) => return Ok(respond(worker, answer, keep_alive, record)),
             Err(Failed::Answered { failure, .. })
                 if matches!(failure.class, Class::NotFound | Class::NotKept) => {}
             Err(failed) => last = Some(failed),
@@ -154,6 +154,37 @@ enum Answer {
     Stream(Box<Opened>, Patience),
 }
 
+/// Asks again after a failure that may pass: each of these requests may be made twice.
+async fn persist(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    ask: &Request<'_>,
+    until: Instant,
+    record: &mut Option<Record>,
+) -> Result<(HeaderMap, Answer), Failed> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        note(record, |record| record.attempts += 1);
+        let pause = PAUSE.mul_f64(fastrand::f64());
+        match fetch(worker, endpoint, ask, until).await {
+            Err(failed) if attempts < ATTEMPTS && may_pass(&failed) && Instant::now() + pause < until => {}
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn may_pass(failed: &Failed) -> bool {
+    match failed {
+        Failed::NotSent(_) | Failed::Broken(_) => true,
+        Failed::TimedOut(_) => false, // what was slow once would cost its time again
+        Failed::Answered { failure, .. } => {
+            matches!(failure.class, Class::Transient | Class::Overloaded { .. })
+        }
+    }
+}
+
 async fn fetch(
     worker: &Worker,
     endpoint: &Endpoint,
@@ -177,6 +208,7 @@ async fn fetch(
 
 /// The answer as the client gets it. A stream takes the record along: it counts among the calls at once to its end.
 fn respond(
+    worker: &Worker,
     (mut headers, answer): (HeaderMap, Answer),
     keep_alive: Option<Duration>,
     record: &mut Option<Record>,
@@ -187,7 +219,8 @@ fn respond(
     let body = match (answer, record.take()) {
         (Answer::Stream(opened, patience), Some(record)) => {
             let pace = Pace { patience, keep_alive, withhold_usage: false };
-            Body::new(Reply::new(Api::Responses, *opened, pace, Owed::Record(Box::new(record))))
+            let owed = Owed::Record(Box::new(record));
+            Body::new(Reply::new(Api::Responses, *opened, pace, owed, worker.over.clone()))
         }
         (Answer::Whole(whole), Some(mut record)) => {
             record.ok();

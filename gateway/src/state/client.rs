@@ -93,7 +93,7 @@ pub struct Client {
     pub(super) bell: Arc<Bell>,
     joining: tokio::sync::Mutex<()>, // one JOIN at a time
     /// When the last SYNC for a call began; one at a time. Never taken inside the lock above, which a SYNC may take.
-    telling: tokio::sync::Mutex<Option<Instant>>,
+    telling: Arc<tokio::sync::Mutex<Option<Instant>>>,
     pub(super) live: AtomicUsize,
     pub(super) contact: watch::Sender<Contact>,
     pub(super) places: moka::sync::Cache<String, Place>,
@@ -115,7 +115,7 @@ impl Client {
             name,
             bell: Arc::default(),
             joining: tokio::sync::Mutex::new(()),
-            telling: tokio::sync::Mutex::new(None),
+            telling: Arc::default(),
             live: AtomicUsize::new(0),
             contact: watch::Sender::new(Contact::Untried),
             places: moka::sync::Cache::builder().max_capacity(PLACES).time_to_idle(PLACE_IDLE).build(),
@@ -325,17 +325,20 @@ impl Client {
     /// Tells the state what was settled here, without waiting for the time to do so.
     pub async fn tell_now(self: &Arc<Self>, port: &Port) -> Result<(), Away> {
         let asked = Instant::now();
-        let mut last = self.telling.lock().await;
+        let mut last = self.telling.clone().lock_owned().await;
         if last.is_some_and(|begun| begun > asked) {
             return Ok(()); // another call's told of this one as well
         }
-        let begun = Instant::now();
-        // In a task of its own: a caller dropped here must not take along what the SYNC was about to tell.
+        // In a task of its own, with the lock: a caller dropped here must not take along what the SYNC was about to tell,
+        // nor let another begin beside it.
         let (this, port) = (self.clone(), port.clone());
-        let told = tokio::spawn(async move { this.say_due(&port, false).await });
-        told.await.unwrap_or_else(|_| Err(Away::unexpected()))?;
-        *last = Some(begun);
-        Ok(())
+        let told = tokio::spawn(async move {
+            let begun = Instant::now();
+            this.say_due(&port, false).await?;
+            *last = Some(begun);
+            Ok(())
+        });
+        told.await.unwrap_or_else(|_| Err(Away::unexpected()))
     }
 
     /// Asks that a pool be left alone for a while, by every replica.

@@ -33,6 +33,8 @@ pub enum Why {
     TooLong,
     /// What the call continues is kept elsewhere.
     NotItsHome,
+    /// The shared state could not be asked for room.
+    StateAway,
 }
 
 /// About as much is told, bytes: it has to fit into a head.
@@ -113,6 +115,7 @@ fn plain(out: &mut String, why: &Why) {
         Why::NotLooked => out.push_str("not looked at"),
         Why::TooLong => out.push_str("the call is longer than its context"),
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),
+        Why::StateAway => out.push_str("the shared state is not reachable"),
         Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}
     }
 }

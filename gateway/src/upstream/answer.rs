@@ -114,11 +114,11 @@ pub async fn whole(
         }
     }
     let body = first.unwrap_or_else(|| rest.freeze());
-    let bytes = body.clone();
-    match look_through(body.len(), move || read(&bytes)).await {
-        Ok(Read::Answer(usage)) => Ok(Whole { body, usage, room }),
-        Ok(Read::Error(error)) => Err(refused(&error, headers)),
-        Ok(Read::Neither) => Err(Failed::Broken("answer is not a JSON object".into())),
+    // The room goes along: it is taken as long as the bytes are there, and the client may leave meanwhile.
+    match look_through(body.len(), move || (read(&body), body, room)).await {
+        Ok((Read::Answer(usage), body, room)) => Ok(Whole { body, usage, room }),
+        Ok((Read::Error(error), ..)) => Err(refused(&error, headers)),
+        Ok((Read::Neither, ..)) => Err(Failed::Broken("answer is not a JSON object".into())),
         Err(_) => Err(Failed::Broken("answer could not be read".into())),
     }
 }

@@ -1,10 +1,14 @@
 //! Failures of providers, seen from both ends: what the client gets, and what the providers' logs say.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use weir_tests::client::{Ask, post};
 use weir_tests::meters;
+use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site, Timeouts};
 
@@ -254,5 +258,61 @@ fn what_the_provider_itself_refuses_is_passed_on_and_not_tried_elsewhere() -> Re
         let asked = [site.providers[0].arrivals().await?.len(), site.providers[1].arrivals().await?.len()];
         ensure!(asked == [1, 0], "the providers were asked {asked:?} times");
         Ok(())
+    })
+}
+
+/// An answer that begins well, and then is a refusal that tells of the account.
+const BEGUN_AND_REFUSED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+    data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Yes\"},\"finish_reason\":null}]}\n\n\
+    data: {\"error\":{\"message\":\"Rate limit reached in organization org-secret\",\"type\":\"tokens\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}\n\n";
+
+/// A provider that gives this answer to everybody.
+async fn answering(answer: &'static str) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let addr = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"}")
+                    && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0)
+                {}
+                // In two pieces: what fails with its first content is tried elsewhere.
+                let at = answer.rfind("data: ").unwrap_or_default();
+                for piece in [&answer[..at], &answer[at..]] {
+                    let _ = stream.write_all(piece.as_bytes()).await; // a gateway that left says so itself
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+        }
+    });
+    Ok(addr)
+}
+
+/// Broken on purpose to see it fail: nothing rested; the provider's words passed on.
+#[test]
+fn a_refusal_inside_a_stream_rests_the_pool_and_tells_nothing_of_the_account() -> Result<()> {
+    in_turn(async {
+        let addr = answering(BEGUN_AND_REFUSED).await?;
+        let mut plan = Plan { replicas: 2, ..Plan::new("failures-rest", vec![Upstream::new("good")]) };
+        plan.models = Some(format!(
+            "[[accounts]]\nname = \"bad\"\nprovider = \"openai-compatible\"\nbase_url = \"http://{addr}/v1\"\n\n\
+             [[deployments]]\nname = \"bad\"\naccount = \"bad\"\nmodel = \"x\"\nlimits = {{ rpm = 1000 }}\n\n{BAD_FIRST}"
+        ));
+        let site = Site::start(plan).await?;
+        let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"word"}]}"#;
+        let (status, text) = post(site.replicas[0].addr(), "/v1/chat/completions", body.to_owned()).await?;
+        let text = String::from_utf8(text.to_vec())?;
+        ensure!(status == 200 && text.contains("Yes") && text.contains("\"error\""), "{status}: {text}");
+        ensure!(!text.contains("org-secret") && !text.contains("[DONE]"), "{text}");
+        // Told to the other replica within a SYNC.
+        eventually("a rest that both keep", async || {
+            let mut by = Vec::new();
+            for replica in &site.replicas {
+                by.push(replica.client.call(&Ask::new("m").streamed(true)).await.deployment);
+            }
+            Ok(by == ["good", "good"])
+        })
+        .await
     })
 }

@@ -15,6 +15,7 @@ mod outage;
 mod predicted;
 mod sessions;
 mod storm;
+mod told;
 mod topologies;
 
 use std::future::Future;

@@ -15,7 +15,7 @@ use crate::wire::Answer;
 use crate::{all, cases, run_alone, seed};
 
 /// The most memory that it may need, bytes: some answers without end are read up to 64 MiB.
-const MOST_MEMORY: usize = 1 << 30;
+const MOST_MEMORY: usize = 768 << 20;
 /// How often a call may meet a connection that its provider is just closing.
 const CLOSING: usize = 10;
 

@@ -18,7 +18,7 @@ use crate::{all, cases, run, seed};
 /// Connections at once.
 const CONNECTIONS: usize = 64;
 /// The most memory that it may need, bytes: what 64 clients may send at once, several times, and what it is at rest.
-const MOST_MEMORY: usize = 512 << 20;
+const MOST_MEMORY: usize = 192 << 20;
 
 /// One case against `addr`, in front of `provider`.
 pub(crate) async fn check(case: &Case, addr: SocketAddr, provider: &Upstream, rng: &mut Rng) -> Result<()> {

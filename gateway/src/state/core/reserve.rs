@@ -34,7 +34,8 @@ pub struct Reserve {
 pub struct Tell {
     /// How much of this pool is left afterwards; an index in [`Reserve::pools`].
     pub left: Option<usize>,
-    /// What became of every candidate.
+    /// What became of every candidate, even if the first one is taken. (If it is looked at and not taken, that is told
+    /// unasked.)
     pub why: bool,
 }
 
@@ -240,8 +241,12 @@ impl State {
                 told: Told::default(),
             }));
         }
-        let mut why = vec![Verdict::NotLooked; if ask.tell.why { ask.candidates.len() } else { 0 }];
+        let mut why = vec![Verdict::NotLooked; ask.candidates.len()];
         let mut reserved = self.choose(ask, &mut why);
+        let is_taken = matches!(reserved, Reserved::Granted(Granted { index: 0, .. }));
+        if !ask.tell.why && (is_taken || why.first().is_none_or(|first| *first == Verdict::NotLooked)) {
+            why.clear();
+        }
         if let Reserved::Granted(Granted { told, .. }) | Reserved::Denied(Denied { told, .. }) = &mut reserved
         {
             *told = Told { left: self.left(ask), why };

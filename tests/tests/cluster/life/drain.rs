@@ -110,6 +110,33 @@ fn calls_that_outlast_the_grace_or_meet_a_second_signal_are_cut_and_settled() ->
     })
 }
 
+/// A plain call whose answer does not come within the grace, and a stream that has begun. Broken on purpose to see it fail:
+/// `Over` that never says so.
+#[test]
+fn clients_of_calls_that_outlast_the_grace_are_told() -> Result<()> {
+    in_turn(async {
+        let server = "drain_delay = \"0s\"\ndrain_timeout = \"300ms\"\n".to_owned();
+        let mut site = Site::start(Plan { server, ..patient("life-told", 1) }).await?;
+        let streams = open_streams(&site, 1).await?;
+        site.providers[0].fail(&["stall=before"]).await?;
+        let client = Client::new(site.replicas[0].addr());
+        let plain = tokio::spawn(async move { client.call(&Ask::new("m").max_tokens(40)).await });
+        eventually("both calls", async || Ok(site.replicas[0].metric("weir_calls", "").await? == 2.0))
+            .await?;
+        site.replicas[0].terminate()?;
+        let answer = plain.await?;
+        ensure!((answer.status, answer.retry_after) == (503, Some(1)), "{answer:?}");
+        let error: serde_json::Value = serde_json::from_slice(&answer.body)?;
+        ensure!(error["error"]["code"] == "draining", "{error}");
+        for answer in streams.join_all().await {
+            ensure!(answer.error_event && !answer.done && answer.broken.is_none(), "{answer:?}");
+        }
+        let code = site.replicas[0].exit_within(Duration::from_secs(5)).await?;
+        ensure!(code == Some(3), "it ended with {code:?}:\n{}", site.replicas[0].tail());
+        nothing_held(&site).await
+    })
+}
+
 /// While balancers have not noticed yet, new connections are served, and every answer says that it is the last one.
 /// Broken on purpose to see it fail: the listener closed at once.
 #[test]

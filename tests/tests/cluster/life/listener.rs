@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -10,10 +10,11 @@ use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use weir_tests::client::Ask;
+use weir_tests::place;
 use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
@@ -225,6 +226,39 @@ fn floods_of_http_2_end_their_connection_and_nothing_else() -> Result<()> {
         let grown = site.replicas[0].memory()?.saturating_sub(before);
         ensure!(grown < 32 << 20, "{grown} bytes more");
         ensure!(call("http", addr, &["--http2-prior-knowledge"]).await?.0 == "2", "it serves no more");
+        Ok(())
+    })
+}
+
+/// Who does not say whom it speaks for, and who does and shows no TLS: both are let go. Broken on purpose to see it fail:
+/// either handshake without a bound.
+#[test]
+fn connections_that_never_begin_are_let_go() -> Result<()> {
+    in_turn(async {
+        let folder = place::folder("life-silent-certificates")?;
+        make_certificates(Ipv4Addr::LOCALHOST, &folder)?;
+        let path = |name: &str| folder.join(name).display().to_string();
+        let server = format!(
+            "drain_delay = \"0s\"\nproxy_protocol = true\ntls = {{ cert = \"{}\", key = \"{}\" }}\n",
+            path("server.pem"),
+            path("server.key")
+        );
+        let plan = Plan { introduces: Some("send-proxy"), ..Plan::new("life-silent", vec![quick()]) };
+        let site = Site::start(Plan { server, replicas: 1, ..plan }).await?;
+        let let_go = async |said: &[u8]| -> Result<Duration> {
+            let mut stream = TcpStream::connect(site.replicas[0].addr()).await?;
+            stream.write_all(said).await?;
+            let begun = Instant::now();
+            let mut byte = [0];
+            // The end, or a reset: nothing else may come.
+            ensure!(!stream.read(&mut byte).await.is_ok_and(|read| read > 0), "it answers");
+            Ok(begun.elapsed())
+        };
+        let introduced = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 2000\r\n";
+        let (silent, half) = tokio::join!(let_go(b""), let_go(introduced));
+        for time in [silent?, half?] {
+            ensure!((9..15).contains(&time.as_secs()), "let go after {time:?}");
+        }
         Ok(())
     })
 }

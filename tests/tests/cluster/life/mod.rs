@@ -1,6 +1,7 @@
 //! A replica's life as its operators and clients see it: how it ends, how it takes another configuration, what it lets in.
 
 mod clients;
+mod codes;
 mod drain;
 mod listener;
 mod refused;

@@ -74,6 +74,24 @@ fn a_client_that_still_sends_gets_its_refusal_and_stays_connected() -> Result<()
     })
 }
 
+/// The body is asked for, and turns out to be too large. Broken on purpose to see it fail: `on_request` that reading does
+/// not end.
+#[test]
+fn a_client_that_was_asked_for_its_body_gets_its_refusal_as_well() -> Result<()> {
+    in_turn(async {
+        let site = site("life-asked").await?;
+        let mut stream = TcpStream::connect(site.replicas[0].addr()).await?;
+        let framing = "transfer-encoding: chunked\r\nexpect: 100-continue";
+        stream.write_all(head(CHAT, framing).as_bytes()).await?;
+        let asked = answer(&mut stream, "\r\n\r\n").await?;
+        ensure!(asked == "HTTP/1.1 100 Continue\r\n\r\n", "{asked}");
+        upload(&mut stream, true).await?;
+        let told = answer(&mut stream, "}").await?;
+        ensure!(told.starts_with("HTTP/1.1 413 "), "{told}");
+        Ok(())
+    })
+}
+
 /// The rest is waited for, but not for ever, and not asked for. Broken on purpose to see it fail: no `PAUSE_TIME`; a body
 /// behind `expect` read on.
 #[test]
@@ -88,8 +106,34 @@ fn a_client_that_sends_no_more_is_let_go() -> Result<()> {
             let mut told = String::new();
             stream.read_to_string(&mut told).await?;
             ensure!(told.starts_with("HTTP/1.1 413 ") && told.matches("HTTP/1.1").count() == 1, "{told}");
+            ensure!(told.contains("\r\nconnection: close\r\n") != more.is_empty(), "{told}");
             ensure!(begun.elapsed() < Duration::from_secs(within), "only after {:?}", begun.elapsed());
         }
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: `BODY_TIME` of two minutes.
+#[test]
+#[ignore = "takes a minute"]
+fn a_body_that_drips_is_given_up_after_a_minute() -> Result<()> {
+    in_turn(async {
+        let site = site("life-drip").await?;
+        let stream = TcpStream::connect(site.replicas[0].addr()).await?;
+        let begun = Instant::now();
+        let (mut from, mut to) = stream.into_split();
+        to.write_all(head(CHAT, "content-length: 1000").as_bytes()).await?;
+        let dripping = tokio::spawn(async move {
+            while to.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        });
+        let mut told = vec![0; 4096];
+        let read = from.read(&mut told).await?;
+        dripping.abort();
+        let told = String::from_utf8_lossy(&told[..read]);
+        ensure!(told.starts_with("HTTP/1.1 408 "), "{told}");
+        ensure!((59..70).contains(&begun.elapsed().as_secs()), "after {:?}", begun.elapsed());
         Ok(())
     })
 }

@@ -119,6 +119,38 @@ async fn change(site: &Site, from: &str, to: &str, hang_up: bool) -> Result<()> 
     all_reloaded(site, &before).await
 }
 
+/// Broken on purpose to see it fail: every replica shown with the configuration of the one that is asked; SIGHUP that only
+/// looks whether a file has changed.
+#[test]
+fn replicas_that_differ_say_so_and_sighup_reads_what_has_not_changed() -> Result<()> {
+    in_turn(async {
+        let upstream = Upstream { rpm: Some(LIMITS.0), ..Upstream::new("a").behaving("--output 5") };
+        let site = Site::start(Plan { replicas: 2, ..Plan::new("life-skew", vec![upstream]) }).await?;
+        let differ = async |so: bool| -> Result<bool> {
+            let mut all = true;
+            for replica in &site.replicas {
+                let state = replica.state().await?;
+                let replicas = state["replicas"].as_array().cloned().unwrap_or_default();
+                let others = replicas.iter().any(|replica| replica["config"] != state["config"]);
+                all &= state["config_skew"] == so && others == so && replicas.len() == 2;
+            }
+            Ok(all)
+        };
+        eventually("one configuration", async || differ(false).await).await?;
+        let (limit, lower) = (format!("limit = {}", LIMITS.0), format!("limit = {}", LIMITS.1));
+        site.replicas[0].rewrite(|text| text.replace(&limit, &lower))?;
+        eventually("two configurations", async || differ(true).await).await?;
+        site.replicas[1].rewrite(|text| text.replace(&limit, &lower))?;
+        eventually("one configuration again", async || differ(false).await).await?;
+
+        let reloads =
+            || -> Result<usize> { Ok(site.replicas[0].log()?.matches("configuration reloaded").count()) };
+        let before = reloads()?;
+        site.replicas[0].signal("HUP")?;
+        eventually("another reload", async || Ok(reloads()? > before)).await
+    })
+}
+
 /// Time-outs that grow: calls in flight keep theirs, what the state is told of new ones follows, nothing stays held.
 /// Broken on purpose to see it fail: `Side::retime` without another life.
 #[test]
