@@ -75,9 +75,14 @@ fn why_a_call_went_where_it_went_is_told_to_who_asks_and_logged() -> Result<()> 
 
         let large = site.client.call(&ask("large").max_tokens(5_000)).await;
         ensure!(large.status == 429, "{large:?}");
-        let why = explained(&large);
+        let sorted = |why: String| {
+            let mut each: Vec<String> = why.split("; ").map(str::to_owned).collect();
+            each.sort(); // they are ranked by chance
+            each.join("; ")
+        };
+        let why = sorted(explained(&large));
         ensure!(why == "narrow: larger than a limit; tight: larger than a limit", "{why}");
-        let why = candidates(&site, &large).await?;
+        let why = sorted(candidates(&site, &large).await?);
         ensure!(why.contains("of account/narrow/all; ") && why.ends_with("of account/tight/all"), "{why}");
 
         // Longer than any can read: told in the log, asked or not.

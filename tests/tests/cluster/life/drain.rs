@@ -115,9 +115,11 @@ fn calls_that_outlast_the_grace_or_meet_a_second_signal_are_cut_and_settled() ->
 #[test]
 fn clients_of_calls_that_outlast_the_grace_are_told() -> Result<()> {
     in_turn(async {
-        let server = "drain_delay = \"0s\"\ndrain_timeout = \"300ms\"\n".to_owned();
+        let server = "drain_delay = \"0s\"\ndrain_timeout = \"1s\"\n".to_owned();
         let mut site = Site::start(Plan { server, ..patient("life-told", 1) }).await?;
         let streams = open_streams(&site, 1).await?;
+        eventually("stream at the provider", async || Ok(site.providers[0].arrivals().await?.len() == 1))
+            .await?;
         site.providers[0].fail(&["stall=before"]).await?;
         let client = Client::new(site.replicas[0].addr());
         let plain = tokio::spawn(async move { client.call(&Ask::new("m").max_tokens(40)).await });
