@@ -289,7 +289,7 @@ async fn answering(answer: &'static str) -> Result<SocketAddr> {
     Ok(addr)
 }
 
-/// Broken on purpose to see it fail: nothing rested; the provider's words passed on.
+/// Broken on purpose to see it fail: nothing rested.
 #[test]
 fn a_refusal_inside_a_stream_rests_the_pool_and_tells_nothing_of_the_account() -> Result<()> {
     in_turn(async {

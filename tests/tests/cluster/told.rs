@@ -41,8 +41,7 @@ name = "short"
 deployments = ["brief"]
 "#;
 
-/// Broken on purpose to see it fail: the header left out; indices of candidates one off; nothing told of a call larger than
-/// a limit; what the state tells unasked thrown away.
+/// Broken on purpose to see it fail: the header left out.
 #[test]
 fn why_a_call_went_where_it_went_is_told_to_who_asks_and_logged() -> Result<()> {
     in_turn(async {
@@ -111,7 +110,7 @@ models = ["*"]
 limits = { rpm = 50, tpm = 7_000 }
 "#;
 
-/// Broken on purpose to see it fail: no headers; those of the deployment's pool.
+/// Broken on purpose to see it fail: nothing asked of what is left.
 #[test]
 fn a_tenant_is_told_what_it_has_left_and_nothing_of_others() -> Result<()> {
     in_turn(async {
@@ -152,7 +151,7 @@ fn a_tenant_is_told_what_it_has_left_and_nothing_of_others() -> Result<()> {
 }
 
 /// Nothing comes for three times as long as the client waits for a sign: before the first content, and between two pieces.
-/// Broken on purpose to see it fail: the alarm for a sign taken for the end of the patience; no beat told.
+/// Broken on purpose to see it fail: the alarm for a sign taken for the end of the patience.
 #[test]
 fn a_stream_that_pauses_shows_that_it_is_still_coming() -> Result<()> {
     in_turn(async {
@@ -185,7 +184,7 @@ name = "any-*"
 deployments = ["a"]
 "#;
 
-/// Broken on purpose to see it fail: aliases not listed; a wildcard listed.
+/// Broken on purpose to see it fail: aliases not listed.
 #[test]
 fn models_are_listed_with_their_aliases_and_read_under_a_wildcard() -> Result<()> {
     in_turn(async {

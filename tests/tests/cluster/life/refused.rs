@@ -113,7 +113,7 @@ fn a_client_that_sends_no_more_is_let_go() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: `BODY_TIME` of two minutes.
+/// As README.md says.
 #[test]
 #[ignore = "takes a minute"]
 fn a_body_that_drips_is_given_up_after_a_minute() -> Result<()> {
