@@ -13,7 +13,7 @@
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
---          both followed, if asked for or if the first candidate was looked at and not taken, by {left per meter},
+--          both followed, if asked for or if the first candidate itself is why it was not taken, by {left per meter},
 --          {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool | 3 larger than a cap, 0, pool}
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
@@ -135,7 +135,8 @@ end
 -- A reply, and what is to be told besides.
 local seen = {}
 local function tell(reply)
-  local all = why == 1 or seen[1] and not (reply[1] == GRANTED and reply[2] == 0)
+  local plain = reply[1] == GRANTED and reply[2] == 0 or reply[1] == DENIED and reply[5] == 1
+  local all = why == 1 or seen[1] and not plain
   if left == 0 and not all then return commit(reply) end
   local rest, verdicts = {}, {}
   if left > 0 then

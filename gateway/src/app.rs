@@ -256,18 +256,19 @@ fn spawn_worker(
         let _ = started.send(());
         tokio::spawn(beat(shared.clone(), index));
         let over = Arc::<Over>::default();
-        let (shared_here, upstreams) = (shared.clone(), Upstreams::default());
-        let worker = Arc::new(Worker { shared: shared_here, port, upstreams, over: over.clone() });
-        let mut ending = phase.clone();
-        tokio::spawn(async move {
-            server::reached(&mut ending, Phase::Over).await;
-            over.say();
-        });
+        tokio::spawn(say_over(over.clone(), phase.clone()));
+        let upstreams = Upstreams::default();
+        let worker = Arc::new(Worker { shared: shared.clone(), port, upstreams, over });
         let handler = move |peer, request| handle(worker.clone(), peer, request);
         server::serve(inbox, Door::Clients(shared), handler, phase).await
     };
     let name = format!("worker-{index}");
     Ok(std::thread::Builder::new().name(name).spawn(move || runtime.block_on(work))?)
+}
+
+async fn say_over(over: Arc<Over>, mut phase: watch::Receiver<Phase>) {
+    server::reached(&mut phase, Phase::Over).await;
+    over.say();
 }
 
 async fn beat(shared: Arc<Shared>, worker: usize) {

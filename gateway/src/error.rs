@@ -92,6 +92,16 @@ impl Error {
         Error { kind, message: message.into(), param: None, retry_after: None, body: None }
     }
 
+    /// What a call is told whose time is over.
+    pub fn late() -> Error {
+        Error::new(Kind::UpstreamTimeout, "The call's time is over.")
+    }
+
+    /// What a call is told that has no answer when this replica ends.
+    pub fn draining() -> Error {
+        Error::new(Kind::Draining, "This replica of the gateway ends.").retry_after(Duration::from_secs(1))
+    }
+
     /// With a time to come back.
     pub fn retry_after(mut self, time: Duration) -> Error {
         self.retry_after = Some(time);

@@ -194,7 +194,7 @@ impl Call<'_> {
         let before = tried.deployments.len();
         while attempts < model.retry.attempts {
             if Instant::now() >= self.deadline {
-                return Err(late());
+                return Err(Error::late());
             }
             let ranked = self.rank(id, tried);
             if tried.deployments.len() == before {
@@ -264,10 +264,6 @@ impl Call<'_> {
         }
         fits
     }
-}
-
-fn late() -> Error {
-    Error::new(Kind::UpstreamTimeout, "The call's time is over.")
 }
 
 /// May another model serve what this one did not?

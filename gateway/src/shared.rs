@@ -225,7 +225,8 @@ impl Shared {
     }
 }
 
-/// Tells the calls of one worker that the grace is over.
+/// Tells the calls of one worker that the grace is over. (The phases' own channel is all workers': each call would count
+/// itself in and out of it, from every thread.)
 #[derive(Debug, Default)]
 pub struct Over {
     said: AtomicBool,

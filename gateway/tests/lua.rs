@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
 
+mod before;
 mod redis_server;
 
 use std::collections::BTreeMap;
@@ -18,47 +19,6 @@ use redis_server::Server;
 use weir::state::core::*;
 use weir::state::layout;
 use weir::state::scripts::{Call, Keys};
-
-/// The scripts of the version before.
-fn before(command: &Command) -> String {
-    let text = match command {
-        Command::Join(_) => include_str!("before/join.lua"),
-        Command::Reserve(_) => include_str!("before/reserve.lua"),
-        Command::Sync(_) => include_str!("before/sync.lua"),
-        Command::Bye(_) => include_str!("before/bye.lua"),
-    };
-    [include_str!("before/common.lua"), text].concat()
-}
-
-/// What a replica of the version before cannot ask for is not asked for.
-fn asking_for_nothing(command: &Command) -> Command {
-    match command {
-        Command::Reserve(ask) => {
-            Command::Reserve(Arc::new(Reserve { tell: Tell::default(), ..(**ask).clone() }))
-        }
-        other => other.clone(),
-    }
-}
-
-/// The version before tells nothing unasked.
-fn untold(reply: Reply) -> Reply {
-    match reply {
-        Reply::Reserved(Reserved::Granted(granted)) => {
-            Reply::Reserved(Reserved::Granted(Granted { told: Told::default(), ..granted }))
-        }
-        Reply::Reserved(Reserved::Denied(denied)) => {
-            Reply::Reserved(Reserved::Denied(Denied { told: Told::default(), ..denied }))
-        }
-        other => other,
-    }
-}
-
-/// Runs a command as a replica of the version before would.
-fn run_before(server: &mut Server, keys: &Keys, command: &Command, stamp: Stamp) -> Reply {
-    let call = Call::new(keys, command, stamp);
-    let value: Value = call.by_other_text(&before(command)).query(&mut server.connection).unwrap();
-    layout::reply(call.asked, &value).unwrap()
-}
 
 fn run(server: &mut Server, keys: &Keys, command: &Command, stamp: Stamp) -> Reply {
     let call = Call::new(keys, command, stamp);
@@ -356,7 +316,7 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64)
         d_end: 2_500,
         ..Join::default()
     });
-    let begin = if versions == Versions::Both { run_before } else { run };
+    let begin = if versions == Versions::Both { before::run } else { run };
     assert_eq!(core.step(&join, stamp), begin(server, &keys, &join, stamp));
     while versions == Versions::Both && core.learn.is_some() {
         now += 200;
@@ -371,7 +331,7 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64)
         }
         let is_old = versions == Versions::Both && op.who.is_multiple_of(2);
         let command = resolve(op, &core);
-        let command = if is_old { asking_for_nothing(&command) } else { command };
+        let command = if is_old { before::asking_for_nothing(&command) } else { command };
         if versions == Versions::Both && !is_known_to_both(&command) {
             continue;
         }
@@ -382,8 +342,8 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64)
             core = State::lost(stamp);
         }
         let expected = core.step(&command, stamp);
-        let expected = if is_old { untold(expected) } else { expected };
-        let run = if is_old { run_before } else { run };
+        let expected = if is_old { before::untold(expected) } else { expected };
+        let run = if is_old { before::run } else { run };
         let got = run(server, &keys, &command, stamp);
         *granted += u64::from(matches!(got, Reply::Reserved(Reserved::Granted(_))));
         assert_eq!(got, expected, "reply to step {at}: {command:?}");

@@ -85,16 +85,48 @@ impl Drop for Arriving {
         let Some(body) = unread else { return };
         // There is no runtime only where the whole process ends.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(BODY_TIME, read_out(body)));
+            runtime.spawn(timeout(BODY_TIME, read_out(body, REST)));
         }
     }
 }
 
-/// Reads until the end, an error (the connection is gone), a pause that is too long, or too many bytes.
-async fn read_out(mut body: Incoming) {
-    let mut left = REST;
+/// Reads until the end, an error (the connection is gone), a pause that is too long, or more than so many bytes.
+async fn read_out<B: Body<Data = Bytes> + Unpin>(mut body: B, mut left: usize) {
     while let Ok(Some(Ok(frame))) = timeout(PAUSE_TIME, body.frame()).await {
         let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
         left = less;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A body without an end, in pieces of 10 bytes; how many were read.
+    struct Endless(Arc<AtomicUsize>);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            assert!(self.0.fetch_add(1, Ordering::Relaxed) < 1_000, "read on and on");
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"0123456789")))))
+        }
+    }
+
+    /// Broken on purpose once: nothing taken off what is left (it read on).
+    #[tokio::test]
+    async fn a_rest_without_an_end_is_given_up() {
+        let read = Arc::new(AtomicUsize::new(0));
+        read_out(Endless(read.clone()), 995).await;
+        assert_eq!(read.load(Ordering::Relaxed), 100);
     }
 }

@@ -121,9 +121,7 @@ async fn in_time(
     tokio::select! {
         biased;
         answer = answering => answer,
-        () = worker.over.said() => {
-            Err(Error::new(Kind::Draining, "This replica of the gateway ends.").retry_after(intake::SOON))
-        }
+        () = worker.over.said() => Err(Error::draining()),
     }
 }
 

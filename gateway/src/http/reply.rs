@@ -21,6 +21,7 @@ use crate::dialect::openai::failure::Failure;
 use crate::dialect::openai::stream::{
     Chunk, Event, Splitter, StreamError, classify, keep_alive, stream_error,
 };
+use crate::error::Error;
 use crate::settle::Settlement;
 use crate::shared::Over;
 use crate::telemetry::Record;
@@ -109,12 +110,12 @@ impl Reply {
         let stream = Arc::new(Mutex::new(Stream::new(api, opened, pace, owed)));
         let (until, reached) = (pace.patience.until, Arc::downgrade(&stream));
         let ending = tokio::spawn(async move {
-            let (outcome, message) = tokio::select! {
-                () = tokio::time::sleep_until(until.into()) => ("upstream_timeout", "The call's time is over."),
-                () = over.said() => ("draining", "This replica of the gateway ends."),
+            let why = tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => Error::late(),
+                () = over.said() => Error::draining(),
             };
             if let Some(stream) = reached.upgrade() {
-                stream.lock().cut(outcome, message);
+                stream.lock().cut(&why);
             }
         });
         Reply { stream, ending: ending.abort_handle() }
@@ -147,9 +148,9 @@ impl Stream {
     }
 
     /// It must end now, whether or not anybody reads.
-    fn cut(&mut self, outcome: &'static str, message: &str) {
+    fn cut(&mut self, why: &Error) {
         if !self.over {
-            self.fail(outcome, message);
+            self.fail(why.kind.name(), &why.message);
         }
         self.upstream = None; // what a provider still sends, nobody has room for
         self.alarm.as_mut().reset(Instant::now().into()); // wakes who waits for more

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{AWAY_RETRY, Call, Tried, explain, late, note};
+use super::{AWAY_RETRY, Call, Tried, explain, note};
 use crate::admit::estimate::{self, Estimate};
 use crate::admit::{self, AskFor};
 use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
@@ -65,7 +65,7 @@ impl Call<'_> {
                 let pinned = usable.iter().find(|at| Some(tag(at)) == pin);
                 Ok((None, *pinned.unwrap_or(&usable[0])))
             }
-            Err(_) if Instant::now() >= self.deadline => Err(late()),
+            Err(_) if Instant::now() >= self.deadline => Err(Error::late()),
             Err(_) => {
                 note(record, |record| explain::every(Why::StateAway, record));
                 let message = "The gateway's shared state is not reachable.";

@@ -26,9 +26,9 @@ impl Call<'_> {
         }
         for (index, verdict) in told.why.into_iter().enumerate().filter(|(index, _)| Some(*index) != taken) {
             let why = match verdict {
-                Verdict::NotLooked => Why::NotLooked,
                 // Where nothing is taken, none was preferred: the call has no room in what it draws on besides.
-                Verdict::Fits(_) if taken.is_none() => continue,
+                Verdict::NotLooked | Verdict::Fits(_) if taken.is_none() => continue,
+                Verdict::NotLooked => Why::NotLooked,
                 Verdict::Fits(share) => Why::NotPreferred { share: share as f64 / 1e6 },
                 Verdict::Waits(ms, at) => {
                     Why::NoRoom { time: Duration::from_millis(ms), pool: pool_name(wish, at) }

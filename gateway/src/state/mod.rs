@@ -3,6 +3,7 @@
 //! [`client`] and its keeper send what they decide).
 
 mod announce;
+mod asking;
 pub mod bell;
 pub mod books;
 pub mod client;
@@ -26,7 +27,8 @@ pub mod scripts;
 pub mod share;
 pub mod side;
 
-pub use client::{About, Client, Outcome, Wish};
+pub use asking::{Outcome, Wish};
+pub use client::{About, Client};
 pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};
 pub use port::Port;

@@ -87,7 +87,7 @@ fn must_break(control: &'static str) -> Result<()> {
     })
 }
 
-/// Where a window begins, when calls end and what a fault meets is chance, so a damage may pass unnoticed once.
+/// Where a window begins, when calls end and what a fault meets is chance, so a damage may pass unnoticed twice.
 const TIMES: usize = 3;
 
 async fn is_noticed(control: &str, unit: Unit, damaged: impl Fn() -> Option<Binary>) -> bool {

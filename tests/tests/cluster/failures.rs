@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use weir_tests::client::{Ask, post};
+use weir_tests::client::{Ask, get, post};
 use weir_tests::meters;
 use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
@@ -266,17 +266,21 @@ const BEGUN_AND_REFUSED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-str
     data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Yes\"},\"finish_reason\":null}]}\n\n\
     data: {\"error\":{\"message\":\"Rate limit reached in organization org-secret\",\"type\":\"tokens\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}\n\n";
 
-/// A provider that gives this answer to everybody.
-async fn answering(answer: &'static str) -> Result<SocketAddr> {
+/// A provider that gives these answers, one to a connection, and then the last one again and again.
+async fn answering(answers: &'static [&'static str]) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?;
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        for at in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let answer = answers[at.min(answers.len() - 1)];
             tokio::spawn(async move {
                 let mut request = Vec::new();
-                while !request.ends_with(b"}")
-                    && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0)
-                {}
+                let whole = |request: &[u8]| match request.starts_with(b"GET") {
+                    true => request.ends_with(b"\r\n\r\n"),
+                    false => request.ends_with(b"}"),
+                };
+                while !whole(&request) && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
                 // In two pieces: what fails with its first content is tried elsewhere.
                 let at = answer.rfind("data: ").unwrap_or_default();
                 for piece in [&answer[..at], &answer[at..]] {
@@ -289,16 +293,39 @@ async fn answering(answer: &'static str) -> Result<SocketAddr> {
     Ok(addr)
 }
 
+/// The account and the deployment `bad`, at this address.
+fn account_at(addr: SocketAddr) -> String {
+    format!(
+        "[[accounts]]\nname = \"bad\"\nprovider = \"openai-compatible\"\nbase_url = \"http://{addr}/v1\"\n\n\
+         [[deployments]]\nname = \"bad\"\naccount = \"bad\"\nmodel = \"x\"\nlimits = {{ rpm = 1000 }}\n\n"
+    )
+}
+
+const FAILED: &str = "HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 15\r\n\r\n\
+    {\"id\":\"resp_1\"}";
+
+/// Broken on purpose to see it fail: `ATTEMPTS` of 1.
+#[test]
+fn a_request_for_what_is_kept_is_made_again_after_a_failure_that_may_pass() -> Result<()> {
+    in_turn(async {
+        let bad = account_at(answering(&[FAILED, FAILED, KEPT]).await?);
+        let models = format!("{bad}[[models]]\nname = \"m\"\ndeployments = [\"bad\"]\n");
+        let plan = Plan { models: Some(models), ..Plan::new("failures-kept", Vec::new()) };
+        let site = Site::start(Plan { replicas: 1, ..plan }).await?;
+        let (status, body) = get(site.replicas[0].addr(), "/v1/responses/resp_1").await?;
+        ensure!(status == 200 && body == r#"{"id":"resp_1"}"#, "{status}: {body:?}");
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: nothing rested.
 #[test]
 fn a_refusal_inside_a_stream_rests_the_pool_and_tells_nothing_of_the_account() -> Result<()> {
     in_turn(async {
-        let addr = answering(BEGUN_AND_REFUSED).await?;
         let mut plan = Plan { replicas: 2, ..Plan::new("failures-rest", vec![Upstream::new("good")]) };
-        plan.models = Some(format!(
-            "[[accounts]]\nname = \"bad\"\nprovider = \"openai-compatible\"\nbase_url = \"http://{addr}/v1\"\n\n\
-             [[deployments]]\nname = \"bad\"\naccount = \"bad\"\nmodel = \"x\"\nlimits = {{ rpm = 1000 }}\n\n{BAD_FIRST}"
-        ));
+        let bad = account_at(answering(&[BEGUN_AND_REFUSED]).await?);
+        plan.models = Some(format!("{bad}{BAD_FIRST}"));
         let site = Site::start(plan).await?;
         let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"word"}]}"#;
         let (status, text) = post(site.replicas[0].addr(), "/v1/chat/completions", body.to_owned()).await?;

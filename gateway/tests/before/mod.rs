@@ -1,0 +1,51 @@
+//! A replica of the version before: its scripts, and what it knows of.
+
+use std::sync::Arc;
+
+use redis::Value;
+use weir::state::core::*;
+use weir::state::layout;
+use weir::state::scripts::{Call, Keys};
+
+use crate::redis_server::Server;
+
+/// The scripts of the version before.
+fn scripts(command: &Command) -> String {
+    let text = match command {
+        Command::Join(_) => include_str!("join.lua"),
+        Command::Reserve(_) => include_str!("reserve.lua"),
+        Command::Sync(_) => include_str!("sync.lua"),
+        Command::Bye(_) => include_str!("bye.lua"),
+    };
+    [include_str!("common.lua"), text].concat()
+}
+
+/// What a replica of the version before cannot ask for is not asked for.
+pub(crate) fn asking_for_nothing(command: &Command) -> Command {
+    match command {
+        Command::Reserve(ask) => {
+            Command::Reserve(Arc::new(Reserve { tell: Tell::default(), ..(**ask).clone() }))
+        }
+        other => other.clone(),
+    }
+}
+
+/// The version before tells nothing unasked.
+pub(crate) fn untold(reply: Reply) -> Reply {
+    match reply {
+        Reply::Reserved(Reserved::Granted(granted)) => {
+            Reply::Reserved(Reserved::Granted(Granted { told: Told::default(), ..granted }))
+        }
+        Reply::Reserved(Reserved::Denied(denied)) => {
+            Reply::Reserved(Reserved::Denied(Denied { told: Told::default(), ..denied }))
+        }
+        other => other,
+    }
+}
+
+/// Runs a command as a replica of the version before would.
+pub(crate) fn run(server: &mut Server, keys: &Keys, command: &Command, stamp: Stamp) -> Reply {
+    let call = Call::new(keys, command, stamp);
+    let value: Value = call.by_other_text(&scripts(command)).query(&mut server.connection).unwrap();
+    layout::reply(call.asked, &value).unwrap()
+}
