@@ -36,6 +36,7 @@ impl Pulse {
 mod tests {
     use super::*;
 
+    /// Broken on purpose once: one worker that beats was enough.
     #[test]
     fn a_worker_that_stands_still_is_noticed() {
         let pulse = Pulse::new(2);

@@ -319,7 +319,7 @@ fn a_request_for_what_is_kept_is_made_again_after_a_failure_that_may_pass() -> R
     })
 }
 
-/// Broken on purpose to see it fail: nothing rested.
+/// Broken on purpose to see it fail: nothing rested; the provider's words passed on.
 #[test]
 fn a_refusal_inside_a_stream_rests_the_pool_and_tells_nothing_of_the_account() -> Result<()> {
     in_turn(async {

@@ -41,7 +41,8 @@ name = "short"
 deployments = ["brief"]
 "#;
 
-/// Broken on purpose to see it fail: the header left out.
+/// Broken on purpose to see it fail: the header left out; candidates one off; nothing told of a call larger than a limit; what
+/// the state tells unasked thrown away.
 #[test]
 fn why_a_call_went_where_it_went_is_told_to_who_asks_and_logged() -> Result<()> {
     in_turn(async {
@@ -151,7 +152,8 @@ fn a_tenant_is_told_what_it_has_left_and_nothing_of_others() -> Result<()> {
 }
 
 /// Nothing comes for three times as long as the client waits for a sign: before the first content, and between two pieces.
-/// Broken on purpose to see it fail: the alarm for a sign taken for the end of the patience.
+/// Broken on purpose to see it fail: the alarm for a sign taken for the end of the patience; no
+/// beat told.
 #[test]
 fn a_stream_that_pauses_shows_that_it_is_still_coming() -> Result<()> {
     in_turn(async {
@@ -184,7 +186,7 @@ name = "any-*"
 deployments = ["a"]
 "#;
 
-/// Broken on purpose to see it fail: aliases not listed.
+/// Broken on purpose to see it fail: aliases not listed; a wildcard listed.
 #[test]
 fn models_are_listed_with_their_aliases_and_read_under_a_wildcard() -> Result<()> {
     in_turn(async {

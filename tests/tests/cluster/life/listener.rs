@@ -230,8 +230,8 @@ fn floods_of_http_2_end_their_connection_and_nothing_else() -> Result<()> {
     })
 }
 
-/// Who does not say whom it speaks for, and who does and shows no TLS: both are let go. Broken on purpose to see it fail: the
-/// balancer's word without a bound.
+/// Who does not say whom it speaks for, and who does and shows no TLS: both are let go. Broken on purpose to see it fail:
+/// either without a bound.
 #[test]
 fn connections_that_never_begin_are_let_go() -> Result<()> {
     in_turn(async {
