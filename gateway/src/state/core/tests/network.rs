@@ -231,10 +231,11 @@ impl World {
         }
     }
 
-    /// Copies the state for a server that takes over one day.
+    /// Copies the state for a server that takes over one day. Not between a loss and the first step after it: such a copy
+    /// holds less than what was known when it was made.
     fn copy(&mut self) {
         let due = self.copies.back().is_none_or(|(at, ..)| *at + 20 <= self.t);
-        if self.plan.knobs.losses && due && !self.flushed {
+        if self.plan.knobs.losses && due && self.forgotten.kept.is_none() {
             self.copies.push_back((self.t, self.state.clone(), self.forgotten.learning.clone()));
             if self.copies.len() > 10 {
                 self.copies.pop_front();
