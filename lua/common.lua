@@ -12,7 +12,7 @@
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
 --   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...},
---                  {{pool, NAME.K, {kept, ...}}, ...}, whole}; while learning
+--                  {{pool, NAME.K, {kept, ...}}, ...}, whole, {known from, to}, {{pool, looked}, ...}}; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -73,13 +73,14 @@ local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives'])
 local function id_of(life) return life[1] .. '.' .. string.format('%.0f', life[2]) end
 
 -- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
-local function forget()
+local function forget(from, to)
   epoch = nonce == 0 and epoch + 1 or nonce
   local roster = {}
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
-  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0}
+  if learn then from = min(from, (learn[8] or {0})[1]) end -- it may not know what it was learning
+  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}}
 end
 
 -- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to
@@ -89,7 +90,7 @@ local function advance_clock(e)
   stored = e
   if not e then
     epoch, l, wall, due, run = nonce, now, now, 2 ^ 52, run_said
-    forget()
+    forget(0, 0)
     return true
   end
   if struct.unpack('<d', e) ~= LAYOUT then return false end
@@ -103,6 +104,7 @@ local function advance_clock(e)
     if l_ack > 0 then witnessed = max(l_ack + x - l, 0) end
     passed = max(GAP, min(passed, witnessed))
   end
+  local last = l
   l = l + passed
   if learning == 1 then learn = list('learn') end
 
@@ -115,7 +117,7 @@ local function advance_clock(e)
         put[field] = struct.pack('<dddd', exp + passed, d_head, d_end, told)
       end
     end
-    forget()
+    forget(last, last)
   end
 
   if is_real and (asks_run or run_said ~= run) then -- a proxy may have led the connection to another server meanwhile
@@ -125,7 +127,7 @@ local function advance_clock(e)
   end
   if run_said ~= 0 and run_said ~= run then
     run = run_said
-    forget()
+    forget(last, last)
   elseif run_said ~= 0 and away and not before then
     learn[7] = 1
   end

@@ -32,15 +32,36 @@ if not known then
   due = min(due, l + TTL + d_head)
 end
 
--- Takes an image of a meter if more had been posted by then than is remembered (core/learn.rs).
-local function remember(p, i, window, posted, age)
+-- How an image that was looked at then stands to the one that is remembered (core/learn.rs, History).
+local ONE, EARLIER, LATER, UNTOLD = 0, 1, 2, 3
+local function looked_at(pool)
+  for _, at in ipairs(learn[9]) do
+    if at[1] == pool then return at end
+  end
+end
+local function history_of(pool, seen)
+  if learning == 0 then return UNTOLD end
+  if not learn[8] then learn[8], learn[9] = {0, 2 ^ 52}, {} end -- begun by a script of the version before
+  if learn[7] == 1 then return ONE end -- a data set that was only silent has one
+  local from, to, at = learn[8][1], learn[8][2], looked_at(pool)
+  if at then from, to = at[2], at[2] end
+  return seen + TTL < from and EARLIER or seen > to + TTL and LATER or ONE
+end
+
+-- Takes an image of a meter if more had been posted by then than is remembered, or if it is of a history that began
+-- later (core/learn.rs).
+local function remember(p, i, window, posted, age, history)
   local v, b = p.v, base(i)
-  local n = slots(v, b)
-  if n == 0 or posted <= v[b + IMAGE_POSTED] then return end
-  v[b + POSTED] = v[b + POSTED] + posted - v[b + IMAGE_POSTED]
+  local n, fuller = slots(v, b), posted > v[b + IMAGE_POSTED]
+  local takes = fuller
+  if history == EARLIER then takes = fuller and v[b + IMAGE_POSTED] == 0 end
+  if history == LATER then takes = posted > 0 end
+  if n == 0 or not takes then return false end
+  v[b + POSTED] = v[b + POSTED] + max(0, posted - v[b + IMAGE_POSTED])
   v[b + IMAGE_POSTED] = posted
   local image, offset = ring(p, i, 'image')
-  for at = offset, offset + n - 1 do image[at] = 0 end
+  local old = {}
+  for at = offset, offset + n - 1 do old[at], image[at] = image[at], 0 end
   local sum = 0
   for at = 1, #window, 2 do
     local ended, amount = window[at], window[at + 1]
@@ -48,11 +69,15 @@ local function remember(p, i, window, posted, age)
     local bucket = floor(newest / v[b + WIDTH])
     if bucket + n > v[b + LAST] then
       image[offset + bucket % n] = image[offset + bucket % n] + amount
-      sum = sum + amount
     end
+  end
+  for at = offset, offset + n - 1 do
+    if history == UNTOLD then image[at] = max(image[at], old[at]) end -- of one history or of other times
+    sum = sum + image[at]
   end
   v[b + IMAGE_SUM] = sum
   p.dirty, p.image_dirty = true, true
+  return true
 end
 
 -- The replica's own counters; what it posted that its image does not include is posted now. Tells whether it was
@@ -107,10 +132,16 @@ if news and more == 0 then told = epoch_told + 1 end
 -- What a replica saw of a pool's windows, if that may have been forgotten.
 local function take_window(p, window, posted, age, others, rest)
   if rest > 0 and l + rest > p.v[REST] then p.v[REST], p.dirty = l + rest, true end
-  for i = 1, min(p.n, #window) do remember(p, i - 1, window[i], posted[i], age) end
+  local seen, taken = max(0, l - age), false
+  local history = history_of(p.key, seen)
+  for i = 1, min(p.n, #window) do taken = remember(p, i - 1, window[i], posted[i], age, history) or taken end
   if #window == 0 or learning == 0 then return end
+  if taken then
+    local at = looked_at(p.key)
+    if at then at[2] = seen else learn[9][#learn[9] + 1] = {p.key, seen} end
+  end
   knows = true
-  local at, newest = max(0, l - age), newest_of(p.key)
+  local at, newest = seen, newest_of(p.key)
   if not newest then
     learn[5][#learn[5] + 1] = {p.key, at, inc, others}
   elseif at > newest[2] or at == newest[2] and sum_of(others) > sum_of(newest[4]) then -- of one moment: shows more

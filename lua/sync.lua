@@ -40,7 +40,7 @@ local function agrees(c, returned, posted)
 end
 for at, report in ipairs(reports) do
   if not agrees(read[2 * at], report[2], report[3]) then
-    forget()
+    forget(0, l)
     return commit({EPOCH, epoch})
   end
 end

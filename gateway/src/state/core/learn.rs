@@ -8,6 +8,10 @@
 //! What replicas saw of a window are images of one history, told apart by how much had ever been posted: the fullest
 //! is the newest and includes the others. It goes into a ring of its own ([`super::Meter::image`]); what the data set
 //! itself had kept is such an image too. What each replica posted since it looked is posted anew, now.
+//!
+//! Of two losses soon after one another a replica may have missed the first: its images are of a history that nobody
+//! went on with. Such a one is fuller than an image that was looked at long after it, or the other way round, which in
+//! one history cannot be ([`History`]): then the later look counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +43,23 @@ pub struct Learn {
     pub others: BTreeMap<Arc<str>, (Ms, Incarnation, Vec<u64>)>,
     /// By pool, what those that told still hold of what they held then ([`PoolMemory::kept`]).
     pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
+    /// How far the data set itself knows: all before the first, nothing after the second. Logical time.
+    pub known: (Ms, Ms),
+    /// By pool, when a replica looked at the image that was taken of it last.
+    pub looked: BTreeMap<Arc<str>, Ms>,
+}
+
+/// How a told image stands to the one that is remembered, by when they were looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum History {
+    /// At about one time: of one history.
+    One,
+    /// Long before.
+    Earlier,
+    /// Long after.
+    Later,
+    /// Learning is over, and with it what was known of times.
+    Untold,
 }
 
 /// What a replica knows, in its HELLO.
@@ -77,11 +98,13 @@ pub struct PoolMemory {
 
 impl State {
     /// Begins an epoch in which nothing is granted until the replicas have told what they know.
-    pub(super) fn forget(&mut self, epoch: u64) {
+    /// `known`: how far the data set itself knows, as in [`Learn::known`].
+    pub(super) fn forget(&mut self, epoch: u64, (from, to): (Ms, Ms)) {
         let l = self.clock.l;
         self.epoch = if epoch == 0 { self.epoch + 1 } else { epoch };
         let roster = self.lives.keys().cloned().collect();
-        self.learn = Some(Learn { since: l, roster, ..Learn::default() });
+        let from = self.learn.as_ref().map_or(from, |learn| from.min(learn.known.0)); // it may not know what it was learning
+        self.learn = Some(Learn { since: l, roster, known: (from, to), ..Learn::default() });
     }
 
     /// Takes what a replica knows: its counters, and what it saw of windows and rests if that may have been forgotten.
@@ -113,11 +136,17 @@ impl State {
         let l = self.clock.l;
         let Some(pool) = self.pools.get_mut(&told.decl.key) else { return }; // made current just before
         pool.rest_until = pool.rest_until.max(if told.rest > 0 { l + told.rest } else { 0 });
+        let seen = l.saturating_sub(told.age);
+        let history =
+            self.learn.as_ref().map_or(History::Untold, |learn| learn.history(&told.decl.key, seen));
+        let mut taken = false;
         for ((meter, window), posted) in pool.meters.iter_mut().zip(&told.window).zip(&told.posted) {
-            meter.remember(window, *posted, told.age, l);
+            taken |= meter.remember(window, *posted, told.age, l, history);
         }
         let (Some(learn), false) = (&mut self.learn, told.window.is_empty()) else { return };
-        let seen = l.saturating_sub(told.age);
+        if taken {
+            learn.looked.insert(told.decl.key.clone(), seen);
+        }
         // Of two of one moment the one that shows more.
         let shown = |others: &[u64]| others.iter().sum::<u64>();
         let newest = |(at, _, others): &(Ms, Incarnation, Vec<u64>)| {
@@ -239,6 +268,19 @@ impl State {
     }
 }
 
+impl Learn {
+    /// Of an image of the pool that was looked at then. No message is under way for as long as [`TTL`].
+    fn history(&self, pool: &str, seen: Ms) -> History {
+        let (from, to) = self.looked.get(pool).map_or(self.known, |at| (*at, *at));
+        match () {
+            () if self.whole || on(Mutant::HistoriesMixed) => History::One, // a data set that was only silent has one
+            () if seen + TTL < from => History::Earlier,
+            () if seen > to + TTL => History::Later,
+            () => History::One,
+        }
+    }
+}
+
 impl Pool {
     /// The pool in this epoch: what it had counted in the one before becomes an image. Done when it is next used.
     pub(super) fn current(&mut self, epoch: u64, l: Ms) -> &mut Pool {
@@ -265,15 +307,22 @@ impl Meter {
         (self.image_sum, self.sum, self.cur) = (self.image_sum + self.sum, 0, 0);
     }
 
-    /// Takes an image that is `age` old, if more had been posted by then than this meter remembers.
-    fn remember(&mut self, window: &[(Ms, u64)], posted: u64, age: Ms, l: Ms) {
+    /// Takes an image that is `age` old, if more had been posted by then than this meter remembers, or if it is of a
+    /// history that began later. Was it taken?
+    fn remember(&mut self, window: &[(Ms, u64)], posted: u64, age: Ms, l: Ms, history: History) -> bool {
         let slots = self.shape.slots();
-        if slots == 0 || posted <= self.image_posted {
-            return;
+        let fuller = posted > self.image_posted;
+        let takes = match history {
+            History::One | History::Untold => fuller,
+            History::Earlier => fuller && self.image_posted == 0,
+            History::Later => posted > 0,
+        };
+        if slots == 0 || !takes {
+            return false;
         }
-        self.posted += posted - self.image_posted;
+        self.posted += posted.saturating_sub(self.image_posted);
         self.image_posted = posted;
-        self.image = vec![0; slots as usize];
+        let old = std::mem::replace(&mut self.image, vec![0; slots as usize]);
         for (ended, amount) in window {
             // A bucket that has ended holds nothing of the instant of its end.
             let newest = l.saturating_sub(age + ended + u64::from(*ended > 0));
@@ -282,6 +331,10 @@ impl Meter {
                 self.image[(bucket % slots) as usize] += amount;
             }
         }
+        if history == History::Untold {
+            // Of one history it includes the old one, of another it is of other times.
+            self.image.iter_mut().zip(old).for_each(|(told, old)| *told = old.max(*told));
+        }
         self.image_sum = self.image.iter().sum();
         if self.image_sum == 0 {
             self.image = Vec::new();
@@ -289,6 +342,7 @@ impl Meter {
         if on(Mutant::ImageMergedIntoWindow) {
             self.merge_into_window();
         }
+        true
     }
 
     /// Broken: one ring for both.

@@ -265,7 +265,7 @@ impl State {
     pub fn lost(stamp: Stamp) -> State {
         let mut state = State::new(stamp.nonce, stamp.now);
         state.run = stamp.run;
-        state.forget(stamp.nonce);
+        state.forget(stamp.nonce, (0, 0));
         state
     }
 
@@ -280,7 +280,7 @@ impl State {
             self.was_away(self.clock.l - l, stamp.nonce);
         }
         if stamp.run != 0 && std::mem::replace(&mut self.run, stamp.run) != stamp.run {
-            self.forget(stamp.nonce); // another server: it may have got less than the one before it had
+            self.forget(stamp.nonce, (l, l)); // another server: it may have got less than the one before it had
         } else if let (Some(learn), false, true) = (&mut self.learn, learning, stamp.run != 0) {
             learn.whole = true;
         }
@@ -297,7 +297,8 @@ impl State {
         self.lives.values_mut().for_each(|life| life.exp += passed);
         let anybody = !self.lives.is_empty() || !on(Mutant::BarrierForTheLivingOnly);
         if anybody && !on(Mutant::NoBarrier) {
-            self.forget(nonce);
+            let before = self.clock.l - passed;
+            self.forget(nonce, (before, before));
         }
     }
 

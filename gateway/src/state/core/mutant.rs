@@ -54,6 +54,7 @@ mutants! {
     LearningEndedByFirst,
     OrphansDropped,
     NewHoldsHideOld,
+    HistoriesMixed,
     LearningSkipped,
     ToldTwice,
     NoBarrier,

@@ -86,7 +86,8 @@ impl State {
     pub(super) fn sync(&mut self, sync: &Sync, nonce: u64) -> Reply {
         let l = self.clock.l;
         if !sync.reports.iter().all(|report| self.agrees(&sync.caller, report)) {
-            self.forget(nonce); // we have granted more than we know of: the data set has gone back in time
+            // We have granted more than we know of: the data set has gone back in time, nobody knows how far.
+            self.forget(nonce, (0, l));
             return Reply::Epoch(self.epoch);
         }
         sync.reports.iter().for_each(|report| self.take_report(&sync.caller, report));

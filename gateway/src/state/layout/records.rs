@@ -156,8 +156,11 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
     Ok(pending)
 }
 
+/// Later than anything: how far a data set knows that does not say.
+const UNKNOWN: u64 = 1 << 52;
+
 /// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
-/// {{pool, inc, {kept ...}}, ...}, whole}`.
+/// {{pool, inc, {kept ...}}, ...}, whole, {from, to}, {{pool, at}, ...}}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
     let parts = at.array()?;
@@ -177,5 +180,14 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
         kept.entry(pool).or_default().insert(inc, at.uints()?);
     }
     let whole = parts > 6 && at.uint()? == 1;
-    Ok(Learn { since, told, fresh, whole, roster, others, kept })
+    let (mut known, mut looked) = ((0, UNKNOWN), BTreeMap::new());
+    if parts > 7 {
+        at.array()?;
+        known = (at.uint()?, at.uint()?);
+        for _ in 0..at.array()? {
+            at.array()?;
+            looked.insert(at.text()?.into(), at.uint()?);
+        }
+    }
+    Ok(Learn { since, told, fresh, whole, roster, others, kept, known, looked })
 }

@@ -115,12 +115,22 @@ impl World {
 
     /// May the state have forgotten this charge?
     pub(super) fn is_forgotten(&self, pool: usize, charge: &Charge) -> bool {
+        self.is_lost(pool, charge, charge.granted)
+    }
+
+    /// The same of what it cost above its estimate: that was told when the call was settled.
+    fn is_excess_forgotten(&self, pool: usize, charge: &Charge) -> bool {
+        charge.known.is_some_and(|known| self.is_lost(pool, charge, known))
+    }
+
+    /// May the state have forgotten what it learnt of this charge at a time?
+    fn is_lost(&self, pool: usize, charge: &Charge, learnt: Ms) -> bool {
         let inc = &self.calls[charge.call].ledger.inc();
         let key = &self.replicas[0].infos[pool].decl.key;
         let by = |era: &Era| {
             let known = era.kept.max(era.seen.get(key).copied().unwrap_or(0));
             // (What was known at an instant need not include what was granted in the same millisecond.)
-            charge.granted <= era.lost && charge.granted >= known && !era.told.contains(inc)
+            learnt <= era.lost && learnt >= known && !era.told.contains(inc)
         };
         self.forgotten.eras.iter().any(by)
     }
@@ -129,7 +139,10 @@ impl World {
     pub(super) fn forgive(&mut self) {
         let mut charges = std::mem::take(&mut self.judge.charges);
         for (at, charges) in &mut charges {
-            for charge in charges.iter_mut().filter(|charge| self.is_excess_unseen(at.0, charge)) {
+            let told_in_vain = |charge: &Charge| {
+                self.is_excess_unseen(at.0, charge) || self.is_excess_forgotten(at.0, charge)
+            };
+            for charge in charges.iter_mut().filter(|charge| told_in_vain(charge)) {
                 charge.known = None;
             }
         }

@@ -60,6 +60,9 @@ impl Print<'_> {
         self.number(u64::from(learn.told));
         self.number(u64::from(learn.fresh));
         self.number(u64::from(learn.whole));
+        self.ago(l, learn.known.0);
+        self.ago(l, learn.known.1);
+        learn.looked.values().for_each(|at| self.ago(l, *at));
         for (seen, bearer, held) in learn.others.values() {
             self.ago(l, *seen);
             self.inc(bearer);
