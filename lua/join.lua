@@ -48,17 +48,18 @@ local function history_of(pool, seen)
   return seen + TTL < from and EARLIER or seen > to + TTL and LATER or ONE
 end
 
--- Takes an image of a meter if more had been posted by then than is remembered, or if it is of a history that began
--- later (core/learn.rs).
+-- Takes an image of a meter: of one history in place of what is remembered, if more had been posted by then; of another
+-- beside it (core/learn.rs). Tells whether its count of what was posted is what counts from now on.
 local function remember(p, i, window, posted, age, history)
   local v, b = p.v, base(i)
   local n, fuller = slots(v, b), posted > v[b + IMAGE_POSTED]
-  local takes = fuller
-  if history == EARLIER then takes = fuller and v[b + IMAGE_POSTED] == 0 end
-  if history == LATER then takes = posted > 0 end
-  if n == 0 or not takes then return false end
-  v[b + POSTED] = v[b + POSTED] + max(0, posted - v[b + IMAGE_POSTED])
-  v[b + IMAGE_POSTED] = posted
+  if n == 0 or not (fuller or history == LATER and posted > 0) then return false end
+  local beside = history == EARLIER or history == UNTOLD or history == LATER and not fuller
+  local counts = history ~= EARLIER or v[b + IMAGE_POSTED] == 0
+  if counts then
+    v[b + POSTED] = v[b + POSTED] + max(0, posted - v[b + IMAGE_POSTED])
+    v[b + IMAGE_POSTED] = posted
+  end
   local image, offset = ring(p, i, 'image')
   local old = {}
   for at = offset, offset + n - 1 do old[at], image[at] = image[at], 0 end
@@ -72,12 +73,12 @@ local function remember(p, i, window, posted, age, history)
     end
   end
   for at = offset, offset + n - 1 do
-    if history == UNTOLD then image[at] = max(image[at], old[at]) end -- of one history or of other times
+    if beside then image[at] = max(image[at], old[at]) end
     sum = sum + image[at]
   end
   v[b + IMAGE_SUM] = sum
   p.dirty, p.image_dirty = true, true
-  return true
+  return counts
 end
 
 -- The replica's own counters; what it posted that its image does not include is posted now. Tells whether it was
@@ -132,11 +133,11 @@ if news and more == 0 then told = epoch_told + 1 end
 -- What a replica saw of a pool's windows, if that may have been forgotten.
 local function take_window(p, window, posted, age, others, rest)
   if rest > 0 and l + rest > p.v[REST] then p.v[REST], p.dirty = l + rest, true end
-  local seen, taken = max(0, l - age), false
+  local seen, counts = max(0, l - age), false
   local history = history_of(p.key, seen)
-  for i = 1, min(p.n, #window) do taken = remember(p, i - 1, window[i], posted[i], age, history) or taken end
+  for i = 1, min(p.n, #window) do counts = remember(p, i - 1, window[i], posted[i], age, history) or counts end
   if #window == 0 or learning == 0 then return end
-  if taken then
+  if counts then
     local at = looked_at(p.key)
     if at then at[2] = seen else learn[9][#learn[9] + 1] = {p.key, seen} end
   end

@@ -10,8 +10,8 @@
 //! itself had kept is such an image too. What each replica posted since it looked is posted anew, now.
 //!
 //! Of two losses soon after one another a replica may have missed the first: its images are of a history that nobody
-//! went on with. Such a one is fuller than an image that was looked at long after it, or the other way round, which in
-//! one history cannot be ([`History`]): then the later look counts.
+//! went on with. Such a one is fuller than an image that was looked at long after it, which in one history cannot be
+//! ([`History`]). Neither may hide the other then: both count, bucket by bucket, for histories follow one another in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Learn {
     pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
     /// How far the data set itself knows: all before the first, nothing after the second. Logical time.
     pub known: (Ms, Ms),
-    /// By pool, when a replica looked at the image that was taken of it last.
+    /// By pool, when a replica looked at the image whose count of what was posted is remembered.
     pub looked: BTreeMap<Arc<str>, Ms>,
 }
 
@@ -139,12 +139,12 @@ impl State {
         let seen = l.saturating_sub(told.age);
         let history =
             self.learn.as_ref().map_or(History::Untold, |learn| learn.history(&told.decl.key, seen));
-        let mut taken = false;
+        let mut counts = false;
         for ((meter, window), posted) in pool.meters.iter_mut().zip(&told.window).zip(&told.posted) {
-            taken |= meter.remember(window, *posted, told.age, l, history);
+            counts |= meter.remember(window, *posted, told.age, l, history);
         }
         let (Some(learn), false) = (&mut self.learn, told.window.is_empty()) else { return };
-        if taken {
+        if counts {
             learn.looked.insert(told.decl.key.clone(), seen);
         }
         // Of two of one moment the one that shows more.
@@ -307,21 +307,26 @@ impl Meter {
         (self.image_sum, self.sum, self.cur) = (self.image_sum + self.sum, 0, 0);
     }
 
-    /// Takes an image that is `age` old, if more had been posted by then than this meter remembers, or if it is of a
-    /// history that began later. Was it taken?
+    /// Takes an image that is `age` old: of one history in place of what this meter remembers, if more had been posted by
+    /// then; of another beside it. Is what it tells of how much was posted what counts from now on?
     fn remember(&mut self, window: &[(Ms, u64)], posted: u64, age: Ms, l: Ms, history: History) -> bool {
         let slots = self.shape.slots();
         let fuller = posted > self.image_posted;
-        let takes = match history {
-            History::One | History::Untold => fuller,
-            History::Earlier => fuller && self.image_posted == 0,
-            History::Later => posted > 0,
-        };
+        let takes = fuller || history == History::Later && posted > 0;
         if slots == 0 || !takes {
             return false;
         }
-        self.posted += posted.saturating_sub(self.image_posted);
-        self.image_posted = posted;
+        let nothing = self.image_posted == 0;
+        let beside = match history {
+            History::One => false,
+            History::Later => !fuller,
+            History::Earlier | History::Untold => true,
+        };
+        let counts = history != History::Earlier || nothing;
+        if counts {
+            self.posted += posted.saturating_sub(self.image_posted);
+            self.image_posted = posted;
+        }
         let old = std::mem::replace(&mut self.image, vec![0; slots as usize]);
         for (ended, amount) in window {
             // A bucket that has ended holds nothing of the instant of its end.
@@ -331,8 +336,8 @@ impl Meter {
                 self.image[(bucket % slots) as usize] += amount;
             }
         }
-        if history == History::Untold {
-            // Of one history it includes the old one, of another it is of other times.
+        if beside {
+            // Should it be of one history after all, the fuller of each bucket is what was posted in it.
             self.image.iter_mut().zip(old).for_each(|(told, old)| *told = old.max(*told));
         }
         self.image_sum = self.image.iter().sum();
@@ -342,7 +347,7 @@ impl Meter {
         if on(Mutant::ImageMergedIntoWindow) {
             self.merge_into_window();
         }
-        true
+        counts
     }
 
     /// Broken: one ring for both.

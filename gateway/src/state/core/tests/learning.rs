@@ -48,6 +48,51 @@ fn meter(state: &State) -> &Meter {
     &state.pools["p"].meters[0]
 }
 
+/// The same of somebody who has used nothing: an image alone, looked at `age` ago.
+fn image(name: &str, all: u64, age: u64) -> Command {
+    let Command::Join(mut join) = hello(name, 0, 0, all, 0) else { panic!("a HELLO is a JOIN") };
+    join.memory.pools[0].age = age;
+    Command::Join(join)
+}
+
+/// What one replica saw before a loss that it missed, and what another saw after it, both count: whoever tells first, and
+/// also when learning is over. Broken on purpose: `HistoriesMixed`; and, each alone, images of an earlier history dropped,
+/// of a later one put in place of the fuller one, and the same when learning is over.
+#[test]
+fn images_of_two_histories_hide_each_other_in_no_order() {
+    let (before, after) = (image("one", 8, 2_600), image("two", 5, 100));
+    for (first, second) in [(&before, &after), (&after, &before)] {
+        let mut state = lost();
+        state.step(first, BORN + 10);
+        state.step(second, BORN + 20);
+        assert!(state.learn.is_some());
+        assert_eq!(meter(&state).image_sum, 13);
+    }
+    let mut state = lost();
+    state.step(&after, BORN + 10);
+    state.conclude();
+    state.step(&before, BORN + 20);
+    assert_eq!(meter(&state).image_sum, 13);
+}
+
+/// A server takes over whose time has stood still longer than its clock is believed: what was seen after its last step
+/// seems to have been seen long before it. Broken on purpose: images of an earlier history dropped.
+#[test]
+fn what_was_seen_after_a_copy_was_made_counts_though_its_clock_lags() {
+    let mut state = lost();
+    state.step(&image("one", 3, 100), BORN + 10);
+    state.conclude();
+    let moved = Stamp { now: BORN + 9_000, nonce: EPOCH + 1, run: 2 };
+    let Command::Join(told) = image("two", 5, 8_900) else { panic!("a HELLO is a JOIN") };
+    // A newcomer comes first; nobody whose word on the time counts has asked yet.
+    state.step(
+        &Command::Join(Join { inc: replica("three"), d_head: 500, d_end: 900, ..Join::default() }),
+        moved,
+    );
+    state.step(&Command::Join(Join { epoch: EPOCH + 1, ..told }), Stamp { now: BORN + 9_010, ..moved });
+    assert!(meter(&state).image_sum >= 5, "{:?}", meter(&state));
+}
+
 pub(super) fn missing_replicas_hold_on() -> Result<(), Breach> {
     let mut state = lost();
     state.step(&hello("one", 2, 2, 4, 5), BORN + 10);
