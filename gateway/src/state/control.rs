@@ -10,7 +10,10 @@ pub fn apply(text: &str) -> String {
             text.replace("if v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted", "-- @posted")
         }
         // What replicas saw of the windows is not taken when data were lost.
-        "forget-images" => text.replace("do counts = remember(p, i - 1, window[i], posted[i], age, history) or counts end", "do end"),
+        "forget-images" => text.replace(
+            "do counts = remember(p, i - 1, window[i], posted[i], age, history) or counts end",
+            "do end",
+        ),
         // The clock of Redis is believed, whatever it does.
         "believe-clock" => text.replace("passed = max(GAP, min(passed, witnessed))", ""),
         // A window of two weighted buckets instead of many.
