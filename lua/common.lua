@@ -12,7 +12,8 @@
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
 --   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...},
---                  {{pool, NAME.K, {kept, ...}}, ...}, whole, {known from, to}, {{pool, looked}, ...}}; while learning
+--                  {{pool, NAME.K, {kept, ...}}, ...}, whole, {known from, to}, {{pool, looked}, ...},
+--                  {{pool, {NAME.K, ...}, {held, ...}}, ...}}; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -72,15 +73,44 @@ end
 local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives']) or list('lives') end
 local function id_of(life) return life[1] .. '.' .. string.format('%.0f', life[2]) end
 
+-- What was seen of holds of those that have not told (core/learn.rs): {{pool, {NAME.K, ... whose are not among them},
+-- {held, ...}}, ...}. Of those that told only what they held when they looked themselves: what they drew since was not seen.
+local function unsettled()
+  local all, left = {}, {}
+  if not learn or learn[7] == 1 then return left end
+  for _, seen in ipairs(learn[10] or {}) do all[#all + 1] = seen end
+  for _, other in ipairs(learn[5]) do all[#all + 1] = {other[1], {other[3]}, other[4]} end
+  for _, seen in ipairs(all) do
+    local pool, settled, held = seen[1], seen[2], seen[3]
+    local told, most = {}, 0
+    for _, id in ipairs(settled) do told[id] = true end
+    for _, by in ipairs(learn[6] or {}) do -- (begun by a script of the version before)
+      if by[1] == pool and not told[by[2]] then
+        settled[#settled + 1] = by[2]
+        for i = 1, min(#by[3], #held) do held[i] = max(0, held[i] - by[3][i]) end
+      end
+    end
+    for _, n in ipairs(held) do most = max(most, n) end
+    if most > 0 then left[#left + 1] = seen end
+  end
+  return left
+end
+
 -- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
 local function forget(from, to)
   epoch = nonce == 0 and epoch + 1 or nonce
-  local roster = {}
+  local roster, known = {}, {}
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
-  if learn then from = min(from, (learn[8] or {0})[1]) end -- it may not know what it was learning
-  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}}
+  if learn then
+    from = min(from, (learn[8] or {0})[1]) -- it may not know what it was learning
+    for _, id in ipairs(roster) do known[id] = true end
+    for _, id in ipairs(learn[4]) do -- who named them may have died since, and they may still tell
+      if not known[id] then roster[#roster + 1] = id end
+    end
+  end
+  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, unsettled()}
 end
 
 -- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to

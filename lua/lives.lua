@@ -116,8 +116,7 @@ end
 
 -- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
 local function end_learning()
-  local since, told, fresh, roster, others, kept, whole = unpack(learn)
-  kept = kept or {} -- begun by a script of the version before
+  local since, told, fresh, roster = unpack(learn)
   local all = told == 1
   for _, id in ipairs(roster) do
     local s = not dead[id] and (put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
@@ -131,10 +130,10 @@ local function end_learning()
   learning = 0
   put['learn'] = nil
   gone[#gone + 1] = 'learn'
-  if whole == 1 then return end
+  if learn[7] == 1 then return end -- whole
 
-  -- What the newest image says that others held, beyond what is known, waits as the holds of the dead do. Of those that
-  -- told only what they held when they looked themselves: what they drew since was not seen.
+  -- What was seen of holds, beyond what is known, waits as the holds of the dead do. A later image shows again what an
+  -- earlier one showed: the most counts, not the sum.
   local lives, longest = lives_now(), {} -- from RESERVE to head, to end
   for _, life in ipairs(lives) do
     local id = id_of(life)
@@ -144,15 +143,10 @@ local function end_learning()
     end
   end
   local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
-  for _, other in ipairs(others) do
-    local pool, bearer, held = other[1], other[3], other[4]
-    local told = {[bearer] = true}
-    for _, by in ipairs(kept) do
-      if by[1] == pool then
-        for i = 1, by[2] ~= bearer and min(#by[3], #held) or 0 do held[i] = held[i] - by[3][i] end
-        told[by[2]] = true
-      end
-    end
+  local missing = {}
+  for _, seen in ipairs(unsettled()) do
+    local pool, held, told = seen[1], seen[3], {}
+    for _, id in ipairs(seen[2]) do told[id] = true end
     for _, life in ipairs(lives) do
       local field = 'c:' .. id_of(life) .. ':' .. pool
       local c = life[3] == 1 and not told[id_of(life)] and (put[field] or redis.call('HGET', key, field))
@@ -162,6 +156,10 @@ local function end_learning()
         for i = 1, min(n, #held) do held[i] = held[i] - (counters[i] - counters[n + i]) end
       end
     end
+    missing[pool] = missing[pool] or {}
+    for i = 1, #held do missing[pool][i] = max(missing[pool][i] or 0, held[i]) end
+  end
+  for pool, held in pairs(missing) do
     for i = 1, #held do
       local p = held[i] > 0 and current(load(pool))
       if p and i <= p.n then

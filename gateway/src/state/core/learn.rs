@@ -5,19 +5,14 @@
 //! A new *epoch* begins, every replica tells what it knows in a HELLO (a JOIN that continues its life), and until
 //! those that are known to live have done so, nobody is granted anything.
 //!
-//! What replicas saw of a window are images of one history, told apart by how much had ever been posted: the fullest
-//! is the newest and includes the others. It goes into a ring of its own ([`super::Meter::image`]); what the data set
-//! itself had kept is such an image too. What each replica posted since it looked is posted anew, now.
-//!
-//! Of two losses soon after one another a replica may have missed the first: its images are of a history that nobody
-//! went on with. Such a one is fuller than an image that was looked at long after it, which in one history cannot be
-//! ([`History`]). Neither may hide the other then: both count, bucket by bucket, for histories follow one another in time.
+//! What they tell of windows: [`super::image`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::image::History;
 use super::mutant::{Mutant, on};
-use super::{Counters, Incarnation, Life, Meter, Ms, Pending, Pool, PoolDecl, Stage, State, TTL};
+use super::{Counters, Incarnation, Life, Ms, Pending, PoolDecl, Stage, State, TTL};
 
 /// Learning ends after this long whoever is missing: longer than a replica needs to notice and to connect again.
 pub const LEARN: Ms = 2_000;
@@ -43,23 +38,23 @@ pub struct Learn {
     pub others: BTreeMap<Arc<str>, (Ms, Incarnation, Vec<u64>)>,
     /// By pool, what those that told still hold of what they held then ([`PoolMemory::kept`]).
     pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
+    /// What learnings that a further loss cut short knew by then of holds of those that had not told.
+    pub unsettled: BTreeSet<Unsettled>,
     /// How far the data set itself knows: all before the first, nothing after the second. Logical time.
     pub known: (Ms, Ms),
     /// By pool, when a replica looked at the image whose count of what was posted is remembered.
     pub looked: BTreeMap<Arc<str>, Ms>,
 }
 
-/// How a told image stands to the one that is remembered, by when they were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum History {
-    /// At about one time: of one history.
-    One,
-    /// Long before.
-    Earlier,
-    /// Long after.
-    Later,
-    /// Learning is over, and with it what was known of times.
-    Untold,
+/// Holds that were seen, of replicas other than some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unsettled {
+    /// On which pool.
+    pub pool: Arc<str>,
+    /// Whose holds are not among them.
+    pub settled: BTreeSet<Incarnation>,
+    /// Per meter.
+    pub held: Vec<u64>,
 }
 
 /// What a replica knows, in its HELLO.
@@ -102,9 +97,17 @@ impl State {
     pub(super) fn forget(&mut self, epoch: u64, (from, to): (Ms, Ms)) {
         let l = self.clock.l;
         self.epoch = if epoch == 0 { self.epoch + 1 } else { epoch };
-        let roster = self.lives.keys().cloned().collect();
-        let from = self.learn.as_ref().map_or(from, |learn| from.min(learn.known.0)); // it may not know what it was learning
-        self.learn = Some(Learn { since: l, roster, known: (from, to), ..Learn::default() });
+        let mut learn = Learn { since: l, known: (from, to), ..Learn::default() };
+        learn.roster = self.lives.keys().cloned().collect();
+        if let Some(before) = self.learn.take() {
+            learn.known.0 = from.min(before.known.0); // it may not know what it was learning
+            if !on(Mutant::LearntForgotten) {
+                // Who told it may have died since, and those that were named may still tell.
+                learn.unsettled = before.unsettled();
+                learn.roster.extend(before.roster);
+            }
+        }
+        self.learn = Some(learn);
     }
 
     /// Takes what a replica knows: its counters, and what it saw of windows and rests if that may have been forgotten.
@@ -231,27 +234,28 @@ impl State {
     /// Ends learning, whoever is missing.
     pub fn conclude(&mut self) {
         let Some(learn) = self.learn.take() else { return };
-        if !learn.whole && !on(Mutant::OrphansDropped) {
-            for (pool, (_, bearer, others)) in &learn.others {
-                for (at, held) in others.iter().enumerate() {
-                    let told = self.told(&learn, pool, at, bearer);
-                    self.hold_for_missing(pool, at, held.saturating_sub(told));
-                }
+        if learn.whole || on(Mutant::OrphansDropped) {
+            return;
+        }
+        // A later image shows again what an earlier one showed: the most counts, not the sum.
+        let mut missing: BTreeMap<(Arc<str>, usize), u64> = BTreeMap::new();
+        for seen in learn.unsettled() {
+            for (at, held) in seen.held.iter().enumerate() {
+                let left = held.saturating_sub(self.held_by_silent(&seen, at));
+                let most = missing.entry((seen.pool.clone(), at)).or_default();
+                *most = left.max(*most);
             }
+        }
+        for ((pool, at), held) in missing {
+            self.hold_for_missing(&pool, at, held);
         }
     }
 
-    /// What is known of the holds that were seen of others than the bearer of an image: of those that told only what
-    /// they held when they looked themselves, at the bearer's time or before, and had not told to have given back. What
-    /// they drew since was not seen, and must not stand for what the missing held.
-    fn told(&self, learn: &Learn, key: &Arc<str>, at: usize, bearer: &Incarnation) -> u64 {
-        let kept = learn.kept.get(key);
+    /// What is known of the holds of those that did not tell.
+    fn held_by_silent(&self, seen: &Unsettled, at: usize) -> u64 {
         let held = |c: &Vec<Counters>| c.get(at).map_or(0, |c| c.granted - c.returned);
-        let silent = |inc: &Incarnation| kept.is_none_or(|kept| !kept.contains_key(inc));
-        let of_silent = self.lives.iter().filter(|(inc, _)| *inc != bearer && silent(inc));
-        let of_silent: u64 = of_silent.filter_map(|(_, life)| life.counters.get(key)).map(held).sum();
-        let of_others = kept.into_iter().flatten().filter(|(inc, _)| *inc != bearer);
-        of_silent + of_others.filter_map(|(_, kept)| kept.get(at)).sum::<u64>()
+        let silent = self.lives.iter().filter(|(inc, _)| !seen.settled.contains(inc));
+        silent.filter_map(|(_, life)| life.counters.get(&seen.pool)).map(held).sum()
     }
 
     /// What the newest image says that others held, beyond what is known, waits as the holds of the dead do.
@@ -269,111 +273,30 @@ impl State {
 }
 
 impl Learn {
-    /// Of an image of the pool that was looked at then. No message is under way for as long as [`TTL`].
-    fn history(&self, pool: &str, seen: Ms) -> History {
-        let (from, to) = self.looked.get(pool).map_or(self.known, |at| (*at, *at));
-        match () {
-            () if self.whole || on(Mutant::HistoriesMixed) => History::One, // a data set that was only silent has one
-            () if seen + TTL < from => History::Earlier,
-            () if seen > to + TTL => History::Later,
-            () => History::One,
+    /// What was seen of holds of those that have not told: of each pool by the newest image, and what earlier learnings
+    /// left. Of those that told only what they held when they looked themselves, at the bearer's time or before, and had
+    /// not told to have given back: what they drew since was not seen, and must not stand for what the missing held.
+    fn unsettled(&self) -> BTreeSet<Unsettled> {
+        if self.whole {
+            return BTreeSet::new();
         }
-    }
-}
-
-impl Pool {
-    /// The pool in this epoch: what it had counted in the one before becomes an image. Done when it is next used.
-    pub(super) fn current(&mut self, epoch: u64, l: Ms) -> &mut Pool {
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.meters.iter_mut().for_each(|meter| meter.set_aside(l));
-        }
-        self
-    }
-}
-
-impl Meter {
-    /// What was posted so far becomes an image like those that replicas tell.
-    fn set_aside(&mut self, l: Ms) {
-        self.advance(l);
-        let slots = self.shape.slots();
-        self.image_posted = self.posted;
-        if slots == 0 || self.sum == 0 || on(Mutant::ImageMergedIntoWindow) {
-            return;
-        }
-        self.image.resize(slots as usize, 0);
-        self.ring[(self.last % slots) as usize] = self.cur;
-        self.image.iter_mut().zip(&mut self.ring).for_each(|(old, ring)| *old += std::mem::take(ring));
-        (self.image_sum, self.sum, self.cur) = (self.image_sum + self.sum, 0, 0);
-    }
-
-    /// Takes an image that is `age` old: of one history in place of what this meter remembers, if more had been posted by
-    /// then; of another beside it. Is what it tells of how much was posted what counts from now on?
-    fn remember(&mut self, window: &[(Ms, u64)], posted: u64, age: Ms, l: Ms, history: History) -> bool {
-        let slots = self.shape.slots();
-        let fuller = posted > self.image_posted;
-        let takes = fuller || history == History::Later && posted > 0;
-        if slots == 0 || !takes {
-            return false;
-        }
-        let nothing = self.image_posted == 0;
-        let beside = match history {
-            History::One => false,
-            History::Later => !fuller,
-            History::Earlier | History::Untold => true,
-        };
-        let counts = history != History::Earlier || nothing;
-        if counts {
-            self.posted += posted.saturating_sub(self.image_posted);
-            self.image_posted = posted;
-        }
-        let old = std::mem::replace(&mut self.image, vec![0; slots as usize]);
-        for (ended, amount) in window {
-            // A bucket that has ended holds nothing of the instant of its end.
-            let newest = l.saturating_sub(age + ended + u64::from(*ended > 0));
-            let bucket = newest / self.shape.width;
-            if bucket + slots > self.last {
-                self.image[(bucket % slots) as usize] += amount;
+        let newest = self.others.iter().map(|(pool, (_, bearer, held))| Unsettled {
+            pool: pool.clone(),
+            settled: BTreeSet::from([bearer.clone()]),
+            held: held.clone(),
+        });
+        let settle = |mut seen: Unsettled| {
+            for (inc, kept) in self.kept.get(&seen.pool).into_iter().flatten() {
+                if seen.settled.insert(inc.clone()) {
+                    seen.held
+                        .iter_mut()
+                        .zip(kept)
+                        .for_each(|(held, kept)| *held = held.saturating_sub(*kept));
+                }
             }
-        }
-        if beside {
-            // Should it be of one history after all, the fuller of each bucket is what was posted in it.
-            self.image.iter_mut().zip(old).for_each(|(told, old)| *told = old.max(*told));
-        }
-        self.image_sum = self.image.iter().sum();
-        if self.image_sum == 0 {
-            self.image = Vec::new();
-        }
-        if on(Mutant::ImageMergedIntoWindow) {
-            self.merge_into_window();
-        }
-        counts
-    }
-
-    /// Broken: one ring for both.
-    fn merge_into_window(&mut self) {
-        let at = (self.last % self.shape.slots()) as usize;
-        self.ring[at] = self.cur;
-        self.ring.iter_mut().zip(&self.image).for_each(|(ring, image)| *ring = (*ring).max(*image));
-        self.cur = std::mem::take(&mut self.ring[at]);
-        self.sum = self.cur + self.ring.iter().sum::<u64>();
-        (self.image, self.image_sum) = (Vec::new(), 0);
-    }
-
-    /// What the window holds, for a replica to remember: how long ago each bucket ended, and its units.
-    pub fn window(&self, l: Ms) -> Vec<(Ms, u64)> {
-        let slots = self.shape.slots();
-        let held = |bucket: u64| {
-            let at = (bucket % slots) as usize;
-            let own = if bucket == self.last { self.cur } else { self.ring[at] };
-            own + self.image.get(at).copied().unwrap_or(0)
+            seen
         };
-        let ended = |bucket: u64| l.saturating_sub((bucket + 1) * self.shape.width);
-        let from = (self.last + 1).saturating_sub(slots);
-        (from..=self.last)
-            .filter(|_| slots > 0)
-            .map(|b| (ended(b), held(b)))
-            .filter(|(_, n)| *n > 0)
-            .collect()
+        let all = self.unsettled.iter().cloned().chain(newest).map(settle);
+        all.filter(|seen| seen.held.iter().any(|held| *held > 0)).collect()
     }
 }

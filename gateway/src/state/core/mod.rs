@@ -20,6 +20,7 @@
 //! ([`clock`]).
 
 pub mod clock;
+mod image;
 pub mod learn;
 pub mod life;
 pub mod meter;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use mutant::{Mutant, on};
 
 pub use clock::Clock;
-pub use learn::{Learn, Memory, PoolMemory};
+pub use learn::{Learn, Memory, PoolMemory, Unsettled};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{

@@ -55,6 +55,7 @@ mutants! {
     OrphansDropped,
     NewHoldsHideOld,
     HistoriesMixed,
+    LearntForgotten,
     LearningSkipped,
     ToldTwice,
     NoBarrier,

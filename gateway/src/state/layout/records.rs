@@ -1,12 +1,13 @@
 //! What stands in Redis, read back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::msgpack::Unpack;
 use super::{LAYOUT, Malformed, malformed};
 use crate::state::core::{
     Clock, Counters, Incarnation, Learn, Life, Meter, Mode, Pending, Pin, Pool, Shape, Stage, State,
+    Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -160,7 +161,7 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
 const UNKNOWN: u64 = 1 << 52;
 
 /// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
-/// {{pool, inc, {kept ...}}, ...}, whole, {from, to}, {{pool, at}, ...}}`.
+/// {{pool, inc, {kept ...}}, ...}, whole, {from, to}, {{pool, at}, ...}, {{pool, {inc, ...}, {held ...}}, ...}}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
     let parts = at.array()?;
@@ -189,5 +190,12 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
             looked.insert(at.text()?.into(), at.uint()?);
         }
     }
-    Ok(Learn { since, told, fresh, whole, roster, others, kept, known, looked })
+    let mut unsettled = BTreeSet::new();
+    for _ in 0..if parts > 9 { at.array()? } else { 0 } {
+        at.array()?;
+        let pool = at.text()?.into();
+        let settled = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
+        unsettled.insert(Unsettled { pool, settled, held: at.uints()? });
+    }
+    Ok(Learn { since, told, fresh, whole, roster, others, kept, unsettled, known, looked })
 }

@@ -56,6 +56,10 @@ const KILLS: &[(&str, By)] = &[
     ("holds of missing replicas are dropped", Search(Mutant::OrphansDropped, FLUSH)),
     ("new holds hide those of missing replicas (three are needed)", Worlds(Mutant::NewHoldsHideOld)),
     ("a history that a loss ended hides a later one (two losses are needed)", Worlds(Mutant::HistoriesMixed)),
+    (
+        "what was learnt is forgotten by a further loss (two losses are needed)",
+        Worlds(Mutant::LearntForgotten),
+    ),
     ("a grant is an increment, not a level", Nothing("a SYNC grants nothing: there are no slices")),
     ("a grant that nobody waits for is kept", Search(Mutant::LostGrantKept, LATE)),
     ("a grant under way is taken for one that nobody waits for", Search(Mutant::BalanceTakenTwice, LATE)),
