@@ -13,7 +13,8 @@ const HOT_PERMILLE: u64 = 800;
 #[derive(Clone, Debug)]
 struct Seen {
     image: Image,
-    at: Ms,            // own clock
+    sent: Ms,          // own clock, when it was asked for
+    at: Ms,            // and when it came
     own: Vec<u64>,     // posted by this life, as far as it is part of the image
     held: Vec<u64>,    // held by this life then
     granted: Vec<u64>, // to this life by then
@@ -115,6 +116,11 @@ impl PoolBooks {
         self.seen.lock().as_ref().map(|seen| seen.at)
     }
 
+    /// Were its windows seen as they were after `at` of the own clock?
+    pub(super) fn saw(&self, at: Ms) -> bool {
+        self.seen.lock().as_ref().is_some_and(|seen| seen.sent > at)
+    }
+
     /// Takes note that the pool rests until `at` of the own clock.
     pub(super) fn rests(&self, at: Ms) {
         self.rest_until.fetch_max(at, Ordering::Relaxed);
@@ -140,12 +146,18 @@ impl PoolBooks {
         self.meters.lock().iter().map(Entry::counters).collect()
     }
 
-    /// Takes what the answer to `report`, heard at `at` of the own clock, says of the pool.
-    pub(super) fn heard(&self, report: &PoolReport, mut view: PoolView, at: Ms) {
+    /// Takes what the answer to `report`, sent at `sent` and heard at `at` of the own clock, says of the pool.
+    pub(super) fn heard(&self, report: &PoolReport, mut view: PoolView, sent: Ms, at: Ms) {
         if let Some(image) = view.image.take() {
             let held = view.granted.iter().zip(&report.returned).map(|(g, r)| g.saturating_sub(*r)).collect();
-            *self.seen.lock() =
-                Some(Seen { image, at, own: report.posted.clone(), held, granted: view.granted.clone() });
+            *self.seen.lock() = Some(Seen {
+                image,
+                sent,
+                at,
+                own: report.posted.clone(),
+                held,
+                granted: view.granted.clone(),
+            });
         }
         if view.rest > 0 {
             self.rests(at + view.rest);

@@ -203,8 +203,7 @@ impl Ledger {
     /// Were all pools of another life seen after `at` of the own clock?
     pub(super) fn saw_all_of(&self, other: &Ledger, at: Ms) -> bool {
         let pools = self.pools.read();
-        let seen =
-            |key: &Arc<str>| pools.get(key).and_then(|pool| pool.seen_at()).is_some_and(|seen| seen > at);
+        let seen = |key: &Arc<str>| pools.get(key).is_some_and(|pool| pool.saw(at));
         other.pools.read().values().filter(|pool| pool.is_used()).all(|pool| seen(&pool.decl.key))
     }
 
@@ -285,7 +284,7 @@ impl Ledger {
             if report.look && view.image.is_none() && !view.cap.is_empty() {
                 self.look_at(pool); // it exists, and the data set was learning
             }
-            pool.heard(report, view, at);
+            pool.heard(report, view, sent, at);
         }
         self.doubts.lock().answered(clear.into_iter(), sent, at);
     }

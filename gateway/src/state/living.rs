@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::books::PoolBooks;
 use super::core::{Join, Ms};
 use super::ledger::Ledger;
+use super::share::Before;
 
 #[derive(Debug)]
 pub(super) struct Life {
@@ -29,6 +30,11 @@ impl Life {
             grants: 0,
             told_of: 0,
         }
+    }
+
+    /// As one before the current one, that may go on.
+    pub(super) fn before(&self) -> Before {
+        Before { ledger: self.ledger.clone(), alone: self.alone, over: None }
     }
 
     /// It was granted something without the state.

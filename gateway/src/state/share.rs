@@ -15,7 +15,7 @@ use super::Deadlines;
 use super::core::mutant::{Mutant, on};
 use super::core::{
     Amounts, Caller, Candidate, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl,
-    Reply, Reserve, Reserved, Stage, Stamp, State, TTL, Tell,
+    PoolMemory, Reply, Reserve, Reserved, Stage, Stamp, State, TTL, Tell,
 };
 use super::ledger::{Drawn, Ledger};
 
@@ -37,13 +37,22 @@ pub struct Share {
     swept: usize,
 }
 
-/// An earlier life.
+/// An earlier life, whose calls may still run, or which is over.
 #[derive(Clone, Debug)]
 pub struct Before {
     /// Its books.
     pub ledger: Arc<Ledger>,
     /// When it was granted something without the state last, by the own clock.
     pub alone: Option<Ms>,
+    /// When it was over, by the own clock: who looks at a pool after that sees all that it used.
+    pub over: Option<Ms>,
+}
+
+impl Before {
+    /// Has `current` seen all that it used of the pool?
+    fn is_seen(&self, current: &Ledger, pool: &Arc<str>) -> bool {
+        self.over.is_some_and(|over| current.find(pool).is_some_and(|books| books.saw(over)))
+    }
 }
 
 /// The answer to a call that asks for a part.
@@ -71,11 +80,10 @@ impl Share {
         now: Ms,
     ) -> Share {
         let mut core = State::lost(Stamp { now, nonce: EPOCH, run: 0 });
-        let mut known = BTreeSet::new();
-        let mut tell = |ledger: &Ledger, counted: bool| {
-            let mut pools = ledger.told(now);
+        let (mut known, current) = (BTreeSet::new(), ledger.inc());
+        let mut tell = |ledger: &Ledger, mut pools: Vec<PoolMemory>| {
             known.extend(pools.iter().filter(|p| !p.window.is_empty()).map(|p| p.decl.key.clone()));
-            if !counted {
+            if ledger.is(&current) {
                 pools.iter_mut().for_each(|pool| pool.counters.clear()); // not part of what was seen
             }
             let (d_head, d_end) = (deadlines.head, deadlines.end);
@@ -83,8 +91,11 @@ impl Share {
             let join = Join { inc: ledger.inc(), d_head, d_end, epoch: EPOCH, memory, more: false };
             core.step(&Command::Join(join), now);
         };
-        before.iter().for_each(|before| tell(&before.ledger, true));
-        tell(&ledger, false);
+        for life in &before {
+            let pools = life.ledger.told(now).into_iter();
+            tell(&life.ledger, pools.filter(|pool| !life.is_seen(&ledger, &pool.decl.key)).collect());
+        }
+        tell(&ledger, ledger.told(now));
         core.conclude();
         core.immortalise();
         Share { core, of, ledger, before, known, since, deadlines, swept: 0 }
@@ -172,13 +183,13 @@ impl Share {
             self.assume_full(decl);
         }
         let seen = self.ledger.find(&decl.key).and_then(|books| books.seen_at());
-        for Before { ledger, alone } in &self.before {
-            if let Some(books) = ledger.find(&decl.key) {
+        for life in self.before.iter().filter(|life| !life.is_seen(&self.ledger, &decl.key)) {
+            if let Some(books) = life.ledger.find(&decl.key) {
                 // The state was back too shortly to be looked at: what the others drew meanwhile, each within its part,
                 // is as unknown as if it had stayed away.
-                let factor = if *alone > seen { self.of } else { 1 };
+                let factor = if life.alone > seen { self.of } else { 1 };
                 let counters = books.counters().into_iter().map(|c| times(factor, c)).collect();
-                self.core.recount(&ledger.inc(), decl, counters);
+                self.core.recount(&life.ledger.inc(), decl, counters);
             }
         }
         if let Some(books) = self.ledger.find(&decl.key) {

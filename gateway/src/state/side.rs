@@ -17,10 +17,11 @@ use std::sync::Arc;
 pub use alone::{AWAY_AFTER, Alone, HITCH};
 pub use report::Told;
 
+use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolDecl, Reply, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
-use super::share::Share;
+use super::share::{Before, Share};
 
 /// For so long at most an answer to a JOIN is waited for before sharing goes on; calls wait as well.
 const ASKING: Ms = 300;
@@ -52,7 +53,8 @@ pub struct Side {
     deadlines: Deadlines, // of the next life
     longest: Deadlines,   // that ever were; others may still have calls by them
     last_k: u64,
-    lives: Vec<Life>, // the current one last
+    lives: Vec<Life>,  // the current one last
+    past: Vec<Before>, // lives that are over, until the current one has seen all that they used
     roster: Vec<Incarnation>,
     roster_at: Ms,                 // own clock; 0: never heard
     ack: Option<(u64, Ms, Ms)>,    // of the newest reply: data set, logical time; own clock when it came
@@ -96,6 +98,7 @@ impl Side {
             longest: deadlines,
             last_k,
             lives: Vec::new(),
+            past: Vec::new(),
             roster: Vec::new(),
             roster_at: 0,
             ack: None,
@@ -285,7 +288,7 @@ impl Side {
         self.answered(now);
         match reply {
             Reply::Gone(highest) => {
-                self.lost(inc, *highest);
+                self.lost(inc, *highest, now);
                 Heard::Lost
             }
             Reply::Epoch(epoch) => {
@@ -310,7 +313,7 @@ impl Side {
     }
 
     /// The life `inc` is over; `highest` is the highest number that the state knows of this name.
-    pub fn lost(&mut self, inc: &Incarnation, highest: u64) {
+    pub fn lost(&mut self, inc: &Incarnation, highest: u64, now: Ms) {
         self.last_k = self.last_k.max(highest);
         let Some(at) = self.lives.iter().position(|life| life.ledger.is(inc)) else { return };
         let current = at + 1 == self.lives.len();
@@ -324,6 +327,21 @@ impl Side {
         if current {
             self.begin();
         }
-        self.lives.remove(at);
+        self.retire(at, now);
+    }
+
+    /// A life is over: what it used since the current one looked counts all the same where limits are shared.
+    fn retire(&mut self, at: usize, now: Ms) {
+        let over = self.lives.remove(at).before();
+        self.past.push(Before { over: Some(now), ..over });
+        self.forget_past();
+    }
+
+    /// Of lives that are over the current one has seen all by now.
+    fn forget_past(&mut self) {
+        let Some(current) = self.lives.last() else { return };
+        let seen =
+            |past: &Before| past.over.is_some_and(|over| current.ledger.saw_all_of(&past.ledger, over));
+        self.past.retain(|past| !seen(past) && !on(Mutant::PastForgotten));
     }
 }

@@ -65,6 +65,7 @@ mutants! {
     UnseenIsEmpty,
     SharedAtOnce,
     WholeShares,
+    PastForgotten,
     JoinCountsAsTold,
     DeathWhileLearning,
     OldEpochGrantUsed,

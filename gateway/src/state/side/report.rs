@@ -65,6 +65,7 @@ impl Side {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
                 told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
+                self.forget_past();
                 // (While it learns, the living are those that are still to tell as well.)
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);
@@ -103,7 +104,11 @@ impl Side {
     /// The answer to a BYE of an older life.
     pub fn left(&mut self, inc: &Incarnation, reply: &Reply, now: Ms) {
         match reply {
-            Reply::Left(true) => self.lives.retain(|life| !life.ledger.is(inc)),
+            Reply::Left(true) => {
+                if let Some(at) = self.lives.iter().position(|life| life.ledger.is(inc)) {
+                    self.retire(at, now);
+                }
+            }
             Reply::Left(false) => {} // a grant that nobody waits for: a SYNC gives it back
             reply => {
                 self.refused(inc, reply, now);

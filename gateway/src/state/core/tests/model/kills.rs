@@ -98,6 +98,7 @@ const KILLS: &[(&str, By)] = &[
     ("limits are shared before others' lives have lapsed", Worlds(Mutant::SharedAtOnce)),
     ("what was never seen counts as empty", Worlds(Mutant::UnseenIsEmpty)),
     ("whole limits are shared", Worlds(Mutant::WholeShares)),
+    ("what a life that is over used is not counted where limits are shared", Worlds(Mutant::PastForgotten)),
     ("grants before all that shared have told", Worlds(Mutant::NoBarrier)),
     ("the same where nobody lived before", Worlds(Mutant::BarrierForTheLivingOnly)),
     ("a lower limit of others is raised while limits are shared", Worlds(Mutant::SharedLimitRaised)),
