@@ -13,7 +13,7 @@
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
 --   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...},
 --                  {{pool, NAME.K, {kept, ...}}, ...}, whole, {known from, to}, {{pool, looked}, ...},
---                  {{pool, {NAME.K, ...}, {held, ...}}, ...}}; while learning
+--                  {{pool, {NAME.K, ...}, {held, ...}}, ...}, {cut epoch, ...}}; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -98,8 +98,8 @@ end
 
 -- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
 local function forget(from, to)
+  local last, roster, known, kept, looked, cut = epoch, {}, {}, {}, {}, {}
   epoch = nonce == 0 and epoch + 1 or nonce
-  local roster, known = {}, {}
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
@@ -109,8 +109,10 @@ local function forget(from, to)
     for _, id in ipairs(learn[4]) do -- who named them may have died since, and they may still tell
       if not known[id] then roster[#roster + 1] = id end
     end
+    kept, looked, cut = learn[6] or {}, learn[9] or {}, learn[11] or {}
+    cut[#cut + 1] = last
   end
-  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, unsettled()}
+  learning, learn = 1, {l, 0, 0, roster, {}, kept, 0, {from, to}, looked, unsettled(), cut}
 end
 
 -- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to
@@ -227,11 +229,15 @@ local function advance(p, i)
   p.dirty, p.ring_dirty = true, true
 end
 
--- The pool in this epoch: what it had counted in the one before becomes an image (core/learn.rs).
+-- The pool in this epoch: what it had counted in the one before becomes an image (core/image.rs).
 local function current(p)
   local v = p.v
-  if v[USED_IN] == epoch then return p end
+  local last = v[USED_IN]
+  if last == epoch then return p end
   v[USED_IN], p.dirty = epoch, true
+  for _, cut in ipairs(learning == 1 and learn[11] or {}) do -- all of it was told while learning, which goes on
+    if cut == last then return p end
+  end
   for i = 0, p.n - 1 do
     advance(p, i)
     local b = base(i)

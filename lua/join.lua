@@ -17,18 +17,19 @@ local d_head, d_end, epoch_told, roster_age, roster, memory, more = unpack(cmsgp
 if epoch_told ~= 0 and epoch_told ~= epoch then return commit({EPOCH, epoch}) end
 local highest = highest_of(name)
 local known = not dead[inc] and redis.call('HEXISTS', key, 'i:' .. inc) == 1
-if not known and highest and k <= highest then return is_gone() end
+local told_late = epoch_told ~= 0 and learning == 1 and learn[7] ~= 1 -- lost was an older life than one that has told
+if not known and highest and k <= highest and not told_late then return is_gone() end
 local lives = lives_now()
 if not known then
   local kept = {}
   for _, life in ipairs(lives) do -- a dead bearer of the name need not be remembered any longer
-    if life[1] ~= name or life[3] == 1 then kept[#kept + 1] = life end
+    if life[1] ~= name or life[3] == 1 or life[2] > k then kept[#kept + 1] = life end
   end
   kept[#kept + 1] = {name, k, 1}
   lives = kept
   put['lives'] = cmsgpack.pack(lives)
   put['i:' .. inc] = struct.pack('<dddd', l + TTL, d_head, d_end, 0)
-  put['n:' .. name] = struct.pack('<dd', k, 0)
+  if not highest or k >= highest then put['n:' .. name] = struct.pack('<dd', k, 0) end
   due = min(due, l + TTL + d_head)
 end
 

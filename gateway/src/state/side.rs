@@ -244,6 +244,10 @@ impl Side {
                 if !life.took(joined.epoch, join, at_once) {
                     return true;
                 }
+                // The other lives were known to the data set before this one.
+                let others = self.lives.iter_mut().filter(|life| life.to_tell.is_none());
+                let strangers = others.filter(|life| life.ledger.epoch() != joined.epoch);
+                strangers.for_each(|life| life.tell(joined.epoch));
                 // Another data set may tell another time; of this one an older life's answer may come late.
                 self.ack = self.ack.filter(|(epoch, ..)| *epoch == joined.epoch);
                 self.saw(joined.epoch, joined.l, now);

@@ -38,10 +38,11 @@ impl Learn {
 }
 
 impl Pool {
-    /// The pool in this epoch: what it had counted in the one before becomes an image. Done when it is next used.
-    pub(super) fn current(&mut self, epoch: u64, l: Ms) -> &mut Pool {
-        if self.epoch != epoch {
-            self.epoch = epoch;
+    /// The pool in this epoch: what it had counted in the one before becomes an image, unless that was all told while
+    /// learning, which goes on. Done when it is next used.
+    pub(super) fn current(&mut self, epoch: u64, l: Ms, learn: Option<&Learn>) -> &mut Pool {
+        let last = std::mem::replace(&mut self.epoch, epoch);
+        if last != epoch && !learn.is_some_and(|learn| learn.cut.contains(&last)) {
             self.meters.iter_mut().for_each(|meter| meter.set_aside(l));
         }
         self

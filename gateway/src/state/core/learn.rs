@@ -40,6 +40,8 @@ pub struct Learn {
     pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
     /// What learnings that a further loss cut short knew by then of holds of those that had not told.
     pub unsettled: BTreeSet<Unsettled>,
+    /// Epochs that were cut short while they learnt. What was posted in them was told, and is in nobody's image.
+    pub cut: BTreeSet<u64>,
     /// How far the data set itself knows: all before the first, nothing after the second. Logical time.
     pub known: (Ms, Ms),
     /// By pool, when a replica looked at the image whose count of what was posted is remembered.
@@ -96,15 +98,14 @@ impl State {
     /// `known`: how far the data set itself knows, as in [`Learn::known`].
     pub(super) fn forget(&mut self, epoch: u64, (from, to): (Ms, Ms)) {
         let l = self.clock.l;
-        self.epoch = if epoch == 0 { self.epoch + 1 } else { epoch };
+        let last = self.epoch;
+        self.epoch = if epoch == 0 { last + 1 } else { epoch };
         let mut learn = Learn { since: l, known: (from, to), ..Learn::default() };
         learn.roster = self.lives.keys().cloned().collect();
         if let Some(before) = self.learn.take() {
             learn.known.0 = from.min(before.known.0); // it may not know what it was learning
             if !on(Mutant::LearntForgotten) {
-                // Who told it may have died since, and those that were named may still tell.
-                learn.unsettled = before.unsettled();
-                learn.roster.extend(before.roster);
+                learn.go_on(before, last);
             }
         }
         self.learn = Some(learn);
@@ -263,7 +264,7 @@ impl State {
         let longest = |d: fn(&Life) -> Ms| self.lives.values().map(d).max().unwrap_or(TTL);
         let (d_head, d_end) = (longest(|life| life.d_head), longest(|life| life.d_end));
         let (epoch, l) = (self.epoch, self.clock.l);
-        let pool = self.pools.get_mut(key).filter(|_| missing > 0).map(|pool| pool.current(epoch, l));
+        let pool = self.pools.get_mut(key).filter(|_| missing > 0).map(|pool| pool.current(epoch, l, None));
         if let Some(meter) = pool.and_then(|pool| pool.meters.get_mut(at)) {
             meter.hold += missing;
             let due = l + TTL + if meter.shape.stage == Stage::Head { d_head } else { d_end };
@@ -273,6 +274,17 @@ impl State {
 }
 
 impl Learn {
+    /// A further loss cut short what was being learnt in an epoch. Who told it may have died since; those that were named
+    /// may still tell.
+    fn go_on(&mut self, before: Learn, epoch: u64) {
+        self.unsettled = before.unsettled();
+        self.roster.extend(before.roster);
+        (self.kept, self.looked, self.cut) = (before.kept, before.looked, before.cut);
+        if !on(Mutant::CutEpochSetAside) {
+            self.cut.insert(epoch);
+        }
+    }
+
     /// What was seen of holds of those that have not told: of each pool by the newest image, and what earlier learnings
     /// left. Of those that told only what they held when they looked themselves, at the bearer's time or before, and had
     /// not told to have given back: what they drew since was not seen, and must not stand for what the missing held.

@@ -62,7 +62,10 @@ impl State {
         }
         let highest = self.names.get(&join.inc.name).map(|(k, _)| *k);
         let known = self.lives.contains_key(&join.inc);
-        let stale = highest.is_some_and(|k| join.inc.k <= k) && !on(Mutant::IncarnationReused);
+        // What was lost may have been an older life of a name than one that has told already.
+        let lost = self.learn.as_ref().is_some_and(|learn| !learn.whole);
+        let told_late = lost && join.epoch != 0 && !on(Mutant::OlderLivesUntold);
+        let stale = highest.is_some_and(|k| join.inc.k <= k) && !told_late && !on(Mutant::IncarnationReused);
         if stale && !known && !on(Mutant::DuplicateJoinRecreates) {
             return Reply::Gone(highest.unwrap_or(0)); // a late duplicate must not raise the dead
         }
@@ -97,7 +100,10 @@ impl State {
     fn begin(&mut self, inc: &Incarnation, d_head: Ms, d_end: Ms) {
         let exp = self.clock.l + TTL;
         self.lives.insert(inc.clone(), Life { exp, d_head, d_end, told: None, counters: BTreeMap::new() });
-        self.names.insert(inc.name.clone(), (inc.k, 0));
+        let (highest, forget) = self.names.entry(inc.name.clone()).or_default();
+        if inc.k >= *highest {
+            (*highest, *forget) = (inc.k, 0);
+        }
     }
 
     /// A message of an incarnation without a record: refused. (A broken variant makes the record anew.)
@@ -184,7 +190,7 @@ impl State {
     /// Ends a dead replica's hold: posted to a window, dropped from a gauge.
     fn release(&mut self, pool: &Arc<str>, meter: usize, amount: u64) {
         let (epoch, l) = (self.epoch, self.clock.l);
-        let pool = self.pools.get_mut(pool).map(|pool| pool.current(epoch, l));
+        let pool = self.pools.get_mut(pool).map(|pool| pool.current(epoch, l, self.learn.as_ref()));
         let Some(meter) = pool.and_then(|p| p.meters.get_mut(meter)) else { return };
         meter.advance(l);
         meter.hold -= amount;

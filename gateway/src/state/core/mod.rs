@@ -346,7 +346,7 @@ impl State {
     fn touch(&mut self, decl: &PoolDecl) -> &mut Pool {
         let l = self.clock.l;
         let epoch = self.epoch;
-        let pool = self.pools.entry(decl.key.clone()).or_default().current(epoch, l);
+        let pool = self.pools.entry(decl.key.clone()).or_default().current(epoch, l, self.learn.as_ref());
         if pool.meters.is_empty() {
             pool.meters = decl.meters.iter().map(|d| Meter::new(d.shape, d.cap, l)).collect();
         }

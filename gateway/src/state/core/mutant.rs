@@ -56,6 +56,8 @@ mutants! {
     NewHoldsHideOld,
     HistoriesMixed,
     LearntForgotten,
+    CutEpochSetAside,
+    OlderLivesUntold,
     LearningSkipped,
     ToldTwice,
     NoBarrier,

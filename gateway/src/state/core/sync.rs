@@ -92,7 +92,8 @@ impl State {
         }
         sync.reports.iter().for_each(|report| self.take_report(&sync.caller, report));
         for rest in &sync.rests {
-            let pool = self.pools.entry(rest.key.clone()).or_default().current(self.epoch, l);
+            let pool =
+                self.pools.entry(rest.key.clone()).or_default().current(self.epoch, l, self.learn.as_ref());
             let until = l + rest.for_ms;
             let shorter = on(Mutant::ShorterRestWins);
             pool.rest_until = if shorter { until } else { pool.rest_until.max(until) };
@@ -132,7 +133,7 @@ impl State {
         let Some(life) = self.lives.get_mut(&caller.inc) else { return };
         let Some(counters) = life.counters.get_mut(&report.key) else { return };
         let Some(pool) = self.pools.get_mut(&report.key) else { return };
-        let pool = pool.current(self.epoch, l);
+        let pool = pool.current(self.epoch, l, self.learn.as_ref());
         for (at, counter) in counters.iter_mut().enumerate() {
             let meter = &mut pool.meters[at];
             meter.advance(l);
@@ -154,7 +155,7 @@ impl State {
     fn view(&mut self, caller: &Caller, report: &PoolReport) -> PoolView {
         let l = self.clock.l;
         let Some(pool) = self.pools.get_mut(&report.key) else { return PoolView::default() };
-        let pool = pool.current(self.epoch, l);
+        let pool = pool.current(self.epoch, l, self.learn.as_ref());
         pool.meters.iter_mut().for_each(|meter| meter.advance(l));
         // What is still being learnt is no image of the whole.
         let looks = report.look && self.learn.is_none() && !pool.meters.is_empty();

@@ -161,7 +161,8 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
 const UNKNOWN: u64 = 1 << 52;
 
 /// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
-/// {{pool, inc, {kept ...}}, ...}, whole, {from, to}, {{pool, at}, ...}, {{pool, {inc, ...}, {held ...}}, ...}}`.
+/// {{pool, inc, {kept ...}}, ...}, whole, {from, to}, {{pool, at}, ...}, {{pool, {inc, ...}, {held ...}}, ...},
+/// {cut epoch, ...}}`.
 fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
     let mut at = Unpack::new(bytes);
     let parts = at.array()?;
@@ -197,5 +198,6 @@ fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
         let settled = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
         unsettled.insert(Unsettled { pool, settled, held: at.uints()? });
     }
-    Ok(Learn { since, told, fresh, whole, roster, others, kept, unsettled, known, looked })
+    let cut = if parts > 10 { at.uints()?.into_iter().collect() } else { BTreeSet::new() };
+    Ok(Learn { cut, since, told, fresh, whole, roster, others, kept, unsettled, known, looked })
 }

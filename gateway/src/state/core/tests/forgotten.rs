@@ -132,7 +132,13 @@ impl World {
             // (What was known at an instant need not include what was granted in the same millisecond.)
             learnt <= era.lost && learnt >= known && !era.told.contains(inc)
         };
-        self.forgotten.eras.iter().any(by)
+        !self.could_tell(charge) && self.forgotten.eras.iter().any(by)
+    }
+
+    /// Where nobody dies and messages come through, a process that runs on tells of all its lives.
+    fn could_tell(&self, charge: &Charge) -> bool {
+        let of = self.calls[charge.call].of;
+        self.plan.knobs.is_mild() && self.replicas[of.who].run == of.run
     }
 
     /// What was forgotten is as if nobody had ever known of it.

@@ -129,6 +129,30 @@ pub(super) fn an_image_swallows_nothing() -> Result<(), Breach> {
     }
 }
 
+/// One told what it had posted since it looked; data that had it were lost again before the other told of as much, seen.
+pub(super) fn a_loss_while_learning_hides_nothing() -> Result<(), Breach> {
+    let mut state = lost();
+    state.step(&hello("one", 3, 0, 0, 0), BORN + 10);
+    let again = |command: Command| {
+        let Command::Join(join) = command else { panic!("a HELLO is a JOIN") };
+        Command::Join(Join { epoch: EPOCH + 1, ..join })
+    };
+    let moved = Stamp { now: BORN + 20, nonce: EPOCH + 1, run: 2 };
+    state.step(
+        &Command::Join(Join { inc: replica("three"), d_head: 500, d_end: 900, ..Join::default() }),
+        moved,
+    );
+    state.step(&again(hello("two", 3, 3, 3, 0)), moved);
+    state.step(&again(hello("one", 3, 0, 0, 0)), moved);
+    match meter(&state).used() {
+        6 => Ok(()),
+        used => Err(breach(
+            "what was told before a further loss counts besides the image",
+            format!("{used} of 6"),
+        )),
+    }
+}
+
 pub(super) fn all_that_lived_are_awaited() -> Result<(), Breach> {
     let mut state = lost();
     state.step(&hello("one", 0, 0, 1, 0), BORN + 10);

@@ -34,6 +34,8 @@ fn killer(mutant: Mutant) -> Killer {
         HardShareFloored => Killer::Check(no_share_of_a_limit_is_nothing),
         NewHoldsHideOld => Killer::Plan(lost_with_a_death()),
         HistoriesMixed => Killer::Plan(Plan::random(126116974660170)),
+        OlderLivesUntold => Killer::Plan(Plan::random(1002419)),
+        CutEpochSetAside => Killer::Check(learning::a_loss_while_learning_hides_nothing),
         PastForgotten => Killer::Plan(Plan::random(929292939777)),
         LearntForgotten => Killer::Plan(Plan::random(929292930486)),
         EndHoldPostedWithHead => Killer::Plan(long_answers_to_a_dead_replica()),

@@ -97,6 +97,11 @@ const KILLS: &[(&str, By)] = &[
     ),
     ("limits are shared before others' lives have lapsed", Worlds(Mutant::SharedAtOnce)),
     ("what was never seen counts as empty", Worlds(Mutant::UnseenIsEmpty)),
+    (
+        "a loss while learning hides what was told after it (two losses are needed)",
+        Worlds(Mutant::CutEpochSetAside),
+    ),
+    ("an older life cannot tell after a newer one", Worlds(Mutant::OlderLivesUntold)),
     ("whole limits are shared", Worlds(Mutant::WholeShares)),
     ("what a life that is over used is not counted where limits are shared", Worlds(Mutant::PastForgotten)),
     ("grants before all that shared have told", Worlds(Mutant::NoBarrier)),
