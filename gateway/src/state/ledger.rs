@@ -207,6 +207,19 @@ impl Ledger {
         other.pools.read().values().filter(|pool| pool.is_used()).all(|pool| seen(&pool.decl.key))
     }
 
+    /// The next SYNCs that look should see what `other` used.
+    pub(super) fn look_at_all_of(&self, other: &Ledger) {
+        for pool in other.pools().iter().filter(|pool| pool.is_used()) {
+            self.look_at(&self.pool(&pool.decl));
+        }
+    }
+
+    /// The longest window of any pool, ms.
+    pub(super) fn longest_span(&self) -> Ms {
+        let spans = |pool: &Arc<PoolBooks>| pool.decl.meters.iter().map(|meter| meter.shape.span()).max();
+        self.pools().iter().filter_map(spans).max().unwrap_or(0)
+    }
+
     /// Has everything been told that happened?
     pub fn is_told(&self) -> bool {
         self.dirty.lock().is_empty()

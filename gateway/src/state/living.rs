@@ -11,6 +11,7 @@ use super::share::Before;
 pub(super) struct Life {
     pub ledger: Arc<Ledger>,
     pub alone: Option<Ms>,    // own clock at the last grant without the state
+    pub done: Option<Ms>,     // own clock when nothing ran in it any more and all of it was told
     pub to_tell: Option<u64>, // the data set of this name must be told of it before anything else; 0: any, by a JOIN
     pub untold: Option<Vec<Arc<PoolBooks>>>, // pools that it was not told of yet, once that has begun
     told: u64,                // the data set that was told of the others
@@ -24,6 +25,7 @@ impl Life {
         Life {
             ledger: Arc::new(ledger),
             alone: None,
+            done: None,
             to_tell: Some(0),
             untold: None,
             told: 0,

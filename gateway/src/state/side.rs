@@ -53,8 +53,8 @@ pub struct Side {
     deadlines: Deadlines, // of the next life
     longest: Deadlines,   // that ever were; others may still have calls by them
     last_k: u64,
-    lives: Vec<Life>,  // the current one last
-    past: Vec<Before>, // lives that are over, until the current one has seen all that they used
+    lives: Vec<Life>,        // the current one last
+    past: Vec<(Before, Ms)>, // lives that the state buried, until the current one has seen what they used, or so long
     roster: Vec<Incarnation>,
     roster_at: Ms,                 // own clock; 0: never heard
     ack: Option<(u64, Ms, Ms)>,    // of the newest reply: data set, logical time; own clock when it came
@@ -334,18 +334,23 @@ impl Side {
         self.retire(at, now);
     }
 
-    /// A life is over: what it used since the current one looked counts all the same where limits are shared.
+    /// The state has buried a life: what it used since the current one looked counts all the same where limits are shared.
     fn retire(&mut self, at: usize, now: Ms) {
-        let over = self.lives.remove(at).before();
-        self.past.push(Before { over: Some(now), ..over });
-        self.forget_past();
+        let past = Before { over: Some(now), ..self.lives.remove(at).before() };
+        if let Some(current) = self.lives.last() {
+            current.ledger.look_at_all_of(&past.ledger);
+        }
+        let until = now + TTL + self.longest.end + past.ledger.longest_span(); // then no window holds any of it
+        self.past.push((past, until));
+        self.forget_past(now);
     }
 
-    /// Of lives that are over the current one has seen all by now.
-    fn forget_past(&mut self) {
+    /// The current life has seen all of some that are past by now.
+    fn forget_past(&mut self, now: Ms) {
         let Some(current) = self.lives.last() else { return };
         let seen =
             |past: &Before| past.over.is_some_and(|over| current.ledger.saw_all_of(&past.ledger, over));
-        self.past.retain(|past| !seen(past) && !on(Mutant::PastForgotten));
+        let counts = |(past, until): &(Before, Ms)| now <= *until && !seen(past);
+        self.past.retain(|past| counts(past) && !on(Mutant::PastForgotten));
     }
 }

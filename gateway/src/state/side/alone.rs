@@ -62,8 +62,12 @@ impl Side {
             if let Some(life) = self.lives.last_mut() {
                 life.tell(0); // what was told of it so far is out of date from now on
             }
-            let mut before: Vec<_> =
-                self.past.iter().cloned().chain(self.lives.iter().map(Life::before)).collect();
+            let mut before: Vec<_> = self
+                .past
+                .iter()
+                .map(|(past, _)| past.clone())
+                .chain(self.lives.iter().map(Life::before))
+                .collect();
             before.sort_by_key(|life| life.ledger.inc().k); // as they were begun
             let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
             let mut share = Share::new(shares, ledger, before, self.longest, self.heard, now);

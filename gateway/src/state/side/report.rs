@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Heard, Side};
 use crate::state::books::{PoolBooks, Said};
+use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{Caller, Incarnation, Ms, PoolReport, Reply, Rest, Sync};
 use crate::state::ledger::Ledger;
 use crate::state::living::Life;
@@ -65,10 +66,10 @@ impl Side {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
                 told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
-                self.forget_past();
                 // (While it learns, the living are those that are still to tell as well.)
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);
+                    self.forget_past(now);
                 }
                 Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
             }
@@ -88,27 +89,27 @@ impl Side {
         told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));
     }
 
-    /// Older lives that are over: nothing runs in them, all of it was told, and what was granted without the state was
-    /// seen in it since. A BYE is due.
-    pub fn over(&self, now: Ms) -> Vec<Caller> {
-        let older = &self.lives[..self.lives.len().saturating_sub(1)];
-        let seen = |life: &Life| {
-            life.alone.is_none_or(|alone| self.ledger().is_some_and(|l| l.saw_all_of(&life.ledger, alone)))
-        };
+    /// Older lives that are over: nothing runs in them, all of it was told, and the current one has seen it since, so that
+    /// it knows of it should the state go away. A BYE is due.
+    pub fn over(&mut self, now: Ms) -> Vec<Caller> {
+        let Some((current, older)) = self.lives.split_last_mut() else { return Vec::new() };
+        let idle = |life: &Life| life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told();
+        for life in older.iter_mut().filter(|life| life.done.is_none() && idle(life)) {
+            life.done = Some(now);
+            current.ledger.look_at_all_of(&life.ledger);
+        }
         let over = |life: &&Life| {
-            life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told() && seen(life)
+            let seen = |done| current.ledger.saw_all_of(&life.ledger, done) || on(Mutant::PastForgotten);
+            idle(life) && life.done.is_some_and(seen)
         };
-        older.iter().filter(over).map(|life| self.caller(&life.ledger, now)).collect()
+        let over: Vec<_> = older.iter().filter(over).map(|life| life.ledger.clone()).collect();
+        over.iter().map(|ledger| self.caller(ledger, now)).collect()
     }
 
     /// The answer to a BYE of an older life.
     pub fn left(&mut self, inc: &Incarnation, reply: &Reply, now: Ms) {
         match reply {
-            Reply::Left(true) => {
-                if let Some(at) = self.lives.iter().position(|life| life.ledger.is(inc)) {
-                    self.retire(at, now);
-                }
-            }
+            Reply::Left(true) => self.lives.retain(|life| !life.ledger.is(inc)),
             Reply::Left(false) => {} // a grant that nobody waits for: a SYNC gives it back
             reply => {
                 self.refused(inc, reply, now);

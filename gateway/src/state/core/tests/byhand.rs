@@ -277,9 +277,11 @@ fn a_reload_begins_a_life_with_its_deadlines_and_the_one_before_keeps_its_own() 
     assert!(one.0.over(now + 3).is_empty(), "its call still runs");
     one.give_back(&drawn);
     report_older(&mut one, &mut store, now + 4);
-    for caller in one.0.over(now + 5) {
-        let reply = store.step(&Command::Bye(caller.clone()), now + 5);
-        one.0.left(&caller.inc, &reply, now + 5);
+    assert!(one.0.over(now + 5).is_empty(), "what it used was not seen since");
+    one.sync(&mut store, now + 6);
+    for caller in one.0.over(now + 7) {
+        let reply = store.step(&Command::Bye(caller.clone()), now + 7);
+        one.0.left(&caller.inc, &reply, now + 7);
     }
     assert_eq!((store.0.lives.len(), one.0.ledgers().count()), (1, 1), "the older one is over");
     assert_eq!(store.0.pools[&gauge().key].meters[0].hold, 1);
