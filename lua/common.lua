@@ -11,9 +11,11 @@
 --
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
---   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...},
---                  {{pool, NAME.K, {kept, ...}}, ...}, whole, {known from, to}, {{pool, looked}, ...},
---                  {{pool, {NAME.K, ...}, {held, ...}}, ...}, {cut epoch, ...}}; while learning
+--   learn          msgpack {since, told, fresh, {NAME.K, ...}, {}, {}, whole, {known from, to}, {}, chunks of pools,
+--                  {cut epoch, ...}, {such as were whole, ...}}; while learning
+--   o:POOL         msgpack {epoch, seen, NAME.K ('': nobody), {held, ...}, {looked, if anybody}, {{NAME.K, {kept, ...}}, ...},
+--                  {{{NAME.K, ...}, {held, ...}}, ...}}: what was told of a pool (core::Learn); while learning
+--   os:N           msgpack {POOL, ...}: pools that have one, chunk N from 1; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -54,7 +56,7 @@ local forgotten = {}     -- names that it forgets
 local pools = {}         -- records read so far, by pool
 local epoch, l, wall, due, run
 local learning, learn = 0, nil
-local stored -- field e as read
+local stored, learn_stored -- fields e and learn as read
 
 -- A string is hashed when it is made: to cut one is cheaper than to build one.
 local function format(n)
@@ -73,32 +75,9 @@ end
 local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives']) or list('lives') end
 local function id_of(life) return life[1] .. '.' .. string.format('%.0f', life[2]) end
 
--- What was seen of holds of those that have not told (core/learn.rs): {{pool, {NAME.K, ... whose are not among them},
--- {held, ...}}, ...}. Of those that told only what they held when they looked themselves: what they drew since was not seen.
-local function unsettled()
-  local all, left = {}, {}
-  if not learn or learn[7] == 1 then return left end
-  for _, seen in ipairs(learn[10] or {}) do all[#all + 1] = seen end
-  for _, other in ipairs(learn[5]) do all[#all + 1] = {other[1], {other[3]}, other[4]} end
-  for _, seen in ipairs(all) do
-    local pool, settled, held = seen[1], seen[2], seen[3]
-    local told, most = {}, 0
-    for _, id in ipairs(settled) do told[id] = true end
-    for _, by in ipairs(learn[6] or {}) do -- (begun by a script of the version before)
-      if by[1] == pool and not told[by[2]] then
-        settled[#settled + 1] = by[2]
-        for i = 1, min(#by[3], #held) do held[i] = max(0, held[i] - by[3][i]) end
-      end
-    end
-    for _, n in ipairs(held) do most = max(most, n) end
-    if most > 0 then left[#left + 1] = seen end
-  end
-  return left
-end
-
 -- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
 local function forget(from, to)
-  local last, roster, known, kept, looked, cut = epoch, {}, {}, {}, {}, {}
+  local last, roster, known, chunks, cut, whole = epoch, {}, {}, 0, {}, {}
   epoch = nonce == 0 and epoch + 1 or nonce
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
@@ -109,10 +88,11 @@ local function forget(from, to)
     for _, id in ipairs(learn[4]) do -- who named them may have died since, and they may still tell
       if not known[id] then roster[#roster + 1] = id end
     end
-    kept, looked, cut = learn[6] or {}, learn[9] or {}, learn[11] or {}
+    chunks, cut, whole = learn[10] or 0, learn[11] or {}, learn[12] or {}
     cut[#cut + 1] = last
+    if learn[7] == 1 then whole[#whole + 1] = last end
   end
-  learning, learn = 1, {l, 0, 0, roster, {}, kept, 0, {from, to}, looked, unsettled(), cut}
+  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, chunks, cut, whole}
 end
 
 -- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to
@@ -138,7 +118,10 @@ local function advance_clock(e)
   end
   local last = l
   l = l + passed
-  if learning == 1 then learn = list('learn') end
+  if learning == 1 then
+    learn_stored = redis.call('HGET', key, 'learn')
+    learn = cmsgpack.unpack(learn_stored)
+  end
 
   local before = learn
   if away then -- lives go on, and nothing is granted until each has told what it used (core/mod.rs, was_away)

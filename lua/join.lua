@@ -35,17 +35,11 @@ end
 
 -- How an image that was looked at then stands to the one that is remembered (core/learn.rs, History).
 local ONE, EARLIER, LATER, UNTOLD = 0, 1, 2, 3
-local function looked_at(pool)
-  for _, at in ipairs(learn[9]) do
-    if at[1] == pool then return at end
-  end
-end
-local function history_of(pool, seen)
+local function history_of(o, seen)
   if learning == 0 then return UNTOLD end
-  if not learn[8] then learn[8], learn[9] = {0, 2 ^ 52}, {} end -- begun by a script of the version before
   if learn[7] == 1 then return ONE end -- a data set that was only silent has one
-  local from, to, at = learn[8][1], learn[8][2], looked_at(pool)
-  if at then from, to = at[2], at[2] end
+  local from, to = unpack(learn[8] or {0, 2 ^ 52}) -- (begun by a script of the version before)
+  if o[5][1] then from, to = o[5][1], o[5][1] end
   return seen + TTL < from and EARLIER or seen > to + TTL and LATER or ONE
 end
 
@@ -118,10 +112,13 @@ local function sum_of(t)
   return sum
 end
 
-local function newest_of(pool)
-  for _, other in ipairs(learn[5]) do
-    if other[1] == pool then return other end
-  end
+-- What was told of a pool by now, while learning.
+local new = {} -- pools that nothing was told of before
+local function all_told_of(pool)
+  local o = learning == 1 and told_of(pool)
+  if o or learning == 0 then return o end
+  new[#new + 1] = pool
+  return {epoch, 0, '', {}, {}, {}, {}}
 end
 
 local exp, head, stage_end, told = struct.unpack('<dddd', put['i:' .. inc] or redis.call('HGET', key, 'i:' .. inc))
@@ -132,35 +129,28 @@ if news then exp = max(exp, l + TTL) end
 if news and more == 0 then told = epoch_told + 1 end
 
 -- What a replica saw of a pool's windows, if that may have been forgotten.
-local function take_window(p, window, posted, age, others, rest)
+local function take_window(p, o, window, posted, age, others, rest)
   if rest > 0 and l + rest > p.v[REST] then p.v[REST], p.dirty = l + rest, true end
   local seen, counts = max(0, l - age), false
-  local history = history_of(p.key, seen)
+  local history = history_of(o, seen)
   for i = 1, min(p.n, #window) do counts = remember(p, i - 1, window[i], posted[i], age, history) or counts end
   if #window == 0 or learning == 0 then return end
-  if counts then
-    local at = looked_at(p.key)
-    if at then at[2] = seen else learn[9][#learn[9] + 1] = {p.key, seen} end
-  end
+  if counts then o[5] = {seen} end
   knows = true
-  local at, newest = seen, newest_of(p.key)
-  if not newest then
-    learn[5][#learn[5] + 1] = {p.key, at, inc, others}
-  elseif at > newest[2] or at == newest[2] and sum_of(others) > sum_of(newest[4]) then -- of one moment: shows more
-    newest[2], newest[3], newest[4] = at, inc, others
+  if o[3] == '' or seen > o[2] or seen == o[2] and sum_of(others) > sum_of(o[4]) then -- of one moment: shows more
+    o[2], o[3], o[4] = seen, inc, others
   end
 end
 
 -- What it had drawn when it looked and still holds.
-local function take_kept(pool, kept)
-  learn[6] = learn[6] or {} -- begun by a script of the version before
-  for _, by in ipairs(learn[6]) do
-    if by[1] == pool and by[2] == inc then
-      by[3] = kept
+local function take_kept(o, kept)
+  for _, by in ipairs(o[6]) do
+    if by[1] == inc then
+      by[2] = kept
       return
     end
   end
-  learn[6][#learn[6] + 1] = {pool, inc, kept}
+  o[6][#o[6] + 1] = {inc, kept}
 end
 
 for _, m in ipairs(memory) do
@@ -168,11 +158,19 @@ for _, m in ipairs(memory) do
   if forgot or #counters > 0 then
     local p = touch(decl)
     if forgot then
-      take_window(p, window, posted, age, others, rest)
-      if learning == 1 then take_kept(p.key, kept) end
+      local o = all_told_of(p.key)
+      take_window(p, o, window, posted, age, others, rest)
+      if o then
+        take_kept(o, kept)
+        put['o:' .. p.key] = cmsgpack.pack(o)
+      end
     end
     if #counters > 0 and take_counters(p, counters, seen) then exp = max(exp, l) end
   end
+end
+if #new > 0 then
+  learn[10] = (learn[10] or 0) + 1
+  put['os:' .. learn[10]] = cmsgpack.pack(new)
 end
 put['i:' .. inc] = struct.pack('<dddd', exp, head, stage_end, told) -- a life keeps its deadlines
 if met then put['l:' .. inc] = cmsgpack.pack(met) end

@@ -114,6 +114,96 @@ local function alive(lives)
   return ids
 end
 
+-- What was seen of holds of those that have not told (core/learn.rs): {{{NAME.K, ... whose are not among them},
+-- {held, ...}}, ...}. Of those that told only what they held when they looked themselves: what they drew since was not seen.
+local function unsettled(o)
+  local all, left = o[7], {}
+  if o[3] ~= '' then all[#all + 1] = {{o[3]}, o[4]} end
+  for _, seen in ipairs(all) do
+    local settled, held, told, most = seen[1], seen[2], {}, 0
+    for _, id in ipairs(settled) do told[id] = true end
+    for _, by in ipairs(o[6]) do
+      if not told[by[1]] then
+        settled[#settled + 1] = by[1]
+        for i = 1, min(#by[2], #held) do held[i] = max(0, held[i] - by[2][i]) end
+      end
+    end
+    for _, n in ipairs(held) do most = max(most, n) end
+    if most > 0 then left[#left + 1] = seen end
+  end
+  return left
+end
+
+-- What was told of a pool, if anything was; of a learning that a further loss cut short what it left.
+local function told_of(pool)
+  local s = put['o:' .. pool] or redis.call('HGET', key, 'o:' .. pool)
+  if not s then return end
+  local o = cmsgpack.unpack(s)
+  if o[1] ~= epoch then
+    local left = unsettled(o)
+    for _, cut in ipairs(learn[12] or {}) do
+      if cut == o[1] then left = {} end -- the data set was only silent: it still knows
+    end
+    o[1], o[2], o[3], o[4], o[7] = epoch, 0, '', {}, left
+  end
+  return o
+end
+
+-- What was seen of holds, beyond what is known, waits as the holds of the dead do.
+local function hold_for_missing()
+  local lives, longest = lives_now(), {} -- from RESERVE to head, to end
+  for _, life in ipairs(lives) do
+    local id = id_of(life)
+    if life[3] == 1 then
+      local d_head, d_end = struct.unpack('<dd', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 9)
+      longest[1], longest[2] = max(longest[1] or 0, d_head), max(longest[2] or 0, d_end)
+    end
+  end
+
+  -- A later image shows again what an earlier one showed: the most counts, not the sum.
+  local function missing_of(pool)
+    local most = {}
+    for _, seen in ipairs(unsettled(told_of(pool))) do
+      local held, told = seen[2], {}
+      for _, id in ipairs(seen[1]) do told[id] = true end
+      for _, life in ipairs(lives) do
+        local field = 'c:' .. id_of(life) .. ':' .. pool
+        local c = life[3] == 1 and not told[id_of(life)] and (put[field] or redis.call('HGET', key, field))
+        if c then
+          local n = #c / 24
+          local counters = doubles(c, 3 * n)
+          for i = 1, min(n, #held) do held[i] = held[i] - (counters[i] - counters[n + i]) end
+        end
+      end
+      for i = 1, #held do most[i] = max(most[i] or 0, held[i]) end
+    end
+    return most
+  end
+
+  local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
+  for chunk = 1, learn[10] or 0 do
+    local field = 'os:' .. chunk
+    for _, pool in ipairs(cmsgpack.unpack(put[field] or redis.call('HGET', key, field))) do
+      local held = learn[7] == 1 and {} or missing_of(pool) -- whole: it still knows
+      for i = 1, #held do
+        local p = held[i] > 0 and current(load(pool))
+        if p and i <= p.n then
+          local b = base(i - 1)
+          local at = l + TTL + (longest[1 + p.v[b + STAGE]] or TTL)
+          p.v[b + HOLD], p.dirty = p.v[b + HOLD] + held[i], true
+          pending[#pending + 1] = {at, pool, i - 1, held[i]}
+          due = min(due, at)
+        end
+      end
+      put['o:' .. pool] = nil
+      gone[#gone + 1] = 'o:' .. pool
+    end
+    put[field] = nil
+    gone[#gone + 1] = field
+  end
+  put['d'] = cmsgpack.pack(pending)
+end
+
 -- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
 local function end_learning()
   local since, told, fresh, roster = unpack(learn)
@@ -124,54 +214,14 @@ local function end_learning()
   end
   local settled = l > since + (fresh == 1 and LEAST or SETTLE)
   if not (all and settled or l > since + LEARN) then
-    put['learn'] = cmsgpack.pack(learn)
+    local now_packed = cmsgpack.pack(learn)
+    if now_packed ~= learn_stored then put['learn'] = now_packed end
     return
   end
   learning = 0
   put['learn'] = nil
   gone[#gone + 1] = 'learn'
-  if learn[7] == 1 then return end -- whole
-
-  -- What was seen of holds, beyond what is known, waits as the holds of the dead do. A later image shows again what an
-  -- earlier one showed: the most counts, not the sum.
-  local lives, longest = lives_now(), {} -- from RESERVE to head, to end
-  for _, life in ipairs(lives) do
-    local id = id_of(life)
-    if life[3] == 1 then
-      local d_head, d_end = struct.unpack('<dd', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 9)
-      longest[1], longest[2] = max(longest[1] or 0, d_head), max(longest[2] or 0, d_end)
-    end
-  end
-  local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
-  local missing = {}
-  for _, seen in ipairs(unsettled()) do
-    local pool, held, told = seen[1], seen[3], {}
-    for _, id in ipairs(seen[2]) do told[id] = true end
-    for _, life in ipairs(lives) do
-      local field = 'c:' .. id_of(life) .. ':' .. pool
-      local c = life[3] == 1 and not told[id_of(life)] and (put[field] or redis.call('HGET', key, field))
-      if c then
-        local n = #c / 24
-        local counters = doubles(c, 3 * n)
-        for i = 1, min(n, #held) do held[i] = held[i] - (counters[i] - counters[n + i]) end
-      end
-    end
-    missing[pool] = missing[pool] or {}
-    for i = 1, #held do missing[pool][i] = max(missing[pool][i] or 0, held[i]) end
-  end
-  for pool, held in pairs(missing) do
-    for i = 1, #held do
-      local p = held[i] > 0 and current(load(pool))
-      if p and i <= p.n then
-        local b = base(i - 1)
-        local at = l + TTL + (longest[1 + p.v[b + STAGE]] or TTL)
-        p.v[b + HOLD], p.dirty = p.v[b + HOLD] + held[i], true
-        pending[#pending + 1] = {at, pool, i - 1, held[i]}
-        due = min(due, at)
-      end
-    end
-  end
-  put['d'] = cmsgpack.pack(pending)
+  hold_for_missing()
 end
 
 -- Writes everything in one step and returns the reply, packed: one string is cheaper to read than an array.

@@ -288,7 +288,7 @@ impl Learn {
     /// What was seen of holds of those that have not told: of each pool by the newest image, and what earlier learnings
     /// left. Of those that told only what they held when they looked themselves, at the bearer's time or before, and had
     /// not told to have given back: what they drew since was not seen, and must not stand for what the missing held.
-    fn unsettled(&self) -> BTreeSet<Unsettled> {
+    pub fn unsettled(&self) -> BTreeSet<Unsettled> {
         if self.whole {
             return BTreeSet::new();
         }

@@ -45,11 +45,33 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
                 state.names.insert(name.to_owned(), (k, forget));
             }
             _ if field == "d" => state.pending = decode_pending(value)?,
-            _ if field == "learn" => state.learn = Some(decode_learn(value)?),
             _ => {}
         }
     }
+    if let Some(value) = fields.get(b"learn".as_slice()) {
+        let (learn, were_whole) = decode_learn(value)?;
+        state.learn = Some(all_told(fields, epoch, learn, &were_whole)?);
+    }
     Ok(Some(state))
+}
+
+/// With what was told of each pool.
+fn all_told(
+    fields: &BTreeMap<Vec<u8>, Vec<u8>>,
+    epoch: u64,
+    mut learn: Learn,
+    were_whole: &BTreeSet<u64>,
+) -> Result<Learn, Malformed> {
+    for (field, value) in fields {
+        let Some(pool) = field.strip_prefix(b"o:") else { continue };
+        let pool = std::str::from_utf8(pool).map_err(|_| malformed("field name"))?.into();
+        let mut told = decode_told(&pool, value, epoch, were_whole)?;
+        learn.others.append(&mut told.others);
+        learn.looked.append(&mut told.looked);
+        learn.kept.append(&mut told.kept);
+        learn.unsettled.append(&mut told.unsettled);
+    }
+    Ok(learn)
 }
 
 /// Reads a pin.
@@ -160,44 +182,66 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
 /// Later than anything: how far a data set knows that does not say.
 const UNKNOWN: u64 = 1 << 52;
 
-/// Reads the MessagePack of field `learn`: `{since, told, fresh, {inc, ...}, {{pool, seen, inc, {held ...}}, ...},
-/// {{pool, inc, {kept ...}}, ...}, whole, {from, to}, {{pool, at}, ...}, {{pool, {inc, ...}, {held ...}}, ...},
-/// {cut epoch, ...}}`.
-fn decode_learn(bytes: &[u8]) -> Result<Learn, Malformed> {
+/// Reads the MessagePack of field `learn`, but for what was told of pools: `{since, told, fresh, {inc, ...}, {}, {}, whole,
+/// {from, to}, {}, chunks, {cut epoch, ...}, {such as were whole, ...}}`. (Fewer parts: begun by a script of a version
+/// before.) And the epochs cut short in which the data set was whole.
+fn decode_learn(bytes: &[u8]) -> Result<(Learn, BTreeSet<u64>), Malformed> {
     let mut at = Unpack::new(bytes);
     let parts = at.array()?;
     let (since, told, fresh) = (at.uint()?, at.uint()? == 1, at.uint()? == 1);
-    let roster = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
-    let mut others = BTreeMap::new();
+    let roster = incarnations(&mut at)?;
+    let mut learn = Learn { since, told, fresh, roster, known: (0, UNKNOWN), ..Learn::default() };
+    let mut were_whole = BTreeSet::new();
+    if parts > 6 {
+        at.array()?;
+        at.array()?;
+        learn.whole = at.uint()? == 1;
+    }
+    if parts > 11 {
+        at.array()?;
+        learn.known = (at.uint()?, at.uint()?);
+        at.array()?;
+        at.uint()?;
+        learn.cut = at.uints()?.into_iter().collect();
+        were_whole = at.uints()?.into_iter().collect();
+    }
+    Ok((learn, were_whole))
+}
+
+/// Reads the MessagePack of a field `o:POOL` into what was learnt: `{epoch, seen, inc, {held ...}, {looked}, {{inc,
+/// {kept ...}}, ...}, {{{inc, ...}, {held ...}}, ...}}`. Of an epoch that was cut short what it left.
+fn decode_told(
+    pool: &Arc<str>,
+    bytes: &[u8],
+    epoch: u64,
+    were_whole: &BTreeSet<u64>,
+) -> Result<Learn, Malformed> {
+    let mut at = Unpack::new(bytes);
+    at.array()?;
+    let (of, mut learn) = (at.uint()?, Learn::default());
+    let (seen, bearer, held) = (at.uint()?, at.text()?, at.uints()?);
+    if !bearer.is_empty() {
+        learn.others.insert(pool.clone(), (seen, incarnation(bearer)?, held));
+    }
+    learn.looked.extend(at.uints()?.first().map(|looked| (pool.clone(), *looked)));
+    let kept = learn.kept.entry(pool.clone()).or_default();
     for _ in 0..at.array()? {
         at.array()?;
-        let (pool, seen, inc) = (at.text()?.into(), at.uint()?, incarnation(at.text()?)?);
-        others.insert(pool, (seen, inc, at.uints()?));
+        kept.insert(incarnation(at.text()?)?, at.uints()?);
     }
-    let mut kept = BTreeMap::<_, BTreeMap<_, _>>::new();
-    // (Fewer parts: begun by a script of a version before.)
-    for _ in 0..if parts > 5 { at.array()? } else { 0 } {
+    for _ in 0..at.array()? {
         at.array()?;
-        let (pool, inc) = (at.text()?.into(), incarnation(at.text()?)?);
-        kept.entry(pool).or_default().insert(inc, at.uints()?);
+        let settled = incarnations(&mut at)?;
+        learn.unsettled.insert(Unsettled { pool: pool.clone(), settled, held: at.uints()? });
     }
-    let whole = parts > 6 && at.uint()? == 1;
-    let (mut known, mut looked) = ((0, UNKNOWN), BTreeMap::new());
-    if parts > 7 {
-        at.array()?;
-        known = (at.uint()?, at.uint()?);
-        for _ in 0..at.array()? {
-            at.array()?;
-            looked.insert(at.text()?.into(), at.uint()?);
-        }
+    if of != epoch {
+        learn.whole = were_whole.contains(&of);
+        learn.unsettled = learn.unsettled();
+        learn.others.clear();
     }
-    let mut unsettled = BTreeSet::new();
-    for _ in 0..if parts > 9 { at.array()? } else { 0 } {
-        at.array()?;
-        let pool = at.text()?.into();
-        let settled = (0..at.array()?).map(|_| incarnation(at.text()?)).collect::<Result<_, _>>()?;
-        unsettled.insert(Unsettled { pool, settled, held: at.uints()? });
-    }
-    let cut = if parts > 10 { at.uints()?.into_iter().collect() } else { BTreeSet::new() };
-    Ok(Learn { cut, since, told, fresh, whole, roster, others, kept, unsettled, known, looked })
+    Ok(learn)
+}
+
+fn incarnations(at: &mut Unpack) -> Result<BTreeSet<Incarnation>, Malformed> {
+    (0..at.array()?).map(|_| incarnation(at.text()?)).collect()
 }
