@@ -12,7 +12,7 @@
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
 --   learn          msgpack {since, told, fresh, {NAME.K, ...}, {}, {}, whole, {known from, to}, {}, chunks of pools,
---                  {cut epoch, ...}, {such as were whole, ...}}; while learning
+--                  {cut epoch, ...}, {such as were whole, ...}, {NAME.K that ended since, ...}}; while learning
 --   o:POOL         msgpack {epoch, seen, NAME.K ('': nobody), {held, ...}, {looked, if anybody}, {{NAME.K, {kept, ...}}, ...},
 --                  {{{NAME.K, ...}, {held, ...}}, ...}}: what was told of a pool (core::Learn); while learning
 --   os:N           msgpack {POOL, ...}: pools that have one, chunk N from 1; while learning
@@ -92,7 +92,7 @@ local function forget(from, to)
     cut[#cut + 1] = last
     if learn[7] == 1 then whole[#whole + 1] = last end
   end
-  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, chunks, cut, whole}
+  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, chunks, cut, whole, {}}
 end
 
 -- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to

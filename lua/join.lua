@@ -18,6 +18,7 @@ if epoch_told ~= 0 and epoch_told ~= epoch then return commit({EPOCH, epoch}) en
 local highest = highest_of(name)
 local known = not dead[inc] and redis.call('HEXISTS', key, 'i:' .. inc) == 1
 local told_late = epoch_told ~= 0 and learning == 1 and learn[7] ~= 1 -- lost was an older life than one that has told
+for _, id in ipairs(told_late and learn[13] or {}) do told_late = told_late and id ~= inc end
 if not known and highest and k <= highest and not told_late then return is_gone() end
 local lives = lives_now()
 if not known then

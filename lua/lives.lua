@@ -19,6 +19,8 @@ local function bury(id)
       if awaited ~= id then kept[#kept + 1] = awaited end
     end
     learn[4] = kept
+    learn[13] = learn[13] or {} -- begun by a script of the version before
+    learn[13][#learn[13] + 1] = id
   end
 end
 

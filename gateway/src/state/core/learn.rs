@@ -42,6 +42,8 @@ pub struct Learn {
     pub unsettled: BTreeSet<Unsettled>,
     /// Epochs that were cut short while they learnt. What was posted in them was told, and is in nobody's image.
     pub cut: BTreeSet<u64>,
+    /// Lives that ended since it began: a late HELLO of theirs raises nobody.
+    pub left: BTreeSet<Incarnation>,
     /// How far the data set itself knows: all before the first, nothing after the second. Logical time.
     pub known: (Ms, Ms),
     /// By pool, when a replica looked at the image whose count of what was posted is remembered.

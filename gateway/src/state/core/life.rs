@@ -63,7 +63,7 @@ impl State {
         let highest = self.names.get(&join.inc.name).map(|(k, _)| *k);
         let known = self.lives.contains_key(&join.inc);
         // What was lost may have been an older life of a name than one that has told already.
-        let lost = self.learn.as_ref().is_some_and(|learn| !learn.whole);
+        let lost = self.learn.as_ref().is_some_and(|learn| !learn.whole && !learn.left.contains(&join.inc));
         let told_late = lost && join.epoch != 0 && !on(Mutant::OlderLivesUntold);
         let stale = highest.is_some_and(|k| join.inc.k <= k) && !told_late && !on(Mutant::IncarnationReused);
         if stale && !known && !on(Mutant::DuplicateJoinRecreates) {
@@ -127,6 +127,7 @@ impl State {
         self.lives.remove(inc);
         if let Some(learn) = &mut self.learn {
             learn.roster.remove(inc);
+            learn.left.insert(inc.clone());
         }
         if let Some(name) = self.names.get_mut(&inc.name)
             && name.0 == inc.k

@@ -183,7 +183,7 @@ fn decode_pending(bytes: &[u8]) -> Result<Vec<Pending>, Malformed> {
 const UNKNOWN: u64 = 1 << 52;
 
 /// Reads the MessagePack of field `learn`, but for what was told of pools: `{since, told, fresh, {inc, ...}, {}, {}, whole,
-/// {from, to}, {}, chunks, {cut epoch, ...}, {such as were whole, ...}}`. (Fewer parts: begun by a script of a version
+/// {from, to}, {}, chunks, {cut epoch, ...}, {such as were whole, ...}, {inc, ...}}`. (Fewer parts: begun by a script of a version
 /// before.) And the epochs cut short in which the data set was whole.
 fn decode_learn(bytes: &[u8]) -> Result<(Learn, BTreeSet<u64>), Malformed> {
     let mut at = Unpack::new(bytes);
@@ -204,6 +204,9 @@ fn decode_learn(bytes: &[u8]) -> Result<(Learn, BTreeSet<u64>), Malformed> {
         at.uint()?;
         learn.cut = at.uints()?.into_iter().collect();
         were_whole = at.uints()?.into_iter().collect();
+    }
+    if parts > 12 {
+        learn.left = incarnations(&mut at)?;
     }
     Ok((learn, were_whole))
 }
