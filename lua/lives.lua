@@ -142,6 +142,9 @@ local function told_of(pool)
   if not s then return end
   local o = cmsgpack.unpack(s)
   if o[1] ~= epoch then
+    local was_cut = false
+    for _, cut in ipairs(learn[11] or {}) do was_cut = was_cut or cut == o[1] end
+    if not was_cut then return end -- left behind by a script of the version before
     local left = unsettled(o)
     for _, cut in ipairs(learn[12] or {}) do
       if cut == o[1] then left = {} end -- the data set was only silent: it still knows
@@ -165,7 +168,8 @@ local function hold_for_missing()
   -- A later image shows again what an earlier one showed: the most counts, not the sum.
   local function missing_of(pool)
     local most = {}
-    for _, seen in ipairs(unsettled(told_of(pool))) do
+    local o = told_of(pool)
+    for _, seen in ipairs(o and unsettled(o) or {}) do
       local held, told = seen[2], {}
       for _, id in ipairs(seen[1]) do told[id] = true end
       for _, life in ipairs(lives) do

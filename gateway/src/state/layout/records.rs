@@ -65,7 +65,10 @@ fn all_told(
     for (field, value) in fields {
         let Some(pool) = field.strip_prefix(b"o:") else { continue };
         let pool = std::str::from_utf8(pool).map_err(|_| malformed("field name"))?.into();
-        let mut told = decode_told(&pool, value, epoch, were_whole)?;
+        let (of, mut told) = decode_told(&pool, value, epoch, were_whole)?;
+        if of != epoch && !learn.cut.contains(&of) {
+            continue; // left behind by a script of the version before
+        }
         learn.others.append(&mut told.others);
         learn.looked.append(&mut told.looked);
         learn.kept.append(&mut told.kept);
@@ -218,7 +221,7 @@ fn decode_told(
     bytes: &[u8],
     epoch: u64,
     were_whole: &BTreeSet<u64>,
-) -> Result<Learn, Malformed> {
+) -> Result<(u64, Learn), Malformed> {
     let mut at = Unpack::new(bytes);
     at.array()?;
     let (of, mut learn) = (at.uint()?, Learn::default());
@@ -242,7 +245,7 @@ fn decode_told(
         learn.unsettled = learn.unsettled();
         learn.others.clear();
     }
-    Ok(learn)
+    Ok((of, learn))
 }
 
 fn incarnations(at: &mut Unpack) -> Result<BTreeSet<Incarnation>, Malformed> {
