@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use alone::{AWAY_AFTER, Alone, HITCH};
 pub use report::Told;
 
+use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolDecl, Reply, TTL};
 use super::ledger::Ledger;
@@ -223,7 +224,7 @@ impl Side {
         self.asking_until = now + ASKING;
         life.telling();
         life.ledger.turn(epoch);
-        let untold = life.untold.get_or_insert_with(|| life.ledger.pools());
+        let untold = life.untold.get_or_insert_with(|| in_own_order(life.ledger.pools(), &self.name));
         let (part, more) = (untold.len().saturating_sub(self.at_once), untold.len() > self.at_once);
         let pools = untold[part..].iter().filter_map(|pool| pool.memory(now)).collect();
         untold[part..].iter().for_each(|pool| drop(pool.say(pool.counters().iter().map(|c| c.returned))));
@@ -353,4 +354,12 @@ impl Side {
         let counts = |(past, until): &(Before, Ms)| now <= *until && !seen(past);
         self.past.retain(|past| counts(past) && !on(Mutant::PastForgotten));
     }
+}
+
+/// Each replica begins to tell somewhere else: should there be too much to tell in time, each pool is told of by some.
+fn in_own_order(mut pools: Vec<Arc<PoolBooks>>, name: &str) -> Vec<Arc<PoolBooks>> {
+    let hash = name.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let from = hash % pools.len().max(1);
+    pools.rotate_left(from);
+    pools
 }
