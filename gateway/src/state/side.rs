@@ -363,26 +363,3 @@ fn in_own_order(mut pools: Vec<Arc<PoolBooks>>, name: &str) -> Vec<Arc<PoolBooks
     pools.rotate_left(from);
     pools
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Broken on purpose once: not rotated.
-    #[test]
-    fn replicas_tell_of_pools_in_orders_of_their_own() {
-        let pool = |at: u32| {
-            Arc::new(PoolBooks::new(PoolDecl { key: format!("p{at:02}").into(), meters: [].into() }))
-        };
-        let pools: Vec<_> = (0..50).map(pool).collect();
-        let told = |name| in_own_order(pools.clone(), name).iter().map(|p| p.decl.key.clone()).collect();
-        let (one, two): (Vec<_>, Vec<_>) = (told("weir-0"), told("weir-1"));
-        assert_ne!(one, two);
-        let sorted = |mut keys: Vec<Arc<str>>| {
-            keys.sort();
-            keys
-        };
-        assert_eq!(sorted(one), sorted(two), "each tells of all");
-        assert!(in_own_order(Vec::new(), "weir-0").is_empty());
-    }
-}
