@@ -156,10 +156,11 @@ end
 
 -- What was seen of holds, beyond what is known, waits as the holds of the dead do.
 local function hold_for_missing()
-  local lives, longest = lives_now(), {} -- from RESERVE to head, to end
-  for _, life in ipairs(lives) do
-    local id = id_of(life)
+  local ids, longest = {}, {} -- from RESERVE to head, to end
+  for _, life in ipairs(lives_now()) do
     if life[3] == 1 then
+      local id = id_of(life)
+      ids[#ids + 1] = id
       local d_head, d_end = struct.unpack('<dd', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 9)
       longest[1], longest[2] = max(longest[1] or 0, d_head), max(longest[2] or 0, d_end)
     end
@@ -172,9 +173,9 @@ local function hold_for_missing()
     for _, seen in ipairs(o and unsettled(o) or {}) do
       local held, told = seen[2], {}
       for _, id in ipairs(seen[1]) do told[id] = true end
-      for _, life in ipairs(lives) do
-        local field = 'c:' .. id_of(life) .. ':' .. pool
-        local c = life[3] == 1 and not told[id_of(life)] and (put[field] or redis.call('HGET', key, field))
+      for _, id in ipairs(ids) do
+        local field = 'c:' .. id .. ':' .. pool
+        local c = not told[id] and (put[field] or redis.call('HGET', key, field))
         if c then
           local n = #c / 24
           local counters = doubles(c, 3 * n)
@@ -186,10 +187,13 @@ local function hold_for_missing()
     return most
   end
 
+  local was_cut = #(learn[11] or {}) > 0
   local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
   for chunk = 1, learn[10] or 0 do
     local field = 'os:' .. chunk
     for _, pool in ipairs(cmsgpack.unpack(put[field] or redis.call('HGET', key, field))) do
+      -- What was told in an epoch that was cut short is of this one as well: only while learning that is known.
+      if was_cut then current(load(pool)) end
       local held = learn[7] == 1 and {} or missing_of(pool) -- whole: it still knows
       for i = 1, #held do
         local p = held[i] > 0 and current(load(pool))
@@ -215,8 +219,9 @@ local function end_learning()
   local since, told, fresh, roster = unpack(learn)
   local all = told == 1
   for _, id in ipairs(roster) do
+    if not all then break end
     local s = not dead[id] and (put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
-    all = all and s and struct.unpack('<d', s, 25) == epoch + 1
+    all = s and struct.unpack('<d', s, 25) == epoch + 1
   end
   local settled = l > since + (fresh == 1 and LEAST or SETTLE)
   if not (all and settled or l > since + LEARN) then
@@ -224,10 +229,10 @@ local function end_learning()
     if now_packed ~= learn_stored then put['learn'] = now_packed end
     return
   end
+  hold_for_missing()
   learning = 0
   put['learn'] = nil
   gone[#gone + 1] = 'learn'
-  hold_for_missing()
 end
 
 -- Writes everything in one step and returns the reply, packed: one string is cheaper to read than an array.

@@ -129,6 +129,7 @@ impl Client {
     /// grant that nobody waits for is given back by the one after it was seen, and an older life ends first.
     async fn leave(self: &Arc<Self>, port: &Port) {
         let begun = Instant::now();
+        self.side.lock().leave();
         loop {
             let left = self.try_leaving(port).await;
             let failure = match &left {

@@ -10,6 +10,8 @@
 
 mod alone;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub struct Side {
     failing: Option<(Ms, Ms)>, // since when, and when last, the state was asked in vain; own clock
     asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
     at_once: usize,   // pools that one JOIN tells of at most
+    leaving: bool,    // nothing will be shared any more
 }
 
 /// What a reply came to.
@@ -111,6 +114,7 @@ impl Side {
             failing: None,
             asking_until: 0,
             at_once: TOLD_AT_ONCE,
+            leaving: false,
         }
     }
 
@@ -180,6 +184,11 @@ impl Side {
         if l > self.heard_at() {
             self.ack = Some((epoch, l, now));
         }
+    }
+
+    /// No call will come any more: lives that are over need not be remembered for a time without the state.
+    pub fn leave(&mut self) {
+        self.leaving = true;
     }
 
     /// Takes note of who lives: replicas, each of which may have several lives.

@@ -237,6 +237,9 @@ impl State {
     /// Ends learning, whoever is missing.
     pub fn conclude(&mut self) {
         let Some(learn) = self.learn.take() else { return };
+        if !learn.cut.is_empty() {
+            self.keep_what_was_told(&learn);
+        }
         if learn.whole || on(Mutant::OrphansDropped) {
             return;
         }
@@ -251,6 +254,17 @@ impl State {
         }
         for ((pool, at), held) in missing {
             self.hold_for_missing(&pool, at, held);
+        }
+    }
+
+    /// What was told in an epoch that was cut short is of this one as well. Once learning is over nobody knows that any
+    /// more: what was posted since would be set aside with it, and would hide what is told late.
+    fn keep_what_was_told(&mut self, learn: &Learn) {
+        let (epoch, l) = (self.epoch, self.clock.l);
+        for key in learn.kept.keys().filter(|_| !on(Mutant::CutEpochLeftBehind)) {
+            if let Some(pool) = self.pools.get_mut(key) {
+                pool.current(epoch, l, Some(learn));
+            }
         }
     }
 

@@ -57,6 +57,7 @@ mutants! {
     HistoriesMixed,
     LearntForgotten,
     CutEpochSetAside,
+    CutEpochLeftBehind,
     OlderLivesUntold,
     LearningSkipped,
     ToldTwice,

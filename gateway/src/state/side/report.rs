@@ -29,19 +29,26 @@ impl Side {
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
-        Some(self.report(ledger, rests, now, count))
+        Some(self.report(ledger, rests, now, count, count))
     }
 
-    /// The next SYNCs of older lives.
+    /// The next SYNCs of older lives. They look as well: after a loss of data what was posted since a look is posted again.
     pub fn older(&mut self, now: Ms) -> Vec<(Sync, Told)> {
         let older = &self.lives[..self.lives.len().saturating_sub(1)];
         let known = older.iter().filter(|life| life.to_tell.is_none()).map(|life| life.ledger.clone());
         let known: Vec<_> = known.collect();
-        known.into_iter().map(|ledger| self.report(ledger, Vec::new(), now, false)).collect()
+        known.into_iter().map(|ledger| self.report(ledger, Vec::new(), now, true, false)).collect()
     }
 
-    fn report(&self, ledger: Arc<Ledger>, rests: Vec<Rest>, now: Ms, count: bool) -> (Sync, Told) {
-        let (books, reports) = ledger.report(count);
+    fn report(
+        &self,
+        ledger: Arc<Ledger>,
+        rests: Vec<Rest>,
+        now: Ms,
+        look: bool,
+        count: bool,
+    ) -> (Sync, Told) {
+        let (books, reports) = ledger.report(look);
         let caller = self.caller(&ledger, now);
         let say = |(pool, report): (&Arc<PoolBooks>, &PoolReport)| pool.say(report.returned.iter().copied());
         let told = Told {
@@ -92,6 +99,7 @@ impl Side {
     /// Older lives that are over: nothing runs in them, all of it was told, and the current one has seen it since, so that
     /// it knows of it should the state go away. A BYE is due.
     pub fn over(&mut self, now: Ms) -> Vec<Caller> {
+        let leaving = self.leaving;
         let Some((current, older)) = self.lives.split_last_mut() else { return Vec::new() };
         let idle = |life: &Life| life.to_tell.is_none() && life.ledger.is_idle() && life.ledger.is_told();
         for life in older.iter_mut().filter(|life| life.done.is_none() && idle(life)) {
@@ -100,7 +108,7 @@ impl Side {
         }
         let over = |life: &&Life| {
             let seen = |done| current.ledger.saw_all_of(&life.ledger, done) || on(Mutant::PastForgotten);
-            idle(life) && life.done.is_some_and(seen)
+            idle(life) && (leaving || life.done.is_some_and(seen))
         };
         let over: Vec<_> = older.iter().filter(over).map(|life| life.ledger.clone()).collect();
         over.iter().map(|ledger| self.caller(ledger, now)).collect()

@@ -131,20 +131,37 @@ pub(super) fn an_image_swallows_nothing() -> Result<(), Breach> {
 
 /// One told what it had posted since it looked; data that had it were lost again before the other told of as much, seen.
 pub(super) fn a_loss_while_learning_hides_nothing() -> Result<(), Breach> {
+    let mut state = lost_while_learning();
+    state.step(&again(hello("two", 3, 3, 3, 0)), BORN + 30);
+    state.step(&again(hello("one", 3, 0, 0, 0)), BORN + 30);
+    counts_six(&state)
+}
+
+/// The same, and nobody told in time.
+pub(super) fn a_loss_while_learning_hides_nothing_told_late() -> Result<(), Breach> {
+    let mut state = lost_while_learning();
+    state.conclude();
+    state.step(&again(hello("two", 3, 3, 3, 0)), BORN + 30);
+    counts_six(&state)
+}
+
+/// One had told of 3 that it posted since it looked, when another server took over that has them as well.
+fn lost_while_learning() -> State {
     let mut state = lost();
     state.step(&hello("one", 3, 0, 0, 0), BORN + 10);
-    let again = |command: Command| {
-        let Command::Join(join) = command else { panic!("a HELLO is a JOIN") };
-        Command::Join(Join { epoch: EPOCH + 1, ..join })
-    };
-    let moved = Stamp { now: BORN + 20, nonce: EPOCH + 1, run: 2 };
-    state.step(
-        &Command::Join(Join { inc: replica("three"), d_head: 500, d_end: 900, ..Join::default() }),
-        moved,
-    );
-    state.step(&again(hello("two", 3, 3, 3, 0)), moved);
-    state.step(&again(hello("one", 3, 0, 0, 0)), moved);
-    match meter(&state).used() {
+    let newcomer = Join { inc: replica("three"), d_head: 500, d_end: 900, ..Join::default() };
+    state.step(&Command::Join(newcomer), Stamp { now: BORN + 20, nonce: EPOCH + 1, run: 2 });
+    state
+}
+
+/// A HELLO to the data set after that.
+fn again(command: Command) -> Command {
+    let Command::Join(join) = command else { panic!("a HELLO is a JOIN") };
+    Command::Join(Join { epoch: EPOCH + 1, ..join })
+}
+
+fn counts_six(state: &State) -> Result<(), Breach> {
+    match meter(state).used() {
         6 => Ok(()),
         used => Err(breach(
             "what was told before a further loss counts besides the image",

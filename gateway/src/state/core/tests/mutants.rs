@@ -36,6 +36,7 @@ fn killer(mutant: Mutant) -> Killer {
         HistoriesMixed => Killer::Plan(Plan::random(126116974660170)),
         OlderLivesUntold => Killer::Plan(Plan::random(1002419)),
         CutEpochSetAside => Killer::Check(learning::a_loss_while_learning_hides_nothing),
+        CutEpochLeftBehind => Killer::Check(learning::a_loss_while_learning_hides_nothing_told_late),
         PastForgotten => Killer::Plan(Plan::random(929292939777)),
         LearntForgotten => Killer::Plan(Plan::random(929292930486)),
         EndHoldPostedWithHead => Killer::Plan(long_answers_to_a_dead_replica()),

@@ -101,6 +101,7 @@ const KILLS: &[(&str, By)] = &[
         "a loss while learning hides what was told after it (two losses are needed)",
         Worlds(Mutant::CutEpochSetAside),
     ),
+    ("the same, of what is told when learning is over", Worlds(Mutant::CutEpochLeftBehind)),
     ("an older life cannot tell after a newer one", Worlds(Mutant::OlderLivesUntold)),
     ("whole limits are shared", Worlds(Mutant::WholeShares)),
     ("what a life that is over used is not counted where limits are shared", Worlds(Mutant::PastForgotten)),
