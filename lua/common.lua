@@ -13,8 +13,8 @@
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
 --   learn          msgpack {since, told, fresh, {NAME.K, ...}, {}, {}, whole, {known from, to}, {}, chunks of pools,
 --                  {cut epoch, ...}, {such as were whole, ...}, {NAME.K that ended since, ...}}; while learning
---   o:POOL         msgpack {epoch, seen, NAME.K ('': nobody), {held, ...}, {looked, if anybody}, {{NAME.K, {kept, ...}}, ...},
---                  {{{NAME.K, ...}, {held, ...}}, ...}}: what was told of a pool (core::Learn); while learning
+--   o:POOL         msgpack {epoch, seen, NAME.K ('': nobody), {held, ...}, {looked, if anybody}, {{NAME.K, {kept, ...}, heard},
+--                  ...}, {{{NAME.K, ...}, {held, ...}, seen}, ...}}: what was told of a pool (core::Learn); while learning
 --   os:N           msgpack {POOL, ...}: pools that have one, chunk N from 1; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
@@ -75,6 +75,19 @@ end
 local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives']) or list('lives') end
 local function id_of(life) return life[1] .. '.' .. string.format('%.0f', life[2]) end
 
+-- What was told of pools in a learning that a script of the version before ended.
+local function forget_left_behind()
+  local field, told = 'os:1', redis.call('HGET', key, 'os:1')
+  local n = 1
+  while told do
+    for _, pool in ipairs(cmsgpack.unpack(told)) do gone[#gone + 1] = 'o:' .. pool end
+    gone[#gone + 1] = field
+    n = n + 1
+    field = 'os:' .. n
+    told = redis.call('HGET', key, field)
+  end
+end
+
 -- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
 local function forget(from, to)
   local last, roster, known, chunks, cut, whole = epoch, {}, {}, 0, {}, {}
@@ -83,14 +96,16 @@ local function forget(from, to)
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
   if learn then
-    from = min(from, (learn[8] or {0})[1]) -- it may not know what it was learning
+    from = min(from, learn[8][1]) -- it may not know what it was learning
     for _, id in ipairs(roster) do known[id] = true end
     for _, id in ipairs(learn[4]) do -- who named them may have died since, and they may still tell
       if not known[id] then roster[#roster + 1] = id end
     end
-    chunks, cut, whole = learn[10] or 0, learn[11] or {}, learn[12] or {}
+    chunks, cut, whole = learn[10], learn[11], learn[12]
     cut[#cut + 1] = last
     if learn[7] == 1 then whole[#whole + 1] = last end
+  else
+    forget_left_behind()
   end
   learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, chunks, cut, whole, {}}
 end
@@ -121,6 +136,10 @@ local function advance_clock(e)
   if learning == 1 then
     learn_stored = redis.call('HGET', key, 'learn')
     learn = cmsgpack.unpack(learn_stored)
+    if not learn[13] then -- begun by a script of the version before
+      local rest = {[6] = {}, [7] = 0, [8] = {0, 2 ^ 52}, [9] = {}, [10] = 0, [11] = {}, [12] = {}, [13] = {}}
+      for at = 6, 13 do learn[at] = learn[at] or rest[at] end
+    end
   end
 
   local before = learn
@@ -143,7 +162,7 @@ local function advance_clock(e)
   if run_said ~= 0 and run_said ~= run then
     run = run_said
     forget(last, last)
-  elseif run_said ~= 0 and away and not before then
+  elseif run_said ~= 0 and away and (not before or before[7] == 1) then -- it was only silent, once or several times
     learn[7] = 1
   end
   return true

@@ -39,7 +39,7 @@ local ONE, EARLIER, LATER, UNTOLD = 0, 1, 2, 3
 local function history_of(o, seen)
   if learning == 0 then return UNTOLD end
   if learn[7] == 1 then return ONE end -- a data set that was only silent has one
-  local from, to = unpack(learn[8] or {0, 2 ^ 52}) -- (begun by a script of the version before)
+  local from, to = unpack(learn[8])
   if o[5][1] then from, to = o[5][1], o[5][1] end
   return seen + TTL < from and EARLIER or seen > to + TTL and LATER or ONE
 end
@@ -145,13 +145,14 @@ end
 
 -- What it had drawn when it looked and still holds.
 local function take_kept(o, kept)
+  local heard = max(0, l - roster_age)
   for _, by in ipairs(o[6]) do
     if by[1] == inc then
-      by[2] = kept
+      by[2], by[3] = kept, heard
       return
     end
   end
-  o[6][#o[6] + 1] = {inc, kept}
+  o[6][#o[6] + 1] = {inc, kept, heard}
 end
 
 for _, m in ipairs(memory) do
@@ -170,17 +171,37 @@ for _, m in ipairs(memory) do
   end
 end
 if #new > 0 then
-  learn[10] = (learn[10] or 0) + 1
+  learn[10] = learn[10] + 1
   put['os:' .. learn[10]] = cmsgpack.pack(new)
 end
 put['i:' .. inc] = struct.pack('<dddd', exp, head, stage_end, told) -- a life keeps its deadlines
 if met then put['l:' .. inc] = cmsgpack.pack(met) end
 if forgot and knows and learning == 1 then
   learn[2], learn[3] = 1, roster_age <= TTL and 1 or learn[3]
-  local known = {}
-  for _, id in ipairs(learn[4]) do known[id] = true end
-  for _, id in ipairs(roster) do
-    if not known[id] then learn[4][#learn[4] + 1] = id end
+  -- Which older lives of its own are not over it knows best: others may have heard of them last when they were not.
+  local named, settled, known, awaited = {}, {}, {}, {}
+  local function parts(id)
+    local who, number = string.match(id, '^(.*)%.(%d+)$')
+    return who, tonumber(number)
   end
+  for _, id in ipairs(roster) do named[id] = true end
+  for _, id in ipairs(learn[13]) do known[id] = true end -- ended since learning began
+  for _, id in ipairs(learn[4]) do
+    local who, number = parts(id)
+    if who ~= name or number >= k or named[id] then
+      awaited[#awaited + 1], known[id] = id, true
+    end
+  end
+  for _, life in ipairs(lives) do -- the newest that has told, of each name
+    local s = life[3] == 1 and (put['i:' .. id_of(life)] or redis.call('HGET', key, 'i:' .. id_of(life)))
+    if s and struct.unpack('<d', s, 25) == epoch + 1 then settled[life[1]] = max(settled[life[1]] or 0, life[2]) end
+  end
+  for _, id in ipairs(roster) do
+    local who, number = parts(id)
+    if not known[id] and (who == name and number < k or number >= (settled[who] or 0)) then
+      awaited[#awaited + 1], known[id] = id, true
+    end
+  end
+  learn[4] = awaited
 end
 return commit({0, epoch, l, #alive(lives)})

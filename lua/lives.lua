@@ -19,7 +19,6 @@ local function bury(id)
       if awaited ~= id then kept[#kept + 1] = awaited end
     end
     learn[4] = kept
-    learn[13] = learn[13] or {} -- begun by a script of the version before
     learn[13][#learn[13] + 1] = id
   end
 end
@@ -117,17 +116,19 @@ local function alive(lives)
 end
 
 -- What was seen of holds of those that have not told (core/learn.rs): {{{NAME.K, ... whose are not among them},
--- {held, ...}}, ...}. Of those that told only what they held when they looked themselves: what they drew since was not seen.
+-- {held, ...}, seen}, ...}. Of those that told only what they held when they looked themselves: what they drew since was not
+-- seen; and nothing of those that had not been heard of for long by then.
 local function unsettled(o)
   local all, left = o[7], {}
-  if o[3] ~= '' then all[#all + 1] = {{o[3]}, o[4]} end
+  if o[3] ~= '' then all[#all + 1] = {{o[3]}, o[4], o[2]} end
   for _, seen in ipairs(all) do
     local settled, held, told, most = seen[1], seen[2], {}, 0
     for _, id in ipairs(settled) do told[id] = true end
     for _, by in ipairs(o[6]) do
       if not told[by[1]] then
         settled[#settled + 1] = by[1]
-        for i = 1, min(#by[2], #held) do held[i] = max(0, held[i] - by[2][i]) end
+        local among = by[3] + TTL >= seen[3]
+        for i = 1, among and min(#by[2], #held) or 0 do held[i] = max(0, held[i] - by[2][i]) end
       end
     end
     for _, n in ipairs(held) do most = max(most, n) end
@@ -143,15 +144,27 @@ local function told_of(pool)
   local o = cmsgpack.unpack(s)
   if o[1] ~= epoch then
     local was_cut = false
-    for _, cut in ipairs(learn[11] or {}) do was_cut = was_cut or cut == o[1] end
+    for _, cut in ipairs(learn[11]) do was_cut = was_cut or cut == o[1] end
     if not was_cut then return end -- left behind by a script of the version before
     local left = unsettled(o)
-    for _, cut in ipairs(learn[12] or {}) do
+    for _, cut in ipairs(learn[12]) do
       if cut == o[1] then left = {} end -- the data set was only silent: it still knows
     end
     o[1], o[2], o[3], o[4], o[7] = epoch, 0, '', {}, left
   end
   return o
+end
+
+-- What was told in an epoch that was cut short is of this one as well. Only while learning that is known.
+local function keep_what_was_told()
+  local is_cut = {}
+  for _, cut in ipairs(learn[11]) do is_cut[cut] = true end
+  if not next(is_cut) then return end -- as a rule
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    local pool = string.match(field, '^p:(.*)$')
+    local p = pool and load(pool)
+    if p and is_cut[p.v[USED_IN]] then p.v[USED_IN], p.dirty = epoch, true end
+  end
 end
 
 -- What was seen of holds, beyond what is known, waits as the holds of the dead do.
@@ -187,13 +200,11 @@ local function hold_for_missing()
     return most
   end
 
-  local was_cut = #(learn[11] or {}) > 0
+  keep_what_was_told()
   local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
-  for chunk = 1, learn[10] or 0 do
+  for chunk = 1, learn[10] do
     local field = 'os:' .. chunk
     for _, pool in ipairs(cmsgpack.unpack(put[field] or redis.call('HGET', key, field))) do
-      -- What was told in an epoch that was cut short is of this one as well: only while learning that is known.
-      if was_cut then current(load(pool)) end
       local held = learn[7] == 1 and {} or missing_of(pool) -- whole: it still knows
       for i = 1, #held do
         local p = held[i] > 0 and current(load(pool))

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The version that each command came with, in the form that is used here. Valkey has what Redis 7.2 has.
-const SINCE: [(&str, (u32, u32)); 17] = [
+const SINCE: [(&str, (u32, u32)); 18] = [
     ("asking", (3, 0)),
     ("cluster|slots", (3, 0)),
     ("eval", (2, 6)),
@@ -19,6 +19,7 @@ const SINCE: [(&str, (u32, u32)); 17] = [
     ("hexists", (2, 0)),
     ("hget", (2, 0)),
     ("hgetall", (2, 0)),
+    ("hkeys", (2, 0)),
     ("hmget", (2, 0)),
     ("hset", (4, 0)), // several fields
     ("info", (1, 0)),

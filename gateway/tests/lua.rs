@@ -216,7 +216,9 @@ fn memory(op: &Op, state: &State, inc: &Incarnation) -> Memory {
         .into_iter()
         .enumerate()
         .filter(|(at, decl)| (n[0] >> at).is_multiple_of(2) && !decl.meters.is_empty());
-    let roster = state.lives.keys().filter(|_| n[0].is_multiple_of(3)).cloned().collect();
+    let over = |inc: &Incarnation| Incarnation { k: inc.k.saturating_sub(1), ..inc.clone() };
+    let lives = state.lives.keys().flat_map(|inc| [inc.clone(), over(inc)]).enumerate();
+    let roster = lives.filter(|(at, _)| (n[0] >> at).is_multiple_of(3)).map(|(_, inc)| inc).collect();
     Memory { age: n[6] % 2_000, roster, pools: pools.map(told).collect() }
 }
 

@@ -72,9 +72,14 @@ impl Client {
     }
 
     async fn sync_older(&self, port: &Port, learning: bool) -> Result<(), Away> {
-        let older = self.side.lock().older(boot_ms());
-        for (sync, told) in older {
-            self.say(port, sync, told).await?;
+        let mut older = self.side.lock().older(boot_ms()).into_iter();
+        while let Some((sync, told)) = older.next() {
+            let said = self.say(port, sync, told).await;
+            if said.is_err() {
+                let mut side = self.side.lock();
+                older.by_ref().for_each(|(_, unsent)| side.unanswered(unsent, boot_ms()));
+            }
+            said?;
         }
         if learning {
             return Ok(()); // nobody has seen yet what was used in them

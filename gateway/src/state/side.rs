@@ -239,8 +239,16 @@ impl Side {
         untold[part..].iter().for_each(|pool| drop(pool.say(pool.counters().iter().map(|c| c.returned))));
         let ledger = life.ledger.clone();
         let Deadlines { head: d_head, end: d_end } = ledger.deadlines();
-        let memory = Memory { age: now.saturating_sub(self.roster_at), roster: self.roster.clone(), pools };
+        let memory =
+            Memory { age: now.saturating_sub(self.roster_at), roster: self.known_to_live(&ledger), pools };
         Some(Join { inc: ledger.inc(), d_head, d_end, epoch, memory, more })
+    }
+
+    /// The replicas that were counted last; of this one `ledger`'s life and those older than it that a data set knows.
+    fn known_to_live(&self, ledger: &Ledger) -> Vec<Incarnation> {
+        let others = self.roster.iter().filter(|inc| inc.name != self.name).cloned();
+        let known = self.lives.iter().filter(|life| life.to_tell != Some(0)).map(|life| life.ledger.inc());
+        others.chain(known.filter(|inc| inc.k <= ledger.inc().k)).collect()
     }
 
     /// The answer to it; whether it was the one hoped for.

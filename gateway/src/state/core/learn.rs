@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::image::History;
 use super::mutant::{Mutant, on};
-use super::{Counters, Incarnation, Life, Ms, Pending, PoolDecl, Stage, State, TTL};
+use super::{Counters, Incarnation, Life, Ms, Pending, Pool, PoolDecl, Stage, State, TTL};
 
 /// Learning ends after this long whoever is missing: longer than a replica needs to notice and to connect again.
 pub const LEARN: Ms = 2_000;
@@ -36,8 +36,8 @@ pub struct Learn {
     pub roster: BTreeSet<Incarnation>,
     /// From the newest image of each pool: its time, its bearer, and per meter what others held.
     pub others: BTreeMap<Arc<str>, (Ms, Incarnation, Vec<u64>)>,
-    /// By pool, what those that told still hold of what they held then ([`PoolMemory::kept`]).
-    pub kept: BTreeMap<Arc<str>, BTreeMap<Incarnation, Vec<u64>>>,
+    /// By pool, what those that told still hold of what they held then.
+    pub kept: BTreeMap<Arc<str>, Kept>,
     /// What learnings that a further loss cut short knew by then of holds of those that had not told.
     pub unsettled: BTreeSet<Unsettled>,
     /// Epochs that were cut short while they learnt. What was posted in them was told, and is in nobody's image.
@@ -50,6 +50,9 @@ pub struct Learn {
     pub looked: BTreeMap<Arc<str>, Ms>,
 }
 
+/// Of one pool: when each that told had last heard of the data set, logical time, and [`PoolMemory::kept`].
+pub type Kept = BTreeMap<Incarnation, (Ms, Vec<u64>)>;
+
 /// Holds that were seen, of replicas other than some.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unsettled {
@@ -59,6 +62,8 @@ pub struct Unsettled {
     pub settled: BTreeSet<Incarnation>,
     /// Per meter.
     pub held: Vec<u64>,
+    /// When, logical time.
+    pub seen: Ms,
 }
 
 /// What a replica knows, in its HELLO.
@@ -66,7 +71,7 @@ pub struct Unsettled {
 pub struct Memory {
     /// Age of the roster, ms of the replica's own clock.
     pub age: Ms,
-    /// Replicas that it knew to live.
+    /// Replicas that it knew to live; of its own name such lives as it knows itself that are not over.
     pub roster: Vec<Incarnation>,
     /// By pool.
     pub pools: Vec<PoolMemory>,
@@ -121,20 +126,30 @@ impl State {
                 if !on(Mutant::OwnHistoriesOnly) {
                     self.take_window(inc, pool);
                 }
-                self.take_kept(inc, pool);
+                self.take_kept(inc, pool, memory.age);
             }
             self.take_counters(inc, pool);
         }
     }
 
     /// Takes note of who must tell. A replica that does not continue a life and has seen nothing is new here: what it
-    /// says is no reason to believe that all is known.
-    pub(super) fn believe(&mut self, memory: &Memory, continued: bool) {
+    /// says is no reason to believe that all is known. Which older lives of its own are not over it knows best: others may
+    /// have heard of them last when they were not, and would have them waited for.
+    pub(super) fn believe(&mut self, inc: &Incarnation, memory: &Memory, continued: bool) {
         let knows = continued || memory.pools.iter().any(|pool| !pool.window.is_empty());
-        if let (Some(learn), true) = (&mut self.learn, knows) {
-            learn.told = true;
-            learn.fresh |= memory.age <= TTL;
-            learn.roster.extend(memory.roster.iter().cloned());
+        let (Some(learn), true) = (&mut self.learn, knows) else { return };
+        learn.told = true;
+        learn.fresh |= memory.age <= TTL;
+        let older = |known: &Incarnation| known.name == inc.name && known.k < inc.k;
+        learn.roster.retain(|awaited| !older(awaited) || memory.roster.contains(awaited));
+        let has_told = |(newer, life): (&Incarnation, &Life), known: &Incarnation| {
+            newer.name == known.name && newer.k > known.k && life.told == Some(self.epoch)
+        };
+        for known in memory.roster.iter().filter(|known| !learn.left.contains(known)) {
+            let settled = !older(known) && self.lives.iter().any(|life| has_told(life, known));
+            if !settled {
+                learn.roster.insert(known.clone());
+            }
         }
     }
 
@@ -163,11 +178,12 @@ impl State {
         }
     }
 
-    fn take_kept(&mut self, inc: &Incarnation, told: &PoolMemory) {
+    fn take_kept(&mut self, inc: &Incarnation, told: &PoolMemory, age: Ms) {
+        let heard = self.clock.l.saturating_sub(age);
         let all = || told.counters.iter().map(|c| c.granted - c.returned).collect();
         let kept = if on(Mutant::NewHoldsHideOld) { all() } else { told.kept.clone() };
         if let Some(learn) = &mut self.learn {
-            learn.kept.entry(told.decl.key.clone()).or_default().insert(inc.clone(), kept);
+            learn.kept.entry(told.decl.key.clone()).or_default().insert(inc.clone(), (heard, kept));
         }
     }
 
@@ -260,12 +276,8 @@ impl State {
     /// What was told in an epoch that was cut short is of this one as well. Once learning is over nobody knows that any
     /// more: what was posted since would be set aside with it, and would hide what is told late.
     fn keep_what_was_told(&mut self, learn: &Learn) {
-        let (epoch, l) = (self.epoch, self.clock.l);
-        for key in learn.kept.keys().filter(|_| !on(Mutant::CutEpochLeftBehind)) {
-            if let Some(pool) = self.pools.get_mut(key) {
-                pool.current(epoch, l, Some(learn));
-            }
-        }
+        let of_cut = |pool: &&mut Pool| learn.cut.contains(&pool.epoch) && !on(Mutant::CutEpochLeftBehind);
+        self.pools.values_mut().filter(of_cut).for_each(|pool| pool.epoch = self.epoch);
     }
 
     /// What is known of the holds of those that did not tell.
@@ -303,19 +315,22 @@ impl Learn {
 
     /// What was seen of holds of those that have not told: of each pool by the newest image, and what earlier learnings
     /// left. Of those that told only what they held when they looked themselves, at the bearer's time or before, and had
-    /// not told to have given back: what they drew since was not seen, and must not stand for what the missing held.
+    /// not told to have given back: what they drew since was not seen, and must not stand for what the missing held. Nor must
+    /// what somebody held who had not been heard of for long when that look was taken: it may have been dead or unknown by then.
     pub fn unsettled(&self) -> BTreeSet<Unsettled> {
         if self.whole {
             return BTreeSet::new();
         }
-        let newest = self.others.iter().map(|(pool, (_, bearer, held))| Unsettled {
+        let newest = self.others.iter().map(|(pool, (seen, bearer, held))| Unsettled {
             pool: pool.clone(),
             settled: BTreeSet::from([bearer.clone()]),
             held: held.clone(),
+            seen: *seen,
         });
         let settle = |mut seen: Unsettled| {
-            for (inc, kept) in self.kept.get(&seen.pool).into_iter().flatten() {
-                if seen.settled.insert(inc.clone()) {
+            for (inc, (heard, kept)) in self.kept.get(&seen.pool).into_iter().flatten() {
+                let among = heard + TTL >= seen.seen || on(Mutant::UnheardTakenOff);
+                if seen.settled.insert(inc.clone()) && among {
                     seen.held
                         .iter_mut()
                         .zip(kept)

@@ -93,7 +93,7 @@ impl State {
         let forgot = self.learn.is_some() || join.epoch != 0;
         self.take_memory(&join.inc, &join.memory, (news && forgot) || on(Mutant::ToldTwice));
         if news && forgot {
-            self.believe(&join.memory, join.epoch != 0);
+            self.believe(&join.inc, &join.memory, join.epoch != 0);
         }
     }
 

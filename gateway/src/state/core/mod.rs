@@ -276,14 +276,14 @@ impl State {
         let (l_ack, x) = command.caller().map_or((0, 0), |caller| (caller.l_ack, caller.x));
         let Clock { l, wall } = self.clock;
         self.clock.advance(stamp.now, l_ack, x);
-        let learning = self.learn.is_some();
+        let knew = self.learn.as_ref().is_none_or(|learn| learn.whole);
         if stamp.nonce != 0 && stamp.now.saturating_sub(wall) > TTL {
             self.was_away(self.clock.l - l, stamp.nonce);
         }
         if stamp.run != 0 && std::mem::replace(&mut self.run, stamp.run) != stamp.run {
             self.forget(stamp.nonce, (l, l)); // another server: it may have got less than the one before it had
-        } else if let (Some(learn), false, true) = (&mut self.learn, learning, stamp.run != 0) {
-            learn.whole = true;
+        } else if let (Some(learn), true, true) = (&mut self.learn, knew, stamp.run != 0) {
+            learn.whole = true; // it was only silent, once or several times
         }
         self.expire();
         let reply = self.answer(command, stamp);

@@ -58,6 +58,7 @@ mutants! {
     LearntForgotten,
     CutEpochSetAside,
     CutEpochLeftBehind,
+    UnheardTakenOff,
     OlderLivesUntold,
     LearningSkipped,
     ToldTwice,

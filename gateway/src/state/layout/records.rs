@@ -215,7 +215,7 @@ fn decode_learn(bytes: &[u8]) -> Result<(Learn, BTreeSet<u64>), Malformed> {
 }
 
 /// Reads the MessagePack of a field `o:POOL` into what was learnt: `{epoch, seen, inc, {held ...}, {looked}, {{inc,
-/// {kept ...}}, ...}, {{{inc, ...}, {held ...}}, ...}}`. Of an epoch that was cut short what it left.
+/// {kept ...}, heard}, ...}, {{{inc, ...}, {held ...}, seen}, ...}}`. Of an epoch that was cut short what it left.
 fn decode_told(
     pool: &Arc<str>,
     bytes: &[u8],
@@ -233,12 +233,13 @@ fn decode_told(
     let kept = learn.kept.entry(pool.clone()).or_default();
     for _ in 0..at.array()? {
         at.array()?;
-        kept.insert(incarnation(at.text()?)?, at.uints()?);
+        let (inc, held) = (incarnation(at.text()?)?, at.uints()?);
+        kept.insert(inc, (at.uint()?, held));
     }
     for _ in 0..at.array()? {
         at.array()?;
-        let settled = incarnations(&mut at)?;
-        learn.unsettled.insert(Unsettled { pool: pool.clone(), settled, held: at.uints()? });
+        let (settled, held) = (incarnations(&mut at)?, at.uints()?);
+        learn.unsettled.insert(Unsettled { pool: pool.clone(), settled, held, seen: at.uint()? });
     }
     if of != epoch {
         learn.whole = were_whole.contains(&of);

@@ -107,6 +107,26 @@ pub(super) fn missing_replicas_hold_on() -> Result<(), Breach> {
     }
 }
 
+/// One saw that somebody holds 5. What another held that was cut off long before is not among them; what one held that was
+/// not is.
+pub(super) fn what_was_held_long_before_is_not_among_what_was_seen() -> Result<(), Breach> {
+    for (age, held) in [(100, 0), (5_000, 5)] {
+        let mut state = lost();
+        state.step(&hello("one", 0, 0, 4, 5), BORN + 6_000);
+        let Command::Join(mut two) = hello("two", 0, 0, 4, 0) else { panic!("a HELLO is a JOIN") };
+        (two.memory.age, two.memory.pools[0].age, two.memory.pools[0].kept) = (age, age, vec![5]);
+        state.step(&Command::Join(two), BORN + 6_010);
+        state.conclude();
+        if meter(&state).hold != held {
+            return Err(breach(
+                "what the missing held is held on",
+                format!("{} of {held}", meter(&state).hold),
+            ));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn an_old_join_tells_nothing() -> Result<(), Breach> {
     let mut state = lost();
     let late = Join { inc: replica("two"), d_head: 500, d_end: 900, ..Join::default() };
@@ -178,6 +198,30 @@ pub(super) fn all_that_lived_are_awaited() -> Result<(), Breach> {
         Some(_) => Ok(()),
         None => Err(breach("learning awaits all that lived", "it ended")),
     }
+}
+
+/// An older life of two has ended; one heard of it last when it had not. Broken on purpose once: `has_told` not looked at.
+#[test]
+fn older_lives_that_are_over_are_not_awaited() {
+    let hello = |name: &str, roster: &[(&str, u64)], k| {
+        let Command::Join(mut join) = hello(name, 0, 0, 1, 0) else { panic!("a HELLO is a JOIN") };
+        let named = roster.iter().map(|(name, k)| Incarnation { name: (*name).into(), k: *k });
+        (join.memory.roster, join.inc.k) = (named.collect(), k);
+        Command::Join(join)
+    };
+    let one = hello("one", &[("two", 1), ("two", 2)], 1);
+    let two = hello("two", &[("one", 1)], 2);
+    for (first, second) in [(&one, &two), (&two, &one)] {
+        let mut state = lost();
+        state.step(first, BORN + 10);
+        assert!(state.learn.is_some());
+        state.step(second, BORN + 420);
+        assert!(state.learn.is_none(), "{:?}", state.learn);
+    }
+    let mut state = lost();
+    state.step(&hello("two", &[("two", 1)], 2), BORN + 10); // it is not over
+    state.step(&one, BORN + 420);
+    assert!(state.learn.is_some());
 }
 
 pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {

@@ -37,6 +37,7 @@ fn killer(mutant: Mutant) -> Killer {
         OlderLivesUntold => Killer::Plan(Plan::random(1002419)),
         CutEpochSetAside => Killer::Check(learning::a_loss_while_learning_hides_nothing),
         CutEpochLeftBehind => Killer::Check(learning::a_loss_while_learning_hides_nothing_told_late),
+        UnheardTakenOff => Killer::Check(learning::what_was_held_long_before_is_not_among_what_was_seen),
         PastForgotten => Killer::Plan(Plan::random(929292939777)),
         LearntForgotten => Killer::Plan(Plan::random(929292930486)),
         EndHoldPostedWithHead => Killer::Plan(long_answers_to_a_dead_replica()),

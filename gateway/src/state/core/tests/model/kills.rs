@@ -102,6 +102,10 @@ const KILLS: &[(&str, By)] = &[
         Worlds(Mutant::CutEpochSetAside),
     ),
     ("the same, of what is told when learning is over", Worlds(Mutant::CutEpochLeftBehind)),
+    (
+        "what a replica held that was long cut off is taken off what others saw later",
+        Worlds(Mutant::UnheardTakenOff),
+    ),
     ("an older life cannot tell after a newer one", Worlds(Mutant::OlderLivesUntold)),
     ("whole limits are shared", Worlds(Mutant::WholeShares)),
     ("what a life that is over used is not counted where limits are shared", Worlds(Mutant::PastForgotten)),

@@ -156,7 +156,9 @@ impl Replica {
             ask.void |= ask.epoch != epoch;
         }
         let age = now.saturating_sub(self.roster_at);
-        let memory = Memory { age, roster: self.roster.to_vec(), pools };
+        let own = (epoch != 0).then(|| self.inc(k)); // it has no older lives
+        let others = self.roster.iter().filter(|inc| inc.name != self.name).cloned();
+        let memory = Memory { age, roster: others.chain(own).collect(), pools };
         let (d_head, d_end) = (rules.setting.d_head, rules.setting.d_end);
         let command = Command::Join(Join { inc: self.inc(k), d_head, d_end, epoch, memory, more: false });
         self.joining = Some(Arc::new(command.clone()));

@@ -32,6 +32,7 @@ enum Group {
     Learn,
     Kept,
     Awaited,
+    Left,
     Replica,
     Roster,
     Call,

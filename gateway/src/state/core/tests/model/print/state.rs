@@ -68,10 +68,16 @@ impl Print<'_> {
             self.inc(bearer);
             self.numbers(held);
         }
-        for (inc, kept) in learn.kept.values().flatten() {
+        for inc in &learn.left {
+            self.begin(Group::Left);
+            self.number(which);
+            self.inc(inc);
+        }
+        for (inc, (heard, kept)) in learn.kept.values().flatten() {
             self.begin(Group::Kept);
             self.number(which);
             self.inc(inc);
+            self.ago(l, *heard);
             self.numbers(kept);
         }
     }
