@@ -2,7 +2,7 @@
 
 use super::super::cluster::{Body, Letter};
 use super::{Group, Print};
-use crate::state::core::{Caller, Command, GAP, Join, PoolMemory, Reply, Reserved, TTL};
+use crate::state::core::{Caller, Command, GAP, Join, PoolMemory, Reply, Reserved};
 
 impl Print<'_> {
     pub(super) fn letter(&mut self, letter: &Letter) {
@@ -52,7 +52,7 @@ impl Print<'_> {
         if !self.loses {
             return; // nobody listens
         }
-        self.number(join.memory.age.min(TTL + 1));
+        self.number(join.memory.age.min(self.of.rules.setting.old()));
         self.together(&join.memory.roster);
         join.memory.pools.iter().for_each(|pool| self.memory(pool));
     }

@@ -3,7 +3,7 @@
 use super::super::replica::{Books, Replica, Seen};
 use super::{Group, Print};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Command, Image, Incarnation, Ms, TTL};
+use crate::state::core::{Command, Image, Incarnation, Ms};
 
 impl Print<'_> {
     pub(super) fn replica(&mut self, who: u8, replica: &Replica) {
@@ -25,7 +25,7 @@ impl Print<'_> {
         self.seen(replica.life.as_ref().and_then(|books| books.seen.as_deref()).filter(|_| tells));
         if tells {
             self.number(replica.life.as_ref().map_or(0, |books| books.said_back));
-            self.number((t - replica.roster_at).min(TTL + 1));
+            self.number((t - replica.roster_at).min(self.of.rules.setting.old()));
         }
         if let Some((l, at)) = replica.ack {
             self.heard(l);
