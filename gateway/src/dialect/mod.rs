@@ -1,4 +1,10 @@
 //! Wire formats of clients and providers. Everything here is pure: bytes in, facts or bytes out.
 
+pub mod chat;
+pub mod converse;
+pub mod gemini;
 pub(crate) mod json;
+pub mod messages;
 pub mod openai;
+pub mod responses;
+pub mod talk;

@@ -1,0 +1,251 @@
+//! Whole answers, read and written.
+
+use serde_json::{Value, json};
+
+use super::calls::{self, Ids};
+use super::content::How;
+use super::fields::{
+    Fields, MOST, extra, mark, object, put_extra, take, take_count, take_list, take_object, take_text,
+};
+use super::message::{self, Manner};
+use crate::dialect::openai::answer::{Usage, usage_of};
+use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Extra, Finish, Part, Piece, Refused};
+
+/// Reads a whole answer.
+pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
+    let whole: Value = serde_json::from_slice(body)
+        .map_err(|fault| Refused::whole(format!("The answer is not JSON: {fault}.")))?;
+    let Value::Object(mut left) = whole else {
+        return Err(Refused::whole("The answer is not a JSON object."));
+    };
+    if let Some(error) = take(&mut left, "error") {
+        // OpenRouter answers so, with a status of 200.
+        let told = error.get("message").and_then(Value::as_str).unwrap_or("no reason told");
+        return Err(Refused::whole(format!("The provider failed: {told}.")));
+    }
+    let mut marks = Fields::new();
+    let mut answer = Answer {
+        id: take_text(&mut left, "", "id")?.unwrap_or_default(),
+        model: take_text(&mut left, "", "model")?.unwrap_or_default(),
+        created: created(left.get("created")),
+        service_tier: take_text(&mut left, "", "service_tier")?,
+        usage: usage_of(body),
+        ..Answer::default()
+    };
+    left.remove("created");
+    read_choices(&mut left, &mut marks, &mut answer)?;
+    cite_searched(&left, &mut answer);
+    answer.extra = extra(left, marks);
+    Ok(answer)
+}
+
+/// A time in Unix seconds; some tell it with a fraction.
+pub(super) fn created(value: Option<&Value>) -> Option<u64> {
+    let value = value?;
+    // The cast saturates.
+    value.as_u64().or_else(|| value.as_f64().filter(|real| *real >= 0.0).map(|real| real as u64))
+}
+
+/// What only this dialect knows of a choice has no place there, so it is marked on the answer, in the choices' order.
+fn read_choices(left: &mut Fields, marks: &mut Fields, answer: &mut Answer) -> Result<(), Refused> {
+    if !left.contains_key("choices") {
+        return Err(Refused::field("choices", "The answer has no `choices`."));
+    }
+    let mut kept = Vec::new();
+    for (n, choice) in take_list(left, "", "choices")?.into_iter().enumerate() {
+        let (choice, rest) = read_choice(choice, n as u64, &format!("choices[{n}]"))?;
+        answer.choices.push(choice);
+        kept.push(Value::Object(rest));
+    }
+    if kept.iter().any(|rest| rest.as_object().is_some_and(|rest| !rest.is_empty())) {
+        marks.insert("#choices".into(), kept.into());
+    }
+    Ok(())
+}
+
+fn read_choice(value: Value, n: u64, path: &str) -> Result<(Choice, Fields), Refused> {
+    let mut left = object(value, path)?;
+    left.retain(|name, _| !name.starts_with('#'));
+    let index = take_count(&mut left, path, "index", MOST)?.unwrap_or(n);
+    let mut said = take_object(&mut left, path, "message")?.unwrap_or_default();
+    said.remove("role");
+    let mut marks = Fields::new();
+    let mut pieces = message::read(&mut said, &mut marks, &format!("{path}.message"))?;
+    let logprobs = take_logprobs(&mut left);
+    let word = take_text(&mut left, path, "finish_reason")?;
+    let seen = Seen::of(&pieces);
+    let finish = word.as_deref().map(|word| read_finish(word, seen));
+    if !is_cut(finish.as_ref()) {
+        calls::complete(&mut pieces);
+    }
+    if word.as_deref() != finish.as_ref().map(write_finish) {
+        left.insert("#finish_reason".into(), word.unwrap_or_default().into());
+    }
+    if let Some(kept) = extra(said, marks).0 {
+        left.insert("#message".into(), Value::Object(kept.1));
+    }
+    Ok((Choice { index, pieces, finish, logprobs }, left))
+}
+
+fn take_logprobs(left: &mut Fields) -> Vec<Value> {
+    let Some(Value::Object(logprobs)) = left.get_mut("logprobs") else { return Vec::new() };
+    let Some(Value::Array(tokens)) = logprobs.remove("content") else { return Vec::new() };
+    tokens
+}
+
+/// What an answer held, by which its finish is understood.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) calls: bool,
+    pub(super) refusal: bool,
+}
+
+impl Seen {
+    fn of(pieces: &[Piece]) -> Seen {
+        Seen {
+            calls: pieces.iter().any(|piece| matches!(piece.part, Part::Call(_))),
+            refusal: pieces.iter().any(|piece| matches!(piece.part, Part::Refusal(_))),
+        }
+    }
+}
+
+/// Reads a `finish_reason`.
+pub(super) fn read_finish(word: &str, seen: Seen) -> Finish {
+    match word {
+        // Forced calls end so at OpenAI, all calls at some servers.
+        "stop" if seen.calls => Finish::Calls,
+        "stop" if seen.refusal => Finish::Refused,
+        // The latter two: servers of open models, Together.
+        "stop" | "eos" | "eos_token" => Finish::Stop,
+        // Hugging Face's server.
+        "stop_sequence" => Finish::StopText(None),
+        "length" | "max_tokens" => Finish::Length,
+        // Mistral.
+        "model_length" => Finish::Context,
+        "tool_calls" | "function_call" => Finish::Calls,
+        "content_filter" => Finish::Filtered,
+        other => Finish::Other(other.to_owned()),
+    }
+}
+
+/// May it have ended within a call?
+pub(super) fn is_cut(finish: Option<&Finish>) -> bool {
+    matches!(finish, Some(Finish::Length | Finish::Context | Finish::Filtered))
+}
+
+/// Writes one.
+pub(super) fn write_finish(finish: &Finish) -> &str {
+    match finish {
+        Finish::Stop | Finish::StopText(_) | Finish::Refused | Finish::Paused => "stop",
+        Finish::Length | Finish::Context => "length",
+        Finish::Calls => "tool_calls",
+        Finish::Filtered => "content_filter",
+        // OpenRouter's word for what went wrong in the model.
+        Finish::Malformed => "error",
+        Finish::Other(word) => word,
+    }
+}
+
+/// Perplexity tells its sources beside the answer; so that others learn of them they count as the first text's.
+fn cite_searched(left: &Fields, answer: &mut Answer) {
+    let texts = answer.choices.iter_mut().flat_map(|choice| &mut choice.pieces);
+    let first = texts.filter_map(|piece| match &mut piece.part {
+        Part::Text { citations, .. } => Some(citations),
+        _ => None,
+    });
+    let Some(citations) = first.into_iter().next().filter(|citations| citations.is_empty()) else { return };
+    let list = |name: &str| left.get(name).and_then(Value::as_array).filter(|list| !list.is_empty());
+    let Some(sources) = list("search_results").or_else(|| list("citations")) else { return };
+    citations.extend(sources.iter().filter_map(read_source));
+}
+
+/// One of Perplexity's sources: a result of its search, or a mere address. It is not written as an annotation, for it
+/// is none: it stands where it stood.
+pub(super) fn read_source(source: &Value) -> Option<Citation> {
+    let text = |name: &str| source.get(name)?.as_str().map(str::to_owned);
+    let url = source.as_str().map(str::to_owned).or_else(|| text("url"))?;
+    let original = Some((Dialect::Chat, source.clone()));
+    Some(Citation { url: Some(url), title: text("title"), text: text("snippet"), range: None, original })
+}
+
+/// Writes a whole answer.
+pub fn write_answer(answer: &Answer) -> Value {
+    let mut ids = Ids::of_answer(&answer.id);
+    let kept = mark(&answer.extra, "#choices").and_then(Value::as_array);
+    let choices = answer.choices.iter().enumerate().map(|(n, choice)| {
+        write_choice(choice, kept.and_then(|kept| kept.get(n)).and_then(Value::as_object), &mut ids)
+    });
+    let mut out = Fields::from_iter([("choices".to_owned(), Value::Array(choices.collect()))]);
+    out.insert("id".into(), answer.id.as_str().into());
+    out.insert("object".into(), "chat.completion".into());
+    out.insert("created".into(), answer.created.unwrap_or_default().into());
+    out.insert("model".into(), answer.model.as_str().into());
+    if let Some(tier) = &answer.service_tier {
+        out.insert("service_tier".into(), tier.as_str().into());
+    }
+    put_extra(&mut out, &answer.extra);
+    if let Some(usage) = answer.usage {
+        let kept = match out.remove("usage") {
+            Some(Value::Object(kept)) => kept,
+            _ => Fields::new(),
+        };
+        out.insert("usage".into(), write_usage(usage, kept));
+    }
+    Value::Object(out)
+}
+
+fn write_choice(choice: &Choice, kept: Option<&Fields>, ids: &mut Ids) -> Value {
+    let kept = kept.cloned().unwrap_or_default();
+    let own = match kept.get("#message") {
+        Some(Value::Object(own)) => Extra::of(Dialect::Chat, own.clone()),
+        _ => Extra::default(),
+    };
+    let cut = is_cut(choice.finish.as_ref());
+    let content = How { cache: false, joint: Some("") };
+    let manner = Manner { answer: true, cut, content, reasoning: true, extra: &own, path: "message" };
+    // Only media that the dialect has no place for are refused, and the answer is worth more than those.
+    let mut said = message::write(&choice.pieces, &manner, ids)
+        .unwrap_or_else(|_| message::write(&without_media(&choice.pieces), &manner, ids).unwrap_or_default());
+    said.insert("role".into(), "assistant".into());
+    said.entry("refusal").or_insert(Value::Null);
+    put_extra(&mut said, &own);
+    let mut out = Fields::from_iter([("message".to_owned(), Value::Object(said))]);
+    out.insert("index".into(), choice.index.into());
+    out.insert("finish_reason".into(), choice.finish.as_ref().map(write_finish).into());
+    out.insert("logprobs".into(), Value::Null);
+    if let Some(word) = kept.get("#finish_reason") {
+        out.insert("finish_reason".into(), word.clone());
+    }
+    out.extend(kept.into_iter().filter(|(name, _)| !name.starts_with('#')));
+    if !choice.logprobs.is_empty() {
+        let mut logprobs = out.get("logprobs").and_then(Value::as_object).cloned().unwrap_or_default();
+        logprobs.insert("content".into(), choice.logprobs.clone().into());
+        logprobs.entry("refusal").or_insert(Value::Null);
+        out.insert("logprobs".into(), Value::Object(logprobs));
+    }
+    Value::Object(out)
+}
+
+fn without_media(pieces: &[Piece]) -> Vec<Piece> {
+    pieces.iter().filter(|piece| !matches!(piece.part, Part::Media(_))).cloned().collect()
+}
+
+/// Writes usage into what was kept of it.
+pub(super) fn write_usage(usage: Usage, mut kept: Fields) -> Value {
+    kept.insert("prompt_tokens".into(), usage.input.into());
+    kept.insert("completion_tokens".into(), usage.output.into());
+    kept.insert("total_tokens".into(), usage.total().into());
+    let mut detail = |of: &str, name: &str, count: u64| {
+        let details = kept.entry(of).or_insert_with(|| json!({}));
+        if !details.is_object() {
+            *details = json!({});
+        }
+        details[name] = count.into();
+    };
+    detail("prompt_tokens_details", "cached_tokens", usage.cached_input);
+    if usage.written_input > 0 {
+        detail("prompt_tokens_details", "cache_write_tokens", usage.written_input);
+    }
+    detail("completion_tokens_details", "reasoning_tokens", usage.reasoning);
+    Value::Object(kept)
+}

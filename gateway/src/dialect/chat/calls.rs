@@ -1,0 +1,161 @@
+//! `tool_calls` and the older `function_call`, and ids for calls of dialects that have none.
+
+use serde_json::{Value, json};
+
+use super::fields::{Fields, at, extra, mark, marked, object, put_extra, take, take_object, take_text};
+use crate::dialect::talk::{Call, Dialect, Part, Piece, Refused};
+
+/// Under which name a [`Part::Foreign`] keeps a call of an unknown kind.
+const CALL: &str = "tool_call";
+
+/// Reads `tool_calls`.
+pub(super) fn read(list: Vec<Value>, path: &str) -> Result<Vec<Piece>, Refused> {
+    list.into_iter().enumerate().map(|(n, call)| read_call(call, &format!("{path}[{n}]"))).collect()
+}
+
+fn read_call(value: Value, path: &str) -> Result<Piece, Refused> {
+    let mut fields = object(value, path)?;
+    let kind = take_text(&mut fields, path, "type")?.unwrap_or_else(|| "function".to_owned());
+    let (custom, text) = match kind.as_str() {
+        "function" => (false, "arguments"),
+        "custom" => (true, "input"),
+        _ => {
+            fields.insert("type".into(), kind.into());
+            let kept = Fields::from_iter([(CALL.to_owned(), Value::Object(fields))]);
+            return Ok(Part::Foreign(Dialect::Chat, Value::Object(kept)).into());
+        }
+    };
+    let path = at(path, &kind);
+    let mut inner = object(fields.remove(&kind).unwrap_or_default(), &path)?;
+    let name = take_text(&mut inner, &path, "name")?.unwrap_or_default();
+    let arguments = arguments(take(&mut inner, text));
+    let id = take_text(&mut fields, &path, "id")?.unwrap_or_default();
+    let signature = fields.get("extra_content").and_then(signature_of);
+    let mut marks = Fields::new();
+    if !inner.is_empty() {
+        marks.insert("#inner".into(), Value::Object(inner));
+    }
+    let part = Part::Call(Call { id, name, arguments, custom, signature });
+    Ok(Piece { part, cache: None, extra: extra(fields, marks) })
+}
+
+/// The text of arguments; some providers send the object itself.
+fn arguments(value: Option<Value>) -> String {
+    match value {
+        None => String::new(),
+        Some(Value::String(text)) => text,
+        Some(other) => other.to_string(),
+    }
+}
+
+/// No text at all is a call without arguments, unless it was cut off before them.
+pub(super) fn complete(pieces: &mut [Piece]) {
+    for piece in pieces {
+        if let Part::Call(call) = &mut piece.part
+            && !call.custom
+            && call.arguments.trim().is_empty()
+        {
+            call.arguments = "{}".to_owned();
+        }
+    }
+}
+
+/// Google's own Chat endpoint carries thought signatures here, on calls and on messages.
+pub(super) fn signature_of(extra_content: &Value) -> Option<String> {
+    Some(extra_content.get("google")?.get("thought_signature")?.as_str()?.to_owned())
+}
+
+/// The same, written.
+pub(super) fn extra_content(signature: &str) -> Value {
+    json!({"google": {"thought_signature": signature}})
+}
+
+/// Reads `function_call`.
+pub(super) fn read_legacy(left: &mut Fields, path: &str) -> Result<Option<Piece>, Refused> {
+    let Some(mut call) = take_object(left, path, "function_call")? else { return Ok(None) };
+    let path = at(path, "function_call");
+    let name = take_text(&mut call, &path, "name")?.unwrap_or_default();
+    let arguments = arguments(take(&mut call, "arguments"));
+    let part = Part::Call(Call { name, arguments, ..Call::default() });
+    let marks = Fields::from_iter([("#function_call".to_owned(), true.into())]);
+    Ok(Some(Piece { part, cache: None, extra: extra(call, marks) }))
+}
+
+/// Was it a `function_call`?
+pub(super) fn is_legacy(piece: &Piece) -> bool {
+    mark(&piece.extra, "#function_call").is_some()
+}
+
+/// Writes one of `tool_calls`, which may be `cut` off; none if the piece is not a call, or of a kind that this dialect does not have.
+pub(super) fn write(piece: &Piece, ids: &mut Ids, cut: bool) -> Option<Value> {
+    let call = match &piece.part {
+        Part::Call(call) => call,
+        Part::Foreign(Dialect::Chat, value) => return value.get(CALL).cloned(),
+        _ => return None,
+    };
+    let (kind, text) = if call.custom { ("custom", "input") } else { ("function", "arguments") };
+    let mut inner = marked(&piece.extra, "#inner").unwrap_or_default();
+    inner.insert("name".into(), call.name.as_str().into());
+    let none = !call.custom && !cut && call.arguments.trim().is_empty();
+    inner.insert(text.into(), if none { "{}" } else { call.arguments.as_str() }.into());
+    let mut out =
+        Fields::from_iter([("type".to_owned(), kind.into()), (kind.to_owned(), Value::Object(inner))]);
+    out.insert("id".into(), ids.of_call(call).into());
+    if let Some(signature) = &call.signature {
+        out.insert("extra_content".into(), extra_content(signature));
+    }
+    put_extra(&mut out, &piece.extra);
+    Some(Value::Object(out))
+}
+
+/// Writes a `function_call`.
+pub(super) fn write_legacy(call: &Call, piece: &Piece) -> Value {
+    let mut out = Fields::from_iter([("name".to_owned(), call.name.as_str().into())]);
+    out.insert("arguments".into(), call.arguments.as_str().into());
+    put_extra(&mut out, &piece.extra);
+    Value::Object(out)
+}
+
+/// Ids for calls that have none (Gemini's), and for their results: the first open call of the same tool.
+#[derive(Default)]
+pub(super) struct Ids {
+    prefix: String,
+    made: usize,
+    open: Vec<(String, String)>,
+}
+
+impl Ids {
+    /// For an answer: ids of different answers must differ, and `seed` is its id.
+    pub(super) fn of_answer(seed: &str) -> Ids {
+        // FNV-1a: short, and the same for the same answer.
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        Ids { prefix: format!("{hash:016x}_"), ..Ids::default() }
+    }
+
+    fn make(&mut self) -> String {
+        self.made += 1;
+        // OpenAI takes at most 40 characters.
+        format!("call_{}{}", self.prefix, self.made)
+    }
+
+    pub(super) fn of_call(&mut self, call: &Call) -> String {
+        if !call.id.is_empty() {
+            return call.id.clone();
+        }
+        let id = self.make();
+        self.open.push((call.name.clone(), id.clone()));
+        id
+    }
+
+    pub(super) fn of_result(&mut self, id: &str, name: &str) -> String {
+        if !id.is_empty() {
+            return id.to_owned();
+        }
+        let at = self.open.iter().position(|(called, _)| called == name || name.is_empty());
+        match at {
+            Some(at) => self.open.remove(at).1,
+            None => self.make(),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Parts of a content, in requests and answers.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Fields, Path, add};
+use super::model::Model;
+use super::{base64, carry, media, result};
+use crate::dialect::talk::{Call, Dialect, Extra, Part, Piece, Reasoning, Refused};
+
+/// The kinds of data that we know; a part has one of these, or one that we carry as it is.
+const KNOWN: [(&str, &str); 5] = [
+    ("text", "text"),
+    ("inlineData", "inline_data"),
+    ("fileData", "file_data"),
+    ("functionCall", "function_call"),
+    ("functionResponse", "function_response"),
+];
+
+/// What is said about a part, beside its data.
+const ABOUT: [&str; 9] = [
+    "thought",
+    "thoughtSignature",
+    "thought_signature",
+    "videoMetadata",
+    "video_metadata",
+    "partMetadata",
+    "part_metadata",
+    "mediaResolution",
+    "media_resolution",
+];
+
+/// Reads a part.
+pub(super) fn read(value: Value, at: &Path) -> Result<Piece, Refused> {
+    let Value::Object(map) = &value else { return Err(at.refuse("must be an object")) };
+    let has = |name: &str| map.get(name).is_some_and(|value| !value.is_null());
+    let mut known = KNOWN.iter().filter(|(camel, snake)| has(camel) || has(snake)).map(|known| known.0);
+    let data = known.next();
+    if known.next().is_some() {
+        return Err(at.refuse("must have only one kind of data"));
+    }
+    let strange = || map.iter().any(|(name, value)| !value.is_null() && !ABOUT.contains(&name.as_str()));
+    if data.is_none() && strange() {
+        return Ok(Part::Foreign(Dialect::Gemini, value).into());
+    }
+    let fields = Fields::new(value, at)?;
+    match data {
+        None | Some("text") => read_text(fields),
+        Some("functionCall") => read_call(fields, at),
+        Some(name) => read_other(name, fields, at),
+    }
+}
+
+fn read_text(mut fields: Fields) -> Result<Piece, Refused> {
+    let text = fields.text("text")?.unwrap_or_default();
+    let thought = fields.flag("thought")?.unwrap_or(false);
+    let signature = fields.text("thoughtSignature")?.map(base64::standard);
+    let mut extra = fields.rest();
+    let carried = signature.as_deref().filter(|_| thought).and_then(|of| carry::unpack(&text, of));
+    let part = if let Some(reasoning) = carried {
+        Part::Reasoning(reasoning)
+    } else if thought {
+        // Marked as ours, for other providers sign their reasoning too, and Google refuses their signatures.
+        if let Some(signature) = &signature {
+            extra.insert("thoughtSignature".into(), signature.as_str().into());
+        }
+        Part::Reasoning(Reasoning { text, signature, ..Reasoning::default() })
+    } else {
+        Part::Text { text, signature, citations: Vec::new() }
+    };
+    Ok(Piece { part, cache: None, extra: Extra::of(Dialect::Gemini, extra) })
+}
+
+fn read_call(mut fields: Fields, at: &Path) -> Result<Piece, Refused> {
+    let here = Path::Field(at, "functionCall");
+    let mut call = Fields::new(fields.take("functionCall").unwrap_or_default(), &here)?;
+    let arguments = call.object("args")?.map(|args| Value::Object(args).to_string());
+    let read = Call {
+        id: call.text("id")?.unwrap_or_default(),
+        name: call.text("name")?.unwrap_or_default(),
+        arguments: arguments.unwrap_or_else(|| "{}".to_owned()),
+        custom: false,
+        signature: fields.text("thoughtSignature")?.map(base64::standard),
+    };
+    let left = call.rest();
+    if !left.is_empty() {
+        fields.keep("functionCall", left);
+    }
+    Ok(Piece { part: Part::Call(read), cache: None, extra: about(fields)? })
+}
+
+fn read_other(name: &str, mut fields: Fields, at: &Path) -> Result<Piece, Refused> {
+    let here = Path::Field(at, name);
+    let data = fields.take(name).unwrap_or_default();
+    let part = match name {
+        "functionResponse" => {
+            let (result, left) = result::read(data, &here)?;
+            if !left.is_empty() {
+                fields.keep("functionResponse", left);
+            }
+            Part::Result(result)
+        }
+        "inlineData" => Part::Media(media::read_inline(data, &here)?),
+        _ => Part::Media(media::read_file(data, &here)?),
+    };
+    if let Some(signature) = fields.text("thoughtSignature")?.map(base64::standard) {
+        fields.keep("thoughtSignature", signature);
+    }
+    let mut piece = Piece { extra: about(fields)?, part, cache: None };
+    if let Part::Media(media) = &piece.part {
+        let mut extra = piece.extra.0.take().map(|of| of.1).unwrap_or_default();
+        media::keep_name(media, &mut extra);
+        piece.extra = Extra::of(Dialect::Gemini, extra);
+    }
+    Ok(piece)
+}
+
+/// What is said about a part and stays with it. That it is no thought is what everybody assumes.
+fn about(mut fields: Fields) -> Result<Extra, Refused> {
+    if fields.flag("thought")? == Some(true) {
+        fields.keep("thought", true);
+    }
+    Ok(Extra::of(Dialect::Gemini, fields.rest()))
+}
+
+/// What a part's writer must know.
+pub(super) struct Context<'a> {
+    /// Who will read it; none if it is a client.
+    pub(super) to: Option<Model<'a>>,
+    /// The tools' names by the ids of their calls, so far.
+    pub(super) names: HashMap<&'a str, &'a str>,
+}
+
+/// Writes a piece as a part, or as several: media that a tool returned may have to stand behind its result.
+pub(super) fn write(piece: &Piece, context: &Context, to: &mut Vec<Value>) -> Result<(), Refused> {
+    let own = piece.extra.get(Dialect::Gemini, "thoughtSignature").and_then(Value::as_str);
+    let mut behind = Vec::new();
+    let mut part = match &piece.part {
+        Part::Text { text, signature, .. } => text_part(text, false, signature.as_deref()),
+        Part::Refusal(text) => text_part(text, false, None),
+        Part::Reasoning(reasoning) => {
+            let client = context.to.is_none();
+            let carried = reasoning.encrypted.as_ref().filter(|_| client);
+            let carried = carried.map(|encrypted| carry::pack(reasoning.id.as_deref(), encrypted));
+            let said = reasoning.signature.as_deref().filter(|_| client).or(carried.as_deref());
+            match thought(reasoning, own.or(said)) {
+                Some(part) => part,
+                None => return Ok(()),
+            }
+        }
+        Part::Call(call) => write_call(call),
+        Part::Result(result) => Map::from_iter([(
+            "functionResponse".to_owned(),
+            Value::Object(result::write(result, context, &mut behind)?),
+        )]),
+        Part::Media(media) => {
+            let (name, mut data) = media::write(media)?;
+            if let (Some(kept), Some(map)) = (media::kept_name(&piece.extra), data.as_object_mut()) {
+                map.insert("displayName".into(), kept.clone());
+            }
+            Map::from_iter([(name.to_owned(), data)])
+        }
+        Part::Foreign(Dialect::Gemini, value) => {
+            to.push(value.clone());
+            return Ok(());
+        }
+        Part::Foreign(..) => return Ok(()),
+    };
+    write_about(&piece.extra, &mut part);
+    to.push(part.into());
+    to.append(&mut behind);
+    Ok(())
+}
+
+/// A text part.
+pub(super) fn text_part(text: &str, thought: bool, signature: Option<&str>) -> Map<String, Value> {
+    let mut part = Map::new();
+    part.insert("text".into(), text.into());
+    if thought {
+        part.insert("thought".into(), true.into());
+    }
+    if let Some(signature) = signature {
+        part.insert("thoughtSignature".into(), signature.into());
+    }
+    part
+}
+
+/// A thought; none if there is nothing to tell. Summaries are told as its text.
+fn thought(reasoning: &Reasoning, signature: Option<&str>) -> Option<Map<String, Value>> {
+    let text = if reasoning.text.is_empty() { &reasoning.summary.join("\n\n") } else { &reasoning.text };
+    (!text.is_empty() || signature.is_some()).then(|| text_part(text, true, signature))
+}
+
+fn write_call(call: &Call) -> Map<String, Value> {
+    let mut data = Map::new();
+    if !call.id.is_empty() {
+        data.insert("id".into(), call.id.as_str().into());
+    }
+    data.insert("name".into(), call.name.as_str().into());
+    data.insert("args".into(), arguments(call));
+    let mut part = Map::from_iter([("functionCall".to_owned(), data.into())]);
+    if let Some(signature) = &call.signature {
+        part.insert("thoughtSignature".into(), signature.as_str().into());
+    }
+    part
+}
+
+/// Arguments must be an object here. Text that is none, damaged or of a custom tool, is wrapped in one.
+fn arguments(call: &Call) -> Value {
+    let text = call.arguments.as_str();
+    if call.custom {
+        return json!({"input": text});
+    }
+    if text.trim().is_empty() {
+        return json!({});
+    }
+    match serde_json::from_str(text) {
+        Ok(object @ Value::Object(_)) => object,
+        _ => json!({"_raw": text}),
+    }
+}
+
+/// Adds what only we know of a part, inside its data where it stood there.
+fn write_about(extra: &Extra, part: &mut Map<String, Value>) {
+    for (name, value) in extra.fields(Dialect::Gemini).filter(|field| field.0 != "displayName") {
+        match (part.get_mut(name), value) {
+            (Some(Value::Object(data)), Value::Object(left)) => add(data, left.iter()),
+            (Some(_), _) => {}
+            (None, _) => {
+                part.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}

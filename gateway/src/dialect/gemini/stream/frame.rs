@@ -1,0 +1,132 @@
+//! The events of a stream as bytes: their framing, and what stands in every one.
+
+use serde_json::{Map, Value, json};
+
+use crate::dialect::gemini::{time, usage};
+use crate::dialect::json::push_string;
+use crate::dialect::openai::answer::Usage;
+
+/// How the events of a stream stand in its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events: the client asked for `alt=sse`.
+    Sse,
+    /// The elements of a JSON array: it did not.
+    Array,
+}
+
+/// Writes events into a body.
+pub(super) struct Frames {
+    framing: Framing,
+    begun: bool,
+    /// What stands in every event: the model, the id, the time. Each with a comma behind it.
+    about: Vec<u8>,
+    tier: Option<String>,
+    /// What was used so far.
+    pub(super) usage: Option<Usage>,
+}
+
+impl Frames {
+    pub(super) fn new(framing: Framing) -> Frames {
+        Frames { framing, begun: false, about: Vec::new(), tier: None, usage: None }
+    }
+
+    /// What the answer's start says of it.
+    pub(super) fn start(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&str>) {
+        let moment = created.and_then(time::text).unwrap_or_default();
+        for (name, value) in [("modelVersion", model), ("createTime", &moment), ("responseId", id)] {
+            if !value.is_empty() {
+                push_string(&mut self.about, name);
+                self.about.push(b':');
+                push_string(&mut self.about, value);
+                self.about.push(b',');
+            }
+        }
+        self.tier = tier.and_then(usage::tier).map(str::to_owned);
+    }
+
+    /// One event of these members, each with a comma behind it. The tier of service stands in the first and wherever
+    /// there is usage.
+    pub(super) fn event(&mut self, members: &[u8], counts: bool, to: &mut Vec<u8>) {
+        let mut metadata = Map::new();
+        if let Some(tier) = self.tier.as_deref().filter(|_| counts || !self.begun) {
+            metadata.insert("serviceTier".into(), tier.into());
+        }
+        if let Some(counts) = self.usage.as_ref().filter(|_| counts) {
+            metadata.extend(usage::write(counts, 0));
+        }
+        self.open(to);
+        to.push(b'{');
+        to.extend_from_slice(members);
+        if !metadata.is_empty() {
+            to.extend_from_slice(b"\"usageMetadata\":");
+            push_value(to, &metadata.into());
+            to.push(b',');
+        }
+        to.extend_from_slice(&self.about);
+        if to.last() == Some(&b',') {
+            to.pop();
+        }
+        to.push(b'}');
+        self.end(to);
+    }
+
+    /// An error in the stream's place.
+    pub(super) fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {
+        let (code, status) = status(kind);
+        self.open(to);
+        push_value(to, &json!({"error": {"code": code, "message": message, "status": status}}));
+        self.end(to);
+    }
+
+    /// The body is complete.
+    pub(super) fn close(&self, to: &mut Vec<u8>) {
+        if self.framing == Framing::Array {
+            to.push(b']');
+        }
+    }
+
+    fn open(&mut self, to: &mut Vec<u8>) {
+        to.extend_from_slice(match (self.framing, self.begun) {
+            (Framing::Sse, _) => b"data: ".as_slice(),
+            (Framing::Array, false) => b"[",
+            (Framing::Array, true) => b",\r\n",
+        });
+        self.begun = true;
+    }
+
+    fn end(&self, to: &mut Vec<u8>) {
+        if self.framing == Framing::Sse {
+            to.extend_from_slice(b"\r\n\r\n");
+        }
+    }
+}
+
+/// Appends a value.
+pub(super) fn push_value(to: &mut Vec<u8>, value: &Value) {
+    to.extend_from_slice(value.to_string().as_bytes());
+}
+
+/// Google's code and status for a kind of error, its own or another dialect's.
+fn status(kind: &str) -> (u16, &'static str) {
+    match kind {
+        "INVALID_ARGUMENT" | "invalid_request_error" | "validationException" => (400, "INVALID_ARGUMENT"),
+        "FAILED_PRECONDITION" => (400, "FAILED_PRECONDITION"),
+        "UNAUTHENTICATED" | "authentication_error" => (401, "UNAUTHENTICATED"),
+        "PERMISSION_DENIED" | "permission_error" => (403, "PERMISSION_DENIED"),
+        "NOT_FOUND" | "not_found_error" => (404, "NOT_FOUND"),
+        "RESOURCE_EXHAUSTED"
+        | "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "insufficient_quota"
+        | "throttlingException" => (429, "RESOURCE_EXHAUSTED"),
+        "CANCELLED" => (499, "CANCELLED"),
+        "UNAVAILABLE"
+        | "overloaded_error"
+        | "server_is_overloaded"
+        | "service_unavailable_error"
+        | "serviceUnavailableException" => (503, "UNAVAILABLE"),
+        "DEADLINE_EXCEEDED" | "timeout_error" | "modelTimeoutException" => (504, "DEADLINE_EXCEEDED"),
+        _ => (500, "INTERNAL"),
+    }
+}

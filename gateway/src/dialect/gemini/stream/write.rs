@@ -1,0 +1,247 @@
+//! Writing a stream.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::frame::{Frames, Framing, push_value};
+
+use crate::dialect::gemini::grounding::{self, Cited};
+use crate::dialect::gemini::part::{self, Context, text_part};
+use crate::dialect::gemini::{carry, finish, logprobs};
+use crate::dialect::json::push_string;
+use crate::dialect::talk::{Call, Citation, Delta, Event, Finish, Opening, Part, Piece};
+
+/// Writes a stream.
+pub struct Writer {
+    frames: Frames,
+    over: bool,
+    open: Vec<Open>,
+    /// Bytes of text that each choice has said in pieces that are complete.
+    said: HashMap<u64, usize>,
+    finished: Vec<(u64, Finish)>,
+}
+
+/// A piece that is being written.
+struct Open {
+    choice: u64,
+    piece: usize,
+    kind: Kind,
+    text: String,
+    signature: String,
+    /// Reasoning that is told only encrypted, and its id.
+    encrypted: String,
+    id: Option<String>,
+    citations: Vec<Citation>,
+    /// The summary that is being told.
+    summary: usize,
+}
+
+enum Kind {
+    Text,
+    Thought,
+    Call(Call),
+    /// It was written when it began.
+    Whole,
+}
+
+impl Writer {
+    /// Writes in this framing.
+    pub fn new(framing: Framing) -> Writer {
+        let frames = Frames::new(framing);
+        Writer { frames, over: false, open: Vec::new(), said: HashMap::new(), finished: Vec::new() }
+    }
+
+    /// Appends the bytes that say `event`. Text goes out as it comes, a call when it is complete; why the answer ended
+    /// goes out with [`Event::Done`], as Google's last event has it, beside the usage.
+    pub fn write(&mut self, event: &Event, to: &mut Vec<u8>) {
+        if self.over {
+            return;
+        }
+        match event {
+            Event::Start { id, model, created, service_tier } => {
+                self.frames.start(id, model, *created, service_tier.as_deref());
+            }
+            Event::Begin { choice, piece, opening } => self.begin(*choice, *piece, opening, to),
+            Event::Delta { choice, piece, delta } => self.delta(*choice, *piece, delta, to),
+            Event::End { choice, piece } => self.end(*choice, *piece, to),
+            Event::Finish { choice, finish } => self.finished.push((*choice, finish.clone())),
+            Event::Logprobs { choice, tokens } => {
+                self.flush(to);
+                self.candidate(*choice, b"\"logprobsResult\":", &logprobs::write(tokens), to);
+            }
+            Event::Usage(counts) => {
+                self.flush(to);
+                self.frames.usage = Some(*counts);
+                // The last ones belong to the last event. Clients look into the first candidate without asking.
+                if self.finished.is_empty() {
+                    self.frames.event(
+                        b"\"candidates\":[{\"content\":{\"role\":\"model\"},\"index\":0}],",
+                        true,
+                        to,
+                    );
+                }
+            }
+            // Space between events is allowed in both framings; a comment would stop old clients.
+            Event::Ping => to.extend_from_slice(b"\r\n"),
+            Event::Failed { kind, message } => self.fail(kind, message, to),
+            Event::Done => self.done(to),
+        }
+    }
+
+    fn begin(&mut self, choice: u64, piece: usize, opening: &Opening, to: &mut Vec<u8>) {
+        let kind = match opening {
+            Opening::Text | Opening::Refusal => Kind::Text,
+            Opening::Reasoning { .. } => Kind::Thought,
+            Opening::Call { id, name, custom } => {
+                Kind::Call(Call { id: id.clone(), name: name.clone(), custom: *custom, ..Call::default() })
+            }
+            Opening::Whole(piece) => {
+                self.whole(choice, piece, to);
+                Kind::Whole
+            }
+        };
+        let id = if let Opening::Reasoning { id } = opening { id.clone() } else { None };
+        self.open.push(Open {
+            choice,
+            piece,
+            kind,
+            text: String::new(),
+            signature: String::new(),
+            encrypted: String::new(),
+            id,
+            citations: Vec::new(),
+            summary: 0,
+        });
+    }
+
+    fn delta(&mut self, choice: u64, piece: usize, delta: &Delta, to: &mut Vec<u8>) {
+        let mut all = self.open.iter_mut();
+        let Some(open) = all.find(|open| open.choice == choice && open.piece == piece) else { return };
+        match delta {
+            Delta::Text(text) => {
+                let thought = matches!(open.kind, Kind::Thought);
+                open.text.push_str(if thought { "" } else { text });
+                self.text(choice, "", text, thought, to);
+            }
+            Delta::Summary(index, text) => {
+                let gap = if *index == open.summary { "" } else { "\n\n" };
+                open.summary = *index;
+                self.text(choice, gap, text, true, to);
+            }
+            Delta::Arguments(text) => {
+                if let Kind::Call(call) = &mut open.kind {
+                    call.arguments.push_str(text);
+                }
+            }
+            Delta::Signature(part) => open.signature.push_str(part),
+            Delta::Citation(citation) => open.citations.push((**citation).clone()),
+            Delta::Encrypted(part) => open.encrypted.push_str(part),
+        }
+    }
+
+    fn end(&mut self, choice: u64, piece: usize, to: &mut Vec<u8>) {
+        let found = self.open.iter().position(|open| open.choice == choice && open.piece == piece);
+        let Some(mut open) = found.map(|index| self.open.remove(index)) else { return };
+        self.flush_one(&mut open, to);
+        *self.said.entry(choice).or_default() += open.text.len();
+        if let Kind::Call(mut call) = open.kind {
+            call.signature = Some(open.signature).filter(|signature| !signature.is_empty());
+            self.whole(choice, &Part::Call(call).into(), to);
+        }
+    }
+
+    /// Writes what belongs behind the texts so far, because something else comes now.
+    fn flush(&mut self, to: &mut Vec<u8>) {
+        let mut open = std::mem::take(&mut self.open);
+        for open in &mut open {
+            self.flush_one(open, to);
+        }
+        self.open = open;
+    }
+
+    fn flush_one(&mut self, open: &mut Open, to: &mut Vec<u8>) {
+        let thought = matches!(open.kind, Kind::Thought);
+        if !thought && !matches!(open.kind, Kind::Text) {
+            return;
+        }
+        let encrypted = std::mem::take(&mut open.encrypted);
+        let mut signature = std::mem::take(&mut open.signature);
+        if signature.is_empty() && !encrypted.is_empty() {
+            signature = carry::pack(open.id.as_deref(), &encrypted);
+        }
+        if !signature.is_empty() {
+            self.parts(open.choice, vec![text_part("", thought, Some(&signature)).into()], to);
+        }
+        let before = self.said.get(&open.choice).copied().unwrap_or(0);
+        let of = Cited { part: 0, text: &open.text, before };
+        if let Some(grounding) = grounding::write(open.citations.iter().map(|citation| (of, citation))) {
+            self.candidate(open.choice, b"\"groundingMetadata\":", &grounding, to);
+        }
+        open.citations.clear();
+    }
+
+    /// The event that comes most often, written without a detour.
+    fn text(&mut self, choice: u64, gap: &str, text: &str, thought: bool, to: &mut Vec<u8>) {
+        let mut event = Vec::with_capacity(text.len() + 128);
+        event.extend_from_slice(b"\"content\":{\"parts\":[{\"text\":");
+        if gap.is_empty() {
+            push_string(&mut event, text)
+        } else {
+            push_string(&mut event, &format!("{gap}{text}"))
+        }
+        event.extend_from_slice(if thought { b",\"thought\":true}" } else { b"}" });
+        event.extend_from_slice(b"],\"role\":\"model\"}");
+        self.of_choice(choice, &event, to);
+    }
+
+    fn whole(&mut self, choice: u64, piece: &Piece, to: &mut Vec<u8>) {
+        let context = Context { to: None, names: HashMap::new() };
+        let mut parts = Vec::new();
+        // What cannot be said here, such as a file in another provider's store, is left out of an answer.
+        let _ = part::write(piece, &context, &mut parts);
+        if !parts.is_empty() {
+            self.parts(choice, parts, to);
+        }
+    }
+
+    fn parts(&mut self, choice: u64, parts: Vec<Value>, to: &mut Vec<u8>) {
+        self.candidate(choice, b"\"content\":", &json!({"parts": parts, "role": "model"}), to);
+    }
+
+    fn candidate(&mut self, choice: u64, name: &[u8], value: &Value, to: &mut Vec<u8>) {
+        let mut event = name.to_vec();
+        push_value(&mut event, value);
+        self.of_choice(choice, &event, to);
+    }
+
+    fn of_choice(&mut self, choice: u64, members: &[u8], to: &mut Vec<u8>) {
+        let index = choice.to_string();
+        let event = [b"\"candidates\":[{", members, b",\"index\":", index.as_bytes(), b"}],"].concat();
+        self.frames.event(&event, false, to);
+    }
+
+    fn done(&mut self, to: &mut Vec<u8>) {
+        self.flush(to);
+        let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"role": "model"}, "finishReason": finish::write(finish), "index": choice});
+        let candidates: Vec<Value> = self.finished.iter().map(candidate).collect();
+        let mut event = Vec::new();
+        if !candidates.is_empty() {
+            event.extend_from_slice(b"\"candidates\":");
+            push_value(&mut event, &candidates.into());
+            event.push(b',');
+        }
+        self.frames.event(&event, true, to);
+        self.close(to);
+    }
+
+    fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {
+        self.frames.fail(kind, message, to);
+        self.close(to);
+    }
+
+    fn close(&mut self, to: &mut Vec<u8>) {
+        self.over = true;
+        self.frames.close(to);
+    }
+}

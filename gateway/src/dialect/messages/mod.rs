@@ -1,0 +1,21 @@
+//! Anthropic's Messages API (`POST /v1/messages`), also as Bedrock's InvokeModel and Vertex carry it.
+//!
+//! The model stands in the body, as Anthropic itself wants it; where the path names it, [`Request::model`] is empty.
+//!
+//! [`Request::model`]: crate::dialect::talk::Request::model
+
+mod answer;
+mod block;
+mod carry;
+mod fields;
+mod model;
+mod request;
+mod stream;
+mod usage;
+
+#[cfg(test)]
+mod recorded_tests;
+
+pub use answer::{read_answer, write_answer};
+pub use request::{read_request, write_request};
+pub use stream::{Reader, Writer};

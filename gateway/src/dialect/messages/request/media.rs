@@ -1,0 +1,151 @@
+//! Images and documents, as a request carries them.
+
+use serde_json::{Map, Value, json};
+
+use super::super::block::block;
+use crate::dialect::talk::{Media, MediaKind, Refused, Source};
+
+/// Ids in Anthropic's store of files begin so; another's id would name nothing there.
+const FILE: &str = "file_";
+
+/// A block of an image or a document.
+pub(super) fn write(media: &Media) -> Result<Map<String, Value>, Refused> {
+    match media.kind {
+        MediaKind::Image => Ok(block("image", [("source", image(media)?)])),
+        MediaKind::Document => {
+            let mut map = block("document", [("source", document(media)?)]);
+            if let Some(name) = &media.name {
+                map.insert("title".to_owned(), json!(name));
+            }
+            Ok(map)
+        }
+        MediaKind::Audio => Err(refused("This model's API takes no audio.")),
+        MediaKind::Video => Err(refused("This model's API takes no video.")),
+    }
+}
+
+fn refused(message: impl Into<String>) -> Refused {
+    Refused::field("messages", message)
+}
+
+fn image(media: &Media) -> Result<Value, Refused> {
+    match &media.source {
+        Source::Base64(data) => match mime_of(media, data).as_str() {
+            mime @ ("image/png" | "image/jpeg" | "image/gif" | "image/webp") => Ok(base64(mime, data)),
+            "image/jpg" => Ok(base64("image/jpeg", data)),
+            other => Err(refused(format!(
+                "This model's API takes images as PNG, JPEG, GIF or WebP, not as {}.",
+                named(other)
+            ))),
+        },
+        Source::Text(_) => Err(refused("An image cannot be given as text.")),
+        Source::Url(url) => address(url),
+        Source::File(id) => file(id),
+    }
+}
+
+fn document(media: &Media) -> Result<Value, Refused> {
+    match &media.source {
+        Source::Base64(data) => {
+            let mime = mime_of(media, data);
+            if mime == "application/pdf" {
+                return Ok(base64(&mime, data));
+            }
+            let words = is_text(&mime).then(|| decode(data)).flatten();
+            let words = words.and_then(|bytes| String::from_utf8(bytes).ok());
+            words.map(|words| text(&words)).ok_or_else(|| {
+                refused(format!("This model's API takes documents as PDF or text, not as {}.", named(&mime)))
+            })
+        }
+        Source::Text(words) => Ok(text(words)),
+        Source::Url(url) => address(url),
+        Source::File(id) => file(id),
+    }
+}
+
+fn named(mime: &str) -> &str {
+    if mime.is_empty() { "an unnamed type" } else { mime }
+}
+
+fn base64(mime: &str, data: &str) -> Value {
+    json!({"type": "base64", "media_type": mime, "data": data})
+}
+
+/// Plain text is the only kind that Anthropic knows; tables and code are such.
+fn text(words: &str) -> Value {
+    json!({"type": "text", "media_type": "text/plain", "data": words})
+}
+
+fn address(url: &str) -> Result<Value, Refused> {
+    if url.starts_with("https://") || url.starts_with("http://") {
+        return Ok(json!({"type": "url", "url": url}));
+    }
+    let scheme = url.split_once(':').map_or("none", |(scheme, _)| scheme);
+    Err(refused(format!("This model's API fetches only https addresses, not those of {scheme}.")))
+}
+
+fn file(id: &str) -> Result<Value, Refused> {
+    if id.starts_with(FILE) {
+        return Ok(json!({"type": "file", "file_id": id}));
+    }
+    Err(refused("A file was given by its id in another provider's store. Give its bytes or its address."))
+}
+
+fn is_text(mime: &str) -> bool {
+    mime.starts_with("text/") || matches!(mime, "application/json" | "application/xml" | "application/yaml")
+}
+
+/// The type that was said, else by the first bytes.
+fn mime_of(media: &Media, data: &str) -> String {
+    if !media.mime.is_empty() {
+        return media.mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    }
+    let known = [
+        ("iVBORw0KGgo", "image/png"),
+        ("/9j/", "image/jpeg"),
+        ("R0lGOD", "image/gif"),
+        ("UklGR", "image/webp"),
+        ("JVBERi", "application/pdf"),
+    ];
+    let found = known.iter().find(|(start, _)| data.starts_with(start));
+    found.map(|(_, mime)| (*mime).to_owned()).unwrap_or_default()
+}
+
+/// Base64 in the standard alphabet; none if it is damaged.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut held) = (0_u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'\r' | b'\n' => continue,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            // The cast keeps the low byte.
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_decoded() {
+        for (text, wanted) in [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc"), ("w6k=", "é")] {
+            assert_eq!(decode(text).as_deref(), Some(wanted.as_bytes()), "{text}");
+        }
+        assert_eq!(decode("a b"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! What was used. Anthropic counts the input that was neither read from nor written to the cache, and those two beside it;
+//! `Usage` counts all of it as input.
+
+use serde_json::{Map, Value, json};
+
+use crate::dialect::openai::answer::Usage;
+
+/// No call uses more; who says so is wrong, and would use up a tenant's limits by a word. Such a count is no count.
+const MOST_TOKENS: u64 = 1 << 30;
+
+/// The counts of a `usage` object. In a stream several come; each only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    fresh: u64,
+    written: u64,
+    cached: u64,
+    output: u64,
+    reasoning: u64,
+}
+
+impl Counts {
+    /// Adds what an object says, and takes it out of it.
+    pub(super) fn absorb(&mut self, usage: &mut Map<String, Value>) {
+        for (name, into) in [
+            ("input_tokens", &mut self.fresh),
+            ("cache_creation_input_tokens", &mut self.written),
+            ("cache_read_input_tokens", &mut self.cached),
+            ("output_tokens", &mut self.output),
+        ] {
+            *into = (*into).max(count(usage.remove(name)));
+        }
+        let Some(Value::Object(details)) = usage.get_mut("output_tokens_details") else { return };
+        self.reasoning = self.reasoning.max(count(details.remove("thinking_tokens")));
+        if details.is_empty() {
+            usage.remove("output_tokens_details");
+        }
+    }
+
+    /// In the neutral way of counting.
+    pub(super) fn usage(self) -> Usage {
+        Usage {
+            input: self.fresh + self.written + self.cached,
+            cached_input: self.cached,
+            written_input: self.written,
+            output: self.output.max(self.reasoning),
+            reasoning: self.reasoning,
+        }
+    }
+}
+
+fn count(value: Option<Value>) -> u64 {
+    value.and_then(|value| value.as_u64()).filter(|count| *count <= MOST_TOKENS).unwrap_or(0)
+}
+
+/// As a `usage` object.
+pub(super) fn write(usage: Usage) -> Map<String, Value> {
+    let mut map = Map::new();
+    let fresh = usage.input.saturating_sub(usage.cached_input).saturating_sub(usage.written_input);
+    map.insert("input_tokens".to_owned(), json!(fresh));
+    map.insert("cache_creation_input_tokens".to_owned(), json!(usage.written_input));
+    map.insert("cache_read_input_tokens".to_owned(), json!(usage.cached_input));
+    map.insert("output_tokens".to_owned(), json!(usage.output));
+    if usage.reasoning > 0 {
+        map.insert("output_tokens_details".to_owned(), json!({ "thinking_tokens": usage.reasoning }));
+    }
+    map
+}
+
+/// The tier that was given, in Anthropic's words; a word that is none of them is left out.
+pub(super) fn tier(word: Option<&str>) -> Option<&'static str> {
+    match word? {
+        "standard" | "default" => Some("standard"),
+        "priority" => Some("priority"),
+        "batch" => Some("batch"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken once: with the cached tokens left out of `input`, it fails.
+    #[test]
+    fn input_includes_what_the_cache_held() {
+        let Value::Object(mut map) = json!({"input_tokens": 3, "cache_creation_input_tokens": 20,
+            "cache_read_input_tokens": 100, "output_tokens": 7,
+            "output_tokens_details": {"thinking_tokens": 5}, "inference_geo": "eu"})
+        else {
+            return;
+        };
+        let whole = map.clone();
+        let mut counts = Counts::default();
+        counts.absorb(&mut map);
+        let usage = counts.usage();
+        let wanted = Usage { input: 123, cached_input: 100, written_input: 20, output: 7, reasoning: 5 };
+        assert_eq!(usage, wanted);
+        assert_eq!(Value::Object(map), json!({"inference_geo": "eu"}));
+        assert!(write(usage).iter().all(|(name, value)| whole.get(name) == Some(value)));
+    }
+
+    #[test]
+    fn counts_only_grow_and_absurd_ones_do_not_count() {
+        let mut counts = Counts::default();
+        for value in [
+            json!({"output_tokens": 5}),
+            json!({"output_tokens": 3}),
+            json!({"output_tokens": -1}),
+            json!({"output_tokens": u64::MAX, "input_tokens": "x", "output_tokens_details": 3}),
+        ] {
+            let Value::Object(mut map) = value else { return };
+            counts.absorb(&mut map);
+        }
+        assert_eq!(counts.usage(), Usage { output: 5, ..Usage::default() });
+    }
+}

@@ -1,0 +1,50 @@
+//! What an answer repeats of its request. The SDKs' models have these as required fields.
+
+use serde_json::{Value, json};
+
+use super::finish::Status;
+use crate::dialect::responses::fields::{Fields, mark, put, put_default};
+use crate::dialect::responses::request::put_settings;
+use crate::dialect::talk::{Part, Request};
+
+/// The fields of a request that its answers repeat, in this dialect: for [`Writer::new`](super::super::Writer::new), or to
+/// lay over what [`write_answer`](super::write_answer) gives.
+pub fn echoes(request: &Request) -> Fields {
+    let mut out = Fields::new();
+    let repeated = ["text", "reasoning", "tool_choice", "store", "background", "truncation"];
+    let more = ["previous_response_id", "max_tool_calls", "safety_identifier", "prompt_cache_retention"];
+    for name in repeated.into_iter().chain(more) {
+        put(&mut out, name, mark(&request.extra, name).cloned());
+    }
+    let first = request.messages.first().filter(|message| mark(&message.extra, "#instructions").is_some());
+    if let Some(Part::Text { text, .. }) = first.and_then(|message| Some(&message.pieces.first()?.part)) {
+        put(&mut out, "instructions", Some(text.as_str()));
+    }
+    put_settings(&mut out, request);
+    put(&mut out, "top_logprobs", request.logprobs);
+    // The answer says which tier it got.
+    out.remove("service_tier");
+    out
+}
+
+/// The object `response` around an answer: `fields` are those it has already.
+pub(in crate::dialect::responses) fn shell(mut fields: Fields, status: &Status) -> Fields {
+    let details = status.reason.as_ref().map_or(Value::Null, |reason| json!({"reason": reason}));
+    put(&mut fields, "incomplete_details", Some(details));
+    put(&mut fields, "status", Some(status.word.as_str()));
+    put(&mut fields, "error", Some(Value::Null));
+    for name in ["instructions", "max_output_tokens", "previous_response_id", "temperature", "top_p", "user"]
+    {
+        put_default(&mut fields, name, Value::Null);
+    }
+    put_default(&mut fields, "object", "response");
+    put_default(&mut fields, "metadata", Fields::new());
+    put_default(&mut fields, "parallel_tool_calls", true);
+    put_default(&mut fields, "reasoning", json!({"effort": null, "summary": null}));
+    put_default(&mut fields, "store", false);
+    put_default(&mut fields, "text", json!({"format": {"type": "text"}}));
+    put_default(&mut fields, "tool_choice", "auto");
+    put_default(&mut fields, "tools", Vec::<Value>::new());
+    put_default(&mut fields, "truncation", "disabled");
+    fields
+}

@@ -1,0 +1,37 @@
+//! Writing an answer.
+
+use serde_json::Value;
+
+use super::finish::{signs, status_of};
+use super::{Output, shell, write_usage};
+use crate::dialect::responses::fields::{Fields, is_own, mark, put, put_extra};
+use crate::dialect::talk::{Answer, Choice};
+
+/// Writes a whole answer. This dialect has one choice: the first.
+pub fn write_answer(answer: &Answer) -> Value {
+    let nothing = Choice::default();
+    let choice = answer.choices.first().unwrap_or(&nothing);
+    let id = answer_id(&answer.id, is_own(&answer.extra));
+    let (_, refusal) = signs(choice.pieces.iter().map(|piece| &piece.part));
+    let mut status = status_of(choice.finish.as_ref(), refusal);
+    if let Some(Value::String(word)) = mark(&answer.extra, "#status") {
+        status.word.clone_from(word);
+    }
+    let items = Output::new(&id, 0, &choice.logprobs).items(&choice.pieces);
+    let mut out = Fields::new();
+    put_extra(&mut out, &answer.extra);
+    put(&mut out, "output", Some(items));
+    put(&mut out, "model", Some(answer.model.as_str()));
+    put(&mut out, "created_at", Some(answer.created.unwrap_or(0)));
+    put(&mut out, "service_tier", answer.service_tier.as_deref());
+    let rest = mark(&answer.extra, "#usage").and_then(Value::as_object);
+    let usage = answer.usage.map_or(Value::Null, |usage| write_usage(usage, rest));
+    put(&mut out, "usage", Some(usage));
+    put(&mut out, "id", Some(id));
+    Value::Object(shell(out, &status))
+}
+
+/// The answer's id in this dialect.
+pub(in crate::dialect::responses) fn answer_id(id: &str, own: bool) -> String {
+    if own || id.starts_with("resp_") { id.to_owned() } else { format!("resp_{id}") }
+}

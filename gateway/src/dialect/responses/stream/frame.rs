@@ -1,0 +1,97 @@
+//! Server-sent events as they are written.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::dialect::responses::fields::{Fields, marks, put};
+
+/// Where an event belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    pub(super) item: &'a str,
+    pub(super) output: usize,
+    /// `content_index` or `summary_index`, and which.
+    pub(super) inner: Option<(&'static str, usize)>,
+}
+
+#[derive(Serialize)]
+struct DeltaFrame<'a> {
+    r#type: &'a str,
+    sequence_number: u64,
+    item_id: &'a str,
+    output_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary_index: Option<usize>,
+    delta: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<&'a [Value]>,
+}
+
+/// Numbers and frames events.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    next: u64,
+}
+
+impl Frames {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// The event `kind`.
+    pub(super) fn push(&mut self, kind: &str, mut fields: Fields, to: &mut Vec<u8>) {
+        fields.insert("type".to_owned(), kind.into());
+        fields.insert("sequence_number".to_owned(), self.number().into());
+        frame(kind, &fields, to);
+    }
+
+    /// An event of a place, with one more member.
+    pub(super) fn push_at(&mut self, kind: &str, at: At<'_>, name: &str, value: Value, to: &mut Vec<u8>) {
+        self.push_all_at(kind, at, marks(name, value), to);
+    }
+
+    /// An event of a place, with more members.
+    pub(super) fn push_all_at(&mut self, kind: &str, at: At<'_>, mut fields: Fields, to: &mut Vec<u8>) {
+        put(&mut fields, "item_id", Some(at.item));
+        put(&mut fields, "output_index", Some(at.output));
+        if let Some((name, index)) = at.inner {
+            put(&mut fields, name, Some(index));
+        }
+        self.push(kind, fields, to);
+    }
+
+    /// An event that brings more text: without building an object, as there is one for every token.
+    pub(super) fn push_delta(
+        &mut self,
+        kind: &str,
+        at: At<'_>,
+        delta: &str,
+        logprobs: Option<&[Value]>,
+        to: &mut Vec<u8>,
+    ) {
+        let inner = |wanted: &str| at.inner.filter(|(name, _)| *name == wanted).map(|(_, index)| index);
+        let body = DeltaFrame {
+            r#type: kind,
+            sequence_number: self.number(),
+            item_id: at.item,
+            output_index: at.output,
+            content_index: inner("content_index"),
+            summary_index: inner("summary_index"),
+            delta,
+            logprobs,
+        };
+        frame(kind, &body, to);
+    }
+}
+
+fn frame(kind: &str, body: &impl Serialize, to: &mut Vec<u8>) {
+    to.extend_from_slice(b"event: ");
+    to.extend_from_slice(kind.as_bytes());
+    to.extend_from_slice(b"\ndata: ");
+    // Strings and numbers always have a form in JSON, and a `Vec` takes everything.
+    let _ = serde_json::to_writer(&mut *to, body);
+    to.extend_from_slice(b"\n\n");
+}

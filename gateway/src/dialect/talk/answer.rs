@@ -1,0 +1,63 @@
+//! What a model answers.
+
+use serde_json::Value;
+
+use super::request::{Extra, Piece};
+use crate::dialect::openai::answer::Usage;
+
+/// A whole answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Its id, as the provider made it.
+    pub id: String,
+    /// The model that answered.
+    pub model: String,
+    /// When, Unix seconds, if it is said.
+    pub created: Option<u64>,
+    /// As many as were asked for.
+    pub choices: Vec<Choice>,
+    /// What it used, if it is said.
+    pub usage: Option<Usage>,
+    /// The tier of service that was given, in the words of the provider's dialect.
+    pub service_tier: Option<String>,
+    /// What only one dialect can say.
+    pub extra: Extra,
+}
+
+/// One of the answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Choice {
+    /// Which, from 0.
+    pub index: u64,
+    /// What the model says, in its order: reasoning, text, calls.
+    pub pieces: Vec<Piece>,
+    /// Why it ended; none if it did not yet, or nobody said.
+    pub finish: Option<Finish>,
+    /// Log probabilities of its tokens, if they were asked for: Chat's `logprobs.content`.
+    pub logprobs: Vec<Value>,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model had said all.
+    Stop,
+    /// It wrote one of the texts that end the answer: which, if it is said.
+    StopText(Option<String>),
+    /// The longest answer was reached.
+    Length,
+    /// The model's context was full.
+    Context,
+    /// It calls tools.
+    Calls,
+    /// A filter of the provider's held the answer, or the prompt, back.
+    Filtered,
+    /// The model declines.
+    Refused,
+    /// The provider paused a long turn: sending it back continues it (Anthropic: `pause_turn`).
+    Paused,
+    /// The model wrote a call that nobody can read (Gemini: `MALFORMED_FUNCTION_CALL`).
+    Malformed,
+    /// Something else, in the provider's word.
+    Other(String),
+}
