@@ -19,7 +19,7 @@ fn every_format_survives() {
         if kind == MediaKind::Document {
             body["name"] = "a b".into();
         }
-        let (read, extra) = super::read(kind, body.clone(), "x").unwrap().unwrap();
+        let (read, extra) = read(kind, body.clone(), "x").unwrap().unwrap();
         assert_eq!(write(&read, &extra, &mut HashSet::new()), Ok(body), "{format}");
     }
 }
@@ -29,7 +29,7 @@ fn places_in_s3_survive_with_their_owner() {
     let body = json!({
         "format": "png", "source": { "s3Location": { "uri": "s3://bucket/key", "bucketOwner": "111122223333" } },
     });
-    let (read, extra) = super::read(MediaKind::Image, body.clone(), "x").unwrap().unwrap();
+    let (read, extra) = read(MediaKind::Image, body.clone(), "x").unwrap().unwrap();
     assert_eq!(read.source, Source::Url("s3://bucket/key".into()));
     assert_eq!(write(&read, &extra, &mut HashSet::new()), Ok(body));
 }
@@ -76,11 +76,11 @@ fn names_of_documents_are_clean_and_unique() {
 
 #[test]
 fn odd_formats_and_sources_stay_foreign() {
-    let read = |body| super::read(MediaKind::Document, body, "x").unwrap();
+    let read = |body| read(MediaKind::Document, body, "x").unwrap();
     assert!(read(json!({ "format": "epub", "name": "a", "source": { "bytes": "AAAA" } })).is_none());
     assert!(
         read(json!({ "format": "txt", "name": "a", "source": { "content": [{ "text": "a" }] } })).is_none()
     );
     assert!(read(json!({ "format": "txt", "name": "a" })).is_none());
-    assert!(super::read(MediaKind::Image, json!({ "source": { "bytes": 1 } }), "x").is_err());
+    assert!(read(MediaKind::Image, json!({ "source": { "bytes": 1 } }), "x").is_err());
 }
