@@ -6,6 +6,7 @@ mod expand;
 mod fixed;
 mod mask;
 mod pool;
+pub mod preset;
 #[cfg(test)]
 mod production_tests;
 mod raw;

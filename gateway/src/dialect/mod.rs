@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod converse;
+pub mod failure;
 pub mod gemini;
 pub(crate) mod json;
 pub mod messages;

@@ -82,5 +82,5 @@ fn odd_formats_and_sources_stay_foreign() {
         read(json!({ "format": "txt", "name": "a", "source": { "content": [{ "text": "a" }] } })).is_none()
     );
     assert!(read(json!({ "format": "txt", "name": "a" })).is_none());
-    assert!(read(MediaKind::Image, json!({ "source": { "bytes": 1 } }), "x").is_err());
+    assert!(super::read(MediaKind::Image, json!({ "source": { "bytes": 1 } }), "x").is_err());
 }
