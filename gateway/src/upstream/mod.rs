@@ -4,6 +4,7 @@
 //! written, because a kept connection had closed or was no longer quiet, which no provider can have charged.
 
 pub mod answer;
+pub mod auth;
 mod connect;
 mod resolve;
 mod timely;
