@@ -1,5 +1,7 @@
 //! Wire formats of clients and providers. Everything here is pure: bytes in, facts or bytes out.
 
+#[cfg(test)]
+mod across_tests;
 pub mod chat;
 pub mod converse;
 pub mod failure;

@@ -217,6 +217,7 @@ fn arguments(call: &Call) -> Value {
     }
     match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => object,
+        Ok(Value::Null) => json!({}), // some models write it for no arguments
         _ => json!({"_raw": text}),
     }
 }

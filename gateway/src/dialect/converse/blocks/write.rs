@@ -185,6 +185,7 @@ fn input(call: &Call) -> Value {
     }
     match serde_json::from_str(&call.arguments) {
         Ok(object @ Value::Object(_)) => object,
+        Ok(Value::Null) => json!({}), // some models write it for no arguments
         _ => json!({ "_raw": call.arguments }),
     }
 }
