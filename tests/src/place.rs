@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 
 /// The build directory that this test binary lies in: its executable is `<target>/<profile>/deps/NAME`.
-fn target() -> Result<PathBuf> {
+pub fn target() -> Result<PathBuf> {
     let own = std::env::current_exe().context("where is this test?")?;
     let target = own.ancestors().nth(3).context("this test does not lie in a build directory")?;
     Ok(target.to_owned())

@@ -18,10 +18,13 @@ mod storm;
 mod told;
 mod topologies;
 
+use std::fs::File;
 use std::future::Future;
+use std::io::Write;
 
 use anyhow::Result;
 use tokio::sync::Semaphore;
+use weir_tests::place;
 use weir_tests::scale::Scale;
 
 /// Share of calls that may be refused for want of the shared state though nothing takes it away: on a busy machine
@@ -38,4 +41,18 @@ fn in_turn<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
         let _seat = seats.acquire().await?;
         test.await
     })
+    .inspect_err(note_failure)
+}
+
+/// Leaves a test's error where `tests/run` looks for it: between the lines of tests beside it few would find it.
+fn note_failure(error: &anyhow::Error) {
+    let thread = std::thread::current();
+    let line = format!("{}: {error:?}\n", thread.name().unwrap_or("a test"));
+    let noted = place::target().and_then(|target| {
+        let mut file = File::options().create(true).append(true).open(target.join("failures.txt"))?;
+        Ok(file.write_all(line.as_bytes())?)
+    });
+    if let Err(error) = noted {
+        println!("failures.txt: {error}");
+    }
 }

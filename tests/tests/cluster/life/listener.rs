@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use weir_tests::client::Ask;
 use weir_tests::place;
@@ -181,7 +181,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// Sends `flood(0)`, `flood(1)`, ... until the replica ends the connection; how many bytes it took of it.
 async fn flooded(addr: SocketAddr, flood: impl Fn(u32) -> Vec<u8>) -> Result<usize> {
     const ENOUGH: usize = 64 << 20;
-    let (mut reading, mut writing) = TcpStream::connect(addr).await?.into_split();
+    let socket = TcpSocket::new_v4()?;
+    // What waits in the sender's own buffer, megabytes on a busy machine, the replica has not taken.
+    socket.set_send_buffer_size(64 << 10)?;
+    let (mut reading, mut writing) = socket.connect(addr).await?.into_split();
     // What it answers is read, or the connection would only be stuck.
     let reader = tokio::spawn(async move { tokio::io::copy(&mut reading, &mut tokio::io::sink()).await });
     writing.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
