@@ -37,11 +37,15 @@ fn in_turn<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
     static SHORT: Semaphore = Semaphore::const_new(2);
     static MINUTES: Semaphore = Semaphore::const_new(3);
     let seats = if Scale::from_env().is_full() { &MINUTES } else { &SHORT };
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
-        let _seat = seats.acquire().await?;
-        test.await
-    })
-    .inspect_err(note_failure)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let _seat = seats.acquire().await?;
+            test.await
+        })
+        .inspect_err(note_failure)
 }
 
 /// Leaves a test's error where `tests/run` looks for it: between the lines of tests beside it few would find it.
