@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
+
+use crate::dialect::openai::answer::UpstreamError;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +83,15 @@ pub struct Error {
     pub param: Option<String>,
     /// When to come back.
     pub retry_after: Option<Duration>,
-    /// The upstream's own words, sent on as they are when it refused the request itself.
-    pub body: Option<Bytes>,
+    /// What the upstream says, in the stead of our message, when it refused the request itself: what
+    /// [`Failure::shown`](crate::dialect::failure::Failure::shown) lets through.
+    pub said: Option<UpstreamError>,
 }
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, retry_after: None, body: None }
+        Error { kind, message: message.into(), param: None, retry_after: None, said: None }
     }
 
     /// What a call is told whose time is over.

@@ -243,9 +243,16 @@ fn worded(error: &Error) -> Bytes {
     if kind.fault() == Fault::Gateway && kind != Kind::Overloaded {
         tracing::warn!(target: "weir::call", kind = kind.name(), "call refused");
     }
-    error.body.clone().unwrap_or_else(|| {
-        answer::error_body(&error.message, kind.class(), Some(kind.code()), error.param.as_deref()).into()
-    })
+    let body = match &error.said {
+        Some(said) => answer::error_body(
+            &said.message,
+            said.kind.as_deref().unwrap_or(kind.class()),
+            said.code.as_deref(),
+            said.param.as_deref(),
+        ),
+        None => answer::error_body(&error.message, kind.class(), Some(kind.code()), error.param.as_deref()),
+    };
+    body.into()
 }
 
 /// The models that this key may use; wildcards are left out, for they name no model.

@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::dialect::failure::Failure;
+use crate::dialect::openai::answer::UpstreamError;
 use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Failure;
 use crate::dialect::openai::stream::{
     Chunk, Event, Splitter, StreamError, classify, keep_alive, stream_error,
 };
@@ -165,7 +166,7 @@ impl Stream {
                 return self.fail("upstream_failed", "The upstream sent an event that is too large.");
             };
             match classify(self.api, &event) {
-                Chunk::Error(error) => return self.failed(&error, event.raw),
+                Chunk::Error(error) => return self.failed(&error),
                 chunk => pass(event, &chunk, self.pace, &mut self.seen, &mut self.ready),
             }
             if self.seen.done {
@@ -197,8 +198,9 @@ impl Stream {
     }
 
     /// The upstream says that it failed. In its own words, unless they tell of its account rather than of this call.
-    fn failed(&mut self, error: &StreamError, raw: Bytes) {
-        let class = Failure::of_stream(error, &HeaderMap::new(), SystemTime::now()).class;
+    fn failed(&mut self, error: &StreamError) {
+        let failure = Failure::of_stream(error, &HeaderMap::new(), SystemTime::now());
+        let class = failure.class;
         // (Not in its words: they may tell of the account, or of the prompt.)
         tracing::warn!(target: "weir::upstream", ?class, "error inside a stream");
         if let Some(Owed::Settlement(settlement)) = &self.owed {
@@ -207,13 +209,18 @@ impl Stream {
         if class.tells_of_account() {
             return self.fail("upstream_failed", "The upstream failed to go on.");
         }
-        self.ready.push_back(raw);
+        self.ready.push_back(stream_error(&failure.shown(), self.seen.begun.as_ref()));
         self.finish("upstream_failed");
     }
 
     /// Ends the stream with an error event: never silently, and without the `[DONE]` of a whole answer.
     fn fail(&mut self, outcome: &'static str, message: &str) {
-        self.ready.push_back(stream_error(message, outcome, self.seen.begun.as_ref()));
+        let said = UpstreamError {
+            message: message.to_owned(),
+            code: Some(outcome.to_owned()),
+            ..UpstreamError::default()
+        };
+        self.ready.push_back(stream_error(&said, self.seen.begun.as_ref()));
         self.finish(outcome);
     }
 

@@ -12,8 +12,8 @@ use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
-use crate::dialect::openai::answer::{Usage, id_of, parse_error};
-use crate::dialect::openai::failure::Class;
+use crate::dialect::failure::{Class, Failure};
+use crate::dialect::openai::answer::{Usage, id_of};
 use crate::dialect::openai::request::{self, Continues};
 use crate::error::{Error, Kind};
 use crate::http as edge;
@@ -260,27 +260,31 @@ impl<'a> Attempt<'a> {
             }
             Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
             Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
-            Failed::Answered { status, failure, body } => {
+            Failed::Answered { status, failure } => {
                 tracing::warn!(
                     target: "weir::upstream", deployment = %name, status = status.as_u16(),
                     class = ?failure.class, "attempt refused"
                 );
-                self.judge_answer(status, failure.class, body)
+                self.judge_answer(status, &failure)
             }
         }
     }
 
-    fn judge_answer(&self, status: StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
-        let refused = |retry| Miss { retry, ..Miss::retried(refused(status, body.clone()), false) };
+    fn judge_answer(&self, status: StatusCode, failure: &Failure) -> (&'static str, Miss) {
+        let class = failure.class;
+        let refused = |retry| Miss { retry, ..Miss::retried(refused(status, failure), false) };
         let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
         match class {
             Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
             Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
-            Class::Overloaded { retry_after: Some(_) } => {
+            Class::Overloaded { retry_after: Some(_) } | Class::SlowDown { retry_after: Some(_) } => {
                 self.rest(class);
                 ("overloaded", failed(false))
             }
-            Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
+            Class::Overloaded { retry_after: None } | Class::SlowDown { retry_after: None } => {
+                ("overloaded", failed(true))
+            }
+            Class::TimedOut => ("timeout", Miss::retried(no_answer(Kind::UpstreamTimeout), true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
             // Many say 400 where others say 404.
@@ -321,17 +325,16 @@ fn no_answer(kind: Kind) -> Error {
 }
 
 /// The upstream's own words, where the request itself is to blame.
-fn refused(status: StatusCode, body: Bytes) -> Error {
+fn refused(status: StatusCode, failure: &Failure) -> Error {
     let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
-    // A proxy's page or half an error would be no error body to the client.
-    Error { body: parse_error(&body).is_some().then_some(body), ..error }
+    Error { said: Some(failure.shown()), ..error }
 }
 
 /// What the client is told where nothing else can be tried.
 pub(super) fn unserved(failed: Failed) -> Error {
     match failed {
-        Failed::Answered { status, failure, body } => match failure.class {
-            Class::BadRequest | Class::NotKept => refused(status, body),
+        Failed::Answered { status, failure } => match failure.class {
+            Class::BadRequest | Class::NotKept => refused(status, &failure),
             Class::RateLimited { retry_after } => {
                 let wait = retry_after.unwrap_or(RETRY_SOON);
                 Error::new(Kind::NoCapacity, "The upstream is at its limit.").retry_after(wait)

@@ -10,8 +10,8 @@ use super::continued::find;
 use super::{AWAY_RETRY, attempt, note, time_limit};
 use crate::auth::Credentials;
 use crate::config::DeploymentId;
+use crate::dialect::failure::Class;
 use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Class;
 use crate::error::{Error, Kind};
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::shared::{Snapshot, Worker};
@@ -180,7 +180,10 @@ fn may_pass(failed: &Failed) -> bool {
         Failed::NotSent(_) | Failed::Broken(_) => true,
         Failed::TimedOut(_) => false, // what was slow once would cost its time again
         Failed::Answered { failure, .. } => {
-            matches!(failure.class, Class::Transient | Class::Overloaded { .. })
+            matches!(
+                failure.class,
+                Class::Transient | Class::TimedOut | Class::Overloaded { .. } | Class::SlowDown { .. }
+            )
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Instant;
 pub use kept::Kept;
 
 use crate::config::{DeploymentId, Price};
+use crate::dialect::failure::Class;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::openai::failure::Class;
 use crate::shared::{PredictionKey, Shared, Snapshot};
 use crate::state::{Actual, Reservation};
 use crate::telemetry::Record;

@@ -15,9 +15,9 @@ use tokio::time::timeout_at;
 use super::Failed;
 use crate::aside::look_through;
 use crate::bound::{Bound, Part, UNCOUNTED};
-use crate::dialect::openai::answer::{Usage, error_body, usage_of};
+use crate::dialect::failure::Failure;
+use crate::dialect::openai::answer::{Usage, usage_of};
 use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Failure;
 use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event, Splitter, StreamError, classify};
 
 /// Bytes of a plain answer, or of a stream before its first content.
@@ -216,11 +216,8 @@ impl Seen {
 
 fn refused(error: &StreamError, headers: &HeaderMap) -> Failed {
     let failure = Failure::of_stream(error, headers, SystemTime::now());
-    let status = error.status.and_then(|status| http::StatusCode::from_u16(status).ok());
-    let said = &error.error;
-    let kind = said.kind.as_deref().unwrap_or("invalid_request_error");
-    let body = error_body(&said.message, kind, said.code.as_deref(), said.param.as_deref()).into();
-    Failed::Answered { status: status.unwrap_or_else(|| failure.class.status()), failure, body }
+    let status = failure.status.unwrap_or_else(|| failure.class.status());
+    Failed::Answered { status, failure }
 }
 
 async fn next(upstream: &mut Incoming, patience: Patience) -> Result<Option<Bytes>, Failed> {

@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
 use crate::config::Deployment;
+use crate::dialect::failure::Failure;
 use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Failure;
 use connect::Connector;
 use timely::{Late, Timely};
 use unasked::is_unasked;
@@ -54,8 +54,6 @@ pub enum Failed {
         status: StatusCode,
         /// What it means.
         failure: Failure,
-        /// Its body, for the client if the request itself is to blame.
-        body: Bytes,
     },
 }
 
@@ -211,7 +209,7 @@ async fn refusal(response: Response<Incoming>) -> Failed {
         _ => Bytes::new(), // the status says enough
     };
     let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
-    Failed::Answered { status: head.status, failure, body }
+    Failed::Answered { status: head.status, failure }
 }
 
 /// Was none of the request written: handed back by hyper, too late to be written, or stopped before its first byte?

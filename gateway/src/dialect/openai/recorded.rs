@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::answer::{Usage, usage_of};
 use super::api::Api;
-use super::failure::{Class, Failure};
 use super::request::{peek, rewrite};
 use super::stream::{Chunk, Delivered, Splitter, classify};
+use crate::dialect::failure::{Class, Failure};
 
 /// The call that a recording is of, if it is one of this API.
 fn api_of(record: &Value) -> Option<Api> {

@@ -6,7 +6,7 @@ mod splitter;
 
 use bytes::Bytes;
 
-use super::answer::error_body;
+use super::answer::{UpstreamError, error_body};
 use super::api::Api;
 pub use classify::{Chunk, Delivered, StreamError};
 pub use items::Begun;
@@ -22,23 +22,19 @@ pub fn classify(api: Api, event: &Event) -> Chunk {
 
 /// The event that ends a stream which fails after its first content. Responses say so of the response that was begun;
 /// if none was, and in every other call, an error stands alone, and no `[DONE]` follows.
-pub fn stream_error(message: &str, code: &str, begun: Option<&Begun>) -> Bytes {
+pub fn stream_error(said: &UpstreamError, begun: Option<&Begun>) -> Bytes {
     match begun {
-        Some(begun) => begun.failed(message),
-        None => error_event(&error_body(message, "server_error", Some(code), None)),
+        Some(begun) => begun.failed(said),
+        None => {
+            let kind = said.kind.as_deref().unwrap_or("server_error");
+            error_event(&error_body(&said.message, kind, said.code.as_deref(), said.param.as_deref()))
+        }
     }
 }
 
-/// An error body as an event; each line of it must say that it is data.
+/// An error body, which is one line, as an event.
 pub fn error_event(body: &[u8]) -> Bytes {
-    let mut event = Vec::with_capacity(body.len() + 16);
-    for line in body.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
-        event.extend_from_slice(b"data: ");
-        event.extend_from_slice(line);
-        event.push(b'\n');
-    }
-    event.push(b'\n');
-    event.into()
+    [b"data: ", body, b"\n\n"].concat().into()
 }
 
 /// A comment, which clients skip.

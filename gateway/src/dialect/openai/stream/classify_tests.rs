@@ -144,7 +144,10 @@ fn a_legacy_chunk_carries_its_text_beside_the_delta() {
 
 #[test]
 fn our_error_event_reads_back_as_one() {
-    let raw = super::super::stream_error("upstream \"gone\"", "upstream_failed", None);
+    let raw = super::super::stream_error(
+        &UpstreamError { message: "upstream \"gone\"".to_owned(), ..UpstreamError::default() },
+        None,
+    );
     assert!(raw.starts_with(b"data: {\"error\":{") && raw.ends_with(b"}}\n\n"));
     let Chunk::Error(read) = classify(&Event { raw }) else { panic!("not an error") };
     assert_eq!(read.error.message, "upstream \"gone\"");

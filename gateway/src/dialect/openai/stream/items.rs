@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::classify::text_bytes;
 use super::{Chunk, Event, StreamError};
 use crate::dialect::json::Cursor;
-use crate::dialect::openai::answer;
+use crate::dialect::openai::answer::{self, UpstreamError};
 
 /// A response that was begun: as much of it as is needed to say that it failed, and that it may be referred to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,28 @@ pub struct Begun {
     last: Event,
 }
 
+/// What `error.code` of a failed response may be (OpenAI's API reference, `ResponseError`).
+const FAILURE_CODES: [&str; 18] = [
+    "server_error",
+    "rate_limit_exceeded",
+    "invalid_prompt",
+    "vector_store_timeout",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+];
+
 impl Begun {
     /// Takes note of a later event.
     pub fn note(&mut self, event: &Event) {
@@ -29,12 +51,13 @@ impl Begun {
     }
 
     /// `response.failed`, as the next event.
-    pub(super) fn failed(&self, message: &str) -> Bytes {
+    pub(super) fn failed(&self, said: &UpstreamError) -> Bytes {
         let mut response: Map<String, Value> = serde_json::from_slice(&self.response).unwrap_or_default();
         response.insert("id".into(), self.id.as_str().into());
         response.insert("object".into(), "response".into());
         response.insert("status".into(), "failed".into());
-        response.insert("error".into(), json!({ "code": "server_error", "message": message }));
+        let code = said.code.as_deref().filter(|code| FAILURE_CODES.contains(code)).unwrap_or("server_error");
+        response.insert("error".into(), json!({ "code": code, "message": said.message }));
         let event = json!({
             "type": "response.failed", "sequence_number": sequence_of(&self.last).map_or(0, |last| last.saturating_add(1)), "response": response,
         });
