@@ -23,7 +23,8 @@ use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{Actual, Reservation, place_key};
 use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
-use crate::upstream::answer::{self, Patience, is_event_stream};
+use crate::upstream::answer::{self, Patience, Whole, is_event_stream};
+use crate::upstream::telling::Telling;
 
 /// When to come back to an upstream that does not say when.
 const RETRY_SOON: Duration = Duration::from_secs(5);
@@ -120,10 +121,9 @@ impl<'a> Attempt<'a> {
         first_by: Instant,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
-        let withhold = !self.call.peek.include_usage;
+        let telling = self.telling();
         let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
-        let api = self.call.peek.api;
-        let opened = answer::open(upstream, api, &head.headers, withhold, opening).await?;
+        let opened = answer::open(upstream, &telling, &head.headers, opening).await?;
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
             kept.clone().tell(self.size_unknown()).await;
@@ -131,9 +131,9 @@ impl<'a> Attempt<'a> {
         }
         let headers = headers(&settlement, &head.headers);
         let keep_alive = self.call.snapshot.config.server.stream_keepalive;
-        let pace = Pace { patience, keep_alive, withhold_usage: withhold };
+        let pace = Pace { patience, keep_alive };
         let owed = Owed::Settlement(Box::new(settlement));
-        Ok(respond(headers, Body::new(Reply::new(api, opened, pace, owed, self.call.worker.over.clone()))))
+        Ok(respond(headers, Body::new(Reply::new(opened, pace, owed, self.call.worker.over.clone()))))
     }
 
     async fn plain(
@@ -144,17 +144,23 @@ impl<'a> Attempt<'a> {
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
         let room = &self.call.worker.shared.buffered;
-        let whole = answer::whole(upstream, &head.headers, patience, room).await?;
+        let Whole { told, room } = answer::whole(upstream, &head.headers, &self.telling(), patience, room).await?;
         let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers);
         let seat = settlement.record.place.take();
         // Settled before anything is awaited: the client may leave.
-        settlement.answered(whole.usage, whole.body.len());
-        if let Some(kept) = self.kept(id_of(&whole.body).as_deref()) {
-            let size = whole.usage.map_or(self.size_unknown(), Usage::total);
+        settlement.answered(told.usage, told.body.len());
+        if let Some(kept) = self.kept(id_of(&told.body).as_deref()) {
+            let size = told.usage.map_or(self.size_unknown(), Usage::total);
             kept.tell(size).await; // before the client can ask for it
         }
-        Ok(respond(headers, held(whole.body, seat, whole.room)))
+        Ok(respond(headers, held(told.body, seat, room)))
+    }
+
+    /// How its answer gets to the client.
+    fn telling(&self) -> Telling {
+        let peek = &self.call.peek;
+        Telling::Passed { api: peek.api, withhold_usage: !peek.include_usage }
     }
 
     /// A guess at the size of an answer that does not tell it. What is made in the background is still being made.

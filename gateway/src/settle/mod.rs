@@ -14,7 +14,7 @@ use crate::dialect::openai::answer::Usage;
 use crate::shared::{PredictionKey, Shared, Snapshot};
 use crate::state::{Actual, Reservation};
 use crate::telemetry::Record;
-use crate::upstream::answer::Seen;
+use crate::upstream::seen::Seen;
 
 /// What an attempt that is being answered still owes.
 #[derive(Debug)]

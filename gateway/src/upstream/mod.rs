@@ -6,7 +6,10 @@
 pub mod answer;
 pub mod auth;
 mod connect;
+pub mod passage;
 mod resolve;
+pub mod seen;
+pub mod telling;
 mod timely;
 mod unasked;
 
@@ -55,6 +58,13 @@ pub enum Failed {
         /// What it means.
         failure: Failure,
     },
+}
+
+impl Failed {
+    /// A failure that was told with a status of 200.
+    fn answered(failure: Failure) -> Failed {
+        Failed::Answered { status: failure.status.unwrap_or_else(|| failure.class.status()), failure }
+    }
 }
 
 /// Where a deployment is reached, ready to be sent to.

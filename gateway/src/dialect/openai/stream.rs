@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::answer::{UpstreamError, error_body};
 use super::api::Api;
 pub use classify::{Chunk, Delivered, StreamError};
-pub use items::Begun;
+pub use items::{Begun, is_failure_code};
 pub use splitter::{Event, Oversized, Splitter};
 
 /// Reads an event of a streamed answer to `api`.

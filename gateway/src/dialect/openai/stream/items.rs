@@ -22,7 +22,12 @@ pub struct Begun {
     last: Event,
 }
 
-/// What `error.code` of a failed response may be (OpenAI's API reference, `ResponseError`).
+/// May this be `error.code` of a failed response?
+pub fn is_failure_code(code: &str) -> bool {
+    FAILURE_CODES.contains(&code)
+}
+
+/// OpenAI's API reference, `ResponseError`.
 const FAILURE_CODES: [&str; 18] = [
     "server_error",
     "rate_limit_exceeded",
@@ -56,7 +61,7 @@ impl Begun {
         response.insert("id".into(), self.id.as_str().into());
         response.insert("object".into(), "response".into());
         response.insert("status".into(), "failed".into());
-        let code = said.code.as_deref().filter(|code| FAILURE_CODES.contains(code)).unwrap_or("server_error");
+        let code = said.code.as_deref().filter(|code| is_failure_code(code)).unwrap_or("server_error");
         response.insert("error".into(), json!({ "code": code, "message": said.message }));
         let event = json!({
             "type": "response.failed", "sequence_number": sequence_of(&self.last).map_or(0, |last| last.saturating_add(1)), "response": response,

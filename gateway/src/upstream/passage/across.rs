@@ -1,0 +1,146 @@
+//! A stream that is told in another dialect than it comes in.
+
+use bytes::Bytes;
+
+use super::{Fault, Pass, failure_event, failure_of, splitter};
+use crate::dialect::converse::{Damage, Frames};
+use crate::dialect::custom::Custom;
+use crate::dialect::openai::answer::UpstreamError;
+use crate::dialect::openai::stream::{Event, Splitter, stream_error};
+use crate::dialect::speech::{Reader, Writer};
+use crate::dialect::talk::{self, Dialect};
+use crate::dialect::{chat, gemini, messages, responses};
+use crate::upstream::telling::Retold;
+
+#[derive(Debug)]
+pub(super) struct Across {
+    source: Source,
+    say: Say,
+}
+
+/// What events are cut from.
+#[derive(Debug)]
+enum Source {
+    Events(Splitter),
+    Frames(Frames),
+}
+
+/// From one dialect to the other.
+#[derive(Debug)]
+struct Say {
+    own: Dialect,
+    reader: Reader,
+    custom: Custom,
+    writer: Writer,
+    events: Vec<talk::Event>,
+}
+
+impl From<Damage> for Fault {
+    fn from(damage: Damage) -> Fault {
+        Fault::Damaged(damage.to_string())
+    }
+}
+
+impl Across {
+    pub(super) fn new(retold: &Retold) -> Across {
+        let source = match retold.theirs {
+            Dialect::Converse => Source::Frames(Frames::default()),
+            other => Source::Events(splitter(other)),
+        };
+        let say = Say {
+            own: retold.own,
+            reader: Reader::new(retold.theirs),
+            custom: retold.custom.clone(),
+            writer: writer(retold),
+            events: Vec::new(),
+        };
+        Across { source, say }
+    }
+
+    pub(super) fn own(&self) -> Dialect {
+        self.say.own
+    }
+
+    pub(super) fn push(&mut self, data: Bytes, mut pass: Pass<'_>) -> Result<(), Fault> {
+        match &mut self.source {
+            Source::Events(splitter) => {
+                for event in splitter.push(data) {
+                    self.say.event(&event?, &mut pass)?;
+                    if pass.seen.done {
+                        break; // what follows belongs to nobody
+                    }
+                }
+            }
+            Source::Frames(frames) => {
+                frames.push(&data);
+                while let Some(frame) = frames.next_frame()? {
+                    self.say.reader.read_frame(&frame, &mut self.say.events)?;
+                    self.say.all(None, &mut pass)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self, mut pass: Pass<'_>) -> Result<(), Fault> {
+        match &mut self.source {
+            Source::Events(splitter) => {
+                if let Some(event) = splitter.finish() {
+                    self.say.event(&event, &mut pass)?;
+                }
+            }
+            Source::Frames(frames) => frames.end()?,
+        }
+        self.say.reader.end(&mut self.say.events)?;
+        self.say.all(None, &mut pass)
+    }
+
+    pub(super) fn error(&mut self, said: &UpstreamError) -> Bytes {
+        if self.say.own == Dialect::Chat {
+            return stream_error(said, None); // as a stream of Chat's ends that passed
+        }
+        let mut out = Vec::new();
+        self.say.writer.write(&failure_event(said, self.say.own), &mut out);
+        out.into()
+    }
+}
+
+impl Say {
+    fn event(&mut self, event: &Event, pass: &mut Pass<'_>) -> Result<(), Fault> {
+        let Some(data) = event.data() else { return Ok(()) };
+        let name = event.name();
+        self.reader.read(&name, &data, &mut self.events)?;
+        self.all(Some((&name, &data)), pass)
+    }
+
+    /// Says all that was read.
+    fn all(&mut self, event: Option<(&str, &[u8])>, pass: &mut Pass<'_>) -> Result<(), Fault> {
+        self.custom.events(&mut self.events);
+        let mut out = Vec::new();
+        for said in self.events.drain(..) {
+            if let talk::Event::Failed { kind, message } = &said {
+                return Err(failure_of(event, (kind, message), pass.headers));
+            }
+            pass.seen.hear(&said);
+            self.writer.write(&said, &mut out);
+        }
+        if !out.is_empty() {
+            pass.to.push_back(out.into());
+        }
+        Ok(())
+    }
+}
+
+fn writer(retold: &Retold) -> Writer {
+    match retold.own {
+        Dialect::Responses => {
+            Writer::Responses(Box::new(responses::Writer::new("", "", 0, retold.echoes.clone())))
+        }
+        Dialect::Messages => Writer::Messages(Box::new(messages::Writer::new("", ""))),
+        Dialect::Gemini => Writer::Gemini(Box::new(gemini::Writer::new(retold.framing))),
+        // (No client speaks Converse.)
+        Dialect::Chat | Dialect::Converse => {
+            Writer::Chat(Box::new(chat::Writer::new("", "", 0, retold.wants_usage)))
+        }
+    }
+}
