@@ -73,6 +73,7 @@ impl Pools<'_> {
             self.index.len() - 1
         });
         let info = &self.all[pool.0];
+        let estimate = Estimate { output: info.counted.output(estimate.output), ..estimate };
         let amounts: Amounts = info
             .kinds
             .iter()

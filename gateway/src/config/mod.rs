@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use pool::{Charge, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
+pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 pub use report::{Problem, Report};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};

@@ -26,7 +26,8 @@ impl Custom {
     /// Of what `request` offers to a model whose dialect is `theirs`.
     pub fn of(request: &Request, theirs: Dialect) -> Custom {
         let has_them = matches!(theirs, Dialect::Chat | Dialect::Responses);
-        let custom = request.tools.iter().filter(|tool| matches!(tool.kind, ToolKind::Custom(_)) && !has_them);
+        let custom =
+            request.tools.iter().filter(|tool| matches!(tool.kind, ToolKind::Custom(_)) && !has_them);
         Custom { names: custom.map(|tool| tool.name.clone()).collect(), open: Vec::new() }
     }
 
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn a_call_gets_its_text_back() {
         let call = |name: &str, arguments: &str| {
-            Part::Call(Call { name: name.to_owned(), arguments: arguments.to_owned(), ..Call::default() }).into()
+            Part::Call(Call { name: name.to_owned(), arguments: arguments.to_owned(), ..Call::default() })
+                .into()
         };
         let pieces = vec![
             call("run", r#"{"input":"ls -l\n"}"#),
@@ -142,11 +144,8 @@ mod tests {
             piece,
             opening: Opening::Call { id: "c".to_owned(), name: name.to_owned(), custom: false },
         };
-        let part = |piece, text: &str| Event::Delta {
-            choice: 0,
-            piece,
-            delta: Delta::Arguments(text.to_owned()),
-        };
+        let part =
+            |piece, text: &str| Event::Delta { choice: 0, piece, delta: Delta::Arguments(text.to_owned()) };
         let end = |piece| Event::End { choice: 0, piece };
         let mut custom = Custom::of(&request(), Dialect::Messages);
         let mut all = Vec::new();

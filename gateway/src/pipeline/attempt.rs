@@ -144,7 +144,8 @@ impl<'a> Attempt<'a> {
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
         let room = &self.call.worker.shared.buffered;
-        let Whole { told, room } = answer::whole(upstream, &head.headers, &self.telling(), patience, room).await?;
+        let Whole { told, room } =
+            answer::whole(upstream, &head.headers, &self.telling(), patience, room).await?;
         let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers);
         let seat = settlement.record.place.take();

@@ -72,7 +72,7 @@ impl Settlement {
                 self.shared.observe(&self.key, usage.output / self.choices.max(1));
                 let price = self.snapshot.config.deployments[self.deployment.0].price;
                 self.record.cost = price.map_or(0.0, |price| cost(&price, &usage));
-                Actual::Used { input: usage.input, output: usage.output }
+                Actual::Used(usage)
             }
             None if self.background => Actual::Abandoned,
             None => unknown,

@@ -12,6 +12,7 @@ pub mod seen;
 pub mod telling;
 mod timely;
 mod unasked;
+pub mod way;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -130,8 +130,7 @@ fn splitter(dialect: Dialect) -> Splitter {
 /// A failure that was read out of an event: by all that the event says, else by the words that were found.
 fn failure_of(event: Option<(&str, &[u8])>, (kind, message): (&str, &str), headers: &HeaderMap) -> Fault {
     let now = SystemTime::now();
-    let whole =
-        event.and_then(|(name, data)| Failure::of_frame(Frame::Event { name, data }, headers, now));
+    let whole = event.and_then(|(name, data)| Failure::of_frame(Frame::Event { name, data }, headers, now));
     let failure = whole.unwrap_or_else(|| Failure::of_words(kind, message, headers, now));
     Fault::Failed(Box::new(failure))
 }

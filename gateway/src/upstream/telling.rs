@@ -9,11 +9,11 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::Failed;
-use crate::dialect::openai::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::{Failure, Frame};
 use crate::dialect::gemini::Framing;
 use crate::dialect::openai::answer::{Usage, usage_of};
+use crate::dialect::openai::api::Api;
 use crate::dialect::openai::stream::StreamError;
 use crate::dialect::talk::Dialect;
 
