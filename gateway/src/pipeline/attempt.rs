@@ -8,13 +8,15 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::said::Saying;
 use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
 use crate::dialect::failure::{Class, Failure};
 use crate::dialect::openai::answer::{Usage, id_of};
-use crate::dialect::openai::request::{self, Continues};
+use crate::dialect::openai::request::Continues;
+use crate::dialect::talk::Refused;
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
@@ -36,14 +38,25 @@ pub(super) struct Miss {
     pub(super) retry: bool,
     /// After a pause: the fault may be a shared one.
     pub(super) pause: bool,
-    /// What the call continues is not kept in this account; it may be in another.
-    pub(super) elsewhere: bool,
+    /// What it counts as.
+    pub(super) what: What,
+}
+
+/// What an attempt that did not answer counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// One of the call's attempts.
+    Attempt,
+    /// None: what the call continues is not kept in this account; it may be in another.
+    NotKept,
+    /// None: nothing was sent, for the request cannot be said there.
+    Unsayable,
 }
 
 impl Miss {
     /// Another deployment is tried, after a pause if so said.
     fn retried(error: Error, pause: bool) -> Miss {
-        Miss { error, retry: true, pause, elsewhere: false }
+        Miss { error, retry: true, pause, what: What::Attempt }
     }
 }
 
@@ -97,9 +110,11 @@ impl<'a> Attempt<'a> {
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
-        let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let request = endpoint.call(call.peek.api, body, self.send_by());
+        let Saying { call: asked, body, telling } =
+            call.say(endpoint, &self.deployment.model).await.map_err(Failed::Unsayable)?;
+        let request = endpoint.call(asked, body, self.send_by());
+        let request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
@@ -107,9 +122,9 @@ impl<'a> Attempt<'a> {
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
         if call.peek.stream && is_event_stream(&head.headers) {
-            self.stream(&head, upstream, patience, head_by, record).await
+            self.stream(&head, upstream, &telling, (patience, head_by), record).await
         } else {
-            self.plain(&head, upstream, patience, record).await
+            self.plain(&head, upstream, &telling, patience, record).await
         }
     }
 
@@ -117,19 +132,18 @@ impl<'a> Attempt<'a> {
         &mut self,
         head: &Parts,
         upstream: Incoming,
-        patience: Patience,
-        first_by: Instant,
+        telling: &Telling,
+        (patience, first_by): (Patience, Instant),
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
-        let telling = self.telling();
         let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
-        let opened = answer::open(upstream, &telling, &head.headers, opening).await?;
+        let opened = answer::open(upstream, telling, &head.headers, opening).await?;
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
             kept.clone().tell(self.size_unknown()).await;
             settlement.kept = Some(kept); // told again at the end, when its size is known
         }
-        let headers = headers(&settlement, &head.headers);
+        let headers = headers(&settlement, &head.headers, telling.content_type(true));
         let keep_alive = self.call.snapshot.config.server.stream_keepalive;
         let pace = Pace { patience, keep_alive };
         let owed = Owed::Settlement(Box::new(settlement));
@@ -140,28 +154,23 @@ impl<'a> Attempt<'a> {
         &mut self,
         head: &Parts,
         upstream: Incoming,
+        telling: &Telling,
         patience: Patience,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
         let room = &self.call.worker.shared.buffered;
-        let Whole { told, room } =
-            answer::whole(upstream, &head.headers, &self.telling(), patience, room).await?;
+        let Whole { told, room } = answer::whole(upstream, &head.headers, telling, patience, room).await?;
         let mut settlement = self.settlement(record, false);
-        let headers = headers(&settlement, &head.headers);
+        let headers = headers(&settlement, &head.headers, telling.content_type(false));
         let seat = settlement.record.place.take();
         // Settled before anything is awaited: the client may leave.
         settlement.answered(told.usage, told.body.len());
-        if let Some(kept) = self.kept(id_of(&told.body).as_deref()) {
+        let id = if telling.is_passed() { id_of(&told.body) } else { None };
+        if let Some(kept) = self.kept(id.as_deref()) {
             let size = told.usage.map_or(self.size_unknown(), Usage::total);
             kept.tell(size).await; // before the client can ask for it
         }
         Ok(respond(headers, held(told.body, seat, room)))
-    }
-
-    /// How its answer gets to the client.
-    fn telling(&self) -> Telling {
-        let peek = &self.call.peek;
-        Telling::Passed { api: peek.api, withhold_usage: !peek.include_usage }
     }
 
     /// A guess at the size of an answer that does not tell it. What is made in the background is still being made.
@@ -238,7 +247,7 @@ impl<'a> Attempt<'a> {
         note(record, |record| record.upstream += self.sent.elapsed());
         if let Some(reservation) = self.reservation.take() {
             match &failed {
-                Failed::NotSent(_) => reservation.cancel(),
+                Failed::NotSent(_) | Failed::Unsayable(_) => reservation.cancel(),
                 // The client's own time was over: as if it had left.
                 Failed::TimedOut(_) if Instant::now() >= self.call.deadline => {
                     reservation.settle(Actual::Abandoned);
@@ -265,6 +274,7 @@ impl<'a> Attempt<'a> {
                 let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
                 (outcome, Miss { pause: false, ..miss })
             }
+            Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
             Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
             Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
             Failed::Answered { status, failure } => {
@@ -299,7 +309,7 @@ impl<'a> Attempt<'a> {
                 ("not_found", refused(true))
             }
             Class::NotFound => ("not_found", failed(false)),
-            Class::NotKept => ("not_kept", Miss { elsewhere: true, ..refused(true) }),
+            Class::NotKept => ("not_kept", Miss { what: What::NotKept, ..refused(true) }),
             Class::TooBigForPool => {
                 let message = "This request asks for more than a whole limit of the provider.";
                 let error = Error::new(Kind::TooBigForLimit, message);
@@ -321,6 +331,12 @@ impl<'a> Attempt<'a> {
         );
         Miss::retried(Error::new(Kind::NoCapacity, message).retry_after(time), false)
     }
+}
+
+/// What the deployment's dialect cannot say, another's may.
+fn unsayable(refused: Refused) -> Miss {
+    let error = Error { param: refused.field, ..Error::new(Kind::Malformed, refused.message) };
+    Miss::retried(error, false)
 }
 
 fn no_answer(kind: Kind) -> Error {
@@ -349,13 +365,16 @@ pub(super) fn unserved(failed: Failed) -> Error {
             _ => no_answer(Kind::UpstreamFailed),
         },
         Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
-        Failed::NotSent(_) | Failed::Broken(_) => no_answer(Kind::UpstreamFailed),
+        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) => no_answer(Kind::UpstreamFailed),
     }
 }
 
 /// Headers of a served answer: ours, and some of the provider's.
-fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
+fn headers(settlement: &Settlement, upstream: &HeaderMap, kind: Option<&'static str>) -> HeaderMap {
     let mut headers = passed_on(upstream);
+    if let Some(kind) = kind {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
     whence(&mut headers, &settlement.record);
     edge::tell(&mut headers, &settlement.record);
     headers

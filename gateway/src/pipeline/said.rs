@@ -9,18 +9,21 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
+use super::Call;
 use crate::aside::look_through;
-use crate::config::preset::{Preset, Quirk};
+use crate::config::preset::{self, Preset, Quirk};
 use crate::dialect::custom::Custom;
 use crate::dialect::gemini::Framing;
+use crate::dialect::openai::request::{self, Peek};
 use crate::dialect::responses;
 use crate::dialect::talk::{Dialect, Part, Refused, Request};
-use crate::upstream::telling::Retold;
-use crate::upstream::way;
+use crate::upstream::Endpoint;
+use crate::upstream::telling::{Retold, Telling};
+use crate::upstream::way::{self, Way};
 
 /// The request of one call.
 pub(super) struct Said {
-    own: Dialect,
+    own: Option<Dialect>,
     read: OnceCell<Result<Arc<Request>, Refused>>,
 }
 
@@ -37,32 +40,39 @@ pub(super) struct Asked {
     pub(super) wants_usage: bool,
 }
 
+impl Asked {
+    /// Of a request that was looked at.
+    pub(super) fn of(peek: &Peek) -> Asked {
+        Asked {
+            model: peek.model.clone(),
+            stream: peek.stream,
+            framing: Framing::Sse,
+            wants_usage: peek.include_usage,
+        }
+    }
+}
+
 /// Where a request goes.
-#[derive(Clone, Debug)]
-pub(super) struct To<'a> {
+struct To<'a> {
     /// The dialect there.
-    pub(super) dialect: Dialect,
+    dialect: Dialect,
     /// The provider.
-    pub(super) preset: &'a Arc<Preset>,
+    preset: &'a Arc<Preset>,
     /// Its name of the model.
-    pub(super) model: &'a str,
+    model: &'a str,
 }
 
 impl Said {
-    /// Of a client that speaks `own`.
-    pub(super) fn new(own: Dialect) -> Said {
+    /// Of a client that speaks `own`; `None` if its call is no conversation.
+    pub(super) fn new(own: Option<Dialect>) -> Said {
         Said { own, read: OnceCell::new() }
     }
 
     /// The body for a deployment, and how its answer is told.
-    pub(super) async fn write(
-        &self,
-        body: &Bytes,
-        asked: &Asked,
-        to: To<'_>,
-    ) -> Result<(Bytes, Arc<Retold>), Refused> {
+    async fn write(&self, body: &Bytes, asked: &Asked, to: To<'_>) -> Result<(Bytes, Arc<Retold>), Refused> {
         let request = self.request(body, asked).await?;
-        let (own, asked, preset) = (self.own, asked.clone(), to.preset.clone());
+        let own = self.own.ok_or_else(unreadable)?;
+        let (asked, preset) = (asked.clone(), to.preset.clone());
         let (theirs, model) = (to.dialect, to.model.to_owned());
         let work = move || write(&request, own, theirs, &asked, &preset, model);
         look_through(body.len(), work).await.unwrap_or_else(|_| Err(unreadable()))
@@ -71,12 +81,72 @@ impl Said {
     /// The request, read the first time.
     async fn request(&self, body: &Bytes, asked: &Asked) -> Result<Arc<Request>, Refused> {
         let read = || async {
-            let (own, bytes, asked) = (self.own, body.clone(), asked.clone());
+            let own = self.own.ok_or_else(unreadable)?;
+            let (bytes, asked) = (body.clone(), asked.clone());
             let read = look_through(body.len(), move || read(own, &bytes, &asked)).await;
             read.unwrap_or_else(|_| Err(unreadable())).map(Arc::new)
         };
         self.read.get_or_init(read).await.clone()
     }
+}
+
+/// A request on its way to a deployment, and how the answer will be told.
+pub(super) struct Saying {
+    pub(super) call: preset::Call,
+    pub(super) body: Bytes,
+    pub(super) telling: Telling,
+}
+
+impl Call<'_> {
+    /// The request as a deployment gets it.
+    pub(super) async fn say(&self, endpoint: &Endpoint, model: &str) -> Result<Saying, Refused> {
+        let peek = &self.peek;
+        let passed = || Telling::Passed { api: peek.api, withhold_usage: !peek.include_usage };
+        let (own, theirs) = match (peek.api.talks(), endpoint.way(peek.api)) {
+            (Some(own), Some(Way::Talk(theirs))) => (own, theirs),
+            (None, Some(Way::Same(call))) => {
+                let body = request::rewrite(&self.body, peek, model);
+                return Ok(Saying { call, body, telling: passed() });
+            }
+            _ => return Err(Refused::whole("The model does not serve this call.")),
+        };
+        let preset = endpoint.preset();
+        let call = way::call(preset, theirs, peek.stream);
+        if own == theirs && !is_foreign(&self.body) {
+            let body = refit(request::rewrite(&self.body, peek, model), theirs, preset)?;
+            return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed) });
+        }
+        let to = To { dialect: theirs, preset, model };
+        let (body, retold) = self.said.write(&self.body, &self.asked, to).await?;
+        let across = |retold| Telling::Retold(retold);
+        let telling = if own == theirs { same(own, self.asked.framing, passed) } else { across(retold) };
+        Ok(Saying { call, body, telling })
+    }
+}
+
+/// How an answer is told where both sides speak one dialect.
+fn same(dialect: Dialect, framing: Framing, passed: impl FnOnce() -> Telling) -> Telling {
+    match dialect {
+        Dialect::Chat | Dialect::Responses => passed(),
+        _ => Telling::Heard { dialect, framing },
+    }
+}
+
+/// Does a conversation hold what another provider said, which its own would not take for its own? Such marks are ours:
+/// reasoning and signatures of one dialect that went through a client of another.
+fn is_foreign(body: &[u8]) -> bool {
+    [&b"\"weir:"[..], b"__sig__"].iter().any(|mark| memchr::memmem::find(body, mark).is_some())
+}
+
+/// The client's own body for a provider that departs from its dialect.
+fn refit(body: Bytes, theirs: Dialect, preset: &Preset) -> Result<Bytes, Refused> {
+    if theirs != Dialect::Messages || !preset.has(Quirk::NoModelInBody) {
+        return Ok(body);
+    }
+    let read = serde_json::from_slice(&body);
+    let mut fields = read.map_err(|error| Refused::whole(format!("The body cannot be read: {error}.")))?;
+    fit(&mut fields, theirs, preset);
+    Ok(Value::Object(fields).to_string().into())
 }
 
 fn unreadable() -> Refused {
@@ -119,7 +189,7 @@ fn write(
 }
 
 /// The fields that a provider wants beyond its dialect, or does not.
-pub(super) fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset) {
+fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset) {
     if preset.has(Quirk::NoModelInBody) {
         fields.remove("model");
     }

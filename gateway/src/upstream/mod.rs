@@ -27,12 +27,15 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
-use crate::config::Deployment;
+use crate::config::preset::{Call, Preset, Presets};
+use crate::config::{Deployment, Provider};
 use crate::dialect::failure::Failure;
 use crate::dialect::openai::api::Api;
+use crate::dialect::talk::Refused;
 use connect::Connector;
 use timely::{Late, Timely};
 use unasked::is_unasked;
+use way::Way;
 
 /// Bytes of an error answer that are read.
 const ERROR_BODY: usize = 64 << 10;
@@ -52,6 +55,8 @@ pub enum Failed {
     TimedOut(&'static str),
     /// The connection or the answer broke.
     Broken(String),
+    /// The request cannot be said in the deployment's dialect; nothing was sent.
+    Unsayable(Refused),
     /// The upstream answered that it will not.
     Answered {
         /// Its status.
@@ -72,6 +77,8 @@ impl Failed {
 #[derive(Debug)]
 pub struct Endpoint {
     base: String,
+    preset: Arc<Preset>,
+    ways: [Option<Way>; Api::ALL.len()],
     uris: [Uri; Api::ALL.len()],
     headers: Arc<HeaderMap>,
     bodiless: Arc<HeaderMap>,
@@ -105,6 +112,13 @@ impl Endpoint {
     /// Of a deployment.
     pub fn new(deployment: &Deployment) -> anyhow::Result<Endpoint> {
         let account = &deployment.account;
+        let name = match account.provider {
+            Provider::OpenAi => "openai",
+            Provider::OpenAiCompatible => "openai-compatible",
+        };
+        let presets =
+            Presets::built_in().map_err(|reports| anyhow::anyhow!("{} presets are wrong", reports.len()))?;
+        let preset = presets.get(name).cloned().ok_or_else(|| anyhow::anyhow!("no preset {name}"))?;
         let base = account.base_url.to_string().trim_end_matches('/').to_owned();
         let mut uris: [Uri; Api::ALL.len()] = Default::default();
         for api in Api::ALL {
@@ -134,12 +148,32 @@ impl Endpoint {
         );
         let mut bodiless = headers.clone();
         bodiless.remove(header::CONTENT_TYPE);
-        Ok(Endpoint { base, uris, headers: Arc::new(headers), bodiless: Arc::new(bodiless) })
+        let ways = Api::ALL.map(|api| way::way(&preset, &deployment.model, api));
+        Ok(Endpoint { base, preset, ways, uris, headers: Arc::new(headers), bodiless: Arc::new(bodiless) })
     }
 
-    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`](crate::clock::boot_ms).
-    pub fn call(&self, api: Api, body: Bytes, send_by: u64) -> Outgoing {
-        Outgoing::post(self.uris[api as usize].clone(), self.headers.clone(), body, send_by)
+    /// What is known of its provider.
+    pub fn preset(&self) -> &Arc<Preset> {
+        &self.preset
+    }
+
+    /// How it serves a call; `None` if it cannot.
+    pub fn way(&self, api: Api) -> Option<Way> {
+        self.ways[api as usize]
+    }
+
+    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`](crate::clock::boot_ms); `None` if the provider has
+    /// none such.
+    pub fn call(&self, call: Call, body: Bytes, send_by: u64) -> Option<Outgoing> {
+        let api = match call {
+            Call::Chat => Api::Chat,
+            Call::Completions => Api::Completions,
+            Call::Embeddings => Api::Embeddings,
+            Call::Rerank => Api::Rerank,
+            Call::Responses => Api::Responses,
+            _ => return None,
+        };
+        Some(Outgoing::post(self.uris[api as usize].clone(), self.headers.clone(), body, send_by))
     }
 
     /// A request without a body for what the provider has kept; `None` if `path` cannot stand behind the base URL.

@@ -70,6 +70,20 @@ impl Telling {
         !matches!(self, Telling::Retold(_))
     }
 
+    /// The content type of what is told, where it is not the upstream's.
+    pub fn content_type(&self, stream: bool) -> Option<&'static str> {
+        const JSON: &str = "application/json";
+        const EVENTS: &str = "text/event-stream; charset=utf-8";
+        let framing = match self {
+            Telling::Passed { .. } => return None,
+            Telling::Heard { framing: Framing::Sse, .. } => return None,
+            Telling::Heard { framing, .. } => *framing,
+            Telling::Retold(retold) if retold.own == Dialect::Gemini => retold.framing,
+            Telling::Retold(_) => Framing::Sse,
+        };
+        Some(if stream && framing == Framing::Sse { EVENTS } else { JSON })
+    }
+
     /// Tells a plain answer. What is not an answer, whatever its status says, is a failure.
     pub fn tell(&self, body: Bytes, headers: &HeaderMap) -> Result<Told, Failed> {
         if !is_object(&body) {

@@ -2,7 +2,35 @@
 
 use crate::config::preset::{self, Call, Preset, Quirk};
 use crate::dialect::chat::Manners;
+use crate::dialect::openai::api::Api;
 use crate::dialect::talk::Dialect;
+
+/// How a deployment serves a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By the same call of its provider.
+    Same(Call),
+    /// By a conversation in this dialect.
+    Talk(Dialect),
+}
+
+/// How a provider's deployment of `model` serves a call; `None` if it cannot.
+pub fn way(preset: &Preset, model: &str, api: Api) -> Option<Way> {
+    let Some(own) = api.talks() else {
+        return same(api).filter(|call| preset.paths.contains_key(call)).map(Way::Same);
+    };
+    dialect(preset, model, own).map(Way::Talk)
+}
+
+/// The call of a provider that is the client's call.
+fn same(api: Api) -> Option<Call> {
+    Some(match api {
+        Api::Completions => Call::Completions,
+        Api::Embeddings => Call::Embeddings,
+        Api::Rerank => Call::Rerank,
+        Api::Chat | Api::Responses => return None,
+    })
+}
 
 /// The dialects of conversations in the order in which one is chosen where the client's own is not spoken.
 const CHOICE: [Dialect; 5] =
@@ -10,7 +38,7 @@ const CHOICE: [Dialect; 5] =
 
 /// The dialect in which a provider is asked for a conversation with `model` by a client that speaks `own`: that one if it
 /// can be, for then nothing is lost. `None` if it has no call for conversations.
-pub fn dialect(preset: &Preset, model: &str, own: Dialect) -> Option<Dialect> {
+fn dialect(preset: &Preset, model: &str, own: Dialect) -> Option<Dialect> {
     std::iter::once(own).chain(CHOICE).find(|dialect| speaks(preset, model, *dialect))
 }
 

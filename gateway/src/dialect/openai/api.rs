@@ -1,5 +1,7 @@
 //! The calls of OpenAI's API that draw on limits, and what distinguishes them on the wire.
 
+use crate::dialect::talk::Dialect;
+
 /// Which call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
@@ -27,6 +29,15 @@ impl Api {
             Api::Embeddings => "/embeddings",
             Api::Rerank => "/rerank",
             Api::Responses => "/responses",
+        }
+    }
+
+    /// The dialect of the conversation that it is a call of, if it is one.
+    pub fn talks(self) -> Option<Dialect> {
+        match self {
+            Api::Chat => Some(Dialect::Chat),
+            Api::Responses => Some(Dialect::Responses),
+            Api::Completions | Api::Embeddings | Api::Rerank => None,
         }
     }
 
