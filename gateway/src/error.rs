@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::dialect::openai::answer::UpstreamError;
@@ -86,12 +87,14 @@ pub struct Error {
     /// What the upstream says, in the stead of our message, when it refused the request itself: what
     /// [`Failure::shown`](crate::dialect::failure::Failure::shown) lets through.
     pub said: Option<UpstreamError>,
+    /// The same in the upstream's own bytes, for a client of its dialect.
+    pub raw: Option<Bytes>,
 }
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, retry_after: None, said: None }
+        Error { kind, message: message.into(), param: None, retry_after: None, said: None, raw: None }
     }
 
     /// What a call is told whose time is over.

@@ -243,6 +243,9 @@ fn worded(error: &Error) -> Bytes {
     if kind.fault() == Fault::Gateway && kind != Kind::Overloaded {
         tracing::warn!(target: "weir::call", kind = kind.name(), "call refused");
     }
+    if let Some(raw) = &error.raw {
+        return raw.clone();
+    }
     let body = match &error.said {
         Some(said) => answer::error_body(
             &said.message,

@@ -168,7 +168,7 @@ impl Stream {
         // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
         match self.passage.end(&mut self.seen, &mut self.ready) {
             Ok(()) if self.seen.complete || told_all => self.finish("ok"),
-            Err(fault @ Fault::Failed(_)) => self.broke(fault),
+            Err(fault @ Fault::Failed { .. }) => self.broke(fault),
             Ok(()) | Err(Fault::Damaged(_)) => {
                 self.fail("upstream_failed", "The upstream ended the stream before it was complete.");
             }
@@ -177,7 +177,7 @@ impl Stream {
 
     fn broke(&mut self, fault: Fault) {
         match fault {
-            Fault::Failed(failure) => self.failed(&failure),
+            Fault::Failed { failure, raw } => self.failed(&failure, raw),
             Fault::Damaged(detail) => {
                 tracing::warn!(target: "weir::upstream", detail, "damaged stream");
                 self.fail("upstream_failed", "The upstream sent what cannot be read.");
@@ -186,7 +186,7 @@ impl Stream {
     }
 
     /// The upstream says that it failed. In its own words, unless they tell of its account rather than of this call.
-    fn failed(&mut self, failure: &Failure) {
+    fn failed(&mut self, failure: &Failure, raw: Option<Bytes>) {
         let class = failure.class;
         // (Not in its words: they may tell of the account, or of the prompt.)
         tracing::warn!(target: "weir::upstream", ?class, "error inside a stream");
@@ -196,7 +196,8 @@ impl Stream {
         if class.tells_of_account() {
             return self.fail("upstream_failed", "The upstream failed to go on.");
         }
-        self.ready.push_back(self.passage.error(&failure.shown(), &self.seen));
+        let last = raw.unwrap_or_else(|| self.passage.error(&failure.shown(), &self.seen));
+        self.ready.push_back(last);
         self.finish("upstream_failed");
     }
 

@@ -277,30 +277,33 @@ impl<'a> Attempt<'a> {
             Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
             Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
             Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
-            Failed::Answered { status, failure } => {
+            Failed::Answered { status, failure, body } => {
                 tracing::warn!(
                     target: "weir::upstream", deployment = %name, status = status.as_u16(),
                     class = ?failure.class, "attempt refused"
                 );
-                self.judge_answer(status, &failure)
+                self.judge_answer(status, &failure, &body)
             }
         }
     }
 
-    fn judge_answer(&self, status: StatusCode, failure: &Failure) -> (&'static str, Miss) {
+    fn judge_answer(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> (&'static str, Miss) {
         let class = failure.class;
-        let refused = |retry| Miss { retry, ..Miss::retried(refused(status, failure), false) };
+        let refused = |retry| Miss { retry, ..Miss::retried(self.refused(status, failure, body), false) };
         let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
         match class {
             Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
             Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
-            Class::Overloaded { retry_after: Some(_) } | Class::SlowDown { retry_after: Some(_) } => {
+            Class::Overloaded { retry_after: Some(_) } => {
                 self.rest(class);
                 ("overloaded", failed(false))
             }
-            Class::Overloaded { retry_after: None } | Class::SlowDown { retry_after: None } => {
-                ("overloaded", failed(true))
+            Class::Overloaded { retry_after: None } if status == StatusCode::TOO_MANY_REQUESTS => {
+                ("overloaded", Miss::retried(slow_down(), true))
             }
+            Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
+            Class::SlowDown { retry_after: Some(_) } => ("slow_down", self.rest(class)),
+            Class::SlowDown { retry_after: None } => ("slow_down", Miss::retried(slow_down(), true)),
             Class::TimedOut => ("timeout", Miss::retried(no_answer(Kind::UpstreamTimeout), true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
@@ -321,6 +324,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// The upstream's own words, where the request itself is to blame.
+    fn refused(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> Error {
+        let endpoint = &self.call.snapshot.endpoints[self.target.deployment.0];
+        let api = self.call.peek.api;
+        let own = endpoint.way(api).is_some_and(|way| way.is_of(api));
+        Error { raw: if own { failure.passed(body) } else { None }, ..refused(status, failure) }
+    }
+
     /// The pools that the provider limits rest.
     fn rest(&self, class: Class) -> Miss {
         let client = &self.call.worker.shared.client;
@@ -339,6 +350,10 @@ fn unsayable(refused: Refused) -> Miss {
     Miss::retried(error, false)
 }
 
+fn slow_down() -> Error {
+    Error::new(Kind::NoCapacity, "The upstream asks for fewer calls.").retry_after(RETRY_SOON)
+}
+
 fn no_answer(kind: Kind) -> Error {
     let text = match kind {
         Kind::UpstreamTimeout => "The upstream did not answer in time.",
@@ -347,7 +362,7 @@ fn no_answer(kind: Kind) -> Error {
     Error::new(kind, text)
 }
 
-/// The upstream's own words, where the request itself is to blame.
+/// What the upstream says of a request that it does not serve.
 fn refused(status: StatusCode, failure: &Failure) -> Error {
     let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
     Error { said: Some(failure.shown()), ..error }
@@ -356,8 +371,10 @@ fn refused(status: StatusCode, failure: &Failure) -> Error {
 /// What the client is told where nothing else can be tried.
 pub(super) fn unserved(failed: Failed) -> Error {
     match failed {
-        Failed::Answered { status, failure } => match failure.class {
-            Class::BadRequest | Class::NotKept => refused(status, &failure),
+        Failed::Answered { status, failure, body } => match failure.class {
+            Class::BadRequest | Class::NotKept => {
+                Error { raw: failure.passed(&body), ..refused(status, &failure) }
+            }
             Class::RateLimited { retry_after } => {
                 let wait = retry_after.unwrap_or(RETRY_SOON);
                 Error::new(Kind::NoCapacity, "The upstream is at its limit.").retry_after(wait)

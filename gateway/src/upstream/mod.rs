@@ -63,13 +63,16 @@ pub enum Failed {
         status: StatusCode,
         /// What it means.
         failure: Failure,
+        /// Its body; empty if there is none but an event.
+        body: Bytes,
     },
 }
 
 impl Failed {
     /// A failure that was told with a status of 200.
     fn answered(failure: Failure) -> Failed {
-        Failed::Answered { status: failure.status.unwrap_or_else(|| failure.class.status()), failure }
+        let status = failure.status.unwrap_or_else(|| failure.class.status());
+        Failed::Answered { status, failure, body: Bytes::new() }
     }
 }
 
@@ -254,7 +257,7 @@ async fn refusal(response: Response<Incoming>) -> Failed {
         _ => Bytes::new(), // the status says enough
     };
     let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
-    Failed::Answered { status: head.status, failure }
+    Failed::Answered { status: head.status, failure, body }
 }
 
 /// Was none of the request written: handed back by hyper, too late to be written, or stopped before its first byte?

@@ -40,7 +40,12 @@ pub enum Fault {
     /// It is not what it says it is: for the log.
     Damaged(String),
     /// The upstream says that it failed.
-    Failed(Box<Failure>),
+    Failed {
+        /// What it means.
+        failure: Box<Failure>,
+        /// The event that says so, if the client's dialect is the upstream's; not yet passed on.
+        raw: Option<Bytes>,
+    },
 }
 
 impl From<stream::Oversized> for Fault {
@@ -128,11 +133,10 @@ fn splitter(dialect: Dialect) -> Splitter {
 }
 
 /// A failure that was read out of an event: by all that the event says, else by the words that were found.
-fn failure_of(event: Option<(&str, &[u8])>, (kind, message): (&str, &str), headers: &HeaderMap) -> Fault {
+fn failure_of(event: Option<(&str, &[u8])>, (kind, message): (&str, &str), headers: &HeaderMap) -> Failure {
     let now = SystemTime::now();
     let whole = event.and_then(|(name, data)| Failure::of_frame(Frame::Event { name, data }, headers, now));
-    let failure = whole.unwrap_or_else(|| Failure::of_words(kind, message, headers, now));
-    Fault::Failed(Box::new(failure))
+    whole.unwrap_or_else(|| Failure::of_words(kind, message, headers, now))
 }
 
 /// A failure of ours, or what may be told of the upstream's, for the writer of a dialect.

@@ -151,7 +151,7 @@ fn a_failure_in_the_stream_is_no_event_of_the_client() {
     for telling in [heard(Dialect::Messages, Framing::Sse), retold(Dialect::Chat, Dialect::Messages)] {
         let (text, _, result) = told(&telling, &stream, 7);
         assert!(!text.contains("Overloaded"), "{text}");
-        let Err(Fault::Failed(failure)) = result else { panic!("{result:?}") };
+        let Err(Fault::Failed { failure, .. }) = result else { panic!("{result:?}") };
         assert!(matches!(failure.class, Class::Overloaded { .. }), "{:?}", failure.class);
     }
 }

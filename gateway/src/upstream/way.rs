@@ -14,6 +14,16 @@ pub enum Way {
     Talk(Dialect),
 }
 
+impl Way {
+    /// Does a client of this call speak as the provider does?
+    pub fn is_of(self, api: Api) -> bool {
+        match self {
+            Way::Same(_) => true,
+            Way::Talk(dialect) => api.talks() == Some(dialect),
+        }
+    }
+}
+
 /// How a provider's deployment of `model` serves a call; `None` if it cannot.
 pub fn way(preset: &Preset, model: &str, api: Api) -> Option<Way> {
     let Some(own) = api.talks() else {

@@ -32,9 +32,16 @@ pub fn stream_error(said: &UpstreamError, begun: Option<&Begun>) -> Bytes {
     }
 }
 
-/// An error body, which is one line, as an event.
+/// An error body as an event; each line of it must say that it is data.
 pub fn error_event(body: &[u8]) -> Bytes {
-    [b"data: ", body, b"\n\n"].concat().into()
+    let mut event = Vec::with_capacity(body.len() + 16);
+    for line in body.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(line);
+        event.push(b'\n');
+    }
+    event.push(b'\n');
+    event.into()
 }
 
 /// A comment, which clients skip.

@@ -119,7 +119,8 @@ impl Say {
         let mut out = Vec::new();
         for said in self.events.drain(..) {
             if let talk::Event::Failed { kind, message } = &said {
-                return Err(failure_of(event, (kind, message), pass.headers));
+                let failure = failure_of(event, (kind, message), pass.headers);
+                return Err(Fault::Failed { failure: Box::new(failure), raw: None });
             }
             pass.seen.hear(&said);
             self.writer.write(&said, &mut out);

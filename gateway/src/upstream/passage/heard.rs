@@ -99,8 +99,10 @@ fn hear(
     }
     for heard in &events {
         if let talk::Event::Failed { kind, message } = heard {
-            let event = data.as_deref().map(|data| (&*name, data));
-            return Err(failure_of(event, (kind, message), pass.headers));
+            let said = data.as_deref().map(|data| (&*name, data));
+            let failure = failure_of(said, (kind, message), pass.headers);
+            let raw = failure.passed(&event.raw).filter(|_| array.is_none());
+            return Err(Fault::Failed { failure: Box::new(failure), raw });
         }
         pass.seen.hear(heard);
     }

@@ -48,7 +48,7 @@ fn glance(event: Event, api: Api, withhold_usage: bool, pass: &mut Pass<'_>) -> 
     let chunk = classify(api, &event);
     if let Chunk::Error(error) = &chunk {
         let failure = Failure::of_stream(error, pass.headers, SystemTime::now());
-        return Err(Fault::Failed(Box::new(failure)));
+        return Err(Fault::Failed { raw: failure.passed(&event.raw), failure: Box::new(failure) });
     }
     if pass.seen.note(&event, &chunk, withhold_usage) {
         pass.to.push_back(event.raw);
