@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
-ACCOUNT = re.compile(r'"((?:user|org|proj|acct|team)[_-][A-Za-z0-9]{8,})"')
+ACCOUNT = re.compile(r'"((?:user|org|proj|acct|team)[_-](?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{8,})"')
 OUR_KEY = re.compile(r"incorrect api key|invalid api key|authentication fail", re.I)  # some say it with 400
 
 
