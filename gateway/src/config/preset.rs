@@ -160,6 +160,40 @@ pub struct LimitHeaders {
 }
 
 impl Preset {
+    /// Of a provider of which nothing is known: a stand-in while problems are collected.
+    pub(super) fn unknown() -> Preset {
+        let counting = Counting {
+            charge: Charge::EndActual,
+            max_tokens: MaxTokens::Unknown,
+            input: Counts::Unknown,
+            cached_input: Counts::Unknown,
+            cache_write: Counts::Unknown,
+            output: Counts::Unknown,
+            failed: Counts::Unknown,
+            window: Window::Unknown,
+            output_factor: 1,
+        };
+        Preset {
+            name: String::new(),
+            as_of: String::new(),
+            sources: Vec::new(),
+            base_url: None,
+            base_url_when: Vec::new(),
+            dialects: BTreeSet::new(),
+            auth: Vec::new(),
+            headers: Vec::new(),
+            values: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            quirks: BTreeSet::new(),
+            counting,
+            pools_per: Vec::new(),
+            limit_headers: Vec::new(),
+            retry_after: Vec::new(),
+            request_id: None,
+            tiers: Vec::new(),
+        }
+    }
+
     /// Does it depart from its dialect in this way?
     pub fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)

@@ -74,8 +74,8 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Behind the provider's base URL. A key in the query is the client's and stays here.
-    fn path(&self) -> String {
+    /// What stands behind the id. A key in the query is the client's and stays here.
+    fn rest(&self) -> String {
         let part = match self.part {
             Part::Whole => "",
             Part::InputItems => "/input_items",
@@ -84,7 +84,7 @@ impl Request<'_> {
         let ours = |pair: &&str| !pair.is_empty() && *pair != "key" && !pair.starts_with("key=");
         let query: Vec<&str> = self.query.split('&').filter(ours).collect();
         let mark = if query.is_empty() { "" } else { "?" };
-        format!("/responses/{}{part}{mark}{}", self.id, query.join("&"))
+        format!("{part}{mark}{}", query.join("&"))
     }
 
     fn not_found(&self) -> Error {
@@ -195,10 +195,9 @@ async fn fetch(
     ask: &Request<'_>,
     until: Instant,
 ) -> Result<(HeaderMap, Answer), Failed> {
-    let path = ask.path();
     let outgoing = endpoint
-        .kept(ask.method.clone(), &path)
-        .ok_or_else(|| Failed::NotSent("a path that cannot be sent".into()))?;
+        .kept(ask.method.clone(), ask.id, &ask.rest())
+        .ok_or_else(|| Failed::NotSent("the provider keeps no responses, or none with such a path".into()))?;
     let response = worker.upstreams.send(outgoing, CONNECT, until.min(Instant::now() + IDLE)).await?;
     let (head, upstream) = response.into_parts();
     let patience = Patience { idle: IDLE, until };
@@ -242,14 +241,14 @@ fn respond(
 mod tests {
     use super::*;
 
-    fn path(part: Part, query: &str) -> String {
-        Request { method: Method::GET, id: "resp_1", part, query }.path()
+    fn rest(part: Part, query: &str) -> String {
+        Request { method: Method::GET, id: "resp_1", part, query }.rest()
     }
 
     #[test]
     fn the_query_passes_but_for_the_clients_key() {
-        assert_eq!(path(Part::Whole, ""), "/responses/resp_1");
-        assert_eq!(path(Part::Whole, "key=secret"), "/responses/resp_1");
-        assert_eq!(path(Part::InputItems, "a=1&key=secret&&b=2"), "/responses/resp_1/input_items?a=1&b=2");
+        assert_eq!(rest(Part::Whole, ""), "");
+        assert_eq!(rest(Part::Whole, "key=secret"), "");
+        assert_eq!(rest(Part::InputItems, "a=1&key=secret&&b=2"), "/input_items?a=1&b=2");
     }
 }
