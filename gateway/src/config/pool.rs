@@ -84,9 +84,10 @@ impl Counted {
         usage.input.saturating_sub(excluded)
     }
 
-    /// What so many tokens of output count as.
-    pub fn output(self, tokens: u64) -> u64 {
-        tokens.saturating_mul(self.output.into())
+    /// What so many tokens of output count as on a meter; one of output alone counts them in any case.
+    pub fn output(self, kind: MeterKind, tokens: u64) -> u64 {
+        let factor = if kind == MeterKind::OutputTokens { self.output.max(1) } else { self.output };
+        tokens.saturating_mul(factor.into())
     }
 }
 

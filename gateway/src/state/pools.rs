@@ -125,7 +125,7 @@ fn charge(kind: MeterKind, side: Side, counted: Counted, held: u64, actual: Actu
         MeterKind::InputTokens => input,
         MeterKind::OutputTokens => output,
     };
-    let used = |usage: &Usage| tokens(counted.input(usage), counted.output(usage.output));
+    let used = |usage: &Usage| tokens(counted.input(usage), counted.output(kind, usage.output));
     match (kind, side, actual) {
         (MeterKind::Requests | MeterKind::Concurrency, _, _) => tokens(0, 0),
         (_, Side::Provider(Charge::AdmissionMax), Actual::Used(usage)) => held.max(used(&usage)),
@@ -159,6 +159,7 @@ mod tests {
         assert_eq!(post(bedrock, MeterKind::OutputTokens), 35);
         let gemini = Counted { output: 0, ..Counted::ALL };
         assert_eq!(post(gemini, MeterKind::Tokens), 100);
+        assert_eq!(post(gemini, MeterKind::OutputTokens), 7);
         assert_eq!(post(Counted::ALL, MeterKind::Tokens), 107);
     }
 
