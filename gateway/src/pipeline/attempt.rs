@@ -112,7 +112,7 @@ impl<'a> Attempt<'a> {
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
         let Saying { call: asked, body, telling } =
-            call.say(endpoint, &self.deployment.model).await.map_err(Failed::Unsayable)?;
+            call.say(endpoint, self.deployment).await.map_err(Failed::Unsayable)?;
         let request = endpoint.call(asked, body, self.send_by());
         let request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;

@@ -11,6 +11,8 @@ use tokio::sync::OnceCell;
 
 use super::Call;
 use crate::aside::look_through;
+use crate::clock::unix_now;
+use crate::config::Deployment;
 use crate::config::preset::{self, Preset, Quirk};
 use crate::dialect::custom::Custom;
 use crate::dialect::gemini::Framing;
@@ -58,8 +60,8 @@ struct To<'a> {
     dialect: Dialect,
     /// The provider.
     preset: &'a Arc<Preset>,
-    /// Its name of the model.
-    model: &'a str,
+    /// Which of its models.
+    deployment: &'a Deployment,
 }
 
 impl Said {
@@ -73,8 +75,8 @@ impl Said {
         let request = self.request(body, asked).await?;
         let own = self.own.ok_or_else(unreadable)?;
         let (asked, preset) = (asked.clone(), to.preset.clone());
-        let (theirs, model) = (to.dialect, to.model.to_owned());
-        let work = move || write(&request, own, theirs, &asked, &preset, model);
+        let (theirs, model, most) = (to.dialect, to.deployment.model.clone(), to.deployment.max_output);
+        let work = move || write(&request, own, theirs, &asked, &preset, (model, most));
         look_through(body.len(), work).await.unwrap_or_else(|_| Err(unreadable()))
     }
 
@@ -99,8 +101,8 @@ pub(super) struct Saying {
 
 impl Call<'_> {
     /// The request as a deployment gets it.
-    pub(super) async fn say(&self, endpoint: &Endpoint, model: &str) -> Result<Saying, Refused> {
-        let peek = &self.peek;
+    pub(super) async fn say(&self, endpoint: &Endpoint, deployment: &Deployment) -> Result<Saying, Refused> {
+        let (peek, model) = (&self.peek, &deployment.model);
         let passed = || Telling::Passed { api: peek.api, withhold_usage: !peek.include_usage };
         let (own, theirs) = match (peek.api.talks(), endpoint.way(peek.api)) {
             (Some(own), Some(Way::Talk(theirs))) => (own, theirs),
@@ -116,7 +118,7 @@ impl Call<'_> {
             let body = refit(request::rewrite(&self.body, peek, model), theirs, preset)?;
             return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed) });
         }
-        let to = To { dialect: theirs, preset, model };
+        let to = To { dialect: theirs, preset, deployment };
         let (body, retold) = self.said.write(&self.body, &self.asked, to).await?;
         let across = |retold| Telling::Retold(retold);
         let telling = if own == theirs { same(own, self.asked.framing, passed) } else { across(retold) };
@@ -166,7 +168,7 @@ fn write(
     theirs: Dialect,
     asked: &Asked,
     preset: &Preset,
-    model: String,
+    (model, most): (String, u64),
 ) -> Result<(Bytes, Arc<Retold>), Refused> {
     let retold = Retold {
         own,
@@ -174,10 +176,15 @@ fn write(
         framing: asked.framing,
         wants_usage: asked.wants_usage,
         custom: Custom::of(request, theirs),
+        created: unix_now(),
         echoes: if own == Dialect::Responses { responses::echoes(request) } else { Map::new() },
     };
     // A stream is settled by its usage, whether or not the client asks for it.
     let mut request = Request { model, stream_usage: asked.stream, ..request.clone() };
+    if theirs == Dialect::Messages {
+        // It must say so; what is held for the call is held for this.
+        request.max_output.get_or_insert(most);
+    }
     if preset.has(Quirk::ShortToolCallIds) {
         shorten_ids(&mut request);
     }
@@ -238,7 +245,8 @@ mod tests {
         let presets = Presets::built_in().unwrap();
         let request = read(own, body.to_string().as_bytes(), &asked(stream)).unwrap();
         let preset = presets.get(preset).unwrap();
-        let (bytes, _) = write(&request, own, theirs, &asked(stream), preset, "theirs".to_owned()).unwrap();
+        let (bytes, _) =
+            write(&request, own, theirs, &asked(stream), preset, ("theirs".to_owned(), 4096)).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -252,6 +260,7 @@ mod tests {
         assert_eq!(out["messages"], json!([{"role": "user", "content": "Hi"}]));
         let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]});
         let out = written(Dialect::Gemini, &gemini, "anthropic", Dialect::Messages, true);
+        assert_eq!(out["max_tokens"], 4096);
         assert_eq!((&out["model"], &out["stream"]), (&json!("theirs"), &json!(true)));
     }
 

@@ -42,6 +42,7 @@ fn retold(own: Dialect, theirs: Dialect) -> Telling {
         framing: Framing::Sse,
         wants_usage: true,
         custom: Custom::default(),
+        created: 1,
         echoes: Map::new(),
     }))
 }

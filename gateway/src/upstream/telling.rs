@@ -51,6 +51,8 @@ pub struct Retold {
     pub wants_usage: bool,
     /// Tools that take text.
     pub custom: Custom,
+    /// When the request was told on, Unix seconds: answers of dialects that do not date theirs.
+    pub created: u64,
     /// What an answer in Responses repeats of its request.
     pub echoes: Map<String, Value>,
 }
@@ -114,6 +116,7 @@ impl Retold {
         let answer = self.theirs.read_answer(body);
         let mut answer = answer.map_err(|refused| Failed::Broken(format!("answer: {refused}")))?;
         self.custom.answer(&mut answer);
+        answer.created.get_or_insert(self.created);
         let body = self.own.write_answer(&answer, &self.echoes).to_string().into();
         Ok(Told { body, usage: answer.usage })
     }

@@ -135,13 +135,13 @@ impl Say {
 fn writer(retold: &Retold) -> Writer {
     match retold.own {
         Dialect::Responses => {
-            Writer::Responses(Box::new(responses::Writer::new("", "", 0, retold.echoes.clone())))
+            Writer::Responses(Box::new(responses::Writer::new("", "", retold.created, retold.echoes.clone())))
         }
         Dialect::Messages => Writer::Messages(Box::new(messages::Writer::new("", ""))),
         Dialect::Gemini => Writer::Gemini(Box::new(gemini::Writer::new(retold.framing))),
         // (No client speaks Converse.)
         Dialect::Chat | Dialect::Converse => {
-            Writer::Chat(Box::new(chat::Writer::new("", "", 0, retold.wants_usage)))
+            Writer::Chat(Box::new(chat::Writer::new("", "", retold.created, retold.wants_usage)))
         }
     }
 }
