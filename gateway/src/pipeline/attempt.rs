@@ -111,10 +111,13 @@ impl<'a> Attempt<'a> {
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let Saying { call: asked, body, telling } =
+        let Saying { call: asked, body, telling, beta } =
             call.say(endpoint, self.deployment).await.map_err(Failed::Unsayable)?;
         let request = endpoint.call(asked, body, self.send_by());
-        let request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
+        let mut request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
+        if let Some(beta) = beta {
+            request.add(HeaderName::from_static("anthropic-beta"), beta);
+        }
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();

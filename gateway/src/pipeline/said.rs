@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
@@ -97,6 +98,8 @@ pub(super) struct Saying {
     pub(super) call: preset::Call,
     pub(super) body: Bytes,
     pub(super) telling: Telling,
+    /// What the client of Anthropic's API switches on (`anthropic-beta`), for a provider of that API.
+    pub(super) beta: Option<HeaderValue>,
 }
 
 impl Call<'_> {
@@ -108,21 +111,23 @@ impl Call<'_> {
             (Some(own), Some(Way::Talk(theirs))) => (own, theirs),
             (None, Some(Way::Same(call))) => {
                 let body = request::rewrite(&self.body, peek, model);
-                return Ok(Saying { call, body, telling: passed() });
+                return Ok(Saying { call, body, telling: passed(), beta: None });
             }
             _ => return Err(Refused::whole("The model does not serve this call.")),
         };
         let preset = endpoint.preset();
         let call = way::call(preset, theirs, peek.stream);
         if own == theirs && !is_foreign(&self.body) {
-            let body = refit(request::rewrite(&self.body, peek, model), theirs, preset)?;
-            return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed) });
+            let beta = self.headers.get("anthropic-beta").filter(|_| own == Dialect::Messages).cloned();
+            let body = request::rewrite(&self.body, peek, model);
+            let body = refit(body, theirs, preset, beta.as_ref())?;
+            return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed), beta });
         }
         let to = To { dialect: theirs, preset, deployment };
         let (body, retold) = self.said.write(&self.body, &self.asked, to).await?;
         let across = |retold| Telling::Retold(retold);
         let telling = if own == theirs { same(own, self.asked.framing, passed) } else { across(retold) };
-        Ok(Saying { call, body, telling })
+        Ok(Saying { call, body, telling, beta: None })
     }
 }
 
@@ -141,13 +146,22 @@ fn is_foreign(body: &[u8]) -> bool {
 }
 
 /// The client's own body for a provider that departs from its dialect.
-fn refit(body: Bytes, theirs: Dialect, preset: &Preset) -> Result<Bytes, Refused> {
+fn refit(
+    body: Bytes,
+    theirs: Dialect,
+    preset: &Preset,
+    beta: Option<&HeaderValue>,
+) -> Result<Bytes, Refused> {
     if theirs != Dialect::Messages || !preset.has(Quirk::NoModelInBody) {
         return Ok(body);
     }
     let read = serde_json::from_slice(&body);
     let mut fields = read.map_err(|error| Refused::whole(format!("The body cannot be read: {error}.")))?;
     fit(&mut fields, theirs, preset);
+    if let Some(beta) = beta.and_then(|beta| beta.to_str().ok()) {
+        let names: Vec<&str> = beta.split(',').map(str::trim).collect();
+        fields.insert("anthropic_beta".to_owned(), names.into());
+    }
     Ok(Value::Object(fields).to_string().into())
 }
 

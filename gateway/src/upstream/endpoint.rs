@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
 use super::auth::{Auth, Denied, Pass, Stamp};
 use super::timely::Timely;
@@ -138,6 +138,11 @@ fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
 }
 
 impl Outgoing {
+    /// With another header.
+    pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        Arc::make_mut(&mut self.headers).insert(name, value);
+    }
+
     pub(super) fn request(&self) -> Request<Timely> {
         let mut request = Request::new(Timely::new(self.body.clone(), self.send_by));
         *request.method_mut() = self.method.clone();
