@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::dialect::openai::answer::UpstreamError;
+use crate::dialect::voice::Told;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,15 @@ impl Error {
         self
     }
 
+    /// What the client is told, in no voice yet: the upstream's words, else ours.
+    pub fn told(&self) -> Told<'_> {
+        let ours = Told { retry_after: self.retry_after, ..Told::new(self.kind.status(), &self.message) };
+        match &self.said {
+            Some(said) => ours.saying(said),
+            None => Told { code: Some(self.kind.code()), param: self.param.as_deref(), ..ours },
+        }
+    }
+
     /// With the field to blame.
     pub fn param(mut self, param: impl Into<String>) -> Error {
         self.param = Some(param.into());
@@ -160,28 +170,6 @@ impl Kind {
             Kind::Overloaded => "overloaded",
             Kind::Draining => "draining",
             Kind::Internal => "internal_error",
-        }
-    }
-
-    /// OpenAI's `type`.
-    pub fn class(self) -> &'static str {
-        match self {
-            Kind::BadKey
-            | Kind::ModelUnknown
-            | Kind::NotFound
-            | Kind::MethodNotAllowed
-            | Kind::NotKept
-            | Kind::NotStored
-            | Kind::NoCandidate
-            | Kind::Malformed
-            | Kind::TooLarge
-            | Kind::Encoded
-            | Kind::SlowClient
-            | Kind::Refused(_) => "invalid_request_error",
-            Kind::ModelForbidden => "permission_error",
-            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
-            Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
-            Kind::StateAway | Kind::Overloaded | Kind::Draining => "service_unavailable_error",
         }
     }
 

@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::dialect::api::Api;
 use crate::dialect::failure::Failure;
 use crate::dialect::openai::answer::UpstreamError;
-use crate::dialect::openai::api::Api;
 use crate::dialect::openai::stream::{
     Chunk, Event, Splitter, StreamError, classify, keep_alive, stream_error,
 };

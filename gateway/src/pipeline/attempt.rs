@@ -14,7 +14,7 @@ use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
 use crate::dialect::failure::{Class, Failure};
 use crate::dialect::openai::answer::{Usage, id_of};
-use crate::dialect::openai::request::{self, Continues};
+use crate::dialect::request::{self, Continues};
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};

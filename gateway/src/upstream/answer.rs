@@ -15,9 +15,9 @@ use tokio::time::timeout_at;
 use super::Failed;
 use crate::aside::look_through;
 use crate::bound::{Bound, Part, UNCOUNTED};
+use crate::dialect::api::Api;
 use crate::dialect::failure::Failure;
 use crate::dialect::openai::answer::{Usage, usage_of};
-use crate::dialect::openai::api::Api;
 use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event, Splitter, StreamError, classify};
 
 /// Bytes of a plain answer, or of a stream before its first content.

@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
 use crate::config::Deployment;
+use crate::dialect::api::Api;
 use crate::dialect::failure::Failure;
-use crate::dialect::openai::api::Api;
 use connect::Connector;
 use timely::{Late, Timely};
 use unasked::is_unasked;
@@ -97,7 +97,9 @@ impl Endpoint {
         let base = account.base_url.to_string().trim_end_matches('/').to_owned();
         let mut uris: [Uri; Api::ALL.len()] = Default::default();
         for api in Api::ALL {
-            uris[api as usize] = format!("{base}{}", api.path()).parse()?;
+            if let Some(path) = api.path() {
+                uris[api as usize] = format!("{base}{path}").parse()?;
+            }
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host(&account.base_url)?);

@@ -7,7 +7,7 @@ mod splitter;
 use bytes::Bytes;
 
 use super::answer::{UpstreamError, error_body};
-use super::api::Api;
+use crate::dialect::api::Api;
 pub use classify::{Chunk, Delivered, StreamError};
 pub use items::Begun;
 pub use splitter::{Event, Oversized, Splitter};
@@ -17,6 +17,13 @@ pub fn classify(api: Api, event: &Event) -> Chunk {
     match api {
         Api::Responses => items::classify(event),
         Api::Chat | Api::Completions | Api::Embeddings | Api::Rerank => classify::classify(event),
+        // Other dialects' answers do not come this way.
+        Api::Messages
+        | Api::CountTokens
+        | Api::Generate
+        | Api::GeminiCountTokens
+        | Api::EmbedContent
+        | Api::BatchEmbedContents => classify::classify(event),
     }
 }
 
