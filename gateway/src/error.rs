@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::dialect::openai::answer::UpstreamError;
+use crate::dialect::voice::Told;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,15 @@ impl Error {
         self
     }
 
+    /// What the client is told, in no voice yet: the upstream's words, else ours.
+    pub fn told(&self) -> Told<'_> {
+        let ours = Told { retry_after: self.retry_after, ..Told::new(self.kind.status(), &self.message) };
+        match &self.said {
+            Some(said) => ours.saying(said),
+            None => Told { code: Some(self.kind.code()), param: self.param.as_deref(), ..ours },
+        }
+    }
+
     /// With the field to blame.
     pub fn param(mut self, param: impl Into<String>) -> Error {
         self.param = Some(param.into());
@@ -163,28 +173,6 @@ impl Kind {
             Kind::Overloaded => "overloaded",
             Kind::Draining => "draining",
             Kind::Internal => "internal_error",
-        }
-    }
-
-    /// OpenAI's `type`.
-    pub fn class(self) -> &'static str {
-        match self {
-            Kind::BadKey
-            | Kind::ModelUnknown
-            | Kind::NotFound
-            | Kind::MethodNotAllowed
-            | Kind::NotKept
-            | Kind::NotStored
-            | Kind::NoCandidate
-            | Kind::Malformed
-            | Kind::TooLarge
-            | Kind::Encoded
-            | Kind::SlowClient
-            | Kind::Refused(_) => "invalid_request_error",
-            Kind::ModelForbidden => "permission_error",
-            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
-            Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
-            Kind::StateAway | Kind::Overloaded | Kind::Draining => "service_unavailable_error",
         }
     }
 

@@ -28,8 +28,10 @@ use crate::admit::estimate;
 use crate::aside::look_through;
 use crate::auth::Credentials;
 use crate::config::{DeploymentId, Model, ModelId, Tenant};
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::request::{self, BadRequest, Peek};
+use crate::dialect::api::Api;
+use crate::dialect::gemini::Framing;
+use crate::dialect::request::{self, BadRequest, InPath, Peek};
+use crate::dialect::voice::Form;
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
@@ -41,13 +43,22 @@ use crate::upstream::way::Way;
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
 
-/// What a client asks for: which call, and the model if the path names it.
+/// What a client asks for: which call, and what else its path says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// Which call.
     pub api: Api,
-    /// The model in the path, as Azure's clients send it.
+    /// The model in the path, as Azure's and Google's clients send it.
     pub named: Option<String>,
+    /// Google's: the path asks for a stream, framed so. Elsewhere the body says whether to stream.
+    pub stream: Option<Framing>,
+}
+
+impl Ask {
+    /// How a stream to its client is written.
+    pub fn form(&self) -> Form {
+        Form { voice: self.api.voice(), framing: self.stream.unwrap_or(Framing::Sse) }
+    }
 }
 
 /// One call on its way.
@@ -108,7 +119,7 @@ pub async fn call(
     let input = input.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
     let snapshot = &snapshot;
     let said = Said::new(peek.api.talks());
-    let asked = Asked::of(&peek);
+    let asked = Asked::of(&peek, ask.form());
     let call = Call {
         worker,
         snapshot,
@@ -138,9 +149,13 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
 }
 
 fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), BadRequest> {
-    let peek = request::peek(ask.api, body, ask.named.as_deref())?;
-    let input = peek.input();
-    let tokens = estimate::input_tokens(input.texts(body), input.repeats, &input.schemas(body));
+    let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
+    let peek = request::peek(ask.api, body, path)?;
+    if !ask.api.reads() {
+        return Ok((peek, 0));
+    }
+    let (input, voice) = (peek.input(), ask.api.voice());
+    let tokens = estimate::input_tokens(voice, input.texts(body), input.repeats, &input.schemas(body));
     Ok((peek, tokens))
 }
 

@@ -16,8 +16,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::dialect::failure::Failure;
-use crate::dialect::openai::answer::UpstreamError;
-use crate::error::Error;
+use crate::dialect::voice::Told;
+use crate::error::{Error, Kind};
 use crate::settle::Settlement;
 use crate::shared::Over;
 use crate::telemetry::Record;
@@ -144,7 +144,7 @@ impl Stream {
     /// It must end now, whether or not anybody reads.
     fn cut(&mut self, why: &Error) {
         if !self.over {
-            self.fail(why.kind.name(), &why.message);
+            self.fail(why);
         }
         self.upstream = None; // what a provider still sends, nobody has room for
         self.alarm.as_mut().reset(Instant::now().into()); // wakes who waits for more
@@ -170,7 +170,10 @@ impl Stream {
             Ok(()) if self.seen.complete || told_all => self.finish("ok"),
             Err(fault @ Fault::Failed { .. }) => self.broke(fault),
             Ok(()) | Err(Fault::Damaged(_)) => {
-                self.fail("upstream_failed", "The upstream ended the stream before it was complete.");
+                self.fail(&Error::new(
+                    Kind::UpstreamFailed,
+                    "The upstream ended the stream before it was complete.",
+                ));
             }
         }
     }
@@ -180,7 +183,7 @@ impl Stream {
             Fault::Failed { failure, raw } => self.failed(&failure, raw),
             Fault::Damaged(detail) => {
                 tracing::warn!(target: "weir::upstream", detail, "damaged stream");
-                self.fail("upstream_failed", "The upstream sent what cannot be read.");
+                self.fail(&Error::new(Kind::UpstreamFailed, "The upstream sent what cannot be read."));
             }
         }
     }
@@ -194,22 +197,19 @@ impl Stream {
             settlement.rest(class);
         }
         if class.tells_of_account() {
-            return self.fail("upstream_failed", "The upstream failed to go on.");
+            return self.fail(&Error::new(Kind::UpstreamFailed, "The upstream failed to go on."));
         }
-        let last = raw.unwrap_or_else(|| self.passage.error(&failure.shown(), &self.seen));
+        let shown = failure.shown();
+        let told = Told::upstream(&shown);
+        let last = raw.unwrap_or_else(|| self.passage.error(&told, &self.seen));
         self.ready.push_back(last);
-        self.finish("upstream_failed");
+        self.finish(Kind::UpstreamFailed.name());
     }
 
     /// Ends the stream with an error event: never silently, and without the end of a whole answer.
-    fn fail(&mut self, outcome: &'static str, message: &str) {
-        let said = UpstreamError {
-            message: message.to_owned(),
-            code: Some(outcome.to_owned()),
-            ..UpstreamError::default()
-        };
-        self.ready.push_back(self.passage.error(&said, &self.seen));
-        self.finish(outcome);
+    fn fail(&mut self, error: &Error) {
+        self.ready.push_back(self.passage.error(&error.told(), &self.seen));
+        self.finish(error.kind.name());
     }
 
     fn finish(&mut self, outcome: &'static str) {
@@ -249,12 +249,14 @@ impl Stream {
                 }
                 Poll::Ready(Some(Err(err))) => {
                     tracing::warn!(target: "weir::upstream", error = %err, "stream broke");
-                    self.fail("upstream_failed", "The connection to the upstream broke.");
+                    self.fail(&Error::new(Kind::UpstreamFailed, "The connection to the upstream broke."));
                 }
                 Poll::Ready(None) => self.end(),
                 Poll::Pending => match std::task::ready!(self.poll_alarm(cx)) {
                     Due::Sign => return Poll::Ready(Some(self.passage.sign())), // only whole events were sent
-                    Due::End => self.fail("upstream_timeout", "The upstream stopped sending."),
+                    Due::End => {
+                        self.fail(&Error::new(Kind::UpstreamTimeout, "The upstream stopped sending."))
+                    }
                 },
             }
         }

@@ -15,7 +15,7 @@ use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
 use crate::dialect::failure::{Class, Failure};
 use crate::dialect::openai::answer::{Usage, id_of};
-use crate::dialect::openai::request::Continues;
+use crate::dialect::request::Continues;
 use crate::dialect::talk::Refused;
 use crate::error::{Error, Kind};
 use crate::http as edge;

@@ -17,9 +17,10 @@ use crate::config::Deployment;
 use crate::config::preset::{self, Preset, Quirk};
 use crate::dialect::custom::Custom;
 use crate::dialect::gemini::Framing;
-use crate::dialect::openai::request::{self, Peek};
+use crate::dialect::request::{self, Peek};
 use crate::dialect::responses;
 use crate::dialect::talk::{Dialect, Part, Refused, Request};
+use crate::dialect::voice::Form;
 use crate::upstream::Endpoint;
 use crate::upstream::telling::{Retold, Telling};
 use crate::upstream::way::{self, Way};
@@ -45,11 +46,11 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Of a request that was looked at.
-    pub(super) fn of(peek: &Peek) -> Asked {
+    pub(super) fn of(peek: &Peek, form: Form) -> Asked {
         Asked {
             model: peek.model.clone(),
             stream: peek.stream,
-            framing: Framing::Sse,
+            framing: form.framing,
             wants_usage: peek.include_usage,
         }
     }

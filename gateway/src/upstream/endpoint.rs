@@ -14,7 +14,7 @@ use super::way::{self, Way};
 use crate::clock::boot_ms;
 use crate::config::preset::{Call, Preset};
 use crate::config::{Account, Deployment};
-use crate::dialect::openai::api::Api;
+use crate::dialect::api::Api;
 
 /// Where a deployment is reached, ready to be sent to.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use http::HeaderMap;
 use super::seen::Seen;
 use super::telling::Telling;
 use crate::dialect::failure::{Failure, Frame};
-use crate::dialect::openai::answer::UpstreamError;
 use crate::dialect::openai::stream::{self, Splitter};
 use crate::dialect::talk::{self, Dialect};
+use crate::dialect::voice::{Form, Told};
 use across::Across;
 use heard::Heard;
 use passed::Passed;
@@ -24,6 +24,9 @@ use passed::Passed;
 #[derive(Debug)]
 pub struct Passage {
     headers: HeaderMap,
+    form: Form,
+    /// The client has been told something.
+    begun: bool,
     way: Way,
 }
 
@@ -78,17 +81,20 @@ impl Passage {
             Telling::Heard { dialect, framing } => Way::Heard(Box::new(Heard::new(*dialect, *framing))),
             Telling::Retold(retold) => Way::Across(Box::new(Across::new(retold))),
         };
-        Passage { headers: headers.clone(), way }
+        Passage { headers: headers.clone(), form: telling.form(), begun: false, way }
     }
 
     /// Takes bytes; those for the client are put behind `to`. Nothing is read behind the end of the answer.
     pub fn push(&mut self, data: Bytes, seen: &mut Seen, to: &mut VecDeque<Bytes>) -> Result<(), Fault> {
+        let before = to.len();
         let pass = Pass { headers: &self.headers, seen, to };
-        match &mut self.way {
+        let pushed = match &mut self.way {
             Way::Passed(passed) => passed.push(data, pass),
             Way::Heard(heard) => heard.push(data, pass),
             Way::Across(across) => across.push(data, pass),
-        }
+        };
+        self.begun |= to.len() > before;
+        pushed
     }
 
     /// The upstream's body has ended. What ends without its blank line is passed on only if it ends the stream: else an
@@ -103,26 +109,18 @@ impl Passage {
     }
 
     /// What ends the client's stream where the answer cannot go on: never silently, and without the end of a whole answer.
-    pub fn error(&mut self, said: &UpstreamError, seen: &Seen) -> Bytes {
-        match &mut self.way {
-            Way::Passed(_) => stream::stream_error(said, seen.begun.as_ref()),
-            Way::Heard(heard) => heard.error(said),
-            Way::Across(across) => across.error(said),
-        }
+    pub fn error(&mut self, told: &Told<'_>, seen: &Seen) -> Bytes {
+        let response = match &mut self.way {
+            Way::Passed(_) => seen.begun.as_ref().map(|begun| begun.failed(told)),
+            Way::Heard(_) => None,
+            Way::Across(across) => across.error(told),
+        };
+        response.unwrap_or_else(|| self.form.error_event(told, self.begun))
     }
 
     /// What shows the client of a silent stream that it lives. It may stand between any two events.
     pub fn sign(&self) -> Bytes {
-        let dialect = match &self.way {
-            Way::Passed(_) => None,
-            Way::Heard(heard) => Some(heard.dialect()),
-            Way::Across(across) => Some(across.own()),
-        };
-        match dialect {
-            // Google's older clients stop at comments; white space is nothing in either of its framings.
-            Some(Dialect::Gemini) => Bytes::from_static(b"\r\n"),
-            _ => stream::keep_alive(),
-        }
+        self.form.sign()
     }
 }
 
@@ -137,19 +135,6 @@ fn failure_of(event: Option<(&str, &[u8])>, (kind, message): (&str, &str), heade
     let now = SystemTime::now();
     let whole = event.and_then(|(name, data)| Failure::of_frame(Frame::Event { name, data }, headers, now));
     whole.unwrap_or_else(|| Failure::of_words(kind, message, headers, now))
-}
-
-/// A failure of ours, or what may be told of the upstream's, for the writer of a dialect.
-fn failure_event(said: &UpstreamError, own: Dialect) -> talk::Event {
-    let code = said.code.as_deref();
-    let kind = match (own, code) {
-        (Dialect::Responses, Some(code)) if stream::is_failure_code(code) => code,
-        (Dialect::Responses, _) => "server_error",
-        (_, Some("upstream_timeout")) => "timeout_error",
-        (_, Some("draining")) => "overloaded_error",
-        _ => said.kind.as_deref().unwrap_or("api_error"),
-    };
-    talk::Event::Failed { kind: kind.to_owned(), message: said.message.clone() }
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::dialect::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::Class;
 use crate::dialect::gemini::Framing;
-use crate::dialect::openai::api::Api;
+use crate::error::{Error, Kind};
 use crate::upstream::telling::Retold;
 
 const MESSAGES: &str = concat!(
@@ -115,16 +116,12 @@ fn another_dialect_is_told_the_same_however_it_comes() {
 #[test]
 fn a_stream_that_breaks_off_ends_by_its_clients_rule() {
     let cut = MESSAGES.find("event: message_delta").unwrap();
-    let said = UpstreamError {
-        message: "gone".to_owned(),
-        code: Some("upstream_failed".to_owned()),
-        ..UpstreamError::default()
-    };
+    let gone = Error::new(Kind::UpstreamFailed, "gone");
     let ends = [
         (heard(Dialect::Messages, Framing::Sse), "event: error\ndata: {", "api_error"),
         (retold(Dialect::Responses, Dialect::Messages), "event: response.failed\ndata: {", "server_error"),
         (retold(Dialect::Chat, Dialect::Messages), "data: {\"error\":{\"message\":\"gone\"", "server_error"),
-        (retold(Dialect::Gemini, Dialect::Messages), "data: {\"error\":{", "500"),
+        (retold(Dialect::Gemini, Dialect::Messages), "data: {\"error\":{", "502"),
     ];
     for (telling, begin, kind) in ends {
         let (text, seen, result) = told(&telling, &MESSAGES[..cut], 4096);
@@ -136,7 +133,7 @@ fn a_stream_that_breaks_off_ends_by_its_clients_rule() {
         let mut passage = Passage::new(&telling, &HeaderMap::new());
         let (mut seen, mut out) = (Seen::default(), VecDeque::new());
         passage.push(MESSAGES[..cut].to_owned().into(), &mut seen, &mut out).unwrap();
-        let end = String::from_utf8(passage.error(&said, &seen).to_vec()).unwrap();
+        let end = String::from_utf8(passage.error(&gone.told(), &seen).to_vec()).unwrap();
         assert!(
             end.starts_with(begin) && end.contains(kind) && end.trim_end_matches(['\r', '\n']).ends_with('}'),
             "{end}"
@@ -165,9 +162,7 @@ fn an_array_that_fails_is_still_an_array() {
     let first = GEMINI.find("\r\n\r\n").unwrap() + 4;
     passage.push(GEMINI[..first].to_owned().into(), &mut seen, &mut out).unwrap();
     out.push_back(passage.sign());
-    out.push_back(
-        passage.error(&UpstreamError { message: "gone".into(), ..UpstreamError::default() }, &seen),
-    );
+    out.push_back(passage.error(&Error::new(Kind::UpstreamFailed, "gone").told(), &seen));
     let bytes: Vec<u8> = out.iter().flat_map(|bytes| bytes.to_vec()).collect();
     let elements: Vec<Value> = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(elements[1]["error"]["message"], "gone");

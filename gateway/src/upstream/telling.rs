@@ -9,13 +9,14 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::Failed;
+use crate::dialect::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::{Failure, Frame};
 use crate::dialect::gemini::Framing;
 use crate::dialect::openai::answer::{Usage, usage_of};
-use crate::dialect::openai::api::Api;
 use crate::dialect::openai::stream::StreamError;
 use crate::dialect::talk::Dialect;
+use crate::dialect::voice::{Form, Voice};
 
 /// How an answer is told to the client.
 #[derive(Clone, Debug)]
@@ -72,18 +73,29 @@ impl Telling {
         !matches!(self, Telling::Retold(_))
     }
 
+    /// How a stream to the client is written.
+    pub fn form(&self) -> Form {
+        let (dialect, framing) = match self {
+            Telling::Passed { .. } => return Form::events(Voice::OpenAi),
+            Telling::Heard { dialect, framing } => (*dialect, *framing),
+            Telling::Retold(retold) => (retold.own, retold.framing),
+        };
+        match dialect {
+            Dialect::Messages => Form::events(Voice::Anthropic),
+            Dialect::Gemini => Form { voice: Voice::Google, framing },
+            Dialect::Chat | Dialect::Responses | Dialect::Converse => Form::events(Voice::OpenAi),
+        }
+    }
+
     /// The content type of what is told, where it is not the upstream's.
     pub fn content_type(&self, stream: bool) -> Option<&'static str> {
-        const JSON: &str = "application/json";
-        const EVENTS: &str = "text/event-stream; charset=utf-8";
-        let framing = match self {
-            Telling::Passed { .. } => return None,
-            Telling::Heard { framing: Framing::Sse, .. } => return None,
-            Telling::Heard { framing, .. } => *framing,
-            Telling::Retold(retold) if retold.own == Dialect::Gemini => retold.framing,
-            Telling::Retold(_) => Framing::Sse,
-        };
-        Some(if stream && framing == Framing::Sse { EVENTS } else { JSON })
+        match self {
+            Telling::Heard { framing: Framing::Array, .. } | Telling::Retold(_) if stream => {
+                Some(self.form().content_type())
+            }
+            Telling::Retold(_) => Some("application/json"),
+            Telling::Passed { .. } | Telling::Heard { .. } => None,
+        }
     }
 
     /// Tells a plain answer. What is not an answer, whatever its status says, is a failure.

@@ -1,8 +1,8 @@
 //! In which dialect a deployment is asked, and by which of its provider's calls. Pure: a preset's facts in, a way out.
 
 use crate::config::preset::{self, Call, Preset, Quirk};
+use crate::dialect::api::Api;
 use crate::dialect::chat::Manners;
-use crate::dialect::openai::api::Api;
 use crate::dialect::talk::Dialect;
 
 /// How a deployment serves a call.
@@ -38,7 +38,11 @@ fn same(api: Api) -> Option<Call> {
         Api::Completions => Call::Completions,
         Api::Embeddings => Call::Embeddings,
         Api::Rerank => Call::Rerank,
-        Api::Chat | Api::Responses => return None,
+        Api::CountTokens => Call::CountTokens,
+        Api::GeminiCountTokens => Call::GeminiCountTokens,
+        Api::EmbedContent => Call::EmbedContent,
+        Api::BatchEmbedContents => Call::BatchEmbedContents,
+        Api::Chat | Api::Responses | Api::Messages | Api::Generate => return None,
     })
 }
 

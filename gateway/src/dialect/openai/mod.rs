@@ -1,10 +1,7 @@
-//! OpenAI's API as bytes that pass, in reading order: its calls ([`api`]), the request ([`request`]), the plain answer and
-//! the error bodies ([`answer`]), and the streamed answer ([`stream`]).
+//! OpenAI's API as bytes that pass: the plain answer and the error bodies ([`answer`]), and the streamed answer
+//! ([`stream`]).
 
 pub mod answer;
-pub mod api;
-pub mod limits;
-pub mod request;
 pub mod stream;
 
 #[cfg(test)]

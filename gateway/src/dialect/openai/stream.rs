@@ -6,8 +6,7 @@ mod splitter;
 
 use bytes::Bytes;
 
-use super::answer::{UpstreamError, error_body};
-use super::api::Api;
+use crate::dialect::api::Api;
 pub use classify::{Chunk, Delivered, StreamError};
 pub use items::{Begun, is_failure_code};
 pub use splitter::{Event, Oversized, Splitter};
@@ -17,18 +16,13 @@ pub fn classify(api: Api, event: &Event) -> Chunk {
     match api {
         Api::Responses => items::classify(event),
         Api::Chat | Api::Completions | Api::Embeddings | Api::Rerank => classify::classify(event),
-    }
-}
-
-/// The event that ends a stream which fails after its first content. Responses say so of the response that was begun;
-/// if none was, and in every other call, an error stands alone, and no `[DONE]` follows.
-pub fn stream_error(said: &UpstreamError, begun: Option<&Begun>) -> Bytes {
-    match begun {
-        Some(begun) => begun.failed(said),
-        None => {
-            let kind = said.kind.as_deref().unwrap_or("server_error");
-            error_event(&error_body(&said.message, kind, said.code.as_deref(), said.param.as_deref()))
-        }
+        // Other dialects' answers do not come this way.
+        Api::Messages
+        | Api::CountTokens
+        | Api::Generate
+        | Api::GeminiCountTokens
+        | Api::EmbedContent
+        | Api::BatchEmbedContents => classify::classify(event),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Fault, Pass, failure_event, failure_of, splitter};
+use super::{Fault, Pass, failure_of, splitter};
 use crate::dialect::converse::{Damage, Frames};
 use crate::dialect::custom::Custom;
-use crate::dialect::openai::answer::UpstreamError;
-use crate::dialect::openai::stream::{Event, Splitter, stream_error};
+use crate::dialect::openai::stream::{Event, Splitter, is_failure_code};
 use crate::dialect::speech::{Reader, Writer};
 use crate::dialect::talk::{self, Dialect};
+use crate::dialect::voice::Told;
 use crate::dialect::{chat, gemini, messages, responses};
 use crate::upstream::telling::Retold;
 
@@ -28,7 +28,6 @@ enum Source {
 /// From one dialect to the other.
 #[derive(Debug)]
 struct Say {
-    own: Dialect,
     reader: Reader,
     custom: Custom,
     writer: Writer,
@@ -48,17 +47,12 @@ impl Across {
             other => Source::Events(splitter(other)),
         };
         let say = Say {
-            own: retold.own,
             reader: Reader::new(retold.theirs),
             custom: retold.custom.clone(),
             writer: writer(retold),
             events: Vec::new(),
         };
         Across { source, say }
-    }
-
-    pub(super) fn own(&self) -> Dialect {
-        self.say.own
     }
 
     pub(super) fn push(&mut self, data: Bytes, mut pass: Pass<'_>) -> Result<(), Fault> {
@@ -95,13 +89,14 @@ impl Across {
         self.say.all(None, &mut pass)
     }
 
-    pub(super) fn error(&mut self, said: &UpstreamError) -> Bytes {
-        if self.say.own == Dialect::Chat {
-            return stream_error(said, None); // as a stream of Chat's ends that passed
-        }
+    /// The end of a response that fails; nothing in dialects in which an error stands alone.
+    pub(super) fn error(&mut self, told: &Told<'_>) -> Option<Bytes> {
+        let Writer::Responses(writer) = &mut self.say.writer else { return None };
+        let kind = told.code.filter(|code| is_failure_code(code)).unwrap_or("server_error");
+        let failed = talk::Event::Failed { kind: kind.to_owned(), message: told.message.to_owned() };
         let mut out = Vec::new();
-        self.say.writer.write(&failure_event(said, self.say.own), &mut out);
-        out.into()
+        writer.write(&failed, &mut out);
+        Some(out.into())
     }
 }
 

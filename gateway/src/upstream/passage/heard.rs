@@ -4,30 +4,23 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Fault, Pass, failure_event, failure_of, splitter};
-use crate::dialect::gemini::{self, Framing};
-use crate::dialect::messages;
-use crate::dialect::openai::answer::UpstreamError;
+use super::{Fault, Pass, failure_of, splitter};
+use crate::dialect::gemini::Framing;
 use crate::dialect::openai::stream::{Event, Splitter};
-use crate::dialect::speech::{Reader, Writer};
+use crate::dialect::speech::Reader;
 use crate::dialect::talk::{self, Dialect};
 
 #[derive(Debug)]
 pub(super) struct Heard {
     splitter: Splitter,
     reader: Reader,
-    dialect: Dialect,
     array: Option<Array>,
 }
 
 impl Heard {
     pub(super) fn new(dialect: Dialect, framing: Framing) -> Heard {
         let array = (dialect == Dialect::Gemini && framing == Framing::Array).then(Array::default);
-        Heard { splitter: splitter(dialect), reader: Reader::new(dialect), dialect, array }
-    }
-
-    pub(super) fn dialect(&self) -> Dialect {
-        self.dialect
+        Heard { splitter: splitter(dialect), reader: Reader::new(dialect), array }
     }
 
     pub(super) fn push(&mut self, data: Bytes, mut pass: Pass<'_>) -> Result<(), Fault> {
@@ -57,25 +50,6 @@ impl Heard {
             pass.to.truncate(whole);
         }
         Ok(ended?)
-    }
-
-    pub(super) fn error(&mut self, said: &UpstreamError) -> Bytes {
-        let mut out = Vec::new();
-        let failed = failure_event(said, self.dialect);
-        match (self.dialect, &mut self.array) {
-            (Dialect::Gemini, array) => {
-                Writer::Gemini(Box::new(gemini::Writer::new(Framing::Sse))).write(&failed, &mut out);
-                let event = Event { raw: out.into() };
-                match (array, event.data()) {
-                    (Some(array), Some(data)) => array.last(&data),
-                    _ => event.raw,
-                }
-            }
-            _ => {
-                Writer::Messages(Box::new(messages::Writer::new("", ""))).write(&failed, &mut out);
-                out.into()
-            }
-        }
     }
 
     fn close(&mut self, to: &mut VecDeque<Bytes>) {
@@ -132,10 +106,5 @@ impl Array {
     fn close(&mut self) -> Option<Bytes> {
         let open = !std::mem::replace(&mut self.closed, true);
         open.then(|| Bytes::from_static(if self.begun { b"]" } else { b"[]" }))
-    }
-
-    fn last(&mut self, json: &[u8]) -> Bytes {
-        self.closed = true;
-        [&self.element(json)[..], b"]"].concat().into()
     }
 }

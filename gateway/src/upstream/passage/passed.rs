@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::{Fault, Pass};
+use crate::dialect::api::Api;
 use crate::dialect::failure::Failure;
-use crate::dialect::openai::api::Api;
 use crate::dialect::openai::stream::{Chunk, Event, Splitter, classify};
 
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::classify::text_bytes;
 use super::{Chunk, Event, StreamError};
 use crate::dialect::json::Cursor;
-use crate::dialect::openai::answer::{self, UpstreamError};
+use crate::dialect::openai::answer;
+use crate::dialect::voice::Told;
 
 /// A response that was begun: as much of it as is needed to say that it failed, and that it may be referred to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +57,13 @@ impl Begun {
     }
 
     /// `response.failed`, as the next event.
-    pub(super) fn failed(&self, said: &UpstreamError) -> Bytes {
+    pub fn failed(&self, told: &Told<'_>) -> Bytes {
         let mut response: Map<String, Value> = serde_json::from_slice(&self.response).unwrap_or_default();
         response.insert("id".into(), self.id.as_str().into());
         response.insert("object".into(), "response".into());
         response.insert("status".into(), "failed".into());
-        let code = said.code.as_deref().filter(|code| is_failure_code(code)).unwrap_or("server_error");
-        response.insert("error".into(), json!({ "code": code, "message": said.message }));
+        let code = told.code.filter(|code| is_failure_code(code)).unwrap_or("server_error");
+        response.insert("error".into(), json!({ "code": code, "message": told.message }));
         let event = json!({
             "type": "response.failed", "sequence_number": sequence_of(&self.last).map_or(0, |last| last.saturating_add(1)), "response": response,
         });

@@ -18,8 +18,8 @@ fn created() -> Begun {
     begun
 }
 
-fn said(message: &str) -> UpstreamError {
-    UpstreamError { message: message.to_owned(), ..UpstreamError::default() }
+fn said(message: &str) -> Told<'_> {
+    Told::new(http::StatusCode::BAD_GATEWAY, message)
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn failures_are_told_by_the_response_or_alone() {
 fn our_failure_goes_on_from_the_last_event_and_names_the_response() {
     let mut begun = created();
     begun.note(&event(&json!({ "type": "response.output_text.delta", "delta": "x", "sequence_number": 41 })));
-    let raw = super::super::stream_error(&said("gone"), Some(&begun));
+    let raw = begun.failed(&said("gone"));
     let Chunk::Error(read) = classify(&Event { raw: raw.clone() }) else { panic!("not an error") };
     assert_eq!(read.error.message, "gone");
     let data: Value = serde_json::from_slice(&Event { raw }.data().unwrap()).unwrap();
