@@ -86,7 +86,7 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// What the upstream says, in the stead of our message, when it refused the request itself: what
     /// [`Failure::shown`](crate::dialect::failure::Failure::shown) lets through.
-    pub said: Option<UpstreamError>,
+    pub said: Option<Box<UpstreamError>>,
 }
 
 impl Error {

@@ -122,7 +122,7 @@ mod tests {
             param: Some("messages".into()),
         };
         let kind = Kind::Refused(http::StatusCode::BAD_REQUEST);
-        let error = Error { said: Some(said), ..Error::new(kind, "ours") };
+        let error = Error { said: Some(Box::new(said)), ..Error::new(kind, "ours") };
         let (_, body) = refused(&error, Voice::OpenAi, None).await;
         assert_eq!(body["error"]["code"], "context_length_exceeded");
         assert_eq!(body["error"]["param"], "messages");

@@ -88,7 +88,7 @@ async fn a_late_error_stands_in_the_stream() {
     assert_eq!(body["error"]["code"], Kind::UpstreamTimeout.code());
 
     let said = UpstreamError { message: "two\nlines".to_owned(), ..UpstreamError::default() };
-    let refusal = Error { said: Some(said), ..Error::new(Kind::NoCapacity, "") };
+    let refusal = Error { said: Some(Box::new(said)), ..Error::new(Kind::NoCapacity, "") };
     let text = late(Err(refusal)).await;
     assert!(split(&text).1.starts_with(r#"data: {"error":{"message":"two\nlines""#), "{text}");
 }

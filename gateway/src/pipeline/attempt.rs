@@ -327,7 +327,7 @@ fn no_answer(kind: Kind) -> Error {
 /// The upstream's own words, where the request itself is to blame.
 fn refused(status: StatusCode, failure: &Failure) -> Error {
     let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
-    Error { said: Some(failure.shown()), ..error }
+    Error { said: Some(Box::new(failure.shown())), ..error }
 }
 
 /// What the client is told where nothing else can be tried.
