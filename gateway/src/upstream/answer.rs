@@ -137,7 +137,7 @@ pub async fn open(
 fn failed(fault: Fault) -> Failed {
     match fault {
         Fault::Damaged(detail) => Failed::Broken(detail),
-        Fault::Failed { failure, .. } => Failed::answered(*failure),
+        Fault::Failed { failure, .. } => Failed::answered(failure),
     }
 }
 
