@@ -6,6 +6,8 @@
 
 pub mod answer;
 pub mod auth;
+#[cfg(test)]
+mod authorised_tests;
 mod connect;
 mod endpoint;
 pub mod passage;
