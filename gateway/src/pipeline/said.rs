@@ -192,6 +192,7 @@ fn write(
         wants_usage: asked.wants_usage,
         custom: Custom::of(request, theirs),
         created: unix_now(),
+        model: asked.model.clone(),
         echoes: if own == Dialect::Responses { responses::echoes(request) } else { Map::new() },
     };
     // A stream is settled by its usage, whether or not the client asks for it.

@@ -48,6 +48,8 @@ pub struct Retold {
     pub theirs: Dialect,
     /// How the client wants a stream of Gemini's framed.
     pub framing: Framing,
+    /// The model that the client asked for: what an answer says that does not name its model (Bedrock's).
+    pub model: String,
     /// The client asked a stream of Chat's for its usage.
     pub wants_usage: bool,
     /// Tools that take text.
@@ -124,10 +126,26 @@ impl Telling {
 }
 
 impl Retold {
+    /// Gives an answer what its dialect does not: an id, and the name of its model. Clients file answers by both.
+    pub(super) fn name(&self, id: &mut String, model: &mut String) {
+        if id.is_empty() {
+            let prefix = match self.own {
+                Dialect::Chat => "chatcmpl-",
+                Dialect::Messages => "msg_",
+                Dialect::Responses | Dialect::Gemini | Dialect::Converse => "",
+            };
+            *id = format!("{prefix}{}", hex::encode(fastrand::u128(..).to_be_bytes()));
+        }
+        if model.is_empty() {
+            self.model.clone_into(model);
+        }
+    }
+
     fn tell(&self, body: &[u8]) -> Result<Told, Failed> {
         let answer = self.theirs.read_answer(body);
         let mut answer = answer.map_err(|refused| Failed::Broken(format!("answer: {refused}")))?;
         self.custom.answer(&mut answer);
+        self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);
         let body = self.own.write_answer(&answer, &self.echoes).to_string().into();
         Ok(Told { body, usage: answer.usage })

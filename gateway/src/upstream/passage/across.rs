@@ -1,5 +1,7 @@
 //! A stream that is told in another dialect than it comes in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Fault, Pass, failure_of, splitter};
@@ -29,6 +31,7 @@ enum Source {
 #[derive(Debug)]
 struct Say {
     reader: Reader,
+    retold: Arc<Retold>,
     custom: Custom,
     writer: Writer,
     events: Vec<talk::Event>,
@@ -41,13 +44,14 @@ impl From<Damage> for Fault {
 }
 
 impl Across {
-    pub(super) fn new(retold: &Retold) -> Across {
+    pub(super) fn new(retold: &Arc<Retold>) -> Across {
         let source = match retold.theirs {
             Dialect::Converse => Source::Frames(Frames::default()),
             other => Source::Events(splitter(other)),
         };
         let say = Say {
             reader: Reader::new(retold.theirs),
+            retold: retold.clone(),
             custom: retold.custom.clone(),
             writer: writer(retold),
             events: Vec::new(),
@@ -112,7 +116,10 @@ impl Say {
     fn all(&mut self, event: Option<(&str, &[u8])>, pass: &mut Pass<'_>) -> Result<(), Fault> {
         self.custom.events(&mut self.events);
         let mut out = Vec::new();
-        for said in self.events.drain(..) {
+        for mut said in self.events.drain(..) {
+            if let talk::Event::Start { id, model, .. } = &mut said {
+                self.retold.name(id, model);
+            }
             if let talk::Event::Failed { kind, message } = &said {
                 let failure = failure_of(event, (kind, message), pass.headers);
                 return Err(Fault::Failed { failure: Box::new(failure), raw: None });
