@@ -208,7 +208,8 @@ fn write(
     if let Value::Object(fields) = &mut written {
         fit(fields, theirs, preset);
     }
-    Ok((written.to_string().into(), Arc::new(retold)))
+    let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
+    Ok((body.into(), Arc::new(retold)))
 }
 
 /// The fields that a provider wants beyond its dialect, or does not.
