@@ -1,0 +1,105 @@
+"""Does a cell hold? The request that reached the provider is compared with what was asked, the answer with what was said."""
+import story
+from impossible import aspects, told
+from wires.common import joined
+
+# Whose signed reasoning a client can carry back to the same provider without change.
+SIGNED = {
+    ("messages", "anthropic"),
+    ("messages", "bedrock"),
+    ("responses", "responses"),
+    ("gemini", "gemini"),
+    ("gemini", "vertex"),
+    ("converse", "bedrock"),
+}
+
+
+def verdict(client, kind, scenario, stream, requests, heard):
+    """What does not hold, as texts that begin with the aspect; and the impossible aspects with their reasons."""
+    failures = asked_wrong(kind, scenario, stream, requests)
+    if scenario == "error":
+        failures += error_wrong(stream, heard)
+    elif heard["error"]:
+        failures.append(f"hears.error: {heard['error']['kind']} {heard['error']['status']}: {heard['error']['message']}")
+    else:
+        failures += heard_wrong(client, kind, scenario, heard)
+    skipped = aspects(client, kind, scenario)
+    return [text for text in failures if text.partition(":")[0] not in skipped], skipped
+
+
+def asked_wrong(kind, scenario, stream, requests):
+    """What is wrong with the request that the provider got."""
+    if len(requests) != 1:
+        return [f"asks.once: the provider got {len(requests)} requests"]
+    [request] = requests
+    if request.problems:
+        return [f"asks.valid: refused by the provider: {'; '.join(request.problems)}"]
+    found = [] if request.kind == kind else [f"asks.kind: it came as {request.kind}"]
+    found += [] if request.stream == stream else [f"asks.stream: {request.stream}"]
+    wanted, got = story.question(scenario), request.facts()
+    if wanted["choice"] == "auto" and got["choice"] is None:
+        got["choice"] = "auto"  # that is what all of them do with tools
+    for field in ("system", "tools", "schema", "max_tokens"):
+        found += differs(f"asks.{field}", wanted[field], got[field])
+    for field in ("choice", "temperature"):
+        found += differs(f"asks.{field}", wanted[field], got[field]) if wanted[field] is not None else []
+    for field in ("reasons", "cached"):
+        found += differs(f"asks.{field}", True, got[field]) if wanted[field] else []
+    return found + differs("asks.turns", bare(joined(wanted["turns"])), bare(got["turns"]))
+
+
+def bare(turns):
+    """Turns without the ids, which each dialect writes its own way; results keep the name of their call."""
+    return [
+        {
+            "role": one["role"],
+            "text": one["text"],
+            "images": one["images"],
+            "calls": [(call["name"], call["arguments"]) for call in one["calls"]],
+            "results": [(result["name"], result["text"]) for result in one["results"]],
+        }
+        for one in turns
+    ]
+
+
+def heard_wrong(client, kind, scenario, heard):
+    """What is wrong with an answer."""
+    wanted = told(kind, story.answer(scenario))
+    if heard["finish"] == "refused":  # some call the words of a refusal text
+        heard = {**heard, "text": "", "refusal": heard["text"] + heard["refusal"]}
+    found = []
+    for field in ("text", "refusal", "reasoning", "finish"):
+        found += differs(f"hears.{field}", wanted[field], heard[field])
+    named = [[(call["name"], call["arguments"]) for call in side["calls"]] for side in (wanted, heard)]
+    found += differs("hears.calls", *named)
+    ids = [call["id"] for call in heard["calls"]]
+    if client != "gemini" and (not all(ids) or len(set(ids)) != len(ids)):
+        found.append(f"hears.ids: {ids}")
+    for field, count in wanted["usage"].items():
+        found += differs(f"hears.usage.{field}", count, (heard["usage"] or {}).get(field))
+    if (client, kind) in SIGNED and wanted["signature"] and heard["signature"] not in (wanted["signature"], "yes"):
+        found.append(f"hears.signature: {heard['signature']!r}")
+    return found
+
+
+def error_wrong(stream, heard):
+    """What is wrong with a failure: the SDK must raise its error, with the provider's words."""
+    error = heard["error"]
+    if not error:
+        return [f"hears.error: none, but {heard['text']!r}"]
+    words = story.BROKEN_TEXT if stream else story.ERROR_TEXT
+    found = [] if words in error["message"] else [f"hears.error: other words: {error['message']!r}"]
+    if stream:
+        return found + differs("hears.text", story.answer("error")["text"], heard["text"])
+    return found + differs("hears.status", 400, error["status"])
+
+
+def differs(aspect, wanted, got):
+    """One failure if two values differ."""
+    return [] if wanted == got else [f"{aspect}: wanted {short(wanted)}, got {short(got)}"]
+
+
+def short(value):
+    """A value that fits on a line."""
+    text = repr(value)
+    return text if len(text) < 400 else f"{text[:400]}..."
