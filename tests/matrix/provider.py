@@ -15,15 +15,16 @@ KEY = "sk-matrix-upstream"
 AWS_KEY, AWS_SECRET = "AKIAMATRIX", "matrix/secret+key"
 WIRES = {"chat": chat, "responses": responses, "messages": messages, "gemini": gemini, "converse": converse}
 
-# kind -> (path, wire, the header with the key and how it is written)
-BEARER = ("authorization", f"Bearer {KEY}")
+# kind -> (path, wire, the headers that may hold the key and how it is written in them)
+AZURE = {"api-key": KEY}
+BEARER = {"authorization": f"Bearer {KEY}"}
 ROUTES = (
     ("chat", r"/v1/chat/completions", "chat", BEARER),
     ("responses", r"/v1/responses", "responses", BEARER),
-    ("azure", r"/openai/deployments/(?P<model>[^/]+)/chat/completions", "chat", ("api-key", KEY)),
-    ("azure", r"/openai/v1/chat/completions", "chat", ("api-key", KEY)),
-    ("anthropic", r"/v1/messages", "messages", ("x-api-key", KEY)),
-    ("gemini", r"/v1beta/models/(?P<model>[^/]+):(?P<call>\w+)", "gemini", ("x-goog-api-key", KEY)),
+    ("azure", r"/openai/deployments/(?P<model>[^/]+)/chat/completions", "chat", AZURE),
+    ("azure", r"/openai/v1/chat/completions", "chat", AZURE),
+    ("anthropic", r"/v1/messages", "messages", {"x-api-key": KEY, **BEARER}),
+    ("gemini", r"/v1beta/models/(?P<model>[^/]+):(?P<call>\w+)", "gemini", {"x-goog-api-key": KEY}),
     (
         "vertex",
         r"/v1/projects/matrix/locations/us-east1/publishers/google/models/(?P<model>[^/]+):(?P<call>\w+)",
@@ -32,6 +33,8 @@ ROUTES = (
     ),
     ("bedrock", r"/model/(?P<model>[^/]+)/(?P<call>converse|converse-stream)", "converse", None),
 )
+# the newest SDK sends a version of its own
+ANTHROPIC_VERSIONS = ("2023-06-01", "2026-10-21")
 STREAMS = {"streamGenerateContent": True, "generateContent": False, "converse-stream": True, "converse": False}
 
 
@@ -95,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         route, found = next(((r, m) for r in ROUTES if (m := re.fullmatch(r[1], path))), (None, None))
         if route is None:
             return self.send(404, {"error": {"message": f"no such path: {path}"}}, {})
-        kind, _, wire, key = route
+        kind, _, wire, keys = route
         try:
             body = json.loads(raw)
         except ValueError:
@@ -103,20 +106,20 @@ class Handler(BaseHTTPRequestHandler):
         asked = Asked(kind, wire, path, parse_qs(query), headers, body)
         asked.model = unquote(found.groupdict().get("model") or body.get("model", ""))
         asked.stream = STREAMS.get(found.groupdict().get("call"), body.get("stream", False) is True)
-        denied = self.denied(asked, key, raw)
+        denied = self.denied(asked, keys, raw)
         asked.problems = [denied] if denied else problems(asked)
         self.server.provider.keep(asked)
         if asked.problems:
             return self.send(401 if denied else 400, *WIRES[wire].refusal("; ".join(asked.problems)))
         return self.answer(asked)
 
-    def denied(self, asked, key, raw):
+    def denied(self, asked, keys, raw):
         """Why the caller is not let in, or None."""
-        if key is None:
+        if keys is None:
             path = urlsplit(self.path).path
             return sigv4.problem("POST", path, asked.headers, raw, AWS_KEY, AWS_SECRET)
-        name, wanted = key
-        return None if asked.headers.get(name) == wanted else f"the header {name} is {asked.headers.get(name)!r}"
+        right = [name for name, wanted in keys.items() if asked.headers.get(name) == wanted]
+        return None if len(right) == 1 else f"none of the headers {sorted(keys)} has the account's key"
 
     def answer(self, asked):
         """What the scenario says."""
@@ -165,7 +168,7 @@ def problems(asked):
     found = []
     if asked.kind == "azure" and "deployments" in asked.path and "api-version" not in asked.query:
         found.append("Resource not found: api-version is missing")
-    if asked.kind == "anthropic" and asked.headers.get("anthropic-version") != "2023-06-01":
+    if asked.kind == "anthropic" and asked.headers.get("anthropic-version") not in ANTHROPIC_VERSIONS:
         found.append("anthropic-version: header is required")
     if asked.wire == "gemini" and asked.stream and asked.query.get("alt") != ["sse"]:
         found.append("a stream is asked for without alt=sse")

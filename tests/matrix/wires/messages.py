@@ -11,13 +11,16 @@ from .strict import problems
 
 FINISH = {"stop": "end_turn", "calls": "tool_use", "length": "max_tokens", "refused": "refusal"}
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+# The SDK no longer has these fields, for the newest models refuse them; Claude 4.5 takes them.
+SAMPLING = {"temperature", "top_p", "top_k"}
 ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def check(body, stream):
     """Everything that Anthropic would refuse."""
     kind = params.MessageCreateParamsStreaming if stream else params.MessageCreateParamsNonStreaming
-    found = problems(body, kind)
+    found = problems({name: value for name, value in body.items() if name not in SAMPLING}, kind)
+    found += [f"{name}: not a number" for name in SAMPLING & body.keys() if not isinstance(body[name], (int, float))]
     if found:
         return found
     roles = [one["role"] for one in body["messages"]]
