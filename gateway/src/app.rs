@@ -69,7 +69,7 @@ pub async fn start(
 ) -> anyhow::Result<Running> {
     let server = config.server.clone();
     let state = config.state.clone();
-    let snapshot = Snapshot::new(config)?;
+    let snapshot = Snapshot::new(config, None)?;
     let expected = state.as_ref().map_or(0, |state| state.expected_replicas);
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name, deadlines, expected, session_idle });

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use weir::config::Config;
+use weir::shared::Snapshot;
 use weir::{auth, life, sim};
 
 #[global_allocator]
@@ -94,8 +95,16 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn check(path: &std::path::Path) -> ExitCode {
-    match Config::load(path) {
-        Ok(config) => {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(report) => {
+            eprintln!("{report}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // What the environment says, not the file: credentials that are found there.
+    match Snapshot::new(config, None) {
+        Ok(Snapshot { config, .. }) => {
             println!(
                 "{}: no problems; {} models, {} deployments",
                 path.display(),
@@ -104,8 +113,8 @@ fn check(path: &std::path::Path) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Err(report) => {
-            eprintln!("{report}");
+        Err(err) => {
+            eprintln!("{}: {err:#}", path.display());
             ExitCode::FAILURE
         }
     }

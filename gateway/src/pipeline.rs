@@ -9,6 +9,7 @@ mod attempt;
 mod continued;
 mod explain;
 mod limits;
+mod said;
 pub mod stored;
 
 use std::sync::Arc;
@@ -19,32 +20,45 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha2::{Digest, Sha256};
 
-use attempt::Attempt;
+use attempt::{Attempt, What};
 use continued::Home;
+use said::{Asked, Said};
 
 use crate::admit::estimate;
 use crate::aside::look_through;
 use crate::auth::Credentials;
 use crate::config::{DeploymentId, Model, ModelId, Tenant};
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::request::{self, BadRequest, Peek};
+use crate::dialect::api::Api;
+use crate::dialect::gemini::Framing;
+use crate::dialect::request::{self, BadRequest, InPath, Peek};
+use crate::dialect::voice::Form;
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::state::core::SessionRef;
 use crate::telemetry::Record;
+use crate::upstream::way::Way;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
 
-/// What a client asks for: which call, and the model if the path names it.
+/// What a client asks for: which call, and what else its path says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// Which call.
     pub api: Api,
-    /// The model in the path, as Azure's clients send it.
+    /// The model in the path, as Azure's and Google's clients send it.
     pub named: Option<String>,
+    /// Google's: the path asks for a stream, framed so. Elsewhere the body says whether to stream.
+    pub stream: Option<Framing>,
+}
+
+impl Ask {
+    /// How a stream to its client is written.
+    pub fn form(&self) -> Form {
+        Form { voice: self.api.voice(), framing: self.stream.unwrap_or(Framing::Sse) }
+    }
 }
 
 /// One call on its way.
@@ -58,6 +72,8 @@ struct Call<'a> {
     peek: Peek,
     input: u64,
     home: Option<Home>,
+    said: Said,
+    asked: Asked,
     deadline: Instant,
 }
 
@@ -67,6 +83,8 @@ struct Tried {
     deployments: Vec<DeploymentId>,
     /// Those of them whose account does not keep what the call continues.
     without: Vec<DeploymentId>,
+    /// Dialects that cannot say the request.
+    unsayable: Vec<Way>,
 }
 
 /// Serves a call.
@@ -100,7 +118,22 @@ pub async fn call(
     // What is continued is put before the model as well.
     let input = input.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
     let snapshot = &snapshot;
-    let call = Call { worker, snapshot, tenant, tenant_name, headers, body, peek, input, home, deadline };
+    let said = Said::new(peek.api.talks());
+    let asked = Asked::of(&peek, ask.form());
+    let call = Call {
+        worker,
+        snapshot,
+        tenant,
+        tenant_name,
+        headers,
+        body,
+        peek,
+        input,
+        home,
+        said,
+        asked,
+        deadline,
+    };
     call.serve(model, record).await
 }
 
@@ -116,9 +149,13 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
 }
 
 fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), BadRequest> {
-    let peek = request::peek(ask.api, body, ask.named.as_deref())?;
-    let input = peek.input();
-    let tokens = estimate::input_tokens(input.texts(body), input.repeats, &input.schemas(body));
+    let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
+    let peek = request::peek(ask.api, body, path)?;
+    if !ask.api.reads() {
+        return Ok((peek, 0));
+    }
+    let (input, voice) = (peek.input(), ask.api.voice());
+    let tokens = estimate::input_tokens(voice, input.texts(body), input.repeats, &input.schemas(body));
     Ok((peek, tokens))
 }
 
@@ -211,10 +248,10 @@ impl Call<'_> {
                 Err(miss) if !miss.retry => return Err(miss.error),
                 Err(miss) => {
                     last = Some(sooner(last, miss.error));
-                    if miss.elsewhere {
-                        tried.without.push(target.deployment); // it was looked for, not attempted
-                    } else {
-                        (attempts, pause) = (attempts + 1, miss.pause);
+                    match miss.what {
+                        What::Attempt => (attempts, pause) = (attempts + 1, miss.pause),
+                        What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
+                        What::Unsayable => tried.unsayable.extend(self.way(target.deployment)),
                     }
                 }
             }
@@ -222,7 +259,8 @@ impl Call<'_> {
         Err(last.unwrap_or_else(|| match &self.home {
             Some(home) => home.not_served(&self.peek.model),
             None => {
-                let message = "This request is longer than any deployment of the model can read.";
+                let message = "No deployment of the model can serve this request: it is longer than they can read, or \
+                               of another kind.";
                 Error::new(Kind::NoCandidate, message)
             }
         }))
@@ -233,13 +271,20 @@ impl Call<'_> {
         let mut rotation = self.snapshot.rotations[id.0].lock();
         let needs = Needs { input: self.input, output: self.peek.max_output.unwrap_or(0) };
         let model = &config.models[id.0];
-        let (tried, without) = (&tried.deployments, &tried.without);
+        let Tried { deployments: tried, without, unsayable } = tried;
         let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
+        let can = |way: Way| !unsayable.contains(&way);
+        ranked.retain(|ranked| self.way(ranked.target.deployment).is_some_and(can));
         match &self.home {
             Some(home) => home.keep(config, &mut ranked),
             None => continued::drop_accounts(config, without, &mut ranked),
         }
         ranked
+    }
+
+    /// How a deployment serves the call; `None` if it cannot.
+    fn way(&self, deployment: DeploymentId) -> Option<Way> {
+        self.snapshot.endpoints[deployment.0].way(self.peek.api)
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {

@@ -1,10 +1,12 @@
 //! What the workers of one replica share, and what each has of its own.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ahash::{AHashMap, AHashSet};
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
@@ -13,14 +15,15 @@ use tokio::sync::Notify;
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
-use crate::config::{Config, DeploymentId};
-use crate::dialect::openai::failure::Class;
+use crate::config::{Account, Config, Deployment, DeploymentId};
+use crate::dialect::failure::Class;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
 use crate::state::core::PoolDecl;
 use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
 use crate::telemetry::Metrics;
 use crate::tls;
+use crate::upstream::auth::{Outside, Pass};
 use crate::upstream::{Endpoint, Upstreams};
 
 /// Added to the configured time-outs in what the state is told: scheduling and the way to the wire.
@@ -36,6 +39,8 @@ pub struct Snapshot {
     pub config: Config,
     /// By [`crate::config::PoolId`].
     pub pools: Vec<Arc<PoolInfo>>,
+    /// What authorises the requests of each account, in the order of the file.
+    pub passes: Vec<Pass>,
     /// By [`crate::config::DeploymentId`].
     pub endpoints: Vec<Endpoint>,
     /// Who may call.
@@ -49,15 +54,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Of a checked configuration.
-    pub fn new(config: Config) -> anyhow::Result<Snapshot> {
-        let endpoints = config.deployments.iter().map(Endpoint::new).collect::<anyhow::Result<_>>()?;
+    /// Of a checked configuration; what it has in common with the one `before` is kept, so that no token is fetched again.
+    pub fn new(config: Config, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
+        let passes = passes(&config, before)?;
+        let endpoints = endpoints(&config, &passes)?;
         let name = |model: &crate::config::Model| {
             let star = if model.wildcard { "*" } else { "" };
             Arc::from(format!("{}{star}", model.name))
         };
         Ok(Snapshot {
             pools: pools::table(&config),
+            passes,
             endpoints,
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
@@ -75,7 +82,9 @@ impl Snapshot {
         let time = match class {
             Class::RateLimited { retry_after } => retry_after.unwrap_or(cooldown.default),
             Class::QuotaExhausted { retry_after } => retry_after.unwrap_or(cooldown.max),
-            Class::Overloaded { retry_after: Some(time) } => time,
+            Class::Overloaded { retry_after: Some(time) } | Class::SlowDown { retry_after: Some(time) } => {
+                time
+            }
             _ => return None,
         };
         let time = time.min(cooldown.max);
@@ -99,6 +108,32 @@ impl Snapshot {
         let ms = |time: Duration| (time + SLACK).as_millis() as u64;
         Deadlines { head: ms(head), end: ms(end.max(head)) }
     }
+}
+
+/// What authorises each account's requests: what did so before, if the account is the same, or what its file and the
+/// environment say.
+fn passes(config: &Config, before: Option<&Snapshot>) -> anyhow::Result<Vec<Pass>> {
+    let outside = LazyCell::new(Outside::real);
+    let variable = |name: &str| std::env::var(name).ok();
+    let kept = |account: &Account| {
+        let before = before?;
+        let same = |old: &Arc<Account>| old.name == account.name && old.access == account.access;
+        before.passes.get(before.config.accounts.iter().position(same)?).cloned()
+    };
+    let pass = |account: &Arc<Account>| {
+        let made = || Pass::of(&account.access, &|| outside.clone(), &variable);
+        kept(account).map_or_else(made, Ok).with_context(|| format!("account {}", account.name))
+    };
+    config.accounts.iter().map(pass).collect()
+}
+
+fn endpoints(config: &Config, passes: &[Pass]) -> anyhow::Result<Vec<Endpoint>> {
+    let endpoint = |deployment: &Deployment| {
+        let of = config.accounts.iter().position(|account| Arc::ptr_eq(account, &deployment.account));
+        let pass = of.and_then(|index| passes.get(index));
+        Endpoint::new(deployment, pass.context("a deployment without an account")?)
+    };
+    config.deployments.iter().map(endpoint).collect()
 }
 
 /// What a reload could not do as the file says.
@@ -168,7 +203,7 @@ impl Shared {
     pub fn adopt(&self, mut config: Config) -> anyhow::Result<Changes> {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
-        let after = Snapshot::new(config)?;
+        let after = Snapshot::new(config, Some(&before))?;
         let anew = begun_anew(&before.pools, &after.pools);
         let server = &after.config.server;
         self.calls.set(server.max_calls);
@@ -261,3 +296,7 @@ pub struct Worker {
     /// When calls must end.
     pub over: Arc<Over>,
 }
+
+#[cfg(test)]
+#[path = "shared_tests.rs"]
+mod tests;

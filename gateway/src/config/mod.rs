@@ -1,6 +1,7 @@
 //! The configuration: `raw` is the file as written, [`check`] links and validates it, and what passes is a
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
+mod access;
 pub mod check;
 mod expand;
 mod fixed;
@@ -20,13 +21,16 @@ mod tree;
 mod units;
 mod words;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use pool::{Charge, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
+pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
+pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
+use preset::{Call, FillError, Preset};
 pub use report::{Problem, Report};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
@@ -104,13 +108,15 @@ pub struct Server {
 pub struct Account {
     /// Unique.
     pub name: String,
-    /// The kind of API.
-    pub provider: Provider,
+    /// What is known of its provider.
+    pub preset: Arc<Preset>,
     /// Scheme, authority and path prefix, without a trailing slash; but the path of a bare host is `/`, so use
     /// [`Account::path_prefix`].
     pub base_url: http::Uri,
-    /// Sent as `Authorization: Bearer`.
-    pub api_key: Option<SecretString>,
+    /// What stands for the placeholders of its addresses, besides `model` and `id`.
+    pub values: BTreeMap<String, String>,
+    /// What its calls show.
+    pub access: Access,
     /// Extra headers of every upstream request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
 }
@@ -120,35 +126,12 @@ impl Account {
     pub fn path_prefix(&self) -> &str {
         self.base_url.path().trim_end_matches('/')
     }
-}
 
-/// The kind of API behind an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// api.openai.com.
-    OpenAi,
-    /// Anything that speaks OpenAI's dialect.
-    OpenAiCompatible,
-}
-
-/// What holds for a provider unless its account says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Preset {
-    /// Where it is, and wants a key; none: the account must say where.
-    pub base_url: Option<&'static str>,
-    /// How it charges.
-    pub charge: Charge,
-}
-
-impl Provider {
-    /// Its preset.
-    pub fn preset(self) -> Preset {
-        match self {
-            Provider::OpenAi => {
-                Preset { base_url: Some("https://api.openai.com/v1"), charge: Charge::AdmissionMax }
-            }
-            Provider::OpenAiCompatible => Preset { base_url: None, charge: Charge::EndActual },
-        }
+    /// Path and query of a call behind the base URL; `id` is that of what the call is about, if it is about one.
+    pub fn path(&self, call: Call, model: &str, id: &str) -> Result<String, FillError> {
+        let value =
+            |name: &str| if name == "id" { Some(id.to_owned()) } else { self.values.get(name).cloned() };
+        self.preset.path(call, model, &value)
     }
 }
 

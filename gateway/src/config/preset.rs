@@ -34,7 +34,7 @@ pub use load::Presets;
 pub use tier::{Tier, TierPool};
 pub use words::{Call, Counts, Dialect, MaxTokens, Quirk, ResetFormat, Scope, Window};
 
-use super::{Charge, MeterKind};
+use super::{Charge, Counted, MeterKind};
 
 /// What is known of one provider.
 #[derive(Clone, Debug)]
@@ -144,6 +144,21 @@ pub struct Counting {
     pub output_factor: u32,
 }
 
+impl Counting {
+    /// Which tokens count toward limits of tokens. Where the provider itself has none, limits are whoever set them's, and
+    /// everything counts; so does what nobody knows.
+    pub fn counted(&self) -> Counted {
+        if self.input != Counts::Counted {
+            return Counted::ALL;
+        }
+        Counted {
+            cached_input: self.cached_input != Counts::Excluded,
+            cache_write: self.cache_write != Counts::Excluded,
+            output: if self.output == Counts::Excluded { 0 } else { self.output_factor },
+        }
+    }
+}
+
 /// Headers that tell one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitHeaders {
@@ -160,6 +175,40 @@ pub struct LimitHeaders {
 }
 
 impl Preset {
+    /// Of a provider of which nothing is known: a stand-in while problems are collected.
+    pub(super) fn unknown() -> Preset {
+        let counting = Counting {
+            charge: Charge::EndActual,
+            max_tokens: MaxTokens::Unknown,
+            input: Counts::Unknown,
+            cached_input: Counts::Unknown,
+            cache_write: Counts::Unknown,
+            output: Counts::Unknown,
+            failed: Counts::Unknown,
+            window: Window::Unknown,
+            output_factor: 1,
+        };
+        Preset {
+            name: String::new(),
+            as_of: String::new(),
+            sources: Vec::new(),
+            base_url: None,
+            base_url_when: Vec::new(),
+            dialects: BTreeSet::new(),
+            auth: Vec::new(),
+            headers: Vec::new(),
+            values: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            quirks: BTreeSet::new(),
+            counting,
+            pools_per: Vec::new(),
+            limit_headers: Vec::new(),
+            retry_after: Vec::new(),
+            request_id: None,
+            tiers: Vec::new(),
+        }
+    }
+
     /// Does it depart from its dialect in this way?
     pub fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)

@@ -10,13 +10,14 @@ use toml::de::DeValue;
 
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
 use super::units::{Count, Limit, Pause, Size};
-pub(crate) use super::words::{Pace, Reset};
-use super::{Charge, MeterKind, OnOutage, Provider, ReservePolicy, Strategy};
+pub(crate) use super::words::{CredentialKind, Pace, Reset};
+use super::{Charge, MeterKind, OnOutage, ReservePolicy, Strategy};
 
 table! {
     /// The file.
     File, "the file" {
         version: Count = required,
+        providers_dir: String,
         server: Server,
         limits: Limits,
         state: State,
@@ -144,15 +145,38 @@ table! {
 table! {
     Account, "`[[accounts]]`" {
         name: String = required,
-        provider: Provider = required,
+        provider: String = required,
         base_url: String,
+        region: String,
+        resource: String,
+        project: String,
+        api_version: String,
         api_key: String,
+        credentials: Credentials,
         headers: Headers,
         limits: Limits,
         meters: List<Meter>,
         charge: Charge,
+        limits_preset: String,
         pools: List<AccountPool>,
-    } later { credentials, region, proxy, ca, budgets: when_empty, limits_preset }
+    } later { proxy, ca, budgets: when_empty }
+}
+
+table! {
+    Credentials, "`credentials`" {
+        kind: CredentialKind = required,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        role_arn: String,
+        token_file: String,
+        file: String,
+        json: String,
+        tenant: String,
+        client: String,
+        secret: String,
+        authority: String,
+    } later {}
 }
 
 table! {
@@ -249,6 +273,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Headroom::KEYS,
     AffinityTable::KEYS,
     Account::KEYS,
+    Credentials::KEYS,
     AccountPool::KEYS,
     Deployment::KEYS,
     Price::KEYS,

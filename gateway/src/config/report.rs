@@ -14,8 +14,8 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Every problem of one file.
-#[derive(Debug)]
+/// Every problem of one file, and of those that belong to it.
+#[derive(Clone, Debug)]
 pub struct Report {
     /// The file.
     pub file: PathBuf,
@@ -23,12 +23,15 @@ pub struct Report {
     pub text: String,
     /// In file order; those of the whole file first.
     pub problems: Vec<Problem>,
+    /// Of presets that the file names a directory of.
+    pub others: Vec<Report>,
 }
 
 impl Report {
     /// A report of one problem that concerns the whole file.
     pub fn whole_file(file: &Path, message: String) -> Report {
-        Report { file: file.to_owned(), text: String::new(), problems: vec![Problem { span: None, message }] }
+        let problems = vec![Problem { span: None, message }];
+        Report { file: file.to_owned(), text: String::new(), problems, others: Vec::new() }
     }
 
     /// A report of `problems`, sorted by place, each once. `masked` is the file's text without its secrets.
@@ -36,7 +39,7 @@ impl Report {
         let place = |problem: &Problem| problem.span.as_ref().map(|span| (span.start, span.end));
         problems.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message)));
         problems.dedup();
-        Report { file: file.to_owned(), text: masked, problems }
+        Report { file: file.to_owned(), text: masked, problems, others: Vec::new() }
     }
 
     /// Line and column (characters) of a problem, both counted from 1.
@@ -53,7 +56,8 @@ impl Report {
             Some((line, column)) => format!("{file}:{line}:{column}: {}", problem.message),
             None => format!("{file}: {}", problem.message),
         };
-        self.problems.iter().map(line).collect()
+        let others = self.others.iter().flat_map(Report::lines);
+        self.problems.iter().map(line).chain(others).collect()
     }
 
     /// One problem as a group of output: message, place, line with caret.
@@ -80,9 +84,15 @@ impl fmt::Display for Report {
             writeln!(out, "{}\n", renderer.render(&[self.group(&file, problem)]))?;
         }
         match self.problems.len() {
-            1 => write!(out, "1 problem in {file}"),
-            many => write!(out, "{many} problems in {file}"),
+            0 => {}
+            1 => write!(out, "1 problem in {file}")?,
+            many => write!(out, "{many} problems in {file}")?,
         }
+        for (nth, other) in self.others.iter().enumerate() {
+            let apart = if nth > 0 || !self.problems.is_empty() { "\n\n" } else { "" };
+            write!(out, "{apart}{other}")?;
+        }
+        Ok(())
     }
 }
 

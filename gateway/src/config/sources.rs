@@ -4,19 +4,23 @@
 //! anew with what it held.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Files and digests of what they held; none for one that could not be read.
+/// Files and digests of what they held, directories and which files they had; none for what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources(BTreeMap<PathBuf, Option<[u8; 32]>>);
+pub struct Sources {
+    files: BTreeMap<PathBuf, Option<[u8; 32]>>,
+    folders: BTreeMap<PathBuf, Option<Vec<PathBuf>>>,
+}
 
 impl Sources {
     /// Reads a file and remembers what it held.
     pub fn read(&mut self, path: &Path) -> std::io::Result<Vec<u8>> {
         let read = std::fs::read(path);
-        self.0.insert(path.to_owned(), read.as_ref().ok().map(|held| Sha256::digest(held).into()));
+        self.files.insert(path.to_owned(), read.as_ref().ok().map(|held| Sha256::digest(held).into()));
         read
     }
 
@@ -26,15 +30,39 @@ impl Sources {
         self.read(path).and_then(|held| String::from_utf8(held).map_err(not_text))
     }
 
+    /// The `*.toml` of a directory, by name, and remembers which there were; what begins with a dot (as in a mounted
+    /// ConfigMap) is none.
+    pub fn list_toml(&mut self, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+        let listed = toml_files(dir);
+        self.folders.insert(dir.to_owned(), listed.as_ref().ok().cloned());
+        listed
+    }
+
     /// The same files as they are now.
     pub fn again(&self) -> Sources {
         let mut now = Sources::default();
-        for path in self.0.keys() {
-            // What cannot be read is remembered as that.
+        // What cannot be read is remembered as that.
+        for path in self.files.keys() {
             let _ = now.read(path);
+        }
+        for dir in self.folders.keys() {
+            let _ = now.list_toml(dir);
         }
         now
     }
+}
+
+fn toml_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension() == Some(OsStr::new("toml")) && !hidden {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Decides from repeated looks when to read a configuration again.

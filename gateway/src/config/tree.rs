@@ -11,7 +11,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::report::Problem;
+use super::report::{Problem, Report};
 use super::sources::Sources;
 use super::{expand, mask, suggest};
 
@@ -123,11 +123,20 @@ pub(crate) struct Reading<'a> {
     pub(crate) sources: Sources,
     /// Places whose text no report may show.
     pub(crate) hidden: Vec<Span>,
+    /// What is wrong in other files that this one names.
+    pub(crate) others: Vec<Report>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(text: &'a str, env: &'a dyn Fn(&str) -> Option<String>) -> Reading<'a> {
-        Reading { text, env, problems: Vec::new(), sources: Sources::default(), hidden: Vec::new() }
+        Reading {
+            text,
+            env,
+            problems: Vec::new(),
+            sources: Sources::default(),
+            hidden: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     pub(crate) fn problem(&mut self, span: &Span, message: impl Into<String>) {

@@ -2,7 +2,7 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, Provider, ReservePolicy, Strategy};
+use super::{Charge, MeterKind, OnOutage, ReservePolicy, Strategy};
 
 /// `pace`: 0 = the window only, else milliseconds.
 #[derive(Clone, Copy)]
@@ -71,18 +71,29 @@ impl Read for OnOutage {
     }
 }
 
-impl Read for Provider {
+/// `credentials.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CredentialKind {
+    Aws,
+    Google,
+    Entra,
+}
+
+impl CredentialKind {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            CredentialKind::Aws => "aws",
+            CredentialKind::Google => "google",
+            CredentialKind::Entra => "entra",
+        }
+    }
+}
+
+impl Read for CredentialKind {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
-            ("openai", Some(Provider::OpenAi)),
-            ("openai-compatible", Some(Provider::OpenAiCompatible)),
-            ("azure", None),
-            ("anthropic", None),
-            ("gemini", None),
-            ("vertex", None),
-            ("bedrock", None),
-        ];
-        cx.word(node, &words)
+        let kinds = [CredentialKind::Aws, CredentialKind::Google, CredentialKind::Entra];
+        cx.word(node, &kinds.map(|kind| (kind.word(), Some(kind))))
     }
 }
 

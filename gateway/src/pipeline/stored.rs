@@ -10,14 +10,15 @@ use super::continued::find;
 use super::{AWAY_RETRY, attempt, note, time_limit};
 use crate::auth::Credentials;
 use crate::config::DeploymentId;
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Class;
+use crate::dialect::api::Api;
+use crate::dialect::failure::Class;
 use crate::error::{Error, Kind};
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::shared::{Snapshot, Worker};
 use crate::state::place_key;
 use crate::telemetry::Record;
 use crate::upstream::answer::{self, Opened, Patience, Whole};
+use crate::upstream::telling::Telling;
 use crate::upstream::{Endpoint, Failed};
 
 /// Bounds of such a request.
@@ -73,8 +74,8 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Behind the provider's base URL. A key in the query is the client's and stays here.
-    fn path(&self) -> String {
+    /// What stands behind the id. A key in the query is the client's and stays here.
+    fn rest(&self) -> String {
         let part = match self.part {
             Part::Whole => "",
             Part::InputItems => "/input_items",
@@ -83,7 +84,7 @@ impl Request<'_> {
         let ours = |pair: &&str| !pair.is_empty() && *pair != "key" && !pair.starts_with("key=");
         let query: Vec<&str> = self.query.split('&').filter(ours).collect();
         let mark = if query.is_empty() { "" } else { "?" };
-        format!("/responses/{}{part}{mark}{}", self.id, query.join("&"))
+        format!("{part}{mark}{}", query.join("&"))
     }
 
     fn not_found(&self) -> Error {
@@ -178,9 +179,12 @@ async fn persist(
 fn may_pass(failed: &Failed) -> bool {
     match failed {
         Failed::NotSent(_) | Failed::Broken(_) => true,
-        Failed::TimedOut(_) => false, // what was slow once would cost its time again
+        Failed::TimedOut(_) | Failed::Unsayable(_) => false, // what was slow once would cost its time again
         Failed::Answered { failure, .. } => {
-            matches!(failure.class, Class::Transient | Class::Overloaded { .. })
+            matches!(
+                failure.class,
+                Class::Transient | Class::TimedOut | Class::Overloaded { .. } | Class::SlowDown { .. }
+            )
         }
     }
 }
@@ -191,17 +195,19 @@ async fn fetch(
     ask: &Request<'_>,
     until: Instant,
 ) -> Result<(HeaderMap, Answer), Failed> {
-    let path = ask.path();
     let outgoing = endpoint
-        .kept(ask.method.clone(), &path)
-        .ok_or_else(|| Failed::NotSent("a path that cannot be sent".into()))?;
+        .kept(ask.method.clone(), ask.id, &ask.rest())
+        .ok_or_else(|| Failed::NotSent("the provider keeps no responses, or none with such a path".into()))?;
     let response = worker.upstreams.send(outgoing, CONNECT, until.min(Instant::now() + IDLE)).await?;
     let (head, upstream) = response.into_parts();
     let patience = Patience { idle: IDLE, until };
+    let telling = Telling::Passed { api: Api::Responses, withhold_usage: false };
     let answer = if answer::is_event_stream(&head.headers) {
-        Answer::Stream(Box::new(Opened::at_head(upstream)), patience) // what happened to it is what is asked
+        // What happened to it is what is asked.
+        Answer::Stream(Box::new(Opened::at_head(upstream, &telling, &head.headers)), patience)
     } else {
-        Answer::Whole(answer::whole(upstream, &head.headers, patience, &worker.shared.buffered).await?)
+        let room = &worker.shared.buffered;
+        Answer::Whole(answer::whole(upstream, &head.headers, &telling, patience, room).await?)
     };
     Ok((attempt::passed_on(&head.headers), answer))
 }
@@ -218,13 +224,13 @@ fn respond(
     }
     let body = match (answer, record.take()) {
         (Answer::Stream(opened, patience), Some(record)) => {
-            let pace = Pace { patience, keep_alive, withhold_usage: false };
+            let pace = Pace { patience, keep_alive };
             let owed = Owed::Record(Box::new(record));
-            Body::new(Reply::new(Api::Responses, *opened, pace, owed, worker.over.clone()))
+            Body::new(Reply::new(*opened, pace, owed, worker.over.clone()))
         }
         (Answer::Whole(whole), Some(mut record)) => {
             record.ok();
-            attempt::held(whole.body, record.place.take(), whole.room)
+            attempt::held(whole.told.body, record.place.take(), whole.room)
         }
         (_, None) => Body::empty(), // a record is made with every request
     };
@@ -235,14 +241,14 @@ fn respond(
 mod tests {
     use super::*;
 
-    fn path(part: Part, query: &str) -> String {
-        Request { method: Method::GET, id: "resp_1", part, query }.path()
+    fn rest(part: Part, query: &str) -> String {
+        Request { method: Method::GET, id: "resp_1", part, query }.rest()
     }
 
     #[test]
     fn the_query_passes_but_for_the_clients_key() {
-        assert_eq!(path(Part::Whole, ""), "/responses/resp_1");
-        assert_eq!(path(Part::Whole, "key=secret"), "/responses/resp_1");
-        assert_eq!(path(Part::InputItems, "a=1&key=secret&&b=2"), "/responses/resp_1/input_items?a=1&b=2");
+        assert_eq!(rest(Part::Whole, ""), "");
+        assert_eq!(rest(Part::Whole, "key=secret"), "");
+        assert_eq!(rest(Part::InputItems, "a=1&key=secret&&b=2"), "/input_items?a=1&b=2");
     }
 }

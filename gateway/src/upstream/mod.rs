@@ -1,32 +1,38 @@
 //! One attempt at one deployment: send, wait for the head, read the answer up to its first content.
 //!
 //! Redirects are not followed and nothing is sent twice: a request is sent again only if provably none of it was
-//! written, because a kept connection had closed or was no longer quiet, which no provider can have charged.
+//! written, because a kept connection had closed or was no longer quiet, or if its token was refused, neither of which a
+//! provider can have charged.
 
 pub mod answer;
 pub mod auth;
 mod connect;
+mod endpoint;
+pub mod passage;
 mod resolve;
+pub mod seen;
+pub mod telling;
 mod timely;
 mod unasked;
+pub mod way;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ahash::AHashMap;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::response::Parts;
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
-use secrecy::ExposeSecret;
 
-use crate::config::Deployment;
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Failure;
+use crate::dialect::failure::Failure;
+use crate::dialect::talk::Refused;
 use connect::Connector;
+use endpoint::Unauthorised;
+pub use endpoint::{Endpoint, Outgoing};
 use timely::{Late, Timely};
 use unasked::is_unasked;
 
@@ -42,114 +48,31 @@ type Http = Client<Connector, Timely>;
 /// Why an attempt did not serve the call.
 #[derive(Debug)]
 pub enum Failed {
-    /// Provably no byte was sent: refused, unresolved, not connected in time, too late to be sent.
+    /// Provably no byte was sent: refused, unresolved, not connected in time, not authorised, too late to be sent.
     NotSent(String),
     /// No head, content or next byte in time.
     TimedOut(&'static str),
     /// The connection or the answer broke.
     Broken(String),
+    /// The request cannot be said in the deployment's dialect; nothing was sent.
+    Unsayable(Refused),
     /// The upstream answered that it will not.
     Answered {
         /// Its status.
         status: StatusCode,
         /// What it means.
         failure: Failure,
-        /// Its body, for the client if the request itself is to blame.
+        /// Its body; empty if there is none but an event.
         body: Bytes,
     },
 }
 
-/// Where a deployment is reached, ready to be sent to.
-#[derive(Debug)]
-pub struct Endpoint {
-    base: String,
-    uris: [Uri; Api::ALL.len()],
-    headers: Arc<HeaderMap>,
-    bodiless: Arc<HeaderMap>,
-}
-
-/// A request on its way out.
-#[derive(Debug)]
-pub struct Outgoing {
-    method: Method,
-    uri: Uri,
-    headers: Arc<HeaderMap>,
-    body: Bytes,
-    send_by: u64,
-}
-
-impl Outgoing {
-    fn post(uri: Uri, headers: Arc<HeaderMap>, body: Bytes, send_by: u64) -> Outgoing {
-        Outgoing { method: Method::POST, uri, headers, body, send_by }
+impl Failed {
+    /// A failure that was told with a status of 200.
+    fn answered(failure: Failure) -> Failed {
+        let status = failure.status.unwrap_or_else(|| failure.class.status());
+        Failed::Answered { status, failure, body: Bytes::new() }
     }
-
-    fn request(&self) -> Request<Timely> {
-        let mut request = Request::new(Timely::new(self.body.clone(), self.send_by));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = HeaderMap::clone(&self.headers);
-        request
-    }
-}
-
-impl Endpoint {
-    /// Of a deployment.
-    pub fn new(deployment: &Deployment) -> anyhow::Result<Endpoint> {
-        let account = &deployment.account;
-        let base = account.base_url.to_string().trim_end_matches('/').to_owned();
-        let mut uris: [Uri; Api::ALL.len()] = Default::default();
-        for api in Api::ALL {
-            uris[api as usize] = format!("{base}{}", api.path()).parse()?;
-        }
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host(&account.base_url)?);
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))),
-        );
-        if let Some(key) = &account.api_key {
-            let mut value =
-                HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| {
-                    anyhow::anyhow!("account {}: its api_key cannot stand in a header", account.name)
-                })?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.extend(
-            account
-                .headers
-                .iter()
-                .map(|(name, value)| (Some(name.clone()), value.clone()))
-                .filter_map(|(name, value)| name.map(|name| (name, value))),
-        );
-        let mut bodiless = headers.clone();
-        bodiless.remove(header::CONTENT_TYPE);
-        Ok(Endpoint { base, uris, headers: Arc::new(headers), bodiless: Arc::new(bodiless) })
-    }
-
-    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`](crate::clock::boot_ms).
-    pub fn call(&self, api: Api, body: Bytes, send_by: u64) -> Outgoing {
-        Outgoing::post(self.uris[api as usize].clone(), self.headers.clone(), body, send_by)
-    }
-
-    /// A request without a body for what the provider has kept; `None` if `path` cannot stand behind the base URL.
-    pub fn kept(&self, method: Method, path: &str) -> Option<Outgoing> {
-        let uri = format!("{}{path}", self.base).parse().ok()?;
-        let (headers, body) = (self.bodiless.clone(), Bytes::new());
-        Some(Outgoing { method, uri, headers, body, send_by: u64::MAX })
-    }
-}
-
-/// The `Host` header, made once: the client would make it for every request.
-fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
-    let name = uri.host().unwrap_or_default();
-    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    let host = match uri.port_u16() {
-        Some(port) if port != usual => format!("{name}:{port}"),
-        _ => name.to_owned(),
-    };
-    Ok(HeaderValue::try_from(host)?)
 }
 
 /// One worker's connections.
@@ -170,15 +93,43 @@ impl Upstreams {
     }
 
     /// Sends a request, connecting within `connect`, and waits for the answer's head until `head_by`. An answer that is not a
-    /// success is a failure.
+    /// success is a failure. What must be authorised anew for each sending is; if the provider refuses a token that may be
+    /// an old one, the request is sent once more with another.
     pub async fn send(
         &self,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
         connect: Duration,
         head_by: Instant,
     ) -> Result<Response<Incoming>, Failed> {
+        let Some(auth) = outgoing.auth() else {
+            return self.deliver(&outgoing, connect, head_by).await?.map_err(Refusal::failed);
+        };
+        let not_sent = |err: Unauthorised| Failed::NotSent(err.to_string());
+        let stamp = outgoing.authorise(&auth, head_by).await.map_err(not_sent)?;
+        let refusal = match self.deliver(&outgoing, connect, head_by).await? {
+            Ok(response) => return Ok(response),
+            Err(refusal) => refusal,
+        };
+        let Refusal { head, body } = &refusal;
+        if !auth.is_refusal(head.status, &head.headers, body) || !auth.refused(stamp) {
+            return Err(refusal.failed());
+        }
+        if let Err(err) = outgoing.authorise(&auth, head_by).await {
+            tracing::warn!(target: "weir::upstream", error = %err, "refused, and no other token to be had");
+            return Err(refusal.failed());
+        }
+        self.deliver(&outgoing, connect, head_by).await?.map_err(Refusal::failed)
+    }
+
+    /// Sends it as it is; a success, or what else was answered.
+    async fn deliver(
+        &self,
+        outgoing: &Outgoing,
+        connect: Duration,
+        head_by: Instant,
+    ) -> Result<Result<Response<Incoming>, Refusal>, Failed> {
         let client = self.client(connect);
-        let asking = ask(&client, &outgoing);
+        let asking = ask(&client, outgoing);
         let response = match tokio::time::timeout_at(head_by.into(), asking).await {
             Ok(Ok(response)) => response,
             Ok(Err(err)) if err.is_connect() || was_not_written(&err) => {
@@ -187,7 +138,7 @@ impl Upstreams {
             Ok(Err(err)) => return Err(Failed::Broken(root_cause(&err))),
             Err(_) => return Err(Failed::TimedOut("no answer")),
         };
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+        if response.status().is_success() { Ok(Ok(response)) } else { Ok(Err(Refusal::read(response).await)) }
     }
 }
 
@@ -202,16 +153,28 @@ async fn ask(client: &Http, outgoing: &Outgoing) -> Result<Response<Incoming>, C
     }
 }
 
-/// Reads an answer that is not a success.
-async fn refusal(response: Response<Incoming>) -> Failed {
-    let (head, body) = response.into_parts();
-    let whole = Limited::new(body, ERROR_BODY).collect();
-    let body = match tokio::time::timeout(ERROR_TIME, whole).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        _ => Bytes::new(), // the status says enough
-    };
-    let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
-    Failed::Answered { status: head.status, failure, body }
+/// An answer that is not a success, read whole.
+struct Refusal {
+    head: Parts,
+    body: Bytes,
+}
+
+impl Refusal {
+    async fn read(response: Response<Incoming>) -> Refusal {
+        let (head, body) = response.into_parts();
+        let whole = Limited::new(body, ERROR_BODY).collect();
+        let body = match tokio::time::timeout(ERROR_TIME, whole).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            _ => Bytes::new(), // the status says enough
+        };
+        Refusal { head, body }
+    }
+
+    fn failed(self) -> Failed {
+        let Refusal { head, body } = self;
+        let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
+        Failed::Answered { status: head.status, failure, body }
+    }
 }
 
 /// Was none of the request written: handed back by hyper, too late to be written, or stopped before its first byte?

@@ -1,18 +1,20 @@
 //! `[[accounts]]`: endpoint, credentials and pools of each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::super::preset::Preset;
 use super::super::tree::{At, Field, List, Reading, Span};
-use super::super::{Account, Pattern, PoolId, Provider, raw};
+use super::super::{Access, Account, Charge, Counted, Pattern, PoolId, raw};
+use super::access::{access, headers_of};
+use super::addresses::{self, NOWHERE, Providers};
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
-use super::server::{is_endpoint, secret};
 use super::settings::Defaults;
+use super::tiers::Tier;
 
-/// Of an account whose address is not known, which is a problem, and nothing is sent there.
-const NOWHERE: &str = "http://invalid";
 /// Headers that the HTTP client sets itself.
 const OWN_HEADERS: &[&str] =
     &["connection", "content-length", "content-type", "expect", "host", "te", "transfer-encoding", "upgrade"];
@@ -29,6 +31,8 @@ pub(super) struct Linked {
     /// The pool of the whole account.
     pub(super) pool: Option<PoolId>,
     pub(super) model_pools: Vec<ModelPool>,
+    /// Whose limits its deployments have that no model pool names.
+    pub(super) tier: Option<Tier>,
     /// How deployments count, unless they say otherwise.
     pub(super) terms: Terms,
 }
@@ -42,33 +46,46 @@ pub(super) struct ModelPool {
 /// Resolves all accounts.
 pub(super) fn accounts<'f>(
     field: &'f Field<List<raw::Account>>,
+    providers: &Providers,
     defaults: &Defaults,
     pools: &mut Pools,
     cx: &mut Reading<'_>,
 ) -> Accounts<'f> {
     let names = Names::collect("account", field, |account| &account.name, cx);
-    let list = field.items().iter().map(|at| link(at, defaults, pools, cx)).collect();
+    let list = field.items().iter().map(|at| link(at, providers, defaults, pools, cx)).collect();
     Accounts { list, names }
 }
 
-fn link(at: &At<raw::Account>, defaults: &Defaults, pools: &mut Pools, cx: &mut Reading<'_>) -> Linked {
+fn link(
+    at: &At<raw::Account>,
+    providers: &Providers,
+    defaults: &Defaults,
+    pools: &mut Pools,
+    cx: &mut Reading<'_>,
+) -> Linked {
     let written = &at.value;
     let name = written.name.or(String::new());
-    let provider = written.provider.or(Provider::OpenAiCompatible);
-    let charge = written.charge.or(provider.preset().charge);
-    let terms = Terms::provider(charge, defaults.headroom.hard);
+    let preset = providers.find(&written.provider, cx);
+    let usual = preset.as_ref().map_or(Charge::EndActual, |preset| preset.counting.charge);
+    let counted = preset.as_ref().map_or(Counted::ALL, |preset| preset.counting.counted());
+    let terms = Terms { counted, ..Terms::provider(written.charge.or(usual), defaults.headroom.hard) };
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let pool = pools.add_if_limited(Origin { name: format!("account/{name}"), span }, meters, terms, cx);
     let model_pools = model_pools(&name, written, terms, pools, cx);
+    let tier = written.limits_preset.get().zip(preset.as_ref());
+    let tier = tier.and_then(|(tier, preset)| Tier::of(tier, written.charge.value().copied(), preset, cx));
+    let place = addresses::place(at, preset.as_deref(), cx);
+    let access = access(at, preset.as_deref(), &place, cx);
     let account = Account {
         name,
-        provider,
-        base_url: base_url(at, cx),
-        api_key: api_key(at, cx),
-        headers: headers(written, cx),
+        preset: preset.unwrap_or_else(|| Arc::new(Preset::unknown())),
+        base_url: place.base_url,
+        values: place.values,
+        headers: headers(written, &access, cx),
+        access,
     };
-    Linked { account: Arc::new(account), pool, model_pools, terms }
+    Linked { account: Arc::new(account), pool, model_pools, tier, terms }
 }
 
 fn model_pools(
@@ -106,56 +123,9 @@ fn model_pools(
     found
 }
 
-fn base_url(at: &At<raw::Account>, cx: &mut Reading<'_>) -> Uri {
-    let written = &at.value;
-    let preset = written.provider.value().map(|provider| provider.preset());
-    let default = Uri::from_static(preset.and_then(|preset| preset.base_url).unwrap_or(NOWHERE));
-    match &written.base_url {
-        Field::Bad => default,
-        Field::Is(url) => match parse_base_url(&url.value) {
-            Ok(url) => url,
-            Err(message) => {
-                cx.problem(&url.span, message);
-                default
-            }
-        },
-        Field::Absent => {
-            if preset.is_some_and(|preset| preset.base_url.is_none()) {
-                cx.problem(&at.span, "`base_url` is missing: an `openai-compatible` account has no default");
-            }
-            default
-        }
-    }
-}
-
-/// Scheme, authority and path prefix. No message quotes the URL: it may hold a password.
-fn parse_base_url(url: &str) -> Result<Uri, &'static str> {
-    const EXPECTED: &str = "expected a URL such as `https://host/v1`";
-    if url.contains('?') || url.contains('#') {
-        return Err("a base URL has no query and no fragment");
-    }
-    let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| EXPECTED)?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err("expected a URL that starts with `https://` or `http://`");
-    }
-    let authority = uri.authority().ok_or(EXPECTED)?;
-    if authority.as_str().contains('@') {
-        return Err("a base URL holds no user or password: use `api_key` or `headers`");
-    }
-    if is_endpoint(authority) { Ok(uri) } else { Err(EXPECTED) }
-}
-
-fn api_key(at: &At<raw::Account>, cx: &mut Reading<'_>) -> Option<secrecy::SecretString> {
-    let written = &at.value;
-    let preset = written.provider.value().and_then(|provider| provider.preset().base_url);
-    if let (Some(url), true, true) = (preset, written.base_url.is_absent(), written.api_key.is_absent()) {
-        let host = url.trim_start_matches("https://").split('/').next().unwrap_or_default();
-        cx.problem(&at.span, format!("`api_key` is missing: {host} needs one"));
-    }
-    written.api_key.get().and_then(|key| secret("api_key", key, cx))
-}
-
-fn headers(written: &raw::Account, cx: &mut Reading<'_>) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(written: &raw::Account, access: &Access, cx: &mut Reading<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let taken = headers_of(access);
+    let by = if written.credentials.is_absent() { "api_key" } else { "credentials" };
     let mut found = Vec::new();
     for header in written.headers.value().map_or(&[][..], |headers| &headers.0) {
         let Ok(name) = header.name.parse::<HeaderName>() else {
@@ -165,8 +135,8 @@ fn headers(written: &raw::Account, cx: &mut Reading<'_>) -> Vec<(HeaderName, Hea
         if OWN_HEADERS.contains(&name.as_str()) {
             cx.problem(&header.name_span, format!("`{name}` is set by the gateway itself"));
         }
-        if name == http::header::AUTHORIZATION && !written.api_key.is_absent() {
-            cx.problem(&header.name_span, "`authorization` is already set by `api_key`");
+        if taken.contains(&name) {
+            cx.problem(&header.name_span, format!("`{name}` is already set by `{by}`"));
         }
         let Some(value) = header.value.get() else { continue };
         match HeaderValue::from_str(&value.value) {
@@ -185,9 +155,10 @@ fn headers(written: &raw::Account, cx: &mut Reading<'_>) -> Vec<(HeaderName, Hea
 pub(super) fn unknown() -> Arc<Account> {
     Arc::new(Account {
         name: String::new(),
-        provider: Provider::OpenAiCompatible,
+        preset: Arc::new(Preset::unknown()),
         base_url: Uri::from_static(NOWHERE),
-        api_key: None,
+        values: BTreeMap::new(),
+        access: Access::Open,
         headers: Vec::new(),
     })
 }
@@ -203,29 +174,6 @@ pub(super) fn unmatched_patterns(
             if !deployed.iter().any(|(account, model)| *account == index && pattern.matches(model)) {
                 cx.problem(span, "no deployment of this account has an upstream model that this matches");
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_base_url;
-
-    #[test]
-    fn a_base_url_has_scheme_host_and_maybe_port_and_path() {
-        assert_eq!(parse_base_url("http://h:80/v1/").unwrap().to_string(), "http://h:80/v1");
-        assert_eq!(parse_base_url("https://h").unwrap().path(), "/");
-        for bad in [
-            "h/v1",
-            "ftp://h",
-            "https://h?a",
-            "https://h#a",
-            "https://u:p@h",
-            "https://",
-            "/v1",
-            "http://h:x",
-        ] {
-            assert!(parse_base_url(bad).is_err(), "{bad}");
         }
     }
 }

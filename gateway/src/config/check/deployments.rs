@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::super::preset::FillError;
 use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::units::Count;
-use super::super::{Deployment, PoolId, Price, raw};
+use super::super::{Account, Deployment, PoolId, Price, raw};
 use super::accounts::{self, Accounts};
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
+use super::tiers::TierPools;
 
 /// `max_output` if the file does not say: tokens.
 const MAX_OUTPUT: u64 = 4096;
@@ -35,7 +37,9 @@ pub(super) fn deployments<'f>(
     cx: &mut Reading<'_>,
 ) -> Deployments<'f> {
     let names = Names::collect("deployment", field, |deployment| &deployment.name, cx);
-    let list: Vec<Linked> = field.items().iter().map(|at| link(at, accounts, defaults, pools, cx)).collect();
+    let mut tiers = TierPools::default();
+    let mut of = |at| link(at, accounts, defaults, &mut tiers, pools, cx);
+    let list: Vec<Linked> = field.items().iter().map(&mut of).collect();
     tags_differ(field.items(), cx);
     let known = |linked: &Linked| !linked.deployment.model.is_empty() && linked.account.is_some();
     if list.iter().all(known) && !field.is_incomplete() {
@@ -50,55 +54,71 @@ fn link(
     at: &At<raw::Deployment>,
     accounts: &Accounts<'_>,
     defaults: &Defaults,
+    tiers: &mut TierPools,
     pools: &mut Pools,
     cx: &mut Reading<'_>,
 ) -> Linked {
     let written = &at.value;
     let name = written.name.or(String::new());
-    let account = written.account.get().and_then(|account| accounts.names.find(account, cx));
-    let linked = account.and_then(|index| accounts.list.get(index));
-    let model = model(written, cx);
+    let index = written.account.get().and_then(|account| accounts.names.find(account, cx));
+    let account = index.and_then(|index| Some((index, accounts.list.get(index)?)));
+    let linked = account.map(|(_, linked)| linked);
+    let model = model(written, linked, cx);
     let terms = linked.map_or(Terms::provider(super::super::Charge::EndActual, 1000), |linked| linked.terms);
     let terms = terms.with(&written.pace, &written.reserve, &written.charge, &written.on_outage);
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let own = pools.add(Origin { name: format!("deployment/{name}"), span }, meters, terms, cx);
-    let shared: Vec<PoolId> = linked.map(|linked| shared_pools(linked, &model)).unwrap_or_default();
+    let shared = account.map(|account| shared_pools(account, written, tiers, pools, cx)).unwrap_or_default();
     let (context_window, max_output) = sizes(written, cx);
+    let of_account = linked.and_then(|linked| linked.pool);
     let deployment = Deployment {
         tag: Deployment::tag_of(&name),
         name: name.into(),
         account: linked.map_or_else(accounts::unknown, |linked| Arc::clone(&linked.account)),
         model,
-        pools: linked
-            .and_then(|linked| linked.pool)
-            .into_iter()
-            .chain(shared.iter().copied())
-            .chain([own])
-            .collect(),
+        pools: of_account.into_iter().chain(shared.iter().copied()).chain([own]).collect(),
         rests: if shared.is_empty() { vec![own] } else { shared },
         price: written.price.get().map(|at| price(at, cx)),
         context_window,
         max_output,
         cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
     };
-    Linked { deployment, account }
+    Linked { deployment, account: index }
 }
 
-/// The account's model pools that an upstream model draws on.
-fn shared_pools(account: &accounts::Linked, model: &str) -> Vec<PoolId> {
-    let matching =
-        account.model_pools.iter().filter(|pool| pool.patterns.iter().any(|(p, _)| p.matches(model)));
-    matching.map(|pool| pool.id).collect()
+/// The account's model pools that the upstream model draws on; if there are none, that of the account's tier.
+fn shared_pools(
+    (index, account): (usize, &accounts::Linked),
+    written: &raw::Deployment,
+    tiers: &mut TierPools,
+    pools: &mut Pools,
+    cx: &mut Reading<'_>,
+) -> Vec<PoolId> {
+    let Some(model) = written.model.get() else { return Vec::new() };
+    let fits = |pool: &&accounts::ModelPool| pool.patterns.iter().any(|(p, _)| p.matches(&model.value));
+    let own: Vec<PoolId> = account.model_pools.iter().filter(fits).map(|pool| pool.id).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let said = !written.limits.is_absent() || !written.meters.is_absent();
+    tiers.find((index, account), model, said || account.pool.is_some(), pools, cx).into_iter().collect()
 }
 
-/// The provider's name for the model: any text that can stand in a request.
-fn model(written: &raw::Deployment, cx: &mut Reading<'_>) -> String {
+/// The provider's name for the model: any text that can stand in a request, and in its path if it stands there.
+fn model(written: &raw::Deployment, account: Option<&accounts::Linked>, cx: &mut Reading<'_>) -> String {
     let Some(at) = written.model.get() else { return String::new() };
     if at.value.trim().is_empty() || at.value.chars().any(char::is_control) {
         cx.problem(&at.span, "expected the provider's name of a model");
+    } else if account.is_some_and(|linked| leads_elsewhere(&linked.account, &at.value)) {
+        cx.problem(&at.span, "this provider has the model in its paths, where this cannot stand");
     }
     at.value.clone()
+}
+
+fn leads_elsewhere(account: &Account, model: &str) -> bool {
+    let wrong = FillError::NotInPath("model".to_owned());
+    account.preset.paths.keys().any(|call| account.path(*call, model, "id") == Err(wrong.clone()))
 }
 
 fn sizes(written: &raw::Deployment, cx: &mut Reading<'_>) -> (Option<u64>, u64) {

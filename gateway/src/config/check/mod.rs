@@ -4,7 +4,10 @@
 //! leaves only if there was none. Whatever a problem makes unknowable (a reference, when a name could not be read)
 //! is not reported on top of it.
 
+mod access;
 mod accounts;
+mod addresses;
+mod credentials;
 mod deployments;
 mod fallbacks;
 mod models;
@@ -14,6 +17,7 @@ mod redis;
 mod server;
 mod settings;
 mod tenants;
+mod tiers;
 mod tls;
 
 use std::path::Path;
@@ -26,6 +30,7 @@ use super::report::{Problem, Report};
 use super::sources::Sources;
 use super::tree::{Read, Reading};
 use super::{Config, Side, mask, raw};
+use addresses::Providers;
 use pools::{Origin, Pools};
 
 /// Checks `text`; `env` looks up `${NAME}`. `file` only names the text in the report.
@@ -51,8 +56,11 @@ pub(super) fn check_from(
     let config = raw::File::read(&root, &mut cx).map(|written| link(&written, text, &mut cx));
     std::mem::swap(&mut cx.sources, sources);
     match config {
-        Some(config) if cx.problems.is_empty() => Ok(config),
-        _ => Err(Report::new(file, mask::hide(text, &cx.hidden), cx.problems)),
+        Some(config) if cx.problems.is_empty() && cx.others.is_empty() => Ok(config),
+        _ => {
+            let report = Report::new(file, mask::hide(text, &cx.hidden), cx.problems);
+            Err(Report { others: cx.others, ..report })
+        }
     }
 }
 
@@ -77,7 +85,8 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         let origin = Origin { name: "gateway".to_owned(), span: at.span.clone() };
         pools.add_if_limited(origin, meters, pools::Terms::ours(Side::Ours), cx)
     });
-    let accounts = accounts::accounts(&file.accounts, &defaults, &mut pools, cx);
+    let providers = Providers::read(&file.providers_dir, cx);
+    let accounts = accounts::accounts(&file.accounts, &providers, &defaults, &mut pools, cx);
     let deployments = deployments::deployments(&file.deployments, &accounts, &defaults, &mut pools, cx);
     let models = models::models(&file.models, &file.deployments, &deployments, &pools, &defaults, cx);
     let tenants = tenants::tenants(&file.tenants, &models, &mut pools, cx);

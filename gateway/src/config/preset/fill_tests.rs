@@ -27,7 +27,7 @@ fn addresses_of_providers() {
         "https://acme.openai.azure.com/openai/deployments/my%20gpt/chat/completions?api-version=2024-12-01-preview"
     );
     assert_eq!(
-        at("gemini", Call::StreamGenerateContent, "gemini-2.5-pro", &[("version", "v1")]),
+        at("gemini", Call::StreamGenerateContent, "gemini-2.5-pro", &[("api_version", "v1")]),
         "https://generativelanguage.googleapis.com/v1/models/gemini-2.5-pro:streamGenerateContent?alt=sse"
     );
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::super::report::Report;
 use super::super::sources::Sources;
@@ -50,21 +50,24 @@ built_in!(
 pub struct Presets(BTreeMap<String, Arc<Preset>>);
 
 impl Presets {
-    /// Those built in; a report per file that is wrong.
+    /// Those built in, read once; a report per file that is wrong.
     pub fn built_in() -> Result<Presets, Vec<Report>> {
-        let texts = BUILT_IN.iter().map(|(name, text)| {
-            let file = PathBuf::from(format!("config/providers/{name}.toml"));
-            check::read(&file, text, name)
+        static READ: LazyLock<Result<Presets, Vec<Report>>> = LazyLock::new(|| {
+            let texts = BUILT_IN.iter().map(|(name, text)| {
+                let file = PathBuf::from(format!("config/providers/{name}.toml"));
+                check::read(&file, text, name)
+            });
+            collect(BTreeMap::new(), texts)
         });
-        collect(BTreeMap::new(), texts)
+        READ.clone()
     }
 
-    /// Those built in, and every `*.toml` of `dir`: one of the same name replaces, another adds. The files that were
-    /// read are added to `sources`; a report per file that is wrong.
+    /// Those built in, and every `*.toml` of `dir`: one of the same name replaces, another adds. The directory and the files
+    /// that were read are added to `sources`; a report per file that is wrong.
     pub fn load(dir: &Path, sources: &mut Sources) -> Result<Presets, Vec<Report>> {
         let Presets(built_in) = Presets::built_in()?;
-        let files =
-            files_of(dir).map_err(|err| vec![Report::whole_file(dir, format!("cannot be listed: {err}"))])?;
+        let files = sources.list_toml(dir);
+        let files = files.map_err(|err| vec![Report::whole_file(dir, format!("cannot be listed: {err}"))])?;
         collect(built_in, files.iter().map(|file| read_file(file, sources)))
     }
 
@@ -92,20 +95,6 @@ fn collect(
         }
     }
     if reports.is_empty() { Ok(Presets(presets)) } else { Err(reports) }
-}
-
-/// The `*.toml` of a directory, by name; what begins with a dot (as in a mounted ConfigMap) is none.
-fn files_of(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension() == Some(OsStr::new("toml")) && !hidden {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 fn read_file(file: &Path, sources: &mut Sources) -> Result<Preset, Report> {

@@ -132,9 +132,9 @@ fn value(record: &Recorded, name: &str) -> Option<String> {
         "resource" => host.split('.').next().map(str::to_owned),
         "region" => segment(path, "/locations/", false).or_else(|| host.split('.').nth(1).map(str::to_owned)),
         "project" => segment(path, "/projects/", false),
-        "version" => path.split('/').nth(1).map(str::to_owned),
         "api_version" => {
-            record.query.iter().find(|(key, _)| key == "api-version").map(|(_, value)| value.clone())
+            let asked = record.query.iter().find(|(key, _)| key == "api-version");
+            asked.map(|(_, value)| value.clone()).or_else(|| path.split('/').nth(1).map(str::to_owned))
         }
         "id" => path.rsplit('/').next().map(str::to_owned),
         _ => None,

@@ -12,8 +12,6 @@ use super::exchange::{Denied, Exchange, Service, encoded, form, secret_file};
 use super::kept::Fetched;
 use super::token;
 
-/// What Azure OpenAI asks for in the public cloud.
-pub const RESOURCE: &str = "https://cognitiveservices.azure.com";
 /// Gives out tokens in the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 /// The metadata service of a virtual machine.
@@ -22,7 +20,7 @@ const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 /// Who asks for the token, and for what.
 #[derive(Debug)]
 pub struct Entra {
-    /// What the token is for; [`RESOURCE`] unless the cloud is another, e.g. `https://cognitiveservices.azure.us`.
+    /// What the token is for: `https://cognitiveservices.azure.com` for Azure OpenAI in the public cloud.
     pub resource: String,
     /// Who asks.
     pub by: EntraIdentity,
@@ -63,29 +61,35 @@ pub struct EntraApp {
     pub client: String,
 }
 
-impl Entra {
+impl EntraApp {
+    /// In the public cloud unless `authority` is another.
+    pub(super) fn new(authority: Option<String>, tenant: String, client: String) -> EntraApp {
+        EntraApp { authority: authority.unwrap_or_else(|| AUTHORITY.to_owned()), tenant, client }
+    }
+}
+
+impl EntraIdentity {
     /// As the Azure SDKs' default credential searches, as far as it concerns services: `AZURE_CLIENT_SECRET`,
     /// `AZURE_FEDERATED_TOKEN_FILE` (both with `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`), else the managed identity, which
     /// `AZURE_CLIENT_ID` chooses. `AZURE_AUTHORITY_HOST` moves the authority.
-    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Entra> {
+    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<EntraIdentity> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let app = || -> anyhow::Result<EntraApp> {
-            Ok(EntraApp {
-                authority: get("AZURE_AUTHORITY_HOST").unwrap_or_else(|| AUTHORITY.to_owned()),
-                tenant: get("AZURE_TENANT_ID").context("AZURE_TENANT_ID is not set")?,
-                client: get("AZURE_CLIENT_ID").context("AZURE_CLIENT_ID is not set")?,
-            })
+            let tenant = get("AZURE_TENANT_ID").context("AZURE_TENANT_ID is not set")?;
+            let client = get("AZURE_CLIENT_ID").context("AZURE_CLIENT_ID is not set")?;
+            Ok(EntraApp::new(get("AZURE_AUTHORITY_HOST"), tenant, client))
         };
-        let by = if let Some(secret) = get("AZURE_CLIENT_SECRET") {
+        Ok(if let Some(secret) = get("AZURE_CLIENT_SECRET") {
             EntraIdentity::Secret { app: app()?, secret: SecretString::from(secret) }
         } else if let Some(file) = get("AZURE_FEDERATED_TOKEN_FILE") {
             EntraIdentity::Federated { app: app()?, file: file.into() }
         } else {
             EntraIdentity::Managed { client: get("AZURE_CLIENT_ID") }
-        };
-        Ok(Entra { resource: RESOURCE.to_owned(), by })
+        })
     }
+}
 
+impl Entra {
     pub(super) async fn fetch(
         &self,
         by: &dyn Exchange,

@@ -8,7 +8,8 @@ use super::*;
 fn found(variables: &[(&str, &str)]) -> anyhow::Result<Entra> {
     let variable =
         |name: &str| variables.iter().find(|(have, _)| *have == name).map(|(_, value)| (*value).to_owned());
-    Entra::from_env(&variable)
+    let resource = "https://cognitiveservices.azure.com".to_owned();
+    Ok(Entra { resource, by: EntraIdentity::from_env(&variable)? })
 }
 
 async fn asked(source: Entra, script: &Arc<Script>) -> Result<Asked, Denied> {

@@ -61,8 +61,8 @@ pub enum Denied {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A fetch ended without a result: it panicked, or its runtime was shut down.
-    #[error("a fetch of credentials was cut short")]
+    /// A fetch or a computation ended without a result: it panicked, or its runtime was shut down.
+    #[error("making out credentials was cut short")]
     CutShort,
     /// A secret holds bytes that no header may.
     #[error("the credentials cannot stand in a header")]

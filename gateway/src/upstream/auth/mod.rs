@@ -1,18 +1,20 @@
 //! How a request to a provider is authorised: shortly before each sending, [`Auth::authorise`] adds headers to it.
 //!
-//! A key is put in its header; a request to Bedrock is signed; Google and Azure get a bearer token. What must be fetched and
-//! renewed is kept by [`kept`], one fetch at a time. This module does no I/O but reading token files, which the
-//! platform replaces in place: requests go through [`Exchange`], time comes from [`Clock`].
+//! A key stands in its header once for all ([`Pass`]); a request to Bedrock is signed; Google and Azure get a bearer token. What
+//! must be fetched and renewed is kept by [`kept`], one fetch at a time. But for [`direct`] this module does no I/O save
+//! reading token files, which the platform replaces in place: requests go through [`Exchange`], time comes from [`Clock`].
 
 mod aws;
 mod azure;
 mod base64url;
+mod direct;
 mod exchange;
 mod google;
 mod kept;
-mod scheme;
+mod pass;
 #[cfg(test)]
 mod scripted;
+mod secret_header;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -20,16 +22,17 @@ mod token;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use secrecy::{ExposeSecret, SecretString};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 pub use aws::{AwsKeys, AwsSource, Container, Imds, WebIdentity};
-pub use azure::{Entra, EntraApp, EntraIdentity, RESOURCE as AZURE_OPENAI};
+pub use azure::{Entra, EntraApp, EntraIdentity};
 pub use exchange::{Answering, Denied, Exchange, Unreachable};
 pub use google::{Google, ServiceAccount};
 pub use kept::Stamp;
-pub use scheme::Scheme;
+pub use pass::Pass;
 
+use crate::aside::look_through;
 use kept::Kept;
 use token::TokenSource;
 
@@ -51,15 +54,14 @@ impl std::fmt::Debug for Outside {
     }
 }
 
-/// How the requests of one account are authorised. One per account, shared by its callers: it holds the cached token.
+/// How the requests of one account are authorised, each for itself. One per account, shared by its callers: it holds the cached
+/// token.
 #[derive(Debug)]
 pub struct Auth(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Open,
-    Key { name: HeaderName, value: SecretString },
-    Aws { keys: Keys, region: String, outside: Outside },
+    Aws { keys: Keys, service: String, region: String, outside: Outside },
     Token(Kept<TokenSource>),
 }
 
@@ -70,38 +72,22 @@ enum Keys {
 }
 
 impl Auth {
-    /// Adds nothing.
-    pub fn open() -> Auth {
-        Auth(Kind::Open)
-    }
-
-    /// A key in a header. Fails if it cannot stand in one.
-    pub fn key(scheme: Scheme, key: &SecretString) -> anyhow::Result<Auth> {
-        let (name, value) = scheme.header(key);
-        anyhow::ensure!(
-            HeaderValue::from_str(value.expose_secret()).is_ok(),
-            "the key cannot stand in a header"
-        );
-        Ok(Auth(Kind::Key { name, value }))
-    }
-
-    /// Requests to Bedrock in `region`, signed with fetched or fixed keys; a Bedrock API key is sent as a bearer token.
-    pub fn bedrock(source: AwsSource, region: &str, outside: Outside) -> anyhow::Result<Auth> {
+    /// Requests to a service of AWS in `region`, signed with fetched or fixed keys.
+    fn aws(source: AwsSource, service: &str, region: &str, outside: Outside) -> Auth {
         let keys = match source {
-            AwsSource::ApiKey(key) => return Auth::key(Scheme::Bearer, &key),
             AwsSource::Fixed(keys) => Keys::Fixed(Arc::new(keys)),
             source => Keys::Kept(Kept::new(source, outside.clone())),
         };
-        Ok(Auth(Kind::Aws { keys, region: region.to_owned(), outside }))
+        Auth(Kind::Aws { keys, service: service.to_owned(), region: region.to_owned(), outside })
     }
 
-    /// Requests to Vertex AI, with an access token of the scope cloud-platform.
-    pub fn google(source: Google, outside: Outside) -> Auth {
-        Auth(Kind::Token(Kept::new(TokenSource::Google(source), outside)))
+    /// With an access token of Google Cloud that is good for `scope`.
+    fn google(from: Google, scope: &str, outside: Outside) -> Auth {
+        Auth(Kind::Token(Kept::new(TokenSource::Google { from, scope: scope.to_owned() }, outside)))
     }
 
-    /// Requests to Azure OpenAI, with an access token of Microsoft Entra.
-    pub fn entra(source: Entra, outside: Outside) -> Auth {
+    /// With an access token of Microsoft Entra.
+    fn entra(source: Entra, outside: Outside) -> Auth {
         Auth(Kind::Token(Kept::new(TokenSource::Entra(source), outside)))
     }
 
@@ -115,40 +101,42 @@ impl Auth {
         method: &Method,
         uri: &Uri,
         headers: &mut HeaderMap,
-        body: &[u8],
+        body: &Bytes,
     ) -> Result<Stamp, Denied> {
         match &self.0 {
-            Kind::Open => Ok(Stamp::NONE),
-            Kind::Key { name, value } => {
-                headers.insert(name, scheme::secret_value(value.expose_secret())?);
-                Ok(Stamp::NONE)
-            }
             Kind::Token(kept) => {
                 let (token, stamp) = kept.get().await?;
-                let (name, value) = Scheme::Bearer.header(&token);
-                headers.insert(name, scheme::secret_value(value.expose_secret())?);
+                headers.insert(header::AUTHORIZATION, secret_header::bearer(&token)?);
                 Ok(stamp)
             }
-            Kind::Aws { keys, region, outside } => {
+            Kind::Aws { keys, service, region, outside } => {
                 let (keys, stamp) = match keys {
                     Keys::Fixed(keys) => (keys.clone(), Stamp::NONE),
                     Keys::Kept(kept) => kept.get().await?,
                 };
-                let scope = aws::Scope { region, service: aws::SERVICE, now: (outside.clock)() };
-                aws::sign(&keys, &scope, method, uri, headers, body)?;
+                let hashed = body.clone();
+                let digest = look_through(body.len(), move || aws::sha256(&hashed)).await;
+                let digest = digest.map_err(|_| Denied::CutShort)?;
+                let scope = aws::Scope { region, service, now: (outside.clock)() };
+                aws::sign(&keys, &scope, method, uri, headers, &digest)?;
                 Ok(stamp)
             }
         }
     }
 
-    /// The provider refused what was authorised with `stamp`: 401, or from AWS 403 with `ExpiredTokenException`,
-    /// `InvalidClientTokenId` or `UnrecognizedClientException`. True if another try would be made with another token.
-    /// It drops a token once in a while only, lest a provider that refuses every token costs a fetch per call.
+    /// Does this answer refuse the token or the keys, rather than the request: 401, or from AWS 403 with a code that says so?
+    pub fn is_refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
+        let by_keys = || matches!(self.0, Kind::Aws { .. }) && aws::is_of_keys(headers, body);
+        status == StatusCode::UNAUTHORIZED || (status == StatusCode::FORBIDDEN && by_keys())
+    }
+
+    /// The provider refused what was authorised with `stamp`, see [`Auth::is_refusal`]. True if another try would be made with
+    /// another token. It drops a token once in a while only, lest a provider that refuses every token costs a fetch per call.
     pub fn refused(&self, stamp: Stamp) -> bool {
         match &self.0 {
             Kind::Token(kept) => kept.invalidate(stamp),
             Kind::Aws { keys: Keys::Kept(kept), .. } => kept.invalidate(stamp),
-            Kind::Open | Kind::Key { .. } | Kind::Aws { keys: Keys::Fixed(_), .. } => false,
+            Kind::Aws { keys: Keys::Fixed(_), .. } => false,
         }
     }
 }

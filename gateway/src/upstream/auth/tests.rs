@@ -1,3 +1,6 @@
+use http::HeaderValue;
+use secrecy::SecretString;
+
 use super::scripted::{Script, after};
 use super::*;
 
@@ -6,43 +9,28 @@ async fn added(auth: &Auth) -> (HeaderMap, Stamp) {
     headers.insert("authorization", HeaderValue::from_static("of an earlier try"));
     let uri: Uri =
         "https://bedrock-runtime.us-east-1.amazonaws.com/model/a.b-v1%3A0/converse".parse().unwrap();
-    let stamp = auth.authorise(&Method::POST, &uri, &mut headers, b"{}").await.unwrap();
+    let body = Bytes::from_static(b"{}");
+    let stamp = auth.authorise(&Method::POST, &uri, &mut headers, &body).await.unwrap();
     (headers, stamp)
 }
 
-/// Broken on purpose: with `value` not made sensitive, `Debug` of the headers shows the key.
-#[tokio::test]
-async fn keys_stand_in_their_headers_and_are_not_shown() {
-    let schemes = [
-        (Scheme::Bearer, "authorization", "Bearer k3y"),
-        (Scheme::XApiKey, "x-api-key", "k3y"),
-        (Scheme::ApiKey, "api-key", "k3y"),
-        (Scheme::XGoogApiKey, "x-goog-api-key", "k3y"),
-    ];
-    for (scheme, name, value) in schemes {
-        let auth = Auth::key(scheme, &SecretString::from("k3y")).unwrap();
-        let (headers, stamp) = added(&auth).await;
-        assert_eq!(headers[name], value);
-        assert!(!auth.refused(stamp));
-        assert!(!format!("{auth:?} {headers:?}").contains("k3y"));
-    }
-    assert!(Auth::key(Scheme::Bearer, &SecretString::from("k3y\n")).is_err());
-    let (headers, _) = added(&Auth::open()).await;
-    assert_eq!(headers.len(), 1);
-}
-
-fn fixed() -> AwsKeys {
-    AwsKeys {
+fn fixed() -> AwsSource {
+    AwsSource::Fixed(AwsKeys {
         access_key_id: "AKIA1".to_owned(),
         secret_access_key: SecretString::from("s3cret"),
         session_token: Some(SecretString::from("t0ken")),
-    }
+    })
+}
+
+fn managed() -> Entra {
+    let resource = "https://cognitiveservices.azure.com".to_owned();
+    Entra { resource, by: EntraIdentity::Managed { client: None } }
 }
 
 #[tokio::test(start_paused = true)]
-async fn bedrock_is_signed_or_sent_its_api_key() {
+async fn bedrock_is_signed() {
     let script = Script::of([]);
-    let auth = Auth::bedrock(AwsSource::Fixed(fixed()), "us-east-1", script.outside()).unwrap();
+    let auth = Auth::aws(fixed(), "bedrock", "us-east-1", script.outside());
     let (headers, stamp) = added(&auth).await;
     let value = headers["authorization"].to_str().unwrap();
     let begin = "AWS4-HMAC-SHA256 Credential=AKIA1/20261129/us-east-1/bedrock/aws4_request, \
@@ -52,10 +40,23 @@ async fn bedrock_is_signed_or_sent_its_api_key() {
     assert!(!auth.refused(stamp));
     let shown = format!("{auth:?} {headers:?}");
     assert!(!shown.contains("s3cret") && !shown.contains("t0ken"));
+}
 
-    let source = AwsSource::ApiKey(SecretString::from("bedrock-api-key-1"));
-    let auth = Auth::bedrock(source, "us-east-1", script.outside()).unwrap();
-    assert_eq!(added(&auth).await.0["authorization"], "Bearer bedrock-api-key-1");
+/// Aside or not, it is the same signature. Broken on purpose: the digest taken of an empty body.
+#[tokio::test(start_paused = true)]
+async fn a_large_body_is_signed_by_its_digest() {
+    let auth = Auth::aws(fixed(), "bedrock", "us-east-1", Script::of([]).outside());
+    let uri: Uri = "https://h.example/p".parse().unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(super::scripted::START);
+    for size in [2, 1 << 20] {
+        let body = Bytes::from(vec![b'x'; size]);
+        let (mut ours, mut direct) = (HeaderMap::new(), HeaderMap::new());
+        auth.authorise(&Method::POST, &uri, &mut ours, &body).await.unwrap();
+        let AwsSource::Fixed(keys) = fixed() else { panic!() };
+        let scope = aws::Scope { region: "us-east-1", service: "bedrock", now };
+        aws::sign(&keys, &scope, &Method::POST, &uri, &mut direct, &aws::sha256(&body)).unwrap();
+        assert_eq!(ours["authorization"], direct["authorization"], "{size}");
+    }
 }
 
 /// A call that was refused fetches once more; the next refusal within the minute does not.
@@ -63,9 +64,10 @@ async fn bedrock_is_signed_or_sent_its_api_key() {
 async fn a_refused_token_is_fetched_again_once() {
     let token = |name| format!(r#"{{"access_token":"{name}","expires_in":3600}}"#);
     let script = Script::of([after(5, &token("a")), after(5, &token("b"))]);
-    let auth = Auth::entra(Entra::from_env(&|_| None).unwrap(), script.outside());
+    let auth = Auth::entra(managed(), script.outside());
     let (headers, stamp) = added(&auth).await;
     assert_eq!(headers["authorization"], "Bearer a");
+    assert!(!format!("{headers:?}").contains("Bearer"));
     assert!(auth.refused(stamp));
     let (headers, stamp) = added(&auth).await;
     assert_eq!(headers["authorization"], "Bearer b");
@@ -73,11 +75,27 @@ async fn a_refused_token_is_fetched_again_once() {
     assert_eq!(script.times(), 2);
 }
 
-/// Callers on other threads may hold the future.
+/// Broken on purpose: every 403 taken for one.
 #[test]
-fn futures_are_send() {
+fn a_refused_token_is_told_from_a_refused_request() {
+    let script = Script::of([]);
+    let (entra, aws) =
+        (Auth::entra(managed(), script.outside()), Auth::aws(fixed(), "bedrock", "r", script.outside()));
+    let mut expired = HeaderMap::new();
+    expired.insert("x-amzn-errortype", HeaderValue::from_static("ExpiredTokenException"));
+    for (status, of_entra, of_aws) in [(401, true, true), (403, false, true), (400, false, false)] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(entra.is_refusal(status, &expired, b""), of_entra, "{status}");
+        assert_eq!(aws.is_refusal(status, &expired, b""), of_aws, "{status}");
+    }
+    assert!(!aws.is_refusal(StatusCode::FORBIDDEN, &HeaderMap::new(), b"{}"));
+}
+
+/// Callers on other threads may hold the future.
+#[tokio::test(start_paused = true)]
+async fn futures_are_send() {
     fn send<T: Send>(_: T) {}
-    let auth = Auth::open();
+    let auth = Auth::entra(managed(), Script::of([]).outside());
     let (uri, mut headers) = (Uri::from_static("https://h.example/"), HeaderMap::new());
-    send(auth.authorise(&Method::GET, &uri, &mut headers, b""));
+    send(auth.authorise(&Method::GET, &uri, &mut headers, &Bytes::new()));
 }

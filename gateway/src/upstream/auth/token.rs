@@ -16,7 +16,7 @@ const LONGEST: u64 = 7 * 24 * 3600;
 /// Who gives out access tokens.
 #[derive(Debug)]
 pub(super) enum TokenSource {
-    Google(Google),
+    Google { from: Google, scope: String },
     Entra(Entra),
 }
 
@@ -25,7 +25,7 @@ impl Source for TokenSource {
 
     async fn fetch(&self, by: &dyn Exchange, now: SystemTime) -> Result<Fetched<SecretString>, Denied> {
         match self {
-            TokenSource::Google(google) => google.fetch(by, now).await,
+            TokenSource::Google { from, scope } => from.fetch(scope, by, now).await,
             TokenSource::Entra(entra) => entra.fetch(by, now).await,
         }
     }

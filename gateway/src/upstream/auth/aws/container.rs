@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::super::exchange::{Denied, Exchange, Service, secret_file};
 use super::super::kept::Fetched;
-use super::super::scheme::secret_value;
+use super::super::secret_header::secret_value;
 use super::AwsKeys;
 
 /// Where ECS answers a relative URI.

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::super::exchange::{Denied, Exchange, Service, encoded};
 use super::super::kept::Fetched;
-use super::super::scheme::secret_value;
+use super::super::secret_header::secret_value;
 use super::AwsKeys;
 
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";

@@ -8,13 +8,15 @@
 mod canonical;
 mod container;
 mod imds;
+mod refusal;
 mod signature;
 mod source;
 mod sts;
 
 pub use container::Container;
 pub use imds::Imds;
-pub(super) use signature::{SERVICE, Scope, sign};
+pub(super) use refusal::is_of_keys;
+pub(super) use signature::{Scope, sha256, sign};
 pub use source::AwsSource;
 pub use sts::WebIdentity;
 

@@ -8,11 +8,8 @@ use ring::{digest, hmac};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::exchange::Denied;
-use super::super::scheme::secret_value;
+use super::super::secret_header::secret_value;
 use super::{AwsKeys, canonical};
-
-/// The service that Bedrock's runtime is signed for.
-pub(in super::super) const SERVICE: &str = "bedrock";
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -26,14 +23,14 @@ pub(in super::super) struct Scope<'a> {
 }
 
 /// Signs a request as it will be sent: sets `host` if absent, `x-amz-date`, `x-amz-security-token` and `authorization`. The
-/// body goes in by its SHA-256.
+/// body goes in by its digest, see [`sha256`].
 pub(in super::super) fn sign(
     keys: &AwsKeys,
     scope: &Scope<'_>,
     method: &Method,
     uri: &Uri,
     headers: &mut HeaderMap,
-    body: &[u8],
+    digest: &str,
 ) -> Result<(), Denied> {
     let time = stamp(scope.now)?;
     prepare(keys, &time, uri, headers)?;
@@ -45,7 +42,7 @@ pub(in super::super) fn sign(
     )
     .into_bytes();
     request.extend_from_slice(&lines);
-    request.extend_from_slice(format!("\n{names}\n{}", sha256(body)).as_bytes());
+    request.extend_from_slice(format!("\n{names}\n{digest}").as_bytes());
 
     let day = &time[..8];
     let place = format!("{day}/{}/{}/aws4_request", scope.region, scope.service);
@@ -105,7 +102,8 @@ fn hmac(key: &[u8], text: &str) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256 in hex digits.
+pub(in super::super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 

@@ -82,7 +82,7 @@ impl Source for AwsSource {
             AwsSource::WebIdentity(identity) => identity.fetch(by).await,
             AwsSource::Container(container) => container.fetch(by).await,
             AwsSource::Imds(imds) => imds.fetch(by).await,
-            // `Auth::bedrock` keeps these two elsewhere.
+            // These two are kept elsewhere.
             AwsSource::ApiKey(_) | AwsSource::Fixed(_) => {
                 Err(Denied::Unusable { whom: "the AWS credentials", why: "are not fetched" })
             }

@@ -13,6 +13,8 @@ use super::super::scripted::{START, Script, after};
 use super::super::token::TokenSource;
 use super::*;
 
+/// What Vertex AI asks for.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN: &str = r#"{"access_token":"ya29.t0ken","expires_in":3599,"token_type":"Bearer"}"#;
 
 /// Made anew: no key lies in the repository.
@@ -55,7 +57,7 @@ async fn a_service_account_signs_what_its_public_key_verifies() {
     let pem = pem();
     let source = Google::from_key_file(key_file(&pem).to_string().as_bytes()).unwrap();
     let script = Script::of([after(0, TOKEN)]);
-    let kept = Kept::new(TokenSource::Google(source), script.outside());
+    let kept = Kept::new(TokenSource::Google { from: source, scope: SCOPE.to_owned() }, script.outside());
     let (token, _) = kept.get().await.unwrap();
     assert_eq!(token.expose_secret(), "ya29.t0ken");
     assert!(!format!("{kept:?}").contains("PRIVATE"));
@@ -106,7 +108,7 @@ fn a_bad_key_file_is_refused_without_quoting_it() {
 async fn the_metadata_server_is_asked_with_its_header() {
     let script = Script::of([after(0, TOKEN)]);
     let source = Google::from_env(&|_| None).unwrap();
-    let kept = Kept::new(TokenSource::Google(source), script.outside());
+    let kept = Kept::new(TokenSource::Google { from: source, scope: SCOPE.to_owned() }, script.outside());
     kept.get().await.unwrap();
     let asked = &script.asked()[0];
     assert_eq!(

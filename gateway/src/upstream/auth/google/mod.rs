@@ -15,9 +15,6 @@ use super::exchange::{Denied, Exchange, Service, form};
 use super::kept::Fetched;
 use super::token;
 
-/// What Vertex AI asks for.
-const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-
 /// Who gives out the token.
 #[derive(Debug)]
 pub enum Google {
@@ -61,13 +58,14 @@ impl Google {
 
     pub(super) async fn fetch(
         &self,
+        scope: &str,
         by: &dyn Exchange,
         now: SystemTime,
     ) -> Result<Fetched<SecretString>, Denied> {
         match self {
             Google::ServiceAccount(account) => {
                 let service = Service { whom: "Google's token endpoint", by };
-                let assertion = account.assertion(SCOPE, now)?;
+                let assertion = account.assertion(scope, now)?;
                 let form = form(&[
                     ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
                     ("assertion", secrecy::ExposeSecret::expose_secret(&assertion)),
@@ -77,7 +75,7 @@ impl Google {
             }
             Google::Metadata { host } => {
                 let service = Service { whom: "Google's metadata server", by };
-                let uri = metadata_uri(host);
+                let uri = metadata_uri(host, scope);
                 let mut headers = HeaderMap::new();
                 let flavor = HeaderName::from_static("metadata-flavor");
                 headers.insert(flavor, HeaderValue::from_static("Google"));
@@ -89,8 +87,8 @@ impl Google {
 }
 
 /// Source: Google Cloud, "Predefined metadata keys", `service-accounts/default/token`.
-fn metadata_uri(host: &str) -> String {
-    let scopes = super::exchange::encoded(SCOPE);
+fn metadata_uri(host: &str, scope: &str) -> String {
+    let scopes = super::exchange::encoded(scope);
     format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token?scopes={scopes}")
 }
 

@@ -1,0 +1,141 @@
+//! How an answer gets from a deployment's dialect to its client's: which of three ways, and a plain answer by each.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use super::Failed;
+use crate::dialect::api::Api;
+use crate::dialect::custom::Custom;
+use crate::dialect::failure::{Failure, Frame};
+use crate::dialect::gemini::Framing;
+use crate::dialect::openai::answer::{Usage, usage_of};
+use crate::dialect::openai::stream::StreamError;
+use crate::dialect::talk::Dialect;
+use crate::dialect::voice::{Form, Voice};
+
+/// How an answer is told to the client.
+#[derive(Clone, Debug)]
+pub enum Telling {
+    /// In OpenAI's dialects on both sides, or of what is no conversation: bytes pass, and are glanced at.
+    Passed {
+        /// Which call it is.
+        api: Api,
+        /// The client did not ask for the usage.
+        withhold_usage: bool,
+    },
+    /// In another dialect that is both sides': bytes pass, and are read.
+    Heard {
+        /// The dialect.
+        dialect: Dialect,
+        /// How the client wants a stream of Gemini's framed; it comes as server-sent events.
+        framing: Framing,
+    },
+    /// In the client's dialect, what was said in another.
+    Retold(Arc<Retold>),
+}
+
+/// What must be known to tell an answer in another dialect.
+#[derive(Clone, Debug)]
+pub struct Retold {
+    /// The client's dialect.
+    pub own: Dialect,
+    /// The deployment's.
+    pub theirs: Dialect,
+    /// How the client wants a stream of Gemini's framed.
+    pub framing: Framing,
+    /// The client asked a stream of Chat's for its usage.
+    pub wants_usage: bool,
+    /// Tools that take text.
+    pub custom: Custom,
+    /// When the request was told on, Unix seconds: answers of dialects that do not date theirs.
+    pub created: u64,
+    /// What an answer in Responses repeats of its request.
+    pub echoes: Map<String, Value>,
+}
+
+/// A plain answer as the client gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its body.
+    pub body: Bytes,
+    /// What it says it used.
+    pub usage: Option<Usage>,
+}
+
+impl Telling {
+    /// Does the client get the upstream's own bytes?
+    pub fn is_passed(&self) -> bool {
+        !matches!(self, Telling::Retold(_))
+    }
+
+    /// How a stream to the client is written.
+    pub fn form(&self) -> Form {
+        let (dialect, framing) = match self {
+            Telling::Passed { .. } => return Form::events(Voice::OpenAi),
+            Telling::Heard { dialect, framing } => (*dialect, *framing),
+            Telling::Retold(retold) => (retold.own, retold.framing),
+        };
+        match dialect {
+            Dialect::Messages => Form::events(Voice::Anthropic),
+            Dialect::Gemini => Form { voice: Voice::Google, framing },
+            Dialect::Chat | Dialect::Responses | Dialect::Converse => Form::events(Voice::OpenAi),
+        }
+    }
+
+    /// The content type of what is told, where it is not the upstream's.
+    pub fn content_type(&self, stream: bool) -> Option<&'static str> {
+        match self {
+            Telling::Heard { framing: Framing::Array, .. } | Telling::Retold(_) if stream => {
+                Some(self.form().content_type())
+            }
+            Telling::Retold(_) => Some("application/json"),
+            Telling::Passed { .. } | Telling::Heard { .. } => None,
+        }
+    }
+
+    /// Tells a plain answer. What is not an answer, whatever its status says, is a failure.
+    pub fn tell(&self, body: Bytes, headers: &HeaderMap) -> Result<Told, Failed> {
+        if !is_object(&body) {
+            return Err(Failed::Broken("answer is not a JSON object".into()));
+        }
+        let failure = match self {
+            Telling::Passed { .. } => StreamError::in_answer(&body)
+                .map(|error| Failure::of_stream(&error, headers, SystemTime::now())),
+            _ => Failure::of_frame(Frame::Answer(&body), headers, SystemTime::now()),
+        };
+        if let Some(failure) = failure {
+            return Err(Failed::answered(failure));
+        }
+        match self {
+            Telling::Passed { .. } => Ok(Told { usage: usage_of(&body), body }),
+            // What cannot be read may be newer than we are: it passes, and its usage is not known.
+            Telling::Heard { dialect, .. } => {
+                let usage = dialect.read_answer(&body).ok().and_then(|answer| answer.usage);
+                Ok(Told { body, usage })
+            }
+            Telling::Retold(retold) => retold.tell(&body),
+        }
+    }
+}
+
+impl Retold {
+    fn tell(&self, body: &[u8]) -> Result<Told, Failed> {
+        let answer = self.theirs.read_answer(body);
+        let mut answer = answer.map_err(|refused| Failed::Broken(format!("answer: {refused}")))?;
+        self.custom.answer(&mut answer);
+        answer.created.get_or_insert(self.created);
+        let body = self.own.write_answer(&answer, &self.echoes).to_string().into();
+        Ok(Told { body, usage: answer.usage })
+    }
+}
+
+/// Is it one JSON object, whole and in UTF-8? A body that ends with its connection may have lost its end.
+fn is_object(body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
