@@ -21,13 +21,11 @@ TABLE = (
     (("messages",), (*OPENAI, *GOOGLE), ("cache",), ("asks.cached",), "OpenAI and Google take no marks: they cache by themselves"),
 )
 
-# What a kind of provider never tells: these fields of an answer are empty behind it.
+# What a provider's wire never tells: these fields of an answer are empty behind it.
 UNTOLD = {
     "chat": {"reasoning": "OpenAI's Chat tells how long it reasoned, not what"},
-    "azure": {"reasoning": "as OpenAI's Chat"},
-    "bedrock": {"usage.reasoning": "Converse counts reasoning with the output"},
+    "converse": {"usage.reasoning": "Converse counts reasoning with the output"},
     "gemini": {"refusal": "Google stops without a word"},
-    "vertex": {"refusal": "Google stops without a word"},
 }
 
 
@@ -46,10 +44,10 @@ def matches(name, patterns):
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def told(kind, said):
-    """What of an answer a kind of provider can tell at all."""
+def told(wire, said):
+    """What of an answer a provider can tell at all on its wire."""
     said = {**said, "usage": dict(said["usage"])}
-    for field in UNTOLD.get(kind, ()):
+    for field in UNTOLD.get(wire, ()):
         if field.startswith("usage."):
             said["usage"][field.removeprefix("usage.")] = 0
         else:

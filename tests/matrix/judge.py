@@ -22,7 +22,7 @@ def verdict(client, kind, scenario, stream, requests, heard):
     elif heard["error"]:
         failures.append(f"hears.error: {heard['error']['kind']} {heard['error']['status']}: {heard['error']['message']}")
     else:
-        failures += heard_wrong(client, kind, scenario, heard)
+        failures += heard_wrong(client, kind, scenario, heard, requests)
     skipped = aspects(client, kind, scenario)
     return [text for text in failures if text.partition(":")[0] not in skipped], skipped
 
@@ -62,9 +62,9 @@ def bare(turns):
     ]
 
 
-def heard_wrong(client, kind, scenario, heard):
+def heard_wrong(client, kind, scenario, heard, requests):
     """What is wrong with an answer."""
-    wanted = told(kind, story.answer(scenario))
+    wanted = told(requests[-1].wire if requests else None, story.answer(scenario))
     if heard["finish"] == "refused":  # some call the words of a refusal text
         heard = {**heard, "text": "", "refusal": heard["text"] + heard["refusal"]}
     found = []

@@ -23,11 +23,12 @@ ROUTES = (
     ("responses", r"/v1/responses", "responses", BEARER),
     ("azure", r"/openai/deployments/(?P<model>[^/]+)/chat/completions", "chat", AZURE),
     ("azure", r"/openai/v1/chat/completions", "chat", AZURE),
+    ("azure", r"/openai/v1/responses", "responses", AZURE),
     ("anthropic", r"/v1/messages", "messages", {"x-api-key": KEY, **BEARER}),
     ("gemini", r"/v1beta/models/(?P<model>[^/]+):(?P<call>\w+)", "gemini", {"x-goog-api-key": KEY}),
     (
         "vertex",
-        r"/v1/projects/matrix/locations/us-east1/publishers/google/models/(?P<model>[^/]+):(?P<call>\w+)",
+        r"/v1(beta1)?/projects/matrix/locations/us-east1/publishers/google/models/(?P<model>[^/]+):(?P<call>\w+)",
         "gemini",
         BEARER,
     ),

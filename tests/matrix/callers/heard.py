@@ -35,4 +35,5 @@ def kinds(names):
 
 def failed(error, so_far="", status=None):
     """A call that ended in an error of the SDK."""
-    return heard(text=so_far, error={"status": status, "message": str(error), "kind": type(error).__name__})
+    message = f"{error}" + (f" ({error.__cause__})" if error.__cause__ else "")
+    return heard(text=so_far, error={"status": status, "message": message, "kind": type(error).__name__})

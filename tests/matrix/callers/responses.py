@@ -88,7 +88,7 @@ def told(reply, raw):
     cached, written = counts.input_tokens_details.cached_tokens, counts.input_tokens_details.cache_write_tokens
     return heard(
         text=reply.output_text,
-        reasoning="".join(part.text for item in thoughts for part in item.summary),
+        reasoning="".join(part.text for item in thoughts for part in [*item.summary, *(item.content or [])]),
         signature="".join(item.encrypted_content or "" for item in thoughts),
         refusal=refusal,
         calls=calls,
