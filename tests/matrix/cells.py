@@ -66,7 +66,7 @@ def python_caller(base_url, key=None):
             return module.ask(clients[client, kind], model, scenario, stream)
         except Exception as err:  # whatever an SDK raises over an answer is the finding
             where = traceback.extract_tb(err.__traceback__)[-1]
-            return callers.heard.failed(f"{type(err).__name__} at {where.name}: {err}")
+            return callers.heard.failed(err, where=f"at {where.name}: ")
 
     return call
 
@@ -79,6 +79,6 @@ def run(cell, provider, call, model, golden=None):
     requests = provider.take()
     name = cell_name(scenario, stream)
     failures, skipped = judge.verdict(client, kind, scenario, stream, requests, heard)
-    if golden:
+    if golden and not failures:  # what fails already is neither kept nor compared
         failures += golden.compare(client, kind, name, requests, heard)
     return Outcome(client, kind, name, failures, skipped)

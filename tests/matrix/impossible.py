@@ -28,6 +28,9 @@ UNTOLD = {
     "gemini": {"refusal": "Google stops without a word"},
 }
 
+# What an SDK itself takes out of a tool's schema before it sends it.
+SCHEMAS_WITHOUT = {"ai-google": ("additionalProperties",)}  # it writes the OpenAPI subset
+
 
 def aspects(client, kind, scenario):
     """The aspects of a cell that are impossible, with their reasons."""

@@ -1,6 +1,6 @@
 """Does a cell hold? The request that reached the provider is compared with what was asked, the answer with what was said."""
 import story
-from impossible import aspects, told
+from impossible import SCHEMAS_WITHOUT, aspects, told
 from wires.common import joined
 
 # Whose signed reasoning a client can carry back to the same provider without change.
@@ -16,7 +16,7 @@ SIGNED = {
 
 def verdict(client, kind, scenario, stream, requests, heard):
     """What does not hold, as texts that begin with the aspect; and the impossible aspects with their reasons."""
-    failures = asked_wrong(kind, scenario, stream, requests)
+    failures = asked_wrong(client, kind, scenario, stream, requests)
     if scenario == "error":
         failures += error_wrong(stream, heard)
     elif heard["error"]:
@@ -27,7 +27,7 @@ def verdict(client, kind, scenario, stream, requests, heard):
     return [text for text in failures if text.partition(":")[0] not in skipped], skipped
 
 
-def asked_wrong(kind, scenario, stream, requests):
+def asked_wrong(client, kind, scenario, stream, requests):
     """What is wrong with the request that the provider got."""
     if len(requests) != 1:
         return [f"asks.once: the provider got {len(requests)} requests"]
@@ -39,6 +39,8 @@ def asked_wrong(kind, scenario, stream, requests):
     wanted, got = story.question(scenario), request.facts()
     if wanted["choice"] == "auto" and got["choice"] is None:
         got["choice"] = "auto"  # that is what all of them do with tools
+    if client in SCHEMAS_WITHOUT:
+        wanted["tools"] = [{**one, "schema": without(one["schema"], SCHEMAS_WITHOUT[client])} for one in wanted["tools"]]
     for field in ("system", "tools", "schema", "max_tokens"):
         found += differs(f"asks.{field}", wanted[field], got[field])
     for field in ("choice", "temperature"):
@@ -46,6 +48,11 @@ def asked_wrong(kind, scenario, stream, requests):
     for field in ("reasons", "cached"):
         found += differs(f"asks.{field}", True, got[field]) if wanted[field] else []
     return found + differs("asks.turns", bare(joined(wanted["turns"])), bare(got["turns"]))
+
+
+def without(schema, words):
+    """A schema without these words."""
+    return {name: value for name, value in schema.items() if name not in words}
 
 
 def bare(turns):
@@ -72,6 +79,7 @@ def heard_wrong(client, kind, scenario, heard, requests):
         found += differs(f"hears.{field}", wanted[field], heard[field])
     named = [[(call["name"], call["arguments"]) for call in side["calls"]] for side in (wanted, heard)]
     found += differs("hears.calls", *named)
+    found += [f"hears.{field}: none" for field in ("id", "model") if not heard.get(field)]
     ids = [call["id"] for call in heard["calls"]]
     if client != "gemini" and (not all(ids) or len(set(ids)) != len(ids)):
         found.append(f"hears.ids: {ids}")

@@ -67,7 +67,7 @@ def through_gateway(options):
         call = cells.python_caller(url)
         for cell in chosen(cells.listed(pairs(cells.CALLERS)), options.only):
             outcomes.append(cells.run(cell, provider, call, gateway.model_of(*cell[1:3]), gold))
-        listed = [] and chosen(cells.listed(pairs(nodeside.CLIENTS), nodeside.SCENARIOS), options.only)
+        listed = chosen(cells.listed(pairs(nodeside.CLIENTS), nodeside.SCENARIOS), options.only)
         if listed:
             with nodeside.Callers(url, toolchain.node()) as callers:
                 for cell in listed:

@@ -42,4 +42,4 @@ class Callers:
         self.child.stdin.write(json.dumps(line) + "\n")
         self.child.stdin.flush()
         answer = self.child.stdout.readline()
-        return json.loads(answer) if answer else failed("the Node process has ended")
+        return json.loads(answer) if answer else failed(EOFError("the Node process has ended"))

@@ -9,11 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import story
-from wires import chat, converse, gemini, messages, responses, sigv4
+from wires import WIRES, converse, sigv4
 
 KEY = "sk-matrix-upstream"
 AWS_KEY, AWS_SECRET = "AKIAMATRIX", "matrix/secret+key"
-WIRES = {"chat": chat, "responses": responses, "messages": messages, "gemini": gemini, "converse": converse}
 
 # kind -> (path, wire, the headers that may hold the key and how it is written in them)
 AZURE = {"api-key": KEY}
@@ -55,8 +54,9 @@ class Asked:
 class Provider:
     """The server; a context manager. `take()` gives the requests since the last one."""
 
-    def __init__(self, damage=None):
-        self.damage = damage or (lambda data: data)  # for the selftest: what becomes of each piece of an answer
+    def __init__(self, damage=None, mangle=None):
+        # for the selftest: what becomes of each piece of an answer, and of a request's body
+        self.damage, self.mangle = damage or (lambda data: data), mangle or (lambda body: body)
         self.kept, self.lock = [], threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(404, {"error": {"message": f"no such path: {path}"}}, {})
         kind, _, wire, keys = route
         try:
-            body = json.loads(raw)
+            body = self.server.provider.mangle(json.loads(raw))
         except ValueError:
             return self.send(400, *WIRES[wire].refusal("the body is no JSON"))
         asked = Asked(kind, wire, path, parse_qs(query), headers, body)
@@ -150,6 +150,8 @@ class Handler(BaseHTTPRequestHandler):
     def chunk(self, data):
         """One piece of a stream, out at once."""
         data = self.server.provider.damage(data)
+        if not data:
+            return
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 

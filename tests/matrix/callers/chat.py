@@ -97,6 +97,8 @@ def whole(reply):
         calls=[call(one.id, one.function.name, one.function.arguments) for one in message.tool_calls or []],
         finish="refused" if message.refusal else FINISH[choice.finish_reason],
         usage=counted(reply.usage),
+        id=reply.id,
+        model=reply.model,
         raw=reply.model_dump(mode="json", exclude_none=True),
     )
 
@@ -104,8 +106,10 @@ def whole(reply):
 def streamed(chunks, so_far):
     """A stream, put together as its documentation says: calls by their index."""
     reasoning, refusal, calls, finish, counts, order = "", "", {}, None, None, []
+    named = {"id": None, "model": None}
     for chunk in chunks:
         counts = chunk.usage or counts
+        named = {"id": chunk.id or named["id"], "model": chunk.model or named["model"]}
         order.append("usage" if not chunk.choices else "")
         for choice in chunk.choices:
             assert choice.index == 0, "one choice was asked for"
@@ -128,6 +132,7 @@ def streamed(chunks, so_far):
         finish="refused" if refusal else FINISH[finish],
         usage=counted(counts),
         raw=kinds(order),
+        **named,
     )
 
 

@@ -91,6 +91,8 @@ def told(blocks, stop, counts, raw):
         calls=[call(use["toolUseId"], use["name"], use["input"]) for use in uses],
         finish=finish,
         usage=usage(counts["inputTokens"] + cached + written, counts["outputTokens"], cached, written),
+        id="in a header",
+        model="nobody says",
         raw=raw,
     )
 

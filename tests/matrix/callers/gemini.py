@@ -109,5 +109,7 @@ def told(chunks, raw):
             0,
             thought,
         ),
+        id=chunks[-1].response_id,
+        model=chunks[-1].model_version,
         raw=raw,
     )

@@ -8,7 +8,7 @@ WITHIN = 20.0  # s, for one call
 def heard(**more):
     """What an SDK gave; `raw` is its own object, or the kinds of a stream's events in order."""
     nothing = {"text": "", "reasoning": "", "refusal": "", "calls": [], "finish": None, "usage": None, "error": None}
-    return nothing | {"signature": "", "raw": None} | more
+    return nothing | {"signature": "", "id": None, "model": None, "raw": None} | more
 
 
 def usage(input, output, cached=0, written=0, reasoning=0):
@@ -33,7 +33,8 @@ def kinds(names):
     return [name for at, name in enumerate(names) if at == 0 or names[at - 1] != name]
 
 
-def failed(error, so_far="", status=None):
+def failed(error, so_far="", status=None, where=""):
     """A call that ended in an error of the SDK."""
-    message = f"{error}" + (f" ({error.__cause__})" if error.__cause__ else "")
+    cause = f" ({error.__cause__})" if error.__cause__ else ""
+    message = " ".join(f"{where}{error}{cause}".split())
     return heard(text=so_far, error={"status": status, "message": message, "kind": type(error).__name__})

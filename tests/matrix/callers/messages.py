@@ -91,6 +91,8 @@ def told(reply, raw):
             written,
             details.thinking_tokens if details else 0,
         ),
+        id=reply.id,
+        model=reply.model,
         raw=raw,
     )
 

@@ -94,6 +94,8 @@ def told(reply, raw):
         calls=calls,
         finish=finish_of(reply, calls, refusal),
         usage=usage(counts.input_tokens, counts.output_tokens, cached, written, reasoning),
+        id=reply.id,
+        model=reply.model,
         raw=raw,
     )
 
