@@ -28,10 +28,16 @@ def verdict(client, kind, scenario, stream, requests, heard):
 
 
 def asked_wrong(client, kind, scenario, stream, requests):
-    """What is wrong with the request that the provider got."""
-    if len(requests) != 1:
+    """What is wrong with the requests that the provider got: one, or the two of a loop."""
+    rounds = [("loop", False), ("loop-end", stream)] if scenario == "loop" else [(scenario, stream)]
+    found = [text for one, wanted in zip(requests, rounds, strict=False) for text in one_wrong(client, kind, *wanted, one)]
+    if not found and len(requests) != len(rounds):
         return [f"asks.once: the provider got {len(requests)} requests"]
-    [request] = requests
+    return found
+
+
+def one_wrong(client, kind, scenario, stream, request):
+    """What is wrong with one request."""
     if request.problems:
         return [f"asks.valid: refused by the provider: {'; '.join(request.problems)}"]
     found = [] if request.kind == kind else [f"asks.kind: it came as {request.kind}"]
@@ -47,6 +53,8 @@ def asked_wrong(client, kind, scenario, stream, requests):
         found += differs(f"asks.{field}", wanted[field], got[field]) if wanted[field] is not None else []
     for field in ("reasons", "cached"):
         found += differs(f"asks.{field}", True, got[field]) if wanted[field] else []
+    if scenario == "loop-end" and got["signatures"] is not None:
+        found += differs("asks.signatures", [story.SIGNATURE], got["signatures"])
     return found + differs("asks.turns", bare(joined(wanted["turns"])), bare(got["turns"]))
 
 
@@ -71,6 +79,7 @@ def bare(turns):
 
 def heard_wrong(client, kind, scenario, heard, requests):
     """What is wrong with an answer."""
+    scenario = "loop-end" if scenario == "loop" else scenario
     wanted = told(requests[-1].wire if requests else None, story.answer(scenario))
     if heard["finish"] == "refused":  # some call the words of a refusal text
         heard = {**heard, "text": "", "refusal": heard["text"] + heard["refusal"]}

@@ -125,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, asked):
         """What the scenario says."""
         wire, scenario = WIRES[asked.wire], story.scenario_of(asked.model)
+        if scenario == "loop" and asked.facts()["turns"][-1]["results"]:
+            scenario = "loop-end"
         said = story.answer(scenario)
         if scenario == "error" and not asked.stream:
             return self.send(400, *wire.refusal(story.ERROR_TEXT))

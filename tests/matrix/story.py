@@ -1,5 +1,8 @@
 """The scenarios, in no dialect: what a client asks, and what the model then says.
 
+`loop` is two calls: the model thinks and calls a tool; what the SDK gave goes back with the tool's result, and the thoughts
+with the model's signature must come back to it as they were (`loop-end`).
+
 A turn is `{role, text, images, calls, results}`; a call `{id, name, arguments}`; a result `{id, name, text}`. What is said is
 `{reasoning, signature, text, refusal, calls, finish, usage}`. Clients put the question into their SDK's words, providers the
 answer into their wire's, and the judge compares both ends with this file.
@@ -17,6 +20,7 @@ SCENARIOS = (
     "image",
     "schema",
     "reasoning",
+    "loop",
     "cache",
     "refusal",
     "length",
@@ -115,6 +119,15 @@ def question(scenario):
         "image": ask(turn("user", "What is this?", images=[png()])),
         "schema": ask(turn("user", "Who keeps the light?"), schema=PERSON),
         "reasoning": ask(turn("user", "How many ships?"), reasons=True, max_tokens=8000),
+        "loop": ask(weather, tools=[WEATHER], reasons=True, max_tokens=8000),
+        "loop-end": ask(
+            weather,
+            turn("assistant", calls=two_calls()[:1]),
+            turn("user", results=results[:1]),
+            tools=[WEATHER],
+            reasons=True,
+            max_tokens=8000,
+        ),
         "cache": ask(hello, system=LONG_RULES, cached=True),
         "refusal": ask(turn("user", "Sink the ships.")),
         "length": ask(turn("user", "Tell of the sea."), max_tokens=16),
@@ -135,6 +148,14 @@ def answer(scenario):
         "reasoning": said(
             "Seven ships.", reasoning="Three came, four stayed.", signature=SIGNATURE, usage={"reasoning": 9}
         ),
+        "loop": said(
+            calls=two_calls()[:1],
+            finish="calls",
+            reasoning="I must look it up.",
+            signature=SIGNATURE,
+            usage={"reasoning": 9},
+        ),
+        "loop-end": said("Oslo 3."),
         "cache": said("Hello from the tower.", usage={"input": 1500, "cached": 1024}),
         "refusal": said(refusal="I will not sink ships.", finish="refused"),
         "length": said("The sea is wide and", finish="length", usage={"output": 16}),
@@ -158,7 +179,7 @@ KINDS = tuple(MODELS)
 
 def upstream_model(kind, scenario):
     """The provider's name of the model for a scenario; its end tells the provider which one."""
-    names = {**MODELS, **THINKING} if scenario == "reasoning" else MODELS
+    names = {**MODELS, **THINKING} if scenario in ("reasoning", "loop") else MODELS
     return f"{names[kind]}--{scenario}"
 
 

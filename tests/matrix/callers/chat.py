@@ -18,11 +18,12 @@ def client(base_url, key=KEY, kind=None):
     return openai.OpenAI(base_url=f"{base_url}/v1", **options)
 
 
-def request(model, scenario, stream):
-    """The call's arguments."""
+def request(model, scenario, stream, more=()):
+    """The call's arguments; `more` messages stand behind the scenario's own."""
     asked = question(scenario)
     system = [{"role": "system", "content": asked["system"]}] if asked["system"] else []
     found = {"model": model, "messages": system + [one for turn in asked["turns"] for one in messages(turn)]}
+    found["messages"] += more
     found["max_completion_tokens" if asked["reasons"] else "max_tokens"] = asked["max_tokens"]
     if asked["temperature"] is not None:
         found["temperature"] = asked["temperature"]
@@ -80,10 +81,20 @@ def ask(client, model, scenario, stream):
     """Makes the call and tells what was heard."""
     so_far = []
     try:
-        reply = client.chat.completions.create(**request(model, scenario, stream))
+        more = first_round(client, model) if scenario == "loop" else []
+        reply = client.chat.completions.create(**request(model, scenario, stream, more))
         return streamed(reply, so_far) if stream else whole(reply)
     except openai.APIError as err:
         return failed(err, "".join(so_far), getattr(err, "status_code", None))
+
+
+def first_round(client, model):
+    """The model's call of a tool, kept as the SDK gave it, and the tool's result."""
+    reply = client.chat.completions.create(**request(model, "loop", False))
+    message = reply.choices[0].message.model_dump(exclude_none=True)
+    message.pop("annotations", None)  # of answers only
+    result = question("loop-end")["turns"][-1]["results"][0]
+    return [message, {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": result["text"]}]
 
 
 def whole(reply):

@@ -67,9 +67,13 @@ def ask(client, model, scenario, stream):
     """Makes the call and tells what was heard."""
     so_far = []
     try:
+        arguments = request(model, scenario)
+        if scenario == "loop":
+            first = client.converse(**arguments)["output"]["message"]
+            arguments["messages"] += [first, message(question("loop-end")["turns"][-1])]
         if stream:
-            return streamed(client.converse_stream(**request(model, scenario))["stream"], so_far)
-        reply = client.converse(**request(model, scenario))
+            return streamed(client.converse_stream(**arguments)["stream"], so_far)
+        reply = client.converse(**arguments)
         raw = {name: value for name, value in reply.items() if name != "ResponseMetadata"}
         return told(reply["output"]["message"]["content"], reply["stopReason"], reply["usage"], raw)
     except botocore.exceptions.ClientError as err:

@@ -58,6 +58,10 @@ def ask(client, model, scenario, stream):
     asked, so_far = question(scenario), []
     arguments = {"model": model, "contents": [content(one) for one in asked["turns"]], "config": config(asked)}
     try:
+        if scenario == "loop":
+            first = client.models.generate_content(**arguments)
+            # the model's content, kept as the SDK gave it, and the tool's result
+            arguments["contents"] += [first.candidates[0].content, content(question("loop-end")["turns"][-1])]
         if not stream:
             reply = client.models.generate_content(**arguments)
             return told([reply], reply.model_dump(mode="json", exclude_none=True, exclude={"sdk_http_response"}))

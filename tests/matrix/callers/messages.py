@@ -60,12 +60,24 @@ def ask(client, model, scenario, stream):
     """Makes the call and tells what was heard."""
     so_far = []
     try:
+        arguments = request(model, scenario)
+        if scenario == "loop":
+            arguments["messages"] += first_round(client, arguments)
         if stream:
-            return streamed(client, request(model, scenario), so_far)
-        reply = client.messages.create(**request(model, scenario))
+            return streamed(client, arguments, so_far)
+        reply = client.messages.create(**arguments)
         return told(reply, reply.model_dump(mode="json", exclude_none=True))
     except anthropic.APIError as err:
         return failed(err, "".join(so_far), getattr(err, "status_code", None))
+
+
+def first_round(client, arguments):
+    """The model's blocks, kept as the SDK gave them, and the tool's result."""
+    reply = client.messages.create(**arguments)
+    called = next(block.id for block in reply.content if block.type == "tool_use")
+    result = question("loop-end")["turns"][-1]["results"][0]
+    block = {"type": "tool_result", "tool_use_id": called, "content": result["text"]}
+    return [{"role": "assistant", "content": reply.content}, {"role": "user", "content": [block]}]
 
 
 def told(reply, raw):

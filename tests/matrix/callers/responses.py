@@ -11,10 +11,11 @@ from .heard import call, failed, heard, kinds, usage
 SERVER_ERROR = "response.failed"
 
 
-def request(model, scenario, stream):
-    """The call's arguments."""
+def request(model, scenario, stream, more=()):
+    """The call's arguments; `more` items stand behind the scenario's own."""
     asked = question(scenario)
     found = {"model": model, "input": [item for turn in asked["turns"] for item in items(turn)]}
+    found["input"] += more
     found |= {"max_output_tokens": asked["max_tokens"], "store": False}
     if asked["system"]:
         found["instructions"] = asked["system"]
@@ -62,10 +63,20 @@ def ask(client, model, scenario, stream):
     """Makes the call and tells what was heard."""
     so_far = []
     try:
-        reply = client.responses.create(**request(model, scenario, stream))
+        more = first_round(client, model) if scenario == "loop" else []
+        reply = client.responses.create(**request(model, scenario, stream, more))
         return streamed(reply, so_far) if stream else told(reply, reply.model_dump(mode="json", exclude_none=True))
     except openai.APIError as err:
         return failed(err, "".join(so_far), getattr(err, "status_code", None))
+
+
+def first_round(client, model):
+    """The model's items, kept as the SDK gave them, and the tool's result."""
+    reply = client.responses.create(**request(model, "loop", False))
+    kept = [item.model_dump(exclude_none=True) for item in reply.output]
+    called = next(item.call_id for item in reply.output if item.type == "function_call")
+    result = question("loop-end")["turns"][-1]["results"][0]
+    return [*kept, {"type": "function_call_output", "call_id": called, "output": result["text"]}]
 
 
 def finish_of(reply, calls, refused):

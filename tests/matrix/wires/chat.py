@@ -42,6 +42,7 @@ def facts(body):
         "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens"),
         "temperature": body.get("temperature"),
         "cached": False,
+        "signatures": None,  # no field for them
     }
 
 

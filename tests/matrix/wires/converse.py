@@ -6,7 +6,7 @@ import re
 
 import botocore.session
 from botocore.validate import ParamValidator
-from story import pieces
+from story import SIGNATURE, pieces
 
 from .common import joined, named_results, text_turn, unpaired
 from .eventstream import event, exception
@@ -55,7 +55,7 @@ def check(body, _stream):
         found.append("The text field in the ContentBlock object is blank.")
     ids = [block["toolUse"]["toolUseId"] for block in blocks if "toolUse" in block]
     found += [f"the toolUseId {one!r} does not match" for one in ids if not ID.fullmatch(one)]
-    return found + unpaired(turns(body))
+    return found + thoughts_wrong(body) + unpaired(turns(body))
 
 
 def facts(body):
@@ -74,8 +74,25 @@ def facts(body):
         "reasons": thinking.get("type") in ("enabled", "adaptive"),
         "max_tokens": config.get("maxTokens"),
         "temperature": config.get("temperature"),
+        "signatures": signatures(body),
         "cached": any("cachePoint" in block for block in body.get("system") or []),
     }
+
+
+def signatures(body):
+    """The signatures of all thoughts in the conversation."""
+    blocks = [block["reasoningContent"] for one in body["messages"] for block in one["content"] if "reasoningContent" in block]
+    return [block["reasoningText"].get("signature") for block in blocks]
+
+
+def thoughts_wrong(body):
+    """A tool loop that thinks begins its last turn with the thought as it was signed."""
+    found = ["Invalid `signature` in `thinking` block" for one in signatures(body) if one != SIGNATURE]
+    thinking = (body.get("additionalModelRequestFields") or {}).get("thinking") or {}
+    if thinking.get("type") == "enabled" and "toolResult" in body["messages"][-1]["content"][0]:
+        if "reasoningContent" not in body["messages"][-2]["content"][0]:
+            found.append("Expected `thinking` or `redacted_thinking`, but found `tool_use`.")
+    return found
 
 
 def tool(spec):

@@ -1,4 +1,5 @@
 """Google's generateContent, of the Gemini API and of Vertex."""
+import base64
 import json
 
 from google.genai import types
@@ -92,7 +93,13 @@ def facts(body):
         "max_tokens": config.max_output_tokens,
         "temperature": config.temperature,
         "cached": False,
+        "signatures": [encoded(part) for one in request["contents"] for part in one.parts if part.thought_signature],
     }
+
+
+def encoded(part):
+    """A part's signature as it was given."""
+    return base64.b64encode(part.thought_signature).decode()
 
 
 def schema_of(plain, own):
@@ -150,7 +157,10 @@ def parts_of(said):
     found = [{"text": said["reasoning"], "thought": True}] if said["reasoning"] else []
     signed = {"thoughtSignature": said["signature"]} if said["signature"] else {}
     found += [{"text": said["text"], **signed}] if said["text"] else []
-    return found + [{"functionCall": {"name": call["name"], "args": call["arguments"]}} for call in said["calls"]]
+    calls = [{"functionCall": {"name": call["name"], "args": call["arguments"]}} for call in said["calls"]]
+    if calls and not said["text"]:
+        calls[0] |= signed
+    return found + calls
 
 
 def body_of(parts, model, counts, finish):

@@ -4,7 +4,7 @@ import json
 import re
 
 from anthropic.types import message_create_params as params
-from story import pieces
+from story import SIGNATURE, pieces
 
 from .common import data_event, joined, named_results, text_turn, unpaired
 from .strict import problems
@@ -38,7 +38,7 @@ def check(body, stream):
         found.append("This model does not support adaptive thinking or the effort parameter.")
     if "temperature" in body and "top_p" in body:
         found.append("`temperature` and `top_p` cannot both be specified for this model.")
-    found += blocks_wrong(body)
+    found += blocks_wrong(body) + thoughts_wrong(body)
     return found + unpaired(turns(body))
 
 
@@ -79,8 +79,26 @@ def facts(body):
         "reasons": thinking.get("type") in ("enabled", "adaptive"),
         "max_tokens": body["max_tokens"],
         "temperature": body.get("temperature"),
+        "signatures": signatures(body),
         "cached": "cache_control" in json.dumps(body.get("system")),
     }
+
+
+def signatures(body):
+    """The signatures of all thoughts in the conversation."""
+    blocks = [block for one in body["messages"] for block in blocks_of(one["content"])]
+    return [block["signature"] for block in blocks if block["type"] == "thinking"]
+
+
+def thoughts_wrong(body):
+    """A tool loop that thinks begins its last turn with the thought as it was signed."""
+    found = ["Invalid `signature` in `thinking` block" for one in signatures(body) if one != SIGNATURE]
+    messages = body["messages"]
+    if (body.get("thinking") or {}).get("type") == "enabled" and len(messages) > 1:
+        looping = blocks_of(messages[-1]["content"])[0]["type"] == "tool_result"
+        if looping and blocks_of(messages[-2]["content"])[0]["type"] != "thinking":
+            found.append("Expected `thinking` or `redacted_thinking`, but found `tool_use`.")
+    return found
 
 
 def tool(one):

@@ -46,6 +46,7 @@ def facts(body):
         "max_tokens": body.get("max_output_tokens"),
         "temperature": body.get("temperature"),
         "cached": False,
+        "signatures": [one.get("encrypted_content") for one in items(body) if one.get("type") == "reasoning"],
     }
 
 
