@@ -74,6 +74,15 @@ pub enum Fault {
     Gateway,
 }
 
+/// What an upstream says, as far as a client may hear it.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// What [`Failure::shown`](crate::dialect::failure::Failure::shown) lets through.
+    pub words: UpstreamError,
+    /// The same in the upstream's own bytes, for a client of its dialect.
+    pub raw: Option<Bytes>,
+}
+
 /// A call that is not served.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -85,17 +94,14 @@ pub struct Error {
     pub param: Option<String>,
     /// When to come back.
     pub retry_after: Option<Duration>,
-    /// What the upstream says, in the stead of our message, when it refused the request itself: what
-    /// [`Failure::shown`](crate::dialect::failure::Failure::shown) lets through.
-    pub said: Option<UpstreamError>,
-    /// The same in the upstream's own bytes, for a client of its dialect.
-    pub raw: Option<Bytes>,
+    /// What the upstream says, in the stead of our message, when it refused the request itself.
+    pub said: Option<Box<Said>>,
 }
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, retry_after: None, said: None, raw: None }
+        Error { kind, message: message.into(), param: None, retry_after: None, said: None }
     }
 
     /// What a call is told whose time is over.
@@ -118,7 +124,7 @@ impl Error {
     pub fn told(&self) -> Told<'_> {
         let ours = Told { retry_after: self.retry_after, ..Told::new(self.kind.status(), &self.message) };
         match &self.said {
-            Some(said) => ours.saying(said),
+            Some(said) => ours.saying(&said.words),
             None => Told { code: Some(self.kind.code()), param: self.param.as_deref(), ..ours },
         }
     }

@@ -7,6 +7,7 @@
 mod admission;
 mod attempt;
 mod continued;
+mod count;
 mod explain;
 mod limits;
 mod said;
@@ -102,7 +103,7 @@ pub async fn call(
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
-    let (peek, input) = weigh(ask, &body).await?;
+    let (peek, tokens) = weigh(ask, &body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
@@ -116,7 +117,8 @@ pub async fn call(
     }
     let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
     // What is continued is put before the model as well.
-    let input = input.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
+    let read = if ask.api.reads() { tokens } else { 0 };
+    let input = read.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
     let snapshot = &snapshot;
     let said = Said::new(peek.api.talks());
     let asked = Asked::of(&peek, ask.form());
@@ -134,7 +136,10 @@ pub async fn call(
         asked,
         deadline,
     };
-    call.serve(model, record).await
+    match call.count(model, tokens, record) {
+        Some(counted) => Ok(counted),
+        None => call.serve(model, record).await,
+    }
 }
 
 /// Reads a request and estimates its input.
@@ -151,9 +156,6 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
 fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), BadRequest> {
     let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
     let peek = request::peek(ask.api, body, path)?;
-    if !ask.api.reads() {
-        return Ok((peek, 0));
-    }
     let (input, voice) = (peek.input(), ask.api.voice());
     let tokens = estimate::input_tokens(voice, input.texts(body), input.repeats, &input.schemas(body));
     Ok((peek, tokens))

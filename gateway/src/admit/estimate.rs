@@ -36,10 +36,13 @@ const PER_CALL: u64 = 3;
 
 /// Tokens of the input of a call in the dialects of `voice`: raw values with text in them (messages, prompts, items,
 /// documents), of which the first is read `repeats` times; and raw values that are put before the model as they are (tools,
-/// functions, the form of the answer). Empty where absent.
+/// functions, the form of the answer), tools first. Empty where absent.
 pub fn input_tokens(voice: Voice, texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> u64 {
     let [mut first, mut rest] = [Tally::new(voice); 2];
     let count = first.texts(texts[0]) + rest.texts(texts[1]);
+    if schemas.first().is_some_and(|tools| tools.len() > "[]".len()) {
+        rest.tools();
+    }
     for schema in schemas {
         rest.schema(schema);
     }

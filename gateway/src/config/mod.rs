@@ -2,6 +2,8 @@
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
 mod access;
+#[cfg(test)]
+mod account_tests;
 pub mod check;
 mod expand;
 mod fixed;

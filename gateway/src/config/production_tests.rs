@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, Cooldown, Defaults, Deployment, File, Headroom, Limits, Listener,
-    Meter, Model, Price, Retry, Sentinel, Server, State, TargetTable, Tenant, Timeouts, TlsFiles,
+    Account, AccountPool, AffinityTable, Cooldown, Credentials, Defaults, Deployment, File, Headroom, Limits,
+    Listener, Meter, Model, Price, Retry, Sentinel, Server, State, TargetTable, Tenant, Timeouts, TlsFiles,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -33,7 +33,8 @@ const TABLES: &[(&str, &[&str])] = &[
 ];
 
 /// Of these tables all keys are described in comments, for they do not go together, or are alike.
-const DESCRIBED: &[(&str, &[&str])] = &[("[limits]", Limits::KEYS), ("sentinel", Sentinel::KEYS)];
+const DESCRIBED: &[(&str, &[&str])] =
+    &[("[limits]", Limits::KEYS), ("sentinel", Sentinel::KEYS), ("credentials", Credentials::KEYS)];
 
 /// Broken on purpose to see it fail: `on_outage` of the pool, `meters` of the deployment, `tpd` in the comment left out.
 #[test]
@@ -54,11 +55,15 @@ fn every_key_of_every_table_is_shown() {
         absent.extend(keys.iter().filter(|key| !is_shown(key)).map(|key| format!("{way}.{key}")));
     }
     let words: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.strip_prefix('#')).flat_map(str::split_whitespace).collect();
+        text.lines().filter_map(|line| line.strip_prefix('#')).flat_map(words_of).collect();
     for (table, keys) in DESCRIBED {
         absent.extend(keys.iter().filter(|key| !words.contains(*key)).map(|key| format!("{table}.{key}")));
     }
     assert_eq!(absent, Vec::<String>::new());
+}
+
+fn words_of(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| c.is_whitespace() || ",;()`".contains(c))
 }
 
 /// The elements of a list, or the value itself.

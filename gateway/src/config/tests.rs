@@ -27,6 +27,10 @@ fn loaded(text: &str) -> Config {
     checked(&format!("version = 1\n{text}")).unwrap_or_else(|report| panic!("{report}"))
 }
 
+fn hidden(text: &str) -> Secret {
+    SecretString::from(text).into()
+}
+
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -122,7 +126,7 @@ fn the_quickstart_loads() {
     let config = shipped("quickstart.toml");
     let account = &config.accounts[0];
     assert_eq!(account.base_url, "https://api.openai.com/v1");
-    assert_eq!(account.api_key.as_ref().unwrap().expose_secret(), SECRET);
+    assert_eq!(account.access, Access::Bearer(hidden(SECRET)));
     assert!(config.state.is_none());
     assert!(config.tenants.is_empty());
     assert_eq!(config.find_model("gpt-4o-mini"), Some(ModelId(0)));

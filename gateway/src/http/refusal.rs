@@ -13,7 +13,8 @@ use crate::telemetry::Record;
 pub(super) fn refuse(error: &Error, voice: Voice, id: &str, record: Option<&Record>) -> Response<Body> {
     let kind = error.kind;
     let told = told(error, id);
-    let body = error.raw.clone().unwrap_or_else(|| told.body(voice).into());
+    let raw = error.said.as_ref().and_then(|said| said.raw.clone());
+    let body = raw.unwrap_or_else(|| told.body(voice).into());
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = kind.status();
     let headers = response.headers_mut();
@@ -86,6 +87,7 @@ mod tests {
     use super::*;
     use crate::dialect::limits::{Counted, Left};
     use crate::dialect::openai::answer::UpstreamError;
+    use crate::error::Said;
     use crate::telemetry::Metrics;
 
     async fn refused(error: &Error, voice: Voice, record: Option<&Record>) -> (HeaderMap, Value) {
@@ -124,7 +126,8 @@ mod tests {
             param: Some("messages".into()),
         };
         let kind = Kind::Refused(http::StatusCode::BAD_REQUEST);
-        let error = Error { said: Some(said), ..Error::new(kind, "ours") };
+        let error =
+            Error { said: Some(Box::new(Said { words: said, raw: None })), ..Error::new(kind, "ours") };
         let (_, body) = refused(&error, Voice::OpenAi, None).await;
         assert_eq!(body["error"]["code"], "context_length_exceeded");
         assert_eq!(body["error"]["param"], "messages");

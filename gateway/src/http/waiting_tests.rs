@@ -7,6 +7,7 @@ use super::*;
 use crate::dialect::gemini::Framing;
 use crate::dialect::openai::answer::UpstreamError;
 use crate::dialect::voice::Voice;
+use crate::error::Said;
 use crate::telemetry::Metrics;
 
 const BEAT: Duration = Duration::from_millis(20);
@@ -88,7 +89,8 @@ async fn a_late_error_stands_in_the_stream() {
     assert_eq!(body["error"]["code"], Kind::UpstreamTimeout.code());
 
     let said = UpstreamError { message: "two\nlines".to_owned(), ..UpstreamError::default() };
-    let refusal = Error { said: Some(said), ..Error::new(Kind::NoCapacity, "") };
+    let refusal =
+        Error { said: Some(Box::new(Said { words: said, raw: None })), ..Error::new(Kind::NoCapacity, "") };
     let text = late(Err(refusal)).await;
     assert!(split(&text).1.starts_with(r#"data: {"error":{"message":"two\nlines""#), "{text}");
 }

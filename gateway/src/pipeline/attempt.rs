@@ -17,7 +17,7 @@ use crate::dialect::failure::{Class, Failure};
 use crate::dialect::openai::answer::{Usage, id_of};
 use crate::dialect::request::Continues;
 use crate::dialect::talk::Refused;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Said};
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{Kept, Settlement};
@@ -332,7 +332,7 @@ impl<'a> Attempt<'a> {
         let endpoint = &self.call.snapshot.endpoints[self.target.deployment.0];
         let api = self.call.peek.api;
         let own = endpoint.way(api).is_some_and(|way| way.is_of(api));
-        Error { raw: if own { failure.passed(body) } else { None }, ..refused(status, failure) }
+        refused(status, failure, if own { failure.passed(body) } else { None })
     }
 
     /// The pools that the provider limits rest.
@@ -366,18 +366,16 @@ fn no_answer(kind: Kind) -> Error {
 }
 
 /// What the upstream says of a request that it does not serve.
-fn refused(status: StatusCode, failure: &Failure) -> Error {
+fn refused(status: StatusCode, failure: &Failure, raw: Option<Bytes>) -> Error {
     let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
-    Error { said: Some(failure.shown()), ..error }
+    Error { said: Some(Box::new(Said { words: failure.shown(), raw })), ..error }
 }
 
 /// What the client is told where nothing else can be tried.
 pub(super) fn unserved(failed: Failed) -> Error {
     match failed {
         Failed::Answered { status, failure, body } => match failure.class {
-            Class::BadRequest | Class::NotKept => {
-                Error { raw: failure.passed(&body), ..refused(status, &failure) }
-            }
+            Class::BadRequest | Class::NotKept => refused(status, &failure, failure.passed(&body)),
             Class::RateLimited { retry_after } => {
                 let wait = retry_after.unwrap_or(RETRY_SOON);
                 Error::new(Kind::NoCapacity, "The upstream is at its limit.").retry_after(wait)

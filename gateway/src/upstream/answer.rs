@@ -118,6 +118,11 @@ pub async fn open(
     loop {
         let Opened { upstream, passage, ready, seen } = &mut opened;
         let Some(data) = next(upstream, patience).await? else {
+            passage.end(seen, ready).map_err(failed)?;
+            // In some dialects only the end shows that there is nothing but a reason for it, as of a filter.
+            if seen.content && seen.done {
+                return Ok(opened);
+            }
             return Err(Failed::Broken("stream ended before its first content".into()));
         };
         size += data.len();
@@ -137,7 +142,7 @@ pub async fn open(
 fn failed(fault: Fault) -> Failed {
     match fault {
         Fault::Damaged(detail) => Failed::Broken(detail),
-        Fault::Failed { failure, .. } => Failed::answered(*failure),
+        Fault::Failed { failure, .. } => Failed::answered(failure),
     }
 }
 

@@ -6,6 +6,8 @@
 
 pub mod answer;
 pub mod auth;
+#[cfg(test)]
+mod authorised_tests;
 mod connect;
 mod endpoint;
 pub mod passage;
@@ -61,7 +63,7 @@ pub enum Failed {
         /// Its status.
         status: StatusCode,
         /// What it means.
-        failure: Failure,
+        failure: Box<Failure>,
         /// Its body; empty if there is none but an event.
         body: Bytes,
     },
@@ -69,7 +71,7 @@ pub enum Failed {
 
 impl Failed {
     /// A failure that was told with a status of 200.
-    fn answered(failure: Failure) -> Failed {
+    fn answered(failure: Box<Failure>) -> Failed {
         let status = failure.status.unwrap_or_else(|| failure.class.status());
         Failed::Answered { status, failure, body: Bytes::new() }
     }
@@ -172,7 +174,7 @@ impl Refusal {
 
     fn failed(self) -> Failed {
         let Refusal { head, body } = self;
-        let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
+        let failure = Box::new(Failure::of_answer(head.status, &head.headers, &body, SystemTime::now()));
         Failed::Answered { status: head.status, failure, body }
     }
 }

@@ -109,7 +109,7 @@ impl Telling {
             _ => Failure::of_frame(Frame::Answer(&body), headers, SystemTime::now()),
         };
         if let Some(failure) = failure {
-            return Err(Failed::answered(failure));
+            return Err(Failed::answered(Box::new(failure)));
         }
         match self {
             Telling::Passed { .. } => Ok(Told { usage: usage_of(&body), body }),

@@ -6,7 +6,8 @@
 //!   and larger ones are more. Sound is ten tokens a second.
 //! - Anthropic, <https://platform.claude.com/docs/en/build-with-claude/vision>: an image is (width / 28) * (height / 28)
 //!   tokens, and is made smaller to about 1600 before (a few models see more). A page of a PDF is 1,500 to 3,000 tokens
-//!   and an image.
+//!   and an image. Tools come with a prompt of its own of up to 530 tokens (`/agents-and-tools/tool-use/overview`, "Pricing"),
+//!   and are in recorded calls some 500 more than their text.
 //! - Google, <https://ai.google.dev/gemini-api/docs/tokens> and `/media-resolution`: an image is 1120 tokens for Gemini 3,
 //!   and 258 for each tile of 768 by 768 before. A second of sound is 32 tokens, one of film 263.
 
@@ -22,11 +23,16 @@ pub(super) struct Costs {
     wave_bytes: u64,
     /// What `data` without a media type is.
     untold: Medium,
+    /// What the provider itself says to the model where tools are offered, tokens.
+    pub(super) tools: u64,
 }
 
-static OPENAI: Costs = Costs { image: 1105, audio_bytes: 400, wave_bytes: 1600, untold: Medium::Audio };
-static ANTHROPIC: Costs = Costs { image: 1600, audio_bytes: 400, wave_bytes: 1600, untold: Medium::Sealed };
-static GOOGLE: Costs = Costs { image: 1120, audio_bytes: 125, wave_bytes: 1000, untold: Medium::Sealed };
+static OPENAI: Costs =
+    Costs { image: 1105, audio_bytes: 400, wave_bytes: 1600, untold: Medium::Audio, tools: 0 };
+static ANTHROPIC: Costs =
+    Costs { image: 1600, audio_bytes: 400, wave_bytes: 1600, untold: Medium::Sealed, tools: 500 };
+static GOOGLE: Costs =
+    Costs { image: 1120, audio_bytes: 125, wave_bytes: 1000, untold: Medium::Sealed, tools: 0 };
 
 /// Bytes of a document per token: pages cost their text and an image each, and range from 3 kB to 200 kB.
 const FILE_BYTES: u64 = 16;

@@ -41,6 +41,11 @@ impl Tally {
         self.weight.div_ceil(u64::from(FULL_TOKEN)).max(self.chars.div_ceil(4)) + self.flat
     }
 
+    /// Tools are offered.
+    pub(super) fn tools(&mut self) {
+        self.flat += self.costs.tools;
+    }
+
     /// Weighs a raw JSON value as text: schemas of tools and answers are shown to the model as JSON or in a
     /// notation that comes near it.
     pub(super) fn schema(&mut self, text: &[u8]) {
@@ -101,7 +106,10 @@ impl Tally {
                 Some(self.costs.data(walk.media_type.or_else(|| type_behind(text, end)), string))
             }
             (None, Label::File) if is_base64(string) => Some(self.costs.content(Medium::Document, string)),
-            (None, Label::File) => Some(self.costs.named(walk.medium())),
+            (None, Label::File) => {
+                let told = walk.media_type.or_else(|| type_behind(text, end));
+                Some(self.costs.named(told.map_or(Medium::Document, Medium::of_type)))
+            }
             (None, Label::Sealed) => Some(self.costs.content(Medium::Sealed, string)),
             (None, Label::MediaType) => {
                 walk.media_type = Some(string);
@@ -237,10 +245,6 @@ impl Walk<'_> {
     /// Is it something that a search found, or a citation? The address of such is read, and nothing behind it.
     fn is_found(&self) -> bool {
         self.kind.starts_with(b"web_") || self.kind == b"url_citation"
-    }
-
-    fn medium(&self) -> Medium {
-        self.media_type.map_or(Medium::Document, Medium::of_type)
     }
 
     fn in_object(&self) -> bool {

@@ -52,7 +52,7 @@ fn by_key(key: SecretString, span: &Span, preset: &Preset, cx: &mut Reading<'_>)
         Auth::None | Auth::Sigv4 { .. } | Auth::Google { .. } | Auth::Entra { .. } => None,
     });
     way.unwrap_or_else(|| {
-        cx.problem(span, format!("the provider `{}` takes no `api_key`{}", preset.name, instead(preset)));
+        cx.problem(span, format!("the provider `{}` takes no `api_key`{}", preset.name, use_instead(preset)));
         Access::Open
     })
 }
@@ -76,7 +76,8 @@ fn by_nothing(at: &At<raw::Account>, preset: &Preset, place: &Place, cx: &mut Re
     // Behind an address of their own accounts may need none.
     if at.value.base_url.is_absent() {
         let whose = host(&place.base_url).unwrap_or_else(|| format!("the provider `{}`", preset.name));
-        cx.problem(&at.span, format!("`api_key` is missing: {whose} needs one{}", instead(preset)));
+        let or = kinds_of(preset).map_or(String::new(), |kinds| format!(", or {kinds}"));
+        cx.problem(&at.span, format!("`api_key` is missing: {whose} needs one{or}"));
     }
     Access::Open
 }
@@ -85,13 +86,14 @@ fn host(base_url: &Uri) -> Option<String> {
     base_url.host().filter(|_| *base_url != addresses::NOWHERE).map(str::to_owned)
 }
 
-/// Which credentials the provider takes, if it takes any.
-fn instead(preset: &Preset) -> String {
+/// The credentials that the provider takes, if it takes any.
+fn kinds_of(preset: &Preset) -> Option<String> {
     let kinds: Vec<&str> = preset.auth.iter().filter_map(kind_of).map(CredentialKind::word).collect();
-    if kinds.is_empty() {
-        return String::new();
-    }
-    format!(", or `credentials` of the kind {}", suggest::either(&kinds))
+    (!kinds.is_empty()).then(|| format!("`credentials` of the kind {}", suggest::either(&kinds)))
+}
+
+fn use_instead(preset: &Preset) -> String {
+    kinds_of(preset).map_or(String::new(), |kinds| format!(": use {kinds}"))
 }
 
 fn kind_of(way: &Auth) -> Option<CredentialKind> {
@@ -122,11 +124,9 @@ fn by_credentials(
             Access::Entra { scope: scope.clone(), by: credentials::entra(written, cx) }
         }
         Some(Auth::None | Auth::Bearer | Auth::Header(_)) | None => {
-            let taken = match instead(preset) {
-                none if none.is_empty() => ": it takes an `api_key`".to_owned(),
-                others => others.replacen(", or", ": it takes", 1),
-            };
-            cx.problem(&kind.span, format!("not for the provider `{}`{taken}", preset.name));
+            let taken = kinds_of(preset).unwrap_or_else(|| "an `api_key`".to_owned());
+            let message = format!("not for the provider `{}`: it takes {taken}", preset.name);
+            cx.problem(&kind.span, message);
             Access::Open
         }
     }

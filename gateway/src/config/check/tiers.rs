@@ -29,19 +29,11 @@ impl Tier {
             return Some(Tier { name: written.value.clone(), span: written.span.clone(), charge });
         }
         let provider = &preset.name;
-        cx.problem(
-            &written.span,
-            match names[..] {
-                [] => format!("the provider `{provider}` has no tiers: give `limits` or `pools`"),
-                _ => {
-                    let hint = suggest::did_you_mean(&written.value, &names);
-                    format!(
-                        "the provider `{provider}` has no such tier{hint}: it has {}",
-                        suggest::quoted(&names)
-                    )
-                }
-            },
-        );
+        let message = match names[..] {
+            [] => format!("the provider `{provider}` has no tiers: give `limits` or `pools`"),
+            _ => format!("the provider `{provider}` has no such tier: it has {}", suggest::quoted(&names)),
+        };
+        cx.problem(&written.span, message);
         None
     }
 }

@@ -16,7 +16,10 @@ fn token(name: &str, seconds: u64) -> String {
 }
 
 fn kept(script: &Arc<Script>) -> Arc<Kept<TokenSource>> {
-    Arc::new(Kept::new(TokenSource::Google(Google::metadata()), script.outside()))
+    Arc::new(Kept::new(
+        TokenSource::Google { from: Google::metadata(), scope: "s".to_owned() },
+        script.outside(),
+    ))
 }
 
 /// A caller that nobody wakes fails here and does not wait forever. Broken on purpose: without the notice in `land`, every

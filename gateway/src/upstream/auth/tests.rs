@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http::HeaderValue;
 use secrecy::SecretString;
 
@@ -47,7 +49,7 @@ async fn bedrock_is_signed() {
 async fn a_large_body_is_signed_by_its_digest() {
     let auth = Auth::aws(fixed(), "bedrock", "us-east-1", Script::of([]).outside());
     let uri: Uri = "https://h.example/p".parse().unwrap();
-    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(super::scripted::START);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(scripted::START);
     for size in [2, 1 << 20] {
         let body = Bytes::from(vec![b'x'; size]);
         let (mut ours, mut direct) = (HeaderMap::new(), HeaderMap::new());
