@@ -1,4 +1,5 @@
 """The cells: which client calls which kind of provider, and how one cell is run."""
+
 import traceback
 from dataclasses import dataclass, field
 
@@ -58,10 +59,11 @@ def python_caller(base_url, key=None):
     clients, modules = {}, {**CALLERS, "converse": callers.converse}
 
     def call(client, kind, model, scenario, stream):
+        """Makes one call."""
         module = modules[client]
         if (client, kind) not in clients:
-            options = {"key": key, "kind": kind} if key else {}
-            clients[client, kind] = module.client(base_url, **options)
+            own = (key, kind) if key else ()
+            clients[client, kind] = module.client(base_url, *own)
         try:
             return module.ask(clients[client, kind], model, scenario, stream)
         except Exception as err:  # whatever an SDK raises over an answer is the finding

@@ -1,4 +1,5 @@
 """The gateway before the provider: one account and twelve deployments of each kind, each behind a model of its own."""
+
 import re
 from contextlib import contextmanager
 
@@ -57,7 +58,9 @@ def write_presets(folder):
     presets = REPOSITORY / "config" / "providers"
     openai = (presets / "openai.toml").read_text()
     (folder / "openai-chat.toml").write_text(preset(openai, "openai-chat", ["openai-chat"], "response|input-tokens"))
-    (folder / "openai-responses.toml").write_text(preset(openai, "openai-responses", ["openai-responses"], "chat|completions|embeddings"))
+    (folder / "openai-responses.toml").write_text(
+        preset(openai, "openai-responses", ["openai-responses"], "chat|completions|embeddings")
+    )
     vertex = (presets / "vertex.toml").read_text()
     vertex = re.sub(r"(?m)^auth = .*$", 'auth = [{ kind = "bearer" }]', vertex)
     (folder / "vertex-by-key.toml").write_text(preset(vertex, "vertex-by-key", ["gemini", "anthropic-messages"], "-"))

@@ -1,10 +1,21 @@
-"""Golden files: what each cell asked and heard, byte for byte but for ids, times and what is long; one file for a client and a kind."""
+"""Golden files: what each cell asked and heard, but for ids, times and long data; one file for a client and a kind."""
+
 import json
 import re
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "golden"
-IDS = {"id", "call_id", "tool_call_id", "item_id", "toolUseId", "tool_use_id", "responseId", "response_id", "request_id"}
+IDS = {
+    "id",
+    "call_id",
+    "tool_call_id",
+    "item_id",
+    "toolUseId",
+    "tool_use_id",
+    "responseId",
+    "response_id",
+    "request_id",
+}
 TIMES = {"created", "created_at", "completed_at", "create_time"}
 LONG = 400  # characters of a text, then only its beginning stands there
 DATA = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
@@ -66,7 +77,10 @@ class Golden:
         """Writes what was blessed: a line for each cell."""
         FOLDER.mkdir(exist_ok=True)
         for path in self.changed:
-            rows = [f"{json.dumps(cell)}: {json.dumps(one, ensure_ascii=False)}" for cell, one in sorted(self.files[path].items())]
+            rows = [
+                f"{json.dumps(cell)}: {json.dumps(one, ensure_ascii=False)}"
+                for cell, one in sorted(self.files[path].items())
+            ]
             path.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf-8")
 
 
@@ -76,5 +90,7 @@ def differences(old, new, path):
         names = [*old, *(name for name in new if name not in old)]
         return [text for name in names for text in differences(old.get(name), new.get(name), f"{path}.{name}")]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [text for at, pair in enumerate(zip(old, new, strict=True)) for text in differences(*pair, f"{path}[{at}]")]
+        return [
+            text for at, pair in enumerate(zip(old, new, strict=True)) for text in differences(*pair, f"{path}[{at}]")
+        ]
     return [] if old == new else [f"{path}: was {json.dumps(old)[:200]}, is {json.dumps(new)[:200]}"]

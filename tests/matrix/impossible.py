@@ -1,15 +1,14 @@
 """What a client cannot ask of a provider or hear from it, with the reason: not judged, yet kept in the golden files.
 
-Compare with `gateway/DIALECTS.md`. An aspect is `asks.FIELD` (of the request, as the provider got it) or `hears.FIELD` (of the
-answer, as the SDK gave it). Patterns are shell patterns.
+Compare with `gateway/DIALECTS.md`. An aspect is `asks.FIELD` (of the request, as the provider got it) or `hears.FIELD` (of
+the answer, as the SDK gave it). Patterns are shell patterns.
 """
+
 from fnmatch import fnmatch
 
-OPENAI = ("chat", "responses", "azure")
-GOOGLE = ("gemini", "vertex")
 ANY = ("*",)
 
-# clients, kinds, scenarios, aspects, reason
+# clients, kinds, scenarios, aspects, reason, and the line of DIALECTS.md that says so (None: no matter of two dialects)
 TABLE = (
     (
         ("chat", "responses", "gemini"),
@@ -17,14 +16,40 @@ TABLE = (
         ("cache",),
         ("asks.cached",),
         "only Anthropic's dialect marks what is to be cached; the others' providers see it by themselves",
+        None,
     ),
-    (("messages",), (*OPENAI, *GOOGLE), ("cache",), ("asks.cached",), "OpenAI and Google take no marks: they cache by themselves"),
+    (
+        ("messages",),
+        ("chat", "azure"),
+        ("cache",),
+        ("asks.cached",),
+        "OpenAI takes no marks: it caches by itself",
+        "| cache marks | `cache_control` for providers that take it",
+    ),
+    (
+        ("messages",),
+        ("responses",),
+        ("cache",),
+        ("asks.cached",),
+        "OpenAI takes no marks: it caches by itself",
+        "| cache marks from other dialects | left out |",
+    ),
+    (
+        ("messages",),
+        ("gemini", "vertex"),
+        ("cache",),
+        ("asks.cached",),
+        "Google takes no marks: it caches by itself",
+        "| cache marks, cache key, user, metadata, name of a speaker | left out |",
+    ),
 )
 
 # What a provider's wire never tells: these fields of an answer are empty behind it.
 UNTOLD = {
     "chat": {"reasoning": "OpenAI's Chat tells how long it reasoned, not what"},
-    "converse": {"usage.reasoning": "Converse counts reasoning with the output"},
+    "converse": {
+        "usage.reasoning": "Converse counts reasoning with the output"
+    },  # DIALECTS.md: "Bedrock does not tell: 0"
     "gemini": {"refusal": "Google stops without a word"},
 }
 
@@ -35,7 +60,7 @@ SCHEMAS_WITHOUT = {"ai-google": ("additionalProperties",)}  # it writes the Open
 def aspects(client, kind, scenario):
     """The aspects of a cell that are impossible, with their reasons."""
     found = {}
-    for clients, kinds, scenarios, names, reason in TABLE:
+    for clients, kinds, scenarios, names, reason, _ in TABLE:
         fits = (matches(client, clients), matches(kind, kinds), matches(scenario, scenarios))
         if all(fits):
             found |= dict.fromkeys(names, reason)
@@ -56,3 +81,8 @@ def told(wire, said):
         else:
             said[field] = ""
     return said
+
+
+def unwritten(page):
+    """The lines that the table quotes and that the page, DIALECTS.md, does not have."""
+    return [line for *_, line in TABLE if line and line not in page]

@@ -1,4 +1,5 @@
-"""Does a cell hold? The request that reached the provider is compared with what was asked, the answer with what was said."""
+"""Does a cell hold? What reached the provider is compared with what was asked, what was heard with what was said."""
+
 import story
 from impossible import SCHEMAS_WITHOUT, aspects, told
 from wires.common import joined
@@ -12,6 +13,8 @@ SIGNED = {
     ("gemini", "vertex"),
     ("converse", "bedrock"),
 }
+# How the dialects call an overloaded provider.
+OVERLOADED = ("overloaded", "UNAVAILABLE")
 
 
 def verdict(client, kind, scenario, stream, requests, heard):
@@ -20,7 +23,9 @@ def verdict(client, kind, scenario, stream, requests, heard):
     if scenario == "error":
         failures += error_wrong(stream, heard)
     elif heard["error"]:
-        failures.append(f"hears.error: {heard['error']['kind']} {heard['error']['status']}: {heard['error']['message']}")
+        failures.append(
+            f"hears.error: {heard['error']['kind']} {heard['error']['status']}: {heard['error']['message']}"
+        )
     else:
         failures += heard_wrong(client, kind, scenario, heard, requests)
     skipped = aspects(client, kind, scenario)
@@ -30,7 +35,9 @@ def verdict(client, kind, scenario, stream, requests, heard):
 def asked_wrong(client, kind, scenario, stream, requests):
     """What is wrong with the requests that the provider got: one, or the two of a loop."""
     rounds = [("loop", False), ("loop-end", stream)] if scenario == "loop" else [(scenario, stream)]
-    found = [text for one, wanted in zip(requests, rounds, strict=False) for text in one_wrong(client, kind, *wanted, one)]
+    found = [
+        text for one, wanted in zip(requests, rounds, strict=False) for text in one_wrong(client, kind, *wanted, one)
+    ]
     if not found and len(requests) != len(rounds):
         return [f"asks.once: the provider got {len(requests)} requests"]
     return found
@@ -46,7 +53,9 @@ def one_wrong(client, kind, scenario, stream, request):
     if wanted["choice"] == "auto" and got["choice"] is None:
         got["choice"] = "auto"  # that is what all of them do with tools
     if client in SCHEMAS_WITHOUT:
-        wanted["tools"] = [{**one, "schema": without(one["schema"], SCHEMAS_WITHOUT[client])} for one in wanted["tools"]]
+        wanted["tools"] = [
+            {**one, "schema": without(one["schema"], SCHEMAS_WITHOUT[client])} for one in wanted["tools"]
+        ]
     for field in ("system", "tools", "schema", "max_tokens"):
         found += differs(f"asks.{field}", wanted[field], got[field])
     for field in ("choice", "temperature"):
@@ -104,8 +113,9 @@ def error_wrong(stream, heard):
     error = heard["error"]
     if not error:
         return [f"hears.error: none, but {heard['text']!r}"]
-    words = story.BROKEN_TEXT if stream else story.ERROR_TEXT
-    found = [] if words in error["message"] else [f"hears.error: other words: {error['message']!r}"]
+    # an overloaded provider's words are not passed on, for they may tell of the account; what happened is
+    words = (story.BROKEN_TEXT, *OVERLOADED) if stream else (story.ERROR_TEXT,)
+    found = [] if any(one in error["message"] for one in words) else [f"hears.error: other words: {error['message']!r}"]
     if stream:
         return found + differs("hears.text", story.answer("error")["text"], heard["text"])
     return found + differs("hears.status", 400, error["status"])

@@ -1,4 +1,5 @@
 """What `run` runs, with the SDKs at hand."""
+
 import argparse
 import collections
 import os
@@ -23,11 +24,7 @@ def main():
     options = parse()
     if options.selftest:
         return selftest.main()
-    if options.direct:
-        outcomes = direct(options.only)
-    else:
-        outcomes = through_gateway(options)
-    return report(outcomes)
+    return report(direct(options.only) if options.direct else through_gateway(options))
 
 
 def parse():

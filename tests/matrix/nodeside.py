@@ -1,8 +1,10 @@
 """The Node SDKs: one process that takes a call on each line and answers with what was heard."""
+
 import json
 import subprocess
 
 from callers.heard import KEY, failed
+from story import question
 
 CLIENTS = (
     "node-chat",
@@ -34,8 +36,6 @@ class Callers:
 
     def call(self, client, _kind, model, scenario, stream):
         """Makes one call."""
-        from story import question
-
         asked = question(scenario)
         asked["turns"] = [{**one, "images": []} for one in asked["turns"]]
         line = {**self.settings, "client": client, "model": model, "stream": stream, "asked": asked}

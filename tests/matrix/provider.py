@@ -2,6 +2,7 @@
 
 What the vendor would refuse is refused here, in its own words' form: a wrong key, an unknown field, an unanswered call.
 """
+
 import json
 import re
 import threading

@@ -3,12 +3,15 @@
 No gateway is needed: a row here is what a gateway that does one thing wrong would look like to the judge. Each must be noticed
 under the aspect that it names; undamaged, all of these cells pass (`run --direct`).
 """
+
 import copy
 
 import cells
 import golden
+import impossible
 import story
 from provider import AWS_KEY, AWS_SECRET, KEY, Provider
+from toolchain import REPOSITORY
 from wires import WIRES, sigv4
 
 
@@ -26,6 +29,7 @@ def drop(*path):
     """A request without the field at this path."""
 
     def mangle(body):
+        """Takes it out."""
         at = body
         for name in path[:-1]:
             at = at[name]
@@ -105,7 +109,9 @@ def main():
     new["heard"]["raw"][0]["x"] = 2
     if golden.differences(old, new, "") != [".heard.raw[0].x: was 1, is 2"]:
         unnoticed.append("a golden file that differs was taken")
-    rows = len(ANSWERS) + len(REQUESTS) + len(REFUSED) + 2
+    page = (REPOSITORY / "gateway" / "DIALECTS.md").read_text()
+    unnoticed += [f"gateway/DIALECTS.md does not say: {line}" for line in impossible.unwritten(page)]
+    rows = len(ANSWERS) + len(REQUESTS) + len(REFUSED) + 3
     for text in unnoticed:
         print(text)
     print(f"matrix selftest: {rows - len(unnoticed)} passed, {len(unnoticed)} failed")

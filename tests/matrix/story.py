@@ -7,6 +7,7 @@ A turn is `{role, text, images, calls, results}`; a call `{id, name, arguments}`
 `{reasoning, signature, text, refusal, calls, finish, usage}`. Clients put the question into their SDK's words, providers the
 answer into their wire's, and the judge compares both ends with this file.
 """
+
 import base64
 import struct
 import zlib
@@ -113,9 +114,7 @@ def question(scenario):
         ),
         "tools": ask(weather, tools=[WEATHER, TIME], choice="auto"),
         "parallel": ask(weather, tools=[WEATHER, TIME], choice="required"),
-        "results": ask(
-            weather, turn("assistant", calls=two_calls()), turn("user", results=results), tools=[WEATHER]
-        ),
+        "results": ask(weather, turn("assistant", calls=two_calls()), turn("user", results=results), tools=[WEATHER]),
         "image": ask(turn("user", "What is this?", images=[png()])),
         "schema": ask(turn("user", "Who keeps the light?"), schema=PERSON),
         "reasoning": ask(turn("user", "How many ships?"), reasons=True, max_tokens=8000),

@@ -1,4 +1,5 @@
-"""The SDKs, installed once under the build folder, by the pins beside this file; the manner is `tests/clients/rig/toolchain.py`'s."""
+"""The SDKs, installed once under the build folder by the pins beside this file, as `tests/clients` does it."""
+
 import shutil
 import sys
 from pathlib import Path

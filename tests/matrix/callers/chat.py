@@ -1,4 +1,5 @@
 """The `openai` SDK, Chat Completions."""
+
 import json
 
 import openai

@@ -1,4 +1,5 @@
 """boto3's Converse client: shows that the provider speaks as Bedrock does. Weir has no such client dialect."""
+
 import json
 
 import boto3
@@ -12,7 +13,7 @@ from .heard import WITHIN, call, failed, heard, kinds, usage
 FINISH = {"end_turn": "stop", "tool_use": "calls", "max_tokens": "length", "content_filtered": "refused"}
 
 
-def client(base_url, key=None, kind=None):
+def client(base_url, _key=None, _kind=None):
     """The SDK's client."""
     return boto3.client(
         "bedrock-runtime",
@@ -53,9 +54,7 @@ def tool(one):
 
 def message(turn):
     """The message of one turn."""
-    blocks = [
-        {"toolResult": {"toolUseId": one["id"], "content": [{"text": one["text"]}]}} for one in turn["results"]
-    ]
+    blocks = [{"toolResult": {"toolUseId": one["id"], "content": [{"text": one["text"]}]}} for one in turn["results"]]
     blocks += [{"text": turn["text"]}] if turn["text"] else []
     blocks += [{"image": {"format": "png", "source": {"bytes": image}}} for image in turn["images"]]
     for one in turn["calls"]:
@@ -77,7 +76,11 @@ def ask(client, model, scenario, stream):
         raw = {name: value for name, value in reply.items() if name != "ResponseMetadata"}
         return told(reply["output"]["message"]["content"], reply["stopReason"], reply["usage"], raw)
     except botocore.exceptions.ClientError as err:
-        return failed(err, "".join(so_far), err.response["ResponseMetadata"].get("HTTPStatusCode") if "ResponseMetadata" in err.response else None)
+        return failed(
+            err,
+            "".join(so_far),
+            err.response["ResponseMetadata"].get("HTTPStatusCode") if "ResponseMetadata" in err.response else None,
+        )
 
 
 def told(blocks, stop, counts, raw):

@@ -1,4 +1,5 @@
 """The `google-genai` SDK."""
+
 from google import genai
 from google.genai import errors, types
 from story import question
@@ -9,7 +10,7 @@ FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "refused", "PROHIBIT
 CHOICES = {"auto": "AUTO", "required": "ANY"}
 
 
-def client(base_url, key=KEY, kind=None):
+def client(base_url, key=KEY, _kind=None):
     """The SDK's client."""
     options = types.HttpOptions(base_url=base_url, api_version="v1beta", timeout=int(WITHIN * 1000))
     return genai.Client(api_key=key, vertexai=False, http_options=options)
@@ -96,7 +97,11 @@ def told(chunks, raw):
     assert len(finishes) == 1 or blocked, f"finish reasons: {finishes}"
     finish = "refused" if blocked else FINISH[finishes[0]]
     texts = "".join(part.text or "" for part in parts if not part.thought)
-    calls = [call(part.function_call.id, part.function_call.name, part.function_call.args) for part in parts if part.function_call]
+    calls = [
+        call(part.function_call.id, part.function_call.name, part.function_call.args)
+        for part in parts
+        if part.function_call
+    ]
     counts = [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata][-1]
     thought = counts.thoughts_token_count or 0
     return heard(

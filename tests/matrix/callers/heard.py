@@ -1,4 +1,5 @@
 """What a client has heard, in no dialect, and what all callers need."""
+
 import json
 
 KEY = "sk-matrix-client"

@@ -1,4 +1,5 @@
 """The `anthropic` SDK."""
+
 import base64
 
 import anthropic
@@ -6,11 +7,17 @@ from story import question
 
 from .heard import KEY, WITHIN, call, failed, heard, kinds, usage
 
-FINISH = {"end_turn": "stop", "tool_use": "calls", "max_tokens": "length", "refusal": "refused", "stop_sequence": "stop"}
+FINISH = {
+    "end_turn": "stop",
+    "tool_use": "calls",
+    "max_tokens": "length",
+    "refusal": "refused",
+    "stop_sequence": "stop",
+}
 CHOICES = {"auto": "auto", "required": "any"}
 
 
-def client(base_url, key=KEY, kind=None):
+def client(base_url, key=KEY, _kind=None):
     """The SDK's client."""
     options = {"api_key": key, "max_retries": 0, "timeout": WITHIN, "_strict_response_validation": True}
     return anthropic.Anthropic(base_url=base_url, **options)

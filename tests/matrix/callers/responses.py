@@ -1,4 +1,5 @@
 """The `openai` SDK, Responses."""
+
 import json
 
 import openai
@@ -44,7 +45,9 @@ def tool(one):
 def items(turn):
     """The items of one turn."""
     if turn["results"]:
-        return [{"type": "function_call_output", "call_id": one["id"], "output": one["text"]} for one in turn["results"]]
+        return [
+            {"type": "function_call_output", "call_id": one["id"], "output": one["text"]} for one in turn["results"]
+        ]
     found = []
     if turn["images"]:
         images = [

@@ -1,4 +1,5 @@
 """OpenAI's Chat Completions, as OpenAI and Azure speak it."""
+
 import json
 
 from openai.types.chat import completion_create_params as params
@@ -109,7 +110,9 @@ def whole(said, model):
         "annotations": [],
     }
     if said["calls"]:
-        message["tool_calls"] = [{"id": call["id"], "type": "function", "function": spelled(call)} for call in said["calls"]]
+        message["tool_calls"] = [
+            {"id": call["id"], "type": "function", "function": spelled(call)} for call in said["calls"]
+        ]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[said["finish"]]}
     return {**head(model, "chat.completion"), "choices": [choice], "usage": usage(said)}
 
@@ -136,10 +139,12 @@ def events(said, model, body):
     counted = (body.get("stream_options") or {}).get("include_usage", False)
 
     def chunk(choices, counts=None):
+        """One event."""
         more = {"usage": counts} if counted else {}
         return data_event({**head(model, "chat.completion.chunk"), "choices": choices, **more})
 
     def delta(value, finish=None):
+        """One event with a choice."""
         return chunk([{"index": 0, "delta": value, "logprobs": None, "finish_reason": finish}])
 
     yield delta({"role": "assistant", "content": None if said["calls"] else "", "refusal": None})

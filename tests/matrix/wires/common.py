@@ -1,4 +1,5 @@
 """What every wire needs: turns put together, data addresses, server-sent events."""
+
 import base64
 import json
 import time
@@ -24,7 +25,9 @@ def named_results(turns):
     """Results get the name of the call that their id belongs to; a result that answers no call has none."""
     names = {call["id"]: call["name"] for one in turns for call in one["calls"]}
     for one in turns:
-        one["results"] = [{**result, "name": result.get("name") or names.get(result["id"])} for result in one["results"]]
+        one["results"] = [
+            {**result, "name": result.get("name") or names.get(result["id"])} for result in one["results"]
+        ]
     return turns
 
 

@@ -1,4 +1,5 @@
 """Bedrock's Converse, checked by botocore's own model of the service."""
+
 import base64
 import functools
 import json
@@ -81,7 +82,9 @@ def facts(body):
 
 def signatures(body):
     """The signatures of all thoughts in the conversation."""
-    blocks = [block["reasoningContent"] for one in body["messages"] for block in one["content"] if "reasoningContent" in block]
+    blocks = [
+        block["reasoningContent"] for one in body["messages"] for block in one["content"] if "reasoningContent" in block
+    ]
     return [block["reasoningText"].get("signature") for block in blocks]
 
 

@@ -1,4 +1,5 @@
 """AWS's binary event stream: length, headers' length, CRC of these, headers, payload, CRC of all."""
+
 import json
 import struct
 import zlib

@@ -1,4 +1,5 @@
 """Google's generateContent, of the Gemini API and of Vertex."""
+
 import base64
 import json
 
@@ -24,7 +25,11 @@ FIELDS = {
 
 def check(body, _stream):
     """Everything that Google would refuse."""
-    found = [f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.' for name in body if spelled(name) not in FIELDS]
+    found = [
+        f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.'
+        for name in body
+        if spelled(name) not in FIELDS
+    ]
     try:
         request = read(body)
     except ValidationError as err:
@@ -38,7 +43,11 @@ def check(body, _stream):
         if not content.parts:
             found.append("contents.parts must not be empty.")
     config = request.get("generationConfig")
-    if config and (config.response_schema or config.response_json_schema) and config.response_mime_type != "application/json":
+    if (
+        config
+        and (config.response_schema or config.response_json_schema)
+        and config.response_mime_type != "application/json"
+    ):
         found.append("response_mime_type must be application/json for a schema")
     return found + unanswered(contents)
 
@@ -120,8 +129,13 @@ def turns(contents):
         parts = [part for part in content.parts if not part.thought]
         text = "".join(part.text or "" for part in parts)
         images = [part.inline_data.data for part in parts if part.inline_data]
-        results = [result_of(part.function_response, asked, at) for at, part in enumerate(p for p in parts if p.function_response)]
-        asked = [call_of(part.function_call, f"{number}.{at}") for at, part in enumerate(p for p in parts if p.function_call)]
+        results = [
+            result_of(part.function_response, asked, at)
+            for at, part in enumerate(p for p in parts if p.function_response)
+        ]
+        asked = [
+            call_of(part.function_call, f"{number}.{at}") for at, part in enumerate(p for p in parts if p.function_call)
+        ]
         found.append(text_turn(ROLES[content.role], text, images=images, calls=asked, results=results))
     return joined(found)
 

@@ -1,4 +1,5 @@
 """Anthropic's Messages."""
+
 import base64
 import json
 import re

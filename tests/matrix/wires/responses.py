@@ -1,4 +1,5 @@
 """OpenAI's Responses."""
+
 import json
 
 from openai.types.responses import response_create_params as params

@@ -1,4 +1,5 @@
 """Was a request signed with AWS Signature Version 4 by the key that we gave away?"""
+
 import hashlib
 import hmac
 import re

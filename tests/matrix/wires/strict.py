@@ -3,6 +3,7 @@
 Python SDKs of OpenAI and Anthropic describe their requests as typed dictionaries; these are read here as a strict schema: a
 field that is not in them, one that is missing, or a value of another type is a problem with its path.
 """
+
 import functools
 import types
 import typing
@@ -82,7 +83,9 @@ def of_union(value, alternatives, path):
         if not found:
             return []
         # a wrong word in `type` or `role` means that another alternative was meant
-        weight = len(found) + 10 * sum(text.startswith((f"{path}.type:", f"{path}.role:", f"{path}: ")) for text in found)
+        weight = len(found) + 10 * sum(
+            text.startswith((f"{path}.type:", f"{path}.role:", f"{path}: ")) for text in found
+        )
         if best is None or weight < best[0]:
             best = (weight, found)
     return best[1]
