@@ -17,6 +17,7 @@ IDS = {
     "request_id",
 }
 TIMES = {"created", "created_at", "completed_at", "create_time"}
+SAME = "as when it is not streamed"
 LONG = 400  # characters of a text, then only its beginning stands there
 DATA = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
 REQUEST_ID = re.compile(r"(?i)\b(req|request)[-_][\w-]+")
@@ -48,6 +49,14 @@ def record(requests, heard):
     return masked({"requests": asked, "heard": kept}, ids)
 
 
+def bodies(requests):
+    """What requests ask, apart from being answered as a stream."""
+    return [
+        {name: value for name, value in one["body"].items() if name not in ("stream", "stream_options")}
+        for one in requests
+    ]
+
+
 class Golden:
     """The golden files, compared with or written anew."""
 
@@ -65,6 +74,9 @@ class Golden:
         """What differs from the file; when blessing, nothing does."""
         path, cells = self.file(client, kind)
         new = json.loads(json.dumps(record(requests, heard)))
+        whole = cells.get(cell.removesuffix(".stream"), {}).get("requests")
+        if cell.endswith(".stream") and whole and bodies(whole) == bodies(new["requests"]):
+            new["requests"] = SAME
         if self.bless:
             cells[cell] = new
             self.changed.add(path)

@@ -3,6 +3,7 @@
 import json
 
 import openai
+
 from story import question
 from wires.common import data_address
 

@@ -5,6 +5,7 @@ import json
 import boto3
 import botocore.exceptions
 from botocore.config import Config
+
 from provider import AWS_KEY, AWS_SECRET
 from story import question
 

@@ -2,6 +2,7 @@
 
 from google import genai
 from google.genai import errors, types
+
 from story import question
 
 from .heard import KEY, WITHIN, call, failed, heard, kinds, usage

@@ -3,6 +3,7 @@
 import base64
 
 import anthropic
+
 from story import question
 
 from .heard import KEY, WITHIN, call, failed, heard, kinds, usage

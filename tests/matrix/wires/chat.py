@@ -3,6 +3,7 @@
 import json
 
 from openai.types.chat import completion_create_params as params
+
 from story import pieces
 
 from .common import data_event, image_of, joined, named_results, now, parsed, text_turn, unpaired

@@ -7,6 +7,7 @@ import re
 
 import botocore.session
 from botocore.validate import ParamValidator
+
 from story import SIGNATURE, pieces
 
 from .common import joined, named_results, text_turn, unpaired
@@ -92,9 +93,9 @@ def thoughts_wrong(body):
     """A tool loop that thinks begins its last turn with the thought as it was signed."""
     found = ["Invalid `signature` in `thinking` block" for one in signatures(body) if one != SIGNATURE]
     thinking = (body.get("additionalModelRequestFields") or {}).get("thinking") or {}
-    if thinking.get("type") == "enabled" and "toolResult" in body["messages"][-1]["content"][0]:
-        if "reasoningContent" not in body["messages"][-2]["content"][0]:
-            found.append("Expected `thinking` or `redacted_thinking`, but found `tool_use`.")
+    looping = thinking.get("type") == "enabled" and "toolResult" in body["messages"][-1]["content"][0]
+    if looping and "reasoningContent" not in body["messages"][-2]["content"][0]:
+        found.append("Expected `thinking` or `redacted_thinking`, but found `tool_use`.")
     return found
 
 

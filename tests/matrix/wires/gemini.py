@@ -5,6 +5,7 @@ import json
 
 from google.genai import types
 from pydantic import ValidationError
+
 from story import pieces
 
 from .common import data_event, joined, lowered, text_turn

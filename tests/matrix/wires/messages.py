@@ -5,6 +5,7 @@ import json
 import re
 
 from anthropic.types import message_create_params as params
+
 from story import SIGNATURE, pieces
 
 from .common import data_event, joined, named_results, text_turn, unpaired

@@ -12,7 +12,7 @@ CREDENTIAL = re.compile(
 
 
 def problem(method, path, headers, body, key, secret):
-    """Why the signature is no good, or None. `path` is as it stood on the wire, without a query; `headers` lower-case."""
+    """Why the signature is no good, or None. `path` as it stood on the wire, without a query; `headers` lower-case."""
     found = CREDENTIAL.fullmatch(headers.get("authorization", ""))
     if not found:
         return "no AWS4-HMAC-SHA256 authorization"

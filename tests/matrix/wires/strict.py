@@ -1,7 +1,7 @@
 """Is a JSON value what a vendor's own types say it is?
 
-Python SDKs of OpenAI and Anthropic describe their requests as typed dictionaries; these are read here as a strict schema: a
-field that is not in them, one that is missing, or a value of another type is a problem with its path.
+Python SDKs of OpenAI and Anthropic describe their requests as typed dictionaries; these are read here as a strict schema:
+a field that is not in them, one that is missing, or a value of another type is a problem with its path.
 """
 
 import functools
