@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import callers.chat
 import callers.converse
 import callers.gemini
+import callers.gemini_array
 import callers.messages
 import callers.responses
 import judge
@@ -17,6 +18,9 @@ CALLERS = {
     "messages": callers.messages,
     "gemini": callers.gemini,
 }
+# a framing of streams beside the usual one, and the scenarios that show it
+ARRAYS = {"gemini-array": callers.gemini_array}
+ARRAY_SCENARIOS = ("text", "tools", "parallel", "error")
 # without a gateway: each SDK against the provider that it was made for
 DIRECT = (
     ("chat", "chat"),
@@ -56,7 +60,7 @@ def cell_name(scenario, stream):
 
 def python_caller(base_url, key=None):
     """Makes calls with the Python SDKs; `key` is the provider's when there is no gateway."""
-    clients, modules = {}, {**CALLERS, "converse": callers.converse}
+    clients, modules = {}, {**CALLERS, **ARRAYS, "converse": callers.converse}
 
     def call(client, kind, model, scenario, stream):
         """Makes one call."""

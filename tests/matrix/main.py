@@ -62,7 +62,8 @@ def through_gateway(options):
     outcomes = []
     with Provider() as provider, gateway.serving(weir, provider.url, toolchain.build_folder() / "run") as url:
         call = cells.python_caller(url)
-        for cell in chosen(cells.listed(pairs(cells.CALLERS)), options.only):
+        arrays = [cell for cell in cells.listed(pairs(cells.ARRAYS), cells.ARRAY_SCENARIOS) if cell[-1]]
+        for cell in chosen(cells.listed(pairs(cells.CALLERS)) + arrays, options.only):
             outcomes.append(cells.run(cell, provider, call, gateway.model_of(*cell[1:3]), gold))
         listed = chosen(cells.listed(pairs(nodeside.CLIENTS), nodeside.SCENARIOS), options.only)
         if listed:
