@@ -1,4 +1,4 @@
-"""The gateway before the provider: one account and twelve deployments of each kind, each behind a model of its own."""
+"""The gateway before the provider: one account of each kind, with a deployment for each scenario behind a model of its own."""
 
 import re
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ def config(url, presets, listen, admin):
     parts = [HEAD.format(presets=presets, listen=listen, admin=admin)]
     for kind in story.KINDS:
         parts.append(f'[[accounts]]\nname = "{kind}"\n{account_of(kind, url)}\n')
-        for scenario in story.SCENARIOS:
+        for scenario in (*story.SCENARIOS, *story.FRAMEWORKS):
             name, model = model_of(kind, scenario), story.upstream_model(kind, scenario)
             parts.append(f'[[deployments]]\nname = "{name}"\naccount = "{kind}"\nmodel = "{model}"\n')
             parts.append(f'[[models]]\nname = "{name}"\ndeployments = ["{name}"]\n')

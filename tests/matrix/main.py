@@ -14,6 +14,7 @@ import nodeside
 import selftest
 import story
 import toolchain
+from frameworks import process, rows
 from provider import KEY, Provider
 
 KEPT = 6  # failures of one cell that are printed
@@ -47,10 +48,12 @@ def direct(only):
     """Each SDK at its own kind of provider."""
     with Provider() as provider:
         call = cells.python_caller(provider.url, KEY)
-        return [
+        outcomes = [
             cells.run(cell, provider, call, story.upstream_model(cell[1], cell[2]))
             for cell in chosen(cells.listed(cells.DIRECT), only)
         ]
+        listed = chosen(rows.listed(direct=True), only)
+        return outcomes + through_frameworks(listed, provider, provider.url, story.upstream_model, KEY)
 
 
 def through_gateway(options):
@@ -70,8 +73,18 @@ def through_gateway(options):
             with nodeside.Callers(url, toolchain.node()) as callers:
                 for cell in listed:
                     outcomes.append(cells.run(cell, provider, callers.call, gateway.model_of(*cell[1:3])))
+        listed = chosen(rows.listed(), options.only)
+        outcomes += through_frameworks(listed, provider, url, gateway.model_of)
     gold.write()
     return outcomes
+
+
+def through_frameworks(listed, provider, url, model_of, *key):
+    """The frameworks' cells."""
+    if not listed:
+        return []
+    with process.Callers(url, *key) as callers:
+        return [rows.run(cell, provider, callers.call, model_of(*cell[1:3])) for cell in listed]
 
 
 def pairs(clients):
@@ -100,14 +113,14 @@ def print_table(table):
     clients = list(dict.fromkeys(client for client, _ in table))
     kinds = list(dict.fromkeys(kind for _, kind in table))
     print("\npassed / with a part that is impossible (impossible.py says why) / failed")
-    print(f"{'':14}" + "".join(f"{kind:>13}" for kind in kinds))
+    print(f"{'':21}" + "".join(f"{kind:>13}" for kind in kinds))
     for client in clients:
         row = ""
         for kind in kinds:
             counts = table.get((client, kind))
             text = f"{counts['passed']} / {counts['impossible']} / {counts['failed']}" if counts else ""
             row += f"{text:>13}"
-        print(f"{client:14}{row}")
+        print(f"{client:21}{row}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 What the vendor would refuse is refused here, in its own words' form: a wrong key, an unknown field, an unanswered call.
 """
 
+import itertools
 import json
 import re
 import threading
@@ -25,7 +26,7 @@ ROUTES = (
     ("azure", r"/openai/v1/chat/completions", "chat", AZURE),
     ("azure", r"/openai/v1/responses", "responses", AZURE),
     ("anthropic", r"/v1/messages", "messages", {"x-api-key": KEY, **BEARER}),
-    ("gemini", r"/v1beta/models/(?P<model>[^/]+):(?P<call>\w+)", "gemini", {"x-goog-api-key": KEY}),
+    ("gemini", r"/v1(?:beta)?/models/(?P<model>[^/]+):(?P<call>\w+)", "gemini", {"x-goog-api-key": KEY}),
     (
         "vertex",
         r"/v1(beta1)?/projects/matrix/locations/us-east1/publishers/google/models/(?P<model>[^/]+):(?P<call>\w+)",
@@ -58,7 +59,7 @@ class Provider:
     def __init__(self, damage=None, mangle=None):
         # for the selftest: what becomes of each piece of an answer, and of a request's body
         self.damage, self.mangle = damage or (lambda data: data), mangle or (lambda body: body)
-        self.kept, self.lock = [], threading.Lock()
+        self.kept, self.lock, self.numbers = [], threading.Lock(), itertools.count(1)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.server.provider = self
@@ -126,9 +127,12 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, asked):
         """What the scenario says."""
         wire, scenario = WIRES[asked.wire], story.scenario_of(asked.model)
-        if scenario == "loop" and asked.facts()["turns"][-1]["results"]:
-            scenario = "loop-end"
-        said = story.answer(scenario)
+        facts = asked.facts()
+        if scenario in story.LOOPS and facts["turns"][-1]["results"]:
+            scenario += story.END
+        said = {**story.answer(scenario), "id": str(next(self.server.provider.numbers))}
+        if scenario == "form":
+            said["calls"][0]["name"] = facts["tools"][-1]["name"]
         if scenario == "error" and not asked.stream:
             return self.send(400, *wire.refusal(story.ERROR_TEXT))
         if not asked.stream:
@@ -181,7 +185,7 @@ def problems(asked):
     if asked.kind in ("gemini", "vertex") and "model" in asked.body:
         found.append('Invalid JSON payload received. Unknown name "model": Cannot find field.')
     body = {"model": asked.model, **asked.body} if asked.kind == "azure" else asked.body
-    if story.scenario_of(asked.model) not in story.SCENARIOS:
+    if story.scenario_of(asked.model) not in (*story.SCENARIOS, *story.FRAMEWORKS):
         return [f"unknown model {asked.model!r}"]
     try:
         return found + WIRES[asked.wire].check(body, asked.stream)

@@ -1,11 +1,13 @@
 """The scenarios, in no dialect: what a client asks, and what the model then says.
 
 `loop` is two calls: the model thinks and calls a tool; what the SDK gave goes back with the tool's result, and the thoughts
-with the model's signature must come back to it as they were (`loop-end`).
+with the model's signature must come back to it as they were (`loop-end`). What frameworks alone are asked (`FRAMEWORKS`): an
+`errand` is a tool called and its result sent back, `errands` are two of them at once, and a `form` is a call of a tool whose
+arguments are the answer.
 
 A turn is `{role, text, images, calls, results}`; a call `{id, name, arguments}`; a result `{id, name, text}`. What is said is
 `{reasoning, signature, text, refusal, calls, finish, usage}`. Clients put the question into their SDK's words, providers the
-answer into their wire's, and the judge compares both ends with this file.
+answer into their wire's, and the judge compares both ends with this file. The provider gives each answer an `id` of its own.
 """
 
 import base64
@@ -27,6 +29,10 @@ SCENARIOS = (
     "length",
     "error",
 )
+FRAMEWORKS = ("errand", "errands", "form")
+# their second round has the results of the first; its name ends so
+LOOPS = ("loop", "errand", "errands")
+END = "-end"
 ERROR_TEXT = "The harbour is closed to this request."
 BROKEN_TEXT = "The tide took the rest."  # an error in the middle of a stream
 LONG_RULES = "You are a lighthouse keeper. " + "Count every ship that passes, by name and by flag. " * 120
@@ -54,6 +60,9 @@ TIME = {
     "schema": schema(city={"type": "string"}, seconds={"type": "boolean"}),
 }
 PERSON = schema(name={"type": "string"}, age={"type": "integer"})
+ALMA = {"name": "Alma", "age": 71}
+# each framework names it and describes it its own way
+FORM = {"name": None, "description": None, "schema": PERSON}
 
 
 def chunk(kind, data):
@@ -86,7 +95,7 @@ def two_calls():
 def said(text="", finish="stop", **more):
     """What the model says; usage that no two fields share."""
     usage = {"input": 111, "output": 23, "cached": 0, "written": 0, "reasoning": 0} | more.pop("usage", {})
-    nothing = {"reasoning": "", "signature": "", "refusal": "", "calls": []}
+    nothing = {"id": "0", "reasoning": "", "signature": "", "refusal": "", "calls": []}
     return nothing | {"text": text, "finish": finish, "usage": usage} | more
 
 
@@ -127,11 +136,21 @@ def question(scenario):
             reasons=True,
             max_tokens=8000,
         ),
+        **errands("errand", 1, weather, results),
+        **errands("errands", 2, weather, results),
+        "form": ask(turn("user", "Who keeps the light?"), tools=[FORM]),
         "cache": ask(hello, system=LONG_RULES, cached=True),
         "refusal": ask(turn("user", "Sink the ships.")),
         "length": ask(turn("user", "Tell of the sea."), max_tokens=16),
         "error": ask(turn("user", "Fail, please.")),
     }[scenario]
+
+
+def errands(name, count, asked, results):
+    """Both rounds of an errand with so many calls."""
+    told = (turn("assistant", calls=two_calls()[:count]), turn("user", results=results[:count]))
+    more = {"system": "You are a lighthouse keeper.", "tools": [WEATHER, TIME]}
+    return {name: ask(asked, **more), name + END: ask(asked, *told, **more)}
 
 
 def answer(scenario):
@@ -155,6 +174,11 @@ def answer(scenario):
             usage={"reasoning": 9},
         ),
         "loop-end": said("Oslo 3."),
+        "errand": said(calls=two_calls()[:1], finish="calls"),
+        "errand-end": said("Oslo has 3 degrees."),
+        "errands": said(calls=two_calls(), finish="calls"),
+        "errands-end": said("Oslo has 3 degrees, Lima 22."),
+        "form": said(calls=[{"id": "call_0003abcdefgh", "name": None, "arguments": ALMA}], finish="calls"),
         "cache": said("Hello from the tower.", usage={"input": 1500, "cached": 1024}),
         "refusal": said(refusal="I will not sink ships.", finish="refused"),
         "length": said("The sea is wide and", finish="length", usage={"output": 16}),

@@ -19,9 +19,9 @@ def build_folder():
     return clients_folder().parent / "matrix"
 
 
-def python():
-    """The interpreter of a virtual environment with the pins of `requirements.txt`."""
-    venv, pins = build_folder() / "venv", HERE / "requirements.txt"
+def python(name="venv", pins=HERE / "requirements.txt"):
+    """The interpreter of a virtual environment with these pins."""
+    venv = build_folder() / name
     interpreter = venv / "bin" / "python"
     if fresh(venv, [pins]):
         return interpreter
@@ -31,7 +31,7 @@ def python():
         uv = build_folder() / "uv" / "bin" / "uv"
         run([uv.parent / "python", "-m", "pip", "install", "--quiet", "uv"])
     run([uv, "venv", "--quiet", "--python", sys.executable, venv])
-    run([uv, "pip", "install", "--quiet", "--python", interpreter, "-r", pins])
+    run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", interpreter, "-r", pins])
     stamp(venv, [pins])
     return interpreter
 

@@ -115,7 +115,7 @@ def whole(said, model):
             {"id": call["id"], "type": "function", "function": spelled(call)} for call in said["calls"]
         ]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[said["finish"]]}
-    return {**head(model, "chat.completion"), "choices": [choice], "usage": usage(said)}
+    return {**head(said, model, "chat.completion"), "choices": [choice], "usage": usage(said)}
 
 
 def spelled(call):
@@ -123,10 +123,10 @@ def spelled(call):
     return {"name": call["name"], "arguments": json.dumps(call["arguments"])}
 
 
-def head(model, kind):
+def head(said, model, kind):
     """What every object begins with."""
     return {
-        "id": "chatcmpl-CaZ0matrix",
+        "id": f"chatcmpl-CaZ0matrix{said['id']}",
         "object": kind,
         "created": now(),
         "model": model,
@@ -142,7 +142,7 @@ def events(said, model, body):
     def chunk(choices, counts=None):
         """One event."""
         more = {"usage": counts} if counted else {}
-        return data_event({**head(model, "chat.completion.chunk"), "choices": choices, **more})
+        return data_event({**head(said, model, "chat.completion.chunk"), "choices": choices, **more})
 
     def delta(value, finish=None):
         """One event with a choice."""

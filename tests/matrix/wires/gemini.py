@@ -178,7 +178,7 @@ def parts_of(said):
     return found + calls
 
 
-def body_of(parts, model, counts, finish):
+def body_of(said, parts, model, counts, finish):
     """One GenerateContentResponse."""
     candidate = {"content": {"parts": parts, "role": "model"}} if parts else {}
     if finish == "SAFETY":
@@ -189,13 +189,13 @@ def body_of(parts, model, counts, finish):
         "candidates": [{**candidate, "index": 0}],
         "usageMetadata": counts,
         "modelVersion": model,
-        "responseId": "matrixZ0aQ",
+        "responseId": f"matrixZ0aQ{said['id']}",
     }
 
 
 def whole(said, model):
     """A whole answer."""
-    return body_of(parts_of(said), model, usage(said), FINISH[said["finish"]])
+    return body_of(said, parts_of(said), model, usage(said), FINISH[said["finish"]])
 
 
 def events(said, model, _body):
@@ -204,8 +204,8 @@ def events(said, model, _body):
     early = {"promptTokenCount": counts["promptTokenCount"], "totalTokenCount": counts["promptTokenCount"]}
     chunks = [piece for part in parts_of(said) for piece in cut(part)]
     for part in chunks[:-1]:
-        yield data_event(body_of([part], model, early, None))
-    yield data_event(body_of(chunks[-1:], model, counts, FINISH[said["finish"]]))
+        yield data_event(body_of(said, [part], model, early, None))
+    yield data_event(body_of(said, chunks[-1:], model, counts, FINISH[said["finish"]]))
 
 
 def cut(part):

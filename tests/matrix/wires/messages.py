@@ -158,7 +158,7 @@ def content(said):
 def whole(said, model):
     """A whole answer."""
     return {
-        "id": "msg_01matrix",
+        "id": f"msg_01matrix{said['id']}",
         "type": "message",
         "role": "assistant",
         "model": model,

@@ -112,10 +112,10 @@ def usage(said):
     }
 
 
-def response(model, body, status, **more):
+def response(said, model, body, status, **more):
     """A response object around what is said."""
     head = {
-        "id": "resp_0matrix0",
+        "id": f"resp_0matrix{said['id']}",
         "object": "response",
         "created_at": now(),
         "status": status,
@@ -148,7 +148,7 @@ def whole(said, model, body):
     cut = said["finish"] == "length"
     more = {"incomplete_details": {"reason": "max_output_tokens"}} if cut else {}
     status = "incomplete" if cut else "completed"
-    return response(model, body, status, output=output(said), usage=usage(said), **more)
+    return response(said, model, body, status, output=output(said), usage=usage(said), **more)
 
 
 def events(said, model, body):
@@ -159,8 +159,8 @@ def events(said, model, body):
 
 def plain_events(said, model, body):
     """The stream's events without their numbers."""
-    yield {"type": "response.created", "response": response(model, body, "in_progress")}
-    yield {"type": "response.in_progress", "response": response(model, body, "in_progress")}
+    yield {"type": "response.created", "response": response(said, model, body, "in_progress")}
+    yield {"type": "response.in_progress", "response": response(said, model, body, "in_progress")}
     for at, item in enumerate(output(said)):
         hollow = {**item, "status": "in_progress"} if item["type"] != "reasoning" else {**item, "summary": []}
         hollow |= {"content": []} if item["type"] == "message" else {}

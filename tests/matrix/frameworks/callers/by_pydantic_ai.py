@@ -1,0 +1,71 @@
+"""Pydantic AI, with its models for OpenAI's two APIs, Anthropic and Google."""
+
+import functools
+
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+from pydantic_ai import Agent, NativeOutput, ToolOutput
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.google import GoogleModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.google import GoogleProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+
+import story
+from told import WITHIN, Person, asked, heard, set_only, tools, usage
+
+MODELS = {
+    "chat": OpenAIChatModel,
+    "responses": OpenAIResponsesModel,
+    "anthropic": AnthropicModel,
+    "google": GoogleModel,
+}
+OUTPUTS = {"schema": NativeOutput(Person), "form": ToolOutput(Person)}
+
+
+@functools.cache
+def provider(dialect, url, key):
+    """One provider, with its client, for all runs."""
+    options = {"api_key": key, "max_retries": 0, "timeout": WITHIN}
+    if dialect == "anthropic":
+        return AnthropicProvider(anthropic_client=AsyncAnthropic(base_url=url, **options))
+    if dialect == "google":
+        return GoogleProvider(api_key=key, base_url=url)
+    return OpenAIProvider(openai_client=AsyncOpenAI(base_url=f"{url}/v1", **options))
+
+
+async def ask(endpoint, model, scenario, stream):
+    """Makes the run and tells what the user was handed."""
+    calls, (text, system, temperature) = [], asked(scenario)
+    limit = story.question(scenario)["max_tokens"]
+    made = Agent(
+        MODELS[endpoint[0]](model, provider=provider(*endpoint)),
+        instructions=system or None,
+        model_settings=set_only(max_tokens=limit, temperature=temperature),
+        tools=tools(calls) if scenario in story.LOOPS else [],
+        output_type=OUTPUTS.get(scenario, str),
+        retries=0,
+    )
+    if not stream:
+        result = await made.run(text)
+        return handed(result.output, result.usage, calls, 0)
+    async with made.run_stream(text) as result:
+        if scenario in OUTPUTS:
+            found = [part async for part in result.stream_output(debounce_by=None)]
+            return handed(found[-1], result.usage, calls, len(found))
+        found = [part async for part in result.stream_text(delta=True, debounce_by=None)]
+        return handed("".join(found), result.usage, calls, len(found))
+
+
+def handed(output, counts, calls, pieces):
+    """What the user was handed."""
+    counts = counts() if callable(counts) else counts
+    structured = isinstance(output, Person)
+    return heard(
+        text="" if structured else output,
+        output=output.model_dump() if structured else None,
+        calls=calls,
+        pieces=pieces,
+        usage=usage(counts.input_tokens, counts.output_tokens),
+    )
