@@ -10,6 +10,7 @@ import cells
 import golden
 import impossible
 import story
+from frameworks import selftest as frameworks
 from provider import AWS_KEY, AWS_SECRET, KEY, Provider
 from toolchain import REPOSITORY
 from wires import WIRES, sigv4
@@ -111,7 +112,9 @@ def main():
         unnoticed.append("a golden file that differs was taken")
     page = (REPOSITORY / "gateway" / "DIALECTS.md").read_text()
     unnoticed += [f"gateway/DIALECTS.md does not say: {line}" for line in impossible.unwritten(page)]
-    rows = len(ANSWERS) + len(REQUESTS) + len(REFUSED) + 3
+    framework_rows, texts = frameworks.unnoticed()
+    unnoticed += texts
+    rows = len(ANSWERS) + len(REQUESTS) + len(REFUSED) + 3 + framework_rows
     for text in unnoticed:
         print(text)
     print(f"matrix selftest: {rows - len(unnoticed)} passed, {len(unnoticed)} failed")

@@ -4,11 +4,14 @@ provider got with what was asked.
 Frameworks write their schemas each in its own way (titles, closed or not), which is not judged.
 """
 
+import re
+
 import story
 from judge import bare, differs
 from wires.common import joined
 
 OWN_WORDS = ("title", "description", "additionalProperties", "propertyOrdering", "property_ordering", "$schema")
+RETURNED = re.compile(r'(?:\{"json": ?)?\{"return_value": ?"([^"]*)"\}+')
 # It asks for a schema beside its tool.
 BOTH_WAYS = ("instructor-responses",)
 FORCED = ("required", "any", "tool", "function", "ANY")
@@ -26,7 +29,7 @@ def verdict(client, kind, scenario, stream, requests, heard):
         return [*found, f"hears.error: {heard['error']}"]
     if len(requests) != len(rounds):
         found.append(f"asks.rounds: the provider got {len(requests)} requests")
-    return found + heard_wrong(rounds, stream and requests[-1].wire, heard)
+    return found + heard_wrong(rounds, shortest(client, requests[-1], rounds[0]) if stream else 0, heard)
 
 
 def asked_wrong(client, kind, scenario, stream, request):
@@ -41,12 +44,18 @@ def asked_wrong(client, kind, scenario, stream, request):
         found += differs("asks.temperature", wanted["temperature"], got["temperature"])
     schema = story.PERSON if scenario == "form" and client in BOTH_WAYS else wanted["schema"]
     found += differs("asks.schema", plain(schema), plain(got["schema"]))
-    found += differs("asks.turns", bare(joined(wanted["turns"])), bare(got["turns"]))
+    found += differs("asks.turns", bare(joined(wanted["turns"])), unwrapped(bare(got["turns"])))
     if scenario == "form":
         schemas = [[plain(tool["schema"]) for tool in side["tools"]] for side in (wanted, got)]
         return found + differs("asks.tools", *schemas) + unforced(request)
     tools = [[{**tool, "schema": plain(tool["schema"])} for tool in side["tools"]] for side in (wanted, got)]
     return found + differs("asks.tools", *tools)
+
+
+def unwrapped(turns):
+    """Turns with the texts of results alone: for Google a result is an object, Pydantic AI's a `return_value`, and other
+    providers get it as JSON."""
+    return [{**one, "results": [(name, RETURNED.sub(r"\1", text)) for name, text in one["results"]]} for one in turns]
 
 
 def plain(schema):
@@ -71,8 +80,13 @@ def unforced(request):
     return [] if word in FORCED else [f"asks.choice: {choice!r} forces no call"]
 
 
-def heard_wrong(rounds, stream, heard):
-    """What is wrong with what the user was handed; usage is that of all rounds. `stream` is the wire of a streamed answer."""
+def shortest(client, request, scenario):
+    """How many pieces a stream has at least. Google's dialect has its calls in one."""
+    return 1 if scenario == "form" and (request.wire == "gemini" or client.endswith("-google")) else 2
+
+
+def heard_wrong(rounds, pieces, heard):
+    """What is wrong with what the user was handed, in so many pieces at least; usage is that of all rounds."""
     answers = [story.answer(one) for one in rounds]
     called = sorted((one["name"], one["arguments"]["city"]) for one in answers[0]["calls"] if one["name"])
     found = differs("hears.calls", called, sorted((one["name"], one["city"]) for one in heard["calls"]))
@@ -80,8 +94,7 @@ def heard_wrong(rounds, stream, heard):
         found += differs("hears.output", story.ALMA, heard["output"])
     else:
         found += differs("hears.text", answers[-1]["text"], heard["text"])
-    whole = stream == "gemini" and rounds[0] == "form"  # Google's calls come in one piece
-    if stream and heard["pieces"] < (1 if whole else 2):
+    if heard["pieces"] < pieces:
         found.append(f"hears.stream: in {heard['pieces']} piece(s)")
     if heard["usage"] is None:  # not told to the user at all
         return found

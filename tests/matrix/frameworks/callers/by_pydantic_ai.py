@@ -8,6 +8,7 @@ from pydantic_ai import Agent, NativeOutput, ToolOutput
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.profiles.anthropic import anthropic_model_profile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -21,6 +22,8 @@ MODELS = {
     "anthropic": AnthropicModel,
     "google": GoogleModel,
 }
+# What a model can do is looked up by its name; the gateway's names are its user's own, so they say it.
+PROFILES = {"anthropic": anthropic_model_profile("claude-sonnet-4-5")}
 OUTPUTS = {"schema": NativeOutput(Person), "form": ToolOutput(Person)}
 
 
@@ -40,7 +43,7 @@ async def ask(endpoint, model, scenario, stream):
     calls, (text, system, temperature) = [], asked(scenario)
     limit = story.question(scenario)["max_tokens"]
     made = Agent(
-        MODELS[endpoint[0]](model, provider=provider(*endpoint)),
+        MODELS[endpoint[0]](model, provider=provider(*endpoint), profile=PROFILES.get(endpoint[0])),
         instructions=system or None,
         model_settings=set_only(max_tokens=limit, temperature=temperature),
         tools=tools(calls) if scenario in story.LOOPS else [],
