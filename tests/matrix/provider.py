@@ -89,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out in two pieces, and the second must not wait for an answer
 
     def log_message(self, *_):
         """Nothing: the judge tells."""

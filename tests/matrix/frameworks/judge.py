@@ -7,7 +7,7 @@ Frameworks write their schemas each in its own way (titles, closed or not), whic
 import re
 
 import story
-from judge import bare, differs
+from judge import OVERLOADED, bare, differs
 from wires.common import joined
 
 OWN_WORDS = ("title", "description", "additionalProperties", "propertyOrdering", "property_ordering", "$schema")
@@ -25,11 +25,22 @@ def verdict(client, kind, scenario, stream, requests, heard):
         for one, wanted in zip(requests, rounds, strict=False)
         for text in asked_wrong(client, kind, wanted, stream, one)
     ]
+    if scenario == "error":
+        return found + error_wrong(stream, heard)
     if heard["error"]:
         return [*found, f"hears.error: {heard['error']}"]
     if len(requests) != len(rounds):
         found.append(f"asks.rounds: the provider got {len(requests)} requests")
     return found + heard_wrong(rounds, shortest(client, requests[-1], rounds[0]) if stream else 0, heard)
+
+
+def error_wrong(stream, heard):
+    """What is wrong with a failure: the framework raises it, with what the provider said of it."""
+    if not heard["error"]:
+        return [f"hears.error: none, but {heard}"]
+    words = (story.BROKEN_TEXT, *OVERLOADED) if stream else (story.ERROR_TEXT,)
+    found = [] if any(one in heard["error"] for one in words) else [f"hears.error: other words: {heard['error']}"]
+    return found + ([] if stream or "400" in heard["error"] else [f"hears.status: {heard['error']}"])
 
 
 def asked_wrong(client, kind, scenario, stream, request):
@@ -42,12 +53,19 @@ def asked_wrong(client, kind, scenario, stream, request):
         found += differs(f"asks.{field}", wanted[field], got[field])
     if wanted["temperature"] is not None:
         found += differs("asks.temperature", wanted["temperature"], got["temperature"])
-    schema = story.PERSON if scenario == "form" and client in BOTH_WAYS else wanted["schema"]
+    form = scenario == "form" or (
+        scenario == "error" and client.startswith("instructor")
+    )  # which asks for nothing else
+    schema = story.PERSON if form and client in BOTH_WAYS else wanted["schema"]
     found += differs("asks.schema", plain(schema), plain(got["schema"]))
     found += differs("asks.turns", bare(joined(wanted["turns"])), unwrapped(bare(got["turns"])))
-    if scenario == "form":
-        schemas = [[plain(tool["schema"]) for tool in side["tools"]] for side in (wanted, got)]
-        return found + differs("asks.tools", *schemas) + unforced(request)
+    if wanted["reasons"]:
+        found += differs("asks.reasons", True, got["reasons"])
+    if scenario == "loop-end" and got["signatures"] is not None:
+        found += differs("asks.signatures", [story.SIGNATURE], got["signatures"])
+    if form:
+        schemas = [plain(tool["schema"]) for tool in got["tools"]]
+        return found + differs("asks.tools", [plain(story.PERSON)], schemas) + unforced(request)
     tools = [[{**tool, "schema": plain(tool["schema"])} for tool in side["tools"]] for side in (wanted, got)]
     return found + differs("asks.tools", *tools)
 
@@ -81,8 +99,9 @@ def unforced(request):
 
 
 def shortest(client, request, scenario):
-    """How many pieces a stream has at least. Google's dialect has its calls in one."""
-    return 1 if scenario == "form" and (request.wire == "gemini" or client.endswith("-google")) else 2
+    """How many pieces a stream has at least. Google's dialect has its calls in one; a loop's answer is short."""
+    google = request.wire == "gemini" or client.endswith("-google")
+    return 1 if scenario == "loop" or (scenario == "form" and google) else 2
 
 
 def heard_wrong(rounds, pieces, heard):

@@ -5,7 +5,7 @@ from cells import Outcome, cell_name
 
 from . import judge
 
-CONVERSATIONS = ("text", "errand", "errands", "schema")
+CONVERSATIONS = ("text", "errand", "errands", "loop", "schema", "error")
 # A form is how most frameworks get a structured answer where they do not ask for a schema.
 EVERYTHING = (*CONVERSATIONS, "form")
 CLIENTS = {
@@ -19,11 +19,13 @@ CLIENTS = {
     "pydantic-responses": EVERYTHING,
     "pydantic-anthropic": EVERYTHING,
     "pydantic-google": EVERYTHING,
-    "instructor-chat": ("schema", "form"),
-    "instructor-responses": ("form",),
-    "instructor-anthropic": ("form",),
-    "instructor-google": ("schema", "form"),
+    "instructor-chat": ("schema", "form", "error"),
+    "instructor-responses": ("form", "error"),
+    "instructor-anthropic": ("form", "error"),
+    "instructor-google": ("schema", "form", "error"),
 }
+# Streams of Responses that break off: these frameworks pass over the event that says so, or fall over it.
+DEAF = ("pydantic-responses", "instructor-responses")
 # the kind of provider that a dialect was made for
 OWN = {"chat": "chat", "responses": "responses", "anthropic": "anthropic", "google": "gemini"}
 
@@ -36,6 +38,7 @@ def listed(direct=False):
         for kind in ([OWN[client.partition("-")[2]]] if direct else story.KINDS)
         for scenario in scenarios
         for stream in (False, True)
+        if (scenario, stream) != ("error", True) or client not in DEAF
     ]
 
 

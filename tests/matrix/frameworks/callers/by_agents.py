@@ -5,6 +5,7 @@ import functools
 import agents
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool
 from openai import AsyncOpenAI
+from openai.types.shared import Reasoning
 
 import story
 from told import WITHIN, Person, asked, heard, tools, usage
@@ -19,17 +20,27 @@ def client(url, key):
     return AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=WITHIN)
 
 
+def settings(dialect, question, temperature):
+    """The run's settings. On Chat, models that reason take their limit under another name, which the SDK does not know."""
+    limit = {"max_tokens": question["max_tokens"]}
+    if not question["reasons"]:
+        return ModelSettings(**limit, temperature=temperature, include_usage=True)
+    if dialect == "chat":
+        limit = {"extra_args": {"max_completion_tokens": question["max_tokens"]}}
+    return ModelSettings(**limit, reasoning=Reasoning(effort="low"), include_usage=True)
+
+
 async def ask(endpoint, model, scenario, stream):
     """Makes the run and tells what the user was handed."""
     dialect, url, key = endpoint
     calls, (text, system, temperature) = [], asked(scenario)
-    limit = story.question(scenario)["max_tokens"]
+    question = story.question(scenario)
     made = Agent(
         name="keeper",
         instructions=system or None,
         model=MODELS[dialect](model=model, openai_client=client(url, key)),
-        model_settings=ModelSettings(max_tokens=limit, temperature=temperature, include_usage=True),
-        tools=[function_tool(one) for one in tools(calls)] if scenario in story.LOOPS else [],
+        model_settings=settings(dialect, question, temperature),
+        tools=[function_tool(one) for one in tools(scenario, calls)],
         output_type=Person if scenario == "schema" else None,
     )
     pieces = 0

@@ -14,7 +14,6 @@ MODES = {
     ("chat", "schema"): instructor.Mode.JSON_SCHEMA,
     ("chat", "form"): instructor.Mode.TOOLS,
     ("responses", "form"): instructor.Mode.RESPONSES_TOOLS,
-    ("anthropic", "schema"): instructor.Mode.JSON_SCHEMA,
     ("anthropic", "form"): instructor.Mode.TOOLS,
     ("google", "schema"): instructor.Mode.JSON,
     ("google", "form"): instructor.Mode.TOOLS,
@@ -35,7 +34,7 @@ def client(dialect, url, key, mode):
 
 async def ask(endpoint, model, scenario, stream):
     """Makes the call and tells what the user was handed."""
-    made = client(*endpoint, MODES[endpoint[0], scenario])
+    made = client(*endpoint, MODES[endpoint[0], "form" if scenario == "error" else scenario])
     limit = "max_output_tokens" if endpoint[0] == "responses" else "max_tokens"
     request = {
         "model": model,

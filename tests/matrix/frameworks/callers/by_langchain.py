@@ -10,15 +10,27 @@ from langchain_openai import ChatOpenAI
 import story
 from told import WITHIN, Person, asked, heard, set_only, tools, usage
 
+THINKING = {
+    "chat": {"reasoning_effort": "low"},
+    "responses": {"reasoning": {"effort": "low"}},
+    "anthropic": {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+    "google": {"thinking_budget": 2000, "include_thoughts": True},
+}
 METHODS = {"schema": "json_schema", "form": "function_calling"}
 
 
 def chat_model(endpoint, model, scenario):
     """The chat model of a dialect."""
     dialect, url, key = endpoint
-    limit, (_, _, temperature) = story.question(scenario)["max_tokens"], asked(scenario)
-    options = {"model": model, "api_key": key, "max_retries": 0, "timeout": WITHIN, "max_tokens": limit}
-    options |= set_only(temperature=temperature)
+    question, (_, _, temperature) = story.question(scenario), asked(scenario)
+    options = {
+        "model": model,
+        "api_key": key,
+        "max_retries": 0,
+        "timeout": WITHIN,
+        "max_tokens": question["max_tokens"],
+    }
+    options |= set_only(temperature=temperature) | (THINKING[dialect] if question["reasons"] else {})
     if dialect == "anthropic":
         return ChatAnthropic(base_url=url, **options)
     if dialect == "google":
@@ -28,11 +40,11 @@ def chat_model(endpoint, model, scenario):
 
 async def ask(endpoint, model, scenario, stream):
     """Makes the call and tells what the user was handed."""
-    made, (text, system, _) = chat_model(endpoint, model, scenario), asked(scenario)
+    made, (text, *_) = chat_model(endpoint, model, scenario), asked(scenario)
     if scenario in METHODS:
         return await structured(made, text, METHODS[scenario], stream)
     if scenario in story.LOOPS:
-        return await agent(made, text, system, stream)
+        return await agent(made, scenario, stream)
     if not stream:
         return answered([await made.ainvoke(text)], [], 0)
     total, pieces = None, 0
@@ -42,10 +54,10 @@ async def ask(endpoint, model, scenario, stream):
     return answered([total], [], pieces)
 
 
-async def agent(made, text, system, stream):
+async def agent(made, scenario, stream):
     """An agent's run to its end."""
-    calls, pieces, messages = [], 0, []
-    run = create_agent(made, tools=tools(calls), system_prompt=system)
+    calls, pieces, messages, (text, system, _) = [], 0, [], asked(scenario)
+    run = create_agent(made, tools=tools(scenario, calls), system_prompt=system or None)
     question = {"messages": [("user", text)]}
     if not stream:
         messages = (await run.ainvoke(question))["messages"]

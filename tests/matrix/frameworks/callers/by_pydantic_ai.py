@@ -24,6 +24,12 @@ MODELS = {
 }
 # What a model can do is looked up by its name; the gateway's names are its user's own, so they say it.
 PROFILES = {"anthropic": anthropic_model_profile("claude-sonnet-4-5")}
+THINKING = {
+    "chat": {"openai_reasoning_effort": "low"},
+    "responses": {"openai_reasoning_effort": "low"},
+    "anthropic": {"anthropic_thinking": {"type": "enabled", "budget_tokens": 2000}},
+    "google": {"google_thinking_config": {"thinking_budget": 2000, "include_thoughts": True}},
+}
 OUTPUTS = {"schema": NativeOutput(Person), "form": ToolOutput(Person)}
 
 
@@ -41,12 +47,13 @@ def provider(dialect, url, key):
 async def ask(endpoint, model, scenario, stream):
     """Makes the run and tells what the user was handed."""
     calls, (text, system, temperature) = [], asked(scenario)
-    limit = story.question(scenario)["max_tokens"]
+    question = story.question(scenario)
+    settings = set_only(max_tokens=question["max_tokens"], temperature=temperature)
     made = Agent(
         MODELS[endpoint[0]](model, provider=provider(*endpoint), profile=PROFILES.get(endpoint[0])),
         instructions=system or None,
-        model_settings=set_only(max_tokens=limit, temperature=temperature),
-        tools=tools(calls) if scenario in story.LOOPS else [],
+        model_settings=settings | (THINKING[endpoint[0]] if question["reasons"] else {}),
+        tools=tools(scenario, calls),
         output_type=OUTPUTS.get(scenario, str),
         retries=0,
     )
