@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::calls::{self, Ids};
 use super::content::How;
 use super::fields::{
-    Fields, MOST, extra, mark, object, put_extra, take, take_count, take_list, take_object, take_text,
+    Fields, MOST, extra, mark, object, put, put_extra, take, take_count, take_list, take_object, take_text,
 };
 use super::message::{self, Manner};
 use crate::dialect::openai::answer::{Usage, usage_of};
-use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Extra, Finish, Part, Piece, Refused};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Extra, Finish, Own, Part, Piece, Refused};
 
 /// Reads a whole answer.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
@@ -28,7 +29,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         id: take_text(&mut left, "", "id")?.unwrap_or_default(),
         model: take_text(&mut left, "", "model")?.unwrap_or_default(),
         created: created(left.get("created")),
-        service_tier: take_text(&mut left, "", "service_tier")?,
+        service_tier: take_text(&mut left, "", "service_tier")?.map(|tier| Own::new(Dialect::Chat, tier)),
         usage: usage_of(body),
         ..Answer::default()
     };
@@ -180,9 +181,8 @@ pub fn write_answer(answer: &Answer) -> Value {
     out.insert("object".into(), "chat.completion".into());
     out.insert("created".into(), answer.created.unwrap_or_default().into());
     out.insert("model".into(), answer.model.as_str().into());
-    if let Some(tier) = &answer.service_tier {
-        out.insert("service_tier".into(), tier.as_str().into());
-    }
+    let tier = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Chat));
+    put(&mut out, "service_tier", tier);
     put_extra(&mut out, &answer.extra);
     if let Some(usage) = answer.usage {
         let kept = match out.remove("usage") {

@@ -146,12 +146,16 @@ fn usage_is_told_by_class() {
 /// Broken on purpose: no details for a signature, and none for what is encrypted.
 #[test]
 fn reasoning_with_proof_is_told_in_details() {
-    let signed = Reasoning { text: "r".into(), signature: Some("s".into()), ..Reasoning::default() };
-    let sealed = Reasoning { encrypted: Some("e".into()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "r".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
+    let sealed = Reasoning { encrypted: Some(Own::new(Dialect::Chat, "e")), ..Reasoning::default() };
     let summed = Reasoning {
         id: Some("rs_1".into()),
         summary: vec!["x".into(), "y".into()],
-        encrypted: Some("f".into()),
+        encrypted: Some(Own::new(Dialect::Responses, "f")),
         ..Reasoning::default()
     };
     let parts = [signed, sealed, summed].map(Part::Reasoning);

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::fields::{Fields, at, extra, mark, marked, object, put_extra, take, take_object, take_text};
-use crate::dialect::talk::{Call, Dialect, Part, Piece, Refused};
+use super::fields::{Fields, at, extra, mark, marked, object, put, put_extra, take, take_object, take_text};
+use crate::dialect::talk::{Call, Dialect, Own, Part, Piece, Refused};
 
 /// Under which name a [`Part::Foreign`] keeps a call of an unknown kind.
 const CALL: &str = "tool_call";
@@ -61,13 +61,15 @@ pub(super) fn complete(pieces: &mut [Piece]) {
 }
 
 /// Google's own Chat endpoint carries thought signatures here, on calls and on messages.
-pub(super) fn signature_of(extra_content: &Value) -> Option<String> {
-    Some(extra_content.get("google")?.get("thought_signature")?.as_str()?.to_owned())
+pub(super) fn signature_of(extra_content: &Value) -> Option<Own<String>> {
+    let signature = extra_content.get("google")?.get("thought_signature")?.as_str()?;
+    Some(Own::new(Dialect::Gemini, signature))
 }
 
-/// The same, written.
-pub(super) fn extra_content(signature: &str) -> Value {
-    json!({"google": {"thought_signature": signature}})
+/// The same, written; only Google signs calls and texts.
+pub(super) fn extra_content(signature: &Own<String>) -> Option<Value> {
+    let signature = signature.proof_for(Dialect::Gemini)?;
+    Some(json!({"google": {"thought_signature": signature}}))
 }
 
 /// Reads `function_call`.
@@ -101,9 +103,7 @@ pub(super) fn write(piece: &Piece, ids: &mut Ids, cut: bool) -> Option<Value> {
     let mut out =
         Fields::from_iter([("type".to_owned(), kind.into()), (kind.to_owned(), Value::Object(inner))]);
     out.insert("id".into(), ids.of_call(call).into());
-    if let Some(signature) = &call.signature {
-        out.insert("extra_content".into(), extra_content(signature));
-    }
+    put(&mut out, "extra_content", call.signature.as_ref().and_then(extra_content));
     put_extra(&mut out, &piece.extra);
     Some(Value::Object(out))
 }

@@ -200,8 +200,9 @@ fn check_answer(id: &str, answer: &Answer, body: &Value) {
                 Part::Reasoning(thought) => {
                     said.reasoning.push_str(&thought.text);
                     said.reasoning.extend(thought.summary.iter().map(String::as_str));
-                    said.sealed
-                        .extend(thought.encrypted.iter().chain(&thought.signature).map(String::as_str));
+                    said.sealed.extend(
+                        thought.encrypted.iter().chain(&thought.signature).map(|proof| proof.value.as_str()),
+                    );
                 }
                 Part::Call(call) => {
                     said.calls.push((call.id.clone(), call.name.clone(), call.arguments.clone()))
@@ -349,7 +350,7 @@ fn gather(events: &[Event], wanted: u64) -> (Said, Option<Finish>) {
                 Delta::Text(text) if refusals.contains(piece) => said.refusal += text,
                 Delta::Text(text) => said.text += text,
                 Delta::Summary(_, text) => said.reasoning += text,
-                Delta::Signature(text) | Delta::Encrypted(text) => said.sealed += text,
+                Delta::Signature(text) | Delta::Encrypted(text) => said.sealed += &text.value,
                 Delta::Arguments(text) => calls.iter_mut().find(|call| call.0 == *piece).unwrap().1.2 += text,
                 Delta::Citation(_) => {}
             },

@@ -88,7 +88,7 @@ fn every_kind_of_part_is_kept() {
     assert_eq!(*part(5), Part::Media(media(MediaKind::Audio, "audio/mpeg", Source::Base64("QUJD".into()))));
     let pdf = media(MediaKind::Document, "application/pdf", Source::Base64("QUJD".into()));
     assert_eq!(*part(7), Part::Media(Media { name: Some("a.pdf".into()), ..pdf }));
-    assert!(matches!(part(10), Part::Media(Media { source: Source::File(id), .. }) if id == "file-1"));
+    assert!(matches!(part(10), Part::Media(Media { source: Source::File(id), .. }) if id.value == "file-1"));
     assert!(matches!(part(12), Part::Foreign(Dialect::Chat, _)));
 }
 
@@ -263,9 +263,13 @@ fn reasoning_is_kept_in_each_of_its_shapes() {
         {"type": "reasoning.text", "text": "r", "signature": "s", "format": "anthropic-claude-v1", "index": 0},
         {"type": "reasoning.encrypted", "data": "e", "format": "anthropic-claude-v1", "index": 1},
     ]}));
-    let signed = Reasoning { text: "r".into(), signature: Some("s".into()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "r".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
     assert_eq!(*first_part(&request), Part::Reasoning(signed));
-    let sealed = Reasoning { encrypted: Some("e".into()), ..Reasoning::default() };
+    let sealed = Reasoning { encrypted: Some(Own::new(Dialect::Messages, "e")), ..Reasoning::default() };
     assert_eq!(request.messages[0].pieces[1].part, Part::Reasoning(sealed));
     let request = say(json!({"role": "assistant", "content": "a", "reasoning_details": [
         {"type": "reasoning.summary", "summary": "x", "format": "openai-responses-v1", "index": 0},
@@ -273,8 +277,12 @@ fn reasoning_is_kept_in_each_of_its_shapes() {
         {"type": "reasoning.odd", "x": 1},
     ]}));
     let id = Some("rs_1".to_owned());
-    let whole =
-        Reasoning { id, summary: vec!["x".into()], encrypted: Some("e".into()), ..Reasoning::default() };
+    let whole = Reasoning {
+        id,
+        summary: vec!["x".into()],
+        encrypted: Some(Own::new(Dialect::Responses, "e")),
+        ..Reasoning::default()
+    };
     assert_eq!(*first_part(&request), Part::Reasoning(whole));
     let request = say(json!({"role": "assistant", "content": [
         {"type": "thinking", "thinking": [{"type": "text", "text": "r"}], "closed": true},
@@ -293,7 +301,11 @@ fn details_in_shreds_are_one_thought() {
             {"type": "reasoning.text", "signature": "sig", "index": 0},
             {"type": "reasoning.text", "text": "t", "index": 1},
         ]}]}));
-    let thought = Reasoning { text: "rs".into(), signature: Some("sig".into()), ..Reasoning::default() };
+    let thought = Reasoning {
+        text: "rs".into(),
+        signature: Some(Own::new(Dialect::Chat, "sig")),
+        ..Reasoning::default()
+    };
     assert_eq!(*first_part(&request), Part::Reasoning(thought));
     assert_eq!(request.messages[0].pieces.len(), 3);
 }
@@ -308,7 +320,10 @@ fn text_beside_silent_details_is_not_lost() {
     let request = unchanged(say(json!({"type": "reasoning.encrypted", "data": "e"})));
     assert_eq!(*first_part(&request), Part::Reasoning(told.clone()));
     let request = read(&say(json!({"type": "reasoning.text", "signature": "s"})));
-    assert_eq!(*first_part(&request), Part::Reasoning(Reasoning { signature: Some("s".into()), ..told }));
+    assert_eq!(
+        *first_part(&request),
+        Part::Reasoning(Reasoning { signature: Some(Own::new(Dialect::Chat, "s")), ..told })
+    );
 }
 
 /// Broken on purpose: media shown between results.
@@ -376,10 +391,14 @@ fn signatures_travel_as_at_google() {
         id: "1".into(),
         name: "f".into(),
         arguments: "{}".into(),
-        signature: Some("s".into()),
+        signature: Some(Own::new(Dialect::Gemini, "s")),
         ..Call::default()
     };
-    let text = Part::Text { text: "a".into(), signature: Some("t".into()), citations: Vec::new() };
+    let text = Part::Text {
+        text: "a".into(),
+        signature: Some(Own::new(Dialect::Gemini, "t")),
+        citations: Vec::new(),
+    };
     let request = asks(says(Role::Assistant, vec![text.into(), Part::Call(signed).into()]));
     let written = write_request(&request).unwrap();
     let call = &written["messages"][0]["tool_calls"][0];
@@ -392,12 +411,12 @@ fn signatures_travel_as_at_google() {
 
 #[test]
 fn what_the_dialect_cannot_carry_is_refused() {
-    let file = |id: &str| media(MediaKind::Document, "", Source::File(id.into()));
+    let file = |of, id: &str| media(MediaKind::Document, "", Source::File(Own::new(of, id)));
     let url = |kind, url: &str| media(kind, "", Source::Url(url.into()));
     for (media, fits) in [
-        (file("file_011"), false),
-        (file("file-abc"), true),
-        (media(MediaKind::Image, "", Source::File("file-abc".into())), false),
+        (file(Dialect::Messages, "file_011"), false),
+        (file(Dialect::Responses, "file-abc"), true),
+        (media(MediaKind::Image, "", Source::File(Own::new(Dialect::Chat, "file-abc"))), false),
         (url(MediaKind::Document, "https://x.test/a.pdf"), false),
         (url(MediaKind::Audio, "https://x.test/a.mp3"), false),
         (media(MediaKind::Document, "text/plain", Source::Text("t".into())), true),

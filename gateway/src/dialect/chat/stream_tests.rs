@@ -39,8 +39,8 @@ fn shown(events: &[Event]) -> Vec<String> {
             Delta::Text(text) => format!("{piece}+{text}"),
             Delta::Summary(n, text) => format!("{piece}+s{n} {text}"),
             Delta::Arguments(text) => format!("{piece}+a {text}"),
-            Delta::Signature(text) => format!("{piece}+sig {text}"),
-            Delta::Encrypted(text) => format!("{piece}+enc {text}"),
+            Delta::Signature(Own { value: text, .. }) => format!("{piece}+sig {text}"),
+            Delta::Encrypted(Own { value: text, .. }) => format!("{piece}+enc {text}"),
             Delta::Citation(cited) => format!("{piece}+cite {}", cited.url.as_deref().unwrap_or_default()),
         }),
         Event::End { piece, .. } => Some(format!("{piece}.")),
@@ -358,8 +358,12 @@ fn the_end_is_known() {
 
 #[test]
 fn the_first_chunk_of_a_choice_names_the_role() {
-    let start =
-        Event::Start { id: "x".into(), model: "y".into(), created: None, service_tier: Some("flex".into()) };
+    let start = Event::Start {
+        id: "x".into(),
+        model: "y".into(),
+        created: None,
+        service_tier: Some(Own::new(Dialect::Chat, "flex")),
+    };
     let text = |delta: &str| Event::Delta { choice: 0, piece: 0, delta: Delta::Text(delta.into()) };
     let begin = Event::Begin { choice: 0, piece: 0, opening: Opening::Text };
     let mut writer = Writer::new("", "", 7, false);

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::base64;
 use super::fields::Fields;
-use crate::dialect::talk::{Dialect, Extra, Media, MediaKind, Refused, Source};
+use crate::dialect::talk::{Dialect, Extra, Media, MediaKind, Refused, Source, base64};
 
 /// Converse's formats and the types that they stand for, the usual one first.
 const FORMATS: [(MediaKind, &str, &[&str]); 34] = {

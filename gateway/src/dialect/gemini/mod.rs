@@ -6,7 +6,6 @@
 //! stream stand in the path, so a request that was read has neither.
 
 mod answer;
-mod base64;
 mod carry;
 mod fields;
 mod finish;

@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 use super::block::{add_extra, block, input, read_content, text_block};
 use super::fields::{Fields, missing, parse};
 use super::{carry, usage};
+use crate::dialect::talk::carry::{Parcel, signed_id};
+use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{
-    Answer, Choice, Citation, Dialect, Extra, Finish, Media, Part, Piece, Reasoning, Refused, Source,
+    Answer, Choice, Citation, Dialect, Extra, Finish, Media, Own, Part, Piece, Reasoning, Refused, Source,
 };
 
 /// Reads a whole answer.
@@ -35,7 +37,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         counts.absorb(&mut counted);
         answer.usage = Some(counts.usage());
         answer.service_tier = match counted.remove("service_tier") {
-            Some(Value::String(tier)) => Some(tier),
+            Some(Value::String(tier)) => Some(Own::new(Dialect::Messages, tier)),
             _ => None,
         };
         if !counted.is_empty() {
@@ -102,7 +104,7 @@ pub fn write_answer(answer: &Answer) -> Value {
 
 fn write_usage(answer: &Answer) -> Map<String, Value> {
     let mut map = usage::write(answer.usage.unwrap_or_default());
-    if let Some(tier) = usage::tier(answer.service_tier.as_deref()) {
+    if let Some(tier) = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Messages)) {
         map.insert("service_tier".to_owned(), json!(tier));
     }
     if let Some(Value::Object(rest)) = answer.extra.get(Dialect::Messages, "usage") {
@@ -127,7 +129,7 @@ pub(super) fn write_block(piece: &Piece, id: &str, nth: usize) -> Option<Map<Str
         Part::Media(media) => text_block(&media_note(media), Vec::new()),
         Part::Call(call) => {
             let made = if call.id.is_empty() { carry::answer_id(id, nth) } else { call.id.clone() };
-            let id = carry::signed_id(&made, call.signature.as_deref());
+            let id = signed_id(&made, call.signature.as_ref());
             block("tool_use", [("id", json!(id)), ("name", json!(call.name)), ("input", input(call))])
         }
         Part::Reasoning(reasoning) => write_reasoning(reasoning),
@@ -139,14 +141,18 @@ pub(super) fn write_block(piece: &Piece, id: &str, nth: usize) -> Option<Map<Str
 }
 
 fn write_reasoning(reasoning: &Reasoning) -> Map<String, Value> {
+    let own = |proof: &Option<Own<String>>| {
+        proof.as_ref().and_then(|proof| proof.proof_for(Dialect::Messages)).map(str::to_owned)
+    };
     let bare = reasoning.text.is_empty() && reasoning.summary.is_empty();
-    if let (Some(data), None, None, true) = (&reasoning.encrypted, &reasoning.id, &reasoning.signature, bare)
-    {
+    if let (Some(data), true) = (own(&reasoning.encrypted), bare) {
         return block("redacted_thinking", [("data", json!(data))]);
     }
     let text =
         if reasoning.text.is_empty() { reasoning.summary.join("\n\n") } else { reasoning.text.clone() };
-    let signature = carry::thinking_signature(reasoning);
+    let parcel = Parcel::of(reasoning);
+    let packed = || if parcel.is_empty() { String::new() } else { parcel.pack() };
+    let signature = own(&reasoning.signature).unwrap_or_else(packed);
     block("thinking", [("thinking", json!(text)), ("signature", json!(signature))])
 }
 

@@ -6,7 +6,7 @@ use super::fields::{
     Fields, MOST, need_text, object, put, take, take_bool, take_count, take_list, take_object, take_text,
     wrong,
 };
-use crate::dialect::talk::{Effort, Format, Refused, Request, Thinking};
+use crate::dialect::talk::{Dialect, Effort, Format, Own, Refused, Request, Thinking};
 
 /// What `include` must name for log probabilities to be told.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -164,20 +164,9 @@ pub(super) fn put_logprobs(out: &mut Fields, request: &Request) {
     }
 }
 
-/// Is it a tier of this dialect? Others have other words (Anthropic: `standard_only`).
-pub(super) fn is_tier(word: &str) -> bool {
-    matches!(word, "auto" | "default" | "flex" | "scale" | "priority")
-}
-
-/// Takes `service_tier`; a word that is not known stays.
-pub(super) fn take_tier(fields: &mut Fields) -> Result<Option<String>, Refused> {
-    let tier = take_text(fields, "", "service_tier")?;
-    let known = tier.as_deref().is_none_or(is_tier);
-    if !known {
-        put(fields, "service_tier", tier);
-        return Ok(None);
-    }
-    Ok(tier)
+/// Takes `service_tier`.
+pub(super) fn take_tier(fields: &mut Fields) -> Result<Option<Own<String>>, Refused> {
+    Ok(take_text(fields, "", "service_tier")?.map(|tier| Own::new(Dialect::Responses, tier)))
 }
 
 /// For a client of another dialect: nothing is to be stored, as it could never be asked for, and what the model thought

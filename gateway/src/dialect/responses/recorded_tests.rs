@@ -195,7 +195,9 @@ fn add(told: &mut Told, place: (char, usize), delta: &Delta) {
             summary.resize(summary.len().max(which + 1), String::new());
             summary[*which].push_str(text);
         }
-        (('m', at), Delta::Encrypted(text)) => told.thoughts[at].2.get_or_insert_default().push_str(text),
+        (('m', at), Delta::Encrypted(text)) => {
+            told.thoughts[at].2.get_or_insert_default().push_str(&text.value)
+        }
         (('c', at), Delta::Arguments(text)) => told.calls[at].2.push_str(text),
         (('t', _), Delta::Citation(citation)) => told.citations.push(original(citation)),
         other => panic!("{other:?}"),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Own;
 use super::request::{Extra, Piece};
 use crate::dialect::openai::answer::Usage;
 
@@ -18,8 +19,8 @@ pub struct Answer {
     pub choices: Vec<Choice>,
     /// What it used, if it is said.
     pub usage: Option<Usage>,
-    /// The tier of service that was given, in the words of the provider's dialect.
-    pub service_tier: Option<String>,
+    /// The tier of service that was given.
+    pub service_tier: Option<Own<String>>,
     /// What only one dialect can say.
     pub extra: Extra,
 }

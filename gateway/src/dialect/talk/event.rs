@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use super::Own;
 use super::answer::Finish;
 use super::request::{Citation, Piece};
 use crate::dialect::openai::answer::Usage;
@@ -23,7 +24,7 @@ pub enum Event {
         /// When, Unix seconds, if it is said.
         created: Option<u64>,
         /// The tier of service, if it is said.
-        service_tier: Option<String>,
+        service_tier: Option<Own<String>>,
     },
     /// A piece begins.
     Begin {
@@ -114,9 +115,9 @@ pub enum Delta {
     /// To a call's arguments.
     Arguments(String),
     /// A signature over the piece, whole or in parts.
-    Signature(String),
+    Signature(Own<String>),
     /// Reasoning that is told only encrypted.
-    Encrypted(String),
+    Encrypted(Own<String>),
     /// A source that the text cites.
     Citation(Box<Citation>),
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Dialect;
+use super::{Dialect, Own};
 
 /// A request for an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,8 +45,8 @@ pub struct Request {
     pub user: Option<String>,
     /// The client's own notes.
     pub metadata: Map<String, Value>,
-    /// The tier of service, in the words of the client's dialect.
-    pub service_tier: Option<String>,
+    /// The tier of service that is asked for.
+    pub service_tier: Option<Own<String>>,
     /// What groups requests for the provider's prompt cache.
     pub cache_key: Option<String>,
     /// The answer is to be streamed.
@@ -137,7 +137,7 @@ pub enum Part {
         /// The text.
         text: String,
         /// What proves to the provider that the model wrote it (Gemini: a thought signature on text).
-        signature: Option<String>,
+        signature: Option<Own<String>>,
         /// Sources that the model cites for it.
         citations: Vec<Citation>,
     },
@@ -199,8 +199,8 @@ pub enum Source {
     Text(String),
     /// At an address that the provider fetches (`https:`, `gs:`, `s3:`).
     Url(String),
-    /// In the provider's store of files, by its id. Of no use to another provider.
-    File(String),
+    /// In a provider's store of files, by its id.
+    File(Own<String>),
 }
 
 /// An image, audio, a video, a file.
@@ -230,7 +230,7 @@ pub struct Call {
     /// A tool that takes text instead of JSON (OpenAI: custom).
     pub custom: bool,
     /// What proves to the provider that the model wrote it (Gemini: a thought signature).
-    pub signature: Option<String>,
+    pub signature: Option<Own<String>>,
 }
 
 /// What a tool returned.
@@ -260,9 +260,9 @@ pub struct Reasoning {
     /// Summaries, where those are told instead (Responses).
     pub summary: Vec<String>,
     /// Proves that the model wrote it (Anthropic, Converse: over the text).
-    pub signature: Option<String>,
+    pub signature: Option<Own<String>>,
     /// It is told only encrypted (Anthropic: redacted; Responses: encrypted content).
-    pub encrypted: Option<String>,
+    pub encrypted: Option<Own<String>>,
 }
 
 /// A tool that the model may call.

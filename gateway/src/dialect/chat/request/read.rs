@@ -6,7 +6,7 @@ use super::super::fields::{
     Fields, MOST, extra, take_bool, take_count, take_list, take_object, take_real, take_text, take_whole,
 };
 use super::{messages_read, options, thinking, tools};
-use crate::dialect::talk::{Refused, Request};
+use crate::dialect::talk::{Dialect, Own, Refused, Request};
 
 /// The most answers that any provider gives at once.
 const MOST_CHOICES: u64 = 128;
@@ -91,10 +91,7 @@ fn read_account(left: &mut Fields, marks: &mut Fields, request: &mut Request) ->
         }
     }
     request.metadata = take_object(left, "", "metadata")?.unwrap_or_default();
-    request.service_tier = take_text(left, "", "service_tier")?;
-    if request.service_tier.is_some() {
-        marks.insert("#service_tier".into(), true.into());
-    }
+    request.service_tier = take_text(left, "", "service_tier")?.map(|tier| Own::new(Dialect::Chat, tier));
     request.cache_key = take_text(left, "", "prompt_cache_key")?;
     request.stream = take_bool(left, "", "stream")?.unwrap_or_default();
     if let Some(mut options) = take_object(left, "", "stream_options")? {

@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::fields::{Fields, mark, marked, put, put_extra};
 use super::{Manners, messages_write, options, thinking, tools};
-use crate::dialect::talk::{Refused, Request};
-
-/// OpenAI's tiers: another dialect's word (Anthropic: `standard_only`) would be refused.
-const TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
+use crate::dialect::talk::tier::asked_tier;
+use crate::dialect::talk::{Dialect, Refused, Request};
 
 /// Writes a request's body.
 pub(super) fn write(request: &Request, manners: Manners) -> Result<Value, Refused> {
@@ -56,8 +54,8 @@ fn write_account(out: &mut Fields, request: &Request) {
     if !request.metadata.is_empty() {
         out.insert("metadata".into(), Value::Object(request.metadata.clone()));
     }
-    let own = mark(&request.extra, "#service_tier").is_some();
-    put(out, "service_tier", request.service_tier.as_deref().filter(|tier| own || TIERS.contains(tier)));
+    let tier = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Chat));
+    put(out, "service_tier", tier);
     put(out, "prompt_cache_key", request.cache_key.as_deref());
     let mut options = marked(&request.extra, "#stream_options").unwrap_or_default();
     if request.stream {

@@ -9,7 +9,7 @@ use super::choice::Choice;
 use super::wire::{Chunk, ChunkDelta};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::{Usage, parse_error};
-use crate::dialect::talk::{Event, Refused};
+use crate::dialect::talk::{Dialect, Event, Own, Refused};
 
 /// No provider gives more answers at once.
 const MOST_CHOICES: usize = 128;
@@ -94,7 +94,8 @@ impl Reader {
         if !self.started && (!choices.is_empty() || !id.is_empty() || usage.is_some()) {
             self.started = true;
             let (model, created) = (chunk.model.unwrap_or_default(), created(chunk.created.as_ref()));
-            to.push(Event::Start { id, model, created, service_tier: chunk.service_tier });
+            let service_tier = chunk.service_tier.map(|tier| Own::new(Dialect::Chat, tier));
+            to.push(Event::Start { id, model, created, service_tier });
         }
         if self.sources.is_empty()
             && let Some(sources) = chunk.search_results.or(chunk.citations)

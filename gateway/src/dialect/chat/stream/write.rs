@@ -10,7 +10,8 @@ use super::super::calls::Ids;
 use super::super::fields::Fields;
 use crate::dialect::json::push_string;
 use crate::dialect::openai::answer::{Usage, error_body};
-use crate::dialect::talk::{Event, Finish};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Dialect, Event, Finish, Own};
 
 /// Writes a stream.
 pub struct Writer {
@@ -99,7 +100,7 @@ impl Writer {
             return;
         }
         match event {
-            Event::Start { id, model, service_tier, .. } => self.start(id, model, service_tier.as_deref()),
+            Event::Start { id, model, service_tier, .. } => self.start(id, model, service_tier.as_ref()),
             Event::Begin { choice, piece, opening } => self.begin(*choice, *piece, opening, to),
             Event::Delta { choice, piece, delta } => self.delta(*choice, *piece, delta, to),
             Event::End { choice, piece } => self.end(*choice, *piece),
@@ -112,7 +113,7 @@ impl Writer {
         }
     }
 
-    fn start(&mut self, id: &str, model: &str, tier: Option<&str>) {
+    fn start(&mut self, id: &str, model: &str, tier: Option<&Own<String>>) {
         if self.id.is_empty() {
             self.id = id.to_owned();
             self.ids = Ids::of_answer(id);
@@ -120,7 +121,7 @@ impl Writer {
         if self.model.is_empty() {
             self.model = model.to_owned();
         }
-        self.make_head(tier);
+        self.make_head(tier.and_then(|tier| given_tier(tier, Dialect::Chat)));
     }
 
     fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {

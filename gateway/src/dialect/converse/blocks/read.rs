@@ -1,8 +1,10 @@
 use serde_json::{Map, Value};
 
 use super::super::fields::{Fields, wrong};
-use super::super::{base64, citations, media};
-use crate::dialect::talk::{Cache, Call, Dialect, Extra, Part, Piece, Reasoning, Refused, ToolResult};
+use super::super::{citations, media, opaque};
+use crate::dialect::talk::{
+    Cache, Call, Dialect, Extra, Own, Part, Piece, Reasoning, Refused, ToolResult, base64,
+};
 
 /// Reads a list of blocks. A cache point marks the piece before it.
 pub(in super::super) fn pieces(list: Vec<Value>, at: &str) -> Result<Vec<Piece>, Refused> {
@@ -118,12 +120,12 @@ fn reasoning(body: Value, at: &str) -> Result<Piece, Refused> {
     let mut reasoning = Reasoning::default();
     if let Some(bytes) = fields.text("redactedContent")? {
         let bytes = base64::decode(&bytes).ok_or_else(|| wrong(&fields.path("redactedContent"), "base64"))?;
-        reasoning.encrypted = Some(base64::opaque(bytes));
+        reasoning.encrypted = Some(Own::new(Dialect::Converse, opaque::opaque(bytes)));
     }
     let mut extra = Map::new();
     if let Some(mut told) = fields.within("reasoningText")? {
         reasoning.text = told.text("text")?.unwrap_or_default();
-        reasoning.signature = told.text("signature")?;
+        reasoning.signature = told.text("signature")?.map(|proof| Own::new(Dialect::Converse, proof));
         extra = told.rest();
     } else if reasoning.encrypted.is_none() {
         return Ok(foreign("reasoningContent".to_owned(), Value::Object(fields.rest())));

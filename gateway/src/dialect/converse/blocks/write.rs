@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::ids::Ids;
 use super::super::models::Maker;
-use super::super::{base64, citations, media};
+use super::super::{citations, media, opaque};
 use crate::dialect::talk::{
-    Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Part, Piece, Reasoning, Refused, ToolResult,
+    Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Own, Part, Piece, Reasoning, Refused, ToolResult,
 };
 
 /// Writes blocks, for one request or one answer.
@@ -119,16 +119,20 @@ impl Blocks {
         if !self.maker.takes_reasoning() {
             return;
         }
-        if reasoning.signature.is_some() || self.answer && !reasoning.text.is_empty() {
+        let own = |proof: &'_ Option<Own<String>>| {
+            proof.as_ref().and_then(|proof| proof.proof_for(Dialect::Converse)).map(str::to_owned)
+        };
+        let signature = own(&reasoning.signature);
+        if signature.is_some() || self.answer && !reasoning.text.is_empty() {
             let mut told = own_fields(extra);
             told.insert("text".to_owned(), reasoning.text.as_str().into());
-            if let Some(signature) = &reasoning.signature {
-                told.insert("signature".to_owned(), signature.as_str().into());
+            if let Some(signature) = signature {
+                told.insert("signature".to_owned(), signature.into());
             }
             to.push(json!({ "reasoningContent": { "reasoningText": told } }));
         }
-        if let Some(encrypted) = &reasoning.encrypted {
-            to.push(json!({ "reasoningContent": { "redactedContent": base64::wrapped(encrypted) } }));
+        if let Some(encrypted) = own(&reasoning.encrypted) {
+            to.push(json!({ "reasoningContent": { "redactedContent": opaque::wrapped(&encrypted) } }));
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::dialect::gemini::fields::{Fields, Path, parse};
 use crate::dialect::gemini::{finish, grounding, logprobs, part, time, usage};
-use crate::dialect::talk::{Answer, Choice, Dialect, Extra, Finish, Part, Piece, Refused};
+use crate::dialect::talk::{Answer, Choice, Dialect, Extra, Finish, Own, Part, Piece, Refused};
 
 /// Reads a whole answer.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
@@ -54,7 +54,7 @@ fn read_usage(fields: &mut Fields, answer: &mut Answer) -> Result<(), Refused> {
     let at = Path::Field(&Path::Root, "usageMetadata");
     let mut metadata = Fields::new(metadata, &at)?;
     answer.usage = usage::read(&mut metadata);
-    answer.service_tier = metadata.text("serviceTier")?;
+    answer.service_tier = metadata.text("serviceTier")?.map(|tier| Own::new(Dialect::Gemini, tier));
     let left = metadata.rest();
     if !left.is_empty() {
         fields.keep("usageMetadata", left);

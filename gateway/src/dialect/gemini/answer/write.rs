@@ -8,6 +8,7 @@ use crate::dialect::gemini::fields::add;
 use crate::dialect::gemini::grounding::Cited;
 use crate::dialect::gemini::part::{self, Context};
 use crate::dialect::gemini::{finish, grounding, logprobs, time, usage};
+use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Finish, Part, Piece};
 
 /// Writes a whole answer.
@@ -87,7 +88,7 @@ fn write_usage(answer: &Answer, body: &mut Map<String, Value>) {
         let tools = metadata.get("toolUsePromptTokenCount").and_then(Value::as_u64).unwrap_or(0);
         metadata.extend(usage::write(counts, tools));
     }
-    if let Some(tier) = answer.service_tier.as_deref().and_then(usage::tier) {
+    if let Some(tier) = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Gemini)) {
         metadata.insert("serviceTier".into(), json!(tier));
     }
     if !metadata.is_empty() {

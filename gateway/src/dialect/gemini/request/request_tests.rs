@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::talk::{
-    Call, Dialect, Extra, Media, MediaKind, Message, Part, Piece, Reasoning, Request, Role, Source,
+    Call, Dialect, Extra, Media, MediaKind, Message, Own, Part, Piece, Reasoning, Request, Role, Source,
     ToolResult,
 };
 
@@ -44,13 +44,17 @@ fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
         (json!({"text": "hi"}), Part::text("hi")),
         (
             json!({"text": "hi", "thought_signature": "c2ln"}),
-            Part::Text { text: "hi".into(), signature: Some("c2ln".into()), citations: vec![] },
+            Part::Text {
+                text: "hi".into(),
+                signature: Some(Own::new(Dialect::Gemini, "c2ln")),
+                citations: vec![],
+            },
         ),
         (
             json!({"text": "hm", "thought": true, "thoughtSignature": "c2ln"}),
             Part::Reasoning(Reasoning {
                 text: "hm".into(),
-                signature: Some("c2ln".into()),
+                signature: Some(Own::new(Dialect::Gemini, "c2ln")),
                 ..Reasoning::default()
             }),
         ),
@@ -67,7 +71,10 @@ fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
             media(
                 MediaKind::Document,
                 "",
-                Source::File("https://generativelanguage.googleapis.com/v1beta/files/a".into()),
+                Source::File(Own::new(
+                    Dialect::Gemini,
+                    "https://generativelanguage.googleapis.com/v1beta/files/a",
+                )),
             ),
         ),
         (
@@ -77,7 +84,7 @@ fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
                 name: "f".into(),
                 arguments: "{\"a\":1}".into(),
                 custom: false,
-                signature: Some("c2ln".into()),
+                signature: Some(Own::new(Dialect::Gemini, "c2ln")),
             }),
         ),
         (
@@ -289,7 +296,7 @@ fn media_that_google_cannot_fetch_are_refused() {
     ] {
         assert_eq!(parts(&with(source)), json!([part]));
     }
-    for source in [Source::Url("s3://a/b".into()), Source::File("file-abc".into())] {
+    for source in [Source::Url("s3://a/b".into()), Source::File(Own::new(Dialect::Chat, "file-abc"))] {
         assert!(write_request(&with(source)).is_err());
     }
 }
@@ -314,13 +321,13 @@ fn calls_from_elsewhere_are_signed_for_models_that_insist() {
 fn only_our_own_reasoning_keeps_its_signature() {
     let reasoning = Reasoning {
         text: "hm".into(),
-        signature: Some("c2ln".into()),
-        encrypted: Some("x".into()),
+        signature: Some(Own::new(Dialect::Messages, "c2ln")),
+        encrypted: Some(Own::new(Dialect::Messages, "x")),
         ..Reasoning::default()
     };
     let summary =
         Reasoning { summary: vec!["a".into(), "b".into()], id: Some("rs".into()), ..Reasoning::default() };
-    let nothing = Reasoning { encrypted: Some("x".into()), ..Reasoning::default() };
+    let nothing = Reasoning { encrypted: Some(Own::new(Dialect::Responses, "x")), ..Reasoning::default() };
     let pieces = [reasoning, summary, nothing].map(Part::Reasoning);
     let request = of(vec![says(Role::Assistant, pieces.into())]);
     assert_eq!(

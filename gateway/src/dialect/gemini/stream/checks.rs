@@ -87,7 +87,7 @@ pub(in crate::dialect::gemini) fn gather(events: &[Event]) -> (BTreeMap<u64, Sai
                     Delta::Text(text) if thoughts[&(*choice, *piece)] => said.thought.push_str(text),
                     Delta::Text(text) => said.text.push_str(text),
                     Delta::Arguments(text) => said.calls.last_mut().unwrap().2.push_str(text),
-                    Delta::Signature(text) => said.signatures.push(text.clone()),
+                    Delta::Signature(text) => said.signatures.push(text.value.clone()),
                     _ => {}
                 }
             }

@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use super::partial::Arguments;
 use crate::dialect::gemini::fields::{Fields, Path};
 use crate::dialect::gemini::{finish, grounding, logprobs, part};
-use crate::dialect::talk::{Call, Citation, Delta, Event, Finish, Opening, Part, Piece, Refused};
+use crate::dialect::talk::base64::standard;
+use crate::dialect::talk::{
+    Call, Citation, Delta, Dialect, Event, Finish, Opening, Own, Part, Piece, Reasoning, Refused,
+};
 
 /// So many citations of a choice are remembered, and so much of its text to find their places in.
 const MOST_CITATIONS: usize = 1024;
@@ -34,7 +37,7 @@ enum Open {
     /// Text or reasoning. One that was signed is not continued: Google wants signed parts back as they were.
     Text { thought: bool, signed: bool },
     /// A call whose arguments come value by value.
-    Call { arguments: Arguments, signature: Option<String> },
+    Call { arguments: Arguments, signature: Option<Own<String>> },
 }
 
 impl Choice {
@@ -80,7 +83,7 @@ impl Choice {
         let piece = part::read(part, at)?;
         match piece.part {
             Part::Text { text, signature, .. } => self.text(false, text, signature, to),
-            Part::Reasoning(reasoning) => self.text(true, reasoning.text, reasoning.signature, to),
+            Part::Reasoning(thought) => self.thought(thought, to),
             Part::Call(call) => self.call(call, to),
             _ => self.whole(piece, to),
         }
@@ -115,7 +118,7 @@ impl Choice {
 
     /// Text or a thought goes on in the open piece if that is of its kind. A signature may come behind its text, with
     /// an empty one.
-    fn text(&mut self, thought: bool, text: String, signature: Option<String>, to: &mut Vec<Event>) {
+    fn text(&mut self, thought: bool, text: String, signature: Option<Own<String>>, to: &mut Vec<Event>) {
         if text.is_empty() && signature.is_none() {
             return;
         }
@@ -135,6 +138,19 @@ impl Choice {
         if let Some(signature) = signature {
             self.delta(Delta::Signature(signature), to);
         }
+    }
+
+    /// A thought; what our own writer has put into a parcel comes out of it.
+    fn thought(&mut self, thought: Reasoning, to: &mut Vec<Event>) {
+        let carried = thought.encrypted;
+        let text = if thought.text.is_empty() { thought.summary.concat() } else { thought.text };
+        self.text(true, text, thought.signature, to);
+        let Some(encrypted) = carried else { return };
+        if !matches!(self.open, Some(Open::Text { thought: true, .. })) {
+            self.begin(Opening::Reasoning { id: thought.id }, to);
+        }
+        self.open = Some(Open::Text { thought: true, signed: true });
+        self.delta(Delta::Encrypted(encrypted), to);
     }
 
     fn remember(&mut self, text: &str) {
@@ -190,7 +206,7 @@ impl Choice {
             for step in steps {
                 arguments.add(step).ok_or_else(|| at.refuse("has a partial argument that fits nowhere"))?;
             }
-            *of = signature.map(str::to_owned).or(of.take());
+            *of = signature.map(|proof| Own::new(Dialect::Gemini, standard(proof.to_owned()))).or(of.take());
         }
         if call.get("willContinue").and_then(Value::as_bool) != Some(true) {
             self.close(to);

@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::dialect::gemini::{time, usage};
 use crate::dialect::json::push_string;
 use crate::dialect::openai::answer::Usage;
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Dialect, Own};
 
 /// How the events of a stream stand in its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Frames {
     }
 
     /// What the answer's start says of it.
-    pub(super) fn start(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&str>) {
+    pub(super) fn start(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&Own<String>>) {
         let moment = created.and_then(time::text).unwrap_or_default();
         for (name, value) in [("modelVersion", model), ("createTime", &moment), ("responseId", id)] {
             if !value.is_empty() {
@@ -42,7 +44,7 @@ impl Frames {
                 self.about.push(b',');
             }
         }
-        self.tier = tier.and_then(usage::tier).map(str::to_owned);
+        self.tier = tier.and_then(|tier| given_tier(tier, Dialect::Gemini)).map(str::to_owned);
     }
 
     /// One event of these members, each with a comma behind it. The tier of service stands in the first and wherever

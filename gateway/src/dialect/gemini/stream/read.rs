@@ -7,7 +7,7 @@ use crate::dialect::gemini::answer::blocked;
 use crate::dialect::gemini::fields::{Fields, Path, parse};
 use crate::dialect::gemini::{time, usage};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Event, Finish, Refused};
+use crate::dialect::talk::{Dialect, Event, Finish, Own, Refused};
 
 /// More candidates than Google gives.
 const MOST_CHOICES: usize = 64;
@@ -88,7 +88,7 @@ impl Reader {
             id: fields.text("responseId")?.unwrap_or_default(),
             model: fields.text("modelVersion")?.unwrap_or_default(),
             created: fields.text("createTime")?.as_deref().and_then(time::seconds),
-            service_tier: tier,
+            service_tier: tier.map(|tier| Own::new(Dialect::Gemini, tier)),
         });
         Ok(())
     }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::checks::{gather, obeys, split};
 use super::*;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Citation, Delta, Event, Finish, Opening, Part};
+use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Own, Part};
 
 fn chunk(parts: Value) -> Value {
     json!({"candidates": [{"content": {"parts": parts, "role": "model"}, "index": 0}]})
@@ -84,7 +84,7 @@ fn texts_thoughts_and_signatures_come_in_their_pieces() {
         begin(1, Opening::Text),
         text(1, "a"),
         text(1, "b"),
-        delta(1, Delta::Signature("c2ln".into())),
+        delta(1, Delta::Signature(Own::new(Dialect::Gemini, "c2ln"))),
         end(1),
         begin(2, Opening::Text),
         text(2, "c"),
@@ -110,7 +110,7 @@ fn calls_come_whole_and_other_parts_too() {
         [
             begin(1, opens_call("", "f")),
             delta(1, Delta::Arguments("{\"x\":1}".into())),
-            delta(1, Delta::Signature("c2ln".into())),
+            delta(1, Delta::Signature(Own::new(Dialect::Gemini, "c2ln"))),
             end(1),
             begin(2, opens_call("7", "g")),
             delta(2, Delta::Arguments("{}".into())),
@@ -152,7 +152,7 @@ fn arguments_that_come_value_by_value_are_put_together() {
         [
             begin(0, opens_call("", "f")),
             delta(0, Delta::Arguments(r#"{"a":{"b":["one","two"]},"c d":{"e":3},"n":null}"#.into())),
-            delta(0, Delta::Signature("c2ln".into())),
+            delta(0, Delta::Signature(Own::new(Dialect::Gemini, "c2ln"))),
             end(0),
         ]
     );
@@ -257,15 +257,15 @@ fn foreign() -> Vec<Event> {
             id: "msg_1".into(),
             model: "m".into(),
             created: Some(1_795_953_600),
-            service_tier: about("default"),
+            service_tier: Some(Own::new(Dialect::Chat, "default")),
         },
         Event::Usage(Usage { input: 5, ..Usage::default() }),
         Event::Ping,
         begin(0, Opening::Reasoning { id: about("rs_1") }),
         delta(0, Delta::Summary(0, "hm".into())),
         delta(0, Delta::Summary(1, "so".into())),
-        delta(0, Delta::Signature("c2".into())),
-        delta(0, Delta::Signature("ln".into())),
+        delta(0, Delta::Signature(Own::new(Dialect::Gemini, "c2"))),
+        delta(0, Delta::Signature(Own::new(Dialect::Gemini, "ln"))),
         end(0),
         begin(1, opens_call("1", "f")),
         begin(2, opens_call("2", "g")),
@@ -364,16 +364,18 @@ fn encrypted_reasoning_is_carried_and_a_very_long_text_is_not_searched() {
         start(),
         begin(0, Opening::Reasoning { id: Some("rs_1".into()) }),
         delta(0, Delta::Summary(0, "so".into())),
-        delta(0, Delta::Encrypted("ab".into())),
-        delta(0, Delta::Encrypted("c".into())),
+        delta(0, Delta::Encrypted(Own::new(Dialect::Responses, "ab"))),
+        delta(0, Delta::Encrypted(Own::new(Dialect::Responses, "c"))),
         end(0),
         finish(Finish::Stop),
         Event::Done,
     ];
     let parts = &written(&events)[1]["candidates"][0]["content"]["parts"];
     let signature = parts[0]["thoughtSignature"].as_str().unwrap();
-    let carried = crate::dialect::gemini::carry::unpack("", signature).unwrap();
-    assert_eq!((carried.id.as_deref(), carried.encrypted.as_deref()), (Some("rs_1"), Some("abc")));
+    let carried = crate::dialect::gemini::carry::unpack(signature).unwrap();
+    let thought = carried.reasoning("so".into());
+    assert_eq!((thought.id.as_deref(), thought.summary), (Some("rs_1"), vec!["so".to_owned()]));
+    assert_eq!(thought.encrypted, Some(Own::new(Dialect::Responses, "abc")));
 
     let mut cited = chunk(json!([{"text": "end"}]));
     cited["candidates"][0]["groundingMetadata"] = json!({"groundingChunks": [{"web": {"uri": "https://a"}}],
@@ -389,7 +391,7 @@ fn parts_that_come_whole_are_written_at_once() {
     let part = json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}});
     let events = read(&[chunk(json!([part])), stop()]).unwrap();
     assert_eq!(written(&events)[0]["candidates"][0]["content"]["parts"], json!([part]));
-    let theirs = Part::Foreign(crate::dialect::talk::Dialect::Messages, json!({}));
+    let theirs = Part::Foreign(Dialect::Messages, json!({}));
     let events = [start(), begin(0, Opening::Whole(Box::new(theirs.into()))), end(0), Event::Done];
     assert_eq!(written(&events), [json!({})]);
 }

@@ -65,14 +65,14 @@ fn cited(citations: &[Citation]) -> Vec<Value> {
 
 /// Anthropic wants back what it signed or encrypted, and refuses what it did not: other models' reasoning is left out.
 fn write_reasoning(reasoning: &Reasoning) -> Option<Map<String, Value>> {
-    if let Some(signature) = reasoning.signature.as_ref().filter(|signature| !signature.is_empty()) {
+    let signature = reasoning.signature.as_ref().and_then(|proof| proof.proof_for(Dialect::Messages));
+    if let Some(signature) = signature.filter(|signature| !signature.is_empty()) {
         return Some(block(
             "thinking",
             [("thinking", json!(reasoning.text)), ("signature", json!(signature))],
         ));
     }
-    let own = reasoning.id.is_none() && reasoning.text.is_empty() && reasoning.summary.is_empty();
-    let encrypted = reasoning.encrypted.as_ref().filter(|_| own)?;
+    let encrypted = reasoning.encrypted.as_ref()?.proof_for(Dialect::Messages)?;
     Some(block("redacted_thinking", [("data", json!(encrypted))]))
 }
 

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::write_request;
 use crate::dialect::talk::{
-    Cache, Call, Citation, Dialect, Effort, Extra, Format, Media, MediaKind, Message, Part, Piece, Reasoning,
-    Request, Role, Source, Thinking, Tool, ToolChoice, ToolKind, ToolResult,
+    Cache, Call, Citation, Dialect, Effort, Extra, Format, Media, MediaKind, Message, Own, Part, Piece,
+    Reasoning, Request, Role, Source, Thinking, Tool, ToolChoice, ToolKind, ToolResult,
 };
 
 fn turn(role: Role, parts: impl IntoIterator<Item = Part>) -> Message {
@@ -173,17 +173,33 @@ fn results_carry_json_media_and_failure() {
 /// Anthropic refuses reasoning that it did not sign, and citations and citations' sources that it did not give.
 #[test]
 fn only_what_anthropic_made_goes_back() {
-    let own = Reasoning { text: "hm".into(), signature: Some("s".into()), ..Reasoning::default() };
-    let redacted = Reasoning { encrypted: Some("e".into()), ..Reasoning::default() };
+    let own = Reasoning {
+        text: "hm".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
+    let redacted = Reasoning { encrypted: Some(Own::new(Dialect::Messages, "e")), ..Reasoning::default() };
     let unsigned = Reasoning { text: "hm".into(), ..Reasoning::default() };
-    let responses =
-        Reasoning { id: Some("rs_1".into()), encrypted: Some("g".into()), ..Reasoning::default() };
+    let google = Reasoning {
+        text: "hm".into(),
+        signature: Some(Own::new(Dialect::Gemini, "s")),
+        ..Reasoning::default()
+    };
+    let responses = Reasoning {
+        id: Some("rs_1".into()),
+        encrypted: Some(Own::new(Dialect::Responses, "g")),
+        ..Reasoning::default()
+    };
     let place = json!({"type": "char_location", "cited_text": "c"});
     let mine = Citation { original: Some((Dialect::Messages, place.clone())), ..Citation::default() };
     let other = Citation { url: Some("https://a".into()), ..Citation::default() };
-    let text = Part::Text { text: "t".into(), signature: Some("g".into()), citations: vec![mine, other] };
+    let text = Part::Text {
+        text: "t".into(),
+        signature: Some(Own::new(Dialect::Gemini, "g")),
+        citations: vec![mine, other],
+    };
     let foreign = Part::Foreign(Dialect::Responses, json!({"type": "web_search_call"}));
-    let mut parts: Vec<Part> = [own, redacted, unsigned, responses].map(Part::Reasoning).into();
+    let mut parts: Vec<Part> = [own, redacted, unsigned, google, responses].map(Part::Reasoning).into();
     parts.extend([text, foreign, Part::Refusal("no".into())]);
     let body = write(&conversation([says(Role::User, "q"), turn(Role::Assistant, parts)]));
     let wanted = json!([
@@ -213,7 +229,7 @@ fn media_are_written_or_refused() {
     let text = json!({"type": "text", "media_type": "text/plain", "data": "a,b"});
     assert_eq!(write(MediaKind::Document, "text/csv", base64("YSxi")).unwrap()["source"], text);
     assert_eq!(write(MediaKind::Document, "text/csv", Source::Text("a,b".into())).unwrap()["source"], text);
-    let file = write(MediaKind::Document, "", Source::File("file_1".into())).unwrap();
+    let file = write(MediaKind::Document, "", Source::File(Own::new(Dialect::Messages, "file_1"))).unwrap();
     assert_eq!(file["source"], json!({"type": "file", "file_id": "file_1"}));
     for (kind, mime, source) in [
         (MediaKind::Audio, "audio/wav", base64("AA==")),
@@ -223,7 +239,7 @@ fn media_are_written_or_refused() {
         (MediaKind::Image, "", Source::Text("<svg>".into())),
         (MediaKind::Document, "application/zip", base64("AA==")),
         (MediaKind::Document, "text/plain", base64("/w==")),
-        (MediaKind::Document, "", Source::File("file-abc".into())),
+        (MediaKind::Document, "", Source::File(Own::new(Dialect::Chat, "file-abc"))),
     ] {
         let refused = write(kind, mime, source.clone()).unwrap_err();
         assert!(refused.message.ends_with('.'), "{source:?}: {refused}");
@@ -330,7 +346,11 @@ fn a_budget_gives_way_to_forced_calls_and_lost_thoughts() {
     lost.messages.push(turn(Role::Assistant, [call("x", "f")]));
     lost.messages.push(turn(Role::User, [result("x", "f", "1")]));
     assert_eq!(write(&lost).get("thinking"), None);
-    let thought = Reasoning { text: "hm".into(), signature: Some("s".into()), ..Reasoning::default() };
+    let thought = Reasoning {
+        text: "hm".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
     lost.messages[1].pieces.insert(0, Part::Reasoning(thought).into());
     assert!(write(&lost)["thinking"].is_object());
 }
@@ -375,7 +395,7 @@ fn words_are_kept_where_anthropic_has_them() {
     let body = write(&Request {
         stop: vec!["\n".into(), "END".into()],
         user: Some("u".into()),
-        service_tier: Some("default".into()),
+        service_tier: Some(Own::new(Dialect::Chat, "default")),
         seed: Some(1),
         presence_penalty: Some(1.0),
         stream: true,
@@ -386,7 +406,11 @@ fn words_are_kept_where_anthropic_has_them() {
     assert_eq!(body["service_tier"], json!("standard_only"));
     assert_eq!(body["stream"], json!(true));
     assert_eq!(body.as_object().unwrap().len(), 7);
-    let long = write(&Request { user: Some("u".repeat(300)), service_tier: Some("flex".into()), ..asks() });
+    let long = write(&Request {
+        user: Some("u".repeat(300)),
+        service_tier: Some(Own::new(Dialect::Chat, "flex")),
+        ..asks()
+    });
     assert_eq!((long.get("metadata"), long.get("service_tier")), (None, None));
 }
 

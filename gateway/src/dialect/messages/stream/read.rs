@@ -7,7 +7,8 @@ use super::super::block::{read_block, read_citation};
 use super::super::fields::Fields;
 use super::super::usage::Counts;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Delta, Event, Finish, Opening, Part, Reasoning, Refused};
+use crate::dialect::talk::carry::Parcel;
+use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own, Part, Reasoning, Refused};
 
 /// Reads a stream's events in order.
 #[derive(Debug, Default)]
@@ -98,6 +99,7 @@ impl Reader {
             service_tier = usage.text("service_tier")?;
         }
         let (id, model) = (id.unwrap_or_default(), model.unwrap_or_default());
+        let service_tier = service_tier.map(|tier| Own::new(Dialect::Messages, tier));
         to.push(Event::Start { id, model, created: None, service_tier });
         self.count(counted, to);
         Ok(())
@@ -186,7 +188,7 @@ impl Reader {
             }
         };
         let told = read_delta(&mut delta)?;
-        self.tell(piece, told, to);
+        self.tell(piece, told.into_iter().flatten(), to);
         Ok(())
     }
 
@@ -275,22 +277,30 @@ fn deltas(reasoning: Reasoning) -> impl Iterator<Item = Delta> {
     text.chain(reasoning.signature.map(Delta::Signature)).chain(reasoning.encrypted.map(Delta::Encrypted))
 }
 
-fn read_delta(delta: &mut Fields) -> Result<Option<Delta>, Refused> {
+/// What a delta tells: mostly one thing, and of a parcel all that is in it.
+fn read_delta(delta: &mut Fields) -> Result<[Option<Delta>; 2], Refused> {
     let kind = delta.need_text("type")?;
     let (name, make): (_, fn(String) -> Delta) = match kind.as_str() {
         "text_delta" => ("text", Delta::Text),
         "thinking_delta" => ("thinking", Delta::Text),
-        "signature_delta" => ("signature", Delta::Signature),
+        "signature_delta" => return Ok(signature(delta.text("signature")?.unwrap_or_default())),
         "input_json_delta" => ("partial_json", Delta::Arguments),
         "citations_delta" => {
-            return Ok(delta
-                .take("citation")
-                .map(|citation| Delta::Citation(Box::new(read_citation(citation)))));
+            let citation = delta.take("citation").map(read_citation);
+            return Ok([citation.map(|citation| Delta::Citation(Box::new(citation))), None]);
         }
         // New kinds may come.
-        _ => return Ok(None),
+        _ => return Ok([None, None]),
     };
-    Ok(delta.text(name)?.and_then(|text| some(text, make)))
+    Ok([delta.text(name)?.and_then(|text| some(text, make)), None])
+}
+
+/// A signature, or what our own writer sends in its place.
+fn signature(text: String) -> [Option<Delta>; 2] {
+    match Parcel::open(&text) {
+        Some(parcel) => [parcel.signature.map(Delta::Signature), parcel.encrypted.map(Delta::Encrypted)],
+        None => [some(text, |text| Delta::Signature(Own::new(Dialect::Messages, text))), None],
+    }
 }
 
 /// Adds a delta to a block that comes whole: its input, or whatever fields the delta has.

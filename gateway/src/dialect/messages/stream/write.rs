@@ -10,14 +10,15 @@ use super::super::usage;
 use super::frame;
 use super::open::Open;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Delta, Event, Finish, Opening};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own};
 
 /// Writes a stream.
 #[derive(Debug)]
 pub struct Writer {
     id: String,
     model: String,
-    tier: Option<&'static str>,
+    tier: Option<String>,
     begun: bool,
     usage: Usage,
     finish: Option<Finish>,
@@ -66,7 +67,7 @@ impl Writer {
         match event {
             // The message begins with the next event: if that is the usage, it belongs there.
             Event::Start { id, model, service_tier, .. } => {
-                self.start(id, model, service_tier.as_deref());
+                self.start(id, model, service_tier.as_ref());
                 return;
             }
             Event::Usage(usage) => self.usage = *usage,
@@ -90,13 +91,13 @@ impl Writer {
         }
     }
 
-    fn start(&mut self, id: &str, model: &str, tier: Option<&str>) {
+    fn start(&mut self, id: &str, model: &str, tier: Option<&Own<String>>) {
         for (mine, theirs) in [(&mut self.id, id), (&mut self.model, model)] {
             if !theirs.is_empty() {
                 theirs.clone_into(mine);
             }
         }
-        self.tier = usage::tier(tier);
+        self.tier = tier.and_then(|tier| given_tier(tier, Dialect::Messages)).map(str::to_owned);
     }
 
     fn begin_message(&mut self, to: &mut Vec<u8>) {
@@ -105,7 +106,7 @@ impl Writer {
         }
         self.begun = true;
         let mut counted = usage::write(self.usage);
-        if let Some(tier) = self.tier {
+        if let Some(tier) = &self.tier {
             counted.insert("service_tier".to_owned(), json!(tier));
         }
         let message = json!({

@@ -8,7 +8,7 @@ use crate::dialect::responses::fields::{
     Fields, extra, marks, put, take, take_list, take_object, take_text, wrong,
 };
 use crate::dialect::responses::items;
-use crate::dialect::talk::{Answer, Choice, Refused};
+use crate::dialect::talk::{Answer, Choice, Dialect, Own, Refused};
 
 /// Reads a whole answer. One that failed is refused in the provider's words.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
@@ -39,7 +39,8 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     if finish.is_none() {
         own.insert("#status".to_owned(), status.word.into());
     }
-    let service_tier = take_text(&mut fields, "", "service_tier")?;
+    let tier = take_text(&mut fields, "", "service_tier")?;
+    let service_tier = tier.map(|tier| Own::new(Dialect::Responses, tier));
     let choice = Choice { index: 0, pieces, finish, logprobs };
     let extra = extra(fields, own);
     Ok(Answer { id, model, created, choices: vec![choice], usage, service_tier, extra })

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::finish::{signs, status_of};
 use super::{Output, shell, write_usage};
 use crate::dialect::responses::fields::{Fields, is_own, mark, put, put_extra};
-use crate::dialect::talk::{Answer, Choice};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Answer, Choice, Dialect};
 
 /// Writes a whole answer. This dialect has one choice: the first.
 pub fn write_answer(answer: &Answer) -> Value {
@@ -23,7 +24,8 @@ pub fn write_answer(answer: &Answer) -> Value {
     put(&mut out, "output", Some(items));
     put(&mut out, "model", Some(answer.model.as_str()));
     put(&mut out, "created_at", Some(answer.created.unwrap_or(0)));
-    put(&mut out, "service_tier", answer.service_tier.as_deref());
+    let tier = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Responses));
+    put(&mut out, "service_tier", tier);
     let rest = mark(&answer.extra, "#usage").and_then(Value::as_object);
     let usage = answer.usage.map_or(Value::Null, |usage| write_usage(usage, rest));
     put(&mut out, "usage", Some(usage));

@@ -62,13 +62,15 @@ fn write_item(piece: &Piece, ids: &mut Ids, path: &str) -> Result<Option<Value>,
         Part::Call(call) => write_call(call, ids.call(call)),
         Part::Result(result) => write_result(result, ids.result(result), path)?,
         Part::Reasoning(thought) => {
-            let own = thought.id.is_some() || mark(&piece.extra, "#own").is_some();
-            let encrypted = thought.encrypted.as_deref().filter(|_| own);
-            // What another provider tells only encrypted, and its signatures, this one would refuse.
-            if !own && thought.text.is_empty() && thought.summary.is_empty() && !has_extra(&piece.extra) {
-                return Ok(None);
+            // What another provider tells only encrypted, and its signatures and ids, this one would refuse.
+            if is_foreign(thought) {
+                if thought.text.is_empty() && thought.summary.is_empty() && !has_extra(&piece.extra) {
+                    return Ok(None);
+                }
+                reasoning(&Reasoning { id: None, ..thought.clone() }, None)
+            } else {
+                reasoning(thought, sealed(thought))
             }
-            reasoning(thought, encrypted)
         }
         Part::Foreign(Dialect::Responses, item) => return Ok(Some(item.clone())),
         _ => return Ok(None),
@@ -108,6 +110,18 @@ fn write_result(result: &ToolResult, id: String, path: &str) -> Result<Fields, R
     put(&mut out, "call_id", Some(id));
     put(&mut out, "output", Some(output));
     Ok(out)
+}
+
+/// Did another dialect's provider make it? An id without any proof is this dialect's: no other needs one.
+pub(in crate::dialect::responses) fn is_foreign(thought: &Reasoning) -> bool {
+    let own = sealed(thought).is_some();
+    let proven = thought.signature.is_some() || thought.encrypted.is_some();
+    !own && (proven || thought.id.is_none())
+}
+
+/// What a provider of this dialect told encrypted.
+pub(in crate::dialect::responses) fn sealed(thought: &Reasoning) -> Option<&str> {
+    thought.encrypted.as_ref()?.proof_for(Dialect::Responses)
 }
 
 /// A reasoning item.

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::dialect::responses::carry::Ids;
 use crate::dialect::responses::fields::{Fields, mark, put, put_extra};
 use crate::dialect::responses::{items, options, tools};
-use crate::dialect::talk::{Message, Part, Refused, Request};
+use crate::dialect::talk::tier::asked_tier;
+use crate::dialect::talk::{Dialect, Message, Part, Refused, Request};
 
 /// OpenAI refuses fewer; those who ask for one token elsewhere only try whether there is an answer.
 const LEAST_OUTPUT: u64 = 16;
@@ -65,6 +66,7 @@ pub(in crate::dialect::responses) fn put_settings(out: &mut Fields, request: &Re
     put(out, "top_p", request.top_p);
     put(out, "user", request.user.as_deref());
     put(out, "metadata", (!request.metadata.is_empty()).then(|| Value::Object(request.metadata.clone())));
-    put(out, "service_tier", request.service_tier.as_deref().filter(|tier| options::is_tier(tier)));
+    let tier = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Responses));
+    put(out, "service_tier", tier);
     put(out, "prompt_cache_key", request.cache_key.as_deref());
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::seen::{Holds, Item, Place};
-use crate::dialect::responses::carry::split_id;
 use crate::dialect::responses::parts;
-use crate::dialect::talk::{Delta, Dialect, Event, Opening, Part, Piece};
+use crate::dialect::talk::carry::{Parcel, split_id};
+use crate::dialect::talk::{Delta, Dialect, Event, Opening, Own, Part, Piece};
 
 /// All items of a stream, by their place in the output.
 #[derive(Debug, Default)]
@@ -274,8 +274,12 @@ impl Items {
         // Only now: what `added` has of it is not the whole.
         let encrypted = text(item, "encrypted_content");
         let owner = self.by_index.get_mut(&index).and_then(Item::owner);
-        if let Some(owner) = owner.filter(|_| !encrypted.is_empty()) {
-            owner.tell(Delta::Encrypted(encrypted.to_owned()), to);
-        }
+        let Some(owner) = owner.filter(|_| !encrypted.is_empty()) else { return };
+        let parcel = Parcel::open(encrypted).unwrap_or_else(|| Parcel {
+            encrypted: Some(Own::new(Dialect::Responses, encrypted)),
+            ..Parcel::default()
+        });
+        parcel.signature.into_iter().for_each(|proof| owner.tell(Delta::Signature(proof), to));
+        parcel.encrypted.into_iter().for_each(|proof| owner.tell(Delta::Encrypted(proof), to));
     }
 }

@@ -7,7 +7,7 @@ use super::thought::Thought;
 use crate::dialect::responses::answer::{call_id, call_item, item_id, message_item};
 use crate::dialect::responses::fields::{Fields, marks, put};
 use crate::dialect::responses::{citations, parts};
-use crate::dialect::talk::{Call, Delta, Extra, Opening};
+use crate::dialect::talk::{Call, Delta, Extra, Opening, Own};
 
 /// Where items write to.
 pub(super) struct Sink<'a> {
@@ -77,7 +77,7 @@ impl Open {
             (Open::Thought(thought), delta) => thought.add(delta, sink),
             (Open::Called(called), Delta::Arguments(more)) => called.add(more, sink),
             (Open::Called(called), Delta::Signature(more)) => {
-                called.call.signature.get_or_insert_default().push_str(more);
+                Own::grow(&mut called.call.signature, more);
             }
             // What no such item can say.
             _ => {}

@@ -6,7 +6,7 @@ use super::items::Items;
 use super::seen::Holds;
 use crate::dialect::responses::answer::{Status, failure, finish_of, head, read_usage};
 use crate::dialect::responses::fields::Fields;
-use crate::dialect::talk::{Event, Refused};
+use crate::dialect::talk::{Dialect, Event, Own, Refused};
 
 /// Reads a stream's events in order.
 #[derive(Debug, Default)]
@@ -63,7 +63,8 @@ impl Reader {
         let nothing = Fields::new();
         let response = response.and_then(Value::as_object).unwrap_or(&nothing);
         let (id, model, created) = head(response);
-        let service_tier = response.get("service_tier").and_then(Value::as_str).map(str::to_owned);
+        let service_tier = response.get("service_tier").and_then(Value::as_str);
+        let service_tier = service_tier.map(|tier| Own::new(Dialect::Responses, tier));
         to.push(Event::Start { id, model, created, service_tier });
     }
 

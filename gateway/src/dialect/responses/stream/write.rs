@@ -7,7 +7,8 @@ use super::open::{Open, Sink, Text};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::responses::answer::{Output, Status, answer_id, shell, status_of, write_usage};
 use crate::dialect::responses::fields::{Fields, marks, put};
-use crate::dialect::talk::{Delta, Event, Finish, Opening};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own};
 
 /// Writes a stream. This dialect has one choice: the first.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Writer {
             return;
         }
         if let Event::Start { id, model, created, service_tier } = event {
-            self.take_head(id, model, *created, service_tier.as_deref());
+            self.take_head(id, model, *created, service_tier.as_ref());
         }
         if *event == Event::Ping {
             to.extend_from_slice(b": ping\n\n");
@@ -87,7 +88,7 @@ impl Writer {
         }
     }
 
-    fn take_head(&mut self, id: &str, model: &str, created: Option<u64>, service_tier: Option<&str>) {
+    fn take_head(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&Own<String>>) {
         if self.id.is_empty() {
             self.id = answer_id(id, false);
         }
@@ -97,7 +98,8 @@ impl Writer {
         if self.created == 0 {
             self.created = created.unwrap_or(0);
         }
-        self.service_tier = service_tier.map(str::to_owned);
+        let tier = tier.and_then(|tier| given_tier(tier, Dialect::Responses));
+        self.service_tier = tier.map(str::to_owned);
     }
 
     fn start(&mut self, to: &mut Vec<u8>) {
