@@ -127,6 +127,9 @@ impl Retold {
     fn tell(&self, body: &[u8]) -> Result<Told, Failed> {
         let answer = self.theirs.read_answer(body);
         let mut answer = answer.map_err(|refused| Failed::Broken(format!("answer: {refused}")))?;
+        if let Some(failed) = answer.failed {
+            return Err(Failed::Broken(format!("answer: {} ({})", failed.message, failed.kind)));
+        }
         self.custom.answer(&mut answer);
         answer.created.get_or_insert(self.created);
         let body = self.own.write_answer(&answer, &self.echoes).to_string().into();

@@ -188,9 +188,13 @@ fn calls_that_were_cut_off_stay_so() {
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    for body in ["", "[]", "{}", r#"{"choices":1}"#, r#"{"choices":[1]}"#, r#"{"error":{"message":"no"}}"#] {
+    for body in ["", "[]", "{}", r#"{"choices":1}"#, r#"{"choices":[1]}"#] {
         assert!(read_answer(body.as_bytes()).is_err(), "{body}");
     }
+    let failed = json!({"error": {"message": "no", "type": "server_error", "param": null, "code": null}});
+    let read = read_answer(failed.to_string().as_bytes()).unwrap();
+    assert_eq!(read.failed, Some(Failed { kind: "server_error".into(), message: "no".into() }));
+    assert_eq!(write_answer(&read), failed);
 }
 
 #[test]

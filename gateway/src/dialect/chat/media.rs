@@ -10,7 +10,7 @@ use crate::dialect::talk::{Dialect, Extra, Media, MediaKind, Own, Refused, Sourc
 pub(super) type Read = (Media, Fields);
 
 fn media(kind: MediaKind, mime: impl Into<String>, source: Source) -> Media {
-    Media { kind, mime: mime.into(), source, name: None, detail: None }
+    Media { kind, mime: mime.into(), source, name: None, detail: None, context: None, cited: None }
 }
 
 fn from_url(kind: MediaKind, url: String) -> Media {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::calls::{self, Ids};
 use super::fields::{Fields, at, extra, mark, put, put_extra, take, take_list, take_text};
-use super::{content, media, reasoning};
+use super::{calls, content, media, reasoning};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{
     Citation, Dialect, Extra, Media, MediaKind, Own, Part, Piece, Reasoning, Refused, Source,
 };
@@ -271,7 +271,15 @@ fn write_media(pieces: &[Piece], manner: &Manner<'_>, out: &mut Fields) -> Resul
 /// The sound of `audio`, which also stays in the extra for its id and transcript. Its format stands in the request.
 fn spoken(audio: &Value) -> Option<Piece> {
     let source = Source::Base64(audio.get("data")?.as_str()?.to_owned());
-    let media = Media { kind: MediaKind::Audio, mime: String::new(), source, name: None, detail: None };
+    let media = Media {
+        kind: MediaKind::Audio,
+        mime: String::new(),
+        source,
+        name: None,
+        detail: None,
+        context: None,
+        cited: None,
+    };
     Some(Part::Media(media).into())
 }
 

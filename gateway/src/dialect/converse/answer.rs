@@ -121,8 +121,11 @@ fn reason(finish: &Finish) -> &str {
 }
 
 /// Writes a whole answer: its first choice, for there is but one. What cannot be said (media without bytes) is left
-/// out.
+/// out. Of an answer that failed the error.
 pub fn write_answer(answer: &Answer) -> Value {
+    if let Some(failed) = &answer.failed {
+        return json!({ "message": failed.message });
+    }
     let mut body: Map<String, Value> =
         answer.extra.fields(Dialect::Converse).map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut content = Vec::new();

@@ -2,7 +2,15 @@ use super::*;
 use crate::dialect::talk::Own;
 
 fn media(kind: MediaKind, mime: &str, source: Source, name: Option<&str>) -> Media {
-    Media { kind, mime: mime.into(), source, name: name.map(str::to_owned), detail: None }
+    Media {
+        kind,
+        mime: mime.into(),
+        source,
+        name: name.map(str::to_owned),
+        detail: None,
+        context: None,
+        cited: None,
+    }
 }
 
 fn bytes(text: &str) -> Source {

@@ -14,7 +14,15 @@ pub(super) fn read_inline(value: Value, at: &Path) -> Result<Media, Refused> {
     let mime = fields.text("mimeType")?.unwrap_or_default();
     let data = fields.text("data")?.ok_or_else(|| at.refuse("must have `data`"))?;
     let source = Source::Base64(base64::standard(data));
-    Ok(Media { kind: kind(&mime), mime, source, name: fields.text("displayName")?, detail: None })
+    Ok(Media {
+        kind: kind(&mime),
+        mime,
+        source,
+        name: fields.text("displayName")?,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 /// Reads `fileData`.
@@ -30,7 +38,15 @@ pub(super) fn read_file(value: Value, at: &Path) -> Result<Media, Refused> {
     };
     let ours = uri.starts_with(STORE) || !uri.contains("://");
     let source = if ours { Source::File(Own::new(Dialect::Gemini, uri)) } else { Source::Url(uri) };
-    Ok(Media { kind, mime, source, name: fields.text("displayName")?, detail: None })
+    Ok(Media {
+        kind,
+        mime,
+        source,
+        name: fields.text("displayName")?,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 /// Writes media as a part's data. Names are left out: the Gemini API refuses them (Vertex takes them).

@@ -7,6 +7,7 @@
 
 mod answer;
 mod carry;
+mod failed;
 mod fields;
 mod finish;
 mod grounding;

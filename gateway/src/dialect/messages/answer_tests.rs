@@ -93,6 +93,8 @@ fn pieces_of_other_dialects_are_written() {
         source: Source::Base64("A".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     assert_eq!(content([Part::Media(image)])[0]["type"], "text");
     let foreign = Part::Foreign(Dialect::Gemini, json!({"executableCode": {}}));
@@ -110,7 +112,11 @@ fn usage_is_always_there() {
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    for body in ["", "[]", "{}", r#"{"type": "error", "error": {}}"#, r#"{"content": 3}"#] {
+    for body in ["", "[]", "{}", r#"{"content": 3}"#] {
         assert!(read_answer(body.as_bytes()).is_err(), "{body}");
     }
+    let failed = json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}});
+    let answer = read_answer(failed.to_string().as_bytes()).unwrap();
+    assert!(answer.failed.is_some());
+    assert_eq!(write_answer(&answer), failed);
 }

@@ -118,7 +118,20 @@ fn read_media(fields: &mut Fields, kind: &str) -> Result<Media, Refused> {
         _ => Source::File(Own::new(Dialect::Messages, source.need_text("file_id")?)),
     };
     let kind = if document { MediaKind::Document } else { MediaKind::Image };
-    Ok(Media { kind, mime, source: place, name: fields.text("title")?, detail: None })
+    let (context, cited) =
+        if document { (fields.text("context")?, read_cited(fields)?) } else { (None, None) };
+    Ok(Media { kind, mime, source: place, name: fields.text("title")?, detail: None, context, cited })
+}
+
+/// Is the document to be cited? What else `citations` says stays.
+fn read_cited(fields: &mut Fields) -> Result<Option<bool>, Refused> {
+    let Some(mut citations) = fields.fields("citations")? else { return Ok(None) };
+    let enabled = citations.flag("enabled")?;
+    let rest = citations.rest();
+    if !rest.is_empty() {
+        fields.put("citations", rest.into());
+    }
+    Ok(enabled)
 }
 
 /// A document or search result that is written out in blocks of text: others get the text, Anthropic the field again.
@@ -129,7 +142,15 @@ fn read_written(fields: &mut Fields, name: &str) -> Result<Part, Refused> {
     fields.put(name, field);
     let name = fields.text("title")?;
     let (kind, mime) = (MediaKind::Document, "text/plain".to_owned());
-    Ok(Part::Media(Media { kind, mime, source: Source::Text(text), name, detail: None }))
+    Ok(Part::Media(Media {
+        kind,
+        mime,
+        source: Source::Text(text),
+        name,
+        detail: None,
+        context: None,
+        cited: None,
+    }))
 }
 
 /// The text of content that is nothing but text.

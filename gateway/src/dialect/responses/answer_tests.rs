@@ -3,7 +3,8 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{
-    Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Own, Part, Piece, Reasoning, Source,
+    Answer, Call, Choice, Citation, Dialect, Failed, Finish, Media, MediaKind, Own, Part, Piece, Reasoning,
+    Source,
 };
 
 fn read(value: Value) -> Answer {
@@ -103,19 +104,15 @@ fn ends_are_read_and_written() {
 }
 
 #[test]
-fn failures_are_refused_in_the_providers_words() {
+fn an_answer_that_failed_is_told_from_one_that_ended() {
     let failed =
         json!({"status": "failed", "error": {"code": "server_error", "message": "Sorry."}, "output": []});
-    let refused = read_answer(failed.to_string().as_bytes()).unwrap_err();
-    assert!(refused.message.contains("Sorry.") && refused.message.contains("server_error"));
-    for odd in [
-        "{}",
-        "[]",
-        "{",
-        r#"{"output":1}"#,
-        r#"{"error":"x"}"#,
-        r#"{"output":[{"type":"message"},{"role":1}]}"#,
-    ] {
+    let read = read_answer(failed.to_string().as_bytes()).unwrap();
+    let wanted = Failed { kind: "server_error".to_owned(), message: "Sorry.".to_owned() };
+    assert_eq!((read.failed.as_ref(), read.choices[0].finish.as_ref()), (Some(&wanted), None));
+    let written = write_answer(&read);
+    assert_eq!((&written["status"], &written["error"]), (&failed["status"], &failed["error"]));
+    for odd in ["{}", "[]", "{", r#"{"output":1}"#, r#"{"output":[{"type":"message"},{"role":1}]}"#] {
         assert!(read_answer(odd.as_bytes()).is_err(), "{odd}");
     }
 }
@@ -142,6 +139,8 @@ fn an_answer_of_another_dialect_is_said() {
         source: Source::Base64("iVBOR".to_owned()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     let said = vec![
         Part::Reasoning(signed),

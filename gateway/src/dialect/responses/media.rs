@@ -16,7 +16,7 @@ pub(super) fn take_image(fields: &mut Fields, path: &str) -> Result<Media, Refus
         (None, Some(id)) => (String::new(), Source::File(Own::new(Dialect::Responses, id))),
         (None, None) => return Err(wrong(path, "image_url", "given, as a string, or `file_id`")),
     };
-    Ok(Media { kind: MediaKind::Image, mime, source, name: None, detail })
+    Ok(Media { kind: MediaKind::Image, mime, source, name: None, detail, context: None, cited: None })
 }
 
 /// Takes the members of an `input_file`.
@@ -36,7 +36,7 @@ pub(super) fn take_file(fields: &mut Fields, path: &str) -> Result<Media, Refuse
             return Err(wrong(path, "file_data", "given, as a string, or `file_url` or `file_id`"));
         }
     };
-    Ok(Media { kind: MediaKind::Document, mime, source, name, detail: None })
+    Ok(Media { kind: MediaKind::Document, mime, source, name, detail: None, context: None, cited: None })
 }
 
 /// Takes the members of an `input_audio`.
@@ -48,7 +48,15 @@ pub(super) fn take_audio(fields: &mut Fields, path: &str) -> Result<Media, Refus
         "mp3" => "audio/mpeg".to_owned(),
         format => format!("audio/{format}"),
     };
-    Ok(Media { kind: MediaKind::Audio, mime, source: Source::Base64(data), name: None, detail: None })
+    Ok(Media {
+        kind: MediaKind::Audio,
+        mime,
+        source: Source::Base64(data),
+        name: None,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 /// Writes a part of a message's content.

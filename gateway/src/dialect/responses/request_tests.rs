@@ -275,8 +275,17 @@ fn signatures_come_back_from_clients() {
 
 #[test]
 fn what_cannot_be_said_is_refused_in_a_sentence() {
-    let media =
-        |kind, source| Part::Media(Media { kind, mime: String::new(), source, name: None, detail: None });
+    let media = |kind, source| {
+        Part::Media(Media {
+            kind,
+            mime: String::new(),
+            source,
+            name: None,
+            detail: None,
+            context: None,
+            cited: None,
+        })
+    };
     let url = |url: &str| Source::Url(url.to_owned());
     let of = |role, part| write_request(&asking(vec![message(role, vec![part])])).unwrap_err();
     let video = of(Role::User, media(MediaKind::Video, Source::Base64("AA==".to_owned())));

@@ -74,7 +74,7 @@ fn finish(finish: Finish) -> Event {
 }
 
 fn call(id: &str) -> Opening {
-    Opening::Call { id: id.to_owned(), name: "f".to_owned(), custom: false }
+    Opening::Call { id: id.to_owned(), name: "f".to_owned(), custom: false, signature: None }
 }
 
 fn created() -> Value {
@@ -143,7 +143,7 @@ fn arguments_may_come_only_at_the_end() {
     let events = read_stream(&body(&[created(), custom, completed(json!([]))]));
     assert_eq!(
         events[1],
-        begin(0, Opening::Call { id: "c".to_owned(), name: "sh".to_owned(), custom: true })
+        begin(0, Opening::Call { id: "c".to_owned(), name: "sh".to_owned(), custom: true, signature: None })
     );
     assert_eq!(events[2], arguments(0, "ls"));
 }

@@ -71,7 +71,6 @@ pub(in crate::dialect) fn standard(text: String) -> String {
 mod tests {
     use super::*;
 
-    /// Broken on purpose: with the bits that are held not cut off, long texts fail.
     #[test]
     fn bytes_survive() {
         for length in 0..70_usize {

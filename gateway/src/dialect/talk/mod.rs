@@ -9,13 +9,15 @@ pub mod answer;
 pub(in crate::dialect) mod base64;
 pub(in crate::dialect) mod carry;
 pub mod event;
+pub(in crate::dialect) mod fields;
+pub(in crate::dialect) mod ids;
 pub mod own;
 pub mod request;
 pub mod tier;
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Answer, Choice, Finish};
+pub use answer::{Answer, Choice, Failed, Finish};
 pub use event::{Delta, Event, Opening};
 pub use own::Own;
 pub use request::{

@@ -21,6 +21,8 @@ pub struct Request {
     pub format: Option<Format>,
     /// How much to reason.
     pub thinking: Thinking,
+    /// How much to say: `low`, `medium`, `high` (OpenAI).
+    pub verbosity: Option<String>,
     /// The longest answer, tokens, reasoning included.
     pub max_output: Option<u64>,
     /// Answers wanted, if it is said.
@@ -216,6 +218,10 @@ pub struct Media {
     pub name: Option<String>,
     /// How closely to look (OpenAI: `low`, `high`, `auto`).
     pub detail: Option<String>,
+    /// What a document is about or where it comes from, which the model reads but does not cite (Claude).
+    pub context: Option<String>,
+    /// The model is to cite it (Claude), if it is said.
+    pub cited: Option<bool>,
 }
 
 /// The model calls a tool.
@@ -242,7 +248,7 @@ pub struct ToolResult {
     pub name: String,
     /// Text and media.
     pub pieces: Vec<Piece>,
-    /// It is structured: JSON that the tool returned (Gemini's `response`, Converse's `json`). `pieces` are empty then.
+    /// It is structured: JSON that the tool returned (Gemini's `response`, Converse's `json`). `pieces` stand behind it.
     pub json: Option<Value>,
     /// The tool failed, if it is said.
     pub failed: Option<bool>,
@@ -344,6 +350,8 @@ pub struct Thinking {
     pub told: Option<bool>,
     /// Responses: `auto`, `concise`, `detailed`.
     pub summary: Option<String>,
+    /// The effort is of the whole answer and asks for no thinking (Claude's `effort` without `thinking`).
+    pub overall: bool,
 }
 
 /// How much to reason, in words.

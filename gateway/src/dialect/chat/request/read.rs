@@ -57,18 +57,19 @@ fn read_lengths(left: &mut Fields, marks: &mut Fields, request: &mut Request) ->
         }
     }
     request.stop = options::read_stop(left, marks)?;
+    request.verbosity = take_text(left, "", "verbosity")?;
     Ok(())
 }
 
 fn read_sampling(left: &mut Fields, marks: &mut Fields, request: &mut Request) -> Result<(), Refused> {
-    request.temperature = take_real(left, "", "temperature", 100.0)?;
-    request.top_p = take_real(left, "", "top_p", 100.0)?;
+    request.temperature = take_real(left, "", "temperature", -100.0..=100.0)?;
+    request.top_p = take_real(left, "", "top_p", -100.0..=100.0)?;
     request.top_k = options::read_top_k(left)?;
     if request.top_k.is_some() {
         marks.insert("#top_k".into(), true.into());
     }
-    request.presence_penalty = take_real(left, "", "presence_penalty", 100.0)?;
-    request.frequency_penalty = take_real(left, "", "frequency_penalty", 100.0)?;
+    request.presence_penalty = take_real(left, "", "presence_penalty", -100.0..=100.0)?;
+    request.frequency_penalty = take_real(left, "", "frequency_penalty", -100.0..=100.0)?;
     request.seed = take_whole(left, "", "seed")?;
     // Mistral's name for it.
     if request.seed.is_none() {

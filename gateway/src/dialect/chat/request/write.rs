@@ -31,6 +31,7 @@ fn write_sampling(out: &mut Fields, request: &Request, manners: Manners) {
     let older = mark(&request.extra, "#max_tokens").is_some() || !manners.max_completion_tokens;
     put(out, if older { "max_tokens" } else { "max_completion_tokens" }, request.max_output);
     put(out, "n", request.choices);
+    put(out, "verbosity", request.verbosity.as_deref());
     put(out, "temperature", request.temperature);
     put(out, "top_p", request.top_p);
     // OpenAI refuses it; who says it in this dialect has another provider.

@@ -46,6 +46,7 @@ struct Call {
     custom: bool,
     /// None until its name is known; what came before is held.
     piece: Option<usize>,
+    signature: Option<Own<String>>,
     held: String,
 }
 

@@ -6,10 +6,10 @@ mod delta;
 use serde_json::Value;
 
 use super::super::answer::{is_cut, write_finish, write_usage};
-use super::super::calls::Ids;
 use super::super::fields::Fields;
 use crate::dialect::json::push_string;
 use crate::dialect::openai::answer::{Usage, error_body};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Dialect, Event, Finish, Own};
 
@@ -107,6 +107,7 @@ impl Writer {
             Event::Finish { choice, finish } => self.finish(*choice, finish, to),
             Event::Logprobs { choice, tokens } => self.logprobs(*choice, tokens, to),
             Event::Usage(usage) => self.usage = Some(*usage),
+            Event::About { service_tier, .. } => self.tier(service_tier.as_ref()),
             Event::Ping => to.extend_from_slice(b": ping\n\n"),
             Event::Failed { kind, message } => self.fail(kind, message, to),
             Event::Done => self.done(to),
@@ -122,6 +123,13 @@ impl Writer {
             self.model = model.to_owned();
         }
         self.make_head(tier.and_then(|tier| given_tier(tier, Dialect::Chat)));
+    }
+
+    /// The chunks that are still to come tell it.
+    fn tier(&mut self, tier: Option<&Own<String>>) {
+        if tier.is_some() {
+            self.make_head(tier.and_then(|tier| given_tier(tier, Dialect::Chat)));
+        }
     }
 
     fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {

@@ -105,11 +105,13 @@ fn result(body: Value, at: &str) -> Result<Piece, Refused> {
         Some(other) => return Err(Refused::field(fields.path("status"), format!("`{other}` is no status."))),
     };
     let mut content = fields.list("content")?;
-    let json = match content.as_mut_slice() {
-        [Value::Object(only)] if only.len() == 1 => only.remove("json"),
+    // The first JSON is the result's; more of it only this dialect can say.
+    let json = match content.first_mut() {
+        Some(Value::Object(first)) if first.len() == 1 => first.remove("json"),
         _ => None,
     };
-    let pieces = if json.is_some() { Vec::new() } else { pieces(content, &fields.path("content"))? };
+    content.drain(..usize::from(json.is_some()));
+    let pieces = pieces(content, &fields.path("content"))?;
     fields.take("type");
     let part = Part::Result(ToolResult { id, name: String::new(), pieces, json, failed, custom: false });
     Ok(Piece { part, cache: None, extra: Extra::of(Dialect::Converse, fields.rest()) })

@@ -2,9 +2,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::super::ids::Ids;
+use super::super::ids::valid;
 use super::super::models::Maker;
 use super::super::{citations, media, opaque};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{
     Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Own, Part, Piece, Reasoning, Refused, ToolResult,
 };
@@ -21,7 +22,7 @@ pub(in super::super) struct Blocks {
 impl Blocks {
     /// For a request to a model of `maker`.
     pub(in super::super) fn asked(maker: Maker) -> Blocks {
-        Blocks { maker, answer: false, ids: Ids::default(), documents: HashSet::new() }
+        Blocks { maker, answer: false, ids: Ids::new(valid), documents: HashSet::new() }
     }
 
     /// For an answer.
@@ -88,8 +89,9 @@ impl Blocks {
             Some(json @ Value::Object(_)) => content.push(json!({ "json": json })),
             // `json` must be an object there.
             Some(other) => push_text(&other.to_string(), &Extra::default(), &mut content),
-            None => self.result_content(&result.pieces, &mut content)?,
+            None => {}
         }
+        self.result_content(&result.pieces, &mut content)?;
         let mut body = own_fields(extra);
         body.insert("toolUseId".to_owned(), self.ids.result(result).into());
         body.insert("content".to_owned(), Value::Array(content));

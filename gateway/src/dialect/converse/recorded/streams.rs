@@ -65,7 +65,7 @@ fn gathered(events: &[Event]) -> Answer {
             Event::Begin { opening, .. } => choice.pieces.push(match opening.clone() {
                 Opening::Text => Part::text("").into(),
                 Opening::Reasoning { id } => Part::Reasoning(Reasoning { id, ..Reasoning::default() }).into(),
-                Opening::Call { id, name, custom } => {
+                Opening::Call { id, name, custom, .. } => {
                     Part::Call(Call { id, name, custom, ..Call::default() }).into()
                 }
                 Opening::Refusal => Part::Refusal(String::new()).into(),

@@ -103,6 +103,8 @@ fn documents_never_stand_without_a_text() {
         source: Source::Base64("AAAA".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     let (_, messages) = said(vec![message(Role::User, vec![Part::Media(media.clone())])]);
     assert_eq!(messages[0]["content"][1], json!({ "text": "See the attached document." }));

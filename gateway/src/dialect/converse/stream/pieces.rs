@@ -53,7 +53,8 @@ impl Pieces {
         self.stop(block, to)?;
         let state = match event.start {
             Start { tool_use: Some(call), .. } if call.is_clients() => {
-                let opening = Opening::Call { id: call.tool_use_id, name: call.name, custom: false };
+                let opening =
+                    Opening::Call { id: call.tool_use_id, name: call.name, custom: false, signature: None };
                 State::Told(self.begin(opening, to), Kind::Call)
             }
             Start { tool_use: Some(call), .. } => {

@@ -76,7 +76,7 @@ fn text_reasoning_and_calls() {
         delta(3, json!({ "text": "so \"x\"\n" })),
         stopped(3),
     ]);
-    let call = Opening::Call { id: "t".into(), name: "f".into(), custom: false };
+    let call = Opening::Call { id: "t".into(), name: "f".into(), custom: false, signature: None };
     assert_eq!(
         got,
         [
@@ -165,6 +165,8 @@ fn what_the_provider_ran_and_images_come_whole() {
         source: Source::Base64("AAAA".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     });
     assert_eq!(
         got,

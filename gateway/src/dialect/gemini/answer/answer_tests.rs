@@ -82,8 +82,10 @@ fn a_prompt_that_was_held_back_is_a_filtered_answer() {
     assert_eq!(answer.choices, [Choice { finish: Some(Finish::Filtered), ..Choice::default() }]);
     assert_eq!(write_answer(&answer), body);
     assert_eq!(read(json!({"promptFeedback": {}})).choices, []);
-    let refused = read_answer(br#"{"error":{"message":"too much"}}"#).unwrap_err();
-    assert!(refused.message.contains("too much"));
+    let failed = json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "too much"}});
+    let answer = read(failed.clone());
+    assert_eq!(answer.failed.as_ref().map(|failed| failed.kind.as_str()), Some("UNAVAILABLE"));
+    assert_eq!(write_answer(&answer), failed);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn parts(request: &Request) -> Value {
 fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
     let media = |kind, mime: &str, source| {
         let mime = mime.to_owned();
-        Part::Media(Media { kind, mime, source, name: None, detail: None })
+        Part::Media(Media { kind, mime, source, name: None, detail: None, context: None, cited: None })
     };
     let cases = [
         (json!({"text": "hi"}), Part::text("hi")),
@@ -258,6 +258,8 @@ fn media_in_results_stand_inside_or_behind() {
         source: Source::Base64("AAAA".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     });
     let pieces = vec![Part::text("see"), image];
     let inline = json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}});
@@ -280,7 +282,15 @@ fn media_in_results_stand_inside_or_behind() {
 fn media_that_google_cannot_fetch_are_refused() {
     let with = |source| {
         let (mime, name) = (String::new(), Some("n".into()));
-        let media = Media { kind: MediaKind::Image, mime, source, name, detail: Some("low".into()) };
+        let media = Media {
+            kind: MediaKind::Image,
+            mime,
+            source,
+            name,
+            detail: Some("low".into()),
+            context: None,
+            cited: None,
+        };
         of(vec![says(Role::User, vec![Part::Media(media)])])
     };
     for (source, part) in [

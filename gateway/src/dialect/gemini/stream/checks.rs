@@ -74,7 +74,8 @@ pub(in crate::dialect::gemini) fn gather(events: &[Event]) -> (BTreeMap<u64, Sai
                 let said = said.entry(*choice).or_default();
                 thoughts.insert((*choice, *piece), matches!(opening, Opening::Reasoning { .. }));
                 match opening {
-                    Opening::Call { id, name, .. } => {
+                    Opening::Call { id, name, signature, .. } => {
+                        said.signatures.extend(signature.iter().map(|proof| proof.value.clone()));
                         said.calls.push((id.clone(), name.clone(), String::new()));
                     }
                     Opening::Whole(_) => said.wholes += 1,

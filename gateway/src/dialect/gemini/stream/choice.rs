@@ -164,11 +164,9 @@ impl Choice {
 
     fn call(&mut self, call: Call, to: &mut Vec<Event>) {
         self.calls = true;
-        let piece = self.begin(Opening::Call { id: call.id, name: call.name, custom: false }, to);
-        self.delta(Delta::Arguments(call.arguments), to);
-        if let Some(signature) = call.signature {
-            self.delta(Delta::Signature(signature), to);
-        }
+        let Call { id, name, arguments, custom, signature } = call;
+        let piece = self.begin(Opening::Call { id, name, custom, signature }, to);
+        self.delta(Delta::Arguments(arguments), to);
         to.push(Event::End { choice: self.index, piece });
     }
 
@@ -192,9 +190,16 @@ impl Choice {
         to: &mut Vec<Event>,
     ) -> Result<(), Refused> {
         let text = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut signature = signature.map(|proof| Own::new(Dialect::Gemini, standard(proof.to_owned())));
         if !matches!(self.open, Some(Open::Call { .. })) || call.get("name").is_some() {
             self.calls = true;
-            self.begin(Opening::Call { id: text("id"), name: text("name"), custom: false }, to);
+            let opening = Opening::Call {
+                id: text("id"),
+                name: text("name"),
+                custom: false,
+                signature: signature.take(),
+            };
+            self.begin(opening, to);
             self.open = Some(Open::Call { arguments: Arguments::default(), signature: None });
         }
         if let Some(Open::Call { arguments, signature: of }) = &mut self.open {
@@ -206,7 +211,7 @@ impl Choice {
             for step in steps {
                 arguments.add(step).ok_or_else(|| at.refuse("has a partial argument that fits nowhere"))?;
             }
-            *of = signature.map(|proof| Own::new(Dialect::Gemini, standard(proof.to_owned()))).or(of.take());
+            *of = signature.or(of.take());
         }
         if call.get("willContinue").and_then(Value::as_bool) != Some(true) {
             self.close(to);

@@ -86,6 +86,7 @@ impl Writer {
             // Space between events is allowed in both framings; a comment would stop old clients.
             Event::Ping => to.extend_from_slice(b"\r\n"),
             Event::Failed { kind, message } => self.fail(kind, message, to),
+            Event::About { service_tier, .. } => self.frames.tier(service_tier.as_ref()),
             Event::Done => self.done(to),
         }
     }
@@ -94,7 +95,7 @@ impl Writer {
         let kind = match opening {
             Opening::Text | Opening::Refusal => Kind::Text,
             Opening::Reasoning { .. } => Kind::Thought,
-            Opening::Call { id, name, custom } => {
+            Opening::Call { id, name, custom, .. } => {
                 Kind::Call(Call { id: id.clone(), name: name.clone(), custom: *custom, ..Call::default() })
             }
             Opening::Whole(piece) => {
@@ -103,12 +104,13 @@ impl Writer {
             }
         };
         let id = if let Opening::Reasoning { id } = opening { id.clone() } else { None };
+        let signature = if let Opening::Call { signature, .. } = opening { signature.clone() } else { None };
         self.open.push(Open {
             choice,
             piece,
             kind,
             text: String::new(),
-            signature: None,
+            signature,
             encrypted: None,
             id,
             citations: Vec::new(),

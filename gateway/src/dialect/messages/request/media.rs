@@ -15,6 +15,12 @@ pub(super) fn write(media: &Media) -> Result<Map<String, Value>, Refused> {
             if let Some(name) = &media.name {
                 map.insert("title".to_owned(), json!(name));
             }
+            if let Some(context) = &media.context {
+                map.insert("context".to_owned(), json!(context));
+            }
+            if let Some(cited) = media.cited {
+                map.insert("citations".to_owned(), json!({ "enabled": cited }));
+            }
             Ok(map)
         }
         MediaKind::Audio => Err(refused("This model's API takes no audio.")),

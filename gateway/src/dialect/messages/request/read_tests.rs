@@ -17,7 +17,15 @@ fn pieces(content: serde_json::Value) -> Vec<Piece> {
 }
 
 fn media(kind: MediaKind, mime: &str, source: Source) -> Part {
-    Part::Media(Media { kind, mime: mime.to_owned(), source, name: None, detail: None })
+    Part::Media(Media {
+        kind,
+        mime: mime.to_owned(),
+        source,
+        name: None,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 #[test]
@@ -169,7 +177,7 @@ fn thinking_is_read() {
     let effort = Some(Effort::Higher);
     assert_eq!(adaptive, Thinking { enabled: Some(true), effort, told: Some(false), ..Thinking::default() });
     let alone = thinking(json!({"output_config": {"effort": "low"}}));
-    assert_eq!(alone, Thinking { effort: Some(Effort::Low), ..Thinking::default() });
+    assert_eq!(alone, Thinking { effort: Some(Effort::Low), overall: true, ..Thinking::default() });
 }
 
 #[test]

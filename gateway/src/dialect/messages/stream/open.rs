@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::answer::{write_block, write_citation};
 use super::super::block::{block, text_block};
-use super::super::carry;
+use super::super::ids;
 use super::frame;
 use crate::dialect::json::push_string;
 use crate::dialect::talk::carry::{Parcel, signed_id};
@@ -66,9 +66,9 @@ impl Open {
             Opening::Reasoning { id } => {
                 Kind::Reasoning(Reasoning { id: id.clone(), ..Reasoning::default() })
             }
-            Opening::Call { id, name, custom } => {
-                let id = if id.is_empty() { carry::answer_id(answer, piece) } else { id.clone() };
-                let (signature, held) = (None, String::new());
+            Opening::Call { id, name, custom, signature } => {
+                let id = if id.is_empty() { ids::answer_id(answer, piece) } else { id.clone() };
+                let (signature, held) = (signature.clone(), String::new());
                 Kind::Call(Call { id, name: name.clone(), custom: *custom, signature, held })
             }
             Opening::Whole(whole) => {

@@ -8,7 +8,9 @@ use super::super::fields::Fields;
 use super::super::usage::Counts;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::carry::Parcel;
-use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own, Part, Reasoning, Refused};
+use crate::dialect::talk::{
+    Call, Delta, Dialect, Event, Extra, Finish, Opening, Own, Part, Reasoning, Refused,
+};
 
 /// Reads a stream's events in order.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub struct Reader {
     counts: Counts,
     told: Option<Usage>,
     finished: bool,
+    /// The tier of service, as told last.
+    tier: Option<String>,
     /// Nothing follows.
     over: bool,
 }
@@ -98,6 +102,7 @@ impl Reader {
         if let Some(usage) = counted.as_mut() {
             service_tier = usage.text("service_tier")?;
         }
+        self.tier.clone_from(&service_tier);
         let (id, model) = (id.unwrap_or_default(), model.unwrap_or_default());
         let service_tier = service_tier.map(|tier| Own::new(Dialect::Messages, tier));
         to.push(Event::Start { id, model, created: None, service_tier });
@@ -149,8 +154,8 @@ impl Reader {
             }
             Part::Call(call) => {
                 self.called = true;
-                let piece = self.open(Opening::Call { id: call.id, name: call.name, custom: false }, to);
-                self.tell(piece, call.signature.map(Delta::Signature), to);
+                let Call { id, name, custom, signature, .. } = call;
+                let piece = self.open(Opening::Call { id, name, custom, signature }, to);
                 Kind::Call(piece, input.filter(|input| !input.is_empty()))
             }
             _ => Kind::Whole(whole, String::new()),
@@ -222,8 +227,14 @@ impl Reader {
     /// Calls that the longest answer cuts may lack their stop, so it is made up for.
     fn message(&mut self, fields: &mut Fields, to: &mut Vec<Event>) -> Result<(), Refused> {
         self.need_start(to)?;
-        let usage = fields.fields("usage")?;
+        let mut usage = fields.fields("usage")?;
+        let tier = usage.as_mut().map(|usage| usage.text("service_tier")).transpose()?.flatten();
         self.count(usage, to);
+        if let Some(tier) = tier.filter(|tier| self.tier.as_ref() != Some(tier)) {
+            self.tier = Some(tier.clone());
+            let service_tier = Some(Own::new(Dialect::Messages, tier));
+            to.push(Event::About { service_tier, extra: Extra::default() });
+        }
         let Some(mut delta) = fields.fields("delta")? else { return Ok(()) };
         let stop = delta.text("stop_sequence")?;
         match delta.text("stop_reason")? {

@@ -98,7 +98,12 @@ fn reasoning_and_calls_are_read() {
         begin(3, json!({"type": "tool_use", "id": "u", "name": "g", "input": {"b": 2}})),
         stop(3),
     ];
-    let call = |id: &str, name: &str| Opening::Call { id: id.into(), name: name.into(), custom: false };
+    let call = |id: &str, name: &str| Opening::Call {
+        id: id.into(),
+        name: name.into(),
+        custom: false,
+        signature: None,
+    };
     let wanted = [
         begun(0, Opening::Reasoning { id: None }),
         told(0, Delta::Text("hm".into())),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde_json::json;
 
-use super::super::answer::write_finish;
+use super::super::answer::{kind_of_failure, write_finish};
 use super::super::usage;
 use super::frame;
 use super::open::Open;
@@ -71,6 +71,10 @@ impl Writer {
                 return;
             }
             Event::Usage(usage) => self.usage = *usage,
+            Event::About { service_tier, .. } => {
+                let tier = service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Messages));
+                self.tier = tier.map(str::to_owned).or(self.tier.take());
+            }
             Event::Failed { kind, message } => {
                 self.over = true;
                 let error = json!({"type": kind_of_failure(kind), "message": message});
@@ -170,29 +174,13 @@ impl Writer {
         }
         self.over = true;
         let (reason, stop) = write_finish(self.finish.as_ref(), self.called, self.refused);
+        let mut counted = usage::write(self.usage);
+        if let Some(tier) = &self.tier {
+            counted.insert("service_tier".to_owned(), json!(tier));
+        }
         let data = json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": stop},
-            "usage": usage::write(self.usage)});
+            "usage": counted});
         frame::push(to, "message_delta", &data);
         frame::push(to, "message_stop", &json!({"type": "message_stop"}));
-    }
-}
-
-/// Anthropic's kind of error, which its SDKs pick their exceptions by.
-fn kind_of_failure(kind: &str) -> &str {
-    match kind {
-        "invalid_request_error"
-        | "authentication_error"
-        | "permission_error"
-        | "not_found_error"
-        | "request_too_large"
-        | "rate_limit_error"
-        | "timeout_error"
-        | "billing_error"
-        | "api_error"
-        | "overloaded_error" => kind,
-        _ if kind.contains("overload") => "overloaded_error",
-        _ if kind.contains("rate_limit") || kind.contains("hrottling") => "rate_limit_error",
-        _ if kind.contains("timeout") => "timeout_error",
-        _ => "api_error",
     }
 }

@@ -37,7 +37,7 @@ fn end(piece: usize) -> Event {
 }
 
 fn call(id: &str, custom: bool) -> Opening {
-    Opening::Call { id: id.into(), name: "f".into(), custom }
+    Opening::Call { id: id.into(), name: "f".into(), custom, signature: None }
 }
 
 /// The data of the events that say `middle` in a whole stream.
@@ -203,6 +203,8 @@ fn whole_pieces_and_citations_are_written() {
         source: Source::Base64("A".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     let search = json!({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}});
     let found = json!({"type": "web_search_tool_result", "tool_use_id": "s", "content": []});

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Group, groups};
-use crate::dialect::responses::carry::Ids;
 use crate::dialect::responses::fields::{Fields, has_extra, mark, put, put_extra};
 use crate::dialect::responses::parts;
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{Call, Dialect, Message, Part, Piece, Reasoning, Refused, Role, ToolResult};
 
 /// Appends the items that say a message.
@@ -94,15 +94,13 @@ fn write_call(call: &Call, id: String) -> Fields {
 }
 
 fn write_result(result: &ToolResult, id: String, path: &str) -> Result<Fields, Refused> {
-    let pieces: Vec<&Piece> = result.pieces.iter().collect();
-    let output = match &result.json {
-        Some(json) => Value::String(json.to_string()),
-        None if pieces.is_empty() && result.failed == Some(true) => "The tool failed.".into(),
-        None if pieces.is_empty() => "".into(),
-        None => match parts::bare_text(&pieces) {
-            Some(text) => Value::String(text),
-            None => parts::write(&pieces, false, &format!("{path}.output"))?.into(),
-        },
+    let json = result.json.as_ref().map(|json| Piece::from(Part::text(json.to_string())));
+    let pieces: Vec<&Piece> = json.iter().chain(&result.pieces).collect();
+    let output = match parts::bare_text(&pieces) {
+        _ if pieces.is_empty() && result.failed == Some(true) => "The tool failed.".into(),
+        _ if pieces.is_empty() => "".into(),
+        Some(text) => Value::String(text),
+        None => parts::write(&pieces, false, &format!("{path}.output"))?.into(),
     };
     let kind = if result.custom { "custom_tool_call_output" } else { "function_call_output" };
     let mut out = Fields::new();

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::dialect::responses::carry::Ids;
 use crate::dialect::responses::fields::{Fields, mark, put, put_extra};
 use crate::dialect::responses::{items, options, tools};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::tier::asked_tier;
 use crate::dialect::talk::{Dialect, Message, Part, Refused, Request};
 
@@ -21,7 +21,7 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
     put_extra(&mut out, &request.extra);
     put(&mut out, "model", (!request.model.is_empty()).then_some(request.model.as_str()));
     let mut input = Vec::new();
-    let mut ids = Ids::default();
+    let mut ids = Ids::new(str::to_owned);
     for (index, message) in request.messages.iter().enumerate() {
         match instructions(message) {
             Some(text) => put(&mut out, "instructions", Some(text)),
@@ -59,6 +59,9 @@ pub(in crate::dialect::responses) fn put_settings(out: &mut Fields, request: &Re
     }
     if let Some(format) = &request.format {
         options::put_format(out, format);
+    }
+    if let Some(verbosity) = &request.verbosity {
+        options::put_verbosity(out, verbosity);
     }
     options::put_thinking(out, &request.thinking, &request.model);
     put(out, "max_output_tokens", request.max_output.map(|most| most.max(LEAST_OUTPUT)));

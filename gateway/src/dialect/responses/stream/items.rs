@@ -78,12 +78,9 @@ impl Items {
         self.calls = true;
         let piece = self.next_piece();
         let (id, signature) = split_id(text(item, "call_id").to_owned());
-        let opening = Opening::Call { id, name: text(item, "name").to_owned(), custom };
+        let opening = Opening::Call { id, name: text(item, "name").to_owned(), custom, signature };
         let entry = self.by_index.entry(index).or_default();
         entry.begin(Holds::Arguments, 0, piece, opening, to);
-        if let (Some(owner), Some(signature)) = (entry.owner(), signature) {
-            owner.tell(Delta::Signature(signature), to);
-        }
     }
 
     fn reasoning(&mut self, index: u64, to: &mut Vec<Event>) {

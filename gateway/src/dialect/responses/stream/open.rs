@@ -57,8 +57,9 @@ impl Open {
             Opening::Text => Some(Open::Text(Text::begin(sink, false))),
             Opening::Refusal => Some(Open::Refusal(Text::begin(sink, true))),
             Opening::Reasoning { id } => Some(Open::Thought(Thought::begin(id.clone(), sink))),
-            Opening::Call { id, name, custom } => {
-                let call = Call { id: id.clone(), name: name.clone(), custom: *custom, ..Call::default() };
+            Opening::Call { id, name, custom, signature } => {
+                let (id, name, signature) = (id.clone(), name.clone(), signature.clone());
+                let call = Call { id, name, custom: *custom, signature, ..Call::default() };
                 Some(Open::Called(Called { call, told: None }))
             }
             Opening::Whole(_) => None,

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::frame::Frames;
 use super::open::{Open, Sink, Text};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::responses::answer::{Output, Status, answer_id, shell, status_of, write_usage};
+use crate::dialect::responses::answer::{Output, Status, answer_id, error, shell, status_of, write_usage};
 use crate::dialect::responses::fields::{Fields, marks, put};
 use crate::dialect::talk::tier::given_tier;
-use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own};
+use crate::dialect::talk::{Delta, Dialect, Event, Failed, Finish, Opening, Own};
 
 /// Writes a stream. This dialect has one choice: the first.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ impl Writer {
                 self.finish = Some(finish.clone());
             }
             Event::Usage(usage) => self.usage = Some(*usage),
+            Event::About { service_tier, .. } => self.take_tier(service_tier.as_ref()),
             Event::Failed { kind, message } => self.fail(kind, message, to),
             Event::Done => self.complete(to),
             _ => {}
@@ -98,8 +99,12 @@ impl Writer {
         if self.created == 0 {
             self.created = created.unwrap_or(0);
         }
-        let tier = tier.and_then(|tier| given_tier(tier, Dialect::Responses));
-        self.service_tier = tier.map(str::to_owned);
+        self.take_tier(tier);
+    }
+
+    fn take_tier(&mut self, tier: Option<&Own<String>>) {
+        let word = tier.and_then(|tier| given_tier(tier, Dialect::Responses));
+        self.service_tier = word.map(str::to_owned).or(self.service_tier.take());
     }
 
     fn start(&mut self, to: &mut Vec<u8>) {
@@ -218,10 +223,8 @@ impl Writer {
         let mut output = std::mem::take(&mut self.output);
         output.retain(|item| !item.is_null());
         let mut response = self.response(&status, output);
-        let code = if kind.is_empty() { "server_error" } else { kind };
-        let error =
-            Fields::from_iter([("code".to_owned(), code.into()), ("message".to_owned(), message.into())]);
-        put(&mut response, "error", Some(error));
+        let failed = Failed { kind: kind.to_owned(), message: message.to_owned() };
+        put(&mut response, "error", Some(error(&failed)));
         self.frames.push("response.failed", marks("response", response), to);
         self.over = true;
     }

@@ -6,7 +6,7 @@ use super::super::super::reasoning::format_of;
 use super::super::super::{calls, message};
 use super::{Open, Writer, push_member};
 use crate::dialect::json::push_string;
-use crate::dialect::talk::{Citation, Delta};
+use crate::dialect::talk::{Citation, Delta, Own};
 
 impl Writer {
     pub(super) fn delta(&mut self, index: u64, piece: usize, delta: &Delta, to: &mut Vec<u8>) {
@@ -23,11 +23,7 @@ impl Writer {
                 let from = *from;
                 self.citation(index, citation, (from, chars), to);
             }
-            (Open::Text(_), Delta::Signature(said)) => {
-                if let Some(signed) = calls::extra_content(said) {
-                    self.member(index, to, "extra_content", &signed);
-                }
-            }
+            (Open::Text(_), Delta::Signature(said)) => self.sign(index, None, said, to),
             (Open::Refusal, Delta::Text(text)) => self.text(index, to, "refusal", text),
             (Open::Call { index: number, custom, empty }, Delta::Arguments(text)) => {
                 *empty &= text.is_empty();
@@ -35,10 +31,8 @@ impl Writer {
                 self.arguments(index, number, custom, text, to);
             }
             (Open::Call { index: number, .. }, Delta::Signature(said)) => {
-                if let Some(signed) = calls::extra_content(said) {
-                    let call = json!([{"index": *number, "extra_content": signed}]);
-                    self.member(index, to, "tool_calls", &call);
-                }
+                let number = *number;
+                self.sign(index, Some(number), said, to);
             }
             (Open::Reasoning { id, index: number, summary }, delta) => {
                 if is_next(summary, delta) {
@@ -49,6 +43,17 @@ impl Writer {
                 self.thought(index, id.as_deref(), number, delta, to);
             }
             _ => {}
+        }
+    }
+
+    /// Google's signature of the text, or of a call.
+    fn sign(&mut self, index: u64, call: Option<usize>, said: &Own<String>, to: &mut Vec<u8>) {
+        match (calls::extra_content(said), call) {
+            (None, _) => {}
+            (Some(signed), None) => self.member(index, to, "extra_content", &signed),
+            (Some(signed), Some(number)) => {
+                self.member(index, to, "tool_calls", &json!([{"index": number, "extra_content": signed}]));
+            }
         }
     }
 
