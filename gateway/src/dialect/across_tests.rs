@@ -250,6 +250,7 @@ fn across(from: Dialect, body: Value, to: Dialect, model: &str) -> Value {
     write_request(to, &Request { model: model.into(), ..request }).unwrap()
 }
 
+/// Broken on purpose: with an effort alone taken for a wish to think it failed.
 #[test]
 fn what_only_two_dialects_can_say_passes_between_them() {
     let document = json!({"type": "document", "title": "d", "context": "c", "citations": {"enabled": true},
@@ -271,6 +272,7 @@ fn what_only_two_dialects_can_say_passes_between_them() {
     assert_eq!(across(Dialect::Responses, written, Dialect::Chat, "gpt-5")["verbosity"], "low");
 }
 
+/// Broken on purpose: with the media left out beside JSON it failed.
 #[test]
 fn a_result_keeps_its_json_and_its_media() {
     let response = json!({"functionResponse": {"id": "1", "name": "f", "response": {"a": 1},
@@ -289,6 +291,7 @@ fn a_result_keeps_its_json_and_its_media() {
     assert_eq!((&result["response"], result["parts"].as_array().map(Vec::len)), (&json!({"a": 1}), Some(1)));
 }
 
+/// Broken on purpose: with every dialect taking every signature it failed.
 #[test]
 fn claudes_reasoning_goes_through_every_client_and_back() {
     let body = json!({"id": "msg_1", "type": "message", "model": "m", "stop_reason": "end_turn", "content": [
