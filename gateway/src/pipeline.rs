@@ -245,7 +245,8 @@ impl Call<'_> {
             let (reservation, index) = self.admit(id, &ranked, session.clone(), tried, record).await?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
-            match Attempt::new(self, id, target, reservation).run(session.as_ref(), record).await {
+            let others = ranked.len() > 1 && attempts + 1 < model.retry.attempts;
+            match Attempt::new(self, id, target, reservation, others).run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
                 Err(miss) => {

@@ -260,6 +260,9 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the end of connect to the first content.
     pub first_token: Duration,
+    /// From the first content of a stream to its sixteenth token; none: it is not waited for. A stream that is slower is left
+    /// for another deployment while the client has seen nothing of it.
+    pub steady: Option<Duration>,
     /// Between two reads of an answer.
     pub idle: Duration,
     /// Of one attempt; on a model, of the whole call.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
-use crate::dialect::failure::Failure;
+use crate::dialect::failure::{Class, Failure};
 use crate::dialect::voice::Told;
 use crate::error::{Error, Kind};
 use crate::settle::Settlement;
@@ -196,11 +196,18 @@ impl Stream {
         if let Some(Owed::Settlement(settlement)) = &self.owed {
             settlement.rest(class);
         }
-        if class.tells_of_account() {
-            return self.fail(&Error::new(Kind::UpstreamFailed, "The upstream failed to go on."));
-        }
         let shown = failure.shown();
-        let told = Told::upstream(&shown);
+        let told = match class {
+            // Our credentials are no matter of the client's.
+            Class::Auth | Class::QuotaExhausted { .. } => {
+                return self.fail(&Error::new(Kind::UpstreamFailed, "The upstream failed to go on."));
+            }
+            _ if class.tells_of_account() => {
+                let code = Some(Kind::UpstreamFailed.code());
+                Told { code, ..Told::new(class.status(), &shown.message) }
+            }
+            _ => Told::upstream(&shown),
+        };
         let last = raw.unwrap_or_else(|| self.passage.error(&told, &self.seen));
         self.ready.push_back(last);
         self.finish(Kind::UpstreamFailed.name());

@@ -67,6 +67,8 @@ pub(super) struct Attempt<'a> {
     target: &'a Target,
     deployment: &'a Deployment,
     reservation: Option<Reservation>,
+    /// Another deployment may be tried after this one.
+    others: bool,
     sent: Instant,
 }
 
@@ -77,9 +79,10 @@ impl<'a> Attempt<'a> {
         model: ModelId,
         target: &'a Target,
         reservation: Option<Reservation>,
+        others: bool,
     ) -> Attempt<'a> {
         let deployment = &call.snapshot.config.deployments[target.deployment.0];
-        Attempt { call, model, target, deployment, reservation, sent: Instant::now() }
+        Attempt { call, model, target, deployment, reservation, others, sent: Instant::now() }
     }
 
     /// Runs it up to the first content of its answer.
@@ -140,7 +143,10 @@ impl<'a> Attempt<'a> {
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
         let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
-        let opened = answer::open(upstream, telling, &head.headers, opening).await?;
+        let mut opened = answer::open(upstream, telling, &head.headers, opening).await?;
+        if let Some(time) = self.target.timeouts.steady.filter(|_| self.others) {
+            answer::steady(&mut opened, Instant::now() + time, patience).await?;
+        }
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
             kept.clone().tell(self.size_unknown()).await;

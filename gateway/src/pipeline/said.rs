@@ -192,6 +192,7 @@ fn write(
         wants_usage: asked.wants_usage,
         custom: Custom::of(request, theirs),
         created: unix_now(),
+        model: asked.model.clone(),
         echoes: if own == Dialect::Responses { responses::echoes(request) } else { Map::new() },
     };
     // A stream is settled by its usage, whether or not the client asks for it.
@@ -207,7 +208,8 @@ fn write(
     if let Value::Object(fields) = &mut written {
         fit(fields, theirs, preset);
     }
-    Ok((written.to_string().into(), Arc::new(retold)))
+    let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
+    Ok((body.into(), Arc::new(retold)))
 }
 
 /// The fields that a provider wants beyond its dialect, or does not.

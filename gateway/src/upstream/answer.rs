@@ -118,6 +118,11 @@ pub async fn open(
     loop {
         let Opened { upstream, passage, ready, seen } = &mut opened;
         let Some(data) = next(upstream, patience).await? else {
+            passage.end(seen, ready).map_err(failed)?;
+            // In some dialects only the end shows that there is nothing but a reason for it, as of a filter.
+            if seen.content && seen.done {
+                return Ok(opened);
+            }
             return Err(Failed::Broken("stream ended before its first content".into()));
         };
         size += data.len();
@@ -132,6 +137,29 @@ pub async fn open(
             return Err(Failed::Broken("stream without content".into()));
         }
     }
+}
+
+/// Tokens by which a stream shows that it goes on as it should.
+const STEADY: u64 = 16;
+
+/// Reads on in a stream until it has shown that it is not slow; one that is not that far by `until` has failed. What it says
+/// until then is held back, so another deployment may serve the call unseen.
+pub async fn steady(opened: &mut Opened, until: Instant, patience: Patience) -> Result<(), Failed> {
+    let patience = Patience { until: patience.until.min(until), ..patience };
+    let Opened { upstream, passage, ready, seen } = opened;
+    while !seen.done && seen.delivered.tokens() < STEADY {
+        match next(upstream, patience).await {
+            Ok(Some(data)) => passage.push(data, seen, ready).map_err(failed)?,
+            Ok(None) => {
+                passage.end(seen, ready).map_err(failed)?;
+                let broken = || Failed::Broken("stream ended before it was complete".into());
+                return (seen.done || seen.complete).then_some(()).ok_or_else(broken);
+            }
+            Err(Failed::TimedOut(_)) => return Err(Failed::TimedOut("answer too slow")),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
 }
 
 fn failed(fault: Fault) -> Failed {

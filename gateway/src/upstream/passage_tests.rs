@@ -44,6 +44,7 @@ fn retold(own: Dialect, theirs: Dialect) -> Telling {
         wants_usage: true,
         custom: Custom::default(),
         created: 1,
+        model: "asked".to_owned(),
         echoes: Map::new(),
     }))
 }
@@ -166,6 +167,16 @@ fn an_array_that_fails_is_still_an_array() {
     let bytes: Vec<u8> = out.iter().flat_map(|bytes| bytes.to_vec()).collect();
     let elements: Vec<Value> = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(elements[1]["error"]["message"], "gone");
+}
+
+/// Converse tells neither. Broken on purpose to see it fail: the writer left with what came.
+#[test]
+fn an_answer_without_id_and_model_gets_both() {
+    let nameless = GEMINI.replace(r#","modelVersion":"g","responseId":"r""#, "");
+    for (own, id) in [(Dialect::Chat, r#""id":"chatcmpl-"#), (Dialect::Messages, r#""id":"msg_"#)] {
+        let (text, _, result) = told(&retold(own, Dialect::Gemini), &nameless, 4096);
+        assert!(result.is_ok() && text.contains(id) && text.contains(r#""model":"asked""#), "{text}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::dialect::failure::{Failure, Frame};
 use crate::dialect::gemini::Framing;
 use crate::dialect::openai::answer::{Usage, usage_of};
 use crate::dialect::openai::stream::StreamError;
-use crate::dialect::talk::Dialect;
+use crate::dialect::talk::{Dialect, Refused};
 use crate::dialect::voice::{Form, Voice};
 
 /// How an answer is told to the client.
@@ -48,6 +48,8 @@ pub struct Retold {
     pub theirs: Dialect,
     /// How the client wants a stream of Gemini's framed.
     pub framing: Framing,
+    /// The model that the client asked for: what an answer says that does not name its model (Bedrock's).
+    pub model: String,
     /// The client asked a stream of Chat's for its usage.
     pub wants_usage: bool,
     /// Tools that take text.
@@ -100,40 +102,69 @@ impl Telling {
 
     /// Tells a plain answer. What is not an answer, whatever its status says, is a failure.
     pub fn tell(&self, body: Bytes, headers: &HeaderMap) -> Result<Told, Failed> {
-        if !is_object(&body) {
-            return Err(Failed::Broken("answer is not a JSON object".into()));
-        }
-        let failure = match self {
-            Telling::Passed { .. } => StreamError::in_answer(&body)
-                .map(|error| Failure::of_stream(&error, headers, SystemTime::now())),
-            _ => Failure::of_frame(Frame::Answer(&body), headers, SystemTime::now()),
-        };
-        if let Some(failure) = failure {
-            return Err(Failed::answered(Box::new(failure)));
-        }
         match self {
-            Telling::Passed { .. } => Ok(Told { usage: usage_of(&body), body }),
-            // What cannot be read may be newer than we are: it passes, and its usage is not known.
-            Telling::Heard { dialect, .. } => {
-                let usage = dialect.read_answer(&body).ok().and_then(|answer| answer.usage);
-                Ok(Told { body, usage })
+            Telling::Passed { .. } => {
+                let failed = || StreamError::in_answer(&body);
+                let failure = |error: StreamError| Failure::of_stream(&error, headers, SystemTime::now());
+                check(&body, || failed().map(failure))?;
+                Ok(Told { usage: usage_of(&body), body })
             }
-            Telling::Retold(retold) => retold.tell(&body),
+            Telling::Heard { dialect, .. } => {
+                // What cannot be read may be newer than we are: it passes, and its usage is not known.
+                let read = dialect.read_answer(&body);
+                if read.is_err() {
+                    check(&body, || of_answer(&body, headers))?;
+                }
+                Ok(Told { body, usage: read.ok().and_then(|answer| answer.usage) })
+            }
+            Telling::Retold(retold) => retold.tell(&body).map_err(|refused| {
+                let failed = check(&body, || of_answer(&body, headers)).err();
+                failed.unwrap_or_else(|| Failed::Broken(format!("answer: {refused}")))
+            }),
         }
     }
 }
 
+/// The failure that an answer reports in spite of its status. It reads the whole.
+fn of_answer(body: &[u8], headers: &HeaderMap) -> Option<Failure> {
+    Failure::of_frame(Frame::Answer(body), headers, SystemTime::now())
+}
+
+/// Is it an answer at all?
+fn check(body: &[u8], failure: impl FnOnce() -> Option<Failure>) -> Result<(), Failed> {
+    if !is_object(body) {
+        return Err(Failed::Broken("answer is not a JSON object".into()));
+    }
+    failure().map_or(Ok(()), |failure| Err(Failed::answered(Box::new(failure))))
+}
+
 impl Retold {
-    fn tell(&self, body: &[u8]) -> Result<Told, Failed> {
-        let answer = self.theirs.read_answer(body);
-        let mut answer = answer.map_err(|refused| Failed::Broken(format!("answer: {refused}")))?;
+    /// Gives an answer what its dialect does not: an id, and the name of its model. Clients file answers by both.
+    pub(super) fn name(&self, id: &mut String, model: &mut String) {
+        if id.is_empty() {
+            let prefix = match self.own {
+                Dialect::Chat => "chatcmpl-",
+                Dialect::Messages => "msg_",
+                Dialect::Responses | Dialect::Gemini | Dialect::Converse => "",
+            };
+            *id = format!("{prefix}{}", hex::encode(fastrand::u128(..).to_be_bytes()));
+        }
+        if model.is_empty() {
+            self.model.clone_into(model);
+        }
+    }
+
+    fn tell(&self, body: &[u8]) -> Result<Told, Refused> {
+        let mut answer = self.theirs.read_answer(body)?;
         if let Some(failed) = answer.failed {
-            return Err(Failed::Broken(format!("answer: {} ({})", failed.message, failed.kind)));
+            return Err(Refused::whole(format!("The provider failed: {} ({})", failed.message, failed.kind)));
         }
         self.custom.answer(&mut answer);
+        self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);
-        let body = self.own.write_answer(&answer, &self.echoes).to_string().into();
-        Ok(Told { body, usage: answer.usage })
+        let written = self.own.write_answer(&answer, &self.echoes);
+        let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
+        Ok(Told { body: body.into(), usage: answer.usage })
     }
 }
 

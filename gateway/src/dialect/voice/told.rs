@@ -60,7 +60,7 @@ impl<'a> Told<'a> {
         let own = self.kind.filter(|word| words::is_openai(word));
         // Google's `code` is the status once more.
         let code =
-            self.code.filter(|word| words::is_openai(word) && word.parse() != Ok(self.status.as_u16()));
+            self.code.filter(|word| words::is_openai_code(word) && word.parse() != Ok(self.status.as_u16()));
         error_body(self.message, own.unwrap_or(words::openai(self.status)), code, self.param)
     }
 

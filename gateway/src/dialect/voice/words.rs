@@ -80,6 +80,11 @@ pub(super) fn status_of(word: &str) -> Option<StatusCode> {
     StatusCode::from_u16(known?.1).ok()
 }
 
+/// A code that OpenAI's clients may meet. One of Anthropic's words is also our code for a request that is too large.
+pub(super) fn is_openai_code(word: &str) -> bool {
+    word == "request_too_large" || is_openai(word)
+}
+
 /// A word that OpenAI's clients may meet: theirs is an open set, but others' words are not in it.
 pub(super) fn is_openai(word: &str) -> bool {
     find(&GOOGLE, word).is_none() && !ANTHROPIC_ALONE.contains(&word) && !word.ends_with("Exception")

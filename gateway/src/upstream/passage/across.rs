@@ -1,5 +1,7 @@
 //! A stream that is told in another dialect than it comes in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Fault, Pass, failure_of, splitter};
@@ -29,6 +31,7 @@ enum Source {
 #[derive(Debug)]
 struct Say {
     reader: Reader,
+    retold: Arc<Retold>,
     custom: Custom,
     writer: Writer,
     events: Vec<talk::Event>,
@@ -41,13 +44,14 @@ impl From<Damage> for Fault {
 }
 
 impl Across {
-    pub(super) fn new(retold: &Retold) -> Across {
+    pub(super) fn new(retold: &Arc<Retold>) -> Across {
         let source = match retold.theirs {
             Dialect::Converse => Source::Frames(Frames::default()),
             other => Source::Events(splitter(other)),
         };
         let say = Say {
             reader: Reader::new(retold.theirs),
+            retold: retold.clone(),
             custom: retold.custom.clone(),
             writer: writer(retold),
             events: Vec::new(),
@@ -56,10 +60,19 @@ impl Across {
     }
 
     pub(super) fn push(&mut self, data: Bytes, mut pass: Pass<'_>) -> Result<(), Fault> {
+        let mut out = Vec::with_capacity(2 * data.len());
+        let result = self.tell(data, &mut pass, &mut out);
+        if !out.is_empty() {
+            pass.to.push_back(out.into());
+        }
+        result
+    }
+
+    fn tell(&mut self, data: Bytes, pass: &mut Pass<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match &mut self.source {
             Source::Events(splitter) => {
                 for event in splitter.push(data) {
-                    self.say.event(&event?, &mut pass)?;
+                    self.say.event(&event?, pass, out)?;
                     if pass.seen.done {
                         break; // what follows belongs to nobody
                     }
@@ -69,7 +82,7 @@ impl Across {
                 frames.push(&data);
                 while let Some(frame) = frames.next_frame()? {
                     self.say.reader.read_frame(&frame, &mut self.say.events)?;
-                    self.say.all(None, &mut pass)?;
+                    self.say.all(None, pass, out)?;
                 }
             }
         }
@@ -77,16 +90,21 @@ impl Across {
     }
 
     pub(super) fn end(&mut self, mut pass: Pass<'_>) -> Result<(), Fault> {
+        let mut out = Vec::new();
         match &mut self.source {
             Source::Events(splitter) => {
                 if let Some(event) = splitter.finish() {
-                    self.say.event(&event, &mut pass)?;
+                    self.say.event(&event, &mut pass, &mut out)?;
                 }
             }
             Source::Frames(frames) => frames.end()?,
         }
         self.say.reader.end(&mut self.say.events)?;
-        self.say.all(None, &mut pass)
+        self.say.all(None, &mut pass, &mut out)?;
+        if !out.is_empty() {
+            pass.to.push_back(out.into());
+        }
+        Ok(())
     }
 
     /// The end of a response that fails; nothing in dialects in which an error stands alone.
@@ -101,27 +119,31 @@ impl Across {
 }
 
 impl Say {
-    fn event(&mut self, event: &Event, pass: &mut Pass<'_>) -> Result<(), Fault> {
+    fn event(&mut self, event: &Event, pass: &mut Pass<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let Some(data) = event.data() else { return Ok(()) };
         let name = event.name();
         self.reader.read(&name, &data, &mut self.events)?;
-        self.all(Some((&name, &data)), pass)
+        self.all(Some((&name, &data)), pass, out)
     }
 
     /// Says all that was read.
-    fn all(&mut self, event: Option<(&str, &[u8])>, pass: &mut Pass<'_>) -> Result<(), Fault> {
+    fn all(
+        &mut self,
+        event: Option<(&str, &[u8])>,
+        pass: &mut Pass<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         self.custom.events(&mut self.events);
-        let mut out = Vec::new();
-        for said in self.events.drain(..) {
+        for mut said in self.events.drain(..) {
+            if let talk::Event::Start { id, model, .. } = &mut said {
+                self.retold.name(id, model);
+            }
             if let talk::Event::Failed { kind, message } = &said {
                 let failure = failure_of(event, (kind, message), pass.headers);
                 return Err(Fault::Failed { failure: Box::new(failure), raw: None });
             }
             pass.seen.hear(&said);
-            self.writer.write(&said, &mut out);
-        }
-        if !out.is_empty() {
-            pass.to.push_back(out.into());
+            self.writer.write(&said, out);
         }
         Ok(())
     }

@@ -161,8 +161,12 @@ impl Event {
         self.field(b"data")
     }
 
-    /// The value of its `event` line; empty if there is none, or if it is not UTF-8.
+    /// The value of its `event` line; empty if there is none before its data, or if it is not UTF-8.
     pub fn name(&self) -> Cow<'_, str> {
+        // Most dialects send none; do not look for one in every event.
+        if self.raw.starts_with(b"data:") {
+            return "".into();
+        }
         match self.field(b"event") {
             Some(Cow::Borrowed(name)) => std::str::from_utf8(name).unwrap_or_default().into(),
             Some(Cow::Owned(name)) => String::from_utf8(name).unwrap_or_default().into(),
