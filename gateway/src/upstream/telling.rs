@@ -156,6 +156,9 @@ impl Retold {
 
     fn tell(&self, body: &[u8]) -> Result<Told, Refused> {
         let mut answer = self.theirs.read_answer(body)?;
+        if let Some(failed) = answer.failed {
+            return Err(Refused::whole(format!("The provider failed: {} ({})", failed.message, failed.kind)));
+        }
         self.custom.answer(&mut answer);
         self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);

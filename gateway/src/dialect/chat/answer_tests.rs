@@ -146,12 +146,16 @@ fn usage_is_told_by_class() {
 /// Broken on purpose: no details for a signature, and none for what is encrypted.
 #[test]
 fn reasoning_with_proof_is_told_in_details() {
-    let signed = Reasoning { text: "r".into(), signature: Some("s".into()), ..Reasoning::default() };
-    let sealed = Reasoning { encrypted: Some("e".into()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "r".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
+    let sealed = Reasoning { encrypted: Some(Own::new(Dialect::Chat, "e")), ..Reasoning::default() };
     let summed = Reasoning {
         id: Some("rs_1".into()),
         summary: vec!["x".into(), "y".into()],
-        encrypted: Some("f".into()),
+        encrypted: Some(Own::new(Dialect::Responses, "f")),
         ..Reasoning::default()
     };
     let parts = [signed, sealed, summed].map(Part::Reasoning);
@@ -184,9 +188,13 @@ fn calls_that_were_cut_off_stay_so() {
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    for body in ["", "[]", "{}", r#"{"choices":1}"#, r#"{"choices":[1]}"#, r#"{"error":{"message":"no"}}"#] {
+    for body in ["", "[]", "{}", r#"{"choices":1}"#, r#"{"choices":[1]}"#] {
         assert!(read_answer(body.as_bytes()).is_err(), "{body}");
     }
+    let failed = json!({"error": {"message": "no", "type": "server_error", "param": null, "code": null}});
+    let read = read_answer(failed.to_string().as_bytes()).unwrap();
+    assert_eq!(read.failed, Some(Failed { kind: "server_error".into(), message: "no".into() }));
+    assert_eq!(write_answer(&read), failed);
 }
 
 #[test]

@@ -56,12 +56,3 @@ pub(super) fn write(usage: &Usage, tools: u64) -> Map<String, Value> {
     }
     out
 }
-
-/// The tier of service, if it is one of ours; other dialects' words would be no value of the enumeration.
-pub(super) fn tier(word: &str) -> Option<&str> {
-    match word {
-        "default" => Some("standard"),
-        "standard" | "flex" | "priority" => Some(word),
-        _ => None,
-    }
-}

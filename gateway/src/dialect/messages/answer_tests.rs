@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::{read_answer, write_answer};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{
-    Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Part, Piece, Reasoning, Source,
+    Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Own, Part, Piece, Reasoning, Source,
 };
 
 fn answer(parts: impl IntoIterator<Item = Part>, finish: Option<Finish>) -> Answer {
@@ -69,11 +69,15 @@ fn every_reason_to_stop_is_read_and_written() {
 
 #[test]
 fn pieces_of_other_dialects_are_written() {
-    let call = Part::Call(Call { name: "f".into(), signature: Some("QUJD".into()), ..Call::default() });
+    let call = Part::Call(Call {
+        name: "f".into(),
+        signature: Some(Own::new(Dialect::Gemini, "QUJD")),
+        ..Call::default()
+    });
     assert_eq!(content([call])[0]["id"], "toolu_a1_0__sig__QUJD");
     let summary =
         Reasoning { id: Some("rs".into()), summary: vec!["a".into(), "b".into()], ..Reasoning::default() };
-    let wanted = json!([{"type": "thinking", "thinking": "a\n\nb", "signature": "weir:s:rs:"}]);
+    let wanted = json!([{"type": "thinking", "thinking": "a\n\nb", "signature": r#"weir:{"id":"rs","summary":true}"#}]);
     assert_eq!(content([Part::Reasoning(summary)]), wanted);
     let unsigned = Reasoning { text: "hm".into(), ..Reasoning::default() };
     let wanted = json!([{"type": "thinking", "thinking": "hm", "signature": ""}]);
@@ -89,6 +93,8 @@ fn pieces_of_other_dialects_are_written() {
         source: Source::Base64("A".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     assert_eq!(content([Part::Media(image)])[0]["type"], "text");
     let foreign = Part::Foreign(Dialect::Gemini, json!({"executableCode": {}}));
@@ -100,13 +106,17 @@ fn pieces_of_other_dialects_are_written() {
 fn usage_is_always_there() {
     let usage = &write_answer(&answer([], None))["usage"];
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(0), &json!(0)));
-    let tier = Answer { service_tier: Some("default".into()), ..answer([], None) };
+    let tier = Answer { service_tier: Some(Own::new(Dialect::Chat, "default")), ..answer([], None) };
     assert_eq!(write_answer(&tier)["usage"]["service_tier"], "standard");
 }
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    for body in ["", "[]", "{}", r#"{"type": "error", "error": {}}"#, r#"{"content": 3}"#] {
+    for body in ["", "[]", "{}", r#"{"content": 3}"#] {
         assert!(read_answer(body.as_bytes()).is_err(), "{body}");
     }
+    let failed = json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}});
+    let answer = read_answer(failed.to_string().as_bytes()).unwrap();
+    assert!(answer.failed.is_some());
+    assert_eq!(write_answer(&answer), failed);
 }

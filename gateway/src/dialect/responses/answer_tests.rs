@@ -3,7 +3,8 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{
-    Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Part, Piece, Reasoning, Source,
+    Answer, Call, Choice, Citation, Dialect, Failed, Finish, Media, MediaKind, Own, Part, Piece, Reasoning,
+    Source,
 };
 
 fn read(value: Value) -> Answer {
@@ -46,7 +47,7 @@ fn an_answer_is_read() {
     });
     let read = read(original.clone());
     assert_eq!(
-        (read.id.as_str(), read.created, read.service_tier.as_deref()),
+        (read.id.as_str(), read.created, read.service_tier.as_ref().map(|tier| tier.value.as_str())),
         ("resp_1", Some(5), Some("default"))
     );
     let usage = Usage { input: 10, cached_input: 4, written_input: 2, output: 5, reasoning: 3 };
@@ -103,19 +104,15 @@ fn ends_are_read_and_written() {
 }
 
 #[test]
-fn failures_are_refused_in_the_providers_words() {
+fn an_answer_that_failed_is_told_from_one_that_ended() {
     let failed =
         json!({"status": "failed", "error": {"code": "server_error", "message": "Sorry."}, "output": []});
-    let refused = read_answer(failed.to_string().as_bytes()).unwrap_err();
-    assert!(refused.message.contains("Sorry.") && refused.message.contains("server_error"));
-    for odd in [
-        "{}",
-        "[]",
-        "{",
-        r#"{"output":1}"#,
-        r#"{"error":"x"}"#,
-        r#"{"output":[{"type":"message"},{"role":1}]}"#,
-    ] {
+    let read = read_answer(failed.to_string().as_bytes()).unwrap();
+    let wanted = Failed { kind: "server_error".to_owned(), message: "Sorry.".to_owned() };
+    assert_eq!((read.failed.as_ref(), read.choices[0].finish.as_ref()), (Some(&wanted), None));
+    let written = write_answer(&read);
+    assert_eq!((&written["status"], &written["error"]), (&failed["status"], &failed["error"]));
+    for odd in ["{}", "[]", "{", r#"{"output":1}"#, r#"{"output":[{"type":"message"},{"role":1}]}"#] {
         assert!(read_answer(odd.as_bytes()).is_err(), "{odd}");
     }
 }
@@ -126,11 +123,14 @@ fn failures_are_refused_in_the_providers_words() {
 fn an_answer_of_another_dialect_is_said() {
     let citation =
         Citation { url: Some("https://a".to_owned()), title: Some("A".to_owned()), ..Citation::default() };
-    let signed =
-        Reasoning { text: "hm".to_owned(), signature: Some("sig".to_owned()), ..Reasoning::default() };
-    let sealed = Reasoning { encrypted: Some("x".to_owned()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "hm".to_owned(),
+        signature: Some(Own::new(Dialect::Messages, "sig")),
+        ..Reasoning::default()
+    };
+    let sealed = Reasoning { encrypted: Some(Own::new(Dialect::Messages, "x")), ..Reasoning::default() };
     let call = |id: &str, signature: Option<&str>| {
-        let signature = signature.map(str::to_owned);
+        let signature = signature.map(|proof| Own::new(Dialect::Gemini, proof));
         Part::Call(Call { id: id.to_owned(), name: "f".to_owned(), signature, ..Call::default() })
     };
     let image = Media {
@@ -139,6 +139,8 @@ fn an_answer_of_another_dialect_is_said() {
         source: Source::Base64("iVBOR".to_owned()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     let said = vec![
         Part::Reasoning(signed),
@@ -163,8 +165,8 @@ fn an_answer_of_another_dialect_is_said() {
     assert_eq!((&written["id"], &written["status"]), (&json!("resp_msg_7"), &json!("completed")));
     assert_eq!(written["usage"]["total_tokens"], 7);
     let output = written["output"].as_array().unwrap();
-    assert_eq!(output[0]["encrypted_content"], "weir:s:sig");
-    assert_eq!(output[1]["encrypted_content"], "weir:e:x");
+    assert_eq!(output[0]["encrypted_content"], r#"weir:{"signature":{"dialect":"messages","value":"sig"}}"#);
+    assert_eq!(output[1]["encrypted_content"], r#"weir:{"encrypted":{"dialect":"messages","value":"x"}}"#);
     assert_eq!(output[2]["id"], "msg_msg_7_2");
     assert_eq!(output[2]["content"][0]["text"], "It is four!");
     let cited =

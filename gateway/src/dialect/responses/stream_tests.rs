@@ -4,7 +4,7 @@ use super::answer_tests::has_all_fields;
 use super::recorded_tests::{obeys, read_stream, split, write_stream};
 use super::*;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Part};
+use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Own, Part};
 
 /// What the SDKs' stream helpers count on.
 pub(super) fn is_well_formed(written: &str) {
@@ -74,7 +74,7 @@ fn finish(finish: Finish) -> Event {
 }
 
 fn call(id: &str) -> Opening {
-    Opening::Call { id: id.to_owned(), name: "f".to_owned(), custom: false }
+    Opening::Call { id: id.to_owned(), name: "f".to_owned(), custom: false, signature: None }
 }
 
 fn created() -> Value {
@@ -143,7 +143,7 @@ fn arguments_may_come_only_at_the_end() {
     let events = read_stream(&body(&[created(), custom, completed(json!([]))]));
     assert_eq!(
         events[1],
-        begin(0, Opening::Call { id: "c".to_owned(), name: "sh".to_owned(), custom: true })
+        begin(0, Opening::Call { id: "c".to_owned(), name: "sh".to_owned(), custom: true, signature: None })
     );
     assert_eq!(events[2], arguments(0, "ls"));
 }
@@ -202,14 +202,14 @@ fn pieces_open_at_once_are_written_apart() {
         start(),
         begin(0, Opening::Reasoning { id: None }),
         text(0, "hm"),
-        delta(0, Delta::Signature("sig".to_owned())),
+        delta(0, Delta::Signature(Own::new(Dialect::Messages, "sig"))),
         end(0),
         begin(1, Opening::Text),
         text(1, "four"),
         delta(1, Delta::Citation(Box::new(citation))),
         begin(2, call("a")),
         begin(3, call("")),
-        delta(3, Delta::Signature("c2ln".to_owned())),
+        delta(3, Delta::Signature(Own::new(Dialect::Gemini, "c2ln"))),
         arguments(3, "{\"x\":"),
         arguments(2, "{}"),
         end(1),
@@ -234,7 +234,7 @@ fn pieces_open_at_once_are_written_apart() {
         (&last["type"], &response["usage"]["total_tokens"]),
         (&json!("response.completed"), &json!(7))
     );
-    assert_eq!(output[0]["encrypted_content"], "weir:s:sig");
+    assert_eq!(output[0]["encrypted_content"], r#"weir:{"signature":{"dialect":"messages","value":"sig"}}"#);
     assert_eq!(output[1]["content"][0]["annotations"][0]["end_index"], 4);
     assert_eq!(
         (&output[2]["call_id"], &output[2]["arguments"]),
@@ -290,7 +290,7 @@ fn summaries_are_told_one_by_one() {
         summary(0, "a"),
         summary(0, "b"),
         summary(1, "c"),
-        delta(0, Delta::Encrypted("gA".to_owned())),
+        delta(0, Delta::Encrypted(Own::new(Dialect::Responses, "gA"))),
         end(0),
         finish(Finish::Length),
         Event::Done,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Own;
 use super::request::{Extra, Piece};
 use crate::dialect::openai::answer::Usage;
 
@@ -16,12 +17,24 @@ pub struct Answer {
     pub created: Option<u64>,
     /// As many as were asked for.
     pub choices: Vec<Choice>,
+    /// The provider failed, in its own words; what it had said by then stands in `choices`. To a client this is an error,
+    /// not an answer.
+    pub failed: Option<Failed>,
     /// What it used, if it is said.
     pub usage: Option<Usage>,
-    /// The tier of service that was given, in the words of the provider's dialect.
-    pub service_tier: Option<String>,
+    /// The tier of service that was given.
+    pub service_tier: Option<Own<String>>,
     /// What only one dialect can say.
     pub extra: Extra,
+}
+
+/// A failure that is told in the place of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// The provider's own kind of error (`server_error`), or empty.
+    pub kind: String,
+    /// Its words.
+    pub message: String,
 }
 
 /// One of the answers.
@@ -35,6 +48,8 @@ pub struct Choice {
     pub finish: Option<Finish>,
     /// Log probabilities of its tokens, if they were asked for: Chat's `logprobs.content`.
     pub logprobs: Vec<Value>,
+    /// What only one dialect can say.
+    pub extra: Extra,
 }
 
 /// Why an answer ended.

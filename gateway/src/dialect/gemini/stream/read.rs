@@ -7,7 +7,7 @@ use crate::dialect::gemini::answer::blocked;
 use crate::dialect::gemini::fields::{Fields, Path, parse};
 use crate::dialect::gemini::{time, usage};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Event, Finish, Refused};
+use crate::dialect::talk::{Dialect, Event, Extra, Finish, Own, Refused};
 
 /// More candidates than Google gives.
 const MOST_CHOICES: usize = 64;
@@ -23,6 +23,9 @@ pub struct Reader {
     failed: bool,
     usage: Option<Usage>,
     choices: Vec<Choice>,
+    /// The tier of service, as said last, and as told at the start.
+    tier: Option<String>,
+    told_tier: Option<String>,
 }
 
 impl Reader {
@@ -42,7 +45,8 @@ impl Reader {
             return Ok(());
         }
         let (counts, tier) = read_usage(&mut fields)?;
-        self.start(&mut fields, tier, to)?;
+        self.start(&mut fields, tier.clone(), to)?;
+        self.tier = tier.or(self.tier.take());
         let at = Path::Field(&Path::Root, "candidates");
         let candidates = fields.list("candidates");
         let none = candidates.is_empty();
@@ -70,6 +74,10 @@ impl Reader {
         for choice in &mut self.choices {
             choice.finish(to);
         }
+        if self.tier != self.told_tier {
+            let service_tier = self.tier.take().map(|tier| Own::new(Dialect::Gemini, tier));
+            to.push(Event::About { service_tier, extra: Extra::default() });
+        }
         to.push(Event::Done);
         Ok(())
     }
@@ -84,11 +92,12 @@ impl Reader {
             return Ok(());
         }
         self.started = true;
+        self.told_tier.clone_from(&tier);
         to.push(Event::Start {
             id: fields.text("responseId")?.unwrap_or_default(),
             model: fields.text("modelVersion")?.unwrap_or_default(),
             created: fields.text("createTime")?.as_deref().and_then(time::seconds),
-            service_tier: tier,
+            service_tier: tier.map(|tier| Own::new(Dialect::Gemini, tier)),
         });
         Ok(())
     }

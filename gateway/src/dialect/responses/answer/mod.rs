@@ -14,5 +14,5 @@ pub(super) use output::{Output, call_id, call_item, item_id, message_item, reaso
 pub use read::read_answer;
 pub(super) use read::{failure, head};
 pub(super) use usage::{read_usage, write_usage};
-pub(super) use write::answer_id;
 pub use write::write_answer;
+pub(super) use write::{answer_id, error};

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::dialect::responses::fields::{Fields, mark, put, put_default, put_extra};
 use crate::dialect::responses::items::{self, Group, groups, item_fields};
-use crate::dialect::responses::{carry, parts};
+use crate::dialect::responses::parts;
+use crate::dialect::talk::carry::{Parcel, signed_id};
 use crate::dialect::talk::{Call, Dialect, Extra, Media, MediaKind, Part, Piece, Reasoning, Source};
 
 /// Makes the items of one answer.
@@ -125,8 +126,7 @@ impl<'a> Output<'a> {
         let out = match &piece.part {
             Part::Call(call) => call_item(call, &piece.extra, self.id, index),
             Part::Reasoning(thought) => {
-                let own = mark(&piece.extra, "#own").is_some();
-                let mut out = reasoning_item(thought, own, self.id, index);
+                let mut out = reasoning_item(thought, self.id, index);
                 put_extra(&mut out, &piece.extra);
                 out
             }
@@ -176,25 +176,24 @@ pub(in crate::dialect::responses) fn call_item(
 /// What the result will name: one is made up for providers without ids, new in every answer, so that a conversation has
 /// no two.
 pub(in crate::dialect::responses) fn call_id(call: &Call, answer: &str, index: usize) -> String {
-    let signature = call.signature.as_deref();
+    let signature = call.signature.as_ref();
     if call.id.is_empty() {
-        return carry::signed_id(&item_id("call", answer, index), signature);
+        return signed_id(&item_id("call", answer, index), signature);
     }
-    carry::signed_id(&call.id, signature)
+    signed_id(&call.id, signature)
 }
 
 /// A reasoning item; that of another provider takes its signature along.
 pub(in crate::dialect::responses) fn reasoning_item(
     thought: &Reasoning,
-    own: bool,
     answer: &str,
     index: usize,
 ) -> Fields {
-    if own || thought.id.is_some() {
-        return items::reasoning(thought, thought.encrypted.as_deref());
+    if !items::is_foreign(thought) {
+        return items::reasoning(thought, items::sealed(thought));
     }
-    let parcel = carry::foreign(thought.signature.as_deref(), thought.encrypted.as_deref());
-    let mut out = items::reasoning(thought, Some(&parcel));
+    // All such reasoning has a parcel, even an empty one: so it is known when it comes back.
+    let mut out = items::reasoning(thought, Some(&Parcel::of(thought).pack()));
     put(&mut out, "id", Some(item_id("rs", answer, index)));
     out
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::frame::At;
 use super::open::Sink;
 use crate::dialect::responses::answer::{item_id, reasoning_item};
-use crate::dialect::talk::{Delta, Reasoning};
+use crate::dialect::talk::{Delta, Own, Reasoning};
 
 /// Its texts and what proves them.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ impl Thought {
         match delta {
             Delta::Text(more) => self.text(more, sink),
             Delta::Summary(which, more) => self.summary(*which, more, sink),
-            Delta::Signature(more) => self.thought.signature.get_or_insert_default().push_str(more),
-            Delta::Encrypted(more) => self.thought.encrypted.get_or_insert_default().push_str(more),
+            Delta::Signature(more) => Own::grow(&mut self.thought.signature, more),
+            Delta::Encrypted(more) => Own::grow(&mut self.thought.encrypted, more),
             Delta::Arguments(_) | Delta::Citation(_) => {}
         }
     }
@@ -87,7 +87,7 @@ impl Thought {
             sink.frames.push_at("response.reasoning_text.done", self.at(), "text", text.into(), sink.to);
             sink.frames.push_at("response.content_part.done", self.at(), "part", part, sink.to);
         }
-        let item = reasoning_item(&self.thought, false, sink.answer, self.index);
+        let item = reasoning_item(&self.thought, sink.answer, self.index);
         sink.done(self.index, Value::Object(item));
     }
 }
