@@ -57,7 +57,7 @@ fn aws(
         AwsCredentials::Keys { id, secret, session } => AwsSource::Fixed(AwsKeys {
             access_key_id: id.clone(),
             secret_access_key: SecretString::clone(secret),
-            session_token: session.as_ref().map(|session| SecretString::clone(session)),
+            session_token: session.as_deref().cloned(),
         }),
         AwsCredentials::WebIdentity { role, file } => {
             AwsSource::WebIdentity(WebIdentity::new(file, role.clone(), region))
