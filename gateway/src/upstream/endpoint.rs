@@ -59,10 +59,11 @@ impl Endpoint {
 
     /// Does the provider have such a call?
     pub fn has(&self, call: Call) -> bool {
-        self.uris.contains_key(&call)
+        self.account.preset.paths.contains_key(&call)
     }
 
-    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`]; `None` if the provider has no such call.
+    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`]; `None` if the provider has no such call, and for
+    /// [`Call::Response`], which is [`Endpoint::kept`].
     pub fn call(&self, call: Call, body: Bytes, send_by: u64) -> Option<Outgoing> {
         let uri = self.uris.get(&call)?.clone();
         let (headers, auth) = (self.headers.clone(), self.auth.clone());

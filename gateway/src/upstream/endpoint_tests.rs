@@ -36,7 +36,7 @@ fn each_call_has_its_address() {
     assert_eq!(uri(&azure, Call::Chat), of_deployment("chat/completions"));
     assert_eq!(uri(&azure, Call::Embeddings), of_deployment("embeddings"));
     assert_eq!(uri(&azure, Call::Responses), format!("{host}/v1/responses"));
-    assert!(azure.has(Call::Chat) && !azure.has(Call::Messages) && !azure.has(Call::Response));
+    assert!(azure.has(Call::Chat) && azure.has(Call::Response) && !azure.has(Call::Messages));
     assert!(azure.call(Call::Messages, Bytes::new(), 0).is_none());
 
     let vertex = |model| endpoint("provider = \"vertex\"\nregion = \"us-east5\"\nproject = \"p\"", model);
