@@ -11,10 +11,8 @@ use hyper::body::Incoming;
 use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;
-use crate::config::preset as provider;
 use crate::config::{Deployment, ModelId, Target};
 use crate::dialect::openai::answer::{Usage, id_of, parse_error};
-use crate::dialect::openai::api::Api;
 use crate::dialect::openai::failure::Class;
 use crate::dialect::openai::request::{self, Continues};
 use crate::error::{Error, Kind};
@@ -100,7 +98,7 @@ impl<'a> Attempt<'a> {
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
         let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let request = endpoint.call(asked(call.peek.api), body, self.send_by());
+        let request = endpoint.call(call.peek.api.into(), body, self.send_by());
         let request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
@@ -312,17 +310,6 @@ impl<'a> Attempt<'a> {
             time.as_secs_f64()
         );
         Miss::retried(Error::new(Kind::NoCapacity, message).retry_after(time), false)
-    }
-}
-
-/// What a call is at its provider.
-fn asked(api: Api) -> provider::Call {
-    match api {
-        Api::Chat => provider::Call::Chat,
-        Api::Completions => provider::Call::Completions,
-        Api::Embeddings => provider::Call::Embeddings,
-        Api::Rerank => provider::Call::Rerank,
-        Api::Responses => provider::Call::Responses,
     }
 }
 

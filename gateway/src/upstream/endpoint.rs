@@ -13,6 +13,7 @@ use super::timely::Timely;
 use crate::clock::boot_ms;
 use crate::config::preset::Call;
 use crate::config::{Account, Deployment};
+use crate::dialect::openai::api::Api;
 
 /// Where a deployment is reached, ready to be sent to.
 #[derive(Debug)]
@@ -77,6 +78,19 @@ impl Endpoint {
         let uri = format!("{}{}", self.base, behind(&path, rest)).parse().ok()?;
         let (headers, auth) = (self.bodiless.clone(), self.auth.clone());
         Some(Outgoing { method, uri, headers, body: Bytes::new(), send_by: u64::MAX, auth })
+    }
+}
+
+/// What a call of OpenAI's API is at a provider that speaks it.
+impl From<Api> for Call {
+    fn from(api: Api) -> Call {
+        match api {
+            Api::Chat => Call::Chat,
+            Api::Completions => Call::Completions,
+            Api::Embeddings => Call::Embeddings,
+            Api::Rerank => Call::Rerank,
+            Api::Responses => Call::Responses,
+        }
     }
 }
 
