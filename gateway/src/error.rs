@@ -9,6 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::dialect::openai::answer::UpstreamError;
+use crate::dialect::voice::Told;
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -71,6 +74,15 @@ pub enum Fault {
     Gateway,
 }
 
+/// What an upstream says, as far as a client may hear it.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// What [`Failure::shown`](crate::dialect::failure::Failure::shown) lets through.
+    pub words: UpstreamError,
+    /// The same in the upstream's own bytes, for a client of its dialect.
+    pub raw: Option<Bytes>,
+}
+
 /// A call that is not served.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -82,14 +94,14 @@ pub struct Error {
     pub param: Option<String>,
     /// When to come back.
     pub retry_after: Option<Duration>,
-    /// The upstream's own words, sent on as they are when it refused the request itself.
-    pub body: Option<Bytes>,
+    /// What the upstream says, in the stead of our message, when it refused the request itself.
+    pub said: Option<Box<Said>>,
 }
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, retry_after: None, body: None }
+        Error { kind, message: message.into(), param: None, retry_after: None, said: None }
     }
 
     /// What a call is told whose time is over.
@@ -106,6 +118,15 @@ impl Error {
     pub fn retry_after(mut self, time: Duration) -> Error {
         self.retry_after = Some(time);
         self
+    }
+
+    /// What the client is told, in no voice yet: the upstream's words, else ours.
+    pub fn told(&self) -> Told<'_> {
+        let ours = Told { retry_after: self.retry_after, ..Told::new(self.kind.status(), &self.message) };
+        match &self.said {
+            Some(said) => ours.saying(&said.words),
+            None => Told { code: Some(self.kind.code()), param: self.param.as_deref(), ..ours },
+        }
     }
 
     /// With the field to blame.
@@ -158,28 +179,6 @@ impl Kind {
             Kind::Overloaded => "overloaded",
             Kind::Draining => "draining",
             Kind::Internal => "internal_error",
-        }
-    }
-
-    /// OpenAI's `type`.
-    pub fn class(self) -> &'static str {
-        match self {
-            Kind::BadKey
-            | Kind::ModelUnknown
-            | Kind::NotFound
-            | Kind::MethodNotAllowed
-            | Kind::NotKept
-            | Kind::NotStored
-            | Kind::NoCandidate
-            | Kind::Malformed
-            | Kind::TooLarge
-            | Kind::Encoded
-            | Kind::SlowClient
-            | Kind::Refused(_) => "invalid_request_error",
-            Kind::ModelForbidden => "permission_error",
-            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_error",
-            Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::Internal => "server_error",
-            Kind::StateAway | Kind::Overloaded | Kind::Draining => "service_unavailable_error",
         }
     }
 

@@ -7,8 +7,10 @@
 mod admission;
 mod attempt;
 mod continued;
+mod count;
 mod explain;
 mod limits;
+mod said;
 pub mod stored;
 
 use std::sync::Arc;
@@ -19,32 +21,45 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha2::{Digest, Sha256};
 
-use attempt::Attempt;
+use attempt::{Attempt, What};
 use continued::Home;
+use said::{Asked, Said};
 
 use crate::admit::estimate;
 use crate::aside::look_through;
 use crate::auth::Credentials;
 use crate::config::{DeploymentId, Model, ModelId, Tenant};
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::request::{self, BadRequest, Peek};
+use crate::dialect::api::Api;
+use crate::dialect::gemini::Framing;
+use crate::dialect::request::{self, BadRequest, InPath, Peek};
+use crate::dialect::voice::Form;
 use crate::error::{Error, Kind};
 use crate::http as edge;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::state::core::SessionRef;
 use crate::telemetry::Record;
+use crate::upstream::way::Way;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
 
-/// What a client asks for: which call, and the model if the path names it.
+/// What a client asks for: which call, and what else its path says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// Which call.
     pub api: Api,
-    /// The model in the path, as Azure's clients send it.
+    /// The model in the path, as Azure's and Google's clients send it.
     pub named: Option<String>,
+    /// Google's: the path asks for a stream, framed so. Elsewhere the body says whether to stream.
+    pub stream: Option<Framing>,
+}
+
+impl Ask {
+    /// How a stream to its client is written.
+    pub fn form(&self) -> Form {
+        Form { voice: self.api.voice(), framing: self.stream.unwrap_or(Framing::Sse) }
+    }
 }
 
 /// One call on its way.
@@ -58,6 +73,8 @@ struct Call<'a> {
     peek: Peek,
     input: u64,
     home: Option<Home>,
+    said: Said,
+    asked: Asked,
     deadline: Instant,
 }
 
@@ -67,6 +84,8 @@ struct Tried {
     deployments: Vec<DeploymentId>,
     /// Those of them whose account does not keep what the call continues.
     without: Vec<DeploymentId>,
+    /// Dialects that cannot say the request.
+    unsayable: Vec<Way>,
 }
 
 /// Serves a call.
@@ -84,7 +103,7 @@ pub async fn call(
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
-    let (peek, input) = weigh(ask, &body).await?;
+    let (peek, tokens) = weigh(ask, &body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
@@ -98,10 +117,29 @@ pub async fn call(
     }
     let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
     // What is continued is put before the model as well.
-    let input = input.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
+    let read = if ask.api.reads() { tokens } else { 0 };
+    let input = read.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
     let snapshot = &snapshot;
-    let call = Call { worker, snapshot, tenant, tenant_name, headers, body, peek, input, home, deadline };
-    call.serve(model, record).await
+    let said = Said::new(peek.api.talks());
+    let asked = Asked::of(&peek, ask.form());
+    let call = Call {
+        worker,
+        snapshot,
+        tenant,
+        tenant_name,
+        headers,
+        body,
+        peek,
+        input,
+        home,
+        said,
+        asked,
+        deadline,
+    };
+    match call.count(model, tokens, record) {
+        Some(counted) => Ok(counted),
+        None => call.serve(model, record).await,
+    }
 }
 
 /// Reads a request and estimates its input.
@@ -116,9 +154,10 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
 }
 
 fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), BadRequest> {
-    let peek = request::peek(ask.api, body, ask.named.as_deref())?;
-    let input = peek.input();
-    let tokens = estimate::input_tokens(input.texts(body), input.repeats, &input.schemas(body));
+    let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
+    let peek = request::peek(ask.api, body, path)?;
+    let (input, voice) = (peek.input(), ask.api.voice());
+    let tokens = estimate::input_tokens(voice, input.texts(body), input.repeats, &input.schemas(body));
     Ok((peek, tokens))
 }
 
@@ -206,15 +245,16 @@ impl Call<'_> {
             let (reservation, index) = self.admit(id, &ranked, session.clone(), tried, record).await?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
-            match Attempt::new(self, id, target, reservation).run(session.as_ref(), record).await {
+            let others = ranked.len() > 1 && attempts + 1 < model.retry.attempts;
+            match Attempt::new(self, id, target, reservation, others).run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
                 Err(miss) => {
                     last = Some(sooner(last, miss.error));
-                    if miss.elsewhere {
-                        tried.without.push(target.deployment); // it was looked for, not attempted
-                    } else {
-                        (attempts, pause) = (attempts + 1, miss.pause);
+                    match miss.what {
+                        What::Attempt => (attempts, pause) = (attempts + 1, miss.pause),
+                        What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
+                        What::Unsayable => tried.unsayable.extend(self.way(target.deployment)),
                     }
                 }
             }
@@ -222,7 +262,8 @@ impl Call<'_> {
         Err(last.unwrap_or_else(|| match &self.home {
             Some(home) => home.not_served(&self.peek.model),
             None => {
-                let message = "This request is longer than any deployment of the model can read.";
+                let message = "No deployment of the model can serve this request: it is longer than they can read, or \
+                               of another kind.";
                 Error::new(Kind::NoCandidate, message)
             }
         }))
@@ -233,13 +274,20 @@ impl Call<'_> {
         let mut rotation = self.snapshot.rotations[id.0].lock();
         let needs = Needs { input: self.input, output: self.peek.max_output.unwrap_or(0) };
         let model = &config.models[id.0];
-        let (tried, without) = (&tried.deployments, &tried.without);
+        let Tried { deployments: tried, without, unsayable } = tried;
         let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
+        let can = |way: Way| !unsayable.contains(&way);
+        ranked.retain(|ranked| self.way(ranked.target.deployment).is_some_and(can));
         match &self.home {
             Some(home) => home.keep(config, &mut ranked),
             None => continued::drop_accounts(config, without, &mut ranked),
         }
         ranked
+    }
+
+    /// How a deployment serves the call; `None` if it cannot.
+    fn way(&self, deployment: DeploymentId) -> Option<Way> {
+        self.snapshot.endpoints[deployment.0].way(self.peek.api)
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {

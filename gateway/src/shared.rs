@@ -16,7 +16,7 @@ use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
 use crate::config::{Account, Config, Deployment, DeploymentId};
-use crate::dialect::openai::failure::Class;
+use crate::dialect::failure::Class;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
 use crate::state::core::PoolDecl;
@@ -82,7 +82,9 @@ impl Snapshot {
         let time = match class {
             Class::RateLimited { retry_after } => retry_after.unwrap_or(cooldown.default),
             Class::QuotaExhausted { retry_after } => retry_after.unwrap_or(cooldown.max),
-            Class::Overloaded { retry_after: Some(time) } => time,
+            Class::Overloaded { retry_after: Some(time) } | Class::SlowDown { retry_after: Some(time) } => {
+                time
+            }
             _ => return None,
         };
         let time = time.min(cooldown.max);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_server::Server;
-use weir::config::{MeterKind, OnOutage, ReservePolicy, Side};
+use weir::config::{Counted, MeterKind, OnOutage, ReservePolicy, Side};
+use weir::dialect::openai::answer::Usage;
 use weir::state::core::{
     Amounts, Caller, Candidate, Declared, Draw, Incarnation, PoolDecl, Reserve, Shape, Stage,
 };
@@ -41,6 +42,7 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
             decl: PoolDecl { key: key(at).into(), meters },
             kinds: vec![MeterKind::Requests],
             side: Side::Ours,
+            counted: Counted::ALL,
             reserve: ReservePolicy::Max,
             on_outage,
         })
@@ -122,7 +124,7 @@ async fn a_caller_that_leaves_does_not_take_along_what_was_to_be_told() {
     let port = Port::Redis(lane);
     let client = replica(&port, 0).await;
     let reservation = reserved(&client, &port, &mut wish(OnOutage::Closed)).await;
-    reservation.settle(Actual::Used { input: 1, output: 1 });
+    reservation.settle(Actual::Used(Usage { input: 1, output: 1, ..Usage::default() }));
 
     // Longer than half a life without a word: the next call must catch up first. Redis never answers that SYNC.
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -184,7 +186,7 @@ async fn a_reserve_that_was_refused_by_a_state_that_learns_leaves_no_doubt() {
     let client = replica(&port, 0).await;
     let mut wish = wish(OnOutage::Closed);
     let reservation = reserved(&client, &port, &mut wish).await;
-    reservation.settle(Actual::Used { input: 1, output: 1 });
+    reservation.settle(Actual::Used(Usage { input: 1, output: 1, ..Usage::default() }));
     while !client.ledger().unwrap().is_told() {
         granting(&client, &port).await;
     }
@@ -203,7 +205,7 @@ async fn a_replica_that_leaves_has_told_all_and_is_gone() {
     let port = Port::Redis(Lane::start(server.servers("test", Duration::from_millis(500))).unwrap());
     let client = replica(&port, 0).await;
     for reservation in busy(&client, &port).await {
-        reservation.settle(Actual::Used { input: 1, output: 1 });
+        reservation.settle(Actual::Used(Usage { input: 1, output: 1, ..Usage::default() }));
     }
     leaves_nothing(client, port, |_| 1).await;
 }
@@ -227,7 +229,7 @@ async fn a_replica_that_leaves_ends_its_older_lives_as_well() {
     granting(&client, &port).await;
     assert_eq!(port.snapshot().await.unwrap().lives.len(), 2);
     for reservation in calls {
-        reservation.settle(Actual::Used { input: 1, output: 1 });
+        reservation.settle(Actual::Used(Usage { input: 1, output: 1, ..Usage::default() }));
     }
     leaves_nothing(client, port, |pool| if pool < POOLS { 2 } else { 1 }).await;
 }

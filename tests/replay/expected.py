@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
+ACCOUNT = re.compile(r'"((?:user|org|proj|acct|team)[_-](?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{8,})"')
 OUR_KEY = re.compile(r"incorrect api key|invalid api key|authentication fail", re.I)  # some say it with 400
 
 
@@ -111,6 +112,12 @@ def refusal(recording):
     if recording.status in ITSELF and not OUR_KEY.search(said):
         return Refusal(recording.status)
     return Refusal(502, "upstream_failed", final=True)
+
+
+def account_in(recording):
+    """An identifier of the provider's account or user in a refusal; then the client gets its message in the gateway's words."""
+    found = ACCOUNT.search(recording.body.decode())
+    return found.group(1) if found else None
 
 
 def runs(text, length=4):

@@ -100,7 +100,11 @@ def refused(exchange):
         yield "status", f"{seen.status} instead of {wanted.status} for {recording.status} {recording.body[:200]!r}"
         return
     if wanted.code is None:
-        if seen.body != recording.body:
+        account = expected.account_in(recording)
+        if account:
+            if account in seen.body.decode() or error_of(seen.body).get("message") != error_of(recording.body)["message"]:
+                yield "leak", f"{seen.body[:300]!r} instead of the message without {account}"
+        elif seen.body != recording.body:
             yield "answer", difference(seen.body, recording.body)
         return
     if error_of(seen.body).get("code") != wanted.code:

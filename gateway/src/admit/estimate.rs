@@ -7,6 +7,7 @@
 //! themselves assume, a token for four characters. The output is what the request bounds it by, else what the
 //! pool's policy says: the deployment's maximum, or what such calls used so far ([`Predictor`]).
 
+mod media;
 mod predict;
 mod text;
 mod weights;
@@ -14,6 +15,7 @@ mod weights;
 pub use predict::Predictor;
 
 use crate::config::{MeterKind, ReservePolicy};
+use crate::dialect::voice::Voice;
 use text::Tally;
 
 /// What a call is expected to use, tokens.
@@ -32,12 +34,15 @@ const PER_MESSAGE: u64 = 4;
 /// Frame of the conversation: the opening of the answer.
 const PER_CALL: u64 = 3;
 
-/// Tokens of the input: raw values with text in them (messages, prompts, items, documents), of which the first is
-/// read `repeats` times; and raw values that are put before the model as they are (tools, functions, the form of the
-/// answer). Empty where absent.
-pub fn input_tokens(texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> u64 {
-    let [mut first, mut rest] = [Tally::default(); 2];
+/// Tokens of the input of a call in the dialects of `voice`: raw values with text in them (messages, prompts, items,
+/// documents), of which the first is read `repeats` times; and raw values that are put before the model as they are (tools,
+/// functions, the form of the answer), tools first. Empty where absent.
+pub fn input_tokens(voice: Voice, texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> u64 {
+    let [mut first, mut rest] = [Tally::new(voice); 2];
     let count = first.texts(texts[0]) + rest.texts(texts[1]);
+    if schemas.first().is_some_and(|tools| tools.len() > "[]".len()) {
+        rest.tools();
+    }
     for schema in schemas {
         rest.schema(schema);
     }
@@ -87,5 +92,6 @@ pub fn amount(kind: MeterKind, estimate: &Estimate, cap: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "estimate/tests.rs"]
+mod media_tests;
+#[cfg(test)]
 mod tests;

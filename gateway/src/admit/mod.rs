@@ -73,11 +73,12 @@ impl Pools<'_> {
             self.index.len() - 1
         });
         let info = &self.all[pool.0];
+        let counted = |kind| Estimate { output: info.counted.output(kind, estimate.output), ..estimate };
         let amounts: Amounts = info
             .kinds
             .iter()
             .zip(info.decl.meters.iter())
-            .map(|(kind, meter)| estimate::amount(*kind, &estimate, meter.cap))
+            .map(|(kind, meter)| estimate::amount(*kind, &counted(*kind), meter.cap))
             .collect();
         Draw { pool: at, amounts }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::OnOutage;
+use crate::dialect::openai::answer::Usage;
 
 /// A quota pool: meters that calls draw on together.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub struct PoolSpec {
     pub meters: Vec<MeterSpec>,
     /// Whose limits these are.
     pub side: Side,
+    /// Which tokens count.
+    pub counted: Counted,
     /// What is held for the answer of a call.
     pub reserve: ReservePolicy,
     /// Finest interval over which the limit is kept even: 0 = the window only, else milliseconds (1_000, 10_000).
@@ -56,6 +59,36 @@ pub enum Side {
     Ours,
     /// The provider's: count as it does.
     Provider(Charge),
+}
+
+/// Which tokens count toward a limit of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Input that the provider read from its prompt cache.
+    pub cached_input: bool,
+    /// Input that it wrote to it.
+    pub cache_write: bool,
+    /// A token of output counts as so many; 0: output does not count.
+    pub output: u32,
+}
+
+impl Counted {
+    /// Every token, once.
+    pub const ALL: Counted = Counted { cached_input: true, cache_write: true, output: 1 };
+
+    /// What counts of the input that was used.
+    pub fn input(self, usage: &Usage) -> u64 {
+        let not = |counts: bool, tokens: u64| if counts { 0 } else { tokens };
+        let excluded =
+            not(self.cached_input, usage.cached_input) + not(self.cache_write, usage.written_input);
+        usage.input.saturating_sub(excluded)
+    }
+
+    /// What so many tokens of output count as on a meter; one of output alone counts them in any case.
+    pub fn output(self, kind: MeterKind, tokens: u64) -> u64 {
+        let factor = if kind == MeterKind::OutputTokens { self.output.max(1) } else { self.output };
+        tokens.saturating_mul(factor.into())
+    }
 }
 
 /// When and what a provider charges for tokens.

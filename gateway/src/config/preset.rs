@@ -34,7 +34,7 @@ pub use load::Presets;
 pub use tier::{Tier, TierPool};
 pub use words::{Call, Counts, Dialect, MaxTokens, Quirk, ResetFormat, Scope, Window};
 
-use super::{Charge, MeterKind};
+use super::{Charge, Counted, MeterKind};
 
 /// What is known of one provider.
 #[derive(Clone, Debug)]
@@ -142,6 +142,21 @@ pub struct Counting {
     pub window: Window,
     /// A token of output counts as so many; 1 unless the file says otherwise.
     pub output_factor: u32,
+}
+
+impl Counting {
+    /// Which tokens count toward limits of tokens. Where the provider itself has none, limits are whoever set them's, and
+    /// everything counts; so does what nobody knows.
+    pub fn counted(&self) -> Counted {
+        if self.input != Counts::Counted {
+            return Counted::ALL;
+        }
+        Counted {
+            cached_input: self.cached_input != Counts::Excluded,
+            cache_write: self.cache_write != Counts::Excluded,
+            output: if self.output == Counts::Excluded { 0 } else { self.output_factor },
+        }
+    }
 }
 
 /// Headers that tell one limit.

@@ -121,6 +121,7 @@ table! {
     Timeouts, "`timeouts`" {
         connect: Duration,
         first_token: Duration,
+        steady: Duration,
         idle: Duration,
         total: Duration,
     } later {}

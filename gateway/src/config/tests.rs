@@ -262,8 +262,13 @@ fn the_nearest_setting_wins_key_by_key() {
     let config = loaded(TWO);
     let [model, rest, none] = &config.models[..] else { panic!() };
     let seconds = Duration::from_secs;
-    let expected =
-        |idle| Timeouts { connect: seconds(2), first_token: seconds(20), idle, total: seconds(60) };
+    let expected = |idle| Timeouts {
+        connect: seconds(2),
+        first_token: seconds(20),
+        steady: None,
+        idle,
+        total: seconds(60),
+    };
     assert_eq!(model.targets[0].timeouts, expected(seconds(7)));
     assert_eq!(model.targets[1].timeouts, expected(seconds(60)));
     assert_eq!((model.total, rest.total), (seconds(60), seconds(600)));

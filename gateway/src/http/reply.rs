@@ -6,36 +6,32 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Failure;
-use crate::dialect::openai::stream::{
-    Chunk, Event, Splitter, StreamError, classify, keep_alive, stream_error,
-};
-use crate::error::Error;
+use crate::dialect::failure::{Class, Failure};
+use crate::dialect::voice::Told;
+use crate::error::{Error, Kind};
 use crate::settle::Settlement;
 use crate::shared::Over;
 use crate::telemetry::Record;
-use crate::upstream::answer::{Opened, Patience, Seen};
+use crate::upstream::answer::{Opened, Patience};
+use crate::upstream::passage::{Fault, Passage};
+use crate::upstream::seen::Seen;
 
 /// How a stream is passed on.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// With the upstream.
     pub patience: Patience,
-    /// After so much silence the client gets a comment, so that nobody takes its connection for dead.
+    /// After so much silence the client gets a sign, so that nobody takes its connection for dead.
     pub keep_alive: Option<Duration>,
-    /// The client did not ask for the usage.
-    pub withhold_usage: bool,
 }
 
 /// A stream on its way to the client.
@@ -51,9 +47,8 @@ pub struct Reply {
 
 #[derive(Debug)]
 struct Stream {
-    api: Api,
     upstream: Option<Incoming>,
-    splitter: Splitter,
+    passage: Passage,
     seen: Seen,
     ready: VecDeque<Bytes>,
     pace: Pace,
@@ -106,8 +101,8 @@ impl Pace {
 
 impl Reply {
     /// Of a stream whose first content has come.
-    pub fn new(api: Api, opened: Opened, pace: Pace, owed: Owed, over: Arc<Over>) -> Reply {
-        let stream = Arc::new(Mutex::new(Stream::new(api, opened, pace, owed)));
+    pub fn new(opened: Opened, pace: Pace, owed: Owed, over: Arc<Over>) -> Reply {
+        let stream = Arc::new(Mutex::new(Stream::new(opened, pace, owed)));
         let (until, reached) = (pace.patience.until, Arc::downgrade(&stream));
         let ending = tokio::spawn(async move {
             let why = tokio::select! {
@@ -123,16 +118,15 @@ impl Reply {
 }
 
 impl Stream {
-    fn new(api: Api, opened: Opened, pace: Pace, owed: Owed) -> Stream {
-        let Opened { upstream, splitter, events, seen } = opened;
+    fn new(opened: Opened, pace: Pace, owed: Owed) -> Stream {
+        let Opened { upstream, passage, ready, seen } = opened;
         let now = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(pace.due(now, now).0.into()));
         let mut stream = Stream {
-            api,
             upstream: Some(upstream),
-            splitter,
+            passage,
             seen,
-            ready: events.into(),
+            ready,
             pace,
             taken: false,
             last_read: now,
@@ -150,7 +144,7 @@ impl Stream {
     /// It must end now, whether or not anybody reads.
     fn cut(&mut self, why: &Error) {
         if !self.over {
-            self.fail(why.kind.name(), &why.message);
+            self.fail(why);
         }
         self.upstream = None; // what a provider still sends, nobody has room for
         self.alarm.as_mut().reset(Instant::now().into()); // wakes who waits for more
@@ -160,61 +154,69 @@ impl Stream {
     fn take(&mut self, data: Bytes) {
         self.last_read = Instant::now();
         self.taken = true;
-        for event in self.splitter.push(data) {
-            let Ok(event) = event else {
-                return self.fail("upstream_failed", "The upstream sent an event that is too large.");
-            };
-            match classify(self.api, &event) {
-                Chunk::Error(error) => return self.failed(&error, event.raw),
-                chunk => pass(event, &chunk, self.pace, &mut self.seen, &mut self.ready),
-            }
-            if self.seen.done {
-                return self.finish("ok");
-            }
+        match self.passage.push(data, &mut self.seen, &mut self.ready) {
+            Ok(()) if self.seen.done => self.finish("ok"),
+            Ok(()) => {}
+            Err(fault) => self.broke(fault),
         }
     }
 
     /// The upstream's body has ended.
     fn end(&mut self) {
-        let whole = self.ready.len();
-        if let Some(event) = self.splitter.finish() {
-            let chunk = classify(self.api, &event);
-            pass(event, &chunk, self.pace, &mut self.seen, &mut self.ready);
-        }
-        // What ends without its blank line is passed on only if it ends the stream: else the error behind it would
-        // be read as a part of it.
-        if !self.seen.complete {
-            self.ready.truncate(whole);
-        }
-        // Some servers send no [DONE]; a usage chunk of its own comes last everywhere. Of a kept response that has ended
-        // there may be nothing more to tell.
+        // Of a kept response that has ended there may be nothing more to tell.
         let told_all = matches!(self.owed, Some(Owed::Record(_))) && !self.taken;
-        if self.seen.complete || told_all {
-            self.finish("ok");
-        } else {
-            self.fail("upstream_failed", "The upstream ended the stream before it was complete.");
+        // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
+        match self.passage.end(&mut self.seen, &mut self.ready) {
+            Ok(()) if self.seen.complete || told_all => self.finish("ok"),
+            Err(fault @ Fault::Failed { .. }) => self.broke(fault),
+            Ok(()) | Err(Fault::Damaged(_)) => {
+                self.fail(&Error::new(
+                    Kind::UpstreamFailed,
+                    "The upstream ended the stream before it was complete.",
+                ));
+            }
+        }
+    }
+
+    fn broke(&mut self, fault: Fault) {
+        match fault {
+            Fault::Failed { failure, raw } => self.failed(&failure, raw),
+            Fault::Damaged(detail) => {
+                tracing::warn!(target: "weir::upstream", detail, "damaged stream");
+                self.fail(&Error::new(Kind::UpstreamFailed, "The upstream sent what cannot be read."));
+            }
         }
     }
 
     /// The upstream says that it failed. In its own words, unless they tell of its account rather than of this call.
-    fn failed(&mut self, error: &StreamError, raw: Bytes) {
-        let class = Failure::of_stream(error, &HeaderMap::new(), SystemTime::now()).class;
+    fn failed(&mut self, failure: &Failure, raw: Option<Bytes>) {
+        let class = failure.class;
         // (Not in its words: they may tell of the account, or of the prompt.)
         tracing::warn!(target: "weir::upstream", ?class, "error inside a stream");
         if let Some(Owed::Settlement(settlement)) = &self.owed {
             settlement.rest(class);
         }
-        if class.tells_of_account() {
-            return self.fail("upstream_failed", "The upstream failed to go on.");
-        }
-        self.ready.push_back(raw);
-        self.finish("upstream_failed");
+        let shown = failure.shown();
+        let told = match class {
+            // Our credentials are no matter of the client's.
+            Class::Auth | Class::QuotaExhausted { .. } => {
+                return self.fail(&Error::new(Kind::UpstreamFailed, "The upstream failed to go on."));
+            }
+            _ if class.tells_of_account() => {
+                let code = Some(Kind::UpstreamFailed.code());
+                Told { code, ..Told::new(class.status(), &shown.message) }
+            }
+            _ => Told::upstream(&shown),
+        };
+        let last = raw.unwrap_or_else(|| self.passage.error(&told, &self.seen));
+        self.ready.push_back(last);
+        self.finish(Kind::UpstreamFailed.name());
     }
 
-    /// Ends the stream with an error event: never silently, and without the `[DONE]` of a whole answer.
-    fn fail(&mut self, outcome: &'static str, message: &str) {
-        self.ready.push_back(stream_error(message, outcome, self.seen.begun.as_ref()));
-        self.finish(outcome);
+    /// Ends the stream with an error event: never silently, and without the end of a whole answer.
+    fn fail(&mut self, error: &Error) {
+        self.ready.push_back(self.passage.error(&error.told(), &self.seen));
+        self.finish(error.kind.name());
     }
 
     fn finish(&mut self, outcome: &'static str) {
@@ -254,22 +256,17 @@ impl Stream {
                 }
                 Poll::Ready(Some(Err(err))) => {
                     tracing::warn!(target: "weir::upstream", error = %err, "stream broke");
-                    self.fail("upstream_failed", "The connection to the upstream broke.");
+                    self.fail(&Error::new(Kind::UpstreamFailed, "The connection to the upstream broke."));
                 }
                 Poll::Ready(None) => self.end(),
                 Poll::Pending => match std::task::ready!(self.poll_alarm(cx)) {
-                    Due::Sign => return Poll::Ready(Some(keep_alive())), // only whole events were sent
-                    Due::End => self.fail("upstream_timeout", "The upstream stopped sending."),
+                    Due::Sign => return Poll::Ready(Some(self.passage.sign())), // only whole events were sent
+                    Due::End => {
+                        self.fail(&Error::new(Kind::UpstreamTimeout, "The upstream stopped sending."))
+                    }
                 },
             }
         }
-    }
-}
-
-/// Takes note of an event, and of its bytes if they are for the client.
-fn pass(event: Event, chunk: &Chunk, pace: Pace, seen: &mut Seen, ready: &mut VecDeque<Bytes>) {
-    if seen.note(&event, chunk, pace.withhold_usage) {
-        ready.push_back(event.raw);
     }
 }
 

@@ -1,4 +1,5 @@
-//! A stream that is long in coming: the client is answered before there is an answer, and given comments until there is.
+//! A stream that is long in coming: the client is answered before there is an answer, and given signs of life until there
+//! is.
 //!
 //! Balancers and clients close connections on which nothing comes for half a minute or a minute, and the first content
 //! of a thinking model may take longer. What the head of an answer says otherwise (its status above all) is lost then:
@@ -17,10 +18,10 @@ use http_body::Frame;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::dialect::openai::stream::{error_event, keep_alive};
+use super::refusal::told;
+use crate::dialect::voice::Form;
 use crate::error::{Error, Kind};
 use crate::telemetry::Record;
-use crate::upstream::answer::is_event_stream;
 
 /// How often a client is shown that its stream is still coming. Known once the call is known to be one for a stream by
 /// somebody who may make it; until then, and for all other calls, there is nothing.
@@ -61,14 +62,15 @@ impl Wait {
         alarm.as_mut().poll(cx).map(|()| None)
     }
 
-    /// An answer now, with the one that is awaited behind its comments. The call becomes a task, ended with the body: a
-    /// connection asks for more only when its client reads, and the call has time limits to keep.
-    pub(super) fn respond(self) -> Response<Body> {
+    /// An answer now, with the one that is awaited behind its signs. The call becomes a task, ended with the body: a
+    /// connection asks for more only when its client reads, and the call has time limits to keep. `id` is the request's.
+    pub(super) fn respond(self, form: Form, id: &str) -> Response<Body> {
         let every = self.beat.get().copied().unwrap_or(Duration::MAX); // known, or nobody would have waited
         let task = Task(tokio::spawn(self.answering));
         let alarm = Box::pin(sleep(every));
-        let mut response = Response::new(Body::new(Waiting::Comment(Awaited { task, every, alarm })));
-        let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        let state = State::Sign(Awaited { task, every, alarm });
+        let mut response = Response::new(Body::new(Waiting { form, id: id.to_owned(), state }));
+        let kind = HeaderValue::from_static(form.content_type());
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
@@ -104,15 +106,47 @@ impl Awaited {
 }
 
 /// The body of an answer that is awaited.
-enum Waiting {
-    /// A comment is due.
-    Comment(Awaited),
+struct Waiting {
+    form: Form,
+    id: String,
+    state: State,
+}
+
+enum State {
+    /// A sign is due.
+    Sign(Awaited),
     /// The answer is awaited.
     Awaited(Awaited),
     /// It has come.
     Come(Body),
     /// All is said.
     Over,
+}
+
+impl Waiting {
+    /// What follows when the answer has come.
+    fn come(&self, (answer, record): Answered) -> (State, Option<Bytes>) {
+        match answer {
+            Ok(response) if self.is_stream(&response) => (State::Come(response.into_body()), None),
+            other => (State::Over, Some(self.no_stream(other.err(), record))),
+        }
+    }
+
+    fn is_stream(&self, response: &Response<Body>) -> bool {
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        self.form.is(kind.map(HeaderValue::as_bytes).unwrap_or_default())
+    }
+
+    /// What is said in the stream where none has come: an error, or an answer that is whole.
+    fn no_stream(&self, error: Option<Error>, record: Option<Record>) -> Bytes {
+        let error = error.unwrap_or_else(|| {
+            Error::new(Kind::UpstreamFailed, "The upstream answered with something else than a stream.")
+        });
+        if let Some(mut record) = record {
+            (record.status, record.outcome) = (200, error.kind.name()); // the head was sent before
+        }
+        self.form.error_event(&told(&error, &self.id), false)
+    }
 }
 
 impl http_body::Body for Waiting {
@@ -124,45 +158,29 @@ impl http_body::Body for Waiting {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         loop {
-            let (next, frame) = match std::mem::replace(&mut *self, Waiting::Over) {
-                Waiting::Comment(wait) => (Waiting::Awaited(wait), Some(keep_alive())),
-                Waiting::Awaited(mut wait) => match wait.poll(cx) {
+            let (next, frame) = match std::mem::replace(&mut self.state, State::Over) {
+                State::Sign(wait) => (State::Awaited(wait), Some(self.form.sign())),
+                State::Awaited(mut wait) => match wait.poll(cx) {
                     Poll::Pending => {
-                        *self = Waiting::Awaited(wait);
+                        self.state = State::Awaited(wait);
                         return Poll::Pending;
                     }
-                    Poll::Ready(None) => (Waiting::Comment(wait), None),
-                    Poll::Ready(Some((Ok(response), _))) if is_event_stream(response.headers()) => {
-                        (Waiting::Come(response.into_body()), None)
-                    }
-                    Poll::Ready(Some((answer, record))) => {
-                        (Waiting::Over, Some(no_stream(answer.err(), record)))
-                    }
+                    Poll::Ready(None) => (State::Sign(wait), None),
+                    Poll::Ready(Some(answered)) => self.come(answered),
                 },
-                Waiting::Come(mut body) => {
+                State::Come(mut body) => {
                     let polled = Pin::new(&mut body).poll_frame(cx);
-                    *self = Waiting::Come(body);
+                    self.state = State::Come(body);
                     return polled;
                 }
-                Waiting::Over => return Poll::Ready(None),
+                State::Over => return Poll::Ready(None),
             };
-            *self = next;
+            self.state = next;
             if let Some(bytes) = frame {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }
     }
-}
-
-/// What is said in the stream where none has come: an error, or an answer that is whole.
-fn no_stream(error: Option<Error>, record: Option<Record>) -> Bytes {
-    let error = error.unwrap_or_else(|| {
-        Error::new(Kind::UpstreamFailed, "The upstream answered with something else than a stream.")
-    });
-    if let Some(mut record) = record {
-        (record.status, record.outcome) = (200, error.kind.name()); // the head was sent before
-    }
-    error_event(&super::worded(&error))
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::dialect::gemini::Framing;
+use crate::dialect::openai::answer::UpstreamError;
+use crate::dialect::voice::Voice;
+use crate::error::Said;
 use crate::telemetry::Metrics;
 
 const BEAT: Duration = Duration::from_millis(20);
@@ -26,12 +30,18 @@ async fn after(beats: u32, answer: Result<Response<Body>, Error>) -> Answered {
     (answer, Some(Record::new(Arc::new(Metrics::new().unwrap()), "req_1".into())))
 }
 
+const OPENAI: Form = Form { voice: Voice::OpenAi, framing: Framing::Sse };
+
 /// The text of a stream whose answer takes a few beats.
 async fn late(answer: Result<Response<Body>, Error>) -> String {
+    late_in(OPENAI, answer).await
+}
+
+async fn late_in(form: Form, answer: Result<Response<Body>, Error>) -> String {
     let Err(wait) = Wait::new(after(3, answer), beat()).first().await else { panic!("nobody waited") };
-    let response = wait.respond();
+    let response = wait.respond(form, "req_1");
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(is_event_stream(response.headers()));
+    assert!(form.is(response.headers()[header::CONTENT_TYPE].as_bytes()));
     let text = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(text.to_vec()).unwrap()
 }
@@ -78,10 +88,44 @@ async fn a_late_error_stands_in_the_stream() {
     assert_eq!(body["error"]["message"], "The upstream did not answer in time.");
     assert_eq!(body["error"]["code"], Kind::UpstreamTimeout.code());
 
-    // The upstream's own words, in lines.
-    let refusal = Error { body: Some("{\n \"error\": {}\r\n}\n".into()), ..Error::new(Kind::NoCapacity, "") };
+    let said = UpstreamError { message: "two\nlines".to_owned(), ..UpstreamError::default() };
+    let refusal =
+        Error { said: Some(Box::new(Said { words: said, raw: None })), ..Error::new(Kind::NoCapacity, "") };
     let text = late(Err(refusal)).await;
-    assert_eq!(split(&text).1, "data: {\ndata:  \"error\": {}\ndata: }\n\n");
+    assert!(split(&text).1.starts_with(r#"data: {"error":{"message":"two\nlines""#), "{text}");
+}
+
+/// Broken on purpose to see it fail: OpenAI's signs and errors for every form.
+#[tokio::test]
+async fn every_form_has_its_own_signs_and_errors() {
+    for form in [
+        Form::events(Voice::Anthropic),
+        Form::events(Voice::Google),
+        Form { voice: Voice::Google, framing: Framing::Array },
+    ] {
+        let sign = String::from_utf8(form.sign().to_vec()).unwrap();
+        let text = late_in(form, Err(Error::new(Kind::UpstreamTimeout, "late"))).await;
+        let error = text.trim_start_matches(&sign);
+        assert!(text.len() - error.len() >= 2 * sign.len(), "{text:?}");
+        let begins = match (form.voice, form.framing) {
+            (Voice::Anthropic, _) => "event: error\ndata: {\"type\":\"error\",",
+            (_, Framing::Array) => r#"[{"error":{"code":504,"#,
+            _ => r#"data: {"error":{"code":504,"#,
+        };
+        assert!(error.starts_with(begins), "{error}");
+        assert!(form.voice == Voice::Google || error.contains(r#""request_id":"req_1""#), "{error}");
+    }
+}
+
+/// Broken on purpose to see it fail: only events taken for a stream.
+#[tokio::test]
+async fn a_late_array_stands_behind_white_space() {
+    let mut answer = Response::new(Body::from("[{}]"));
+    let kind = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let text = late_in(Form { voice: Voice::Google, framing: Framing::Array }, Ok(answer)).await;
+    assert!(text.starts_with('\n'), "{text:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::json!([{}]));
 }
 
 #[tokio::test]
@@ -106,7 +150,7 @@ async fn a_client_that_leaves_ends_the_call() {
         std::future::pending::<Answered>().await
     };
     let Err(wait) = Wait::new(call, beat()).first().await else { panic!("nobody waited") };
-    let mut body = wait.respond().into_body();
+    let mut body = wait.respond(OPENAI, "req_1").into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), SIGN);
     assert!(!ended.load(Ordering::Relaxed));
     drop(body);
@@ -129,7 +173,7 @@ async fn a_client_that_asks_for_nothing_does_not_hold_the_call() {
         answered
     };
     let Err(wait) = Wait::new(call, beat()).first().await else { panic!("nobody waited") };
-    let _unread = wait.respond();
+    let _unread = wait.respond(OPENAI, "req_1");
     let end = async {
         while !ended.load(Ordering::Relaxed) {
             sleep(BEAT).await;

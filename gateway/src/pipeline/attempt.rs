@@ -8,14 +8,16 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::said::Saying;
 use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;
 use crate::config::{Deployment, ModelId, Target};
-use crate::dialect::openai::answer::{Usage, id_of, parse_error};
-use crate::dialect::openai::failure::Class;
-use crate::dialect::openai::request::{self, Continues};
-use crate::error::{Error, Kind};
+use crate::dialect::failure::{Class, Failure};
+use crate::dialect::openai::answer::{Usage, id_of};
+use crate::dialect::request::Continues;
+use crate::dialect::talk::Refused;
+use crate::error::{Error, Kind, Said};
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{Kept, Settlement};
@@ -23,7 +25,8 @@ use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{Actual, Reservation, place_key};
 use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
-use crate::upstream::answer::{self, Patience, is_event_stream};
+use crate::upstream::answer::{self, Patience, Whole, is_event_stream};
+use crate::upstream::telling::Telling;
 
 /// When to come back to an upstream that does not say when.
 const RETRY_SOON: Duration = Duration::from_secs(5);
@@ -35,14 +38,25 @@ pub(super) struct Miss {
     pub(super) retry: bool,
     /// After a pause: the fault may be a shared one.
     pub(super) pause: bool,
-    /// What the call continues is not kept in this account; it may be in another.
-    pub(super) elsewhere: bool,
+    /// What it counts as.
+    pub(super) what: What,
+}
+
+/// What an attempt that did not answer counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// One of the call's attempts.
+    Attempt,
+    /// None: what the call continues is not kept in this account; it may be in another.
+    NotKept,
+    /// None: nothing was sent, for the request cannot be said there.
+    Unsayable,
 }
 
 impl Miss {
     /// Another deployment is tried, after a pause if so said.
     fn retried(error: Error, pause: bool) -> Miss {
-        Miss { error, retry: true, pause, elsewhere: false }
+        Miss { error, retry: true, pause, what: What::Attempt }
     }
 }
 
@@ -53,6 +67,8 @@ pub(super) struct Attempt<'a> {
     target: &'a Target,
     deployment: &'a Deployment,
     reservation: Option<Reservation>,
+    /// Another deployment may be tried after this one.
+    others: bool,
     sent: Instant,
 }
 
@@ -63,9 +79,10 @@ impl<'a> Attempt<'a> {
         model: ModelId,
         target: &'a Target,
         reservation: Option<Reservation>,
+        others: bool,
     ) -> Attempt<'a> {
         let deployment = &call.snapshot.config.deployments[target.deployment.0];
-        Attempt { call, model, target, deployment, reservation, sent: Instant::now() }
+        Attempt { call, model, target, deployment, reservation, others, sent: Instant::now() }
     }
 
     /// Runs it up to the first content of its answer.
@@ -96,10 +113,14 @@ impl<'a> Attempt<'a> {
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
-        let body = request::rewrite(&call.body, &call.peek, &self.deployment.model);
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let request = endpoint.call(call.peek.api.into(), body, self.send_by());
-        let request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
+        let Saying { call: asked, body, telling, beta } =
+            call.say(endpoint, self.deployment).await.map_err(Failed::Unsayable)?;
+        let request = endpoint.call(asked, body, self.send_by());
+        let mut request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
+        if let Some(beta) = beta {
+            request.add(HeaderName::from_static("anthropic-beta"), beta);
+        }
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
@@ -107,9 +128,9 @@ impl<'a> Attempt<'a> {
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
         if call.peek.stream && is_event_stream(&head.headers) {
-            self.stream(&head, upstream, patience, head_by, record).await
+            self.stream(&head, upstream, &telling, (patience, head_by), record).await
         } else {
-            self.plain(&head, upstream, patience, record).await
+            self.plain(&head, upstream, &telling, patience, record).await
         }
     }
 
@@ -117,45 +138,48 @@ impl<'a> Attempt<'a> {
         &mut self,
         head: &Parts,
         upstream: Incoming,
-        patience: Patience,
-        first_by: Instant,
+        telling: &Telling,
+        (patience, first_by): (Patience, Instant),
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
-        let withhold = !self.call.peek.include_usage;
         let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
-        let api = self.call.peek.api;
-        let opened = answer::open(upstream, api, &head.headers, withhold, opening).await?;
+        let mut opened = answer::open(upstream, telling, &head.headers, opening).await?;
+        if let Some(time) = self.target.timeouts.steady.filter(|_| self.others) {
+            answer::steady(&mut opened, Instant::now() + time, patience).await?;
+        }
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
             kept.clone().tell(self.size_unknown()).await;
             settlement.kept = Some(kept); // told again at the end, when its size is known
         }
-        let headers = headers(&settlement, &head.headers);
+        let headers = headers(&settlement, &head.headers, telling.content_type(true));
         let keep_alive = self.call.snapshot.config.server.stream_keepalive;
-        let pace = Pace { patience, keep_alive, withhold_usage: withhold };
+        let pace = Pace { patience, keep_alive };
         let owed = Owed::Settlement(Box::new(settlement));
-        Ok(respond(headers, Body::new(Reply::new(api, opened, pace, owed, self.call.worker.over.clone()))))
+        Ok(respond(headers, Body::new(Reply::new(opened, pace, owed, self.call.worker.over.clone()))))
     }
 
     async fn plain(
         &mut self,
         head: &Parts,
         upstream: Incoming,
+        telling: &Telling,
         patience: Patience,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Failed> {
         let room = &self.call.worker.shared.buffered;
-        let whole = answer::whole(upstream, &head.headers, patience, room).await?;
+        let Whole { told, room } = answer::whole(upstream, &head.headers, telling, patience, room).await?;
         let mut settlement = self.settlement(record, false);
-        let headers = headers(&settlement, &head.headers);
+        let headers = headers(&settlement, &head.headers, telling.content_type(false));
         let seat = settlement.record.place.take();
         // Settled before anything is awaited: the client may leave.
-        settlement.answered(whole.usage, whole.body.len());
-        if let Some(kept) = self.kept(id_of(&whole.body).as_deref()) {
-            let size = whole.usage.map_or(self.size_unknown(), Usage::total);
+        settlement.answered(told.usage, told.body.len());
+        let id = if telling.is_passed() { id_of(&told.body) } else { None };
+        if let Some(kept) = self.kept(id.as_deref()) {
+            let size = told.usage.map_or(self.size_unknown(), Usage::total);
             kept.tell(size).await; // before the client can ask for it
         }
-        Ok(respond(headers, held(whole.body, seat, whole.room)))
+        Ok(respond(headers, held(told.body, seat, room)))
     }
 
     /// A guess at the size of an answer that does not tell it. What is made in the background is still being made.
@@ -232,7 +256,7 @@ impl<'a> Attempt<'a> {
         note(record, |record| record.upstream += self.sent.elapsed());
         if let Some(reservation) = self.reservation.take() {
             match &failed {
-                Failed::NotSent(_) => reservation.cancel(),
+                Failed::NotSent(_) | Failed::Unsayable(_) => reservation.cancel(),
                 // The client's own time was over: as if it had left.
                 Failed::TimedOut(_) if Instant::now() >= self.call.deadline => {
                     reservation.settle(Actual::Abandoned);
@@ -259,6 +283,7 @@ impl<'a> Attempt<'a> {
                 let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
                 (outcome, Miss { pause: false, ..miss })
             }
+            Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
             Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
             Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
             Failed::Answered { status, failure, body } => {
@@ -266,13 +291,14 @@ impl<'a> Attempt<'a> {
                     target: "weir::upstream", deployment = %name, status = status.as_u16(),
                     class = ?failure.class, "attempt refused"
                 );
-                self.judge_answer(status, failure.class, body)
+                self.judge_answer(status, &failure, &body)
             }
         }
     }
 
-    fn judge_answer(&self, status: StatusCode, class: Class, body: Bytes) -> (&'static str, Miss) {
-        let refused = |retry| Miss { retry, ..Miss::retried(refused(status, body.clone()), false) };
+    fn judge_answer(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> (&'static str, Miss) {
+        let class = failure.class;
+        let refused = |retry| Miss { retry, ..Miss::retried(self.refused(status, failure, body), false) };
         let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
         match class {
             Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
@@ -281,7 +307,13 @@ impl<'a> Attempt<'a> {
                 self.rest(class);
                 ("overloaded", failed(false))
             }
+            Class::Overloaded { retry_after: None } if status == StatusCode::TOO_MANY_REQUESTS => {
+                ("overloaded", Miss::retried(slow_down(), true))
+            }
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
+            Class::SlowDown { retry_after: Some(_) } => ("slow_down", self.rest(class)),
+            Class::SlowDown { retry_after: None } => ("slow_down", Miss::retried(slow_down(), true)),
+            Class::TimedOut => ("timeout", Miss::retried(no_answer(Kind::UpstreamTimeout), true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
             // Many say 400 where others say 404.
@@ -289,7 +321,7 @@ impl<'a> Attempt<'a> {
                 ("not_found", refused(true))
             }
             Class::NotFound => ("not_found", failed(false)),
-            Class::NotKept => ("not_kept", Miss { elsewhere: true, ..refused(true) }),
+            Class::NotKept => ("not_kept", Miss { what: What::NotKept, ..refused(true) }),
             Class::TooBigForPool => {
                 let message = "This request asks for more than a whole limit of the provider.";
                 let error = Error::new(Kind::TooBigForLimit, message);
@@ -299,6 +331,14 @@ impl<'a> Attempt<'a> {
             Class::ContentFiltered => ("content_filtered", refused(false)),
             Class::BadRequest => ("refused", refused(false)),
         }
+    }
+
+    /// The upstream's own words, where the request itself is to blame.
+    fn refused(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> Error {
+        let endpoint = &self.call.snapshot.endpoints[self.target.deployment.0];
+        let api = self.call.peek.api;
+        let own = endpoint.way(api).is_some_and(|way| way.is_of(api));
+        refused(status, failure, if own { failure.passed(body) } else { None })
     }
 
     /// The pools that the provider limits rest.
@@ -313,6 +353,16 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// What the deployment's dialect cannot say, another's may.
+fn unsayable(refused: Refused) -> Miss {
+    let error = Error { param: refused.field, ..Error::new(Kind::Malformed, refused.message) };
+    Miss::retried(error, false)
+}
+
+fn slow_down() -> Error {
+    Error::new(Kind::NoCapacity, "The upstream asks for fewer calls.").retry_after(RETRY_SOON)
+}
+
 fn no_answer(kind: Kind) -> Error {
     let text = match kind {
         Kind::UpstreamTimeout => "The upstream did not answer in time.",
@@ -321,18 +371,17 @@ fn no_answer(kind: Kind) -> Error {
     Error::new(kind, text)
 }
 
-/// The upstream's own words, where the request itself is to blame.
-fn refused(status: StatusCode, body: Bytes) -> Error {
+/// What the upstream says of a request that it does not serve.
+fn refused(status: StatusCode, failure: &Failure, raw: Option<Bytes>) -> Error {
     let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
-    // A proxy's page or half an error would be no error body to the client.
-    Error { body: parse_error(&body).is_some().then_some(body), ..error }
+    Error { said: Some(Box::new(Said { words: failure.shown(), raw })), ..error }
 }
 
 /// What the client is told where nothing else can be tried.
 pub(super) fn unserved(failed: Failed) -> Error {
     match failed {
         Failed::Answered { status, failure, body } => match failure.class {
-            Class::BadRequest | Class::NotKept => refused(status, body),
+            Class::BadRequest | Class::NotKept => refused(status, &failure, failure.passed(&body)),
             Class::RateLimited { retry_after } => {
                 let wait = retry_after.unwrap_or(RETRY_SOON);
                 Error::new(Kind::NoCapacity, "The upstream is at its limit.").retry_after(wait)
@@ -340,13 +389,16 @@ pub(super) fn unserved(failed: Failed) -> Error {
             _ => no_answer(Kind::UpstreamFailed),
         },
         Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
-        Failed::NotSent(_) | Failed::Broken(_) => no_answer(Kind::UpstreamFailed),
+        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) => no_answer(Kind::UpstreamFailed),
     }
 }
 
 /// Headers of a served answer: ours, and some of the provider's.
-fn headers(settlement: &Settlement, upstream: &HeaderMap) -> HeaderMap {
+fn headers(settlement: &Settlement, upstream: &HeaderMap, kind: Option<&'static str>) -> HeaderMap {
     let mut headers = passed_on(upstream);
+    if let Some(kind) = kind {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
     whence(&mut headers, &settlement.record);
     edge::tell(&mut headers, &settlement.record);
     headers

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::AWAY_RETRY;
 use crate::config::{Config, DeploymentId};
-use crate::dialect::openai::request::Continues;
+use crate::dialect::request::Continues;
 use crate::error::{Error, Kind};
 use crate::route::Ranked;
 use crate::shared::{Snapshot, Worker};

@@ -56,7 +56,13 @@ impl Call<'_> {
             let long = deployment
                 .context_window
                 .is_some_and(|window| self.input.saturating_add(self.peek.max_output.unwrap_or(0)) > window);
-            record.explanation.add(&deployment.name, if long { Why::TooLong } else { Why::NotItsHome });
+            let why = match self.way(id) {
+                None => Why::NoSuchCall,
+                Some(way) if tried.unsayable.contains(&way) => Why::Unsayable,
+                Some(_) if long => Why::TooLong,
+                Some(_) => Why::NotItsHome,
+            };
+            record.explanation.add(&deployment.name, why);
         }
     }
 

@@ -10,15 +10,15 @@ use super::continued::find;
 use super::{AWAY_RETRY, attempt, note, time_limit};
 use crate::auth::Credentials;
 use crate::config::DeploymentId;
-use crate::config::preset as provider;
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Class;
+use crate::dialect::api::Api;
+use crate::dialect::failure::Class;
 use crate::error::{Error, Kind};
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::shared::{Snapshot, Worker};
 use crate::state::place_key;
 use crate::telemetry::Record;
 use crate::upstream::answer::{self, Opened, Patience, Whole};
+use crate::upstream::telling::Telling;
 use crate::upstream::{Endpoint, Failed};
 
 /// Bounds of such a request.
@@ -142,7 +142,7 @@ async fn homes(
     if !tenant.is_empty() {
         return Ok(Vec::new());
     }
-    let keeps = |at: &usize| snapshot.endpoints[*at].has(provider::Call::Response);
+    let keeps = |at: &usize| snapshot.endpoints[*at].keeps_responses();
     let first = |at: &usize| {
         let account = &config.deployments[*at].account;
         !config.deployments[..*at].iter().any(|other| Arc::ptr_eq(&other.account, account))
@@ -180,9 +180,12 @@ async fn persist(
 fn may_pass(failed: &Failed) -> bool {
     match failed {
         Failed::NotSent(_) | Failed::Broken(_) => true,
-        Failed::TimedOut(_) => false, // what was slow once would cost its time again
+        Failed::TimedOut(_) | Failed::Unsayable(_) => false, // what was slow once would cost its time again
         Failed::Answered { failure, .. } => {
-            matches!(failure.class, Class::Transient | Class::Overloaded { .. })
+            matches!(
+                failure.class,
+                Class::Transient | Class::TimedOut | Class::Overloaded { .. } | Class::SlowDown { .. }
+            )
         }
     }
 }
@@ -199,10 +202,13 @@ async fn fetch(
     let response = worker.upstreams.send(outgoing, CONNECT, until.min(Instant::now() + IDLE)).await?;
     let (head, upstream) = response.into_parts();
     let patience = Patience { idle: IDLE, until };
+    let telling = Telling::Passed { api: Api::Responses, withhold_usage: false };
     let answer = if answer::is_event_stream(&head.headers) {
-        Answer::Stream(Box::new(Opened::at_head(upstream)), patience) // what happened to it is what is asked
+        // What happened to it is what is asked.
+        Answer::Stream(Box::new(Opened::at_head(upstream, &telling, &head.headers)), patience)
     } else {
-        Answer::Whole(answer::whole(upstream, &head.headers, patience, &worker.shared.buffered).await?)
+        let room = &worker.shared.buffered;
+        Answer::Whole(answer::whole(upstream, &head.headers, &telling, patience, room).await?)
     };
     Ok((attempt::passed_on(&head.headers), answer))
 }
@@ -219,13 +225,13 @@ fn respond(
     }
     let body = match (answer, record.take()) {
         (Answer::Stream(opened, patience), Some(record)) => {
-            let pace = Pace { patience, keep_alive, withhold_usage: false };
+            let pace = Pace { patience, keep_alive };
             let owed = Owed::Record(Box::new(record));
-            Body::new(Reply::new(Api::Responses, *opened, pace, owed, worker.over.clone()))
+            Body::new(Reply::new(*opened, pace, owed, worker.over.clone()))
         }
         (Answer::Whole(whole), Some(mut record)) => {
             record.ok();
-            attempt::held(whole.body, record.place.take(), whole.room)
+            attempt::held(whole.told.body, record.place.take(), whole.room)
         }
         (_, None) => Body::empty(), // a record is made with every request
     };

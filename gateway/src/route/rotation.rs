@@ -40,7 +40,8 @@ mod tests {
 
     fn target(index: usize, weight: f64) -> Target {
         let second = Duration::from_secs(1);
-        let timeouts = Timeouts { connect: second, first_token: second, idle: second, total: second };
+        let timeouts =
+            Timeouts { connect: second, first_token: second, steady: None, idle: second, total: second };
         Target { deployment: DeploymentId(index), weight, tier: 0, timeouts }
     }
 

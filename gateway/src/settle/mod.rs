@@ -9,12 +9,12 @@ use std::time::Instant;
 pub use kept::Kept;
 
 use crate::config::{DeploymentId, Price};
+use crate::dialect::failure::Class;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::openai::failure::Class;
 use crate::shared::{PredictionKey, Shared, Snapshot};
 use crate::state::{Actual, Reservation};
 use crate::telemetry::Record;
-use crate::upstream::answer::Seen;
+use crate::upstream::seen::Seen;
 
 /// What an attempt that is being answered still owes.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Settlement {
                 self.shared.observe(&self.key, usage.output / self.choices.max(1));
                 let price = self.snapshot.config.deployments[self.deployment.0].price;
                 self.record.cost = price.map_or(0.0, |price| cost(&price, &usage));
-                Actual::Used { input: usage.input, output: usage.output }
+                Actual::Used(usage)
             }
             None if self.background => Actual::Abandoned,
             None => unknown,

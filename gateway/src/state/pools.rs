@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::core::mutant::{Mutant, on};
 use super::core::{Declared, PoolDecl, Shape, Stage};
 use super::layout;
-use crate::config::{Charge, Config, MeterKind, OnOutage, PoolSpec, ReservePolicy, Side};
+use crate::config::{Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, ReservePolicy, Side};
+use crate::dialect::openai::answer::Usage;
 
 /// A pool, ready to be drawn on.
 #[derive(Debug)]
@@ -18,22 +19,26 @@ pub struct PoolInfo {
     pub kinds: Vec<MeterKind>,
     /// Whose limit it is.
     pub side: Side,
+    /// Which tokens count.
+    pub counted: Counted,
     /// What is held for an answer of unknown length.
     pub reserve: ReservePolicy,
     /// What becomes of the limits while the shared state is away.
     pub on_outage: OnOutage,
 }
 
+impl PoolInfo {
+    /// What to post on a meter for an attempt that held `held` on it.
+    pub fn charge(&self, meter: usize, held: u64, actual: Actual) -> u64 {
+        charge(self.kinds[meter], self.side, self.counted, held, actual)
+    }
+}
+
 /// What became of an attempt, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actual {
     /// The provider said what it used.
-    Used {
-        /// Input tokens, cached ones included.
-        input: u64,
-        /// Output tokens, reasoning included.
-        output: u64,
-    },
+    Used(Usage),
     /// The answer began and ended without usage: client gone, stream cut. A provider may have generated all of it.
     Partial {
         /// Estimated input tokens.
@@ -73,6 +78,7 @@ fn info(spec: &PoolSpec) -> PoolInfo {
         decl: PoolDecl { key, meters },
         kinds,
         side: spec.side,
+        counted: spec.counted,
         reserve: spec.reserve,
         on_outage: spec.on_outage,
     }
@@ -111,7 +117,7 @@ fn letter(kind: MeterKind) -> char {
 /// A provider that charges on arrival keeps the larger of estimate and use. One that charges what was used is
 /// posted that, and the whole estimate when nobody knows (it may have gone on generating). Our own limits count
 /// what is known to have happened.
-pub fn charge(kind: MeterKind, side: Side, held: u64, actual: Actual) -> u64 {
+fn charge(kind: MeterKind, side: Side, counted: Counted, held: u64, actual: Actual) -> u64 {
     let tokens = |input: u64, output: u64| match kind {
         MeterKind::Requests => 1,
         MeterKind::Concurrency => 0,
@@ -119,12 +125,11 @@ pub fn charge(kind: MeterKind, side: Side, held: u64, actual: Actual) -> u64 {
         MeterKind::InputTokens => input,
         MeterKind::OutputTokens => output,
     };
+    let used = |usage: &Usage| tokens(counted.input(usage), counted.output(kind, usage.output));
     match (kind, side, actual) {
         (MeterKind::Requests | MeterKind::Concurrency, _, _) => tokens(0, 0),
-        (_, Side::Provider(Charge::AdmissionMax), Actual::Used { input, output }) => {
-            held.max(tokens(input, output))
-        }
-        (_, _, Actual::Used { input, output }) => tokens(input, output),
+        (_, Side::Provider(Charge::AdmissionMax), Actual::Used(usage)) => held.max(used(&usage)),
+        (_, _, Actual::Used(usage)) => used(&usage),
         (_, Side::Provider(_), Actual::Partial { .. } | Actual::Failed | Actual::Abandoned) => held,
         (_, Side::Ours, Actual::Abandoned) => held,
         (_, Side::Ours, Actual::Partial { input, delivered }) => tokens(input, delivered),
@@ -136,6 +141,28 @@ pub fn charge(kind: MeterKind, side: Side, held: u64, actual: Actual) -> u64 {
 mod tests {
     use super::*;
 
+    fn used(input: u64, output: u64) -> Actual {
+        Actual::Used(Usage { input, output, ..Usage::default() })
+    }
+
+    /// Bedrock gives back what its cache served and counts output five times; Gemini's limit is one of input.
+    /// Broken on purpose to see it fail: what was written to the cache left out with what was read from it.
+    #[test]
+    fn a_provider_is_posted_what_it_counts() {
+        let usage = Usage { input: 100, cached_input: 60, written_input: 10, output: 7, reasoning: 0 };
+        let post = |counted, kind| {
+            charge(kind, Side::Provider(Charge::AdmissionActual), counted, 500, Actual::Used(usage))
+        };
+        let bedrock = Counted { cached_input: false, cache_write: true, output: 5 };
+        assert_eq!(post(bedrock, MeterKind::Tokens), 40 + 35);
+        assert_eq!(post(bedrock, MeterKind::InputTokens), 40);
+        assert_eq!(post(bedrock, MeterKind::OutputTokens), 35);
+        let gemini = Counted { output: 0, ..Counted::ALL };
+        assert_eq!(post(gemini, MeterKind::Tokens), 100);
+        assert_eq!(post(gemini, MeterKind::OutputTokens), 7);
+        assert_eq!(post(Counted::ALL, MeterKind::Tokens), 107);
+    }
+
     #[test]
     fn a_share_of_a_small_limit_never_loses_a_call() {
         assert_eq!([1, 2, 3, 20, 100].map(|limit| cap(limit, 950)), [1, 2, 3, 19, 95]);
@@ -145,22 +172,28 @@ mod tests {
     #[test]
     fn a_provider_that_charges_on_arrival_keeps_the_estimate_and_any_excess() {
         let side = Side::Provider(Charge::AdmissionMax);
-        let post = |actual| charge(MeterKind::Tokens, side, 100, actual);
-        assert_eq!(post(Actual::Used { input: 10, output: 20 }), 100);
-        assert_eq!(post(Actual::Used { input: 10, output: 120 }), 130);
+        let post = |actual| charge(MeterKind::Tokens, side, Counted::ALL, 100, actual);
+        assert_eq!(post(used(10, 20)), 100);
+        assert_eq!(post(used(10, 120)), 130);
         assert_eq!(post(Actual::Failed), 100);
     }
 
     #[test]
     fn a_provider_that_charges_use_is_posted_the_estimate_only_when_nobody_knows() {
         let side = Side::Provider(Charge::EndActual);
-        let post = |actual| charge(MeterKind::Tokens, side, 100, actual);
-        assert_eq!(post(Actual::Used { input: 10, output: 20 }), 30);
+        let post = |actual| charge(MeterKind::Tokens, side, Counted::ALL, 100, actual);
+        assert_eq!(post(used(10, 20)), 30);
         assert_eq!(post(Actual::Partial { input: 10, delivered: 3 }), 100);
         assert_eq!(
-            charge(MeterKind::Tokens, Side::Ours, 100, Actual::Partial { input: 10, delivered: 3 }),
+            charge(
+                MeterKind::Tokens,
+                Side::Ours,
+                Counted::ALL,
+                100,
+                Actual::Partial { input: 10, delivered: 3 }
+            ),
             13
         );
-        assert_eq!(charge(MeterKind::Requests, Side::Ours, 1, Actual::Failed), 1);
+        assert_eq!(charge(MeterKind::Requests, Side::Ours, Counted::ALL, 1, Actual::Failed), 1);
     }
 }

@@ -12,7 +12,7 @@ use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Ms, Stage};
 use super::ledger::Attempt;
-use super::pools::{Actual, PoolInfo, charge};
+use super::pools::{Actual, PoolInfo};
 
 /// Granted room on every pool that an attempt touches.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Reservation {
             for (meter, held) in part.amounts.iter().enumerate() {
                 let shape = part.info.decl.meters[meter].shape;
                 if stages(shape.stage) {
-                    let amount = charge(part.info.kinds[meter], part.info.side, *held, actual);
+                    let amount = part.info.charge(meter, *held, actual);
                     let amount = if on(Mutant::ExcessDropped) { amount.min(*held) } else { amount };
                     ledger.settle(&part.books, meter, *held, amount);
                     freed |= shape.buckets == 0;
@@ -110,8 +110,8 @@ impl Reservation {
         for part in &self.parts {
             for (meter, held) in part.amounts.iter().enumerate() {
                 if part.info.decl.meters[meter].shape.stage == Stage::Head {
-                    let at_head = charge(part.info.kinds[meter], part.info.side, *held, Actual::Failed);
-                    let in_all = charge(part.info.kinds[meter], part.info.side, *held, actual);
+                    let at_head = part.info.charge(meter, *held, Actual::Failed);
+                    let in_all = part.info.charge(meter, *held, actual);
                     if in_all > at_head {
                         ledger.settle(&part.books, meter, 0, in_all - at_head);
                     }

@@ -33,6 +33,10 @@ pub enum Why {
     TooLong,
     /// What the call continues is kept elsewhere.
     NotItsHome,
+    /// Its provider has no such call.
+    NoSuchCall,
+    /// Its dialect cannot say the request.
+    Unsayable,
     /// The shared state could not be asked for room.
     StateAway,
 }
@@ -114,6 +118,8 @@ fn plain(out: &mut String, why: &Why) {
         Why::Tried(outcome) => write(out, format_args!("taken, {outcome}")),
         Why::NotLooked => out.push_str("not looked at"),
         Why::TooLong => out.push_str("the call is longer than its context"),
+        Why::NoSuchCall => out.push_str("its provider has no such call"),
+        Why::Unsayable => out.push_str("the request cannot be said in its dialect"),
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),
         Why::StateAway => out.push_str("the shared state is not reachable"),
         Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::dialect::openai::limits::Left;
+use crate::dialect::limits::Left;
+use crate::dialect::voice::Voice;
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
@@ -33,6 +34,8 @@ pub struct Record {
     pub started: Instant,
     /// Who pays; empty for an anonymous call.
     pub tenant: Arc<str>,
+    /// In whose manner the client is answered.
+    pub voice: Voice,
     /// Which call; empty if that was never clear.
     pub api: &'static str,
     /// The configured model; empty if none was found.
@@ -76,6 +79,7 @@ impl Record {
             client: None,
             id,
             started: Instant::now(),
+            voice: Voice::default(),
             api: "",
             tenant: NOBODY.clone(),
             model: NOBODY.clone(),

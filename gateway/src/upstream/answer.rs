@@ -2,23 +2,22 @@
 //!
 //! Nothing goes to the client before that, so a failure until then moves to another candidate unseen.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 
 use super::Failed;
+use super::passage::{Fault, Passage};
+use super::seen::Seen;
+use super::telling::{Telling, Told};
 use crate::aside::look_through;
 use crate::bound::{Bound, Part, UNCOUNTED};
-use crate::dialect::openai::answer::{Usage, error_body, usage_of};
-use crate::dialect::openai::api::Api;
-use crate::dialect::openai::failure::Failure;
-use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event, Splitter, StreamError, classify};
 
 /// Bytes of a plain answer, or of a stream before its first content.
 const LARGEST: usize = 64 << 20;
@@ -35,10 +34,8 @@ pub struct Patience {
 /// A plain answer.
 #[derive(Debug)]
 pub struct Whole {
-    /// As received.
-    pub body: Bytes,
-    /// What it says it used.
-    pub usage: Option<Usage>,
+    /// As the client gets it.
+    pub told: Told,
     /// What it takes of the replica's room.
     pub room: Part,
 }
@@ -48,40 +45,26 @@ pub struct Whole {
 pub struct Opened {
     /// The rest of it.
     pub upstream: Incoming,
-    /// Holds an event that is not complete yet.
-    pub splitter: Splitter,
-    /// Events so far, for the client.
-    pub events: Vec<Bytes>,
-    /// What was seen in them.
+    /// Holds what is not complete yet.
+    pub passage: Passage,
+    /// What is for the client so far.
+    pub ready: VecDeque<Bytes>,
+    /// What was seen in it.
     pub seen: Seen,
-}
-
-/// What a stream has shown so far.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// The newest usage.
-    pub usage: Option<Usage>,
-    /// Output that reached us.
-    pub delivered: Delivered,
-    /// The response that was begun, in streams that tell.
-    pub begun: Option<Begun>,
-    /// The last event has come: `[DONE]`, or the whole response.
-    pub done: bool,
-    /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
-    pub complete: bool,
 }
 
 /// Is a stream of events declared?
 pub fn is_event_stream(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
+    let is = |kind: &[u8]| value.get(..kind.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind));
+    is(b"text/event-stream") || is(b"application/vnd.amazon.eventstream")
 }
 
 impl Opened {
     /// A stream that is passed on from its head on, whatever is in it.
-    pub fn at_head(upstream: Incoming) -> Opened {
-        let (splitter, seen) = (Splitter::default(), Seen::default());
-        Opened { upstream, splitter, events: Vec::new(), seen }
+    pub fn at_head(upstream: Incoming, telling: &Telling, headers: &HeaderMap) -> Opened {
+        let passage = Passage::new(telling, headers);
+        Opened { upstream, passage, ready: VecDeque::new(), seen: Seen::default() }
     }
 }
 
@@ -89,7 +72,8 @@ impl Opened {
 /// beyond the bound: it has been paid for, and requests are refused instead.
 pub async fn whole(
     mut upstream: Incoming,
-    headers: &HeaderMap,
+    head: &HeaderMap,
+    telling: &Telling,
     patience: Patience,
     room: &Arc<Bound>,
 ) -> Result<Whole, Failed> {
@@ -115,63 +99,36 @@ pub async fn whole(
     }
     let body = first.unwrap_or_else(|| rest.freeze());
     // The room goes along: it is taken as long as the bytes are there, and the client may leave meanwhile.
-    match look_through(body.len(), move || (read(&body), body, room)).await {
-        Ok((Read::Answer(usage), body, room)) => Ok(Whole { body, usage, room }),
-        Ok((Read::Error(error), ..)) => Err(refused(&error, headers)),
-        Ok((Read::Neither, ..)) => Err(Failed::Broken("answer is not a JSON object".into())),
+    let (telling, head) = (telling.clone(), head.clone());
+    match look_through(body.len(), move || telling.tell(body, &head).map(|told| Whole { told, room })).await {
+        Ok(whole) => whole,
         Err(_) => Err(Failed::Broken("answer could not be read".into())),
-    }
-}
-
-/// What a plain answer turns out to be.
-enum Read {
-    Answer(Option<Usage>),
-    Error(StreamError),
-    Neither,
-}
-
-fn read(body: &[u8]) -> Read {
-    if !is_object(body) {
-        return Read::Neither;
-    }
-    match StreamError::in_answer(body) {
-        Some(error) => Read::Error(error),
-        None => Read::Answer(usage_of(body)),
     }
 }
 
 /// Reads a stream until its first content.
 pub async fn open(
-    mut upstream: Incoming,
-    api: Api,
+    upstream: Incoming,
+    telling: &Telling,
     headers: &HeaderMap,
-    withhold_usage: bool,
     patience: Patience,
 ) -> Result<Opened, Failed> {
-    let mut splitter = Splitter::default();
-    let (mut events, mut seen, mut size) = (Vec::new(), Seen::default(), 0);
+    let mut opened = Opened::at_head(upstream, telling, headers);
+    let mut size = 0;
     loop {
-        let Some(data) = next(&mut upstream, patience).await? else {
+        let Opened { upstream, passage, ready, seen } = &mut opened;
+        let Some(data) = next(upstream, patience).await? else {
+            passage.end(seen, ready).map_err(failed)?;
+            // In some dialects only the end shows that there is nothing but a reason for it, as of a filter.
+            if seen.content && seen.done {
+                return Ok(opened);
+            }
             return Err(Failed::Broken("stream ended before its first content".into()));
         };
         size += data.len();
-        let mut content = false;
-        for event in splitter.push(data) {
-            let event = event.map_err(|_| Failed::Broken("event too large".into()))?;
-            let chunk = classify(api, &event);
-            if let Chunk::Error(error) = &chunk {
-                return Err(refused(error, headers));
-            }
-            content |= chunk.is_content();
-            if seen.note(&event, &chunk, withhold_usage) {
-                events.push(event.raw);
-            }
-            if seen.done {
-                break; // what follows belongs to nobody
-            }
-        }
-        if content {
-            return Ok(Opened { upstream, splitter, events, seen });
+        passage.push(data, seen, ready).map_err(failed)?;
+        if seen.content {
+            return Ok(opened);
         }
         if seen.done {
             return Err(Failed::Broken("stream ended without content".into()));
@@ -182,45 +139,34 @@ pub async fn open(
     }
 }
 
-impl Seen {
-    /// Takes note of an event; is it for the client?
-    pub fn note(&mut self, event: &Event, chunk: &Chunk, withhold_usage: bool) -> bool {
-        self.delivered.add(chunk);
-        if let Some(begun) = &mut self.begun {
-            begun.note(event);
-        }
-        match chunk {
-            Chunk::Usage { usage, choices_empty, .. } => {
-                self.usage = Some(*usage);
-                self.complete |= *choices_empty;
-                !(withhold_usage && *choices_empty)
+/// Tokens by which a stream shows that it goes on as it should.
+const STEADY: u64 = 16;
+
+/// Reads on in a stream until it has shown that it is not slow; one that is not that far by `until` has failed. What it says
+/// until then is held back, so another deployment may serve the call unseen.
+pub async fn steady(opened: &mut Opened, until: Instant, patience: Patience) -> Result<(), Failed> {
+    let patience = Patience { until: patience.until.min(until), ..patience };
+    let Opened { upstream, passage, ready, seen } = opened;
+    while !seen.done && seen.delivered.tokens() < STEADY {
+        match next(upstream, patience).await {
+            Ok(Some(data)) => passage.push(data, seen, ready).map_err(failed)?,
+            Ok(None) => {
+                passage.end(seen, ready).map_err(failed)?;
+                let broken = || Failed::Broken("stream ended before it was complete".into());
+                return (seen.done || seen.complete).then_some(()).ok_or_else(broken);
             }
-            Chunk::Done => {
-                self.done = true;
-                self.complete = true;
-                true
-            }
-            Chunk::Begun(begun) => {
-                self.begun = Some(begun.clone());
-                true
-            }
-            Chunk::Finished { usage } => {
-                self.usage = *usage;
-                (self.done, self.complete) = (true, true);
-                true
-            }
-            Chunk::Comment | Chunk::NoContent | Chunk::Content { .. } | Chunk::Error(_) => true,
+            Err(Failed::TimedOut(_)) => return Err(Failed::TimedOut("answer too slow")),
+            Err(other) => return Err(other),
         }
     }
+    Ok(())
 }
 
-fn refused(error: &StreamError, headers: &HeaderMap) -> Failed {
-    let failure = Failure::of_stream(error, headers, SystemTime::now());
-    let status = error.status.and_then(|status| http::StatusCode::from_u16(status).ok());
-    let said = &error.error;
-    let kind = said.kind.as_deref().unwrap_or("invalid_request_error");
-    let body = error_body(&said.message, kind, said.code.as_deref(), said.param.as_deref()).into();
-    Failed::Answered { status: status.unwrap_or_else(|| failure.class.status()), failure, body }
+fn failed(fault: Fault) -> Failed {
+    match fault {
+        Fault::Damaged(detail) => Failed::Broken(detail),
+        Fault::Failed { failure, .. } => Failed::answered(failure),
+    }
 }
 
 async fn next(upstream: &mut Incoming, patience: Patience) -> Result<Option<Bytes>, Failed> {
@@ -237,10 +183,4 @@ async fn next(upstream: &mut Incoming, patience: Patience) -> Result<Option<Byte
             Err(_) => return Err(Failed::TimedOut("answer stalled")),
         }
     }
-}
-
-/// Is it one JSON object, whole and in UTF-8? A body that ends with its connection may have lost its end.
-fn is_object(body: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(body) else { return false };
-    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

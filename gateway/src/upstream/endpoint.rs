@@ -6,20 +6,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
 use super::auth::{Auth, Denied, Pass, Stamp};
 use super::timely::Timely;
+use super::way::{self, Way};
 use crate::clock::boot_ms;
-use crate::config::preset::Call;
+use crate::config::preset::{Call, Preset};
 use crate::config::{Account, Deployment};
-use crate::dialect::openai::api::Api;
+use crate::dialect::api::Api;
 
 /// Where a deployment is reached, ready to be sent to.
 #[derive(Debug)]
 pub struct Endpoint {
     account: Arc<Account>,
     base: String,
+    ways: [Option<Way>; Api::ALL.len()],
     uris: BTreeMap<Call, Uri>,
     headers: Arc<HeaderMap>,
     bodiless: Arc<HeaderMap>,
@@ -46,6 +48,7 @@ impl Endpoint {
         let mut bodiless = headers.clone();
         bodiless.remove(header::CONTENT_TYPE);
         Ok(Endpoint {
+            ways: Api::ALL.map(|api| way::way(&account.preset, &deployment.model, api)),
             uris: uris(deployment, &base)?,
             account,
             base,
@@ -58,13 +61,22 @@ impl Endpoint {
         })
     }
 
-    /// Does the provider have such a call?
-    pub fn has(&self, call: Call) -> bool {
-        self.account.preset.paths.contains_key(&call)
+    /// What is known of its provider.
+    pub fn preset(&self) -> &Arc<Preset> {
+        &self.account.preset
     }
 
-    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`]; `None` if the provider has no such call, and for
-    /// [`Call::Response`], which is [`Endpoint::kept`].
+    /// How it serves a call; `None` if it cannot.
+    pub fn way(&self, api: Api) -> Option<Way> {
+        self.ways[api as usize]
+    }
+
+    /// Does its provider keep responses, see [`Endpoint::kept`]?
+    pub fn keeps_responses(&self) -> bool {
+        self.account.preset.paths.contains_key(&Call::Response)
+    }
+
+    /// A call with `body`, not to be sent after `send_by` of [`boot_ms`]; `None` if the provider has no such call.
     pub fn call(&self, call: Call, body: Bytes, send_by: u64) -> Option<Outgoing> {
         let uri = self.uris.get(&call)?.clone();
         let (headers, auth) = (self.headers.clone(), self.auth.clone());
@@ -78,19 +90,6 @@ impl Endpoint {
         let uri = format!("{}{}", self.base, behind(&path, rest)).parse().ok()?;
         let (headers, auth) = (self.bodiless.clone(), self.auth.clone());
         Some(Outgoing { method, uri, headers, body: Bytes::new(), send_by: u64::MAX, auth })
-    }
-}
-
-/// What a call of OpenAI's API is at a provider that speaks it.
-impl From<Api> for Call {
-    fn from(api: Api) -> Call {
-        match api {
-            Api::Chat => Call::Chat,
-            Api::Completions => Call::Completions,
-            Api::Embeddings => Call::Embeddings,
-            Api::Rerank => Call::Rerank,
-            Api::Responses => Call::Responses,
-        }
     }
 }
 
@@ -144,6 +143,11 @@ fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
 }
 
 impl Outgoing {
+    /// With another header.
+    pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        Arc::make_mut(&mut self.headers).insert(name, value);
+    }
+
     pub(super) fn request(&self) -> Request<Timely> {
         let mut request = Request::new(Timely::new(self.body.clone(), self.send_by));
         *request.method_mut() = self.method.clone();

@@ -36,7 +36,11 @@ fn each_call_has_its_address() {
     assert_eq!(uri(&azure, Call::Chat), of_deployment("chat/completions"));
     assert_eq!(uri(&azure, Call::Embeddings), of_deployment("embeddings"));
     assert_eq!(uri(&azure, Call::Responses), format!("{host}/v1/responses"));
-    assert!(azure.has(Call::Chat) && azure.has(Call::Response) && !azure.has(Call::Messages));
+    assert!(
+        azure.uris.contains_key(&Call::Chat)
+            && !azure.uris.contains_key(&Call::Messages)
+            && !azure.uris.contains_key(&Call::Response)
+    );
     assert!(azure.call(Call::Messages, Bytes::new(), 0).is_none());
 
     let vertex = |model| endpoint("provider = \"vertex\"\nregion = \"us-east5\"\nproject = \"p\"", model);
@@ -111,6 +115,7 @@ fn what_is_kept_is_found_by_its_id() {
     assert_eq!(request.headers()["authorization"], "Bearer k");
     let anthropic = endpoint("provider = \"anthropic\"\napi_key = \"k\"", "m");
     assert_eq!(at(&anthropic, "resp_1", ""), None);
+    assert!(openai.keeps_responses() && !anthropic.keeps_responses());
     assert_eq!(behind("/responses/r?api-version=1", "/cancel?x=2"), "/responses/r/cancel?api-version=1&x=2");
     assert_eq!(behind("/responses/r?api-version=1", ""), "/responses/r?api-version=1");
 }

@@ -10,9 +10,13 @@ pub mod auth;
 mod authorised_tests;
 mod connect;
 mod endpoint;
+pub mod passage;
 mod resolve;
+pub mod seen;
+pub mod telling;
 mod timely;
 mod unasked;
+pub mod way;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,7 +30,8 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 
-use crate::dialect::openai::failure::Failure;
+use crate::dialect::failure::Failure;
+use crate::dialect::talk::Refused;
 use connect::Connector;
 use endpoint::Unauthorised;
 pub use endpoint::{Endpoint, Outgoing};
@@ -51,15 +56,25 @@ pub enum Failed {
     TimedOut(&'static str),
     /// The connection or the answer broke.
     Broken(String),
+    /// The request cannot be said in the deployment's dialect; nothing was sent.
+    Unsayable(Refused),
     /// The upstream answered that it will not.
     Answered {
         /// Its status.
         status: StatusCode,
         /// What it means.
-        failure: Failure,
-        /// Its body, for the client if the request itself is to blame.
+        failure: Box<Failure>,
+        /// Its body; empty if there is none but an event.
         body: Bytes,
     },
+}
+
+impl Failed {
+    /// A failure that was told with a status of 200.
+    fn answered(failure: Box<Failure>) -> Failed {
+        let status = failure.status.unwrap_or_else(|| failure.class.status());
+        Failed::Answered { status, failure, body: Bytes::new() }
+    }
 }
 
 /// One worker's connections.
@@ -159,7 +174,7 @@ impl Refusal {
 
     fn failed(self) -> Failed {
         let Refusal { head, body } = self;
-        let failure = Failure::of_answer(head.status, &head.headers, &body, SystemTime::now());
+        let failure = Box::new(Failure::of_answer(head.status, &head.headers, &body, SystemTime::now()));
         Failed::Answered { status: head.status, failure, body }
     }
 }

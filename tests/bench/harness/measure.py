@@ -7,7 +7,7 @@ import time
 
 from . import build
 from .procs import rss_kib
-from .targets import KEY, PATH, body_file
+from .targets import DIALECTS, KEY, PATH, PATHS, STREAMS, body_file
 
 # Connections, body, and where it applies the rate of an open loop and the mock's settings.
 SCENARIOS = {
@@ -18,7 +18,11 @@ SCENARIOS = {
     "stream50d5": dict(body="stream", conns=64, mock=dict(delay_ms=5)),
     "c1": dict(body="small", conns=1),
     "r500": dict(body="small", conns=64, rate=500),
+    # The same calls by clients of other dialects than the upstream's: what telling them anew costs.
+    **{f"2k64-{name}": dict(body=f"2k-{name}", conns=64, path=PATHS[name]) for name in DIALECTS},
+    **{f"stream50-{name}": dict(body=f"stream-{name}", conns=32, path=STREAMS[name]) for name in DIALECTS},
 }
+ACROSS = {s: s.rsplit("-", 1)[0] for s in SCENARIOS if "-" in s}  # and what each is compared with
 QUICK = ["small64", "2k64", "100k16", "stream50", "stream50d5", "c1"]
 # The scenario that a bound is set on is measured this often at least: one repetition varies by 10 %.
 BOUND, BOUND_REPS = "small64", 7
@@ -29,7 +33,7 @@ MOCK_ONLY = ("c1", "r500")
 def load(rig, target, scenario, seconds, warmup=0.5):
     """One measurement with the load generator; its JSON."""
     s = SCENARIOS[scenario]
-    cmd = [f"{build.BIN}/lg", "--url", f"http://127.0.0.1:{rig.port[target]}{PATH}", "--body-file",
+    cmd = [f"{build.BIN}/lg", "--url", f"http://127.0.0.1:{rig.port[target]}{s.get('path', PATH)}", "--body-file",
            body_file(s["body"]), "--conns", str(s["conns"]), "--duration", str(seconds), "--warmup", str(warmup),
            "--proc", f"p={rig.pid[target]}", "-H", f"Authorization: Bearer {KEY}"]
     if s.get("rate"):
@@ -64,6 +68,8 @@ def measure(rig, targets, scenarios, reps, seconds):
                 first = rep % len(targets)
                 for target in targets[first:] + targets[:first]:
                     if target == "mock" and scenario not in MOCK_ONLY:
+                        continue
+                    if scenario in ACROSS and not target.startswith("weir-"):
                         continue
                     r = load(rig, target, scenario, seconds)
                     put(target=target, scenario=scenario, rep=rep, load=os.getloadavg()[0], r=r)

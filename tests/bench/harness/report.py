@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from .measure import SCENARIOS
+from .measure import ACROSS, SCENARIOS
 
 # What must hold, as a ratio to nginx of CPU per call.
 LIMITS = {("weir-redis", "small64"): 3.2}
@@ -50,7 +50,8 @@ def cell(value, times=None):
 def report(rows):
     """The tables of a run."""
     measured = [r for r in rows if "scenario" in r]
-    scenarios = [s for s in SCENARIOS if any(r["scenario"] == s for r in measured)]
+    every = [s for s in SCENARIOS if any(r["scenario"] == s for r in measured)]
+    scenarios = [s for s in every if s not in ACROSS]
     targets = list(dict.fromkeys(r["target"] for r in measured))
     proxies = [t for t in targets if t != "mock"]
     parts = ["CPU of the target per call, microseconds (x: ratio to nginx in the same repetition; medians)\n",
@@ -60,7 +61,7 @@ def report(rows):
              table(["target", *(f"{s}, 1/s" for s in scenarios if s != "r500"), "c1 added p50, us",
                     "Redis, us per call", "RSS, MiB"],
                    [[t, *rates(rows, t, scenarios), added(rows, t), redis(rows, t), rss(rows, t)] for t in proxies]),
-             spread(rows, proxies, scenarios), *failures(measured)]
+             *across(rows, proxies, every), spread(rows, proxies, scenarios), *failures(measured)]
     return "\n".join(parts)
 
 
@@ -82,6 +83,23 @@ def redis(rows, target):
 def rss(rows, target):
     values = [r["rss_kib"] for r in rows if r["target"] == target and "rss_kib" in r]
     return f"{statistics.median(values) / 1024:.0f}" if values else "-"
+
+
+def across(rows, targets, scenarios):
+    """What telling a call in another dialect adds, beside the same call passed on; of streams per chunk."""
+    chunks = 50
+    lines = []
+    for t in (t for t in targets if t.startswith("weir-")):
+        for s in (s for s in scenarios if s in ACROSS):
+            base, mine = rows_of(rows, t, ACROSS[s]), rows_of(rows, t, s)
+            both = [(cpu(base[at]), cpu(r)) for at, r in mine.items() if at in base]
+            if both:
+                more = statistics.median(b / a for a, b in both) - 1
+                each = statistics.median((b - a) / chunks for a, b in both)
+                lines.append([t, s, cell(statistics.median(b for _, b in both)), f"{more:+.0%}",
+                              f"{each:.2f}" if s.startswith("stream") else "-"])
+    head = ["target", "scenario", "CPU, us per call", "over the same dialect", "us per chunk"]
+    return ["Across dialects\n", table(head, lines)] if lines else []
 
 
 def spread(rows, targets, scenarios):

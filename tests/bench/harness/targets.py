@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 
@@ -12,6 +13,10 @@ KEY = "sk-bench-client-0123456789"
 PATH = "/v1/chat/completions"
 SHAPES, MODES, ALLOCATORS = ("steal", "percore", "deal"), ("pass", "parse", "redis"), ("system", "mimalloc", "jemalloc")
 BODIES = {"small": (190, False), "2k": (2048, False), "100k": (100_000, False), "stream": (190, True)}
+# Clients of other dialects than the upstream's.
+DIALECTS = ("responses", "messages", "gemini")
+PATHS = {"responses": "/v1/responses", "messages": "/v1/messages", "gemini": "/v1beta/models/mock-model:generateContent"}
+STREAMS = {**PATHS, "gemini": "/v1beta/models/mock-model:streamGenerateContent?alt=sse"}
 
 
 def floor_parts(name):
@@ -48,6 +53,35 @@ def write_bodies():
         body["messages"][1]["content"] = (text * (plain // len(text) + 1))[:plain]
         with open(body_file(kind), "w") as f:
             json.dump(body, f)
+        for dialect in DIALECTS if kind in ("2k", "stream") else ():
+            with open(body_file(f"{kind}-{dialect}"), "w") as f:
+                json.dump(said_in(dialect, body), f)
+
+
+def said_in(dialect, body):
+    """A request of Chat's as a client of another dialect makes it."""
+    system, user = (message["content"] for message in body["messages"])
+    if dialect == "gemini":
+        return {"systemInstruction": {"parts": [{"text": system}]}, "generationConfig": {"maxOutputTokens": 64},
+                "contents": [{"role": "user", "parts": [{"text": user}]}]}
+    said = {"model": body["model"], "stream": body.get("stream", False)}
+    if dialect == "messages":
+        return {**said, "max_tokens": 64, "system": system, "messages": [{"role": "user", "content": user}]}
+    return {**said, "max_output_tokens": 64, "instructions": system, "input": user}
+
+
+def presets():
+    """A folder with a preset of the mock, which speaks Chat alone."""
+    folder = f"{build.RUN}/providers"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{build.REPO}/config/providers/openai-compatible.toml") as f:
+        text = f.read()
+    text = text.replace('name = "openai-compatible"', 'name = "chat-alone"')
+    text = text.replace('dialects = ["openai-chat", "openai-responses"]', 'dialects = ["openai-chat"]')
+    text = re.sub(r"(?m)^responses? = .*\n", "", text)
+    with open(f"{folder}/chat-alone.toml", "w") as f:
+        f.write(text)
+    return folder
 
 
 def render(template, to, **values):
@@ -110,7 +144,7 @@ class Rig:
         state = f'[state]\nurl = "redis://127.0.0.1:{self.redis}/0"' if name == "weir-redis" else ""
         config = f"{build.RUN}/{name}.toml"
         render("weir.toml.in", config, PORT=port, ADMIN=admin, MOCK=self.mock, STATE=state,
-               KEY=hashlib.sha256(KEY.encode()).hexdigest())
+               KEY=hashlib.sha256(KEY.encode()).hexdigest(), PRESETS=presets())
         return [self.weir, "serve", "--config", config]
 
     def check(self, name):

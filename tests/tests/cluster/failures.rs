@@ -28,6 +28,26 @@ fn bad_and_good(name: &str) -> Plan {
     }
 }
 
+/// Broken on purpose to see it fail: `steady` waited for on the last candidate as well; not waited for at all.
+#[test]
+fn a_stream_that_begins_and_then_trickles_is_left_unseen_while_there_is_another() -> Result<()> {
+    in_turn(async {
+        let slow = Upstream::new("bad").behaving("--output 40 --latency 5ms --pace 60ms");
+        let quick = Upstream::new("good").behaving("--output 40 --latency 5ms --pace 2ms");
+        let plan = bad_and_good("failures-trickle");
+        let models = format!(
+            "{BAD_FIRST}timeouts = {{ steady = \"300ms\" }}\n\
+             [[models]]\nname = \"alone\"\ndeployments = [\"bad\"]\ntimeouts = {{ steady = \"300ms\" }}\n"
+        );
+        let site = Site::start(Plan { upstreams: vec![slow, quick], models: Some(models), ..plan }).await?;
+        let answer = site.client.call(&Ask::new("m").streamed(true)).await;
+        ensure!(answer.is_good(true) && answer.deployment == "good" && answer.attempts == 2, "{answer:?}");
+        let answer = site.client.call(&Ask::new("alone").streamed(true)).await;
+        ensure!(answer.is_good(true) && answer.deployment == "bad" && answer.attempts == 1, "{answer:?}");
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: `retry.attempts` = 1.
 #[test]
 fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {

@@ -9,7 +9,7 @@ fn text_tokens(text: &str) -> u64 {
 }
 
 fn of_raw(messages: &[u8], schemas: &[&[u8]]) -> u64 {
-    input_tokens([messages, b""], 1, schemas)
+    input_tokens(Voice::OpenAi, [messages, b""], 1, schemas)
 }
 
 fn of_messages(messages: &Value) -> u64 {

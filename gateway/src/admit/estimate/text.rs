@@ -7,11 +7,16 @@
 //! once: weight, characters, and breaks. Breaks, because text that never breaks (base64, keys, noise) is cut into
 //! far more pieces than words are, so a block without one is charged by its length.
 
+use super::media::{Costs, Medium, inline_data, is_base64, type_behind};
 use super::weights::{CLASS, Class, FULL_TOKEN, PAIR, Pair};
+use crate::dialect::json::Cursor;
+use crate::dialect::voice::Voice;
 
 /// Sums over the texts weighed so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Tally {
+    /// What is no text costs this.
+    costs: &'static Costs,
     /// In units of 1 / [`FULL_TOKEN`] token.
     weight: u64,
     chars: u64,
@@ -19,26 +24,26 @@ pub(super) struct Tally {
     flat: u64,
 }
 
-/// An image in high detail at OpenAI, 1024 by 1024 (765) with room for a larger one: what peers assume.
-const IMAGE: u64 = 1105;
-/// Bytes of compressed speech per token (ten tokens a second, 4 kB a second and up), and of 16-bit samples.
-const AUDIO_BYTES: u64 = 400;
-const WAVE_BYTES: u64 = 1600;
-/// Bytes of a document per token: pages cost their text and an image each, and range from 3 kB to 200 kB.
-const FILE_BYTES: u64 = 16;
-/// A document known by its name only.
-const FILE: u64 = 1105;
-
 /// Text is weighed in blocks of this many bytes, small enough that the three sums of a block fit in a `u32`.
 const BLOCK: usize = 32;
 /// Least weight of a block without a break: a token for three bytes.
 const UNBROKEN: u32 = (BLOCK as u32 * FULL_TOKEN).div_ceil(3);
 
 impl Tally {
+    /// Of nothing yet, in this dialect's terms.
+    pub(super) fn new(voice: Voice) -> Tally {
+        Tally { costs: Costs::of(voice), weight: 0, chars: 0, flat: 0 }
+    }
+
     /// The tokens of all that was weighed; never below a token for four characters, which is what providers
     /// themselves estimate before they have counted.
     pub(super) fn tokens(&self) -> u64 {
         self.weight.div_ceil(u64::from(FULL_TOKEN)).max(self.chars.div_ceil(4)) + self.flat
+    }
+
+    /// Tools are offered.
+    pub(super) fn tools(&mut self) {
+        self.flat += self.costs.tools;
     }
 
     /// Weighs a raw JSON value as text: schemas of tools and answers are shown to the model as JSON or in a
@@ -65,7 +70,8 @@ impl Tally {
                     walk.label = Label::of(text.get(start..at - 1).unwrap_or_default());
                     walk.name_next = false;
                 }
-                b'"' => at = self.value(text, at, walk.label),
+                b'"' => at = self.value(text, at, &mut walk),
+                b'{' if walk.label == Label::Arguments => at = self.arguments(text, at - 1, &mut walk),
                 b'{' | b'[' => walk.open(byte == b'{'),
                 b'}' | b']' => walk.close(),
                 b',' => walk.name_next = walk.in_object(),
@@ -75,18 +81,50 @@ impl Tally {
         walk.objects
     }
 
+    /// An object that a model wrote, or reads, as it is: its names count as well.
+    fn arguments(&mut self, text: &[u8], at: usize, walk: &mut Walk<'_>) -> usize {
+        walk.label = Label::Text;
+        let rest = text.get(at..).unwrap_or_default();
+        let whole = Cursor::new(rest).value().unwrap_or(rest);
+        self.schema(whole);
+        at + whole.len()
+    }
+
     /// The string that begins at `at`, behind its quote; returns where the next byte behind it stands.
-    fn value(&mut self, text: &[u8], at: usize, label: Label) -> usize {
+    fn value<'a>(&mut self, text: &'a [u8], at: usize, walk: &mut Walk<'a>) -> usize {
         let inline = text.get(at..).is_some_and(|rest| rest.starts_with(b"data:"));
-        if label == Label::Text && !inline {
+        if matches!(walk.label, Label::Text | Label::Arguments) && !inline {
             return self.string(text, at);
         }
         let end = end_of_name(text, at);
         let string = text.get(at..end - 1).unwrap_or_default();
-        match media_cost(label, string) {
+        let cost = match (inline_data(string), walk.label) {
+            (Some((kind, content)), _) => Some(self.costs.data(Some(kind), content)),
+            (None, Label::Link) if walk.is_found() => None,
+            (None, Label::Link) => Some(self.costs.named(Medium::Image)),
+            (None, Label::Data) if is_base64(string) => {
+                Some(self.costs.data(walk.media_type.or_else(|| type_behind(text, end)), string))
+            }
+            (None, Label::File) if is_base64(string) => Some(self.costs.content(Medium::Document, string)),
+            (None, Label::File) => {
+                let told = walk.media_type.or_else(|| type_behind(text, end));
+                Some(self.costs.named(told.map_or(Medium::Document, Medium::of_type)))
+            }
+            (None, Label::Sealed) => Some(self.costs.content(Medium::Sealed, string)),
+            (None, Label::MediaType) => {
+                walk.media_type = Some(string);
+                Some(0)
+            }
+            (None, Label::Type) => {
+                walk.kind = string;
+                Some(0)
+            }
+            (None, Label::Ignored) => Some(0),
+            (None, Label::Data | Label::Text | Label::Arguments) => None,
+        };
+        match cost {
             Some(cost) => self.flat += cost,
-            None if label == Label::Text => return self.string(text, at),
-            None => {}
+            None => return self.string(text, at),
         }
         end
     }
@@ -134,25 +172,41 @@ impl Tally {
     }
 }
 
-/// What the value of a member is.
+/// What the value of a member is, in any of the dialects.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Label {
     #[default]
     Text,
-    Image,
-    Audio,
+    /// Where an image is.
+    Link,
+    /// A file in base64, or the text of one.
+    Data,
+    /// A file, or its name.
     File,
+    /// What a file is.
+    MediaType,
+    /// What the object is.
+    Type,
+    /// Only its provider can read it.
+    Sealed,
+    /// Of a tool.
+    Arguments,
     Ignored,
 }
 
 impl Label {
     fn of(name: &[u8]) -> Label {
         match name {
-            b"url" | b"image_url" => Label::Image,
-            b"data" => Label::Audio,
-            b"file_data" | b"file_id" => Label::File,
-            b"role" | b"type" | b"id" | b"tool_call_id" | b"call_id" | b"status" | b"detail" | b"format"
-            | b"filename" => Label::Ignored,
+            b"url" | b"image_url" => Label::Link,
+            b"data" => Label::Data,
+            b"file_data" | b"file_id" | b"fileUri" | b"file_uri" => Label::File,
+            b"media_type" | b"mimeType" | b"mime_type" => Label::MediaType,
+            b"type" => Label::Type,
+            b"signature" | b"thoughtSignature" | b"thought_signature" | b"encrypted_content"
+            | b"encrypted_index" => Label::Sealed,
+            b"input" | b"args" | b"response" => Label::Arguments,
+            b"role" | b"id" | b"tool_call_id" | b"tool_use_id" | b"call_id" | b"status" | b"detail"
+            | b"format" | b"filename" | b"model" | b"taskType" | b"task_type" => Label::Ignored,
             _ => Label::Text,
         }
     }
@@ -161,16 +215,20 @@ impl Label {
 /// Where a walk over JSON text stands: which of the open brackets are objects, newest in the lowest bit. Deeper
 /// than 128 levels (requests are refused there) names and values may be confused, nothing worse.
 #[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     nest: u128,
     depth: u32,
     name_next: bool,
     label: Label,
+    /// What was said of the object so far.
+    media_type: Option<&'a [u8]>,
+    kind: &'a [u8],
     objects: u64,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn open(&mut self, object: bool) {
+        (self.media_type, self.kind) = (None, b"");
         self.objects += u64::from(object && self.depth == 1);
         self.nest = self.nest << 1 | u128::from(object);
         self.depth += 1;
@@ -181,6 +239,12 @@ impl Walk {
         self.nest >>= 1;
         self.depth = self.depth.saturating_sub(1);
         self.name_next = false;
+        (self.label, self.media_type, self.kind) = (Label::Text, None, b"");
+    }
+
+    /// Is it something that a search found, or a citation? The address of such is read, and nothing behind it.
+    fn is_found(&self) -> bool {
+        self.kind.starts_with(b"web_") || self.kind == b"url_citation"
     }
 
     fn in_object(&self) -> bool {
@@ -212,36 +276,4 @@ fn escaped(behind: &[u8]) -> (Class, usize) {
         }
         _ => (Class::Punctuation, 1),
     }
-}
-
-/// The flat cost of what a string stands for; `None` if it is text or costs nothing.
-fn media_cost(label: Label, string: &[u8]) -> Option<u64> {
-    let (kind, content) = match inline_data(string) {
-        Some((kind, content)) => (Some(kind), content),
-        None => (None, string),
-    };
-    let bytes = content.len() as u64 / 4 * 3;
-    let audio = || {
-        let wave = content.starts_with(b"UklGR");
-        bytes / if wave { WAVE_BYTES } else { AUDIO_BYTES } + 1
-    };
-    match (kind, label) {
-        (Some(kind), _) if kind.starts_with(b"image/") => Some(IMAGE),
-        (Some(kind), _) if kind.starts_with(b"audio/") => Some(audio()),
-        (Some(_), _) => Some(FILE.max(bytes / FILE_BYTES)),
-        (None, Label::Image) => Some(IMAGE),
-        (None, Label::Audio) => Some(audio()),
-        (None, Label::File) => Some(FILE.max(bytes / FILE_BYTES)),
-        (None, Label::Text | Label::Ignored) => None,
-    }
-}
-
-/// The media type and the content of a `data:` URL in base64.
-fn inline_data(string: &[u8]) -> Option<(&[u8], &[u8])> {
-    const LONGEST_TYPE: usize = 128;
-    const MARK: &[u8] = b";base64,";
-    let rest = string.strip_prefix(b"data:")?;
-    let head = rest.get(..LONGEST_TYPE).unwrap_or(rest);
-    let mark = memchr::memmem::find(head, MARK)?;
-    Some((head.get(..mark)?, rest.get(mark + MARK.len()..)?))
 }

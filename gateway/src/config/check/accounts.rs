@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::super::preset::Preset;
 use super::super::tree::{At, Field, List, Reading, Span};
-use super::super::{Access, Account, Charge, Pattern, PoolId, raw};
+use super::super::{Access, Account, Charge, Counted, Pattern, PoolId, raw};
 use super::access::{access, headers_of};
 use super::addresses::{self, NOWHERE, Providers};
 use super::names::Names;
@@ -67,7 +67,8 @@ fn link(
     let name = written.name.or(String::new());
     let preset = providers.find(&written.provider, cx);
     let usual = preset.as_ref().map_or(Charge::EndActual, |preset| preset.counting.charge);
-    let terms = Terms::provider(written.charge.or(usual), defaults.headroom.hard);
+    let counted = preset.as_ref().map_or(Counted::ALL, |preset| preset.counting.counted());
+    let terms = Terms { counted, ..Terms::provider(written.charge.or(usual), defaults.headroom.hard) };
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let pool = pools.add_if_limited(Origin { name: format!("account/{name}"), span }, meters, terms, cx);

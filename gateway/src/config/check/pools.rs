@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::raw;
 use super::super::tree::{Field, List, Reading, Span};
 use super::super::units::Limit;
-use super::super::{Charge, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side};
+use super::super::{Charge, Counted, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -29,6 +29,7 @@ pub(super) struct Origin {
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
     pub(super) side: Side,
+    pub(super) counted: Counted,
     pub(super) reserve: ReservePolicy,
     pub(super) pace_ms: u64,
     pub(super) hard_permille: u32,
@@ -38,7 +39,8 @@ pub(super) struct Terms {
 impl Terms {
     /// A limit of ours: the whole of it, at any pace, never exceeded.
     pub(super) fn ours(side: Side) -> Terms {
-        Terms { side, reserve: ReservePolicy::Max, pace_ms: 0, hard_permille: 1000, on_outage: None }
+        let counted = Counted::ALL;
+        Terms { side, counted, reserve: ReservePolicy::Max, pace_ms: 0, hard_permille: 1000, on_outage: None }
     }
 
     /// A limit of the provider's, unless the pool says otherwise.
@@ -57,6 +59,7 @@ impl Terms {
         let side = charge.value().map_or(self.side, |charge| Side::Provider(*charge));
         Terms {
             side,
+            counted: self.counted,
             reserve: reserve.or(self.reserve),
             pace_ms: pace.or(raw::Pace(self.pace_ms)).0,
             hard_permille: self.hard_permille,
@@ -89,9 +92,9 @@ impl Pools {
             cx.problem(&origin.span, message);
         }
         self.named.insert(name.clone(), origin.span);
-        let Terms { side, reserve, pace_ms, hard_permille, on_outage } = terms;
+        let Terms { side, counted, reserve, pace_ms, hard_permille, on_outage } = terms;
         let on_outage = on_outage.unwrap_or(self.on_outage);
-        self.specs.push(PoolSpec { name, meters, side, reserve, pace_ms, hard_permille, on_outage });
+        self.specs.push(PoolSpec { name, meters, side, counted, reserve, pace_ms, hard_permille, on_outage });
         PoolId(self.specs.len() - 1)
     }
 

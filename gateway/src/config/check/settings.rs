@@ -29,6 +29,7 @@ fn built_in() -> Defaults {
         timeouts: Timeouts {
             connect: seconds(2),
             first_token: seconds(30),
+            steady: None,
             idle: seconds(60),
             total: seconds(600),
         },
@@ -66,10 +67,11 @@ fn is_ours_to_judge<T>(fields: &[&Field<T>]) -> bool {
 /// `timeouts` over those of the level above.
 pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Reading<'_>) -> Timeouts {
     let Some(At { value: written, span }) = field.get() else { return base };
-    let raw::Timeouts { connect, first_token, idle, total } = written;
+    let raw::Timeouts { connect, first_token, steady, idle, total } = written;
     let resolved = Timeouts {
         connect: connect.or(base.connect),
         first_token: first_token.or(base.first_token),
+        steady: steady.value().copied().or(base.steady),
         idle: idle.or(base.idle),
         total: total.or(base.total),
     };

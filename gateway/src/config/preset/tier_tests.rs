@@ -1,6 +1,6 @@
 //! Limits of tiers: as written, and for the right model.
 
-use super::super::{Charge, MeterKind, MeterSpec, ReservePolicy};
+use super::super::{Charge, Counted, MeterKind, MeterSpec, ReservePolicy};
 use super::check_tests::{RIGHT, read};
 use super::load::BUILT_IN;
 use super::{Preset, Presets};
@@ -38,6 +38,18 @@ fn written(pool: &toml::Table) -> Vec<(String, u64, u64)> {
 }
 
 /// Broken on purpose: `otpm` where `itpm` belongs in `keys`.
+/// Broken on purpose to see it fail: the factor of the output left out.
+#[test]
+fn what_a_provider_counts_is_in_its_preset() {
+    let presets = Presets::built_in().unwrap();
+    let counted = |name: &str| presets.get(name).unwrap().counting.counted();
+    assert_eq!(counted("openai"), Counted::ALL);
+    assert_eq!(counted("vllm"), Counted::ALL);
+    assert_eq!(counted("anthropic"), Counted { cached_input: false, ..Counted::ALL });
+    assert_eq!(counted("bedrock"), Counted { cached_input: false, cache_write: true, output: 5 });
+    assert_eq!(counted("gemini").output, 0);
+}
+
 #[test]
 fn every_tier_has_the_limits_that_its_file_says() {
     let presets = Presets::built_in().unwrap();

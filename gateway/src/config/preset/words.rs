@@ -158,6 +158,10 @@ pub enum Quirk {
     DeploymentAsModel,
     /// Search results come beside the text (`citations`, `search_results`).
     Citations,
+    /// Takes `cache_control` on parts and tools, as Anthropic has it.
+    TakesCacheMarks,
+    /// Takes `top_k`.
+    TakesTopK,
 }
 
 /// What a limit is counted per: the kinds of pools a provider has.

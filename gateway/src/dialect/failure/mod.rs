@@ -23,6 +23,7 @@ mod wording;
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::openai::answer::UpstreamError;
@@ -171,6 +172,13 @@ impl Failure {
     /// a sentence of ours where the words would tell of the account.
     pub fn shown(&self) -> UpstreamError {
         shown::shown(self.class, self.error.as_ref())
+    }
+
+    /// What a client of the upstream's own dialect gets of `raw`, the failure as the upstream words it: those bytes, unless
+    /// they tell of its account.
+    pub fn passed(&self, raw: &Bytes) -> Option<Bytes> {
+        let pass = self.error.is_some() && !self.class.tells_of_account() && shown::is_clean(raw);
+        pass.then(|| raw.clone())
     }
 
     fn judged(http: Option<u16>, headers: &HeaderMap, said: &Said, now: SystemTime) -> Failure {

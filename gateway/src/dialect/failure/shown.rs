@@ -59,8 +59,17 @@ pub(super) fn masked(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut out = String::with_capacity(end);
-    let mut rest = text.get(..end).unwrap_or_default();
+    mask(text.get(..end).unwrap_or_default())
+}
+
+/// Is there nothing in it to be masked? Then a client of the upstream's dialect may have it as it is.
+pub(super) fn is_clean(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| mask(text) == text)
+}
+
+fn mask(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
     while !rest.is_empty() {
         let word = rest.find(stands_between).unwrap_or(rest.len());
         let (before, after) = rest.split_at(word);

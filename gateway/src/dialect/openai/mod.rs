@@ -1,12 +1,7 @@
-//! OpenAI's API, in reading order: its calls ([`api`]), the request ([`request`]), the plain answer and the error bodies
-//! ([`answer`]), the streamed answer ([`stream`]), and what an upstream failure means ([`failure`]).
+//! OpenAI's API as bytes that pass: the plain answer and the error bodies ([`answer`]), and the streamed answer
+//! ([`stream`]).
 
 pub mod answer;
-pub mod api;
-pub mod failure;
-pub mod limits;
-pub mod request;
-mod retry_after;
 pub mod stream;
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use super::answer::{Usage, usage_of};
-use super::api::Api;
-use super::failure::{Class, Failure};
-use super::request::{peek, rewrite};
 use super::stream::{Chunk, Delivered, Splitter, classify};
+use crate::dialect::api::Api;
+use crate::dialect::failure::{Class, Failure};
+use crate::dialect::request::{InPath, peek, rewrite};
 
 /// The call that a recording is of, if it is one of this API.
 fn api_of(record: &Value) -> Option<Api> {
@@ -63,7 +63,7 @@ fn every_recorded_request_is_read_and_only_its_model_changes() {
         }
         let body = Bytes::copy_from_slice(text.as_bytes());
         let api = api_of(&record).unwrap();
-        let seen = match peek(api, &body, None) {
+        let seen = match peek(api, &body, InPath::default()) {
             Ok(seen) => seen,
             Err(_) if record["response"]["status"] == 400 => continue, // the provider thought so, too
             Err(fault) => panic!("{id}: {fault:?}"),

@@ -6,10 +6,9 @@ mod splitter;
 
 use bytes::Bytes;
 
-use super::answer::error_body;
-use super::api::Api;
+use crate::dialect::api::Api;
 pub use classify::{Chunk, Delivered, StreamError};
-pub use items::Begun;
+pub use items::{Begun, is_failure_code};
 pub use splitter::{Event, Oversized, Splitter};
 
 /// Reads an event of a streamed answer to `api`.
@@ -17,15 +16,13 @@ pub fn classify(api: Api, event: &Event) -> Chunk {
     match api {
         Api::Responses => items::classify(event),
         Api::Chat | Api::Completions | Api::Embeddings | Api::Rerank => classify::classify(event),
-    }
-}
-
-/// The event that ends a stream which fails after its first content. Responses say so of the response that was begun;
-/// if none was, and in every other call, an error stands alone, and no `[DONE]` follows.
-pub fn stream_error(message: &str, code: &str, begun: Option<&Begun>) -> Bytes {
-    match begun {
-        Some(begun) => begun.failed(message),
-        None => error_event(&error_body(message, "server_error", Some(code), None)),
+        // Other dialects' answers do not come this way.
+        Api::Messages
+        | Api::CountTokens
+        | Api::Generate
+        | Api::GeminiCountTokens
+        | Api::EmbedContent
+        | Api::BatchEmbedContents => classify::classify(event),
     }
 }
 

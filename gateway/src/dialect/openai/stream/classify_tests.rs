@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dialect::voice::{Form, Told, Voice};
 
 fn classified(raw: &str) -> Chunk {
     classify(&Event { raw: Bytes::copy_from_slice(raw.as_bytes()) })
@@ -144,7 +145,8 @@ fn a_legacy_chunk_carries_its_text_beside_the_delta() {
 
 #[test]
 fn our_error_event_reads_back_as_one() {
-    let raw = super::super::stream_error("upstream \"gone\"", "upstream_failed", None);
+    let told = Told::new(http::StatusCode::BAD_GATEWAY, "upstream \"gone\"");
+    let raw = Form::events(Voice::OpenAi).error_event(&told, false);
     assert!(raw.starts_with(b"data: {\"error\":{") && raw.ends_with(b"}}\n\n"));
     let Chunk::Error(read) = classify(&Event { raw }) else { panic!("not an error") };
     assert_eq!(read.error.message, "upstream \"gone\"");

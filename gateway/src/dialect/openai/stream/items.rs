@@ -10,6 +10,7 @@ use super::classify::text_bytes;
 use super::{Chunk, Event, StreamError};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer;
+use crate::dialect::voice::Told;
 
 /// A response that was begun: as much of it as is needed to say that it failed, and that it may be referred to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,33 @@ pub struct Begun {
     last: Event,
 }
 
+/// May this be `error.code` of a failed response?
+pub fn is_failure_code(code: &str) -> bool {
+    FAILURE_CODES.contains(&code)
+}
+
+/// OpenAI's API reference, `ResponseError`.
+const FAILURE_CODES: [&str; 18] = [
+    "server_error",
+    "rate_limit_exceeded",
+    "invalid_prompt",
+    "vector_store_timeout",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+];
+
 impl Begun {
     /// Takes note of a later event.
     pub fn note(&mut self, event: &Event) {
@@ -29,12 +57,13 @@ impl Begun {
     }
 
     /// `response.failed`, as the next event.
-    pub(super) fn failed(&self, message: &str) -> Bytes {
+    pub fn failed(&self, told: &Told<'_>) -> Bytes {
         let mut response: Map<String, Value> = serde_json::from_slice(&self.response).unwrap_or_default();
         response.insert("id".into(), self.id.as_str().into());
         response.insert("object".into(), "response".into());
         response.insert("status".into(), "failed".into());
-        response.insert("error".into(), json!({ "code": "server_error", "message": message }));
+        let code = told.code.filter(|code| is_failure_code(code)).unwrap_or("server_error");
+        response.insert("error".into(), json!({ "code": code, "message": told.message }));
         let event = json!({
             "type": "response.failed", "sequence_number": sequence_of(&self.last).map_or(0, |last| last.saturating_add(1)), "response": response,
         });

@@ -18,6 +18,10 @@ fn created() -> Begun {
     begun
 }
 
+fn said(message: &str) -> Told<'_> {
+    Told::new(http::StatusCode::BAD_GATEWAY, message)
+}
+
 #[test]
 fn nothing_is_content_before_the_first_item() {
     assert_eq!(created().id, "resp_1");
@@ -64,7 +68,7 @@ fn failures_are_told_by_the_response_or_alone() {
 fn our_failure_goes_on_from_the_last_event_and_names_the_response() {
     let mut begun = created();
     begun.note(&event(&json!({ "type": "response.output_text.delta", "delta": "x", "sequence_number": 41 })));
-    let raw = super::super::stream_error("gone", "upstream_failed", Some(&begun));
+    let raw = begun.failed(&said("gone"));
     let Chunk::Error(read) = classify(&Event { raw: raw.clone() }) else { panic!("not an error") };
     assert_eq!(read.error.message, "gone");
     let data: Value = serde_json::from_slice(&Event { raw }.data().unwrap()).unwrap();
@@ -76,7 +80,7 @@ fn our_failure_goes_on_from_the_last_event_and_names_the_response() {
     );
     // Where a server does not number its events, ours begins at 0.
     begun.note(&event(&json!({ "type": "response.output_text.delta", "delta": "x" })));
-    let raw = begun.failed("gone");
+    let raw = begun.failed(&said("gone"));
     assert!(std::str::from_utf8(&raw).unwrap().contains("\"sequence_number\":0"));
 }
 
@@ -87,7 +91,7 @@ fn data_in_several_lines_is_read_as_one() {
     );
     let Chunk::Begun(begun) = classify(&Event { raw }) else { panic!("not begun") };
     assert_eq!(begun.id, "resp_2");
-    assert!(begun.failed("x").starts_with(b"event: response.failed\n"));
+    assert!(begun.failed(&said("x")).starts_with(b"event: response.failed\n"));
 }
 
 proptest! {
@@ -96,7 +100,7 @@ proptest! {
         let _ = classify(&Event { raw: Bytes::from([b"data: {", &bytes[..]].concat()) });
         let head = format!("data: {{\"type\":\"{kind}\",\"response\":");
         if let Chunk::Begun(begun) = classify(&Event { raw: Bytes::from([head.as_bytes(), &bytes[..]].concat()) }) {
-            begun.failed("x");
+            begun.failed(&said("x"));
         }
     }
 }

@@ -161,6 +161,19 @@ impl Event {
         self.field(b"data")
     }
 
+    /// The value of its `event` line; empty if there is none before its data, or if it is not UTF-8.
+    pub fn name(&self) -> Cow<'_, str> {
+        // Most dialects send none; do not look for one in every event.
+        if self.raw.starts_with(b"data:") {
+            return "".into();
+        }
+        match self.field(b"event") {
+            Some(Cow::Borrowed(name)) => std::str::from_utf8(name).unwrap_or_default().into(),
+            Some(Cow::Owned(name)) => String::from_utf8(name).unwrap_or_default().into(),
+            None => "".into(),
+        }
+    }
+
     /// Does an `event` line name it `name`?
     pub fn is_named(&self, name: &[u8]) -> bool {
         // Chat completions are sent without names; do not look for one in every chunk.

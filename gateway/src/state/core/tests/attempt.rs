@@ -7,6 +7,7 @@ use super::call::{Call, Ending, Fate, Point, ask};
 use super::judge::Charge;
 use super::world::{About, Event, World};
 use crate::config::{Charge as Charging, MeterKind, Side};
+use crate::dialect::openai::answer::Usage;
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{Command, Granted, Ms, Reply, Reserved, Stage};
 use crate::state::ledger::Drawn;
@@ -209,7 +210,7 @@ impl World {
         let Some(reservation) = call.reservation.take() else { return };
         let (input, output) = (call.fate.input, call.fate.output);
         if call.fate.ending == Ending::Told {
-            reservation.settle(Actual::Used { input, output });
+            reservation.settle(Actual::Used(Usage { input, output, ..Usage::default() }));
             self.watch_excess(id);
         } else {
             reservation.settle(Actual::Partial { input, delivered: output });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::config::{Charge, MeterKind, OnOutage, ReservePolicy, Side};
+use crate::config::{Charge, Counted, MeterKind, OnOutage, ReservePolicy, Side};
 use crate::state::PoolInfo;
 use crate::state::core::{Declared, Mode, Ms, PoolDecl, Shape, Stage};
 
@@ -253,6 +253,7 @@ impl Plan {
                     decl,
                     kinds,
                     side,
+                    counted: Counted::ALL,
                     reserve: ReservePolicy::Max,
                     on_outage: OnOutage::Share,
                 })

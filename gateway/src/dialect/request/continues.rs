@@ -4,7 +4,8 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Field, Fields};
-use super::{BadRequest, bad, wrong_type};
+use super::flaw::{BadRequest, Flaw, Shape, bad, flawed};
+use crate::dialect::voice::Voice;
 
 /// Longest id, bytes. Gateways in between make them long.
 const MAX_ID: usize = 1024;
@@ -70,7 +71,7 @@ fn read_conversation(raw: Option<&RawValue>) -> Result<Option<String>, BadReques
 fn read_id(raw: Option<&RawValue>, name: &'static str) -> Result<Option<String>, BadRequest> {
     let Some(raw) = raw.map(RawValue::get).filter(|raw| *raw != "null") else { return Ok(None) };
     if !raw.starts_with('"') {
-        return Err(wrong_type(name, "a string", raw));
+        return Err(flawed(Voice::OpenAi, name, Flaw::Not(Shape::Text, raw)));
     }
     let id: Option<String> = serde_json::from_str(raw).ok();
     let id = id.filter(|id| !id.is_empty() && id.len() <= MAX_ID);

@@ -4,8 +4,9 @@
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BadRequest, bad};
-use crate::dialect::openai::api::Api;
+use super::flaw::{BadRequest, Flaw, bad, flawed};
+use crate::dialect::api::Api;
+use crate::dialect::voice::Voice;
 
 /// The members that we read of any call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,12 +34,21 @@ pub(super) enum Field {
     Conversation,
     Store,
     Background,
+    System,
+    OutputConfig,
+    Prefill,
+    Contents,
+    Config,
+    ResponseJsonSchema,
+    Counted,
+    Requests,
+    Fallbacks,
 }
 
-const FIELD_COUNT: usize = Field::Background as usize + 1;
+const FIELD_COUNT: usize = Field::Fallbacks as usize + 1;
 
 /// A member and its name.
-type Named = (Field, &'static str);
+pub(super) type Named = (Field, &'static str);
 
 const CHAT: &[Named] = &[
     (Field::Model, "model"),
@@ -87,6 +97,63 @@ const RESPONSES: &[Named] = &[
     (Field::Background, "background"),
 ];
 
+const MESSAGES: &[Named] = &[
+    (Field::Model, "model"),
+    (Field::Messages, "messages"),
+    (Field::System, "system"),
+    (Field::MaxTokens, "max_tokens"),
+    (Field::Stream, "stream"),
+    (Field::Tools, "tools"),
+    (Field::OutputConfig, "output_config"),
+    (Field::ResponseFormat, "output_format"), // as the beta had it
+    (Field::Prefill, "prefill"),
+    (Field::Fallbacks, "fallbacks"),
+];
+
+const COUNT_TOKENS: &[Named] = &[
+    (Field::Model, "model"),
+    (Field::Messages, "messages"),
+    (Field::System, "system"),
+    (Field::Tools, "tools"),
+];
+
+// Google's JSON takes either spelling of a name (<https://protobuf.dev/programming-guides/json/>).
+
+/// What generates, and what is counted as if it did.
+pub(super) const GENERATE: &[Named] = &[
+    (Field::Contents, "contents"),
+    (Field::System, "systemInstruction"),
+    (Field::System, "system_instruction"),
+    (Field::Config, "generationConfig"),
+    (Field::Config, "generation_config"),
+    (Field::Tools, "tools"),
+    (Field::Model, "model"),
+];
+
+/// `generationConfig`.
+pub(super) const CONFIG: &[Named] = &[
+    (Field::MaxOutputTokens, "maxOutputTokens"),
+    (Field::MaxOutputTokens, "max_output_tokens"),
+    (Field::Choices, "candidateCount"),
+    (Field::Choices, "candidate_count"),
+    (Field::ResponseFormat, "responseSchema"),
+    (Field::ResponseFormat, "response_schema"),
+    (Field::ResponseJsonSchema, "responseJsonSchema"),
+    (Field::ResponseJsonSchema, "response_json_schema"),
+];
+
+const COUNT: &[Named] = &[
+    (Field::Contents, "contents"),
+    (Field::Counted, "generateContentRequest"),
+    (Field::Counted, "generate_content_request"),
+    (Field::Model, "model"),
+];
+
+/// What embeds one content.
+pub(super) const EMBED: &[Named] = &[(Field::Contents, "content"), (Field::Model, "model")];
+
+const BATCH: &[Named] = &[(Field::Requests, "requests"), (Field::Model, "model")];
+
 fn fields_of(api: Api) -> &'static [Named] {
     match api {
         Api::Chat => CHAT,
@@ -94,14 +161,20 @@ fn fields_of(api: Api) -> &'static [Named] {
         Api::Embeddings => EMBEDDINGS,
         Api::Rerank => RERANK,
         Api::Responses => RESPONSES,
+        Api::Messages => MESSAGES,
+        Api::CountTokens => COUNT_TOKENS,
+        Api::Generate => GENERATE,
+        Api::GeminiCountTokens => COUNT,
+        Api::EmbedContent => EMBED,
+        Api::BatchEmbedContents => BATCH,
     }
 }
 
-/// The raw values of the members, and the first fault among the names.
+/// The raw values of the members, and the first flaw among the names.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     values: [Option<&'a RawValue>; FIELD_COUNT],
-    fault: Option<BadRequest>,
+    flaw: Option<(&'static str, Flaw<'static>)>,
     members: usize,
 }
 
@@ -115,22 +188,26 @@ impl<'a> Fields<'a> {
     pub(super) fn is_empty(&self) -> bool {
         self.members == 0
     }
-
-    fn fault(&mut self, field: &'static str, message: String) {
-        self.fault.get_or_insert_with(|| bad(Some(field), message));
-    }
 }
 
 pub(super) fn read_fields(api: Api, text: &str) -> Result<Fields<'_>, BadRequest> {
+    read_members(api.voice(), fields_of(api), text)
+}
+
+/// The members of an object with these names.
+pub(super) fn read_members<'a>(
+    voice: Voice,
+    named: &'static [Named],
+    text: &'a str,
+) -> Result<Fields<'a>, BadRequest> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let visitor = FieldsVisitor(fields_of(api));
-    let fields = reader.deserialize_map(visitor).and_then(|fields| reader.end().map(|()| fields));
-    let fields = fields.map_err(|err| {
+    let fields = reader.deserialize_map(FieldsVisitor(named));
+    let fields = fields.and_then(|fields| reader.end().map(|()| fields)).map_err(|err| {
         let what = if err.is_data() { "must be a JSON object" } else { "is not valid JSON" };
         bad(None, format!("The request body {what}: {err}."))
     })?;
-    match fields.fault {
-        Some(fault) => Err(fault),
+    match fields.flaw {
+        Some((name, flaw)) => Err(flawed(voice, name, flaw)),
         None => Ok(fields),
     }
 }
@@ -150,13 +227,13 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             fields.members += 1;
             let Known::Exactly(field, name) = known else {
                 if let Known::Almost(name) = known {
-                    fields.fault(name, format!("Unknown field that differs from '{name}' only in case."));
+                    fields.flaw.get_or_insert((name, Flaw::Case));
                 }
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             if fields.values[field as usize].replace(map.next_value()?).is_some() {
-                fields.fault(name, format!("Duplicate field '{name}'."));
+                fields.flaw.get_or_insert((name, Flaw::Twice));
             }
         }
         Ok(fields)
@@ -208,5 +285,5 @@ pub(super) fn same_when_folded(name: &str, exact: &str) -> bool {
         '\u{212a}' => 'k',
         c => c.to_ascii_lowercase(),
     };
-    name.chars().map(fold).eq(exact.chars())
+    name.chars().map(fold).eq(exact.chars().map(fold))
 }

@@ -7,7 +7,11 @@ const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 
 /// A chat.
 fn peek(body: &Bytes) -> Result<Peek, BadRequest> {
-    super::peek(Api::Chat, body, None)
+    super::peek(Api::Chat, body, InPath::default())
+}
+
+fn named_in_path(model: &str) -> InPath<'_> {
+    InPath { model: Some(model), stream: false }
 }
 
 fn peek_text(text: &str) -> Result<Peek, BadRequest> {
@@ -17,7 +21,7 @@ fn peek_text(text: &str) -> Result<Peek, BadRequest> {
 /// Another call.
 fn peek_as(api: Api, text: &str) -> Result<(Peek, Bytes), BadRequest> {
     let body = Bytes::copy_from_slice(text.as_bytes());
-    super::peek(api, &body, None).map(|peek| (peek, body))
+    super::peek(api, &body, InPath::default()).map(|peek| (peek, body))
 }
 
 /// A request with the members of `more` besides model and messages.
@@ -49,9 +53,10 @@ fn what_the_gateway_needs_is_read_and_the_rest_ignored() {
     let peek = peek(&body).unwrap();
     assert_eq!((peek.model.as_str(), peek.stream, peek.include_usage), ("gpt-4o", true, false));
     assert_eq!((peek.max_output, peek.choices, peek.has_tools), (Some(20), 3, true));
-    assert_eq!(&body[peek.model_place.range.clone()], br#""gpt\u002d4o""#);
+    let Names::Member(place) = &peek.names else { panic!("{:?}", peek.names) };
+    assert_eq!(&body[place.range.clone()], br#""gpt\u002d4o""#);
     assert_eq!(peek.input().texts(&body), [&br#"[{"role":"user","content":"hi"}]"#[..], b""]);
-    assert_eq!(peek.input().schemas(&body), [&b"[{}]"[..], b"", b""]);
+    assert_eq!(peek.input().schemas(&body), [&b"[{}]"[..], b"", b"", b""]);
 }
 
 #[test]
@@ -192,7 +197,7 @@ fn a_client_that_asks_for_usage_or_does_not_stream_gets_no_splice() {
 fn a_model_in_the_path_stands_for_the_one_in_the_body() {
     let named = |body: &str, to: &str| {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let peek = super::peek(Api::Chat, &body, Some("azure")).unwrap();
+        let peek = super::peek(Api::Chat, &body, named_in_path("azure")).unwrap();
         assert_eq!(peek.model, "azure");
         String::from_utf8(rewrite(&body, &peek, to).to_vec()).unwrap()
     };
@@ -212,7 +217,7 @@ fn a_model_in_the_path_stands_for_the_one_in_the_body() {
     );
     let long = "x".repeat(257);
     refused(
-        super::peek(Api::Chat, &Bytes::from(format!("{{{MESSAGES}}}")), Some(&long)),
+        super::peek(Api::Chat, &Bytes::from(format!("{{{MESSAGES}}}")), named_in_path(&long)),
         Some("model"),
         "256",
     );
@@ -267,7 +272,7 @@ fn a_response_says_what_it_continues_and_whether_it_is_kept() {
     )
     .unwrap();
     assert_eq!(peek.input().texts(&body), [&br#""hi""#[..], br#""be""#]);
-    assert_eq!(peek.input().schemas(&body), [&b"[{}]"[..], br#"{"format":{}}"#, b""]);
+    assert_eq!(peek.input().schemas(&body), [&b"[{}]"[..], br#"{"format":{}}"#, b"", b""]);
     assert_eq!((peek.max_output, peek.kept, peek.stream, peek.include_usage), (Some(9), true, true, true));
     assert_eq!(rewrite(&body, &peek, "m"), body, "nothing is asked for");
     assert!(!read(r#","store":false"#).unwrap().0.kept);
@@ -353,7 +358,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         for api in Api::ALL {
-            let _ = super::peek(api, &Bytes::from(bytes.clone()), None);
+            let _ = super::peek(api, &Bytes::from(bytes.clone()), named_in_path("m"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The two places of a request that change on its way: the model's name, and the wish for usage at the end of a
-//! stream, without which a streamed call could not be settled.
+//! The places of a request that change on its way: the model's name, and in OpenAI's streams the wish for usage at the
+//! end, without which a streamed call could not be settled.
 
 use std::ops::Range;
 
@@ -8,13 +8,50 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::same_when_folded;
-use super::{BadRequest, Peek, bad, range_in, read_bool, wrong_type};
+use super::flaw::{BadRequest, Flaw, Shape, bad, flawed};
+use super::values::read_bool;
+use super::{Peek, range_in};
 use crate::dialect::json;
+use crate::dialect::voice::Voice;
 
 /// The body for the upstream: its name of the model, and a stream that ends with its usage. All other bytes are
 /// the client's; without a change it is the same buffer.
 pub fn rewrite(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
-    let place = &peek.model_place;
+    match &peek.names {
+        Names::Member(place) => with_model(body, peek, place, upstream_model),
+        Names::Resources(places) => with_resource(body, places, upstream_model),
+    }
+}
+
+/// Where the model is named in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// In a member, which is put there if there is none.
+    Member(ModelPlace),
+    /// Google's: as a resource, in these raw values, in their order; perhaps nowhere.
+    Resources(Vec<Range<usize>>),
+}
+
+/// The body with the resource of the upstream's model wherever one is named.
+fn with_resource(body: &Bytes, places: &[Range<usize>], upstream_model: &str) -> Bytes {
+    let mut name = Vec::new();
+    // A name that is a resource already: `tunedModels/x`, `publishers/google/models/x`.
+    match upstream_model.contains('/') {
+        true => json::push_string(&mut name, upstream_model),
+        false => json::push_string(&mut name, &["models/", upstream_model].concat()),
+    }
+    if places.iter().all(|place| body.get(place.clone()) == Some(&name)) {
+        return body.clone();
+    }
+    let size = body.len() + places.len() * name.len();
+    let mut out = Splicer { body, copied: 0, out: Vec::with_capacity(size) };
+    for place in places {
+        out.replace(place, |buf| buf.extend_from_slice(&name));
+    }
+    out.finish()
+}
+
+fn with_model(body: &Bytes, peek: &Peek, place: &ModelPlace, upstream_model: &str) -> Bytes {
     let rename = place.always || peek.model != upstream_model;
     if !rename && peek.usage_splice.is_none() {
         return body.clone();
@@ -58,9 +95,9 @@ pub(super) struct ModelPlace {
 }
 
 impl ModelPlace {
-    /// `written`: the raw value in the body, if any. `named`: the path names the model. `alone`: no member is there.
-    pub(super) fn new(text: &str, written: Option<&str>, named: bool, alone: bool) -> ModelPlace {
-        match written {
+    /// `written`: the value in the body, if any. `named`: the path names the model. `alone`: no member is there.
+    pub(super) fn new(text: &str, written: Option<&RawValue>, named: bool, alone: bool) -> ModelPlace {
+        match written.map(RawValue::get) {
             Some(raw) => ModelPlace { range: range_in(text, raw), before: "", behind: "", always: named },
             None => {
                 let inside = text.find('{').map_or(0, |at| at + 1);
@@ -118,7 +155,7 @@ impl<'a> StreamOptions<'a> {
             return Ok(options);
         }
         if !raw.starts_with('{') {
-            return Err(wrong_type(NAME, "an object", raw));
+            return Err(flawed(Voice::OpenAi, NAME, Flaw::Not(Shape::Object, raw)));
         }
         let members: Vec<(String, &RawValue)> =
             members_of(raw).map_err(|err| bad(Some(NAME), err.to_string()))?;
@@ -129,8 +166,8 @@ impl<'a> StreamOptions<'a> {
                 return Err(bad(Some(NAME), "Duplicate or misspelt field 'include_usage'.".to_owned()));
             }
             if exact {
-                options.include_usage =
-                    read_bool(Some(value), "stream_options.include_usage")?.unwrap_or(false);
+                let asked = read_bool(Voice::OpenAi, Some(value), "stream_options.include_usage")?;
+                options.include_usage = asked.unwrap_or(false);
                 options.asked = Some(value.get());
             }
         }

@@ -1,0 +1,33 @@
+//! The models that a key may use, as the client's API lists them.
+
+use crate::auth::Credentials;
+use crate::dialect::voice::{Voice, models};
+use crate::error::Error;
+use crate::pipeline;
+use crate::shared::Worker;
+
+/// All of them; wildcards are left out, for they name no model.
+pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
+    let snapshot = worker.shared.snapshot.load_full();
+    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
+    let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
+    let models = snapshot.config.models.iter().filter(|model| !model.wildcard);
+    let names = models.flat_map(|model| {
+        std::iter::once(model.name.as_str()).chain(model.aliases.iter().map(String::as_str))
+    });
+    let names: Vec<&str> = names.filter(allowed).collect();
+    Ok(models::list(voice, &names, credentials.query))
+}
+
+/// One of them.
+pub(super) fn one(
+    worker: &Worker,
+    voice: Voice,
+    name: &str,
+    credentials: Credentials<'_>,
+) -> Result<Vec<u8>, Error> {
+    let snapshot = worker.shared.snapshot.load_full();
+    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
+    pipeline::find_model(&snapshot, tenant, name)?;
+    Ok(models::one(voice, name))
+}

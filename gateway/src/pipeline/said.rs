@@ -1,0 +1,313 @@
+//! A call's request in the dialects of the deployments that may serve it.
+//!
+//! Where client and deployment speak one dialect, the client's bytes pass. Else the request is read once, when the first
+//! such deployment is asked, and written for each deployment anew: models and providers of one dialect differ.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use super::Call;
+use crate::aside::look_through;
+use crate::clock::unix_now;
+use crate::config::Deployment;
+use crate::config::preset::{self, Preset, Quirk};
+use crate::dialect::custom::Custom;
+use crate::dialect::gemini::Framing;
+use crate::dialect::request::{self, Peek};
+use crate::dialect::responses;
+use crate::dialect::talk::{Dialect, Part, Refused, Request};
+use crate::dialect::voice::Form;
+use crate::upstream::Endpoint;
+use crate::upstream::telling::{Retold, Telling};
+use crate::upstream::way::{self, Way};
+
+/// The request of one call.
+pub(super) struct Said {
+    own: Option<Dialect>,
+    read: OnceCell<Result<Arc<Request>, Refused>>,
+}
+
+/// What only the path of a request says where its dialect has no field for it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The model.
+    pub(super) model: String,
+    /// The answer is to be streamed.
+    pub(super) stream: bool,
+    /// How the client wants a stream of Gemini's framed.
+    pub(super) framing: Framing,
+    /// The client gets the usage of a stream of Chat's.
+    pub(super) wants_usage: bool,
+}
+
+impl Asked {
+    /// Of a request that was looked at.
+    pub(super) fn of(peek: &Peek, form: Form) -> Asked {
+        Asked {
+            model: peek.model.clone(),
+            stream: peek.stream,
+            framing: form.framing,
+            wants_usage: peek.include_usage,
+        }
+    }
+}
+
+/// Where a request goes.
+struct To<'a> {
+    /// The dialect there.
+    dialect: Dialect,
+    /// The provider.
+    preset: &'a Arc<Preset>,
+    /// Which of its models.
+    deployment: &'a Deployment,
+}
+
+impl Said {
+    /// Of a client that speaks `own`; `None` if its call is no conversation.
+    pub(super) fn new(own: Option<Dialect>) -> Said {
+        Said { own, read: OnceCell::new() }
+    }
+
+    /// The body for a deployment, and how its answer is told.
+    async fn write(&self, body: &Bytes, asked: &Asked, to: To<'_>) -> Result<(Bytes, Arc<Retold>), Refused> {
+        let request = self.request(body, asked).await?;
+        let own = self.own.ok_or_else(unreadable)?;
+        let (asked, preset) = (asked.clone(), to.preset.clone());
+        let (theirs, model, most) = (to.dialect, to.deployment.model.clone(), to.deployment.max_output);
+        let work = move || write(&request, own, theirs, &asked, &preset, (model, most));
+        look_through(body.len(), work).await.unwrap_or_else(|_| Err(unreadable()))
+    }
+
+    /// The request, read the first time.
+    async fn request(&self, body: &Bytes, asked: &Asked) -> Result<Arc<Request>, Refused> {
+        let read = || async {
+            let own = self.own.ok_or_else(unreadable)?;
+            let (bytes, asked) = (body.clone(), asked.clone());
+            let read = look_through(body.len(), move || read(own, &bytes, &asked)).await;
+            read.unwrap_or_else(|_| Err(unreadable())).map(Arc::new)
+        };
+        self.read.get_or_init(read).await.clone()
+    }
+}
+
+/// A request on its way to a deployment, and how the answer will be told.
+pub(super) struct Saying {
+    pub(super) call: preset::Call,
+    pub(super) body: Bytes,
+    pub(super) telling: Telling,
+    /// What the client of Anthropic's API switches on (`anthropic-beta`), for a provider of that API.
+    pub(super) beta: Option<HeaderValue>,
+}
+
+impl Call<'_> {
+    /// The request as a deployment gets it.
+    pub(super) async fn say(&self, endpoint: &Endpoint, deployment: &Deployment) -> Result<Saying, Refused> {
+        let (peek, model) = (&self.peek, &deployment.model);
+        let passed = || Telling::Passed { api: peek.api, withhold_usage: !peek.include_usage };
+        let (own, theirs) = match (peek.api.talks(), endpoint.way(peek.api)) {
+            (Some(own), Some(Way::Talk(theirs))) => (own, theirs),
+            (None, Some(Way::Same(call))) => {
+                let body = request::rewrite(&self.body, peek, model);
+                return Ok(Saying { call, body, telling: passed(), beta: None });
+            }
+            _ => return Err(Refused::whole("The model does not serve this call.")),
+        };
+        let preset = endpoint.preset();
+        let call = way::call(preset, theirs, peek.stream);
+        if own == theirs && !is_foreign(&self.body) {
+            let beta = self.headers.get("anthropic-beta").filter(|_| own == Dialect::Messages).cloned();
+            let body = request::rewrite(&self.body, peek, model);
+            let body = refit(body, theirs, preset, beta.as_ref())?;
+            return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed), beta });
+        }
+        let to = To { dialect: theirs, preset, deployment };
+        let (body, retold) = self.said.write(&self.body, &self.asked, to).await?;
+        let across = |retold| Telling::Retold(retold);
+        let telling = if own == theirs { same(own, self.asked.framing, passed) } else { across(retold) };
+        Ok(Saying { call, body, telling, beta: None })
+    }
+}
+
+/// How an answer is told where both sides speak one dialect.
+fn same(dialect: Dialect, framing: Framing, passed: impl FnOnce() -> Telling) -> Telling {
+    match dialect {
+        Dialect::Chat | Dialect::Responses => passed(),
+        _ => Telling::Heard { dialect, framing },
+    }
+}
+
+/// Does a conversation hold what another provider said, which its own would not take for its own? Such marks are ours:
+/// reasoning and signatures of one dialect that went through a client of another.
+fn is_foreign(body: &[u8]) -> bool {
+    [&b"\"weir:"[..], b"__sig__"].iter().any(|mark| memchr::memmem::find(body, mark).is_some())
+}
+
+/// The client's own body for a provider that departs from its dialect.
+fn refit(
+    body: Bytes,
+    theirs: Dialect,
+    preset: &Preset,
+    beta: Option<&HeaderValue>,
+) -> Result<Bytes, Refused> {
+    if theirs != Dialect::Messages || !preset.has(Quirk::NoModelInBody) {
+        return Ok(body);
+    }
+    let read = serde_json::from_slice(&body);
+    let mut fields = read.map_err(|error| Refused::whole(format!("The body cannot be read: {error}.")))?;
+    fit(&mut fields, theirs, preset);
+    if let Some(beta) = beta.and_then(|beta| beta.to_str().ok()) {
+        let names: Vec<&str> = beta.split(',').map(str::trim).collect();
+        fields.insert("anthropic_beta".to_owned(), names.into());
+    }
+    Ok(Value::Object(fields).to_string().into())
+}
+
+fn unreadable() -> Refused {
+    Refused::whole("The request could not be read.")
+}
+
+fn read(own: Dialect, body: &[u8], asked: &Asked) -> Result<Request, Refused> {
+    let request = own.read_request(body)?;
+    // What only a provider of the Responses API has stored, no other can go on with.
+    responses::check_portable(&request)?;
+    Ok(Request { model: asked.model.clone(), stream: asked.stream, ..request })
+}
+
+fn write(
+    request: &Request,
+    own: Dialect,
+    theirs: Dialect,
+    asked: &Asked,
+    preset: &Preset,
+    (model, most): (String, u64),
+) -> Result<(Bytes, Arc<Retold>), Refused> {
+    let retold = Retold {
+        own,
+        theirs,
+        framing: asked.framing,
+        wants_usage: asked.wants_usage,
+        custom: Custom::of(request, theirs),
+        created: unix_now(),
+        model: asked.model.clone(),
+        echoes: if own == Dialect::Responses { responses::echoes(request) } else { Map::new() },
+    };
+    // A stream is settled by its usage, whether or not the client asks for it.
+    let mut request = Request { model, stream_usage: asked.stream, ..request.clone() };
+    if theirs == Dialect::Messages {
+        // It must say so; what is held for the call is held for this.
+        request.max_output.get_or_insert(most);
+    }
+    if preset.has(Quirk::ShortToolCallIds) {
+        shorten_ids(&mut request);
+    }
+    let mut written = theirs.write_request(&request, way::manners(preset))?;
+    if let Value::Object(fields) = &mut written {
+        fit(fields, theirs, preset);
+    }
+    let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
+    Ok((body.into(), Arc::new(retold)))
+}
+
+/// The fields that a provider wants beyond its dialect, or does not.
+fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset) {
+    if preset.has(Quirk::NoModelInBody) {
+        fields.remove("model");
+    }
+    if theirs == Dialect::Messages && preset.has(Quirk::VersionInBody) {
+        // Google's documentation of Claude on Vertex AI.
+        fields.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
+    }
+    if preset.has(Quirk::NoStreamOptions) {
+        fields.remove("stream_options");
+    }
+}
+
+/// Ids of calls that other providers made, as nine letters and digits: the same for the same.
+fn shorten_ids(request: &mut Request) {
+    for piece in request.messages.iter_mut().flat_map(|message| &mut message.pieces) {
+        let id = match &mut piece.part {
+            Part::Call(call) => &mut call.id,
+            Part::Result(result) => &mut result.id,
+            _ => continue,
+        };
+        if !id.is_empty() && (id.len() != 9 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+            *id = short(id);
+        }
+    }
+}
+
+fn short(id: &str) -> String {
+    use sha2::{Digest, Sha256};
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let hash = Sha256::digest(id.as_bytes());
+    hash.iter().take(9).map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::preset::Presets;
+
+    fn asked(stream: bool) -> Asked {
+        Asked { model: "m".to_owned(), stream, framing: Framing::Sse, wants_usage: false }
+    }
+
+    fn written(own: Dialect, body: &Value, preset: &str, theirs: Dialect, stream: bool) -> Value {
+        let presets = Presets::built_in().unwrap();
+        let request = read(own, body.to_string().as_bytes(), &asked(stream)).unwrap();
+        let preset = presets.get(preset).unwrap();
+        let (bytes, _) =
+            write(&request, own, theirs, &asked(stream), preset, ("theirs".to_owned(), 4096)).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn a_request_goes_out_with_the_providers_model_and_asks_for_the_usage() {
+        let body = json!({"model": "m", "max_tokens": 9, "stream": true,
+            "messages": [{"role": "user", "content": "Hi"}]});
+        let out = written(Dialect::Messages, &body, "openai", Dialect::Chat, true);
+        assert_eq!((&out["model"], &out["stream"]), (&json!("theirs"), &json!(true)));
+        assert_eq!(out["stream_options"]["include_usage"], true);
+        assert_eq!(out["messages"], json!([{"role": "user", "content": "Hi"}]));
+        let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]});
+        let out = written(Dialect::Gemini, &gemini, "anthropic", Dialect::Messages, true);
+        assert_eq!(out["max_tokens"], 4096);
+        assert_eq!((&out["model"], &out["stream"]), (&json!("theirs"), &json!(true)));
+    }
+
+    #[test]
+    fn claude_on_vertex_has_its_version_and_not_its_name_in_the_body() {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+        let out = written(Dialect::Chat, &body, "vertex", Dialect::Messages, false);
+        assert_eq!((out.get("model"), &out["anthropic_version"]), (None, &json!("vertex-2023-10-16")));
+    }
+
+    /// Broken on purpose to see it fail: ids of results left as they were.
+    #[test]
+    fn foreign_ids_are_short_where_they_must_be_and_still_name_their_calls() {
+        let call = json!({"id": "toolu_01ABCDEFG", "type": "function",
+            "function": {"name": "f", "arguments": "{}"}});
+        let body = json!({"model": "m", "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "toolu_01ABCDEFG", "content": "1"},
+        ]});
+        let out = written(Dialect::Chat, &body, "mistral", Dialect::Chat, false);
+        let id = out["messages"][1]["tool_calls"][0]["id"].as_str().unwrap();
+        assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+        assert_eq!(out["messages"][2]["tool_call_id"], id);
+    }
+
+    #[test]
+    fn what_is_stored_elsewhere_cannot_be_gone_on_with() {
+        let body = json!({"model": "m", "input": "Hi", "previous_response_id": "resp_1"});
+        let refused = read(Dialect::Responses, body.to_string().as_bytes(), &asked(false)).unwrap_err();
+        assert!(refused.message.contains("previous_response_id"), "{refused}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What a stream has shown so far, whatever its dialect.
+
+use crate::dialect::openai::answer::Usage;
+use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event};
+use crate::dialect::talk::{self, Delta, Opening};
+
+/// What a stream has shown so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Something that a client would act on.
+    pub content: bool,
+    /// The newest usage.
+    pub usage: Option<Usage>,
+    /// Output that reached us.
+    pub delivered: Delivered,
+    /// The response that was begun, in streams that tell and pass as they are.
+    pub begun: Option<Begun>,
+    /// The last event has come: `[DONE]`, or the whole response.
+    pub done: bool,
+    /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
+    pub complete: bool,
+}
+
+impl Seen {
+    /// Takes note of an event of OpenAI's; is it for the client?
+    pub fn note(&mut self, event: &Event, chunk: &Chunk, withhold_usage: bool) -> bool {
+        self.content |= chunk.is_content();
+        self.delivered.add(chunk);
+        if let Some(begun) = &mut self.begun {
+            begun.note(event);
+        }
+        match chunk {
+            Chunk::Usage { usage, choices_empty, .. } => {
+                self.usage = Some(*usage);
+                self.complete |= *choices_empty;
+                !(withhold_usage && *choices_empty)
+            }
+            Chunk::Done => {
+                self.done = true;
+                self.complete = true;
+                true
+            }
+            Chunk::Begun(begun) => {
+                self.begun = Some(begun.clone());
+                true
+            }
+            Chunk::Finished { usage } => {
+                self.usage = *usage;
+                (self.done, self.complete) = (true, true);
+                true
+            }
+            Chunk::Comment | Chunk::NoContent | Chunk::Content { .. } | Chunk::Error(_) => true,
+        }
+    }
+
+    /// Takes note of what was read of an event.
+    pub fn hear(&mut self, event: &talk::Event) {
+        match event {
+            talk::Event::Begin { opening, .. } => {
+                self.content |= matches!(opening, Opening::Call { .. } | Opening::Whole(_));
+            }
+            talk::Event::Delta { delta, .. } => self.hear_delta(delta),
+            talk::Event::Finish { .. } => self.content = true,
+            talk::Event::Usage(usage) => self.usage = Some(*usage),
+            talk::Event::Done => (self.done, self.complete) = (true, true),
+            talk::Event::Start { .. }
+            | talk::Event::End { .. }
+            | talk::Event::Logprobs { .. }
+            | talk::Event::Ping
+            | talk::Event::Failed { .. } => {}
+        }
+    }
+
+    fn hear_delta(&mut self, delta: &Delta) {
+        let bytes = match delta {
+            Delta::Text(text) | Delta::Summary(_, text) | Delta::Arguments(text) => text.len(),
+            // Their tokens stand in the usage, and no length tells how many.
+            Delta::Signature(_) | Delta::Encrypted(_) | Delta::Citation(_) => 0,
+        };
+        self.delivered.chunks += u64::from(bytes > 0);
+        self.delivered.bytes += bytes as u64;
+        self.content |= bytes > 0 || matches!(delta, Delta::Encrypted(_));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> talk::Event {
+        talk::Event::Delta { choice: 0, piece: 0, delta: Delta::Text(text.to_owned()) }
+    }
+
+    /// Broken on purpose to see it fail: the opening of a text taken for content.
+    #[test]
+    fn content_is_what_a_client_would_act_on() {
+        let mut seen = Seen::default();
+        let begin = talk::Event::Begin { choice: 0, piece: 0, opening: Opening::Text };
+        for event in [&talk::Event::Ping, &begin, &text(""), &talk::Event::Usage(Usage::default())] {
+            seen.hear(event);
+        }
+        assert!(!seen.content && !seen.done);
+        seen.hear(&text("Hi, you."));
+        assert!(seen.content);
+        assert_eq!((seen.delivered.chunks, seen.delivered.bytes), (1, 8));
+        seen.hear(&talk::Event::Done);
+        assert!(seen.done && seen.complete && seen.usage == Some(Usage::default()));
+    }
+}
