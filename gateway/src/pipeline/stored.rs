@@ -123,7 +123,7 @@ pub async fn stored(
 }
 
 /// Where the response may be: where it is known to be, or if nobody knows and there are no tenants, one deployment of
-/// each account.
+/// each account whose provider keeps responses.
 async fn homes(
     worker: &Worker,
     snapshot: &Snapshot,
@@ -142,11 +142,12 @@ async fn homes(
     if !tenant.is_empty() {
         return Ok(Vec::new());
     }
+    let keeps = |at: &usize| snapshot.endpoints[*at].keeps_responses();
     let first = |at: &usize| {
         let account = &config.deployments[*at].account;
         !config.deployments[..*at].iter().any(|other| Arc::ptr_eq(&other.account, account))
     };
-    Ok((0..config.deployments.len()).filter(first).map(DeploymentId).collect())
+    Ok((0..config.deployments.len()).filter(keeps).filter(first).map(DeploymentId).collect())
 }
 
 /// What a provider answers.

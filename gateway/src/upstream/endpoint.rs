@@ -71,6 +71,11 @@ impl Endpoint {
         self.ways[api as usize]
     }
 
+    /// Does its provider keep responses, see [`Endpoint::kept`]?
+    pub fn keeps_responses(&self) -> bool {
+        self.account.preset.paths.contains_key(&Call::Response)
+    }
+
     /// A call with `body`, not to be sent after `send_by` of [`boot_ms`]; `None` if the provider has no such call.
     pub fn call(&self, call: Call, body: Bytes, send_by: u64) -> Option<Outgoing> {
         let uri = self.uris.get(&call)?.clone();
