@@ -103,6 +103,20 @@ fn a_model_that_a_body_names_again_is_the_upstreams() {
     assert_eq!(renamed(Api::Generate, &generate, "x"), generate, "nothing to change");
 }
 
+/// Broken on purpose to see it fail: only what stands in the body itself is looked at.
+#[test]
+fn a_whole_request_that_is_counted_is_the_input() {
+    let system = r#"{"parts":[{"text":"be"}]}"#;
+    let inside = format!(r#"{{{CONTENTS},"systemInstruction":{system},"tools":[{{"x":1}}]}}"#);
+    let whole = format!(r#"{{"generateContentRequest":{inside}}}"#);
+    let (peek, body) = peek_as(Api::GeminiCountTokens, &whole).unwrap();
+    let texts = [&br#"[{"parts":[{"text":"hi"}]}]"#[..], system.as_bytes()];
+    assert_eq!(peek.input().texts(&body), texts);
+    assert_eq!(peek.input().schemas(&body)[0], br#"[{"x":1}]"#);
+    let wrong = r#"{"generateContentRequest":{"contents":"hi"}}"#;
+    refused(peek_as(Api::GeminiCountTokens, wrong), "contents", "expected an array of objects");
+}
+
 #[test]
 fn only_what_generates_has_output_and_streams() {
     for (api, body) in [
