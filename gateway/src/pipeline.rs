@@ -84,8 +84,8 @@ struct Tried {
     deployments: Vec<DeploymentId>,
     /// Those of them whose account does not keep what the call continues.
     without: Vec<DeploymentId>,
-    /// Dialects that cannot say the request.
-    unsayable: Vec<Way>,
+    /// Models of dialects that cannot say the request.
+    unsayable: Vec<(Way, String)>,
 }
 
 /// Serves a call.
@@ -254,7 +254,7 @@ impl Call<'_> {
                     match miss.what {
                         What::Attempt => (attempts, pause) = (attempts + 1, miss.pause),
                         What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
-                        What::Unsayable => tried.unsayable.extend(self.way(target.deployment)),
+                        What::Unsayable => tried.unsayable.extend(self.spoken(target.deployment)),
                     }
                 }
             }
@@ -276,8 +276,12 @@ impl Call<'_> {
         let model = &config.models[id.0];
         let Tried { deployments: tried, without, unsayable } = tried;
         let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
-        let can = |way: Way| !unsayable.contains(&way);
-        ranked.retain(|ranked| self.way(ranked.target.deployment).is_some_and(can));
+        let can = |spoken: (Way, String)| !unsayable.contains(&spoken);
+        let able = |id: DeploymentId| match unsayable.is_empty() {
+            true => self.way(id).is_some(),
+            false => self.spoken(id).is_some_and(can),
+        };
+        ranked.retain(|ranked| able(ranked.target.deployment));
         match &self.home {
             Some(home) => home.keep(config, &mut ranked),
             None => continued::drop_accounts(config, without, &mut ranked),
@@ -288,6 +292,11 @@ impl Call<'_> {
     /// How a deployment serves the call; `None` if it cannot.
     fn way(&self, deployment: DeploymentId) -> Option<Way> {
         self.snapshot.endpoints[deployment.0].way(self.peek.api)
+    }
+
+    /// The same, and the model: what one deployment could not be told, no other of its model can.
+    fn spoken(&self, deployment: DeploymentId) -> Option<(Way, String)> {
+        Some((self.way(deployment)?, self.snapshot.config.deployments[deployment.0].model.clone()))
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {

@@ -257,6 +257,11 @@ impl<'a> Attempt<'a> {
         if let Some(reservation) = self.reservation.take() {
             match &failed {
                 Failed::NotSent(_) | Failed::Unsayable(_) => reservation.cancel(),
+                Failed::Unreadable { usage, bytes, .. } => {
+                    let delivered = *bytes as u64 / 4;
+                    let partial = Actual::Partial { input: self.call.input, delivered };
+                    reservation.settle(usage.map_or(partial, Actual::Used));
+                }
                 // The client's own time was over: as if it had left.
                 Failed::TimedOut(_) if Instant::now() >= self.call.deadline => {
                     reservation.settle(Actual::Abandoned);
@@ -284,6 +289,10 @@ impl<'a> Attempt<'a> {
                 (outcome, Miss { pause: false, ..miss })
             }
             Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
+            Failed::Unreadable { field, .. } => {
+                let (outcome, miss) = broken("unreadable", Kind::UpstreamFailed, &field);
+                (outcome, Miss { retry: false, ..miss })
+            }
             Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
             Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
             Failed::Answered { status, failure, body } => {
@@ -389,7 +398,9 @@ pub(super) fn unserved(failed: Failed) -> Error {
             _ => no_answer(Kind::UpstreamFailed),
         },
         Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
-        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) => no_answer(Kind::UpstreamFailed),
+        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => {
+            no_answer(Kind::UpstreamFailed)
+        }
     }
 }
 

@@ -58,7 +58,9 @@ impl Call<'_> {
                 .is_some_and(|window| self.input.saturating_add(self.peek.max_output.unwrap_or(0)) > window);
             let why = match self.way(id) {
                 None => Why::NoSuchCall,
-                Some(way) if tried.unsayable.contains(&way) => Why::Unsayable,
+                Some(_) if self.spoken(id).is_some_and(|spoken| tried.unsayable.contains(&spoken)) => {
+                    Why::Unsayable
+                }
                 Some(_) if long => Why::TooLong,
                 Some(_) => Why::NotItsHome,
             };

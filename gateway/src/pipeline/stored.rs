@@ -180,7 +180,7 @@ async fn persist(
 fn may_pass(failed: &Failed) -> bool {
     match failed {
         Failed::NotSent(_) | Failed::Broken(_) => true,
-        Failed::TimedOut(_) | Failed::Unsayable(_) => false, // what was slow once would cost its time again
+        Failed::TimedOut(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => false, // what was slow once would cost its time again
         Failed::Answered { failure, .. } => {
             matches!(
                 failure.class,

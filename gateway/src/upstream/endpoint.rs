@@ -143,9 +143,9 @@ fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
 }
 
 impl Outgoing {
-    /// With another header.
+    /// With another header, beside what it has of that name.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        Arc::make_mut(&mut self.headers).insert(name, value);
+        Arc::make_mut(&mut self.headers).append(name, value);
     }
 
     pub(super) fn request(&self) -> Request<Timely> {
