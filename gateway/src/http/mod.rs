@@ -6,7 +6,7 @@ pub mod connection;
 mod intake;
 mod paths;
 mod pipe;
-mod proxy;
+pub mod proxy;
 pub mod reply;
 pub mod server;
 mod sound;

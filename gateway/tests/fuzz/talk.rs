@@ -1,0 +1,103 @@
+//! Requests and plain answers of each dialect.
+
+use std::fmt::Debug;
+
+use serde_json::{Map, Value};
+use weir::dialect::chat::Manners;
+use weir::dialect::talk::{Dialect, Part, Piece, Refused, Request, Role};
+
+use super::cut::short;
+
+const DIALECTS: [Dialect; 5] =
+    [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::Gemini, Dialect::Converse];
+
+/// What was read is written in every dialect, which reads it. In its own all of the conversation is still there, and
+/// writing it once more changes nothing. (Written for the first time it is put in order: what a provider requires is there,
+/// what says nothing is not.)
+pub(crate) fn request(own: Dialect, input: &[u8]) {
+    let Ok(read) = own.read_request(input) else { return };
+    for to in DIALECTS {
+        let Ok(written) = to.write_request(&read, Manners::default()) else { continue };
+        let again = reread(to, &written, |body| to.read_request(body));
+        if to == own {
+            let (had, has) = (said_in(&read), said_in(&again));
+            assert!(had == has, "not said any more: {} became {}: {written:.900}", short(&had), short(&has));
+            let twice = to.write_request(&again, Manners::default());
+            assert!(twice.as_ref() == Ok(&written), "{to:?} writes it otherwise: {twice:?} not {written:.900}");
+        }
+    }
+}
+
+/// The same of answers.
+pub(crate) fn answer(own: Dialect, input: &[u8]) {
+    let Ok(read) = own.read_answer(input) else { return };
+    for to in DIALECTS {
+        let written = to.write_answer(&read, &Map::new());
+        let again = reread(to, &written, |body| to.read_answer(body));
+        if to == own {
+            let said = |choice: &weir::dialect::talk::Choice| said(Role::Assistant, &choice.pieces);
+            let had: Vec<Said> = read.choices.iter().map(said).collect();
+            let has: Vec<Said> = again.choices.iter().map(said).collect();
+            assert!(had == has, "not said any more: {} became {}: {written:.900}", short(&had), short(&has));
+            assert!(again.usage == read.usage, "{:?} became {:?}", read.usage, again.usage);
+            let twice = to.write_answer(&again, &Map::new());
+            assert!(twice == written, "{to:?} writes it otherwise: {twice:.900} not {written:.900}");
+        }
+    }
+}
+
+fn reread<T: Debug>(to: Dialect, written: &Value, read: impl Fn(&[u8]) -> Result<T, Refused>) -> T {
+    let body = written.to_string();
+    match read(body.as_bytes()) {
+        Ok(again) => again,
+        Err(refused) => panic!("{to:?} does not read what it wrote: {refused:?}: {body:.900}"),
+    }
+}
+
+/// What no dialect may lose of its own.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    texts: Vec<(Role, String)>,
+    calls: Vec<(String, String)>,
+    results: Vec<String>,
+    reasoning: String,
+    media: usize,
+}
+
+fn said_in(request: &Request) -> Said {
+    let mut all = Said::default();
+    request.messages.iter().for_each(|message| all.add(message.role, &message.pieces));
+    all
+}
+
+fn said(role: Role, pieces: &[Piece]) -> Said {
+    let mut all = Said::default();
+    all.add(role, pieces);
+    all
+}
+
+impl Said {
+    fn add(&mut self, role: Role, pieces: &[Piece]) {
+        for piece in pieces {
+            match &piece.part {
+                Part::Text { text, .. } | Part::Refusal(text) => self.text(role, text),
+                Part::Media(_) => self.media += 1,
+                Part::Call(call) => self.calls.push((call.name.clone(), call.id.clone())),
+                Part::Result(result) => {
+                    self.results.push(result.id.clone());
+                    self.add(role, &result.pieces);
+                }
+                Part::Reasoning(reasoning) => self.reasoning.push_str(&reasoning.text),
+                Part::Foreign(..) => {}
+            }
+        }
+    }
+
+    fn text(&mut self, role: Role, text: &str) {
+        match self.texts.last_mut() {
+            Some((last, all)) if *last == role => all.push_str(text),
+            _ if text.is_empty() => {}
+            _ => self.texts.push((role, text.to_owned())),
+        }
+    }
+}
