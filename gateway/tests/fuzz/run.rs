@@ -88,7 +88,13 @@ impl Findings {
 }
 
 /// Runs mutants of `corpus`; says how many.
-pub(crate) fn search(target: &Target, corpus: &[Vec<u8>], seed: u64, bound: &Bound, found: &mut Findings) -> usize {
+pub(crate) fn search(
+    target: &Target,
+    corpus: &[Vec<u8>],
+    seed: u64,
+    bound: &Bound,
+    found: &mut Findings,
+) -> usize {
     let mut rng = Rng::with_seed(seed);
     let begin = Instant::now();
     let mut runs = 0;

@@ -1,8 +1,6 @@
 //! Requests and plain answers of each dialect.
 
-use std::fmt::Debug;
-
-use serde_json::{Map, Value};
+use serde_json::Map;
 use weir::dialect::chat::Manners;
 use weir::dialect::talk::{Dialect, Part, Piece, Refused, Request, Role};
 
@@ -18,12 +16,20 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
     let Ok(read) = own.read_request(input) else { return };
     for to in DIALECTS {
         let Ok(written) = to.write_request(&read, Manners::default()) else { continue };
-        let again = reread(to, &written, |body| to.read_request(body));
+        let again = match to.read_request(written.to_string().as_bytes()) {
+            Ok(again) => again,
+            // A schema is the client's own; what is none is the upstream's to refuse.
+            Err(Refused { field: Some(field), .. }) if to != own && is_schema(&field) => continue,
+            Err(refused) => panic!("{to:?} does not read what it wrote: {refused:?}: {written:.900}"),
+        };
         if to == own {
             let (had, has) = (said_in(&read), said_in(&again));
             assert!(had == has, "not said any more: {} became {}: {written:.900}", short(&had), short(&has));
             let twice = to.write_request(&again, Manners::default());
-            assert!(twice.as_ref() == Ok(&written), "{to:?} writes it otherwise: {twice:?} not {written:.900}");
+            assert!(
+                twice.as_ref() == Ok(&written),
+                "{to:?} writes it otherwise: {twice:?} not {written:.900}"
+            );
         }
     }
 }
@@ -33,33 +39,35 @@ pub(crate) fn answer(own: Dialect, input: &[u8]) {
     let Ok(read) = own.read_answer(input) else { return };
     for to in DIALECTS {
         let written = to.write_answer(&read, &Map::new());
-        let again = reread(to, &written, |body| to.read_answer(body));
+        let again = to.read_answer(written.to_string().as_bytes());
+        let again = match again {
+            Ok(again) => again,
+            Err(refused) => panic!("{to:?} does not read what it wrote: {refused:?}: {written:.900}"),
+        };
         if to == own {
             let said = |choice: &weir::dialect::talk::Choice| said(Role::Assistant, &choice.pieces);
             let had: Vec<Said> = read.choices.iter().map(said).collect();
             let has: Vec<Said> = again.choices.iter().map(said).collect();
             assert!(had == has, "not said any more: {} became {}: {written:.900}", short(&had), short(&has));
-            assert!(again.usage == read.usage, "{:?} became {:?}", read.usage, again.usage);
+            // (Anthropic's must have a usage.)
+            let counted = read.usage.is_none() || again.usage == read.usage;
+            assert!(counted, "{:?} became {:?}", read.usage, again.usage);
             let twice = to.write_answer(&again, &Map::new());
             assert!(twice == written, "{to:?} writes it otherwise: {twice:.900} not {written:.900}");
         }
     }
 }
 
-fn reread<T: Debug>(to: Dialect, written: &Value, read: impl Fn(&[u8]) -> Result<T, Refused>) -> T {
-    let body = written.to_string();
-    match read(body.as_bytes()) {
-        Ok(again) => again,
-        Err(refused) => panic!("{to:?} does not read what it wrote: {refused:?}: {body:.900}"),
-    }
+fn is_schema(field: &str) -> bool {
+    ["parameters", "schema", "Schema"].iter().any(|name| field.contains(name))
 }
 
 /// What no dialect may lose of its own.
 #[derive(Debug, Default, PartialEq)]
 struct Said {
     texts: Vec<(Role, String)>,
-    calls: Vec<(String, String)>,
-    results: Vec<String>,
+    calls: Vec<String>,
+    results: usize,
     reasoning: String,
     media: usize,
 }
@@ -82,9 +90,9 @@ impl Said {
             match &piece.part {
                 Part::Text { text, .. } | Part::Refusal(text) => self.text(role, text),
                 Part::Media(_) => self.media += 1,
-                Part::Call(call) => self.calls.push((call.name.clone(), call.id.clone())),
+                Part::Call(call) => self.calls.push(call.name.clone()),
                 Part::Result(result) => {
-                    self.results.push(result.id.clone());
+                    self.results += 1;
                     self.add(role, &result.pieces);
                 }
                 Part::Reasoning(reasoning) => self.reasoning.push_str(&reasoning.text),
