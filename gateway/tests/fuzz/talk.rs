@@ -18,8 +18,7 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
         let Ok(written) = to.write_request(&read, Manners::default()) else { continue };
         let again = match to.read_request(written.to_string().as_bytes()) {
             Ok(again) => again,
-            // A schema is the client's own; what is none is the upstream's to refuse.
-            Err(Refused { field: Some(field), .. }) if to != own && is_schema(&field) => continue,
+            Err(refused) if to != own && is_the_clients(&refused) => continue,
             Err(refused) => panic!("{to:?} does not read what it wrote: {refused:?}: {written:.900}"),
         };
         if to == own {
@@ -58,8 +57,15 @@ pub(crate) fn answer(own: Dialect, input: &[u8]) {
     }
 }
 
-fn is_schema(field: &str) -> bool {
-    ["parameters", "schema", "Schema"].iter().any(|name| field.contains(name))
+/// Schemas are passed as they came, and how far a number may go is another thing in each dialect: the upstream refuses
+/// what is none of its own.
+fn is_the_clients(refused: &Refused) -> bool {
+    let field = refused.field.as_deref().unwrap_or_default();
+    let schema = ["parameters", "schema", "Schema"].iter().any(|name| field.contains(name));
+    schema
+        || ["number from", "number in reason", "number of 32 bits"]
+            .iter()
+            .any(|w| refused.message.contains(w))
 }
 
 /// What no dialect may lose of its own.
@@ -75,6 +81,11 @@ struct Said {
 fn said_in(request: &Request) -> Said {
     let mut all = Said::default();
     request.messages.iter().for_each(|message| all.add(message.role, &message.pieces));
+    // (Where only instructions are left, they are written as what the user says: providers want a turn of it.)
+    let instructs = |role: &Role| matches!(role, Role::System | Role::Developer);
+    if all.media + all.results + all.calls.len() == 0 && all.texts.iter().all(|(role, _)| instructs(role)) {
+        all.texts = vec![(Role::User, all.texts.iter().map(|(_, text)| text.as_str()).collect())];
+    }
     all
 }
 
@@ -95,7 +106,11 @@ impl Said {
                     self.results += 1;
                     self.add(role, &result.pieces);
                 }
-                Part::Reasoning(reasoning) => self.reasoning.push_str(&reasoning.text),
+                // What the model did not sign, no provider takes back.
+                Part::Reasoning(reasoning) if reasoning.signature.is_some() => {
+                    self.reasoning.push_str(&reasoning.text);
+                }
+                Part::Reasoning(_) => {}
                 Part::Foreign(..) => {}
             }
         }
@@ -104,7 +119,8 @@ impl Said {
     fn text(&mut self, role: Role, text: &str) {
         match self.texts.last_mut() {
             Some((last, all)) if *last == role => all.push_str(text),
-            _ if text.is_empty() => {}
+            // (Anthropic's conversation begins with the user, who says something.)
+            _ if text.is_empty() || text == "..." => {}
             _ => self.texts.push((role, text.to_owned())),
         }
     }
