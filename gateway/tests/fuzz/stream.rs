@@ -115,7 +115,7 @@ fn check(telling: &Telling, told: &Told) {
 
 fn events(own: Dialect, all: &[u8], complete: bool) {
     let text = || String::from_utf8_lossy(all).chars().take(1500).collect::<String>();
-    let mut splitter = Splitter::default();
+    let mut splitter = Splitter::new(usize::MAX);
     let events: Vec<_> = splitter.push(Bytes::copy_from_slice(all)).map(|event| event.unwrap()).collect();
     assert!(splitter.finish().is_none(), "the last event is not ended: {}", text());
     let (mut reader, mut read) = (Reader::new(own), Vec::new());
