@@ -66,7 +66,7 @@ pub struct Credentials<'a> {
 
 impl<'a> Credentials<'a> {
     /// The key, from whichever place its SDK uses: a header, else `key` in the query.
-    fn key(self) -> Option<Cow<'a, [u8]>> {
+    pub fn key(self) -> Option<Cow<'a, [u8]>> {
         if let Some(key) = key_of(self.headers) {
             return Some(Cow::Borrowed(key));
         }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::answer::{created, read_source};
+use super::super::fields::MOST;
 use super::super::message::{read_citation, read_image};
 use super::choice::Choice;
 use super::wire::{Chunk, ChunkDelta};
@@ -142,7 +143,7 @@ impl Reader {
             }
         };
         let many = || Refused::field("choices", "The provider's stream holds too many choices.");
-        self.choices.get_mut(at).filter(|_| at < MOST_CHOICES).ok_or_else(many)
+        self.choices.get_mut(at).filter(|_| at < MOST_CHOICES && index <= MOST).ok_or_else(many)
     }
 }
 

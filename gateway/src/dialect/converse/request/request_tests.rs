@@ -95,6 +95,16 @@ fn instructions_alone_are_asked() {
     assert_eq!(messages, json!([{ "role": "user", "content": [{ "text": "say hi" }] }]));
 }
 
+/// Found by fuzzing: beside a turn that says nothing there were instructions alone. Fails again with the turns that are
+/// left out left out last.
+#[test]
+fn instructions_beside_an_empty_turn_are_asked() {
+    let request =
+        read_request(br#"{"system":[{"text":"Be."}],"messages":[{"role":"user","content":[]}]}"#).unwrap();
+    let written = write_request(&request).unwrap();
+    assert_eq!(written, json!({"messages": [{"role": "user", "content": [{"text": "Be."}]}]}));
+}
+
 #[test]
 fn documents_never_stand_without_a_text() {
     let media = Media {
