@@ -3,9 +3,13 @@ import json
 import re
 from dataclasses import dataclass
 
+from homes import GOOGLES
+
 ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
+CLAUDES = ("messages", "count_tokens")
+COUNTS_ONLY = ("count_tokens", "countTokens")
 ACCOUNT = re.compile(r'"((?:user|org|proj|acct|team)[_-](?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{8,})"')
-OUR_KEY = re.compile(r"incorrect api key|invalid api key|authentication fail", re.I)  # some say it with 400
+OUR_KEY = re.compile(r"incorrect api key|invalid api key|api key not valid|authentication fail", re.I)  # some say it with 400
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,66 @@ def only_usage(event):
 def answer(recording, asks_usage):
     """The bytes that the client must get of a 200."""
     asked_by_us = recording.stream and recording.endpoint in ("chat_completions", "completions") and not asks_usage
+    if recording.stream and recording.endpoint == "messages":
+        whole = re.match(rb"[\s\S]*event: message_stop\n(?:.+\n)+\n", recording.body)
+        return whole[0] if whole else recording.body  # what others put behind the end is not passed on
     if not asked_by_us:
         return recording.body
     return b"".join(event for event in events(recording.body) if not only_usage(event))
+
+
+def is_cut(recording):
+    """Is it a stream of Google's that nobody ended? Those that were made up by hand are; the gateway must say so."""
+    ended = (b"finishReason", b"finish_reason", b"blockReason")
+    google = recording.endpoint == "streamGenerateContent" and recording.status == 200
+    return google and not any(word in recording.body for word in ended)
+
+
+def charged(recording, used):
+    """The tokens that the provider counts towards its limits (`counting` in its preset), None if those are not what was used."""
+    if recording.home in ("azure", "foundry"):
+        return None  # what the request could have used
+    if recording.home == "anthropic":
+        return used.input - used.cached + used.output
+    return used.input if recording.home == "gemini" else used.input + used.output
 
 
 def asks_usage(request):
     """Does a request ask for the usage of its stream?"""
     options = json.loads(request).get("stream_options")
     return bool(options and options.get("include_usage"))
+
+
+def claude_counted(usage):
+    """A `usage` of Anthropic's: what the cache gave and took stands beside the input."""
+    if not isinstance(usage, dict) or not isinstance(usage.get("output_tokens"), int):
+        return None
+    read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
+    return Usage((usage.get("input_tokens") or 0) + read + written, read, usage["output_tokens"])
+
+
+def google_counted(usage):
+    """A `usageMetadata`: thoughts stand beside the candidates, what tools brought beside the prompt."""
+    if not isinstance(usage, dict) or not usage:
+        return None
+    given = (usage.get("promptTokenCount") or 0) + (usage.get("toolUsePromptTokenCount") or 0)
+    made = (usage.get("candidatesTokenCount") or 0) + (usage.get("thoughtsTokenCount") or 0)
+    return Usage(given, min(usage.get("cachedContentTokenCount") or 0, given), made)
+
+
+def claude_usage(values):
+    """The counts at the beginning of a stream, and what its end says anew of them."""
+    told = {}
+    for value in values:
+        own = value.get("message") or value
+        told |= {name: count for name, count in (own.get("usage") or {}).items() if count is not None}
+    return claude_counted(told)
+
+
+def google_usage(values):
+    """The last counts stand."""
+    found = [google_counted(value.get("usageMetadata")) for value in values]
+    return next((usage for usage in reversed(found) if usage), None)
 
 
 def counted(usage):
@@ -85,9 +140,15 @@ def usage(recording):
     """What the answer says that it used; None if it does not say, failed, or was made and counted before."""
     if recording.status != 200 or recording.method == "GET":
         return None
-    values = map(chunk, events(recording.body)) if recording.stream else [json.loads(recording.body)]
+    if recording.endpoint in COUNTS_ONLY:
+        return Usage(0, 0, 0)
+    values = [*filter(None, map(chunk, events(recording.body)))] if recording.stream else [json.loads(recording.body)]
+    if recording.endpoint == "messages":
+        return claude_usage(values)
+    if recording.endpoint in GOOGLES:
+        return google_usage(values)
     told, failed = None, False
-    for value in filter(None, values):
+    for value in values:
         own = value["response"] if isinstance(value.get("response"), dict) else value
         told = counted(own.get("usage")) or told
         failed = failed or bool(value.get("error"))
@@ -99,19 +160,32 @@ class Refusal:
     """How the client hears of a provider's refusal. Without a code it gets the provider's own body."""
 
     status: int
-    code: str | None = None
+    code: str | None = None  # the word for it in the client's dialect
     waits: bool = False  # it is told when to come back
     final: bool = False  # it is told that coming back is of no use
 
 
 def refusal(recording):
     """By the contract's table of errors, for a model that has one deployment."""
-    said = recording.body.decode()
-    if recording.status == 429:
-        return Refusal(429, "rate_limit_exceeded", waits=True)
-    if recording.status in ITSELF and not OUR_KEY.search(said):
-        return Refusal(recording.status)
-    return Refusal(502, "upstream_failed", final=True)
+    said, status = recording.body.decode(), recording.status
+    if recording.endpoint in GOOGLES:  # Google says it once more in the body, and made-up recordings only there
+        told = re.search(r'"code": ?(\d{3})\b', said)
+        status = int(told[1]) if told else status
+    if status == 429:
+        return Refusal(429, word("rate_limit_exceeded", recording.endpoint), waits=True)
+    ours = recording.endpoint in GOOGLES and "FAILED_PRECONDITION" in said  # the account's country or bill
+    if status in ITSELF and not ours and not OUR_KEY.search(said):
+        return Refusal(status)
+    return Refusal(502, word("upstream_failed", recording.endpoint), final=True)
+
+
+def word(code, endpoint):
+    """OpenAI's code, as the API of the endpoint calls it."""
+    if endpoint in CLAUDES:
+        return {"rate_limit_exceeded": "rate_limit_error", "upstream_failed": "api_error"}[code]
+    if endpoint in GOOGLES:
+        return {"rate_limit_exceeded": "RESOURCE_EXHAUSTED", "upstream_failed": "INTERNAL"}[code]
+    return code
 
 
 def account_in(recording):

@@ -5,13 +5,17 @@ usage ignored (usage, settled), the provider's rate limit headers passed on (lea
 a failed attempt's reservation forgotten (held), a 401 passed on (status).
 """
 import json
+import re
 
 import expected
+from exchange import KEYS
+from homes import GOOGLES, HOMES, shown
 from members import cuts, value_of, with_value
 from provider import CANARIES
 
 PASSED_ON = {"content-type", "openai-processing-ms"}  # of a provider's headers
-OURS_TOO = {"content-length", "date", "transfer-encoding", "connection", "retry-after", "retry-after-ms"}
+MALFORMED = ("invalid_request_error", "INVALID_ARGUMENT")
+OURS_TOO = {"content-length", "date", "transfer-encoding", "connection", "retry-after", "retry-after-ms", "x-should-retry"}
 
 
 def faults(exchange):
@@ -37,9 +41,9 @@ def refused_early(exchange):
 def early(exchange):
     """Then for the same reason."""
     given, own = error_of(exchange.recording.body), error_of(exchange.seen.body)
-    if exchange.seen.status != 400 or own.get("type") != "invalid_request_error":
+    if exchange.seen.status != 400 or own.get("type", own.get("status")) not in MALFORMED:
         yield "status", f"not sent, and {exchange.seen.status} {own}"
-    elif own.get("param") != given.get("param"):
+    elif "type" in own and own.get("param") != given.get("param"):
         yield "refusal", f"not sent for {own.get('param')}, while the provider blames {given.get('param')}"
 
 
@@ -53,15 +57,37 @@ def arrival(exchange):
     if recording.method == "GET" and came.query != recording.query:
         yield "request", f"the query {came.query!r} instead of {recording.query!r}"
     wanted = exchange.body_for(line.upstream_model)
-    if added_usage(exchange):
+    if recording.home == "claude-on-vertex":
+        yield from on_vertex(exchange, came, wanted)
+    elif added_usage(exchange):
         yield from with_usage(came.body.decode(errors="replace"), wanted.decode())
     elif came.body != wanted:
         yield "request", difference(came.body, wanted)
-    told = {name.lower(): value for name, value in came.headers.items()}
-    if told.get("authorization") != f"Bearer {line.key}":
-        yield "headers", f"the provider was shown {told.get('authorization')!r}"
+    told, own = {name.lower(): value for name, value in came.headers.items()}, HOMES[recording.home].key
+    keys = {name: value for name, value in told.items() if name in KEYS}
+    if keys != {own: shown(own, line.key)}:
+        yield "headers", f"the provider was shown {keys}"
+    if recording.home == "anthropic":
+        for name in ("anthropic-version", "anthropic-beta"):
+            if told.get(name) != exchange.headers.get(name):
+                yield "headers", f"{name} {told.get(name)!r} instead of {exchange.headers.get(name)!r}"
     if "sk-of-the-client" in str(told):
         yield "headers", "the client's key went to the provider"
+
+
+def on_vertex(exchange, came, wanted):
+    """Google has the model in the path, and version and beta features of Anthropic's API in the body."""
+    own, wanted = json.loads(came.body), json.loads(wanted)
+    counts = exchange.recording.endpoint == "count_tokens"
+    version, beta = own.pop("anthropic_version", None), own.pop("anthropic_beta", None)
+    if (version, counts) not in [("vertex-2023-10-16", False), ("vertex-2023-10-16", True), (None, True)]:
+        yield "request", f"anthropic_version {version}"
+    if ",".join(beta or []) != exchange.headers.get("anthropic-beta", ""):
+        yield "request", f"anthropic_beta {beta}"
+    if not counts:
+        del wanted["model"]
+    if own != wanted:
+        yield "request", difference(json.dumps(own).encode(), json.dumps(wanted).encode())
 
 
 def added_usage(exchange):
@@ -84,13 +110,40 @@ def with_usage(came, wanted):
 def served(exchange):
     """An answer comes back as it was recorded."""
     seen, wanted = exchange.seen, expected.answer(exchange.recording, exchange.asks_usage)
+    if expected.is_cut(exchange.recording):
+        yield from cut(seen, wanted)
+        return
     if seen.status != 200:
         yield "status", f"{seen.status} instead of 200: {seen.body[:300]!r}"
+    elif exchange.recording.array:
+        yield from array(seen, wanted)
     elif seen.body != wanted:
         yield "answer", difference(seen.body, wanted)
     given = exchange.recording.headers.get("content-type")
-    if seen.status == 200 and given and seen.headers.get("content-type") != given[0]:
+    if seen.status == 200 and given and not exchange.recording.array and seen.headers.get("content-type") != given[0]:
         yield "headers", f"content-type {seen.headers.get('content-type')!r} instead of {given[0]!r}"
+
+
+def cut(seen, wanted):
+    """A stream that nobody ended ends with an error, behind what came before."""
+    if seen.status == 200 and b'"error"' not in seen.body:
+        yield "answer", f"ended as if whole: {seen.body[-200:]!r}"
+    texts = re.findall(rb'"text": ?"(?:[^"\\]|\\.)*"', wanted)
+    if seen.status != (502 if not texts else 200) or any(text not in seen.body for text in texts[:-1]):
+        yield "answer", f"{seen.status}, not what came before the cut: {seen.body[:300]!r}"
+
+
+def array(seen, wanted):
+    """A stream as an array has the events for elements."""
+    try:
+        own = json.loads(seen.body)
+    except ValueError as err:
+        own = str(err)
+    events = [*filter(None, map(expected.chunk, expected.events(wanted)))]
+    if own != events:
+        yield "answer", difference(json.dumps(own).encode(), json.dumps(events).encode())
+    if not seen.headers.get("content-type", "").lower().startswith("application/json"):
+        yield "headers", f"content-type {seen.headers.get('content-type')!r} of an array"
 
 
 def refused(exchange):
@@ -107,9 +160,9 @@ def refused(exchange):
         elif seen.body != recording.body:
             yield "answer", difference(seen.body, recording.body)
         return
-    if error_of(seen.body).get("code") != wanted.code:
+    if word_of(recording.endpoint, error_of(seen.body)) != wanted.code:
         yield "refusal", f"{seen.body[:300]!r} instead of the code {wanted.code}"
-    quoted = expected.runs(seen.body.decode(errors="replace")) & expected.runs(recording.body.decode())
+    quoted = expected.runs(words(seen.body)) & expected.runs(words(recording.body))
     if quoted:
         yield "leak", f"the provider is quoted: {min(quoted)}"
     if wanted.waits and not (seen.headers.get("retry-after", "").isdigit() and int(seen.headers["retry-after"]) > 0):
@@ -154,13 +207,25 @@ def settled(line, posted):
     own = {kind: value for (pool, kind), value in posted.items() if pool.endswith(line.model)}
     if own.get("requests") != len(calls):
         yield "settled", f"{own.get('requests')} requests posted instead of {len(calls)}"
-    tokens = None if None in used else sum(each.input + each.output for each in used)
+    counts = [used and expected.charged(call.recording, used) for call, used in zip(calls, used)]
+    tokens = None if None in counts else sum(counts)
     if tokens is not None and own.get("tokens") != tokens:
         yield "settled", f"{own.get('tokens')} tokens posted instead of {tokens}"
 
 
+def words(body):
+    """What an error says in sentences; everything, if it has no such member."""
+    return str(error_of(body).get("message") or body.decode(errors="replace"))
+
+
+def word_of(endpoint, error):
+    """Where the API of the endpoint has its word for an error."""
+    google = "status" if endpoint in GOOGLES else "code"
+    return error.get("type" if endpoint in expected.CLAUDES else google)
+
+
 def error_of(body):
-    """The members of an error in OpenAI's shape; none if it has another."""
+    """The members of an error; none if it has another shape. All three makers' stand in `error`."""
     try:
         error = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
