@@ -6,7 +6,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from homes import account, write_presets  # noqa: E402
+import homes  # noqa: E402
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "clients"))
 from rig.processes import Process, free_port, says_200  # noqa: E402
@@ -18,11 +18,11 @@ GONE_WITHIN = 30.0  # s, from SIGTERM
 class Gateway:
     """One replica with embedded state, an account, a deployment and a model for every line."""
 
-    def __init__(self, weir, folder, lines, base_url):
+    def __init__(self, weir, folder, lines, base_url, accounts=homes):
         self.port, self.admin = free_port(), free_port()
         config = folder / "weir.toml"
-        write_presets(folder / "presets")
-        config.write_text(text(self.port, self.admin, lines, base_url, folder / "presets"))
+        accounts.presets(folder / "presets")
+        config.write_text(text(self.port, self.admin, lines, base_url, folder / "presets", accounts.account))
         self.process = Process("gateway", [weir, "serve", "--config", config], folder / "gateway.log")
         self.process.wait_until(lambda: says_200(f"http://127.0.0.1:{self.port}/readyz"))
 
@@ -67,7 +67,7 @@ def posted(state):
     return {(pool["name"], meter["kind"]): meter["posted_ever"] for pool in state["pools"] for meter in pool["meters"]}
 
 
-def text(port, admin, lines, base_url, presets):
+def text(port, admin, lines, base_url, presets, account):
     """The file. The limits are never met: they are there so that every call reserves and settles."""
     parts = [f'version = 1\nproviders_dir = "{presets}"\n\n[server]\nlisten = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:{admin}"\n']
     for line in lines:

@@ -89,7 +89,7 @@ def at_gateway(recording, model, tail):
     return f"{path}?{query}" if query else path
 
 
-def write_presets(folder):
+def presets(folder):
     """Vertex's preset with a key in the place of Google's tokens."""
     text = (PROVIDERS / "vertex.toml").read_text(encoding="utf-8")
     text = re.sub('(?m)^name = .*$', 'name = "vertex-by-key"', text, count=1)
