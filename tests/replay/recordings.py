@@ -41,13 +41,13 @@ class Recording:
 
 
 def read(folder):
-    """Every recording in the folder that is played in its own dialect, and the ids of those that no endpoint of ours serves."""
+    """Every recording in the folder that is played in its own dialect; provider and endpoint of those that none of ours serves."""
     found, beyond = [], []
     for path in sorted(Path(folder).glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             raw = json.loads(line)
             if not is_ours(raw):
-                beyond.append(f"{raw['provider']} {raw['endpoint']}")
+                beyond.append((raw["provider"], raw["endpoint"]))
                 continue
             found += [played for one in single_answers(recording_of(raw)) for played in [one, *elsewhere(one)]]
     return found, beyond

@@ -15,7 +15,9 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
+import arrival  # noqa: E402
 import expected  # noqa: E402
+import tokens  # noqa: E402
 import verdict  # noqa: E402
 from exchange import Arrival, Exchange, Line, Seen, lines  # noqa: E402
 from gateway import held  # noqa: E402
@@ -89,10 +91,10 @@ def played(name):
     line.exchanges.append(exchange)
     recording, wanted = exchange.recording, expected.refusal(exchange.recording)
     sent = exchange.body_for(line.upstream_model)
-    if verdict.added_usage(exchange):
+    if arrival.added_usage(exchange):
         sent = with_value(sent.decode(), "stream_options", '{"include_usage":true}').encode()
     came = Arrival("POST", f"/7/v1{exchange.tail}", "", {"Authorization": f"Bearer {line.key}"}, sent)
-    used = expected.usage(recording) or expected.Usage(0, 0, 0)
+    used = tokens.used(recording) or tokens.Usage(0, 0, 0)
     served = recording.status == 200
     body = expected.answer(recording, exchange.asks_usage) if served else recording.body
     if not served and wanted.code:
@@ -200,14 +202,14 @@ class Reading(unittest.TestCase):
 
     def test_the_total_has_the_last_word(self):
         def check(text, *usage):
-            self.assertEqual(expected.counted(json.loads(text)), expected.Usage(*usage))
+            self.assertEqual(tokens.counted(json.loads(text)), tokens.Usage(*usage))
 
         check(COUNTS, 9, 4, 3)
         check('{"input_tokens":5,"output_tokens":2,"input_tokens_details":{"cached_tokens":1}}', 5, 1, 2)
         reasoning = '"completion_tokens_details":{"reasoning_tokens":7}'
         check(f'{{"prompt_tokens":5,"completion_tokens":2,"total_tokens":14,{reasoning}}}', 5, 0, 9)
         check('{"prompt_tokens":5,"completion_tokens":2,"total_tokens":400}', 398, 0, 2)
-        self.assertIsNone(expected.counted({}))
+        self.assertIsNone(tokens.counted({}))
 
     def test_what_is_made_comes_before_what_continues_it(self):
         found = lines([recording_of(one) for one in recordings()])

@@ -7,10 +7,11 @@ a failed attempt's reservation forgotten (held), a 401 passed on (status).
 import json
 import re
 
+import events
 import expected
-from exchange import KEYS
-from homes import GOOGLES, HOMES, shown
-from members import cuts, value_of, with_value
+import tokens
+from arrival import arrival, difference
+from homes import GOOGLES
 from provider import CANARIES
 
 PASSED_ON = {"content-type", "openai-processing-ms"}  # of a provider's headers
@@ -47,66 +48,6 @@ def early(exchange):
         yield "refusal", f"not sent for {own.get('param')}, while the provider blames {given.get('param')}"
 
 
-def arrival(exchange):
-    """What the provider received."""
-    seen, recording, line = exchange.seen, exchange.recording, exchange.line
-    if len(seen.arrivals) != 1:
-        yield "request", f"arrived {len(seen.arrivals)} times (status {seen.status}: {seen.body[:200]!r})"
-        return
-    came = seen.arrivals[0]
-    if recording.method == "GET" and came.query != recording.query:
-        yield "request", f"the query {came.query!r} instead of {recording.query!r}"
-    wanted = exchange.body_for(line.upstream_model)
-    if recording.home == "claude-on-vertex":
-        yield from on_vertex(exchange, came, wanted)
-    elif added_usage(exchange):
-        yield from with_usage(came.body.decode(errors="replace"), wanted.decode())
-    elif came.body != wanted:
-        yield "request", difference(came.body, wanted)
-    told, own = {name.lower(): value for name, value in came.headers.items()}, HOMES[recording.home].key
-    keys = {name: value for name, value in told.items() if name in KEYS}
-    if keys != {own: shown(own, line.key)}:
-        yield "headers", f"the provider was shown {keys}"
-    if recording.home == "anthropic":
-        for name in ("anthropic-version", "anthropic-beta"):
-            if told.get(name) != exchange.headers.get(name):
-                yield "headers", f"{name} {told.get(name)!r} instead of {exchange.headers.get(name)!r}"
-    if "sk-of-the-client" in str(told):
-        yield "headers", "the client's key went to the provider"
-
-
-def on_vertex(exchange, came, wanted):
-    """Google has the model in the path, and version and beta features of Anthropic's API in the body."""
-    own, wanted = json.loads(came.body), json.loads(wanted)
-    counts = exchange.recording.endpoint == "count_tokens"
-    version, beta = own.pop("anthropic_version", None), own.pop("anthropic_beta", None)
-    if (version, counts) not in [("vertex-2023-10-16", False), ("vertex-2023-10-16", True), (None, True)]:
-        yield "request", f"anthropic_version {version}"
-    if ",".join(beta or []) != exchange.headers.get("anthropic-beta", ""):
-        yield "request", f"anthropic_beta {beta}"
-    if not counts:
-        del wanted["model"]
-    if own != wanted:
-        yield "request", difference(json.dumps(own).encode(), json.dumps(wanted).encode())
-
-
-def added_usage(exchange):
-    """Does the gateway have to ask for the usage of the stream itself?"""
-    recording = exchange.recording
-    return recording.stream and recording.endpoint in ("chat_completions", "completions") and not exchange.asks_usage
-
-
-def with_usage(came, wanted):
-    """The request is the client's but for `stream_options`, which now asks for usage and else says what it said."""
-    options, before = value_of(came, "stream_options"), value_of(wanted, "stream_options")
-    if options is None or json.loads(options) != {**(json.loads(before or "null") or {}), "include_usage": True}:
-        yield "request", f"stream_options {options} instead of {before} with usage"
-        return
-    originals = {with_value(came, "stream_options", before)} if before else cuts(came, "stream_options")
-    if wanted not in originals:
-        yield "request", difference(min(originals).encode(), wanted.encode())
-
-
 def served(exchange):
     """An answer comes back as it was recorded."""
     seen, wanted = exchange.seen, expected.answer(exchange.recording, exchange.asks_usage)
@@ -139,9 +80,9 @@ def array(seen, wanted):
         own = json.loads(seen.body)
     except ValueError as err:
         own = str(err)
-    events = [*filter(None, map(expected.chunk, expected.events(wanted)))]
-    if own != events:
-        yield "answer", difference(json.dumps(own).encode(), json.dumps(events).encode())
+    elements = events.values(wanted)
+    if own != elements:
+        yield "answer", difference(json.dumps(own).encode(), json.dumps(elements).encode())
     if not seen.headers.get("content-type", "").lower().startswith("application/json"):
         yield "headers", f"content-type {seen.headers.get('content-type')!r} of an array"
 
@@ -194,8 +135,8 @@ def log(exchange):
         yield "log", f"status {told['status']}, while the client got {seen.status}"
     if seen.arrivals and told["deployment"] != exchange.line.model:
         yield "log", f"deployment {told['deployment']!r}"
-    wanted = expected.usage(recording) or expected.Usage(0, 0, 0)
-    own = expected.Usage(told["input_tokens"], told["cached_tokens"], told["output_tokens"])
+    wanted = tokens.used(recording) or tokens.Usage(0, 0, 0)
+    own = tokens.Usage(told["input_tokens"], told["cached_tokens"], told["output_tokens"])
     if own != wanted:
         yield "usage", f"{own} instead of {wanted}"
 
@@ -203,14 +144,14 @@ def log(exchange):
 def settled(line, posted):
     """Was exactly what a deployment's calls used posted? Unknown where an answer does not say what it used."""
     calls = [exchange for exchange in line.exchanges if exchange.recording.method == "POST" and exchange.seen.arrivals]
-    used = [expected.usage(exchange.recording) for exchange in calls]
+    used = [tokens.used(exchange.recording) for exchange in calls]
     own = {kind: value for (pool, kind), value in posted.items() if pool.endswith(line.model)}
     if own.get("requests") != len(calls):
         yield "settled", f"{own.get('requests')} requests posted instead of {len(calls)}"
     counts = [used and expected.charged(call.recording, used) for call, used in zip(calls, used)]
-    tokens = None if None in counts else sum(counts)
-    if tokens is not None and own.get("tokens") != tokens:
-        yield "settled", f"{own.get('tokens')} tokens posted instead of {tokens}"
+    wanted = None if None in counts else sum(counts)
+    if wanted is not None and own.get("tokens") != wanted:
+        yield "settled", f"{own.get('tokens')} tokens posted instead of {wanted}"
 
 
 def words(body):
@@ -231,10 +172,3 @@ def error_of(body):
     except (ValueError, KeyError, TypeError):
         return {}
     return error if isinstance(error, dict) else {}
-
-
-def difference(got, wanted):
-    """Where two texts part."""
-    at = next((at for at, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
-    here = slice(max(0, at - 20), at + 40)
-    return f"{len(got)} bytes instead of {len(wanted)}, at {at}: {got[here]!r} instead of {wanted[here]!r}"

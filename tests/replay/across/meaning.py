@@ -2,7 +2,7 @@
 import json
 from dataclasses import dataclass, field
 
-import expected
+import tokens
 
 # The words for an end, and what they mean here: stop, length, calls, filtered, paused. Others stand for themselves.
 ENDS = {
@@ -26,7 +26,7 @@ class Meaning:
     refusal: str = ""  # words with which the model declines, where a dialect tells them apart
     calls: list = field(default_factory=list)  # (name, arguments)
     finish: str | None = None
-    usage: expected.Usage | None = None
+    usage: tokens.Usage | None = None
 
     def end(self, dialect, word):
         """Sets how it ended. Some say that the model stopped although it made calls, or although it declined."""

@@ -1,11 +1,11 @@
 """Readers of whole answers, one for each dialect: `(answer as JSON) -> Meaning`. None of the gateway's code is in them."""
-import expected
+import tokens
 from across.meaning import Meaning, arguments
 
 
 def chat(answer):
     """Chat Completions."""
-    meaning = Meaning(usage=expected.counted(answer.get("usage")))
+    meaning = Meaning(usage=tokens.counted(answer.get("usage")))
     choice = next((one for one in answer.get("choices") or [] if not one.get("index")), {})
     message = choice.get("message") or {}
     content = message.get("content") or ""
@@ -24,7 +24,7 @@ def chat(answer):
 
 def responses(answer):
     """Responses."""
-    meaning = Meaning(usage=expected.counted(answer.get("usage")))
+    meaning = Meaning(usage=tokens.counted(answer.get("usage")))
     for item in answer.get("output") or []:
         if item["type"] == "function_call":
             meaning.calls.append((item["name"], arguments(item["arguments"])))
@@ -42,7 +42,7 @@ def responses(answer):
 
 def messages(answer):
     """Messages."""
-    meaning = Meaning(usage=expected.claude_counted(answer.get("usage")))
+    meaning = Meaning(usage=tokens.claude_counted(answer.get("usage")))
     for block in answer.get("content") or []:
         if block["type"] == "text":
             meaning.text += block["text"]
@@ -53,7 +53,7 @@ def messages(answer):
 
 def gemini(answer):
     """generateContent."""
-    meaning = Meaning(usage=expected.google_counted(answer.get("usageMetadata")))
+    meaning = Meaning(usage=tokens.google_counted(answer.get("usageMetadata")))
     candidate = next((one for one in answer.get("candidates") or [] if not one.get("index")), {})
     for part in (candidate.get("content") or {}).get("parts") or []:
         if call := part.get("functionCall"):
@@ -72,7 +72,7 @@ def converse(answer):
         cache = [usage.get(name) or 0 for name in ("cacheReadInputTokens", "cacheWriteInputTokens")]
         given, made = usage["inputTokens"], usage["outputTokens"]
         within = usage.get("totalTokens") == given + made and given >= sum(cache)
-        meaning.usage = expected.Usage(given if within else given + sum(cache), cache[0], made)
+        meaning.usage = tokens.Usage(given if within else given + sum(cache), cache[0], made)
     for block in ((answer.get("output") or {}).get("message") or {}).get("content") or []:
         call = block.get("toolUse") or {}
         if call.get("type") == "server_tool_use":  # the provider's own tool, which it has run itself

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import events
 import expected
 from across import frames
 from across.meaning import Meaning
@@ -62,7 +63,7 @@ class Served:
 
     def values(self):
         """The events of a stream as JSON."""
-        return [*filter(None, map(expected.chunk, expected.events(self.body)))]
+        return events.values(self.body)
 
 
 def read(folder):
