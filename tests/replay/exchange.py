@@ -57,7 +57,8 @@ class Exchange:
         if recording.endpoint in GOOGLES:
             return GOOGLES_MINIMAL
         stream = ',"stream":true' if recording.stream else ""
-        options = ',"stream_options":{"include_usage":true}' if stream and recording.endpoint == "chat_completions" else ""
+        chat = stream and recording.endpoint == "chat_completions"
+        options = ',"stream_options":{"include_usage":true}' if chat else ""
         return f'{{"model":"unnamed",{MINIMAL[recording.endpoint]}{stream}{options}}}'
 
     def body_for(self, model):

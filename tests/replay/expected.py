@@ -10,7 +10,8 @@ from tokens import counted
 ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
 CLAUDES = ("messages", "count_tokens")
 ACCOUNT = re.compile(r'"((?:user|org|proj|acct|team)[_-](?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{8,})"')
-OUR_KEY = re.compile(r"incorrect api key|invalid api key|api key not valid|authentication fail", re.I)  # some say it with 400
+# Some say with 400 that they do not take our key.
+OUR_KEY = re.compile(r"incorrect api key|invalid api key|api key not valid|authentication fail", re.I)
 
 
 def only_usage(event):
@@ -38,7 +39,7 @@ def is_cut(recording):
 
 
 def charged(recording, used):
-    """The tokens that the provider counts towards its limits (`counting` in its preset), None if those are not what was used."""
+    """The tokens that count towards the provider's limits (`counting` in its preset); None if others than were used."""
     if recording.home in ("azure", "foundry"):
         return None  # what the request could have used
     if recording.home == "anthropic":
@@ -86,7 +87,7 @@ def word(code, endpoint):
 
 
 def account_in(recording):
-    """An identifier of the provider's account or user in a refusal; then the client gets its message in the gateway's words."""
+    """An identifier of the provider's account or user in a refusal; then its message comes in the gateway's words."""
     found = ACCOUNT.search(recording.body.decode())
     return found.group(1) if found else None
 

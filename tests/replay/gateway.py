@@ -69,7 +69,8 @@ def posted(state):
 
 def text(port, admin, lines, base_url, presets, account):
     """The file. The limits are never met: they are there so that every call reserves and settles."""
-    parts = [f'version = 1\nproviders_dir = "{presets}"\n\n[server]\nlisten = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:{admin}"\n']
+    parts = [f'version = 1\nproviders_dir = "{presets}"\n\n[server]']
+    parts.append(f'listen = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:{admin}"\n')
     for line in lines:
         name, upstream = json.dumps(line.model), json.dumps(line.upstream_model)
         parts.append(account(line, base_url))

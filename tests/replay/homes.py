@@ -6,6 +6,7 @@ from pathlib import Path
 
 PROVIDERS = Path(__file__).resolve().parents[2] / "config" / "providers"
 PROJECT, REGION = "replay", "us-east1"
+CLOUD = f'region = "{REGION}"\nproject = "{PROJECT}"\n'
 AZURE_VERSION = "2024-12-01-preview"  # of the preset, where a recording has none
 
 
@@ -27,8 +28,8 @@ HOMES = {
     "anthropic": Home("anthropic", key="x-api-key", client_key="x-api-key"),
     "gemini": Home("gemini", key="x-goog-api-key", client_key="x-goog-api-key"),
     # Google's tokens need a service that makes them; a key shows as much.
-    "vertex": Home("vertex-by-key", client_key="x-goog-api-key", settings=f'region = "{REGION}"\nproject = "{PROJECT}"\n'),
-    "claude-on-vertex": Home("vertex-by-key", client_key="x-api-key", settings=f'region = "{REGION}"\nproject = "{PROJECT}"\n'),
+    "vertex": Home("vertex-by-key", client_key="x-goog-api-key", settings=CLOUD),
+    "claude-on-vertex": Home("vertex-by-key", client_key="x-api-key", settings=CLOUD),
 }
 TAILS = {
     "chat_completions": "/chat/completions",
@@ -78,7 +79,8 @@ def at_gateway(recording, model, tail):
     """Path and query by which the client calls: its own where it is one that the gateway knows."""
     path, query = re.sub("^/+", "/", recording.path or ""), recording.query
     if recording.endpoint in GOOGLES:
-        path = re.sub("(.*/models/).*", rf"\1{model}", path or "/v1beta/models/").replace("<GOOGLE_CLOUD_LOCATION>", REGION)
+        path = re.sub("(.*/models/).*", rf"\1{model}", path or "/v1beta/models/")
+        path = path.replace("<GOOGLE_CLOUD_LOCATION>", REGION)
         return f"{path}:{recording.endpoint}{'?alt=sse' if recording.stream and not recording.array else ''}"
     if path.startswith("/openai/deployments/"):
         path = f"/openai/deployments/{model}{tail}"
@@ -92,8 +94,8 @@ def at_gateway(recording, model, tail):
 def presets(folder):
     """Vertex's preset with a key in the place of Google's tokens."""
     text = (PROVIDERS / "vertex.toml").read_text(encoding="utf-8")
-    text = re.sub('(?m)^name = .*$', 'name = "vertex-by-key"', text, count=1)
-    text = re.sub('(?m)^auth = .*$', 'auth = [{ kind = "bearer" }]', text, count=1)
+    text = re.sub("(?m)^name = .*$", 'name = "vertex-by-key"', text, count=1)
+    text = re.sub("(?m)^auth = .*$", 'auth = [{ kind = "bearer" }]', text, count=1)
     folder.mkdir()
     (folder / "vertex-by-key.toml").write_text(text, encoding="utf-8")
 

@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         arrival = Arrival(self.command, url.path, url.query, dict(self.headers.items()), body)
         number, place = re.fullmatch(r"/(\d+)(/.+)", self.path).groups()
         exchange = self.server.lines[int(number)].now
-        if exchange and self.command == exchange.recording.method and place in (exchange.place, f"{exchange.place}?{url.query}"):
+        if exchange and belongs(exchange, self.command, place):
             exchange.seen.arrivals.append(arrival)
             self.play(*self.server.spoil(exchange))
         else:
@@ -84,6 +84,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Says nothing."""
+
+
+def belongs(exchange, method, place):
+    """Is a request that of the exchange? Whether the query of a retrieval is its own, is judged later."""
+    path = place.partition("?")[0] if method == "GET" else place
+    return (method, path) == (exchange.recording.method, exchange.place)
 
 
 def pieces(body, size, whole):

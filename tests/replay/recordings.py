@@ -41,7 +41,7 @@ class Recording:
 
 
 def read(folder):
-    """Every recording in the folder that is played in its own dialect; provider and endpoint of those that none of ours serves."""
+    """Every recording that is played in its own dialect; provider and endpoint of those that no call of ours is for."""
     found, beyond = [], []
     for path in sorted(Path(folder).glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -124,8 +124,10 @@ def single_answers(recording):
 
 def unasked(recording, form):
     """The same stream for a client that does not ask for its usage, in one of the ways not to; None if it never did."""
+    if recording.endpoint not in ("chat_completions", "completions"):
+        return None
     options = recording.request and value_of(recording.request, "stream_options")
-    if recording.endpoint not in ("chat_completions", "completions") or not options or not (json.loads(options) or {}).get("include_usage"):
+    if not options or not (json.loads(options) or {}).get("include_usage"):
         return None
     written = UNASKED[form % len(UNASKED)]
     if written is None:

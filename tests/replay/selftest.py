@@ -24,6 +24,7 @@ from gateway import held  # noqa: E402
 from members import cuts, value_of, with_value  # noqa: E402
 from provider import pieces  # noqa: E402
 from recordings import read, recording_of  # noqa: E402
+from selftest_across import Across, AcrossRun, Refusals  # noqa: E402, F401: they are run with these
 
 COUNTS = '{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4}}'
 PLAIN = f'{{"id":"c","model":"m-1","choices":[{{"message":{{"content":"one é"}}}}],\n "usage":{COUNTS}}}'
@@ -93,7 +94,7 @@ def played(name):
     sent = exchange.body_for(line.upstream_model)
     if arrival.added_usage(exchange):
         sent = with_value(sent.decode(), "stream_options", '{"include_usage":true}').encode()
-    came = Arrival("POST", f"/7/v1{exchange.tail}", "", {"Authorization": f"Bearer {line.key}"}, sent)
+    came = Arrival("POST", f"/7{exchange.place}", "", {"Authorization": f"Bearer {line.key}"}, sent)
     used = tokens.used(recording) or tokens.Usage(0, 0, 0)
     served = recording.status == 200
     body = expected.answer(recording, exchange.asks_usage) if served else recording.body
@@ -236,7 +237,7 @@ class Run(unittest.TestCase):
             Path(folder, "openai.jsonl").write_text(text, encoding="utf-8")
             environment = {name: value for name, value in os.environ.items() if name != "WEIR_TRAFFIC"}
             environment |= {"WEIR_TRAFFIC": folder} if traffic else {}
-            command = [sys.executable, Path(__file__).with_name("run"), *flags]
+            command = [sys.executable, Path(__file__).with_name("run"), "--part", "same", *flags]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         failed = re.findall(r"^FAILED (\S+) at (\d+): (\w+):", done.stdout, re.M)
         return done.returncode, failed, done.stdout + done.stderr
@@ -244,7 +245,8 @@ class Run(unittest.TestCase):
     def test_it_passes_and_says_what_it_replayed(self):
         code, failed, said = self.run_it()
         self.assertEqual((code, failed), (0, []), said)
-        self.assertIn(f"replay: {3 * (len(recordings()) + 1)} exchanges, failed = 0", said)
+        times = 3 * (len(recordings()) + 1)
+        self.assertIn(f"replay: {times} exchanges, passed = {times}, impossible = 0, failed = 0", said)
 
     def test_it_fails_when_the_provider_plays_something_else(self):
         kinds = {"byte": [("plain", "answer")], "status": [("wrong", "status")]}

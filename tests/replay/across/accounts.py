@@ -2,11 +2,17 @@
 import re
 
 import homes
-from homes import PROJECT, PROVIDERS, REGION
+from homes import CLOUD, PROVIDERS, REGION
 
 KEY = "sk-of-the-account"
 PLACE = f'region = "{REGION}"\n'
-CLOUD = f'{PLACE}project = "{PROJECT}"\n'
+# Dialects as presets call them.
+NAMES = {
+    "chat": "openai-chat",
+    "responses": "openai-responses",
+    "messages": "anthropic-messages",
+    "gemini": "gemini",
+}
 # The preset, what of the address stands behind the number, further settings.
 OF_DIALECT = {
     "chat": ("chat-alone", "/v1", ""),
@@ -41,9 +47,8 @@ def speaks(one):
     """The clients' dialects that the provider of a refusal speaks itself."""
     preset, _, _ = OF_PROVIDER.get(one.provider, (one.provider, "", ""))
     path = PROVIDERS / f"{'vertex' if preset == 'vertex-by-key' else preset}.toml"
-    listed = re.search('(?m)^dialects = .*$', path.read_text(encoding="utf-8"))[0]
-    names = {"chat": "openai-chat", "responses": "openai-responses", "messages": "anthropic-messages", "gemini": "gemini"}
-    return {client for client, name in names.items() if f'"{name}"' in listed}
+    listed = re.search("(?m)^dialects = .*$", path.read_text(encoding="utf-8"))[0]
+    return {client for client, name in NAMES.items() if f'"{name}"' in listed}
 
 
 def presets(folder):
@@ -56,7 +61,7 @@ def presets(folder):
 
 def one_dialect(folder, text, name, dialect, without):
     """A preset under another name, without the paths that begin so."""
-    text = re.sub('(?m)^name = .*$', f'name = "{name}"', text, count=1)
-    text = re.sub('(?m)^dialects = .*$', f'dialects = ["{dialect}"]', text)
+    text = re.sub("(?m)^name = .*$", f'name = "{name}"', text, count=1)
+    text = re.sub("(?m)^dialects = .*$", f'dialects = ["{dialect}"]', text)
     text = re.sub(rf'(?m)^(?:{without})s? = "/.*\n', "", text)
     (folder / f"{name}.toml").write_text(text, encoding="utf-8")

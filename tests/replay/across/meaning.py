@@ -11,7 +11,7 @@ ENDS = {
     "messages": {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "calls",
                  "refusal": "filtered", "pause_turn": "paused", "model_context_window_exceeded": "length"},
     "gemini": {"STOP": "stop", "1": "stop", "MAX_TOKENS": "length", "2": "length",
-               **dict.fromkeys("SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY 3".split(), "filtered")},
+               **dict.fromkeys("SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII 3".split(), "filtered")},
     "converse": {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "calls",
                  "content_filtered": "filtered", "guardrail_intervened": "filtered",
                  "model_context_window_exceeded": "length"},

@@ -32,14 +32,14 @@ def value_of(partial):
 def put(target, path, value):
     """Sets a value, or adds to the text that is there."""
     for at, following in zip(path, path[1:]):
-        target = below(target, at, [] if isinstance(following, int) else {})
-    before = below(target, path[-1], "" if isinstance(value, str) else None)
-    target[path[-1]] = before + value if isinstance(before, str) else value
+        target = below(target, at, list if isinstance(following, int) else dict)
+    before = below(target, path[-1], type(value))
+    target[path[-1]] = before + value if isinstance(value, str) else value
 
 
-def below(target, at, empty):
+def below(target, at, kind):
     """What stands there, made if nothing does."""
     if isinstance(target, list):
-        target.extend([empty] * (at + 1 - len(target)))
+        target.extend(kind() for _ in range(at + 1 - len(target)))
         return target[at]
-    return target.setdefault(at, empty)
+    return target.setdefault(at, kind())

@@ -1,4 +1,4 @@
-"""Readers of whole answers, one for each dialect: `(answer as JSON) -> Meaning`. None of the gateway's code is in them."""
+"""Readers of whole answers, one for each dialect: `(answer as JSON) -> Meaning`. No code of the gateway's is in them."""
 import tokens
 from across.meaning import Meaning, arguments
 

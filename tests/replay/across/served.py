@@ -7,7 +7,6 @@ from pathlib import Path
 import events
 import expected
 from across import frames
-from across.meaning import Meaning
 from across.readers import READERS
 from across.streams import WHOLE
 from homes import GOOGLES

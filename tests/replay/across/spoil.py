@@ -2,7 +2,8 @@
 import re
 
 SPOILS = ("letter", "argument", "end", "count", "class")
-ENDS = rb'"(?:finish_reason|stop_reason|finishReason|stopReason)": ?"(stop|end_turn|STOP)"'
+ENDS = re.compile(rb'"(?:finish_reason|stop_reason|finishReason|stopReason)": ?"(stop|end_turn|STOP)"')
+CUT = {b"stop": b"length", b"end_turn": b"max_tokens", b"STOP": b"MAX_TOKENS"}
 
 
 def spoiler(kind):
@@ -11,13 +12,13 @@ def spoiler(kind):
 
 
 def spoilt(kind, one):
-    """A letter of the model's text, an argument, the end, a token more, another kind of refusal."""
+    """A letter of the model's text, an argument, the end, more tokens, another kind of refusal."""
     if kind == "letter":
         return re.sub(rb'("(?:content|text)": ?"[^"\\]*)e', rb"\1E", one.body, count=1)
     if kind == "argument":
         return re.sub(rb'(\\"city\\": ?\\")', rb"\1New ", one.body, count=1)
     if kind == "end":
-        return re.sub(ENDS, lambda match: match[0].replace(match[1], b"length"), one.body, count=1)
+        return ENDS.sub(lambda match: match[0].replace(match[1], CUT[match[1]]), one.body, count=1)
     if kind == "count":
         return re.sub(rb'("(?:completion_tokens|output_tokens|candidatesTokenCount)": ?)(\d+)', rb"\g<1>1\2", one.body)
-    return one.body.replace(b"not found", b"invalid api key") if one.status != 200 else one.body
+    return one.body.replace(b"model_not_found", b"invalid_api_key")
