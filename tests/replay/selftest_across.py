@@ -15,7 +15,7 @@ from across.served import served
 DIALECTS_PAGE = Path(__file__).resolve().parents[2] / "gateway" / "DIALECTS.md"
 HERE = Path(__file__).resolve().parent
 ARGUMENTS = '{\\"city\\":\\"York\\"}'
-# The same answer in every dialect: "one fine day", a call of `weather`, 9 tokens in of which 4 cached, 3 out.
+# The same answer in each dialect: "one fine day", a call of `weather`, 9 tokens in of which 4 cached, 3 out.
 CHAT = (
     '{"id":"c","object":"chat.completion","created":1,"model":"m-1","choices":[{"index":0,"logprobs":null,"message":'
     '{"role":"assistant","refusal":null,"content":"one fine day","tool_calls":[{"id":"t_1","type":"function","function":'
@@ -64,7 +64,8 @@ def raw(name, dialect, body, status=200, stream=False, **more):
     kind = "text/event-stream" if stream else "application/json"
     endpoint = more.get("endpoint", ENDPOINTS.get(dialect, dialect))
     return {
-        "id": name, "provider": PROVIDERS.get(dialect, "bedrock"), "endpoint": endpoint, "model": "m-1", "stream": stream,
+        "id": name, "provider": PROVIDERS.get(dialect, "bedrock"), "endpoint": endpoint,
+        "model": "m-1", "stream": stream,
         "fidelity": "response-only",
         "request": {"method": "POST", "path": "/", "query": [], "headers": {}, "body": None, "body_encoding": None},
         "response": {"status": status, "headers": {"content-type": [kind]}, "body": body, "body_encoding": "utf8"},
@@ -119,6 +120,11 @@ class Across(unittest.TestCase):
         self.assertEqual([name for name, _ in judge.faults(one("failed"), "chat", json.loads(CHAT))], ["failure"])
         failed = {"status": "failed", "output": []}
         self.assertEqual([*judge.faults(one("failed"), "responses", failed)], [])
+
+    def test_thoughts_that_nobody_had(self):
+        thinking = '"content":[{"type":"thinking","thinking":"Hm."},'
+        changed = json.loads(MESSAGES.replace('"content":[', thinking, 1))
+        self.assertEqual([name for name, _ in judge.faults(one("gemini"), "messages", changed)], ["thought"])
 
     def test_events_that_do_not_go_together(self):
         start = {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}}

@@ -14,12 +14,19 @@ def faults(one, client, answer):
     text = without_media(got.text, client) if has_media(one) else got.text
     if wanted.text + wanted.refusal != text + got.refusal:
         yield "text", difference(text + got.refusal, wanted.text + wanted.refusal)
+    if squeezed(wanted.thought) != squeezed(got.thought):
+        yield "thought", difference(squeezed(got.thought), squeezed(wanted.thought))
     if wanted.calls != got.calls:
         yield "calls", f"{got.calls} instead of {wanted.calls}"
     if got.finish != wanted.finish:
         yield "finish", f"{got.finish} instead of {wanted.finish}"
     if wanted.usage and got.usage != wanted.usage:
         yield "usage", f"{got.usage} instead of {wanted.usage}"
+
+
+def squeezed(text):
+    """Without white space: thoughts told in several parts are joined by lines in some dialects."""
+    return "".join(text.split())
 
 
 def difference(got, wanted):

@@ -23,6 +23,7 @@ class Meaning:
     """Of the first choice."""
 
     text: str = ""
+    thought: str = ""  # as far as it is told
     refusal: str = ""  # words with which the model declines, where a dialect tells them apart
     calls: list = field(default_factory=list)  # (name, arguments)
     finish: str | None = None

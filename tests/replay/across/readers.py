@@ -1,4 +1,4 @@
-"""Readers of whole answers, one for each dialect: `(answer as JSON) -> Meaning`. No code of the gateway's is in them."""
+"""Readers of whole answers, one for each dialect: `(answer as JSON) -> Meaning`. They hold no code of the gateway."""
 import tokens
 from across.meaning import Meaning, arguments
 
@@ -9,9 +9,12 @@ def chat(answer):
     choice = next((one for one in answer.get("choices") or [] if not one.get("index")), {})
     message = choice.get("message") or {}
     content = message.get("content") or ""
+    told = message.get("reasoning_content") or message.get("reasoning") or details(message)
     if isinstance(content, list):  # Mistral
+        thoughts = [part for part in content if part.get("type") == "thinking"]
+        told = "".join(inner.get("text") or "" for part in thoughts for inner in part["thinking"])
         content = "".join(part.get("text") or "" for part in content if part.get("type") == "text")
-    meaning.text, meaning.refusal = content, message.get("refusal") or ""
+    meaning.text, meaning.refusal, meaning.thought = content, message.get("refusal") or "", told or ""
     for call in message.get("tool_calls") or []:
         if call.get("custom"):
             meaning.calls.append((call["custom"]["name"], {"input": call["custom"]["input"]}))
@@ -22,6 +25,12 @@ def chat(answer):
     return meaning.end("chat", choice.get("finish_reason"))
 
 
+def details(message):
+    """Thoughts that OpenRouter tells in parts only."""
+    parts = message.get("reasoning_details") or []
+    return "".join(part.get("text") or part.get("summary") or "" for part in parts)
+
+
 def responses(answer):
     """Responses."""
     meaning = Meaning(usage=tokens.counted(answer.get("usage")))
@@ -30,6 +39,9 @@ def responses(answer):
             meaning.calls.append((item["name"], arguments(item["arguments"])))
         elif item["type"] == "custom_tool_call":
             meaning.calls.append((item["name"], {"input": item["input"]}))
+        elif item["type"] == "reasoning":
+            parts = item.get("content") or item.get("summary") or []
+            meaning.thought += "".join(part.get("text") or "" for part in parts)
         elif item["type"] == "message":
             parts = item.get("content") or []
             meaning.text += "".join(part.get("text") or "" for part in parts)
@@ -46,6 +58,8 @@ def messages(answer):
     for block in answer.get("content") or []:
         if block["type"] == "text":
             meaning.text += block["text"]
+        elif block["type"] == "thinking":
+            meaning.thought += block["thinking"]
         elif block["type"] == "tool_use":
             meaning.calls.append((block["name"], arguments(block["input"])))
     return meaning.end("messages", answer.get("stop_reason"))
@@ -58,8 +72,10 @@ def gemini(answer):
     for part in (candidate.get("content") or {}).get("parts") or []:
         if call := part.get("functionCall"):
             meaning.calls.append((call["name"], call.get("args") or {}))
-        elif part.get("text") and not part.get("thought"):
-            meaning.text += part["text"]
+        elif part.get("thought"):
+            meaning.thought += part.get("text") or ""
+        else:
+            meaning.text += part.get("text") or ""
     if (answer.get("promptFeedback") or {}).get("blockReason"):
         return meaning.end("gemini", "SAFETY")
     return meaning.end("gemini", str(candidate.get("finishReason")))
@@ -79,6 +95,8 @@ def converse(answer):
             continue
         if call:
             meaning.calls.append((call["name"], arguments(call["input"])))
+        elif thought := block.get("reasoningContent"):
+            meaning.thought += (thought.get("reasoningText") or {}).get("text") or ""
         elif cited := block.get("citationsContent"):
             meaning.text += "".join(part.get("text") or "" for part in cited.get("content") or [])
         else:

@@ -8,7 +8,7 @@ class Torn(Exception):
 
 def chat(chunks):
     """Deltas of the first choice, calls by their index."""
-    message, calls, finish, usage = {"content": "", "refusal": ""}, {}, None, None
+    message, calls, finish, usage = {"content": "", "refusal": "", "reasoning": ""}, {}, None, None
     for chunk in chunks:
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or usage
         for choice in chunk.get("choices") or []:
@@ -16,6 +16,7 @@ def chat(chunks):
                 continue
             delta, finish = choice.get("delta") or {}, choice.get("finish_reason") or finish
             message["content"] += words(delta.get("content"))
+            message["reasoning"] += thoughts(delta)
             message["refusal"] += delta.get("refusal") or ""
             for part in delta.get("tool_calls") or []:
                 collect(calls, part)
@@ -28,6 +29,14 @@ def words(content):
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content if part.get("type") == "text")
     return content or ""
+
+
+def thoughts(delta):
+    """Reasoning, also of Mistral's lists of parts."""
+    content = delta.get("content")
+    parts = [part for part in content if part.get("type") == "thinking"] if isinstance(content, list) else []
+    listed = "".join(inner.get("text") or "" for part in parts for inner in part["thinking"])
+    return delta.get("reasoning_content") or delta.get("reasoning") or listed
 
 
 def collect(calls, part):
@@ -95,6 +104,8 @@ def add(block, delta):
     """A delta to the block that is open."""
     if delta["type"] == "text_delta":
         block["text"] = block.get("text", "") + delta["text"]
+    elif delta["type"] == "thinking_delta":
+        block["thinking"] = block.get("thinking", "") + delta["thinking"]
     elif delta["type"] == "input_json_delta":
         block["partial"] += delta["partial_json"]
 
@@ -126,6 +137,9 @@ def converse(events):
                     block["toolUse"]["input"] += delta["toolUse"]["input"]
                 elif "text" in delta:
                     block["text"] = block.get("text", "") + delta["text"]
+                elif "reasoningContent" in delta:
+                    told = block.setdefault("reasoningContent", {"reasoningText": {"text": ""}})["reasoningText"]
+                    told["text"] += delta["reasoningContent"].get("text") or ""
             elif kind == "messageStop":
                 answer["stopReason"] = value["stopReason"]
             elif kind == "metadata":
