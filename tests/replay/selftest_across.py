@@ -121,6 +121,14 @@ class Across(unittest.TestCase):
         failed = {"status": "failed", "output": []}
         self.assertEqual([*judge.faults(one("failed"), "responses", failed)], [])
 
+    def test_ends_without_a_word(self):
+        of = one("gemini")
+        of.body = of.body.replace(b"STOP", b"FAKE").replace(b"functionCall", b"else")
+        answer = MESSAGES.replace('"type":"tool_use"', '"type":"else"')
+        for word, found in {"end_turn": [], "refusal": [], "max_tokens": ["finish"]}.items():
+            changed = json.loads(answer.replace('"stop_reason":"tool_use"', f'"stop_reason":"{word}"'))
+            self.assertEqual([name for name, _ in judge.faults(of, "messages", changed)], found, word)
+
     def test_thoughts_that_nobody_had(self):
         thinking = '"content":[{"type":"thinking","thinking":"Hm."},'
         changed = json.loads(MESSAGES.replace('"content":[', thinking, 1))

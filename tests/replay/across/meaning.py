@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 import tokens
 
-# The words for an end, and what they mean here: stop, length, calls, filtered, paused. Others stand for themselves.
+# What an end may mean here. A word that is none of its dialect's means "other".
+MEANT = {None, "stop", "length", "calls", "filtered", "paused", "failed"}
+# The words for an end that differ from it.
 ENDS = {
     "chat": {"tool_calls": "calls", "function_call": "calls", "content_filter": "filtered"},
     "responses": {"max_output_tokens": "length", "content_filter": "filtered"},
@@ -31,7 +33,7 @@ class Meaning:
 
     def end(self, dialect, word):
         """Sets how it ended. Some say that the model stopped although it made calls, or although it declined."""
-        meant = ENDS[dialect].get(word, word)
+        meant = ENDS[dialect].get(word, word if word in MEANT else "other")
         meant = "filtered" if self.refusal and meant == "stop" else meant
         self.finish = "calls" if self.calls and meant == "stop" else meant
         return self

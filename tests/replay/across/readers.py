@@ -78,7 +78,7 @@ def gemini(answer):
             meaning.text += part.get("text") or ""
     if (answer.get("promptFeedback") or {}).get("blockReason"):
         return meaning.end("gemini", "SAFETY")
-    return meaning.end("gemini", str(candidate.get("finishReason")))
+    return meaning.end("gemini", str(candidate.get("finishReason") or "") or None)
 
 
 def converse(answer):
