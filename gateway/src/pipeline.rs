@@ -9,6 +9,7 @@ mod attempt;
 mod continued;
 mod count;
 mod explain;
+mod judge;
 mod limits;
 mod said;
 pub mod stored;
@@ -21,8 +22,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha2::{Digest, Sha256};
 
-use attempt::{Attempt, What};
+use attempt::Attempt;
 use continued::Home;
+use judge::What;
 use said::{Asked, Said};
 
 use crate::admit::estimate;

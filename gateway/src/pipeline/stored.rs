@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Response};
 
 use super::continued::find;
-use super::{AWAY_RETRY, attempt, note, time_limit};
+use super::{AWAY_RETRY, attempt, judge, note, time_limit};
 use crate::auth::Credentials;
 use crate::config::DeploymentId;
 use crate::dialect::api::Api;
@@ -119,7 +119,7 @@ pub async fn stored(
             Err(failed) => last = Some(failed),
         }
     }
-    Err(last.map_or_else(|| ask.not_found(), attempt::unserved))
+    Err(last.map_or_else(|| ask.not_found(), judge::unserved))
 }
 
 /// Where the response may be: where it is known to be, or if nobody knows and there are no tenants, one deployment of
