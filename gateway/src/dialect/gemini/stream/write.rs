@@ -46,6 +46,9 @@ enum Kind {
     Whole,
 }
 
+/// Content where there is none: clients look into the first part of the first candidate without asking.
+const NOTHING: &[u8] = br#"{"parts":[{"text":""}],"role":"model"}"#;
+
 impl Writer {
     /// Writes in this framing.
     pub fn new(framing: Framing) -> Writer {
@@ -74,13 +77,10 @@ impl Writer {
             Event::Usage(counts) => {
                 self.flush(to);
                 self.frames.usage = Some(*counts);
-                // The last ones belong to the last event. Clients look into the first candidate without asking.
+                // The last ones belong to the last event.
                 if self.finished.is_empty() {
-                    self.frames.event(
-                        b"\"candidates\":[{\"content\":{\"role\":\"model\"},\"index\":0}],",
-                        true,
-                        to,
-                    );
+                    let nothing = [b"\"candidates\":[{\"content\":", NOTHING, b",\"index\":0}],"].concat();
+                    self.frames.event(&nothing, true, to);
                 }
             }
             // Space between events is allowed in both framings; a comment would stop old clients.
@@ -221,7 +221,7 @@ impl Writer {
 
     fn done(&mut self, to: &mut Vec<u8>) {
         self.flush(to);
-        let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"role": "model"}, "finishReason": finish::write(finish), "index": choice});
+        let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": finish::write(finish), "index": choice});
         let candidates: Vec<Value> = self.finished.iter().map(candidate).collect();
         let mut event = Vec::new();
         if !candidates.is_empty() {

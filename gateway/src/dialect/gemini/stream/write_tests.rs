@@ -50,8 +50,8 @@ fn a_stream_of_another_dialect_is_written_as_googles() {
     let first = json!({"serviceTier": "standard", "promptTokenCount": 5, "candidatesTokenCount": 0, "totalTokenCount": 5});
     let last = json!({"serviceTier": "standard", "promptTokenCount": 5, "candidatesTokenCount": 7,
         "thoughtsTokenCount": 2, "totalTokenCount": 14});
-    let empty = json!({"candidates": [{"content": {"role": "model"}, "index": 0}]});
-    let ends = json!({"candidates": [{"content": {"role": "model"}, "finishReason": "STOP", "index": 0}]});
+    let empty = json!({"candidates": [{"content": {"parts": [{"text": ""}], "role": "model"}, "index": 0}]});
+    let ends = json!({"candidates": [{"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": "STOP", "index": 0}]});
     assert_eq!(
         written(&foreign()),
         [
