@@ -7,6 +7,7 @@
 //! themselves assume, a token for four characters. What is known by its address only is partly a guess. The output is what the request bounds it by, else what the
 //! pool's policy says: the deployment's maximum, or what such calls used so far ([`Predictor`]).
 
+mod held;
 mod media;
 mod predict;
 mod text;

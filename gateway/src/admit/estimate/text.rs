@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 
+use super::held;
 use super::media::{self, Cost, inline_data};
 use super::walk::{Label, Walk};
 use super::weights::{CLASS, Class, FULL_TOKEN, PAIR, Pair};
@@ -124,7 +125,7 @@ impl Tally {
             Label::Text | Label::Arguments | Label::Source if inline_data(string).is_none() => {
                 return self.string(text, at);
             }
-            Label::Text | Label::Arguments | Label::Source => self.charge(walk.embedded(string)),
+            Label::Text | Label::Arguments | Label::Source => self.charge(held::embedded(string)),
             Label::Sealed => self.flat += media::sealed(string),
             Label::Link(_) | Label::Data | Label::File => walk.hold(string),
             Label::MediaType | Label::Type | Label::Ignored if string.len() > LONGEST_WORD => {
