@@ -114,7 +114,7 @@ proptest! {
 
     #[test]
     fn no_noise_of_media_makes_it_panic(
-        text in "(\\{|\\}|\\[|\\]|,|:|\"data\"|\"url\"|\"type\"|\"mimeType\"|\"input\"|\"fileUri\"|\"image/png\"|\"UklGRAAA\"|\"){0,30}"
+        text in "(\\{|\\}|\\[|\\]|,|:|\"data\"|\"url\"|\"type\"|\"mimeType\"|\"source\"|\"image_url\"|\"url_citation\"|\"text\"|\"d\\\\u0061ta\"|\"input\"|\"fileUri\"|\"image/png\"|\"UklGRAAA\"|\"){0,30}"
     ) {
         let _ = input_weight([text.as_bytes(), b""], 1, &[]);
     }

@@ -190,6 +190,17 @@ fn what_is_guessed_of_the_input_fills_a_meter_and_a_context_and_never_more() {
     assert_eq!(weight.within(None), weight);
 }
 
+/// Broken on purpose to see it fail: the one with the larger output taken whole.
+#[test]
+fn the_widest_of_two_has_the_larger_input_and_the_larger_output() {
+    let (one, other) = (
+        Estimate { input: 50, guessed_input: 20, output: 9, explicit_output: true },
+        Estimate { input: 90, guessed_input: 60, output: 5, explicit_output: true },
+    );
+    let wide = Estimate { input: 90, guessed_input: 60, output: 9, explicit_output: true };
+    assert_eq!((one.widest(other), other.widest(one)), (wide, wide));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_estimate_panic(text in proptest::collection::vec(any::<u8>(), 0..300)) {
