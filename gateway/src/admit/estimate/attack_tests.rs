@@ -13,7 +13,7 @@ fn joined() -> (String, u64) {
 
 const PROSE: &str = "The quota pool is the unit of accounting. ";
 
-/// Broken on purpose to see it fail: a data URL looked for in texts as well.
+/// Broken on purpose to see it fail: a data URL in a text taken for what it says.
 #[test]
 fn text_that_begins_like_an_image_is_text() {
     let text = format!("data:image/png;base64,{}", PROSE.repeat(2000));
@@ -41,7 +41,7 @@ fn what_is_not_all_base64_is_text_wherever_it_stands() {
     assert!(of_raw(&format!(r#"[{{"type":"input_image","image_url":"{escaped}"}}]"#)).sure >= 6000);
 }
 
-/// Broken on purpose to see it fail: the type that came last told alone, and a frame's type forgotten behind what is nested.
+/// Broken on purpose to see it fail: only the type that came last kept.
 #[test]
 fn of_two_types_the_dearer_one_counts_in_any_order() {
     let (text, _) = joined();
@@ -66,7 +66,7 @@ fn of_two_types_the_dearer_one_counts_in_any_order() {
     }
 }
 
-/// Broken on purpose to see it fail: `type` of a source not looked at.
+/// Broken on purpose to see it fail: the `type` `text` not looked at.
 #[test]
 fn a_source_that_says_text_is_text_even_if_it_could_be_a_file() {
     let (text, least) = joined();
@@ -95,7 +95,7 @@ fn a_type_that_is_not_known_to_be_packed_is_text() {
     }
 }
 
-/// Broken on purpose to see it fail: `file_url` and the type of an address's block left out.
+/// Broken on purpose to see it fail: `file_url` not among the addresses.
 #[test]
 fn what_is_known_by_address_is_held_for_by_its_medium() {
     let at = "https://example.com/a";
@@ -131,7 +131,7 @@ fn what_is_too_long_for_an_id_is_text() {
     }
 }
 
-/// Each of many parts is settled once. Broken on purpose to see it fail: nothing; it is here for its time.
+/// Each is weighed once, when the object ends.
 #[test]
 fn many_files_in_one_object_take_no_longer_than_their_bytes() {
     let members = vec![r#""data":"QUJD","mimeType":"image/png""#; 200_000].join(",");
