@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{AWAY_RETRY, Call, Tried, explain, note};
-use crate::admit::estimate::{self, Estimate};
+use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
 use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
 use crate::error::{Error, Kind};
@@ -91,7 +91,10 @@ impl Call<'_> {
     fn estimate(&self, deployment: &Deployment, policy: ReservePolicy, predicted: Option<u64>) -> Estimate {
         let (explicit, choices) = (self.peek.max_output, self.peek.choices);
         let output = estimate::output_tokens(explicit, choices, policy, deployment.max_output, predicted);
-        Estimate { input: self.input, output, explicit_output: explicit.is_some() }
+        let weight = Weight { sure: self.input - self.guessed, guessed: self.guessed };
+        let weight = weight.within(deployment.context_window);
+        let (input, guessed_input) = (weight.total(), weight.guessed);
+        Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
     }
 
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {

@@ -47,6 +47,15 @@ fn both_spellings_are_read_and_never_at_once() {
     refused(generate(r#","GenerationConfig":{}"#), "generationConfig", "only in case");
 }
 
+/// Broken on purpose to see it fail: the name with an underscore left out.
+#[test]
+fn what_is_cached_is_known_to_be_there() {
+    let cached = |more: &str| generate(more).unwrap().0.input().cached;
+    assert!(!cached("") && !cached(r#","cachedContent":null"#));
+    assert!(cached(r#","cachedContent":"cachedContents/a""#) && cached(r#","cached_content":"b""#));
+    refused(generate(r#","cachedContent":"a","cached_content":"b""#), "cached_content", "more than once");
+}
+
 #[test]
 fn values_are_taken_as_googles_json_writes_them() {
     let max = |value: &str| {
