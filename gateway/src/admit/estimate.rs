@@ -72,13 +72,10 @@ const PER_CALL: u64 = 3;
 
 /// The weight of the input of a call: raw values with text in them (messages, prompts, items, documents), of which the
 /// first is read `repeats` times; and raw values that are put before the model as they are (tools, functions, the form of the
-/// answer), tools first. Empty where absent.
+/// answer). Empty where absent.
 pub fn input_weight(texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> Weight {
     let [mut first, mut rest] = [Tally::default(); 2];
     let count = first.texts(texts[0]) + rest.texts(texts[1]);
-    if schemas.first().is_some_and(|tools| tools.len() > "[]".len()) {
-        rest.tools();
-    }
     for schema in schemas {
         rest.schema(schema);
     }
@@ -88,6 +85,9 @@ pub fn input_weight(texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> Weigh
         guessed: first.guessed().saturating_mul(repeats).saturating_add(rest.guessed()),
     }
 }
+
+/// What a provider that does not speak OpenAI's dialects may itself say to the model where tools are offered, tokens.
+pub const TOOLS: u64 = media::TOOLS;
 
 /// Output assumed for a call without a bound, while nothing is learnt, tokens per choice.
 const UNLEARNT: u64 = 1024;

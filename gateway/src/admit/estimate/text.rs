@@ -53,11 +53,6 @@ impl Tally {
         self.guessed
     }
 
-    /// Tools are offered.
-    pub(super) fn tools(&mut self) {
-        self.flat += media::TOOLS;
-    }
-
     /// Weighs a raw JSON value as text: schemas of tools and answers are shown to the model as JSON or in a
     /// notation that comes near it.
     pub(super) fn schema(&mut self, text: &[u8]) {
