@@ -53,8 +53,7 @@ fn arguments(value: Option<Value>) -> String {
 pub(super) fn complete(pieces: &mut [Piece]) {
     for piece in pieces {
         if let Part::Call(call) = &mut piece.part
-            && !call.custom
-            && call.arguments.trim().is_empty()
+            && call.is_bare()
         {
             call.arguments = "{}".to_owned();
         }
@@ -99,7 +98,7 @@ pub(super) fn write(piece: &Piece, ids: &mut Ids, cut: bool) -> Option<Value> {
     let (kind, text) = if call.custom { ("custom", "input") } else { ("function", "arguments") };
     let mut inner = marked(&piece.extra, "#inner").unwrap_or_default();
     inner.insert("name".into(), call.name.as_str().into());
-    let none = !call.custom && !cut && call.arguments.trim().is_empty();
+    let none = !cut && call.is_bare();
     inner.insert(text.into(), if none { "{}" } else { call.arguments.as_str() }.into());
     let mut out =
         Fields::from_iter([("type".to_owned(), kind.into()), (kind.to_owned(), Value::Object(inner))]);
@@ -112,7 +111,10 @@ pub(super) fn write(piece: &Piece, ids: &mut Ids, cut: bool) -> Option<Value> {
 /// Writes a `function_call`.
 pub(super) fn write_legacy(call: &Call, piece: &Piece) -> Value {
     let mut out = Fields::from_iter([("name".to_owned(), call.name.as_str().into())]);
-    out.insert("arguments".into(), call.arguments.as_str().into());
+    out.insert(
+        "arguments".into(),
+        if call.arguments.trim() == "null" { "{}" } else { call.arguments.as_str() }.into(),
+    );
     put_extra(&mut out, &piece.extra);
     Value::Object(out)
 }

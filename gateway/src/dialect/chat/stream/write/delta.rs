@@ -26,6 +26,10 @@ impl Writer {
             (Open::Text(_), Delta::Signature(said)) => self.sign(index, None, said, to),
             (Open::Refusal, Delta::Text(text)) => self.text(index, to, "refusal", text),
             (Open::Call { index: number, custom, empty }, Delta::Arguments(text)) => {
+                // Some models write it for no arguments; then it is all they write.
+                if *empty && !*custom && text.trim() == "null" {
+                    return;
+                }
                 *empty &= text.is_empty();
                 let (number, custom) = (*number, *custom);
                 self.arguments(index, number, custom, text, to);
