@@ -44,7 +44,7 @@ fn read_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Refused> {
 fn write_answer(dialect: Dialect, answer: &Answer) -> Value {
     match dialect {
         Dialect::Chat => chat::write_answer(answer),
-        Dialect::Responses => responses::write_answer(answer),
+        Dialect::Responses => responses::write_answer(answer, &serde_json::Map::new()),
         Dialect::Messages => messages::write_answer(answer),
         Dialect::Gemini => gemini::write_answer(answer),
         Dialect::Converse => converse::write_answer(answer),

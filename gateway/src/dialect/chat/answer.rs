@@ -75,7 +75,7 @@ fn read_choice(value: Value, n: u64, path: &str) -> Result<Choice, Refused> {
     if !is_cut(finish.as_ref()) {
         calls::complete(&mut pieces);
     }
-    if word.as_deref() != finish.as_ref().map(write_finish) {
+    if word.as_deref() != finish.as_ref().map(|finish| write_finish(finish, seen.refusal)) {
         left.insert("#finish_reason".into(), word.unwrap_or_default().into());
     }
     if let Some(kept) = extra(said, marks).0 {
@@ -121,7 +121,7 @@ pub(super) fn read_finish(word: &str, seen: Seen) -> Finish {
         "model_length" => Finish::Context,
         "tool_calls" | "function_call" => Finish::Calls,
         "content_filter" => Finish::Filtered,
-        other => Finish::Other(other.to_owned()),
+        other => Finish::other(Dialect::Chat, other),
     }
 }
 
@@ -130,16 +130,22 @@ pub(super) fn is_cut(finish: Option<&Finish>) -> bool {
     matches!(finish, Some(Finish::Length | Finish::Context | Finish::Filtered))
 }
 
-/// Writes one.
-pub(super) fn write_finish(finish: &Finish) -> &str {
+/// Writes one; `refusal`: the answer has a `refusal`, by which the client learns that the model declines. Else it learns it
+/// by this word.
+pub(super) fn write_finish(finish: &Finish, refusal: bool) -> &str {
     match finish {
-        Finish::Stop | Finish::StopText(_) | Finish::Refused | Finish::Paused => "stop",
+        Finish::Refused if !refusal => "content_filter",
+        Finish::Other(own) if own.dialect == Dialect::Chat => &own.value,
+        // There is no word for a call that nobody can read; the answer is over.
+        Finish::Stop
+        | Finish::StopText(_)
+        | Finish::Refused
+        | Finish::Paused
+        | Finish::Malformed
+        | Finish::Other(_) => "stop",
         Finish::Length | Finish::Context => "length",
         Finish::Calls => "tool_calls",
         Finish::Filtered => "content_filter",
-        // OpenRouter's word for what went wrong in the model.
-        Finish::Malformed => "error",
-        Finish::Other(word) => word,
     }
 }
 
@@ -207,9 +213,13 @@ fn write_choice(choice: &Choice, ids: &mut Ids) -> Value {
     said.insert("role".into(), "assistant".into());
     said.entry("refusal").or_insert(Value::Null);
     put_extra(&mut said, &own);
+    let refusal = Seen::of(&choice.pieces).refusal;
     let mut out = Fields::from_iter([("message".to_owned(), Value::Object(said))]);
     out.insert("index".into(), choice.index.into());
-    out.insert("finish_reason".into(), choice.finish.as_ref().map(write_finish).into());
+    out.insert(
+        "finish_reason".into(),
+        choice.finish.as_ref().map(|finish| write_finish(finish, refusal)).into(),
+    );
     out.insert("logprobs".into(), Value::Null);
     if let Some(word) = kept.get("#finish_reason") {
         out.insert("finish_reason".into(), word.clone());

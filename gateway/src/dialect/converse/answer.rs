@@ -102,21 +102,21 @@ pub(super) fn finish(word: &str, stop_text: Option<String>) -> Finish {
         "model_context_window_exceeded" => Finish::Context,
         // Anthropic's word; Bedrock has none of its own.
         "refusal" => Finish::Refused,
-        other => Finish::Other(other.to_owned()),
+        other => Finish::other(Dialect::Converse, other),
     }
 }
 
 /// The word for it.
 fn reason(finish: &Finish) -> &str {
     match finish {
-        Finish::Stop | Finish::Paused => "end_turn",
+        Finish::Other(own) if own.dialect == Dialect::Converse => &own.value,
+        Finish::Stop | Finish::Paused | Finish::Other(_) => "end_turn",
         Finish::StopText(_) => "stop_sequence",
         Finish::Length => "max_tokens",
         Finish::Context => "model_context_window_exceeded",
         Finish::Calls => "tool_use",
         Finish::Filtered | Finish::Refused => "content_filtered",
         Finish::Malformed => "malformed_tool_use",
-        Finish::Other(word) => word,
     }
 }
 

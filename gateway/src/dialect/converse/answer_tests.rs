@@ -62,7 +62,7 @@ fn every_reason_to_stop_survives() {
         ("malformed_tool_use", Finish::Malformed),
         ("model_context_window_exceeded", Finish::Context),
         ("refusal", Finish::Refused),
-        ("future", Finish::Other("future".into())),
+        ("future", Finish::other(Dialect::Converse, "future")),
     ];
     for (word, finish) in words {
         let answer = read(json!({ "output": { "message": {} }, "stopReason": word }));

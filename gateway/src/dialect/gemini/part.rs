@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::fields::{Fields, Path, add};
 use super::model::Model;
 use super::{carry, media, result};
-use crate::dialect::talk::base64::standard;
+use crate::dialect::talk::base64::{self, standard};
 use crate::dialect::talk::carry::Parcel;
 use crate::dialect::talk::{Call, Dialect, Extra, Own, Part, Piece, Reasoning, Refused};
 
@@ -175,9 +175,9 @@ pub(super) fn write(piece: &Piece, context: &Context, to: &mut Vec<Value>) -> Re
     Ok(())
 }
 
-/// The signature, if Google made it.
+/// The signature, if Google made it: one that is no base64 it did not, and its SDK fails on the whole answer for it.
 pub(super) fn proof(signature: &Own<String>) -> Option<&str> {
-    signature.proof_for(Dialect::Gemini)
+    signature.proof_for(Dialect::Gemini).filter(|proof| base64::is(proof))
 }
 
 /// A text part.
@@ -219,12 +219,11 @@ fn arguments(call: &Call) -> Value {
     if call.custom {
         return json!({"input": text});
     }
-    if text.trim().is_empty() {
+    if call.is_bare() {
         return json!({});
     }
     match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => object,
-        Ok(Value::Null) => json!({}), // some models write it for no arguments
         _ => json!({"_raw": text}),
     }
 }

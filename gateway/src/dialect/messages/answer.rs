@@ -90,7 +90,7 @@ pub(super) fn read_finish(word: String, stop: Option<String>) -> Finish {
         "tool_use" => Finish::Calls,
         "refusal" => Finish::Refused,
         "pause_turn" => Finish::Paused,
-        _ => Finish::Other(word),
+        _ => Finish::other(Dialect::Messages, word),
     }
 }
 
@@ -99,15 +99,15 @@ pub(super) fn write_finish(finish: Option<&Finish>, calls: bool, refused: bool) 
     let word = match finish {
         None | Some(Finish::Stop) if calls => "tool_use",
         None | Some(Finish::Stop) if refused => "refusal",
-        // Anthropic has no word for a call that nobody can read; the answer is over.
-        None | Some(Finish::Stop | Finish::Malformed) => "end_turn",
+        Some(Finish::Other(own)) if own.dialect == Dialect::Messages => &own.value,
+        // Anthropic has no word for a call that nobody can read, and its clients know none of others; the answer is over.
+        None | Some(Finish::Stop | Finish::Malformed | Finish::Other(_)) => "end_turn",
         Some(Finish::StopText(text)) => return ("stop_sequence".to_owned(), text.clone()),
         Some(Finish::Length) => "max_tokens",
         Some(Finish::Context) => "model_context_window_exceeded",
         Some(Finish::Calls) => "tool_use",
         Some(Finish::Filtered | Finish::Refused) => "refusal",
         Some(Finish::Paused) => "pause_turn",
-        Some(Finish::Other(word)) => word,
     };
     (word.to_owned(), None)
 }

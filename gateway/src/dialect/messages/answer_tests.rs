@@ -50,7 +50,7 @@ fn every_reason_to_stop_is_read_and_written() {
         ("tool_use", Finish::Calls),
         ("refusal", Finish::Refused),
         ("pause_turn", Finish::Paused),
-        ("new_reason", Finish::Other("new_reason".into())),
+        ("new_reason", Finish::other(Dialect::Messages, "new_reason")),
     ] {
         let body = json!({"content": [], "stop_reason": word}).to_string();
         assert_eq!(read_answer(body.as_bytes()).unwrap().choices[0].finish, Some(finish.clone()));
@@ -59,6 +59,9 @@ fn every_reason_to_stop_is_read_and_written() {
     assert_eq!(write_answer(&answer([], Some(Finish::Filtered)))["stop_reason"], "refusal");
     assert_eq!(write_answer(&answer([], Some(Finish::Malformed)))["stop_reason"], "end_turn");
     assert_eq!(write_answer(&Answer::default())["stop_reason"], "end_turn");
+    // Broken on purpose: with other dialects' words passed on it fails.
+    let foreign = Finish::other(Dialect::Gemini, "LANGUAGE");
+    assert_eq!(write_answer(&answer([], Some(foreign)))["stop_reason"], "end_turn");
     // Clients run tools on nothing else.
     let call = || Part::Call(Call { id: "x".into(), name: "f".into(), ..Call::default() });
     assert_eq!(write_answer(&answer([call()], Some(Finish::Stop)))["stop_reason"], "tool_use");

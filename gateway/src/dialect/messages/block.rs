@@ -245,8 +245,7 @@ pub(super) fn input(call: &Call) -> Value {
     }
     match serde_json::from_str(&call.arguments) {
         Ok(Value::Object(map)) => Value::Object(map),
-        Ok(Value::Null) => json!({}),
-        Err(_) if call.arguments.trim().is_empty() => json!({}),
+        _ if call.is_bare() => json!({}),
         _ => json!({ RAW: call.arguments }),
     }
 }

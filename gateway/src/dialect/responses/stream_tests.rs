@@ -4,7 +4,7 @@ use super::answer_tests::has_all_fields;
 use super::recorded_tests::{obeys, read_stream, split, write_stream};
 use super::*;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Own, Part};
+use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Own, Part, Reasoning};
 
 /// What the SDKs' stream helpers count on.
 pub(super) fn is_well_formed(written: &str) {
@@ -305,6 +305,39 @@ fn summaries_are_told_one_by_one() {
         reasoning_summary_part.added reasoning_summary_text.delta reasoning_summary_text.done \
         reasoning_summary_part.done output_item.done incomplete";
     assert_eq!(names.join(" "), expected);
+}
+
+/// Broken on purpose: with summaries not asked about, and with the text kept as a summary in the parcel, it fails.
+#[test]
+fn thoughts_are_streamed_as_summaries_to_who_asks_for_those() {
+    let echoes = Map::from_iter([("reasoning".to_owned(), json!({"effort": null, "summary": "auto"}))]);
+    let signature = Own::new(Dialect::Messages, "c2ln");
+    let signed = Delta::Signature(signature.clone());
+    let events = [
+        start(),
+        begin(0, Opening::Reasoning { id: None }),
+        text(0, "h"),
+        text(0, "m"),
+        Event::Delta { choice: 0, piece: 0, delta: signed },
+        Event::End { choice: 0, piece: 0 },
+        Event::Finish { choice: 0, finish: Finish::Stop },
+        Event::Done,
+    ];
+    let (mut writer, mut bytes) = (Writer::new("", "", 0, echoes), Vec::new());
+    events.iter().for_each(|event| writer.write(event, &mut bytes));
+    let written = String::from_utf8(bytes).unwrap();
+    is_well_formed(&written);
+    let frames = split(&written);
+    let names: Vec<String> = frames.iter().map(|frame| frame.0.replace("response.", "")).collect();
+    let expected = "created in_progress output_item.added reasoning_summary_part.added reasoning_summary_text.delta \
+        reasoning_summary_text.delta reasoning_summary_text.done reasoning_summary_part.done output_item.done completed";
+    assert_eq!(names.join(" "), expected);
+    let last: Value = serde_json::from_str(&frames.last().unwrap().1).unwrap();
+    let items = &last["response"]["output"];
+    assert_eq!(items[0]["summary"], json!([{"type": "summary_text", "text": "hm"}]));
+    let back = read_request(json!({"model": "m", "input": items}).to_string().as_bytes()).unwrap();
+    let thought = Reasoning { text: "hm".into(), signature: Some(signature), ..Reasoning::default() };
+    assert_eq!(back.messages[0].pieces[0].part, Part::Reasoning(thought));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Own;
 use super::request::{Extra, Piece};
+use super::{Dialect, Own};
 use crate::dialect::openai::answer::Usage;
 
 /// A whole answer.
@@ -73,6 +73,14 @@ pub enum Finish {
     Paused,
     /// The model wrote a call that nobody can read (Gemini: `MALFORMED_FUNCTION_CALL`).
     Malformed,
-    /// Something else, in the provider's word.
-    Other(String),
+    /// Something else, in the provider's word. To clients of other dialects it is a plain end: their SDKs refuse an answer
+    /// with a word that they do not know.
+    Other(Own<String>),
+}
+
+impl Finish {
+    /// Something else, in a word of `dialect`.
+    pub fn other(dialect: Dialect, word: impl Into<String>) -> Finish {
+        Finish::Other(Own::new(dialect, word))
+    }
 }

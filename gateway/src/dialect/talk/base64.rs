@@ -38,6 +38,12 @@ pub(in crate::dialect) fn decode(text: &str) -> Option<Vec<u8>> {
     (letters % 4 != 1).then_some(out)
 }
 
+/// Is it base64?
+pub(in crate::dialect) fn is(text: &str) -> bool {
+    let bare = text.trim_end_matches('=');
+    bare.len() % 4 != 1 && bare.bytes().all(|letter| digit(letter).is_some())
+}
+
 fn digit(letter: u8) -> Option<u32> {
     let digit = match letter {
         b'A'..=b'Z' => letter - b'A',
@@ -56,11 +62,10 @@ pub(in crate::dialect) fn standard(text: String) -> String {
     if !url && text.len().is_multiple_of(4) {
         return text;
     }
-    let bare = text.trim_end_matches('=');
-    if bare.len() % 4 == 1 || !bare.bytes().all(|letter| digit(letter).is_some()) {
+    if !is(&text) {
         return text;
     }
-    let mut out: String = bare.replace('-', "+").replace('_', "/");
+    let mut out: String = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
     while !out.len().is_multiple_of(4) {
         out.push('=');
     }

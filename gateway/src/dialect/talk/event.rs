@@ -2,8 +2,8 @@
 //!
 //! A choice's pieces are numbered from 0 in the order in which they begin. A reader gives every piece an [`Event::Begin`]
 //! before its deltas and an [`Event::End`] behind them; two pieces of one choice may be open at once (Chat: parallel calls).
-//! [`Event::Finish`] comes once for each choice, [`Event::Usage`] any number of times (the last one counts; each field only
-//! grows), [`Event::Done`] once, at the end that the dialect prescribes.
+//! [`Event::Finish`] comes once for each choice, [`Event::Usage`] any number of times (the last one counts, even if it
+//! is lower), [`Event::Done`] once, at the end that the dialect prescribes.
 
 use serde_json::Value;
 

@@ -239,6 +239,13 @@ pub struct Call {
     pub signature: Option<Own<String>>,
 }
 
+impl Call {
+    /// Does it give its tool nothing? Some models write nothing, or `null`, where all others write `{}`.
+    pub fn is_bare(&self) -> bool {
+        !self.custom && matches!(self.arguments.trim(), "" | "null")
+    }
+}
+
 /// What a tool returned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolResult {

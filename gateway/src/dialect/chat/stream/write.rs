@@ -32,6 +32,8 @@ pub struct Writer {
 struct Choice {
     index: u64,
     begun: bool,
+    /// It says a refusal.
+    refusal: bool,
     /// The calls so far.
     calls: usize,
     /// The details of reasoning so far.
@@ -223,8 +225,9 @@ impl Writer {
         if !is_cut(Some(finish)) {
             empty.into_iter().for_each(|number| self.arguments(index, number, false, "{}", to));
         }
+        let refusal = self.choices.get(at).is_some_and(|choice| choice.refusal);
         let mut word = Vec::new();
-        push_string(&mut word, write_finish(finish));
+        push_string(&mut word, write_finish(finish, refusal));
         self.chunk(index, to, &word, |_| {});
     }
 }

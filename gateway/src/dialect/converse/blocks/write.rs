@@ -186,12 +186,11 @@ fn input(call: &Call) -> Value {
     if call.custom {
         return json!({ "input": call.arguments });
     }
-    if call.arguments.trim().is_empty() {
+    if call.is_bare() {
         return json!({});
     }
     match serde_json::from_str(&call.arguments) {
         Ok(object @ Value::Object(_)) => object,
-        Ok(Value::Null) => json!({}), // some models write it for no arguments
         _ => json!({ "_raw": call.arguments }),
     }
 }

@@ -55,8 +55,8 @@ fn reasons_have_their_meaning_and_keep_their_word() {
         (json!("PROHIBITED_CONTENT"), &text, Some(Finish::Filtered)),
         (json!(7), &text, Some(Finish::Filtered)),
         (json!("MALFORMED_FUNCTION_CALL"), &text, Some(Finish::Malformed)),
-        (json!("LANGUAGE"), &text, Some(Finish::Other("LANGUAGE".into()))),
-        (json!(99), &text, Some(Finish::Other("OTHER".into()))),
+        (json!("LANGUAGE"), &text, Some(Finish::other(Dialect::Gemini, "LANGUAGE"))),
+        (json!(99), &text, Some(Finish::other(Dialect::Gemini, "OTHER"))),
         (json!("FINISH_REASON_UNSPECIFIED"), &text, None),
     ] {
         let answer = read(json!({"candidates": [{"content": content, "finishReason": reason}]}));
@@ -68,7 +68,7 @@ fn reasons_have_their_meaning_and_keep_their_word() {
         (Finish::StopText(Some("x".into())), "STOP"),
         (Finish::Refused, "SAFETY"),
         (Finish::Paused, "OTHER"),
-        (Finish::Other("some_word".into()), "OTHER"),
+        (Finish::other(Dialect::Messages, "some_word"), "STOP"),
     ] {
         assert_eq!(write_answer(&of(vec![], finish))["candidates"][0]["finishReason"], word);
     }

@@ -22,7 +22,7 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
     add(&mut body, request.extra.fields(Dialect::Gemini));
     write_messages(request, &mut body)?;
     tools::write(request, &mut body)?;
-    config::write(request, &mut body);
+    config::write(request, &mut body)?;
     if let Some(tier) = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Gemini)) {
         body.insert("serviceTier".into(), tier.into());
     }

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::choice::Choice;
 use crate::dialect::gemini::answer::blocked;
 use crate::dialect::gemini::fields::{Fields, Path, parse};
-use crate::dialect::gemini::{time, usage};
+use crate::dialect::gemini::time;
+use crate::dialect::gemini::usage::Counts;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{Dialect, Event, Extra, Finish, Own, Refused};
 
@@ -21,6 +22,8 @@ pub struct Reader {
     started: bool,
     /// A failure was reported; nothing follows.
     failed: bool,
+    counts: Counts,
+    /// As told last.
     usage: Option<Usage>,
     choices: Vec<Choice>,
     /// The tier of service, as said last, and as told at the start.
@@ -44,7 +47,7 @@ impl Reader {
             to.push(failure(&error));
             return Ok(());
         }
-        let (counts, tier) = read_usage(&mut fields)?;
+        let (counts, tier) = read_usage(self.counts, &mut fields)?;
         self.start(&mut fields, tier.clone(), to)?;
         self.tier = tier.or(self.tier.take());
         let at = Path::Field(&Path::Root, "candidates");
@@ -102,19 +105,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Tells the counts if they changed. They grow; one that is missing for once is not taken back.
-    fn count(&mut self, counts: Option<Usage>, to: &mut Vec<Event>) {
-        let Some(new) = counts else { return };
-        let old = self.usage.unwrap_or_default();
-        let grown = Usage {
-            input: new.input.max(old.input),
-            cached_input: new.cached_input.max(old.cached_input),
-            written_input: 0,
-            output: new.output.max(old.output),
-            reasoning: new.reasoning.max(old.reasoning),
-        };
-        if self.usage.replace(grown) != Some(grown) {
-            to.push(Event::Usage(grown));
+    /// Tells the counts if they changed.
+    fn count(&mut self, counts: Option<Counts>, to: &mut Vec<Event>) {
+        let Some(counts) = counts else { return };
+        self.counts = counts;
+        let usage = counts.usage();
+        if self.usage.replace(usage) != Some(usage) {
+            to.push(Event::Usage(usage));
         }
     }
 
@@ -143,11 +140,12 @@ impl Reader {
     }
 }
 
-fn read_usage(fields: &mut Fields) -> Result<(Option<Usage>, Option<String>), Refused> {
+/// The counts, which go on from those `before`, and the tier of service.
+fn read_usage(before: Counts, fields: &mut Fields) -> Result<(Option<Counts>, Option<String>), Refused> {
     let Some(metadata) = fields.take("usageMetadata") else { return Ok((None, None)) };
     let at = Path::Field(&Path::Root, "usageMetadata");
     let mut metadata = Fields::new(metadata, &at)?;
-    Ok((usage::read(&mut metadata), metadata.text("serviceTier")?))
+    Ok((before.read(&mut metadata), metadata.text("serviceTier")?))
 }
 
 fn failure(error: &Value) -> Event {

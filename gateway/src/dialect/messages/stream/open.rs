@@ -113,6 +113,10 @@ impl Open {
         match &mut self.kind {
             Kind::Reasoning(reasoning) => reasoning.end(&mut self.index, blocks, to),
             Kind::Call(call) => {
+                // Some models write it for no arguments, which here are no text.
+                if self.index.is_none() && !call.custom && call.held.trim() == "null" {
+                    call.held.clear();
+                }
                 let index = call.flush(&mut self.index, blocks, to);
                 if call.custom {
                     frame::push_delta(to, index, "input_json_delta", "partial_json", "\"}");

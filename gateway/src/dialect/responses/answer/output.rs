@@ -1,5 +1,7 @@
 //! The items of `output` that say an answer.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::dialect::responses::fields::{Fields, mark, put, put_default, put_extra};
@@ -18,16 +20,20 @@ pub(in crate::dialect::responses) struct Output<'a> {
     logprobs: &'a [Value],
     /// The texts tell which are theirs.
     marked: bool,
+    /// Reasoning is told as summaries.
+    summaries: bool,
 }
 
 impl<'a> Output<'a> {
-    /// Of the answer `id`, of which `before` items are written.
+    /// Of the answer `id`, of which `before` items are written, for a client that wants
+    /// `summaries` of reasoning.
     pub(in crate::dialect::responses) fn new(
         id: &'a str,
         before: usize,
         logprobs: &'a [Value],
+        summaries: bool,
     ) -> Output<'a> {
-        Output { id, before, logprobs, marked: false }
+        Output { id, before, logprobs, marked: false, summaries }
     }
 
     /// The items that say `pieces`. What no item can say is left out.
@@ -126,7 +132,7 @@ impl<'a> Output<'a> {
         let out = match &piece.part {
             Part::Call(call) => call_item(call, &piece.extra, self.id, index),
             Part::Reasoning(thought) => {
-                let mut out = reasoning_item(thought, self.id, index);
+                let mut out = reasoning_item(thought, self.summaries, self.id, index);
                 put_extra(&mut out, &piece.extra);
                 out
             }
@@ -161,7 +167,6 @@ pub(in crate::dialect::responses) fn call_item(
     let (kind, name, id) =
         if call.custom { ("custom_tool_call", "input", "ctc") } else { ("function_call", "arguments", "fc") };
     // Clients parse the text, and no text is no JSON.
-    let empty = call.arguments.is_empty() && !call.custom;
     let mut out = Fields::new();
     put_extra(&mut out, extra);
     put_default(&mut out, "id", item_id(id, answer, index));
@@ -169,7 +174,7 @@ pub(in crate::dialect::responses) fn call_item(
     put(&mut out, "type", Some(kind));
     put(&mut out, "call_id", Some(call_id(call, answer, index)));
     put(&mut out, "name", Some(call.name.as_str()));
-    put(&mut out, name, Some(if empty { "{}" } else { call.arguments.as_str() }));
+    put(&mut out, name, Some(if call.is_bare() { "{}" } else { call.arguments.as_str() }));
     out
 }
 
@@ -183,17 +188,26 @@ pub(in crate::dialect::responses) fn call_id(call: &Call, answer: &str, index: u
     signed_id(&call.id, signature)
 }
 
-/// A reasoning item; that of another provider takes its signature along.
+/// A reasoning item; that of another provider takes its signature along. Most clients that ask for `summaries` show nothing
+/// else, so they get reasoning that has none as one.
 pub(in crate::dialect::responses) fn reasoning_item(
     thought: &Reasoning,
+    summaries: bool,
     answer: &str,
     index: usize,
 ) -> Fields {
+    let short = summaries && thought.summary.is_empty() && !thought.text.is_empty();
+    let told = if short {
+        let summary = vec![thought.text.clone()];
+        Cow::Owned(Reasoning { text: String::new(), summary, ..thought.clone() })
+    } else {
+        Cow::Borrowed(thought)
+    };
     if !items::is_foreign(thought) {
-        return items::reasoning(thought, items::sealed(thought));
+        return items::reasoning(&told, items::sealed(thought));
     }
     // All such reasoning has a parcel, even an empty one: so it is known when it comes back.
-    let mut out = items::reasoning(thought, Some(&Parcel::of(thought).pack()));
+    let mut out = items::reasoning(&told, Some(&Parcel::of(thought).pack()));
     put(&mut out, "id", Some(item_id("rs", answer, index)));
     out
 }

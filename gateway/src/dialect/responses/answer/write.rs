@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::finish::{Status, signs, status_of};
-use super::{Output, shell, write_usage};
+use super::{Output, asks_summaries, shell, write_usage};
 use crate::dialect::responses::fields::{Fields, is_own, mark, put, put_extra};
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Answer, Choice, Dialect, Failed};
 
-/// Writes a whole answer. This dialect has one choice: the first.
-pub fn write_answer(answer: &Answer) -> Value {
+/// Writes a whole answer. This dialect has one choice: the first. `echoes` are what it repeats of its request:
+/// [`echoes`](super::echoes).
+pub fn write_answer(answer: &Answer, echoes: &Fields) -> Value {
     let nothing = Choice::default();
     let choice = answer.choices.first().unwrap_or(&nothing);
     let id = answer_id(&answer.id, is_own(&answer.extra));
@@ -18,9 +19,10 @@ pub fn write_answer(answer: &Answer) -> Value {
     if let Some(Value::String(word)) = mark(&answer.extra, "#status") {
         status.word.clone_from(word);
     }
-    let items = Output::new(&id, 0, &choice.logprobs).items(&choice.pieces);
+    let items = Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(&choice.pieces);
     let mut out = Fields::new();
     put_extra(&mut out, &answer.extra);
+    out.extend(echoes.iter().map(|(name, value)| (name.clone(), value.clone())));
     put(&mut out, "output", Some(items));
     put(&mut out, "model", Some(answer.model.as_str()));
     put(&mut out, "created_at", Some(answer.created.unwrap_or(0)));

@@ -141,7 +141,10 @@ fn reasoning(mut fields: Fields, path: &str) -> Result<Piece, Refused> {
     let encrypted = take_text(&mut fields, path, "encrypted_content")?.filter(|text| !text.is_empty());
     let reasoning = match encrypted.as_deref().and_then(Parcel::open) {
         // Reasoning that no provider of this dialect made; the id was made up here, so it goes.
-        Some(Parcel { id, signature, encrypted, .. }) => {
+        Some(Parcel { id, signature, encrypted, summary: short }) => {
+            // The client had asked for summaries, and this is none.
+            let long = !short && text.is_empty();
+            let (text, summary) = if long { (summary.concat(), Vec::new()) } else { (text, summary) };
             Reasoning { id, text, summary, signature, encrypted }
         }
         None => {

@@ -83,8 +83,7 @@ fn write_call(call: &Call, id: String) -> Fields {
     let (kind, name) =
         if call.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
     // No text at all is no JSON; providers read it as damaged.
-    let empty = call.arguments.is_empty() && !call.custom;
-    let arguments = if empty { "{}" } else { call.arguments.as_str() };
+    let arguments = if call.is_bare() { "{}" } else { call.arguments.as_str() };
     let mut out = Fields::new();
     put(&mut out, "type", Some(kind));
     put(&mut out, "call_id", Some(id));

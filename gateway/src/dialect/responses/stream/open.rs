@@ -16,6 +16,8 @@ pub(super) struct Sink<'a> {
     pub(super) output: &'a mut Vec<Value>,
     /// The answer's id.
     pub(super) answer: &'a str,
+    /// Reasoning is told as summaries.
+    pub(super) summaries: bool,
     pub(super) to: &'a mut Vec<u8>,
 }
 
@@ -215,6 +217,9 @@ impl Called {
     }
 
     fn add(&mut self, more: &str, sink: &mut Sink<'_>) {
+        // Some models write it for no arguments; then it is all they write.
+        let bare = self.call.arguments.is_empty() && !self.call.custom && more.trim() == "null";
+        let more = if bare { "{}" } else { more };
         self.call.arguments.push_str(more);
         let (id, output) = self.tell(sink);
         let at = At { item: &id, output, inner: None };

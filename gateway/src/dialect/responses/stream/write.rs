@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::frame::Frames;
 use super::open::{Open, Sink, Text};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::responses::answer::{Output, Status, answer_id, error, shell, status_of, write_usage};
+use crate::dialect::responses::answer::{
+    Output, Status, answer_id, asks_summaries, error, shell, status_of, write_usage,
+};
 use crate::dialect::responses::fields::{Fields, marks, put};
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Delta, Dialect, Event, Failed, Finish, Opening, Own};
@@ -18,6 +20,8 @@ pub struct Writer {
     model: String,
     created: u64,
     echoes: Fields,
+    /// Reasoning is told as summaries.
+    summaries: bool,
     service_tier: Option<String>,
     started: bool,
     over: bool,
@@ -45,6 +49,7 @@ impl Writer {
             id: if id.is_empty() { String::new() } else { answer_id(id, false) },
             model: model.to_owned(),
             created,
+            summaries: asks_summaries(&echoes),
             echoes,
             service_tier: None,
             started: false,
@@ -131,7 +136,8 @@ impl Writer {
     }
 
     fn sink<'a>(&'a mut self, to: &'a mut Vec<u8>) -> (Sink<'a>, &'a mut Vec<(usize, Open)>) {
-        let sink = Sink { frames: &mut self.frames, output: &mut self.output, answer: &self.id, to };
+        let (frames, output) = (&mut self.frames, &mut self.output);
+        let sink = Sink { frames, output, answer: &self.id, summaries: self.summaries, to };
         (sink, &mut self.open)
     }
 
@@ -149,8 +155,8 @@ impl Writer {
         }
         match opening {
             Opening::Whole(whole) => {
-                let items =
-                    Output::new(sink.answer, sink.output.len(), &[]).items(std::slice::from_ref(whole));
+                let items = Output::new(sink.answer, sink.output.len(), &[], sink.summaries)
+                    .items(std::slice::from_ref(whole));
                 for item in items {
                     let index = sink.added(item.clone());
                     sink.done(index, item);

@@ -12,7 +12,10 @@ impl Writer {
         let Some(choice) = self.choices.get_mut(at) else { return };
         let open = match opening {
             Opening::Text => Open::Text(choice.chars),
-            Opening::Refusal => Open::Refusal,
+            Opening::Refusal => {
+                choice.refusal = true;
+                Open::Refusal
+            }
             Opening::Reasoning { id } => {
                 choice.details += 1;
                 Open::Reasoning { id: id.clone(), index: choice.details - 1, summary: 0 }
