@@ -9,6 +9,7 @@ mod attempt;
 mod continued;
 mod count;
 mod explain;
+mod judge;
 mod limits;
 mod said;
 pub mod stored;
@@ -21,11 +22,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha2::{Digest, Sha256};
 
-use attempt::{Attempt, What};
+use attempt::Attempt;
 use continued::Home;
+use judge::What;
 use said::{Asked, Said};
 
-use crate::admit::estimate;
+use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
 use crate::auth::Credentials;
 use crate::config::{DeploymentId, Model, ModelId, Tenant};
@@ -71,7 +73,9 @@ struct Call<'a> {
     headers: &'a HeaderMap,
     body: Bytes,
     peek: Peek,
+    /// What is put before the model, tokens: all of it, and how much of that is guessed.
     input: u64,
+    guessed: u64,
     home: Option<Home>,
     said: Said,
     asked: Asked,
@@ -84,8 +88,8 @@ struct Tried {
     deployments: Vec<DeploymentId>,
     /// Those of them whose account does not keep what the call continues.
     without: Vec<DeploymentId>,
-    /// Dialects that cannot say the request.
-    unsayable: Vec<Way>,
+    /// Models of dialects that cannot say the request.
+    unsayable: Vec<(Way, String)>,
 }
 
 /// Serves a call.
@@ -103,7 +107,7 @@ pub async fn call(
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
-    let (peek, tokens) = weigh(ask, &body).await?;
+    let (peek, weight) = weigh(ask, &body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
@@ -117,7 +121,7 @@ pub async fn call(
     }
     let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
     // What is continued is put before the model as well.
-    let read = if ask.api.reads() { tokens } else { 0 };
+    let (read, guessed) = if ask.api.reads() { (weight.total(), weight.guessed) } else { (0, 0) };
     let input = read.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
     let snapshot = &snapshot;
     let said = Said::new(peek.api.talks());
@@ -131,19 +135,20 @@ pub async fn call(
         body,
         peek,
         input,
+        guessed,
         home,
         said,
         asked,
         deadline,
     };
-    match call.count(model, tokens, record) {
+    match call.count(model, weight.total(), record) {
         Some(counted) => Ok(counted),
         None => call.serve(model, record).await,
     }
 }
 
 /// Reads a request and estimates its input.
-async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
+async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, Weight), Error> {
     let (ask, bytes) = (ask.clone(), body.clone());
     let done = look_through(body.len(), move || read_and_weigh(&ask, &bytes)).await;
     let done = done.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?;
@@ -153,12 +158,15 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), Error> {
     })
 }
 
-fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, u64), BadRequest> {
+fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, Weight), BadRequest> {
     let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
     let peek = request::peek(ask.api, body, path)?;
-    let (input, voice) = (peek.input(), ask.api.voice());
-    let tokens = estimate::input_tokens(voice, input.texts(body), input.repeats, &input.schemas(body));
-    Ok((peek, tokens))
+    let input = peek.input();
+    let mut weight = estimate::input_weight(input.texts(body), input.repeats, &input.schemas(body));
+    if input.cached {
+        weight.guessed = weight.guessed.saturating_add(estimate::UNSEEN);
+    }
+    Ok((peek, weight))
 }
 
 /// The model asked for, if this tenant may use it.
@@ -254,7 +262,7 @@ impl Call<'_> {
                     match miss.what {
                         What::Attempt => (attempts, pause) = (attempts + 1, miss.pause),
                         What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
-                        What::Unsayable => tried.unsayable.extend(self.way(target.deployment)),
+                        What::Unsayable => tried.unsayable.extend(self.spoken(target.deployment)),
                     }
                 }
             }
@@ -272,12 +280,16 @@ impl Call<'_> {
     fn rank(&self, id: ModelId, tried: &Tried) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
         let mut rotation = self.snapshot.rotations[id.0].lock();
-        let needs = Needs { input: self.input, output: self.peek.max_output.unwrap_or(0) };
+        let needs = Needs { input: self.input - self.guessed, output: self.peek.max_output.unwrap_or(0) };
         let model = &config.models[id.0];
         let Tried { deployments: tried, without, unsayable } = tried;
         let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
-        let can = |way: Way| !unsayable.contains(&way);
-        ranked.retain(|ranked| self.way(ranked.target.deployment).is_some_and(can));
+        let can = |spoken: (Way, String)| !unsayable.contains(&spoken);
+        let able = |id: DeploymentId| match unsayable.is_empty() {
+            true => self.way(id).is_some(),
+            false => self.spoken(id).is_some_and(can),
+        };
+        ranked.retain(|ranked| able(ranked.target.deployment));
         match &self.home {
             Some(home) => home.keep(config, &mut ranked),
             None => continued::drop_accounts(config, without, &mut ranked),
@@ -288,6 +300,11 @@ impl Call<'_> {
     /// How a deployment serves the call; `None` if it cannot.
     fn way(&self, deployment: DeploymentId) -> Option<Way> {
         self.snapshot.endpoints[deployment.0].way(self.peek.api)
+    }
+
+    /// The same, and the model: what one deployment could not be told, no other of its model can.
+    fn spoken(&self, deployment: DeploymentId) -> Option<(Way, String)> {
+        Some((self.way(deployment)?, self.snapshot.config.deployments[deployment.0].model.clone()))
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {

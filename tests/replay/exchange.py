@@ -1,17 +1,20 @@
 """What is sent to the gateway for a recording, and what was seen of it on both sides."""
 import json
-import re
 from dataclasses import dataclass, field
 
 import expected
+from homes import GOOGLES, HOMES, TAILS, at_gateway, at_provider, shown
 from members import with_value
-from recordings import PATHS, Recording, response_id, unasked
+from recordings import Recording, response_id, unasked
 
 MINIMAL = {
     "chat_completions": '"messages":[{"role":"user","content":"Say it again."}]',
     "responses": '"input":"Say it again."',
+    "messages": '"max_tokens":64,"messages":[{"role":"user","content":"Say it again."}]',
 }
-NOT_SENT = {"host", "content-length", "connection", "transfer-encoding", "accept-encoding", "authorization"}
+GOOGLES_MINIMAL = '{"contents":[{"role":"user","parts":[{"text":"Say it again."}]}]}'
+KEYS = {"authorization", "x-api-key", "x-goog-api-key", "api-key"}
+NOT_SENT = {"host", "content-length", "connection", "transfer-encoding", "accept-encoding", *KEYS}
 
 
 @dataclass
@@ -51,45 +54,52 @@ class Exchange:
         recording = self.recording
         if recording.request is not None:
             return recording.request
+        if recording.endpoint in GOOGLES:
+            return GOOGLES_MINIMAL
         stream = ',"stream":true' if recording.stream else ""
-        options = ',"stream_options":{"include_usage":true}' if stream and recording.endpoint != "responses" else ""
+        chat = stream and recording.endpoint == "chat_completions"
+        options = ',"stream_options":{"include_usage":true}' if chat else ""
         return f'{{"model":"unnamed",{MINIMAL[recording.endpoint]}{stream}{options}}}'
 
     def body_for(self, model):
         """The request's bytes with this name in it."""
         if self.recording.method == "GET":
             return b""
+        if self.recording.endpoint in GOOGLES:  # it stands in the path, and in what is counted or embedded
+            return self.request.replace(f'"models/{self.recording.model}"', f'"models/{model}"').encode()
         return with_value(self.request, "model", json.dumps(model)).encode()
 
     @property
     def asks_usage(self):
         """Does the client want the usage of its stream?"""
-        return self.recording.method == "POST" and expected.asks_usage(self.request)
+        chat = self.recording.endpoint in ("chat_completions", "completions")
+        return chat and expected.asks_usage(self.request)
 
     @property
     def tail(self):
         """The path behind the base URL of a provider, or behind `/v1`."""
         recording = self.recording
-        return PATHS[recording.endpoint] + (response_id(recording.path) if recording.method == "GET" else "")
+        return TAILS.get(recording.endpoint, "") + (response_id(recording.path) if recording.method == "GET" else "")
 
     @property
     def target(self):
-        """Path and query for the gateway: the client's own where it is one that the gateway knows."""
-        path = re.sub("^/+", "/", self.recording.path or "")
-        if path.startswith("/openai/deployments/"):
-            path = f"/openai/deployments/{self.line.model}{self.tail}"
-        elif path.startswith("/openai/v1/"):
-            path = f"/openai/v1{self.tail}"
-        else:
-            path = f"/v1{self.tail}"
-        return f"{path}?{self.recording.query}" if self.recording.query else path
+        """Path and query for the gateway."""
+        return at_gateway(self.recording, self.line.model, self.tail)
+
+    @property
+    def place(self):
+        """Path and query at the provider, behind the line's number."""
+        return at_provider(self.recording, self.line.upstream_model, self.tail)
 
     @property
     def headers(self):
         """The client's headers as recorded, with a key of ours."""
         kept = {name: ", ".join(values) for name, values in self.recording.request_headers.items()}
         kept = {name: value for name, value in kept.items() if name not in NOT_SENT}
-        return {"content-type": "application/json", **kept, "authorization": "Bearer sk-of-the-client"}
+        if self.recording.endpoint in ("messages", "count_tokens"):
+            kept = {"anthropic-version": "2023-06-01", **kept}
+        header = HOMES[self.recording.home].client_key
+        return {"content-type": "application/json", **kept, header: shown(header, "sk-of-the-client")}
 
 
 @dataclass

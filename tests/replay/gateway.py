@@ -6,6 +6,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import homes  # noqa: E402
+
 sys.path.append(str(Path(__file__).resolve().parent.parent / "clients"))
 from rig.processes import Process, free_port, says_200  # noqa: E402
 
@@ -16,10 +18,11 @@ GONE_WITHIN = 30.0  # s, from SIGTERM
 class Gateway:
     """One replica with embedded state, an account, a deployment and a model for every line."""
 
-    def __init__(self, weir, folder, lines, base_url):
+    def __init__(self, weir, folder, lines, base_url, accounts=homes):
         self.port, self.admin = free_port(), free_port()
         config = folder / "weir.toml"
-        config.write_text(text(self.port, self.admin, lines, base_url))
+        accounts.presets(folder / "presets")
+        config.write_text(text(self.port, self.admin, lines, base_url, folder / "presets", accounts.account))
         self.process = Process("gateway", [weir, "serve", "--config", config], folder / "gateway.log")
         self.process.wait_until(lambda: says_200(f"http://127.0.0.1:{self.port}/readyz"))
 
@@ -64,13 +67,13 @@ def posted(state):
     return {(pool["name"], meter["kind"]): meter["posted_ever"] for pool in state["pools"] for meter in pool["meters"]}
 
 
-def text(port, admin, lines, base_url):
+def text(port, admin, lines, base_url, presets, account):
     """The file. The limits are never met: they are there so that every call reserves and settles."""
-    parts = [f'version = 1\n\n[server]\nlisten = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:{admin}"\n']
+    parts = [f'version = 1\nproviders_dir = "{presets}"\n\n[server]']
+    parts.append(f'listen = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:{admin}"\n')
     for line in lines:
         name, upstream = json.dumps(line.model), json.dumps(line.upstream_model)
-        parts.append(f'[[accounts]]\nname = {name}\nprovider = "openai-compatible"')
-        parts.append(f'base_url = "{base_url(line)}"\napi_key = "{line.key}"\n')
+        parts.append(account(line, base_url))
         parts.append(f"[[deployments]]\nname = {name}\naccount = {name}\nmodel = {upstream}")
         parts.append("limits = { rpm = 1_000_000, tpm = 1_000_000_000, concurrency = 1_000 }\n")
         parts.append(f"[[models]]\nname = {name}\ndeployments = [{name}]\n")

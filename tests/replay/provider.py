@@ -29,7 +29,7 @@ class Provider(ThreadingHTTPServer):
 
     def base_url(self, line):
         """Where the account of a line is."""
-        return f"http://127.0.0.1:{self.server_port}/{line.number}/v1"
+        return f"http://127.0.0.1:{self.server_port}/{line.number}"
 
     def close(self):
         """Ends it."""
@@ -54,9 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         arrival = Arrival(self.command, url.path, url.query, dict(self.headers.items()), body)
-        number, tail = re.fullmatch(r"/(\d+)/v1(/.+)", url.path).groups()
+        number, place = re.fullmatch(r"/(\d+)(/.+)", self.path).groups()
         exchange = self.server.lines[int(number)].now
-        if exchange and (self.command, tail) == (exchange.recording.method, exchange.tail):
+        if exchange and belongs(exchange, self.command, place):
             exchange.seen.arrivals.append(arrival)
             self.play(*self.server.spoil(exchange))
         else:
@@ -84,6 +84,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Says nothing."""
+
+
+def belongs(exchange, method, place):
+    """Is a request that of the exchange? Whether the query of a retrieval is its own, is judged later."""
+    path = place.partition("?")[0] if method == "GET" else place
+    return (method, path) == (exchange.recording.method, exchange.place)
 
 
 def pieces(body, size, whole):

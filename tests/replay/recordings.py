@@ -4,19 +4,9 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from homes import GOOGLES, TAILS, home_of
 from members import value_of, with_value
 
-PROVIDERS = set(
-    "openai azure_openai groq mistral deepseek xai openrouter together cerebras perplexity huggingface ollama "
-    "openai_compatible bedrock".split()
-)
-PATHS = {
-    "chat_completions": "/chat/completions",
-    "completions": "/completions",
-    "embeddings": "/embeddings",
-    "responses": "/responses",
-    "responses_get": "/responses/",
-}
 # Members of a request whose value changes how the stream's usage is asked for; none of them asks for it.
 UNASKED = [None, "null", "{}", '{"include_usage":false}', '{"include_obfuscation":false}', '{ "include_usage" : null }']
 
@@ -38,28 +28,28 @@ class Recording:
     status: int
     headers: dict
     body: bytes
+    home: str = "compatible"
+    array: bool = False  # the client wants the stream as an array (Google)
     made: set = field(default_factory=set)  # ids of responses
     continues: str | None = None  # the id of one
 
     @property
     def links(self):
         """Ids by which recordings hang together: the gateway keeps what refers to a response at its deployment."""
-        return self.made | ({self.continues} if self.continues else set())
+        ids = self.made | ({self.continues} if self.continues else set())
+        return {(self.home, one) for one in ids}
 
 
 def read(folder):
-    """Every recording of the family in the folder, and the ids of those that no endpoint of ours serves."""
+    """Every recording that is played in its own dialect; provider and endpoint of those that no call of ours is for."""
     found, beyond = [], []
     for path in sorted(Path(folder).glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             raw = json.loads(line)
-            if raw["provider"] not in PROVIDERS or raw["endpoint"] not in PATHS:
+            if not is_ours(raw):
+                beyond.append((raw["provider"], raw["endpoint"]))
                 continue
-            recording = recording_of(raw)
-            if is_served(recording):
-                found += single_answers(recording)
-            else:
-                beyond.append(recording.id)
+            found += [played for one in single_answers(recording_of(raw)) for played in [one, *elsewhere(one)]]
     return found, beyond
 
 
@@ -68,14 +58,17 @@ def recording_of(raw):
     asked, answer = raw["request"], raw["response"]
     if {asked["body_encoding"], answer["body_encoding"]} - {"utf8", None}:
         raise ValueError(f"{raw['id']}: a body that is not text")
-    request = None if raw["fidelity"].startswith("response-only") else asked["body"] or ""
+    recorded = asked["body"] or asked["method"] == "GET"
+    request = None if raw["fidelity"].startswith("response-only") or not recorded else asked["body"] or ""
     recording = Recording(
         raw["id"], raw["provider"], raw["endpoint"], raw["model"] or "unnamed", raw["stream"],
         asked["method"], asked["path"], "&".join(f"{name}={value}" for name, value in asked["query"]),
         {name.lower(): values for name, values in asked["headers"].items()}, request,
         answer["status"], {name.lower(): values for name, values in answer["headers"].items()},
-        (answer["body"] or "").encode(),
+        (answer["body"] or "").encode(), home_of(raw["provider"], raw["endpoint"], asked["path"]),
     )  # fmt: skip
+    if raw["endpoint"] == "streamGenerateContent":
+        as_events(recording, request is not None and "alt=sse" not in recording.query)
     if raw["endpoint"] == "responses":
         recording.made = set(re.findall(r'"id"\s*:\s*"(resp_\w+)"', recording.body.decode()))
         before = request and value_of(request, "previous_response_id")
@@ -85,11 +78,30 @@ def recording_of(raw):
     return recording
 
 
-def is_served(recording):
-    """Is it a call of the API? The list of responses and the count of their input are not among those served."""
-    if recording.endpoint != "responses_get":
-        return recording.method == "POST"
-    return recording.method == "GET" and response_id(recording.path) is not None
+def is_ours(raw):
+    """Is it a call that a client can make? The list of responses and the count of their input are not among those."""
+    endpoint, asked = raw["endpoint"], raw["request"]
+    if endpoint == "responses_get":
+        return asked["method"] == "GET" and response_id(asked["path"]) is not None
+    bedrock = raw["provider"] == "bedrock" and endpoint == "count_tokens"  # in its own dialect, which no client speaks
+    return endpoint in {*TAILS, *GOOGLES} and not bedrock and asked["method"] in ("POST", None)
+
+
+def as_events(recording, array):
+    """Google is always asked for events: what was recorded as an array comes as them."""
+    recording.array = array
+    if recording.status == 200 and recording.body.lstrip().startswith(b"["):
+        events = json.loads(recording.body)
+        recording.body = b"".join(b"data: " + json.dumps(event).encode() + b"\r\n\r\n" for event in events)
+        recording.headers = {**recording.headers, "content-type": ["text/event-stream"]}
+
+
+def elsewhere(recording):
+    """The same in another guise: Claude on Vertex, and Google's streams for a client that wants an array."""
+    if recording.home == "anthropic" and recording.model.startswith("claude") and recording.status == 200:
+        yield replace(recording, id=f"{recording.id}/vertex", home="claude-on-vertex")
+    if recording.endpoint == "streamGenerateContent" and not recording.array and recording.status == 200:
+        yield replace(recording, id=f"{recording.id}/array", array=True)
 
 
 def response_id(path):
@@ -98,7 +110,7 @@ def response_id(path):
     return named and named[1]
 
 
-LAST = re.compile(rb"event: response\.(?:completed|incomplete|failed)\n(?:.+\n)+\n")
+LAST = re.compile(rb"event: (?:response\.(?:completed|incomplete|failed)|message_stop)\n(?:.+\n)+\n")
 
 
 def single_answers(recording):
@@ -112,8 +124,10 @@ def single_answers(recording):
 
 def unasked(recording, form):
     """The same stream for a client that does not ask for its usage, in one of the ways not to; None if it never did."""
+    if recording.endpoint not in ("chat_completions", "completions"):
+        return None
     options = recording.request and value_of(recording.request, "stream_options")
-    if recording.endpoint == "responses" or not options or not (json.loads(options) or {}).get("include_usage"):
+    if not options or not (json.loads(options) or {}).get("include_usage"):
         return None
     written = UNASKED[form % len(UNASKED)]
     if written is None:

@@ -31,6 +31,6 @@ def spoilt(kind, status, body):
     if kind == "status":
         return 422, body
     if kind == "byte":
-        return status, re.sub(rb'("content":\s*"[^"\\]*)e', rb"\1E", body, count=1)
+        return status, re.sub(rb'("(?:content|text)":\s*"[^"\\]*)e', rb"\1E", body, count=1)
     more = lambda match: match[1] + str(int(match[2]) + 1).encode()  # noqa: E731
-    return status, re.sub(rb'("completion_tokens":\s*)(\d+)', more, body)
+    return status, re.sub(rb'("(?:completion_tokens|output_tokens|candidatesTokenCount)":\s*)(\d+)', more, body)

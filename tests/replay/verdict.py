@@ -5,13 +5,18 @@ usage ignored (usage, settled), the provider's rate limit headers passed on (lea
 a failed attempt's reservation forgotten (held), a 401 passed on (status).
 """
 import json
+import re
 
+import events
 import expected
-from members import cuts, value_of, with_value
+import tokens
+from arrival import arrival, difference
+from homes import GOOGLES
 from provider import CANARIES
 
 PASSED_ON = {"content-type", "openai-processing-ms"}  # of a provider's headers
-OURS_TOO = {"content-length", "date", "transfer-encoding", "connection", "retry-after", "retry-after-ms"}
+MALFORMED = ("invalid_request_error", "INVALID_ARGUMENT")
+OURS_TOO = set("content-length date transfer-encoding connection retry-after retry-after-ms x-should-retry".split())
 
 
 def faults(exchange):
@@ -37,60 +42,49 @@ def refused_early(exchange):
 def early(exchange):
     """Then for the same reason."""
     given, own = error_of(exchange.recording.body), error_of(exchange.seen.body)
-    if exchange.seen.status != 400 or own.get("type") != "invalid_request_error":
+    if exchange.seen.status != 400 or own.get("type", own.get("status")) not in MALFORMED:
         yield "status", f"not sent, and {exchange.seen.status} {own}"
-    elif own.get("param") != given.get("param"):
+    elif "type" in own and own.get("param") != given.get("param"):
         yield "refusal", f"not sent for {own.get('param')}, while the provider blames {given.get('param')}"
-
-
-def arrival(exchange):
-    """What the provider received."""
-    seen, recording, line = exchange.seen, exchange.recording, exchange.line
-    if len(seen.arrivals) != 1:
-        yield "request", f"arrived {len(seen.arrivals)} times (status {seen.status}: {seen.body[:200]!r})"
-        return
-    came = seen.arrivals[0]
-    if recording.method == "GET" and came.query != recording.query:
-        yield "request", f"the query {came.query!r} instead of {recording.query!r}"
-    wanted = exchange.body_for(line.upstream_model)
-    if added_usage(exchange):
-        yield from with_usage(came.body.decode(errors="replace"), wanted.decode())
-    elif came.body != wanted:
-        yield "request", difference(came.body, wanted)
-    told = {name.lower(): value for name, value in came.headers.items()}
-    if told.get("authorization") != f"Bearer {line.key}":
-        yield "headers", f"the provider was shown {told.get('authorization')!r}"
-    if "sk-of-the-client" in str(told):
-        yield "headers", "the client's key went to the provider"
-
-
-def added_usage(exchange):
-    """Does the gateway have to ask for the usage of the stream itself?"""
-    recording = exchange.recording
-    return recording.stream and recording.endpoint in ("chat_completions", "completions") and not exchange.asks_usage
-
-
-def with_usage(came, wanted):
-    """The request is the client's but for `stream_options`, which now asks for usage and else says what it said."""
-    options, before = value_of(came, "stream_options"), value_of(wanted, "stream_options")
-    if options is None or json.loads(options) != {**(json.loads(before or "null") or {}), "include_usage": True}:
-        yield "request", f"stream_options {options} instead of {before} with usage"
-        return
-    originals = {with_value(came, "stream_options", before)} if before else cuts(came, "stream_options")
-    if wanted not in originals:
-        yield "request", difference(min(originals).encode(), wanted.encode())
 
 
 def served(exchange):
     """An answer comes back as it was recorded."""
     seen, wanted = exchange.seen, expected.answer(exchange.recording, exchange.asks_usage)
+    if expected.is_cut(exchange.recording):
+        yield from cut(seen, wanted)
+        return
     if seen.status != 200:
         yield "status", f"{seen.status} instead of 200: {seen.body[:300]!r}"
+    elif exchange.recording.array:
+        yield from array(seen, wanted)
     elif seen.body != wanted:
         yield "answer", difference(seen.body, wanted)
     given = exchange.recording.headers.get("content-type")
-    if seen.status == 200 and given and seen.headers.get("content-type") != given[0]:
+    if seen.status == 200 and given and not exchange.recording.array and seen.headers.get("content-type") != given[0]:
         yield "headers", f"content-type {seen.headers.get('content-type')!r} instead of {given[0]!r}"
+
+
+def cut(seen, wanted):
+    """A stream that nobody ended ends with an error, behind what came before."""
+    if seen.status == 200 and b'"error"' not in seen.body:
+        yield "answer", f"ended as if whole: {seen.body[-200:]!r}"
+    texts = re.findall(rb'"text": ?"(?:[^"\\]|\\.)*"', wanted)
+    if seen.status != (502 if not texts else 200) or any(text not in seen.body for text in texts[:-1]):
+        yield "answer", f"{seen.status}, not what came before the cut: {seen.body[:300]!r}"
+
+
+def array(seen, wanted):
+    """A stream as an array has the events for elements."""
+    try:
+        own = json.loads(seen.body)
+    except ValueError as err:
+        own = str(err)
+    elements = events.values(wanted)
+    if own != elements:
+        yield "answer", difference(json.dumps(own).encode(), json.dumps(elements).encode())
+    if not seen.headers.get("content-type", "").lower().startswith("application/json"):
+        yield "headers", f"content-type {seen.headers.get('content-type')!r} of an array"
 
 
 def refused(exchange):
@@ -102,14 +96,15 @@ def refused(exchange):
     if wanted.code is None:
         account = expected.account_in(recording)
         if account:
-            if account in seen.body.decode() or error_of(seen.body).get("message") != error_of(recording.body)["message"]:
+            same = error_of(seen.body).get("message") == error_of(recording.body)["message"]
+            if account in seen.body.decode() or not same:
                 yield "leak", f"{seen.body[:300]!r} instead of the message without {account}"
         elif seen.body != recording.body:
             yield "answer", difference(seen.body, recording.body)
         return
-    if error_of(seen.body).get("code") != wanted.code:
+    if word_of(recording.endpoint, error_of(seen.body)) != wanted.code:
         yield "refusal", f"{seen.body[:300]!r} instead of the code {wanted.code}"
-    quoted = expected.runs(seen.body.decode(errors="replace")) & expected.runs(recording.body.decode())
+    quoted = expected.runs(words(seen.body)) & expected.runs(words(recording.body))
     if quoted:
         yield "leak", f"the provider is quoted: {min(quoted)}"
     if wanted.waits and not (seen.headers.get("retry-after", "").isdigit() and int(seen.headers["retry-after"]) > 0):
@@ -141,8 +136,8 @@ def log(exchange):
         yield "log", f"status {told['status']}, while the client got {seen.status}"
     if seen.arrivals and told["deployment"] != exchange.line.model:
         yield "log", f"deployment {told['deployment']!r}"
-    wanted = expected.usage(recording) or expected.Usage(0, 0, 0)
-    own = expected.Usage(told["input_tokens"], told["cached_tokens"], told["output_tokens"])
+    wanted = tokens.used(recording) or tokens.Usage(0, 0, 0)
+    own = tokens.Usage(told["input_tokens"], told["cached_tokens"], told["output_tokens"])
     if own != wanted:
         yield "usage", f"{own} instead of {wanted}"
 
@@ -150,26 +145,31 @@ def log(exchange):
 def settled(line, posted):
     """Was exactly what a deployment's calls used posted? Unknown where an answer does not say what it used."""
     calls = [exchange for exchange in line.exchanges if exchange.recording.method == "POST" and exchange.seen.arrivals]
-    used = [expected.usage(exchange.recording) for exchange in calls]
+    used = [tokens.used(exchange.recording) for exchange in calls]
     own = {kind: value for (pool, kind), value in posted.items() if pool.endswith(line.model)}
     if own.get("requests") != len(calls):
         yield "settled", f"{own.get('requests')} requests posted instead of {len(calls)}"
-    tokens = None if None in used else sum(each.input + each.output for each in used)
-    if tokens is not None and own.get("tokens") != tokens:
-        yield "settled", f"{own.get('tokens')} tokens posted instead of {tokens}"
+    counts = [used and expected.charged(call.recording, used) for call, used in zip(calls, used)]
+    wanted = None if None in counts else sum(counts)
+    if wanted is not None and own.get("tokens") != wanted:
+        yield "settled", f"{own.get('tokens')} tokens posted instead of {wanted}"
+
+
+def words(body):
+    """What an error says in sentences; everything, if it has no such member."""
+    return str(error_of(body).get("message") or body.decode(errors="replace"))
+
+
+def word_of(endpoint, error):
+    """Where the API of the endpoint has its word for an error."""
+    google = "status" if endpoint in GOOGLES else "code"
+    return error.get("type" if endpoint in expected.CLAUDES else google)
 
 
 def error_of(body):
-    """The members of an error in OpenAI's shape; none if it has another."""
+    """The members of an error; none if it has another shape. All three makers' stand in `error`."""
     try:
         error = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
         return {}
     return error if isinstance(error, dict) else {}
-
-
-def difference(got, wanted):
-    """Where two texts part."""
-    at = next((at for at, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
-    here = slice(max(0, at - 20), at + 40)
-    return f"{len(got)} bytes instead of {len(wanted)}, at {at}: {got[here]!r} instead of {wanted[here]!r}"

@@ -32,7 +32,7 @@ pub fn wish(
     let mut pools = Pools { all: infos, index: Vec::with_capacity(common.len() + 3 * ranked.len()) };
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
-    let widest = |policy| deployments().map(|d| estimate(d, policy)).max_by_key(|e| e.output);
+    let widest = |policy| deployments().map(|d| estimate(d, policy)).reduce(Estimate::widest);
     let common: Vec<Draw> =
         common.iter().filter_map(|pool| Some(pools.draw(*pool, widest(infos[pool.0].reserve)?))).collect();
     let candidates = ranked

@@ -66,7 +66,7 @@ pub struct Credentials<'a> {
 
 impl<'a> Credentials<'a> {
     /// The key, from whichever place its SDK uses: a header, else `key` in the query.
-    fn key(self) -> Option<Cow<'a, [u8]>> {
+    pub fn key(self) -> Option<Cow<'a, [u8]>> {
         if let Some(key) = key_of(self.headers) {
             return Some(Cow::Borrowed(key));
         }
@@ -117,6 +117,7 @@ mod tests {
         assert_eq!(key("authorization", "bearer  sk-1 "), Some(b"sk-1".to_vec()));
         assert_eq!(key("x-api-key", "sk-2"), Some(b"sk-2".to_vec()));
         assert_eq!(key("api-key", "sk-3"), Some(b"sk-3".to_vec()));
+        assert_eq!(key("x-goog-api-key", "sk-4"), Some(b"sk-4".to_vec()));
     }
 
     #[test]

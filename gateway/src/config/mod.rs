@@ -112,8 +112,7 @@ pub struct Account {
     pub name: String,
     /// What is known of its provider.
     pub preset: Arc<Preset>,
-    /// Scheme, authority and path prefix, without a trailing slash; but the path of a bare host is `/`, so use
-    /// [`Account::path_prefix`].
+    /// Scheme, authority and path prefix, without a trailing slash; but the path of a bare host is `/`.
     pub base_url: http::Uri,
     /// What stands for the placeholders of its addresses, besides `model` and `id`.
     pub values: BTreeMap<String, String>,
@@ -124,11 +123,6 @@ pub struct Account {
 }
 
 impl Account {
-    /// What stands before the paths of the API: `/v1`, or nothing for a bare host.
-    pub fn path_prefix(&self) -> &str {
-        self.base_url.path().trim_end_matches('/')
-    }
-
     /// Path and query of a call behind the base URL; `id` is that of what the call is about, if it is about one.
     pub fn path(&self, call: Call, model: &str, id: &str) -> Result<String, FillError> {
         let value =

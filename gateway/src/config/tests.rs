@@ -27,10 +27,6 @@ fn loaded(text: &str) -> Config {
     checked(&format!("version = 1\n{text}")).unwrap_or_else(|report| panic!("{report}"))
 }
 
-fn hidden(text: &str) -> Secret {
-    SecretString::from(text).into()
-}
-
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -126,7 +122,7 @@ fn the_quickstart_loads() {
     let config = shipped("quickstart.toml");
     let account = &config.accounts[0];
     assert_eq!(account.base_url, "https://api.openai.com/v1");
-    assert_eq!(account.access, Access::Bearer(hidden(SECRET)));
+    assert!(matches!(&account.access, Access::Bearer(key) if key.expose_secret() == SECRET));
     assert!(config.state.is_none());
     assert!(config.tenants.is_empty());
     assert_eq!(config.find_model("gpt-4o-mini"), Some(ModelId(0)));
@@ -299,14 +295,6 @@ fn max_output_is_4096_unless_the_context_window_is_smaller() {
     let config = loaded(TWO);
     assert_eq!(config.deployments[0].max_output, 4096);
     assert_eq!(config.deployments[2].max_output, 2048);
-}
-
-#[test]
-fn a_base_url_loses_its_trailing_slash() {
-    assert_eq!(loaded(TWO).accounts[1].path_prefix(), "");
-    let text = TWO.replace("http://127.0.0.1:9000/", "http://127.0.0.1:9000/v1/");
-    assert_eq!(loaded(&text).accounts[1].base_url, "http://127.0.0.1:9000/v1");
-    assert_eq!(loaded(&text).accounts[1].path_prefix(), "/v1");
 }
 
 #[test]

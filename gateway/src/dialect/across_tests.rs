@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::talk::{Answer, Dialect, Message, Part, Piece, Refused, Request, Role};
 use super::{chat, converse, gemini, messages, responses};
@@ -44,7 +44,7 @@ fn read_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Refused> {
 fn write_answer(dialect: Dialect, answer: &Answer) -> Value {
     match dialect {
         Dialect::Chat => chat::write_answer(answer),
-        Dialect::Responses => responses::write_answer(answer),
+        Dialect::Responses => responses::write_answer(answer, &serde_json::Map::new()),
         Dialect::Messages => messages::write_answer(answer),
         Dialect::Gemini => gemini::write_answer(answer),
         Dialect::Converse => converse::write_answer(answer),
@@ -72,7 +72,7 @@ fn model(dialect: Dialect) -> &'static str {
     }
 }
 
-fn records() -> Vec<(String, Dialect, Value)> {
+pub(super) fn records() -> Vec<(String, Dialect, Value)> {
     let Ok(folder) = std::env::var("WEIR_TRAFFIC") else {
         println!("skipped: WEIR_TRAFFIC is not set");
         return Vec::new();
@@ -108,12 +108,12 @@ fn words(pieces: &[Piece]) -> String {
 }
 
 /// Those that are not JSON, for they were cut off, are wrapped where only JSON can be said.
-fn arguments(text: &str) -> Value {
+pub(super) fn arguments(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(Value::Null) => Value::Object(Default::default()),
         Ok(read) => read,
         Err(_) if text.is_empty() => Value::Object(Default::default()),
-        Err(_) => serde_json::json!({ "_raw": text }),
+        Err(_) => json!({ "_raw": text }),
     }
 }
 
@@ -132,18 +132,18 @@ fn said_by(request: &Request, role: Role) -> String {
 
 /// Reports what failed, by pair.
 #[derive(Default)]
-struct Tally {
-    passed: usize,
-    refused: usize,
+pub(super) struct Tally {
+    pub(super) passed: usize,
+    pub(super) refused: usize,
     failed: BTreeMap<(Dialect, Dialect), Vec<String>>,
 }
 
 impl Tally {
-    fn fail(&mut self, from: Dialect, to: Dialect, id: &str, what: String) {
+    pub(super) fn fail(&mut self, from: Dialect, to: Dialect, id: &str, what: String) {
         self.failed.entry((from, to)).or_default().push(format!("{id}: {what}"));
     }
 
-    fn conclude(self, least: usize) {
+    pub(super) fn conclude(self, least: usize) {
         println!("{} passed, {} refused", self.passed, self.refused);
         for ((from, to), failures) in &self.failed {
             println!("{from:?} -> {to:?}: {} failed; {}", failures.len(), failures[0]);
@@ -242,4 +242,82 @@ fn answers_keep_what_both_dialects_can_say() {
         }
     }
     tally.conclude(3_800);
+}
+
+/// Read in one dialect, written for `model` in another.
+fn across(from: Dialect, body: Value, to: Dialect, model: &str) -> Value {
+    let request = read_request(from, body.to_string().as_bytes()).unwrap();
+    write_request(to, &Request { model: model.into(), ..request }).unwrap()
+}
+
+/// Broken on purpose: with an effort alone taken for a wish to think it failed.
+#[test]
+fn what_only_two_dialects_can_say_passes_between_them() {
+    let document = json!({"type": "document", "title": "d", "context": "c", "citations": {"enabled": true},
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi"}});
+    let asked = json!({"max_tokens": 9, "output_config": {"effort": "low"}, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "q"}, document.clone()]}]});
+    let opus = "anthropic.claude-opus-4-6-v1";
+    let written = across(Dialect::Messages, asked, Dialect::Converse, opus);
+    let read = &written["messages"][0]["content"][1]["document"];
+    assert_eq!((&read["context"], &read["citations"]), (&json!("c"), &json!({"enabled": true})));
+    assert_eq!(written["additionalModelRequestFields"], json!({"output_config": {"effort": "low"}}));
+    let again = across(Dialect::Converse, written, Dialect::Messages, "claude-opus-4-6");
+    assert_eq!(again["messages"][0]["content"][1], document);
+    assert_eq!((&again["output_config"], again.get("thinking")), (&json!({"effort": "low"}), None));
+
+    let chat = json!({"messages": [{"role": "user", "content": "q"}], "verbosity": "low"});
+    let written = across(Dialect::Chat, chat, Dialect::Responses, "gpt-5");
+    assert_eq!(written["text"]["verbosity"], "low");
+    assert_eq!(across(Dialect::Responses, written, Dialect::Chat, "gpt-5")["verbosity"], "low");
+}
+
+/// Broken on purpose: with the media left out beside JSON it failed.
+#[test]
+fn a_result_keeps_its_json_and_its_media() {
+    let response = json!({"functionResponse": {"id": "1", "name": "f", "response": {"a": 1},
+        "parts": [{"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo"}}]}});
+    let asked = json!({"contents": [
+        {"role": "model", "parts": [{"functionCall": {"id": "1", "name": "f", "args": {}}}]},
+        {"role": "user", "parts": [response]}]});
+    let claude = across(Dialect::Gemini, asked.clone(), Dialect::Messages, "claude-sonnet-4-5");
+    let content = &claude["messages"][2]["content"][0]["content"];
+    assert_eq!((&content[0]["text"], &content[1]["type"]), (&json!("{\"a\":1}"), &json!("image")));
+    let bedrock = across(Dialect::Gemini, asked, Dialect::Converse, model(Dialect::Converse));
+    let content = bedrock["messages"][1]["content"][0]["toolResult"]["content"].clone();
+    assert_eq!((&content[0], content[1].get("image").is_some()), (&json!({"json": {"a": 1}}), true));
+    let again = across(Dialect::Converse, bedrock, Dialect::Gemini, "gemini-3-pro");
+    let result = &again["contents"][1]["parts"][0]["functionResponse"];
+    assert_eq!((&result["response"], result["parts"].as_array().map(Vec::len)), (&json!({"a": 1}), Some(1)));
+}
+
+/// Broken on purpose: with every dialect taking every signature it failed.
+#[test]
+fn claudes_reasoning_goes_through_every_client_and_back() {
+    let body = json!({"id": "msg_1", "type": "message", "model": "m", "stop_reason": "end_turn", "content": [
+        {"type": "thinking", "thinking": "hm", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "EuQF"},
+        {"type": "text", "text": "so"}]});
+    let answer = read_answer(Dialect::Messages, body.to_string().as_bytes()).unwrap();
+    for client in [Dialect::Chat, Dialect::Responses, Dialect::Gemini] {
+        let told = write_answer(client, &answer);
+        let back = match client {
+            Dialect::Chat => {
+                json!({"messages": [{"role": "user", "content": "q"}, told["choices"][0]["message"]]})
+            }
+            Dialect::Responses => json!({"input": told["output"]}),
+            _ => {
+                json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}, told["candidates"][0]["content"]]})
+            }
+        };
+        let claude = across(client, back.clone(), Dialect::Messages, "claude-sonnet-4-5");
+        assert_eq!(
+            claude["messages"][1]["content"].as_array().unwrap()[..2],
+            body["content"].as_array().unwrap()[..2]
+        );
+        let foreign = match client {
+            Dialect::Gemini => across(client, back, Dialect::Responses, "gpt-5"),
+            _ => across(client, back, Dialect::Gemini, "gemini-3-pro"),
+        };
+        assert!(!foreign.to_string().contains("c2ln") && !foreign.to_string().contains("EuQF"), "{foreign}");
+    }
 }

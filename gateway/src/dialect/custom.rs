@@ -142,7 +142,12 @@ mod tests {
         let begin = |piece, name: &str| Event::Begin {
             choice: 0,
             piece,
-            opening: Opening::Call { id: "c".to_owned(), name: name.to_owned(), custom: false },
+            opening: Opening::Call {
+                id: "c".to_owned(),
+                name: name.to_owned(),
+                custom: false,
+                signature: None,
+            },
         };
         let part =
             |piece, text: &str| Event::Delta { choice: 0, piece, delta: Delta::Arguments(text.to_owned()) };
@@ -165,7 +170,12 @@ mod tests {
         let turned = Event::Begin {
             choice: 0,
             piece: 0,
-            opening: Opening::Call { id: "c".to_owned(), name: "run".to_owned(), custom: true },
+            opening: Opening::Call {
+                id: "c".to_owned(),
+                name: "run".to_owned(),
+                custom: true,
+                signature: None,
+            },
         };
         assert_eq!(all, [turned, begin(1, "add"), part(1, "{}"), part(0, "hi"), end(0), end(1)]);
     }

@@ -5,6 +5,8 @@
 //! [`talk`].
 
 #[cfg(test)]
+mod across_streams_tests;
+#[cfg(test)]
 mod across_tests;
 pub mod api;
 pub mod chat;

@@ -45,13 +45,7 @@ impl Dialect {
     pub fn write_answer(self, answer: &Answer, echoes: &Map<String, Value>) -> Value {
         match self {
             Dialect::Chat => chat::write_answer(answer),
-            Dialect::Responses => {
-                let mut whole = responses::write_answer(answer);
-                if let Value::Object(fields) = &mut whole {
-                    fields.extend(echoes.iter().map(|(name, value)| (name.clone(), value.clone())));
-                }
-                whole
-            }
+            Dialect::Responses => responses::write_answer(answer, echoes),
             Dialect::Messages => messages::write_answer(answer),
             Dialect::Gemini => gemini::write_answer(answer),
             Dialect::Converse => converse::write_answer(answer),

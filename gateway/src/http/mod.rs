@@ -7,7 +7,7 @@ mod intake;
 mod models;
 mod paths;
 mod pipe;
-mod proxy;
+pub mod proxy;
 mod refusal;
 pub mod reply;
 pub mod server;

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The longest header that is read, bytes. Version 1 needs 107; version 2 adds what a balancer knows of TLS.
-pub(super) const MOST: usize = 1024;
+pub const MOST: usize = 1024;
 /// The longest line of version 1.
 const LINE: usize = 107;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parsed {
+pub enum Parsed {
     /// The beginning of a header.
     More,
     /// A whole one.
@@ -25,7 +25,7 @@ pub(super) enum Parsed {
 }
 
 /// Reads the first bytes of a connection.
-pub(super) fn parse(bytes: &[u8]) -> Parsed {
+pub fn parse(bytes: &[u8]) -> Parsed {
     if starts_alike(bytes, SIGNATURE) {
         second(bytes)
     } else if starts_alike(bytes, b"PROXY ") {

@@ -140,6 +140,33 @@ mod tests {
         );
     }
 
+    /// One of our codes is also a word of Anthropic's. Broken on purpose to see it fail: that code left out as foreign.
+    #[tokio::test]
+    async fn every_code_of_ours_reaches_openais_clients() {
+        for kind in [
+            Kind::BadKey,
+            Kind::ModelForbidden,
+            Kind::ModelUnknown,
+            Kind::NotFound,
+            Kind::NotKept,
+            Kind::NotStored,
+            Kind::Malformed,
+            Kind::TooLarge,
+            Kind::Encoded,
+            Kind::SlowClient,
+            Kind::RateLimited,
+            Kind::UpstreamFailed,
+            Kind::UpstreamTimeout,
+            Kind::StateAway,
+            Kind::Overloaded,
+            Kind::Draining,
+            Kind::Internal,
+        ] {
+            let (_, body) = refused(&Error::new(kind, "No."), Voice::OpenAi, None).await;
+            assert_eq!(body["error"]["code"], kind.code());
+        }
+    }
+
     /// Broken on purpose to see it fail: OpenAI's names whatever the voice.
     #[tokio::test]
     async fn what_is_left_is_told_under_the_names_of_the_voice() {

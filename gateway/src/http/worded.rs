@@ -37,7 +37,7 @@ impl<S: AsyncWrite + Unpin> Worded<S> {
     }
 }
 
-/// hyper's refusal with a body of OpenAI's shape.
+/// hyper's refusal with a body of OpenAI's shape: nobody knows whose client sent what could not be read.
 fn worded(bytes: &[u8]) -> Option<Vec<u8>> {
     const EMPTY: &str = "content-length: 0\r\n";
     let status = bytes.strip_prefix(b"HTTP/1.1 4")?.get(..2)?;

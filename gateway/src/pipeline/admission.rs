@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{AWAY_RETRY, Call, Tried, explain, note};
-use crate::admit::estimate::{self, Estimate};
+use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
+use crate::config::preset;
 use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
 use crate::error::{Error, Kind};
 use crate::route::Ranked;
@@ -91,7 +92,12 @@ impl Call<'_> {
     fn estimate(&self, deployment: &Deployment, policy: ReservePolicy, predicted: Option<u64>) -> Estimate {
         let (explicit, choices) = (self.peek.max_output, self.peek.choices);
         let output = estimate::output_tokens(explicit, choices, policy, deployment.max_output, predicted);
-        Estimate { input: self.input, output, explicit_output: explicit.is_some() }
+        let tools = if self.peek.has_tools && adds_to_tools(deployment) { estimate::TOOLS } else { 0 };
+        let sure = (self.input - self.guessed).saturating_add(tools);
+        let weight = Weight { sure, guessed: self.guessed };
+        let weight = weight.within(deployment.context_window);
+        let (input, guessed_input) = (weight.total(), weight.guessed);
+        Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
     }
 
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
@@ -114,6 +120,12 @@ impl Call<'_> {
         let message = format!("{whose}. Please try again in {:.3}s.", wait.as_secs_f64());
         Error::new(kind, message).retry_after(wait)
     }
+}
+
+/// Has its provider models that it gives a prompt of its own along with tools? None of OpenAI's dialects does.
+fn adds_to_tools(deployment: &Deployment) -> bool {
+    let dialects = &deployment.account.preset.dialects;
+    ![preset::Dialect::OpenaiChat, preset::Dialect::OpenaiResponses].iter().any(|own| dialects.contains(own))
 }
 
 /// A pool's name without the account behind it.

@@ -53,12 +53,14 @@ impl Call<'_> {
         let is_ranked = |id| ranked.iter().any(|ranked| ranked.target.deployment == id);
         for id in deployments.filter(|id| !tried.deployments.contains(id) && !is_ranked(*id)) {
             let deployment = &self.snapshot.config.deployments[id.0];
-            let long = deployment
-                .context_window
-                .is_some_and(|window| self.input.saturating_add(self.peek.max_output.unwrap_or(0)) > window);
+            let long = deployment.context_window.is_some_and(|window| {
+                (self.input - self.guessed).saturating_add(self.peek.max_output.unwrap_or(0)) > window
+            });
             let why = match self.way(id) {
                 None => Why::NoSuchCall,
-                Some(way) if tried.unsayable.contains(&way) => Why::Unsayable,
+                Some(_) if self.spoken(id).is_some_and(|spoken| tried.unsayable.contains(&spoken)) => {
+                    Why::Unsayable
+                }
                 Some(_) if long => Why::TooLong,
                 Some(_) => Why::NotItsHome,
             };

@@ -14,13 +14,13 @@ use super::Call;
 use crate::aside::look_through;
 use crate::clock::unix_now;
 use crate::config::Deployment;
-use crate::config::preset::{self, Preset, Quirk};
+use crate::config::preset::{self, MaxTokens, Preset, Quirk};
 use crate::dialect::custom::Custom;
 use crate::dialect::gemini::Framing;
 use crate::dialect::request::{self, Peek};
 use crate::dialect::responses;
 use crate::dialect::talk::{Dialect, Part, Refused, Request};
-use crate::dialect::voice::Form;
+use crate::dialect::voice::{Form, Voice};
 use crate::upstream::Endpoint;
 use crate::upstream::telling::{Retold, Telling};
 use crate::upstream::way::{self, Way};
@@ -108,27 +108,27 @@ impl Call<'_> {
     pub(super) async fn say(&self, endpoint: &Endpoint, deployment: &Deployment) -> Result<Saying, Refused> {
         let (peek, model) = (&self.peek, &deployment.model);
         let passed = || Telling::Passed { api: peek.api, withhold_usage: !peek.include_usage };
+        let beta = self.headers.get("anthropic-beta").filter(|_| peek.api.voice() == Voice::Anthropic);
         let (own, theirs) = match (peek.api.talks(), endpoint.way(peek.api)) {
             (Some(own), Some(Way::Talk(theirs))) => (own, theirs),
             (None, Some(Way::Same(call))) => {
                 let body = request::rewrite(&self.body, peek, model);
-                return Ok(Saying { call, body, telling: passed(), beta: None });
+                return Ok(Saying { call, body, telling: passed(), beta: beta.cloned() });
             }
             _ => return Err(Refused::whole("The model does not serve this call.")),
         };
         let preset = endpoint.preset();
         let call = way::call(preset, theirs, peek.stream);
-        if own == theirs && !is_foreign(&self.body) {
-            let beta = self.headers.get("anthropic-beta").filter(|_| own == Dialect::Messages).cloned();
-            let body = request::rewrite(&self.body, peek, model);
-            let body = refit(body, theirs, preset, beta.as_ref())?;
+        let beta = beta.filter(|_| theirs == Dialect::Messages).cloned();
+        if own == theirs && (peek.continues.is_some() || !is_foreign(&self.body)) {
+            let body = refit(request::rewrite(&self.body, peek, model), theirs, preset, beta.as_ref())?;
             return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed), beta });
         }
         let to = To { dialect: theirs, preset, deployment };
         let (body, retold) = self.said.write(&self.body, &self.asked, to).await?;
-        let across = |retold| Telling::Retold(retold);
-        let telling = if own == theirs { same(own, self.asked.framing, passed) } else { across(retold) };
-        Ok(Saying { call, body, telling, beta: None })
+        let telling =
+            if own == theirs { same(own, self.asked.framing, passed) } else { Telling::Retold(retold) };
+        Ok(Saying { call, body, telling, beta })
     }
 }
 
@@ -172,8 +172,6 @@ fn unreadable() -> Refused {
 
 fn read(own: Dialect, body: &[u8], asked: &Asked) -> Result<Request, Refused> {
     let request = own.read_request(body)?;
-    // What only a provider of the Responses API has stored, no other can go on with.
-    responses::check_portable(&request)?;
     Ok(Request { model: asked.model.clone(), stream: asked.stream, ..request })
 }
 
@@ -185,6 +183,10 @@ fn write(
     preset: &Preset,
     (model, most): (String, u64),
 ) -> Result<(Bytes, Arc<Retold>), Refused> {
+    if theirs != Dialect::Responses {
+        // What only a provider of the Responses API has stored, no other can go on with.
+        responses::check_portable(request)?;
+    }
     let retold = Retold {
         own,
         theirs,
@@ -197,8 +199,9 @@ fn write(
     };
     // A stream is settled by its usage, whether or not the client asks for it.
     let mut request = Request { model, stream_usage: asked.stream, ..request.clone() };
-    if theirs == Dialect::Messages {
-        // It must say so; what is held for the call is held for this.
+    if theirs == Dialect::Messages || holds_max_tokens(preset) {
+        // It must say so, or its provider would hold the most that the model can say. Room is held for this (all of it,
+        // unless `reserve` says otherwise).
         request.max_output.get_or_insert(most);
     }
     if preset.has(Quirk::ShortToolCallIds) {
@@ -212,6 +215,10 @@ fn write(
     Ok((body.into(), Arc::new(retold)))
 }
 
+fn holds_max_tokens(preset: &Preset) -> bool {
+    matches!(preset.counting.max_tokens, MaxTokens::Held | MaxTokens::Checked)
+}
+
 /// The fields that a provider wants beyond its dialect, or does not.
 fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset) {
     if preset.has(Quirk::NoModelInBody) {
@@ -221,8 +228,23 @@ fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset) {
         // Google's documentation of Claude on Vertex AI.
         fields.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
     }
+    if theirs == Dialect::Chat {
+        drop_signatures(fields);
+    }
     if preset.has(Quirk::NoStreamOptions) {
         fields.remove("stream_options");
+    }
+}
+
+/// Google's thought signatures (`extra_content`): nobody but Google's own Chat endpoint, which is not asked, knows the field.
+fn drop_signatures(fields: &mut Map<String, Value>) {
+    let messages = fields.get_mut("messages").and_then(Value::as_array_mut);
+    for message in messages.into_iter().flatten().filter_map(Value::as_object_mut) {
+        message.remove("extra_content");
+        let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+        for call in calls.into_iter().flatten().filter_map(Value::as_object_mut) {
+            call.remove("extra_content");
+        }
     }
 }
 
@@ -288,6 +310,24 @@ mod tests {
         assert_eq!((out.get("model"), &out["anthropic_version"]), (None, &json!("vertex-2023-10-16")));
     }
 
+    /// Bedrock holds the most of the model where a request says nothing. Broken on purpose to see it fail: so for Messages
+    /// alone.
+    #[test]
+    fn a_provider_that_holds_the_bound_is_told_what_is_held_here() {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+        let out = written(Dialect::Chat, &body, "bedrock", Dialect::Converse, false);
+        assert_eq!(out["inferenceConfig"]["maxTokens"], 4096);
+        let out = written(
+            Dialect::Messages,
+            &json!({"model": "m", "max_tokens": 7,
+            "messages": [{"role": "user", "content": "Hi"}]}),
+            "bedrock",
+            Dialect::Converse,
+            false,
+        );
+        assert_eq!(out["inferenceConfig"]["maxTokens"], 7);
+    }
+
     /// Broken on purpose to see it fail: ids of results left as they were.
     #[test]
     fn foreign_ids_are_short_where_they_must_be_and_still_name_their_calls() {
@@ -304,10 +344,30 @@ mod tests {
         assert_eq!(out["messages"][2]["tool_call_id"], id);
     }
 
+    /// Broken on purpose to see it fail: those on calls left.
+    #[test]
+    fn googles_signatures_do_not_go_to_others_in_chat() {
+        let call = json!({"functionCall": {"name": "f", "args": {}, "id": "c"}, "thoughtSignature": "AAAA"});
+        let body = json!({"contents": [
+            {"role": "user", "parts": [{"text": "Hi"}]},
+            {"role": "model", "parts": [{"text": "Hm", "thoughtSignature": "AAAA"}, call]},
+            {"role": "user", "parts": [{"functionResponse": {"name": "f", "id": "c", "response": {"output": 1}}}]},
+        ]});
+        let out = written(Dialect::Gemini, &body, "openai", Dialect::Chat, false).to_string();
+        assert!(out.contains("tool_calls") && !out.contains("extra_content"), "{out}");
+    }
+
     #[test]
     fn what_is_stored_elsewhere_cannot_be_gone_on_with() {
         let body = json!({"model": "m", "input": "Hi", "previous_response_id": "resp_1"});
-        let refused = read(Dialect::Responses, body.to_string().as_bytes(), &asked(false)).unwrap_err();
+        let request = read(Dialect::Responses, body.to_string().as_bytes(), &asked(false)).unwrap();
+        let presets = Presets::built_in().unwrap();
+        let to = |theirs, preset: &str| {
+            let preset = presets.get(preset).unwrap();
+            write(&request, Dialect::Responses, theirs, &asked(false), preset, ("m".to_owned(), 9))
+        };
+        assert!(to(Dialect::Responses, "openai").is_ok());
+        let refused = to(Dialect::Chat, "groq").unwrap_err();
         assert!(refused.message.contains("previous_response_id"), "{refused}");
     }
 }

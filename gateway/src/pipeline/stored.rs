@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Response};
 
 use super::continued::find;
-use super::{AWAY_RETRY, attempt, note, time_limit};
+use super::{AWAY_RETRY, attempt, judge, note, time_limit};
 use crate::auth::Credentials;
 use crate::config::DeploymentId;
 use crate::dialect::api::Api;
@@ -119,11 +119,11 @@ pub async fn stored(
             Err(failed) => last = Some(failed),
         }
     }
-    Err(last.map_or_else(|| ask.not_found(), attempt::unserved))
+    Err(last.map_or_else(|| ask.not_found(), judge::unserved))
 }
 
 /// Where the response may be: where it is known to be, or if nobody knows and there are no tenants, one deployment of
-/// each account.
+/// each account whose provider keeps responses.
 async fn homes(
     worker: &Worker,
     snapshot: &Snapshot,
@@ -142,11 +142,12 @@ async fn homes(
     if !tenant.is_empty() {
         return Ok(Vec::new());
     }
+    let keeps = |at: &usize| snapshot.endpoints[*at].keeps_responses();
     let first = |at: &usize| {
         let account = &config.deployments[*at].account;
         !config.deployments[..*at].iter().any(|other| Arc::ptr_eq(&other.account, account))
     };
-    Ok((0..config.deployments.len()).filter(first).map(DeploymentId).collect())
+    Ok((0..config.deployments.len()).filter(keeps).filter(first).map(DeploymentId).collect())
 }
 
 /// What a provider answers.
@@ -179,7 +180,7 @@ async fn persist(
 fn may_pass(failed: &Failed) -> bool {
     match failed {
         Failed::NotSent(_) | Failed::Broken(_) => true,
-        Failed::TimedOut(_) | Failed::Unsayable(_) => false, // what was slow once would cost its time again
+        Failed::TimedOut(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => false, // what was slow once would cost its time again
         Failed::Answered { failure, .. } => {
             matches!(
                 failure.class,

@@ -71,6 +71,11 @@ impl Endpoint {
         self.ways[api as usize]
     }
 
+    /// Does its provider keep responses, see [`Endpoint::kept`]?
+    pub fn keeps_responses(&self) -> bool {
+        self.account.preset.paths.contains_key(&Call::Response)
+    }
+
     /// A call with `body`, not to be sent after `send_by` of [`boot_ms`]; `None` if the provider has no such call.
     pub fn call(&self, call: Call, body: Bytes, send_by: u64) -> Option<Outgoing> {
         let uri = self.uris.get(&call)?.clone();
@@ -138,9 +143,9 @@ fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
 }
 
 impl Outgoing {
-    /// With another header.
+    /// With another header, beside what it has of that name.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        Arc::make_mut(&mut self.headers).insert(name, value);
+        Arc::make_mut(&mut self.headers).append(name, value);
     }
 
     pub(super) fn request(&self) -> Request<Timely> {

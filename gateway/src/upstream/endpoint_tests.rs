@@ -115,6 +115,7 @@ fn what_is_kept_is_found_by_its_id() {
     assert_eq!(request.headers()["authorization"], "Bearer k");
     let anthropic = endpoint("provider = \"anthropic\"\napi_key = \"k\"", "m");
     assert_eq!(at(&anthropic, "resp_1", ""), None);
+    assert!(openai.keeps_responses() && !anthropic.keeps_responses());
     assert_eq!(behind("/responses/r?api-version=1", "/cancel?x=2"), "/responses/r/cancel?api-version=1&x=2");
     assert_eq!(behind("/responses/r?api-version=1", ""), "/responses/r?api-version=1");
 }

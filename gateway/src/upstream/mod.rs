@@ -31,6 +31,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 
 use crate::dialect::failure::Failure;
+use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::Refused;
 use connect::Connector;
 use endpoint::Unauthorised;
@@ -56,6 +57,15 @@ pub enum Failed {
     TimedOut(&'static str),
     /// The connection or the answer broke.
     Broken(String),
+    /// An answer that cannot be told to the client. It was given and will be paid, so it is not asked for again.
+    Unreadable {
+        /// Its field that is to blame, as far as one is; for the log.
+        field: String,
+        /// What it says it used.
+        usage: Option<Usage>,
+        /// Its length.
+        bytes: usize,
+    },
     /// The request cannot be said in the deployment's dialect; nothing was sent.
     Unsayable(Refused),
     /// The upstream answered that it will not.

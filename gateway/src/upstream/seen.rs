@@ -66,6 +66,7 @@ impl Seen {
             talk::Event::Start { .. }
             | talk::Event::End { .. }
             | talk::Event::Logprobs { .. }
+            | talk::Event::About { .. }
             | talk::Event::Ping
             | talk::Event::Failed { .. } => {}
         }

@@ -119,7 +119,11 @@ impl Telling {
             }
             Telling::Retold(retold) => retold.tell(&body).map_err(|refused| {
                 let failed = check(&body, || of_answer(&body, headers)).err();
-                failed.unwrap_or_else(|| Failed::Broken(format!("answer: {refused}")))
+                failed.unwrap_or_else(|| Failed::Unreadable {
+                    field: refused.field.unwrap_or_default(),
+                    usage: usage_of(&body),
+                    bytes: body.len(),
+                })
             }),
         }
     }
@@ -156,6 +160,9 @@ impl Retold {
 
     fn tell(&self, body: &[u8]) -> Result<Told, Refused> {
         let mut answer = self.theirs.read_answer(body)?;
+        if let Some(failed) = answer.failed {
+            return Err(Refused::whole(failed.message));
+        }
         self.custom.answer(&mut answer);
         self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);

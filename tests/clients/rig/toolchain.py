@@ -19,13 +19,13 @@ def build_folder():
     return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target").resolve() / "clients"
 
 
-def python(name):
-    """The interpreter of a virtual environment with the pins of `requirements/NAME.txt`.
+def python(name, pins=None):
+    """The interpreter of a virtual environment with the pins of `requirements/NAME.txt`, or of another file.
 
     Each file has one of its own: what goes well with the newest `openai` and what still asks for an older one are both in
     use out there.
     """
-    venv, pins = build_folder() / f"venv-{name}", HERE / "requirements" / f"{name}.txt"
+    venv, pins = build_folder() / f"venv-{name}", pins or HERE / "requirements" / f"{name}.txt"
     interpreter = venv / "bin" / "python"
     if fresh(venv, [pins]):
         return interpreter

@@ -51,7 +51,7 @@ fn in_turn<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
 /// Leaves a test's error where `tests/run` looks for it: between the lines of tests beside it few would find it.
 fn note_failure(error: &anyhow::Error) {
     let thread = std::thread::current();
-    let line = format!("{}: {error:?}\n", thread.name().unwrap_or("a test"));
+    let line = format!("{}: {error:#}\n", thread.name().unwrap_or("a test"));
     let noted = place::target().and_then(|target| {
         let mut file = File::options().create(true).append(true).open(target.join("failures.txt"))?;
         Ok(file.write_all(line.as_bytes())?)

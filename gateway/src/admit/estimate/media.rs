@@ -1,7 +1,7 @@
 //! What images, sounds, films and documents cost. They are not text: an image costs by what is seen of it, whatever its
 //! bytes, the others by how long they are, of which their bytes are all that we know.
 //!
-//! The numbers, by whose dialect the client speaks:
+//! A call may be served in another dialect than its client's, so the largest number of all providers counts:
 //! - OpenAI, <https://platform.openai.com/docs/guides/images-vision>: an image of 1024 by 1024 in high detail is 765 tokens,
 //!   and larger ones are more. Sound is ten tokens a second.
 //! - Anthropic, <https://platform.claude.com/docs/en/build-with-claude/vision>: an image is (width / 28) * (height / 28)
@@ -10,40 +10,58 @@
 //!   and are in recorded calls some 500 more than their text.
 //! - Google, <https://ai.google.dev/gemini-api/docs/tokens> and `/media-resolution`: an image is 1120 tokens for Gemini 3,
 //!   and 258 for each tile of 768 by 768 before. A second of sound is 32 tokens, one of film 263.
+//!
+//! Of what is known by its address only the length is not known. It is taken for ten pages or ten minutes; what that is
+//! above one page is a guess, and is told apart as such.
 
-use crate::dialect::voice::Voice;
-
-/// What media cost for clients of one dialect.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Costs {
-    /// An image, tokens.
-    image: u64,
-    /// Bytes of compressed speech per token (4 kB a second and up), and of 16-bit samples.
-    audio_bytes: u64,
-    wave_bytes: u64,
-    /// What `data` without a media type is.
-    untold: Medium,
-    /// What the provider itself says to the model where tools are offered, tokens.
-    pub(super) tools: u64,
-}
-
-static OPENAI: Costs =
-    Costs { image: 1105, audio_bytes: 400, wave_bytes: 1600, untold: Medium::Audio, tools: 0 };
-static ANTHROPIC: Costs =
-    Costs { image: 1600, audio_bytes: 400, wave_bytes: 1600, untold: Medium::Sealed, tools: 500 };
-static GOOGLE: Costs =
-    Costs { image: 1120, audio_bytes: 125, wave_bytes: 1000, untold: Medium::Sealed, tools: 0 };
-
+/// What the provider itself says to the model where tools are offered, tokens.
+pub(super) const TOOLS: u64 = 500;
+/// An image, tokens.
+const IMAGE: u64 = 1600;
+/// Bytes of compressed speech per token (4 kB a second and up), and of 16-bit samples.
+const AUDIO_BYTES: u64 = 125;
+const WAVE_BYTES: u64 = 1000;
 /// Bytes of a document per token: pages cost their text and an image each, and range from 3 kB to 200 kB.
 const FILE_BYTES: u64 = 16;
-/// A document known by its name only.
-const FILE: u64 = 1105;
+/// The least of a document: a page.
+const FILE: u64 = 1600;
 /// Bytes of film per token, at half a megabit a second.
 const VIDEO_BYTES: u64 = 240;
 /// Bytes of plain text in base64 per token.
 const TEXT_BYTES: u64 = 3;
 /// Characters of what only its provider can read (signatures, encrypted thoughts) per token: a bit more than the text in it.
 const SEALED_CHARS: u64 = 4;
+/// Ten pages, at 3,000 tokens of text each.
+const PAGES: u64 = super::UNSEEN;
+/// Ten minutes of sound.
+const SOUND: u64 = 600 * 32;
+/// Ten minutes of film with its sound, at 300 tokens a second.
+const FILM: u64 = 600 * 300;
+
+/// What a call is held for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// By what is there, tokens.
+    pub(super) sure: u64,
+    /// By what may be there besides, tokens.
+    pub(super) guessed: u64,
+}
+
+impl Cost {
+    pub(super) fn sure(tokens: u64) -> Cost {
+        Cost { sure: tokens, guessed: 0 }
+    }
+
+    /// The larger of both, in each part.
+    pub(super) fn max(self, other: Cost) -> Cost {
+        Cost { sure: self.sure.max(other.sure), guessed: self.guessed.max(other.guessed) }
+    }
+
+    pub(super) fn add(&mut self, other: Cost) {
+        self.sure += other.sure;
+        self.guessed += other.guessed;
+    }
+}
 
 /// What something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,23 +76,30 @@ pub(super) enum Medium {
 }
 
 impl Medium {
-    pub(super) fn of_type(media_type: &[u8]) -> Medium {
-        match media_type.split(|byte| *byte == b'/').next() {
-            Some(b"image") => Medium::Image,
-            Some(b"audio") => Medium::Audio,
-            Some(b"video") => Medium::Video,
-            Some(b"text") => Medium::Text,
-            _ => Medium::Document,
-        }
+    /// By a media type; `None` if it tells nothing. What is not known to be packed is text, which costs most.
+    pub(super) fn of_type(media_type: &[u8]) -> Option<Medium> {
+        let media_type = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
+        Some(match media_type {
+            b"" | b"application/octet-stream" => return None,
+            b"image/svg+xml" => Medium::Text,
+            b"application/pdf" | b"application/msword" => Medium::Document,
+            _ if media_type.starts_with(b"image/") => Medium::Image,
+            _ if media_type.starts_with(b"audio/") => Medium::Audio,
+            _ if media_type.starts_with(b"video/") => Medium::Video,
+            // Of offices.
+            _ if media_type.starts_with(b"application/vnd.") => Medium::Document,
+            _ => Medium::Text,
+        })
     }
 
     /// By the first bytes of a file, in base64.
-    fn of_content(content: &[u8]) -> Option<Medium> {
-        const BEGINNINGS: [(&[u8], Medium); 4] = [
+    pub(super) fn of_content(content: &[u8]) -> Option<Medium> {
+        const BEGINNINGS: [(&[u8], Medium); 5] = [
             (b"iVBORw0KGgo", Medium::Image), // PNG
             (b"/9j/", Medium::Image),        // JPEG
             (b"R0lGOD", Medium::Image),      // GIF
             (b"JVBERi", Medium::Document),   // PDF
+            (b"UEsDB", Medium::Document),    // ZIP, as offices pack theirs
         ];
         // `RIFF`, a length, then `WAVE` or `WEBP`.
         match content.get(12..16).filter(|_| content.starts_with(b"UklGR")) {
@@ -86,51 +111,45 @@ impl Medium {
             }
         }
     }
-}
 
-impl Costs {
-    pub(super) fn of(voice: Voice) -> &'static Costs {
-        match voice {
-            Voice::OpenAi => &OPENAI,
-            Voice::Anthropic => &ANTHROPIC,
-            Voice::Google => &GOOGLE,
-        }
-    }
-
-    /// Of a file in base64, of this media type if it is told.
-    pub(super) fn data(&self, media_type: Option<&[u8]>, content: &[u8]) -> u64 {
-        let told = media_type.map(Medium::of_type).or_else(|| Medium::of_content(content));
-        self.content(told.unwrap_or(self.untold), content)
-    }
-
-    /// Of `content` in base64.
-    pub(super) fn content(&self, medium: Medium, content: &[u8]) -> u64 {
+    /// Of `content` in base64, tokens.
+    pub(super) fn content(self, content: &[u8]) -> u64 {
         let bytes = content.len() as u64 / 4 * 3;
-        match medium {
-            Medium::Image => self.image,
-            Medium::Audio if content.starts_with(b"UklGR") => bytes / self.wave_bytes + 1,
-            Medium::Audio => bytes / self.audio_bytes + 1,
+        match self {
+            Medium::Image => IMAGE,
+            Medium::Audio if content.starts_with(b"UklGR") => bytes / WAVE_BYTES + 1,
+            Medium::Audio => bytes / AUDIO_BYTES + 1,
             Medium::Video => bytes / VIDEO_BYTES + 1,
             Medium::Document => FILE.max(bytes / FILE_BYTES),
             Medium::Text => bytes / TEXT_BYTES + 1,
-            Medium::Sealed => content.len() as u64 / SEALED_CHARS,
+            Medium::Sealed => sealed(content),
         }
     }
 
     /// Of what is known by its name or place alone.
-    pub(super) fn named(&self, medium: Medium) -> u64 {
-        match medium {
-            Medium::Image => self.image,
-            _ => FILE,
-        }
+    pub(super) fn named(self) -> Cost {
+        let whole = match self {
+            Medium::Image => IMAGE,
+            Medium::Audio => SOUND,
+            Medium::Video => FILM,
+            Medium::Document | Medium::Text | Medium::Sealed => PAGES,
+        };
+        Cost { sure: FILE, guessed: whole - FILE }
     }
 }
 
-/// Can it be a file in base64? Some write `/` as `\/`.
+/// Of what only its provider can read, tokens.
+pub(super) fn sealed(string: &[u8]) -> u64 {
+    string.len() as u64 / SEALED_CHARS
+}
+
+/// Can all of it be a file in base64? Some write `/` as `\/`, or break lines.
 pub(super) fn is_base64(string: &[u8]) -> bool {
-    const LOOKED_AT: usize = 256;
+    // Whole pieces without a way out between them are what the compiler makes wide instructions of.
+    const PIECE: usize = 64;
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_\\".contains(byte);
-    string.iter().take(LOOKED_AT).all(fits)
+    let all = string.chunks(PIECE).all(|piece| piece.iter().fold(true, |all, byte| all & fits(byte)));
+    all && memchr::memmem::find(string, b"\\u").is_none()
 }
 
 /// The media type and the content of a `data:` URL in base64.
@@ -141,15 +160,4 @@ pub(super) fn inline_data(string: &[u8]) -> Option<(&[u8], &[u8])> {
     let head = rest.get(..LONGEST_TYPE).unwrap_or(rest);
     let mark = memchr::memmem::find(head, MARK)?;
     Some((head.get(..mark)?, rest.get(mark + MARK.len()..)?))
-}
-
-/// The media type of an object whose members behind `at` are not read yet, if it is one of the next.
-pub(super) fn type_behind(text: &[u8], at: usize) -> Option<&[u8]> {
-    const LOOKED_AT: usize = 160;
-    let rest = text.get(at..)?;
-    let rest = rest.get(..LOOKED_AT).unwrap_or(rest);
-    let rest = rest.split(|byte| *byte == b'}').next()?;
-    let names = [&b"\"media_type\""[..], b"\"mimeType\"", b"\"mime_type\""];
-    let behind = names.iter().find_map(|name| Some(memchr::memmem::find(rest, name)? + name.len()))?;
-    rest.get(behind..)?.split(|byte| *byte == b'"').nth(1)
 }

@@ -7,43 +7,50 @@
 //! once: weight, characters, and breaks. Breaks, because text that never breaks (base64, keys, noise) is cut into
 //! far more pieces than words are, so a block without one is charged by its length.
 
-use super::media::{Costs, Medium, inline_data, is_base64, type_behind};
+use std::borrow::Cow;
+
+use super::held;
+use super::media::{self, Cost, inline_data};
+use super::walk::{Label, Walk};
 use super::weights::{CLASS, Class, FULL_TOKEN, PAIR, Pair};
 use crate::dialect::json::Cursor;
-use crate::dialect::voice::Voice;
 
 /// Sums over the texts weighed so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    /// What is no text costs this.
-    costs: &'static Costs,
     /// In units of 1 / [`FULL_TOKEN`] token.
     weight: u64,
     chars: u64,
     /// Flat costs, tokens.
     flat: u64,
+    /// What is only guessed, on top of all else, tokens.
+    guessed: u64,
 }
 
 /// Text is weighed in blocks of this many bytes, small enough that the three sums of a block fit in a `u32`.
 const BLOCK: usize = 32;
 /// Least weight of a block without a break: a token for three bytes.
 const UNBROKEN: u32 = (BLOCK as u32 * FULL_TOKEN).div_ceil(3);
+/// Longest id, role or type that costs nothing, bytes; what is longer is there to be read.
+const LONGEST_WORD: usize = 256;
 
 impl Tally {
-    /// Of nothing yet, in this dialect's terms.
-    pub(super) fn new(voice: Voice) -> Tally {
-        Tally { costs: Costs::of(voice), weight: 0, chars: 0, flat: 0 }
+    /// The tokens of one string, from behind its opening quote.
+    pub(super) fn of_string(string: &[u8]) -> u64 {
+        let mut tally = Tally::default();
+        tally.string(string, 0);
+        tally.tokens()
     }
 
-    /// The tokens of all that was weighed; never below a token for four characters, which is what providers
+    /// The tokens of all that was weighed, without guesses; never below a token for four characters, which is what providers
     /// themselves estimate before they have counted.
     pub(super) fn tokens(&self) -> u64 {
         self.weight.div_ceil(u64::from(FULL_TOKEN)).max(self.chars.div_ceil(4)) + self.flat
     }
 
-    /// Tools are offered.
-    pub(super) fn tools(&mut self) {
-        self.flat += self.costs.tools;
+    /// Tokens that may be there besides, behind addresses.
+    pub(super) fn guessed(&self) -> u64 {
+        self.guessed
     }
 
     /// Weighs a raw JSON value as text: schemas of tools and answers are shown to the model as JSON or in a
@@ -67,64 +74,61 @@ impl Tally {
                 b'"' if walk.name_next => {
                     let start = at;
                     at = end_of_name(text, at);
-                    walk.label = Label::of(text.get(start..at - 1).unwrap_or_default());
+                    walk.label = Label::of(&unescaped(text, start, at));
                     walk.name_next = false;
                 }
                 b'"' => at = self.value(text, at, &mut walk),
-                b'{' if walk.label == Label::Arguments => at = self.arguments(text, at - 1, &mut walk),
+                b'{' | b'[' if walk.label == Label::Arguments => at = self.arguments(text, at - 1, &mut walk),
                 b'{' | b'[' => walk.open(byte == b'{'),
-                b'}' | b']' => walk.close(),
+                b'}' | b']' => self.charge(walk.close()),
                 b',' => walk.name_next = walk.in_object(),
                 _ => {}
             }
         }
+        while walk.is_open() {
+            self.charge(walk.close());
+        }
         walk.objects
     }
 
-    /// An object that a model wrote, or reads, as it is: its names count as well.
+    fn charge(&mut self, cost: Cost) {
+        self.flat += cost.sure;
+        self.guessed += cost.guessed;
+    }
+
+    /// A value that a model wrote, or reads, as it is: its names count as well.
     fn arguments(&mut self, text: &[u8], at: usize, walk: &mut Walk<'_>) -> usize {
         walk.label = Label::Text;
         let rest = text.get(at..).unwrap_or_default();
         let whole = Cursor::new(rest).value().unwrap_or(rest);
         self.schema(whole);
-        at + whole.len()
+        at + whole.len().max(1)
     }
 
     /// The string that begins at `at`, behind its quote; returns where the next byte behind it stands.
     fn value<'a>(&mut self, text: &'a [u8], at: usize, walk: &mut Walk<'a>) -> usize {
-        let inline = text.get(at..).is_some_and(|rest| rest.starts_with(b"data:"));
-        if matches!(walk.label, Label::Text | Label::Arguments) && !inline {
+        let rest = text.get(at..).unwrap_or_default();
+        let label = walk.label;
+        // What an object's text begins with makes it no image. A list of texts may be one of images, to be embedded.
+        let may_be_data = !walk.in_object() && rest.starts_with(b"data:");
+        if matches!(label, Label::Text | Label::Arguments | Label::Source) && !may_be_data {
             return self.string(text, at);
         }
         let end = end_of_name(text, at);
         let string = text.get(at..end - 1).unwrap_or_default();
-        let cost = match (inline_data(string), walk.label) {
-            (Some((kind, content)), _) => Some(self.costs.data(Some(kind), content)),
-            (None, Label::Link) if walk.is_found() => None,
-            (None, Label::Link) => Some(self.costs.named(Medium::Image)),
-            (None, Label::Data) if is_base64(string) => {
-                Some(self.costs.data(walk.media_type.or_else(|| type_behind(text, end)), string))
+        match label {
+            Label::Text | Label::Arguments | Label::Source if inline_data(string).is_none() => {
+                return self.string(text, at);
             }
-            (None, Label::File) if is_base64(string) => Some(self.costs.content(Medium::Document, string)),
-            (None, Label::File) => {
-                let told = walk.media_type.or_else(|| type_behind(text, end));
-                Some(self.costs.named(told.map_or(Medium::Document, Medium::of_type)))
+            Label::Text | Label::Arguments | Label::Source => self.charge(held::embedded(string)),
+            Label::Sealed => self.flat += media::sealed(string),
+            Label::Link(_) | Label::Data | Label::File => walk.hold(string),
+            Label::MediaType | Label::Type | Label::Ignored if string.len() > LONGEST_WORD => {
+                return self.string(text, at);
             }
-            (None, Label::Sealed) => Some(self.costs.content(Medium::Sealed, string)),
-            (None, Label::MediaType) => {
-                walk.media_type = Some(string);
-                Some(0)
-            }
-            (None, Label::Type) => {
-                walk.kind = string;
-                Some(0)
-            }
-            (None, Label::Ignored) => Some(0),
-            (None, Label::Data | Label::Text | Label::Arguments) => None,
-        };
-        match cost {
-            Some(cost) => self.flat += cost,
-            None => return self.string(text, at),
+            Label::MediaType => walk.media_type(&unescaped(text, at, end)),
+            Label::Type => walk.kind(&unescaped(text, at, end)),
+            Label::Citation | Label::Ignored => {}
         }
         end
     }
@@ -172,86 +176,6 @@ impl Tally {
     }
 }
 
-/// What the value of a member is, in any of the dialects.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Label {
-    #[default]
-    Text,
-    /// Where an image is.
-    Link,
-    /// A file in base64, or the text of one.
-    Data,
-    /// A file, or its name.
-    File,
-    /// What a file is.
-    MediaType,
-    /// What the object is.
-    Type,
-    /// Only its provider can read it.
-    Sealed,
-    /// Of a tool.
-    Arguments,
-    Ignored,
-}
-
-impl Label {
-    fn of(name: &[u8]) -> Label {
-        match name {
-            b"url" | b"image_url" => Label::Link,
-            b"data" => Label::Data,
-            b"file_data" | b"file_id" | b"fileUri" | b"file_uri" => Label::File,
-            b"media_type" | b"mimeType" | b"mime_type" => Label::MediaType,
-            b"type" => Label::Type,
-            b"signature" | b"thoughtSignature" | b"thought_signature" | b"encrypted_content"
-            | b"encrypted_index" => Label::Sealed,
-            b"input" | b"args" | b"response" => Label::Arguments,
-            b"role" | b"id" | b"tool_call_id" | b"tool_use_id" | b"call_id" | b"status" | b"detail"
-            | b"format" | b"filename" | b"model" | b"taskType" | b"task_type" => Label::Ignored,
-            _ => Label::Text,
-        }
-    }
-}
-
-/// Where a walk over JSON text stands: which of the open brackets are objects, newest in the lowest bit. Deeper
-/// than 128 levels (requests are refused there) names and values may be confused, nothing worse.
-#[derive(Default)]
-struct Walk<'a> {
-    nest: u128,
-    depth: u32,
-    name_next: bool,
-    label: Label,
-    /// What was said of the object so far.
-    media_type: Option<&'a [u8]>,
-    kind: &'a [u8],
-    objects: u64,
-}
-
-impl Walk<'_> {
-    fn open(&mut self, object: bool) {
-        (self.media_type, self.kind) = (None, b"");
-        self.objects += u64::from(object && self.depth == 1);
-        self.nest = self.nest << 1 | u128::from(object);
-        self.depth += 1;
-        self.name_next = object;
-    }
-
-    fn close(&mut self) {
-        self.nest >>= 1;
-        self.depth = self.depth.saturating_sub(1);
-        self.name_next = false;
-        (self.label, self.media_type, self.kind) = (Label::Text, None, b"");
-    }
-
-    /// Is it something that a search found, or a citation? The address of such is read, and nothing behind it.
-    fn is_found(&self) -> bool {
-        self.kind.starts_with(b"web_") || self.kind == b"url_citation"
-    }
-
-    fn in_object(&self) -> bool {
-        self.nest & 1 == 1
-    }
-}
-
 /// The place behind the closing quote of a string whose inside begins at `at`.
 fn end_of_name(text: &[u8], mut at: usize) -> usize {
     loop {
@@ -262,6 +186,17 @@ fn end_of_name(text: &[u8], mut at: usize) -> usize {
             Some(found) => at += found + 2,
         }
     }
+}
+
+/// A string by its inside, which ends before the quote at `end - 1`, as its reader will see it.
+fn unescaped(text: &[u8], start: usize, end: usize) -> Cow<'_, [u8]> {
+    let raw = text.get(start..end - 1).unwrap_or_default();
+    if memchr::memchr(b'\\', raw).is_none() {
+        return Cow::Borrowed(raw);
+    }
+    let quoted = text.get(start - 1..end).unwrap_or_default();
+    // Half a surrogate pair is no name that we know.
+    serde_json::from_slice::<String>(quoted).map_or(Cow::Borrowed(raw), |said| Cow::Owned(said.into_bytes()))
 }
 
 /// The class of an escaped character and how many bytes behind the backslash it takes.

@@ -2,14 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{self, Ids};
+use super::calls;
 use super::content::How;
 use super::fields::{
-    Fields, MOST, extra, mark, object, put_extra, take, take_count, take_list, take_object, take_text,
+    Fields, MOST, extra, object, put, put_extra, take, take_count, take_list, take_object, take_text,
 };
 use super::message::{self, Manner};
-use crate::dialect::openai::answer::{Usage, usage_of};
-use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Extra, Finish, Part, Piece, Refused};
+use crate::dialect::openai::answer::{Usage, parse_error, usage_of};
+use crate::dialect::talk::ids::Ids;
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{
+    Answer, Choice, Citation, Dialect, Extra, Failed, Finish, Own, Part, Piece, Refused,
+};
 
 /// Reads a whole answer.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
@@ -18,24 +22,24 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     let Value::Object(mut left) = whole else {
         return Err(Refused::whole("The answer is not a JSON object."));
     };
-    if let Some(error) = take(&mut left, "error") {
+    if take(&mut left, "error").is_some() {
         // OpenRouter answers so, with a status of 200.
-        let told = error.get("message").and_then(Value::as_str).unwrap_or("no reason told");
-        return Err(Refused::whole(format!("The provider failed: {told}.")));
+        let error = parse_error(body).unwrap_or_default();
+        let failed = Failed { kind: error.kind.or(error.code).unwrap_or_default(), message: error.message };
+        return Ok(Answer { failed: Some(failed), ..Answer::default() });
     }
-    let mut marks = Fields::new();
     let mut answer = Answer {
         id: take_text(&mut left, "", "id")?.unwrap_or_default(),
         model: take_text(&mut left, "", "model")?.unwrap_or_default(),
         created: created(left.get("created")),
-        service_tier: take_text(&mut left, "", "service_tier")?,
+        service_tier: take_text(&mut left, "", "service_tier")?.map(|tier| Own::new(Dialect::Chat, tier)),
         usage: usage_of(body),
         ..Answer::default()
     };
     left.remove("created");
-    read_choices(&mut left, &mut marks, &mut answer)?;
+    read_choices(&mut left, &mut answer)?;
     cite_searched(&left, &mut answer);
-    answer.extra = extra(left, marks);
+    answer.extra = extra(left, Fields::new());
     Ok(answer)
 }
 
@@ -46,24 +50,17 @@ pub(super) fn created(value: Option<&Value>) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|real| *real >= 0.0).map(|real| real as u64))
 }
 
-/// What only this dialect knows of a choice has no place there, so it is marked on the answer, in the choices' order.
-fn read_choices(left: &mut Fields, marks: &mut Fields, answer: &mut Answer) -> Result<(), Refused> {
+fn read_choices(left: &mut Fields, answer: &mut Answer) -> Result<(), Refused> {
     if !left.contains_key("choices") {
         return Err(Refused::field("choices", "The answer has no `choices`."));
     }
-    let mut kept = Vec::new();
     for (n, choice) in take_list(left, "", "choices")?.into_iter().enumerate() {
-        let (choice, rest) = read_choice(choice, n as u64, &format!("choices[{n}]"))?;
-        answer.choices.push(choice);
-        kept.push(Value::Object(rest));
-    }
-    if kept.iter().any(|rest| rest.as_object().is_some_and(|rest| !rest.is_empty())) {
-        marks.insert("#choices".into(), kept.into());
+        answer.choices.push(read_choice(choice, n as u64, &format!("choices[{n}]"))?);
     }
     Ok(())
 }
 
-fn read_choice(value: Value, n: u64, path: &str) -> Result<(Choice, Fields), Refused> {
+fn read_choice(value: Value, n: u64, path: &str) -> Result<Choice, Refused> {
     let mut left = object(value, path)?;
     left.retain(|name, _| !name.starts_with('#'));
     let index = take_count(&mut left, path, "index", MOST)?.unwrap_or(n);
@@ -78,13 +75,13 @@ fn read_choice(value: Value, n: u64, path: &str) -> Result<(Choice, Fields), Ref
     if !is_cut(finish.as_ref()) {
         calls::complete(&mut pieces);
     }
-    if word.as_deref() != finish.as_ref().map(write_finish) {
+    if word.as_deref() != finish.as_ref().map(|finish| write_finish(finish, seen.refusal)) {
         left.insert("#finish_reason".into(), word.unwrap_or_default().into());
     }
     if let Some(kept) = extra(said, marks).0 {
         left.insert("#message".into(), Value::Object(kept.1));
     }
-    Ok((Choice { index, pieces, finish, logprobs }, left))
+    Ok(Choice { index, pieces, finish, logprobs, extra: Extra::of(Dialect::Chat, left) })
 }
 
 fn take_logprobs(left: &mut Fields) -> Vec<Value> {
@@ -124,7 +121,7 @@ pub(super) fn read_finish(word: &str, seen: Seen) -> Finish {
         "model_length" => Finish::Context,
         "tool_calls" | "function_call" => Finish::Calls,
         "content_filter" => Finish::Filtered,
-        other => Finish::Other(other.to_owned()),
+        other => Finish::other(Dialect::Chat, other),
     }
 }
 
@@ -133,16 +130,22 @@ pub(super) fn is_cut(finish: Option<&Finish>) -> bool {
     matches!(finish, Some(Finish::Length | Finish::Context | Finish::Filtered))
 }
 
-/// Writes one.
-pub(super) fn write_finish(finish: &Finish) -> &str {
+/// Writes one; `refusal`: the answer has a `refusal`, by which the client learns that the model declines. Else it learns it
+/// by this word.
+pub(super) fn write_finish(finish: &Finish, refusal: bool) -> &str {
     match finish {
-        Finish::Stop | Finish::StopText(_) | Finish::Refused | Finish::Paused => "stop",
+        Finish::Refused if !refusal => "content_filter",
+        Finish::Other(own) if own.dialect == Dialect::Chat => &own.value,
+        // There is no word for a call that nobody can read; the answer is over.
+        Finish::Stop
+        | Finish::StopText(_)
+        | Finish::Refused
+        | Finish::Paused
+        | Finish::Malformed
+        | Finish::Other(_) => "stop",
         Finish::Length | Finish::Context => "length",
         Finish::Calls => "tool_calls",
         Finish::Filtered => "content_filter",
-        // OpenRouter's word for what went wrong in the model.
-        Finish::Malformed => "error",
-        Finish::Other(word) => word,
     }
 }
 
@@ -168,21 +171,21 @@ pub(super) fn read_source(source: &Value) -> Option<Citation> {
     Some(Citation { url: Some(url), title: text("title"), text: text("snippet"), range: None, original })
 }
 
-/// Writes a whole answer.
+/// Writes a whole answer; of one that failed the error.
 pub fn write_answer(answer: &Answer) -> Value {
+    if let Some(Failed { kind, message }) = &answer.failed {
+        let kind = if kind.is_empty() { "server_error" } else { kind };
+        return json!({"error": {"message": message, "type": kind, "param": null, "code": null}});
+    }
     let mut ids = Ids::of_answer(&answer.id);
-    let kept = mark(&answer.extra, "#choices").and_then(Value::as_array);
-    let choices = answer.choices.iter().enumerate().map(|(n, choice)| {
-        write_choice(choice, kept.and_then(|kept| kept.get(n)).and_then(Value::as_object), &mut ids)
-    });
+    let choices = answer.choices.iter().map(|choice| write_choice(choice, &mut ids));
     let mut out = Fields::from_iter([("choices".to_owned(), Value::Array(choices.collect()))]);
     out.insert("id".into(), answer.id.as_str().into());
     out.insert("object".into(), "chat.completion".into());
     out.insert("created".into(), answer.created.unwrap_or_default().into());
     out.insert("model".into(), answer.model.as_str().into());
-    if let Some(tier) = &answer.service_tier {
-        out.insert("service_tier".into(), tier.as_str().into());
-    }
+    let tier = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Chat));
+    put(&mut out, "service_tier", tier);
     put_extra(&mut out, &answer.extra);
     if let Some(usage) = answer.usage {
         let kept = match out.remove("usage") {
@@ -194,8 +197,9 @@ pub fn write_answer(answer: &Answer) -> Value {
     Value::Object(out)
 }
 
-fn write_choice(choice: &Choice, kept: Option<&Fields>, ids: &mut Ids) -> Value {
-    let kept = kept.cloned().unwrap_or_default();
+fn write_choice(choice: &Choice, ids: &mut Ids) -> Value {
+    let kept: Fields =
+        choice.extra.fields(Dialect::Chat).map(|(name, value)| (name.clone(), value.clone())).collect();
     let own = match kept.get("#message") {
         Some(Value::Object(own)) => Extra::of(Dialect::Chat, own.clone()),
         _ => Extra::default(),
@@ -209,9 +213,13 @@ fn write_choice(choice: &Choice, kept: Option<&Fields>, ids: &mut Ids) -> Value 
     said.insert("role".into(), "assistant".into());
     said.entry("refusal").or_insert(Value::Null);
     put_extra(&mut said, &own);
+    let refusal = Seen::of(&choice.pieces).refusal;
     let mut out = Fields::from_iter([("message".to_owned(), Value::Object(said))]);
     out.insert("index".into(), choice.index.into());
-    out.insert("finish_reason".into(), choice.finish.as_ref().map(write_finish).into());
+    out.insert(
+        "finish_reason".into(),
+        choice.finish.as_ref().map(|finish| write_finish(finish, refusal)).into(),
+    );
     out.insert("logprobs".into(), Value::Null);
     if let Some(word) = kept.get("#finish_reason") {
         out.insert("finish_reason".into(), word.clone());

@@ -61,7 +61,7 @@ fn finishes_are_understood() {
         ("tool_calls", Finish::Calls),
         ("stop_sequence", Finish::StopText(None)),
         ("eos", Finish::Stop),
-        ("odd", Finish::Other("odd".into())),
+        ("odd", Finish::other(Dialect::Chat, "odd")),
     ] {
         assert_eq!(of(word), finish);
         unchanged(answers(message("a"), word));
@@ -73,6 +73,21 @@ fn finishes_are_understood() {
     // Where a call is forced OpenAI says `stop`, and servers of open models always do.
     let call = json!({"role": "assistant", "content": null, "refusal": null, "function_call": {"name": "f", "arguments": "{}"}});
     assert_eq!(unchanged(answers(call, "stop")).choices[0].finish, Some(Finish::Calls));
+}
+
+/// Broken on purpose: with `stop` for a model that declines, or with every word passed on, it fails.
+#[test]
+fn finishes_of_others_are_words_that_the_sdks_know() {
+    let word = |pieces: Vec<Piece>, finish: Finish| {
+        let choice = Choice { pieces, finish: Some(finish), ..Choice::default() };
+        write_answer(&Answer { choices: vec![choice], ..Answer::default() })["choices"][0]["finish_reason"]
+            .clone()
+    };
+    // Claude declines in a text; who says so apart is understood by that.
+    assert_eq!(word(vec![Part::text("I can't.").into()], Finish::Refused), "content_filter");
+    assert_eq!(word(vec![Part::Refusal("no".into()).into()], Finish::Refused), "stop");
+    assert_eq!(word(Vec::new(), Finish::Malformed), "stop");
+    assert_eq!(word(Vec::new(), Finish::other(Dialect::Gemini, "LANGUAGE")), "stop");
 }
 
 #[test]
@@ -146,12 +161,16 @@ fn usage_is_told_by_class() {
 /// Broken on purpose: no details for a signature, and none for what is encrypted.
 #[test]
 fn reasoning_with_proof_is_told_in_details() {
-    let signed = Reasoning { text: "r".into(), signature: Some("s".into()), ..Reasoning::default() };
-    let sealed = Reasoning { encrypted: Some("e".into()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "r".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
+    let sealed = Reasoning { encrypted: Some(Own::new(Dialect::Chat, "e")), ..Reasoning::default() };
     let summed = Reasoning {
         id: Some("rs_1".into()),
         summary: vec!["x".into(), "y".into()],
-        encrypted: Some("f".into()),
+        encrypted: Some(Own::new(Dialect::Responses, "f")),
         ..Reasoning::default()
     };
     let parts = [signed, sealed, summed].map(Part::Reasoning);
@@ -184,9 +203,13 @@ fn calls_that_were_cut_off_stay_so() {
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    for body in ["", "[]", "{}", r#"{"choices":1}"#, r#"{"choices":[1]}"#, r#"{"error":{"message":"no"}}"#] {
+    for body in ["", "[]", "{}", r#"{"choices":1}"#, r#"{"choices":[1]}"#] {
         assert!(read_answer(body.as_bytes()).is_err(), "{body}");
     }
+    let failed = json!({"error": {"message": "no", "type": "server_error", "param": null, "code": null}});
+    let read = read_answer(failed.to_string().as_bytes()).unwrap();
+    assert_eq!(read.failed, Some(Failed { kind: "server_error".into(), message: "no".into() }));
+    assert_eq!(write_answer(&read), failed);
 }
 
 #[test]
@@ -199,5 +222,5 @@ fn finishes_of_other_dialects_are_told() {
     assert_eq!(of(Finish::Paused), "stop");
     assert_eq!(of(Finish::StopText(Some("x".into()))), "stop");
     assert_eq!(of(Finish::Context), "length");
-    assert_eq!(of(Finish::Malformed), "error");
+    assert_eq!(of(Finish::Malformed), "stop");
 }

@@ -1,9 +1,10 @@
-//! `tool_calls` and the older `function_call`, and ids for calls of dialects that have none.
+//! `tool_calls` and the older `function_call`.
 
 use serde_json::{Value, json};
 
-use super::fields::{Fields, at, extra, mark, marked, object, put_extra, take, take_object, take_text};
-use crate::dialect::talk::{Call, Dialect, Part, Piece, Refused};
+use super::fields::{Fields, at, extra, mark, marked, object, put, put_extra, take, take_object, take_text};
+use crate::dialect::talk::ids::Ids;
+use crate::dialect::talk::{Call, Dialect, Own, Part, Piece, Refused};
 
 /// Under which name a [`Part::Foreign`] keeps a call of an unknown kind.
 const CALL: &str = "tool_call";
@@ -61,13 +62,15 @@ pub(super) fn complete(pieces: &mut [Piece]) {
 }
 
 /// Google's own Chat endpoint carries thought signatures here, on calls and on messages.
-pub(super) fn signature_of(extra_content: &Value) -> Option<String> {
-    Some(extra_content.get("google")?.get("thought_signature")?.as_str()?.to_owned())
+pub(super) fn signature_of(extra_content: &Value) -> Option<Own<String>> {
+    let signature = extra_content.get("google")?.get("thought_signature")?.as_str()?;
+    Some(Own::new(Dialect::Gemini, signature))
 }
 
-/// The same, written.
-pub(super) fn extra_content(signature: &str) -> Value {
-    json!({"google": {"thought_signature": signature}})
+/// The same, written; only Google signs calls and texts.
+pub(super) fn extra_content(signature: &Own<String>) -> Option<Value> {
+    let signature = signature.proof_for(Dialect::Gemini)?;
+    Some(json!({"google": {"thought_signature": signature}}))
 }
 
 /// Reads `function_call`.
@@ -100,10 +103,8 @@ pub(super) fn write(piece: &Piece, ids: &mut Ids, cut: bool) -> Option<Value> {
     inner.insert(text.into(), if none { "{}" } else { call.arguments.as_str() }.into());
     let mut out =
         Fields::from_iter([("type".to_owned(), kind.into()), (kind.to_owned(), Value::Object(inner))]);
-    out.insert("id".into(), ids.of_call(call).into());
-    if let Some(signature) = &call.signature {
-        out.insert("extra_content".into(), extra_content(signature));
-    }
+    out.insert("id".into(), ids.call(call).into());
+    put(&mut out, "extra_content", call.signature.as_ref().and_then(extra_content));
     put_extra(&mut out, &piece.extra);
     Some(Value::Object(out))
 }
@@ -114,48 +115,4 @@ pub(super) fn write_legacy(call: &Call, piece: &Piece) -> Value {
     out.insert("arguments".into(), call.arguments.as_str().into());
     put_extra(&mut out, &piece.extra);
     Value::Object(out)
-}
-
-/// Ids for calls that have none (Gemini's), and for their results: the first open call of the same tool.
-#[derive(Default)]
-pub(super) struct Ids {
-    prefix: String,
-    made: usize,
-    open: Vec<(String, String)>,
-}
-
-impl Ids {
-    /// For an answer: ids of different answers must differ, and `seed` is its id.
-    pub(super) fn of_answer(seed: &str) -> Ids {
-        // FNV-1a: short, and the same for the same answer.
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325, step);
-        Ids { prefix: format!("{hash:016x}_"), ..Ids::default() }
-    }
-
-    fn make(&mut self) -> String {
-        self.made += 1;
-        // OpenAI takes at most 40 characters.
-        format!("call_{}{}", self.prefix, self.made)
-    }
-
-    pub(super) fn of_call(&mut self, call: &Call) -> String {
-        if !call.id.is_empty() {
-            return call.id.clone();
-        }
-        let id = self.make();
-        self.open.push((call.name.clone(), id.clone()));
-        id
-    }
-
-    pub(super) fn of_result(&mut self, id: &str, name: &str) -> String {
-        if !id.is_empty() {
-            return id.to_owned();
-        }
-        let at = self.open.iter().position(|(called, _)| called == name || name.is_empty());
-        match at {
-            Some(at) => self.open.remove(at).1,
-            None => self.make(),
-        }
-    }
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::data_url;
 use super::fields::{Fields, mark, need_text, object, take_text};
-use crate::dialect::talk::{Extra, Media, MediaKind, Refused, Source};
+use crate::dialect::talk::{Dialect, Extra, Media, MediaKind, Own, Refused, Source};
 
 /// What was read of a part: the media, and marks for the way back.
 pub(super) type Read = (Media, Fields);
 
 fn media(kind: MediaKind, mime: impl Into<String>, source: Source) -> Media {
-    Media { kind, mime: mime.into(), source, name: None, detail: None }
+    Media { kind, mime: mime.into(), source, name: None, detail: None, context: None, cited: None }
 }
 
 fn from_url(kind: MediaKind, url: String) -> Media {
@@ -70,7 +70,7 @@ pub(super) fn read_file(value: Value, path: &str) -> Result<Read, Refused> {
                 Some((mime, data)) => media(MediaKind::Document, mime, Source::Base64(data.to_owned())),
                 None => media(MediaKind::Document, "", Source::Base64(data)),
             },
-            (None, Some(id)) => media(MediaKind::Document, "", Source::File(id)),
+            (None, Some(id)) => media(MediaKind::Document, "", Source::File(Own::new(Dialect::Chat, id))),
             (None, None) => {
                 return Err(Refused::field(path, format!("`{path}` needs `file_data` or `file_id`.")));
             }
@@ -159,11 +159,6 @@ fn write_audio(media: &Media, extra: &Extra, path: &str) -> Result<Fields, Refus
     }
 }
 
-/// Ids of OpenAI's and Azure's stores; those of Anthropic begin with `file_`, Gemini's with `files/`.
-fn is_file_id(id: &str) -> bool {
-    id.starts_with("file-") || id.starts_with("assistant-")
-}
-
 fn write_document(media: &Media, extra: &Extra, path: &str) -> Result<Fields, Refused> {
     if mark(extra, "#document_url").is_some() {
         let mut out = Fields::from_iter([("type".to_owned(), "document_url".into())]);
@@ -176,7 +171,10 @@ fn write_document(media: &Media, extra: &Extra, path: &str) -> Result<Fields, Re
         Source::Base64(data) if own && media.mime.is_empty() => json!({"file_data": data}),
         Source::Base64(data) => json!({"file_data": data_url::write(&media.mime, data)}),
         Source::Url(url) if own => json!({"file_data": url}),
-        Source::File(id) if own || is_file_id(id) => json!({"file_id": id}),
+        Source::File(id) => match id.file_for(Dialect::Chat) {
+            Some(id) => json!({"file_id": id}),
+            None => return Err(refused_file(path)),
+        },
         // The only provider that fetches documents over Chat (OpenRouter) is not worth a riddle at all others.
         Source::Url(_) => {
             return Err(Refused::field(
@@ -184,7 +182,6 @@ fn write_document(media: &Media, extra: &Extra, path: &str) -> Result<Fields, Re
                 "The provider takes documents only as data, not by an address.",
             ));
         }
-        Source::File(_) => return Err(refused_file(path)),
         Source::Text(text) => return Ok(write_plain(media, text)),
     };
     let unnamed = mark(extra, "#unnamed").is_some() || matches!(media.source, Source::File(_));

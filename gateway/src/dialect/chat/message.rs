@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::calls::{self, Ids};
-use super::fields::{Fields, at, extra, mark, put_extra, take, take_list, take_text};
-use super::{content, media, reasoning};
+use super::fields::{Fields, at, extra, mark, put, put_extra, take, take_list, take_text};
+use super::{calls, content, media, reasoning};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{
-    Citation, Dialect, Extra, Media, MediaKind, Part, Piece, Reasoning, Refused, Source,
+    Citation, Dialect, Extra, Media, MediaKind, Own, Part, Piece, Reasoning, Refused, Source,
 };
 
 /// Takes the pieces out of an assistant's message, in the order reasoning, text, refusal, calls, media. What is left in
@@ -113,7 +113,7 @@ pub(super) fn write_citation(citation: &Citation, range: (u64, u64)) -> Option<V
     Some(Value::Object(Fields::from_iter(annotation)))
 }
 
-fn sign_text(pieces: &mut [Piece], said: String) {
+fn sign_text(pieces: &mut [Piece], said: Own<String>) {
     let last = pieces.iter_mut().rev().find_map(|piece| match &mut piece.part {
         Part::Text { signature, .. } => Some(signature),
         _ => None,
@@ -196,12 +196,10 @@ fn write_content(pieces: &[Piece], manner: &Manner<'_>, out: &mut Fields) -> Res
     }
     write_annotations(pieces, manner.extra, out);
     let signed = pieces.iter().rev().find_map(|piece| match &piece.part {
-        Part::Text { signature, .. } => signature.as_deref(),
+        Part::Text { signature, .. } => signature.as_ref(),
         _ => None,
     });
-    if let Some(signature) = signed {
-        out.insert("extra_content".into(), calls::extra_content(signature));
-    }
+    put(out, "extra_content", signed.and_then(calls::extra_content));
     Ok(())
 }
 
@@ -273,7 +271,15 @@ fn write_media(pieces: &[Piece], manner: &Manner<'_>, out: &mut Fields) -> Resul
 /// The sound of `audio`, which also stays in the extra for its id and transcript. Its format stands in the request.
 fn spoken(audio: &Value) -> Option<Piece> {
     let source = Source::Base64(audio.get("data")?.as_str()?.to_owned());
-    let media = Media { kind: MediaKind::Audio, mime: String::new(), source, name: None, detail: None };
+    let media = Media {
+        kind: MediaKind::Audio,
+        mime: String::new(),
+        source,
+        name: None,
+        detail: None,
+        context: None,
+        cited: None,
+    };
     Some(Part::Media(media).into())
 }
 

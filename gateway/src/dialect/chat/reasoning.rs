@@ -4,10 +4,29 @@
 use serde_json::{Value, json};
 
 use super::fields::{Fields, extra, mark, put};
-use crate::dialect::talk::{Dialect, Extra, Part, Piece, Reasoning};
+use crate::dialect::talk::{Dialect, Extra, Own, Part, Piece, Reasoning};
 
 /// Under which name a [`Part::Foreign`] keeps a detail of an unknown kind.
 const DETAIL: &str = "reasoning_detail";
+
+/// OpenRouter's names for whose signatures and encryptions they are.
+const FORMATS: [(&str, Dialect); 4] = [
+    ("anthropic-claude-v1", Dialect::Messages),
+    ("anthropic-claude-v1", Dialect::Converse),
+    ("openai-responses-v1", Dialect::Responses),
+    ("google-gemini-v1", Dialect::Gemini),
+];
+
+/// What proves a detail, by its `format`; of other formats only providers of this dialect know what to do with it.
+pub(super) fn proof(format: Option<&str>, value: String) -> Own<String> {
+    let known = FORMATS.iter().find(|(name, _)| Some(*name) == format);
+    Own::new(known.map_or(Dialect::Chat, |(_, dialect)| *dialect), value)
+}
+
+/// The `format` of a proof; none of one that this dialect has made.
+pub(super) fn format_of(proof: &Own<String>) -> Option<&'static str> {
+    FORMATS.iter().find(|(_, dialect)| *dialect == proof.dialect).map(|(name, _)| *name)
+}
 
 /// Reads `reasoning_details`.
 pub(super) fn read_details(details: Vec<Value>) -> Vec<Piece> {
@@ -116,14 +135,19 @@ impl Open {
             Kind::Text => {
                 self.thought.text.push_str(&detail.text);
                 if let Some(more) = detail.signature {
-                    self.thought.signature.get_or_insert_default().push_str(&more);
+                    Own::grow(
+                        &mut self.thought.signature,
+                        &proof(format.as_ref().and_then(Value::as_str), more),
+                    );
                 }
             }
             Kind::Summary => match self.thought.summary.last_mut().filter(|_| goes_on) {
                 Some(summary) => summary.push_str(&detail.text),
                 None => self.thought.summary.push(detail.text),
             },
-            Kind::Encrypted | Kind::Foreign => self.thought.encrypted = Some(detail.text),
+            Kind::Encrypted | Kind::Foreign => {
+                self.thought.encrypted = Some(proof(format.as_ref().and_then(Value::as_str), detail.text));
+            }
         }
         self.thought.id = self.thought.id.take().or(id);
         if !goes_on {
@@ -197,13 +221,13 @@ fn fill(skeletons: &[Value], thought: &Reasoning, out: &mut Vec<Value>) {
             Some("reasoning.text") => {
                 detail["text"] = thought.text.as_str().into();
                 if let Some(signature) = &thought.signature {
-                    detail["signature"] = signature.as_str().into();
+                    detail["signature"] = signature.value.as_str().into();
                 }
             }
             Some("reasoning.summary") => {
                 detail["summary"] = summaries.next().map(String::as_str).unwrap_or_default().into();
             }
-            _ => detail["data"] = thought.encrypted.as_deref().unwrap_or_default().into(),
+            _ => detail["data"] = thought.encrypted.as_ref().map_or("", |sealed| &sealed.value).into(),
         }
         out.push(detail);
     }
@@ -211,10 +235,12 @@ fn fill(skeletons: &[Value], thought: &Reasoning, out: &mut Vec<Value>) {
 
 fn write_thought(thought: &Reasoning, out: &mut Vec<Value>) {
     let first = out.len();
-    let mut push = |kind: &str, name: &str, text: &str, signature: Option<&String>| {
+    let mut push = |kind: &str, name: &str, text: &str, proof: Option<&Own<String>>| {
         let mut detail =
             Fields::from_iter([("type".to_owned(), kind.into()), (name.to_owned(), text.into())]);
-        put(&mut detail, "signature", signature.map(String::as_str));
+        let signature = proof.filter(|_| name == "text");
+        put(&mut detail, "signature", signature.map(|signature| signature.value.as_str()));
+        put(&mut detail, "format", proof.and_then(format_of));
         put(&mut detail, "id", thought.id.as_deref());
         detail.insert("index".into(), out.len().into());
         out.push(Value::Object(detail));
@@ -223,10 +249,10 @@ fn write_thought(thought: &Reasoning, out: &mut Vec<Value>) {
         push("reasoning.text", "text", &thought.text, thought.signature.as_ref());
     }
     for summary in &thought.summary {
-        push("reasoning.summary", "summary", summary, None);
+        push("reasoning.summary", "summary", summary, thought.encrypted.as_ref());
     }
     if let Some(encrypted) = &thought.encrypted {
-        push("reasoning.encrypted", "data", encrypted, None);
+        push("reasoning.encrypted", "data", &encrypted.value, Some(encrypted));
     }
     // Text that is also told encrypted is one thought: one index.
     if thought.id.is_none() {
@@ -261,7 +287,7 @@ pub(super) fn read_thinking(fields: &mut Fields, marks: &mut Fields) -> Part {
         Value::Array(list) => texts(list),
         _ => String::new(),
     };
-    let signature = string(fields.remove("signature"));
+    let signature = string(fields.remove("signature")).map(|signature| Own::new(Dialect::Chat, signature));
     // What is not one plain text is kept whole.
     let plain = json!([{"type": "text", "text": text}]);
     let kept = if inner == plain { true.into() } else { inner };
@@ -276,6 +302,7 @@ pub(super) fn write_thinking(thought: &Reasoning, extra: &Extra) -> Fields {
         Some(kept) => kept.clone(),
     };
     let mut out = Fields::from_iter([("type".to_owned(), "thinking".into()), ("thinking".to_owned(), inner)]);
-    put(&mut out, "signature", thought.signature.as_deref());
+    let signature = thought.signature.as_ref().and_then(|signature| signature.proof_for(Dialect::Chat));
+    put(&mut out, "signature", signature);
     out
 }

@@ -3,6 +3,9 @@ use serde_json::{Value, json};
 use super::{Manners, read_request, write_request, write_request_for};
 use crate::dialect::talk::*;
 
+#[path = "request_of_others_tests.rs"]
+mod of_others;
+
 fn read(body: &Value) -> Request {
     read_request(body.to_string().as_bytes()).unwrap()
 }
@@ -40,7 +43,7 @@ fn first_part(request: &Request) -> &Part {
 }
 
 fn media(kind: MediaKind, mime: &str, source: Source) -> Media {
-    Media { kind, mime: mime.into(), source, name: None, detail: None }
+    Media { kind, mime: mime.into(), source, name: None, detail: None, context: None, cited: None }
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn every_kind_of_part_is_kept() {
     assert_eq!(*part(5), Part::Media(media(MediaKind::Audio, "audio/mpeg", Source::Base64("QUJD".into()))));
     let pdf = media(MediaKind::Document, "application/pdf", Source::Base64("QUJD".into()));
     assert_eq!(*part(7), Part::Media(Media { name: Some("a.pdf".into()), ..pdf }));
-    assert!(matches!(part(10), Part::Media(Media { source: Source::File(id), .. }) if id == "file-1"));
+    assert!(matches!(part(10), Part::Media(Media { source: Source::File(id), .. }) if id.value == "file-1"));
     assert!(matches!(part(12), Part::Foreign(Dialect::Chat, _)));
 }
 
@@ -263,9 +266,13 @@ fn reasoning_is_kept_in_each_of_its_shapes() {
         {"type": "reasoning.text", "text": "r", "signature": "s", "format": "anthropic-claude-v1", "index": 0},
         {"type": "reasoning.encrypted", "data": "e", "format": "anthropic-claude-v1", "index": 1},
     ]}));
-    let signed = Reasoning { text: "r".into(), signature: Some("s".into()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "r".into(),
+        signature: Some(Own::new(Dialect::Messages, "s")),
+        ..Reasoning::default()
+    };
     assert_eq!(*first_part(&request), Part::Reasoning(signed));
-    let sealed = Reasoning { encrypted: Some("e".into()), ..Reasoning::default() };
+    let sealed = Reasoning { encrypted: Some(Own::new(Dialect::Messages, "e")), ..Reasoning::default() };
     assert_eq!(request.messages[0].pieces[1].part, Part::Reasoning(sealed));
     let request = say(json!({"role": "assistant", "content": "a", "reasoning_details": [
         {"type": "reasoning.summary", "summary": "x", "format": "openai-responses-v1", "index": 0},
@@ -273,8 +280,12 @@ fn reasoning_is_kept_in_each_of_its_shapes() {
         {"type": "reasoning.odd", "x": 1},
     ]}));
     let id = Some("rs_1".to_owned());
-    let whole =
-        Reasoning { id, summary: vec!["x".into()], encrypted: Some("e".into()), ..Reasoning::default() };
+    let whole = Reasoning {
+        id,
+        summary: vec!["x".into()],
+        encrypted: Some(Own::new(Dialect::Responses, "e")),
+        ..Reasoning::default()
+    };
     assert_eq!(*first_part(&request), Part::Reasoning(whole));
     let request = say(json!({"role": "assistant", "content": [
         {"type": "thinking", "thinking": [{"type": "text", "text": "r"}], "closed": true},
@@ -293,7 +304,11 @@ fn details_in_shreds_are_one_thought() {
             {"type": "reasoning.text", "signature": "sig", "index": 0},
             {"type": "reasoning.text", "text": "t", "index": 1},
         ]}]}));
-    let thought = Reasoning { text: "rs".into(), signature: Some("sig".into()), ..Reasoning::default() };
+    let thought = Reasoning {
+        text: "rs".into(),
+        signature: Some(Own::new(Dialect::Chat, "sig")),
+        ..Reasoning::default()
+    };
     assert_eq!(*first_part(&request), Part::Reasoning(thought));
     assert_eq!(request.messages[0].pieces.len(), 3);
 }
@@ -308,120 +323,10 @@ fn text_beside_silent_details_is_not_lost() {
     let request = unchanged(say(json!({"type": "reasoning.encrypted", "data": "e"})));
     assert_eq!(*first_part(&request), Part::Reasoning(told.clone()));
     let request = read(&say(json!({"type": "reasoning.text", "signature": "s"})));
-    assert_eq!(*first_part(&request), Part::Reasoning(Reasoning { signature: Some("s".into()), ..told }));
-}
-
-/// Broken on purpose: media shown between results.
-#[test]
-fn results_of_other_dialects_go_first_and_their_media_to_the_user() {
-    let image = Part::Media(media(MediaKind::Image, "image/png", Source::Base64("QUJD".into())));
-    let result =
-        |id: &str, pieces| Part::Result(ToolResult { id: id.into(), pieces, ..ToolResult::default() });
-    let request = Request {
-        messages: vec![
-            says(Role::User, vec![result("1", vec![Part::text("one").into(), image.into()]).into()]),
-            says(
-                Role::User,
-                vec![Part::text("go").into(), result("2", vec![Part::text("two").into()]).into()],
-            ),
-        ],
-        ..asks(says(Role::User, Vec::new()))
-    };
-    let written = write_request(&request).unwrap();
-    let roles: Vec<&str> =
-        written["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
-    assert_eq!(roles, ["tool", "tool", "user"]);
-    let content = &written["messages"][2]["content"];
-    assert_eq!(content[1]["image_url"]["url"], "data:image/png;base64,QUJD");
-    assert_eq!(content[2]["text"], "go");
-}
-
-#[test]
-fn results_of_other_kinds_are_told_in_words() {
-    let of = |result: ToolResult| {
-        let written = write_request(&asks(says(Role::User, vec![Part::Result(result).into()]))).unwrap();
-        written["messages"][0]["content"].as_str().unwrap().to_owned()
-    };
-    let base = || ToolResult { id: "1".into(), ..ToolResult::default() };
-    assert_eq!(of(ToolResult { json: Some(json!({"a": 1})), ..base() }), "{\"a\":1}");
-    let failed =
-        |text: &str| ToolResult { failed: Some(true), pieces: vec![Part::text(text).into()], ..base() };
-    assert_eq!(of(failed("no such file")), "Error: no such file");
-    assert_eq!(of(failed("an error")), "an error");
-    assert_eq!(of(ToolResult { failed: Some(true), ..base() }), "Error: the tool failed.");
-}
-
-#[test]
-fn calls_without_ids_get_some_and_their_results_the_same() {
-    let call = |name: &str| Part::Call(Call { name: name.into(), ..Call::default() }).into();
-    let result = |name: &str| Part::Result(ToolResult { name: name.into(), ..ToolResult::default() }).into();
-    let request = Request {
-        messages: vec![
-            says(Role::Assistant, vec![call("a"), call("b"), call("a")]),
-            says(Role::User, vec![result("b"), result("a"), result("a")]),
-        ],
-        ..Request::default()
-    };
-    let written = write_request(&request).unwrap();
-    let calls = &written["messages"][0]["tool_calls"];
-    assert_eq!(calls[0]["function"]["arguments"], "{}");
-    for (message, call) in [(1, 1), (2, 0), (3, 2)] {
-        assert_eq!(written["messages"][message]["tool_call_id"], calls[call]["id"]);
-    }
-}
-
-#[test]
-fn signatures_travel_as_at_google() {
-    let signed = Call {
-        id: "1".into(),
-        name: "f".into(),
-        arguments: "{}".into(),
-        signature: Some("s".into()),
-        ..Call::default()
-    };
-    let text = Part::Text { text: "a".into(), signature: Some("t".into()), citations: Vec::new() };
-    let request = asks(says(Role::Assistant, vec![text.into(), Part::Call(signed).into()]));
-    let written = write_request(&request).unwrap();
-    let call = &written["messages"][0]["tool_calls"][0];
-    assert_eq!(call["extra_content"]["google"]["thought_signature"], "s");
-    let parts = |request: &Request| {
-        request.messages[0].pieces.iter().map(|piece| piece.part.clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(parts(&read(&written)), parts(&request));
-}
-
-#[test]
-fn what_the_dialect_cannot_carry_is_refused() {
-    let file = |id: &str| media(MediaKind::Document, "", Source::File(id.into()));
-    let url = |kind, url: &str| media(kind, "", Source::Url(url.into()));
-    for (media, fits) in [
-        (file("file_011"), false),
-        (file("file-abc"), true),
-        (media(MediaKind::Image, "", Source::File("file-abc".into())), false),
-        (url(MediaKind::Document, "https://x.test/a.pdf"), false),
-        (url(MediaKind::Audio, "https://x.test/a.mp3"), false),
-        (media(MediaKind::Document, "text/plain", Source::Text("t".into())), true),
-        (media(MediaKind::Document, "application/pdf", Source::Base64("QUJD".into())), true),
-    ] {
-        let written = write_request(&asks(says(Role::User, vec![Part::Media(media.clone()).into()])));
-        assert_eq!(written.is_ok(), fits, "{media:?}: {written:?}");
-        let field = written.err().map(|refused| refused.field);
-        assert!(field.is_none_or(|field| field.as_deref() == Some("messages[0]")));
-    }
-}
-
-#[test]
-fn thinking_of_other_dialects_is_told_in_openai_s_words() {
-    let of = |thinking: Thinking| {
-        let request = Request { thinking, ..Request::default() };
-        write_request(&request).unwrap()["reasoning_effort"].as_str().map(str::to_owned)
-    };
-    let budget = |budget| Thinking { enabled: Some(true), budget: Some(budget), ..Thinking::default() };
-    assert_eq!(of(budget(1024)).as_deref(), Some("low"));
-    assert_eq!(of(budget(8000)).as_deref(), Some("medium"));
-    assert_eq!(of(budget(32_000)).as_deref(), Some("high"));
-    assert_eq!(of(Thinking { enabled: Some(false), ..Thinking::default() }), None);
-    assert_eq!(of(Thinking { effort: Some(Effort::Max), ..Thinking::default() }).as_deref(), Some("xhigh"));
+    assert_eq!(
+        *first_part(&request),
+        Part::Reasoning(Reasoning { signature: Some(Own::new(Dialect::Chat, "s")), ..told })
+    );
 }
 
 #[test]
@@ -458,24 +363,6 @@ fn requests_of_wrong_types_are_refused() {
     assert!(read_request(b"[]").is_err());
     assert!(read_request(b"{").is_err());
     assert!(read_request("[".repeat(100_000).as_bytes()).is_err());
-}
-
-#[test]
-fn texts_are_joined_for_those_who_take_no_parts() {
-    let pair = || vec![Part::text("a").into(), Part::text("b").into()];
-    let foreign = Part::Foreign(Dialect::Messages, json!({})).into();
-    let messages = vec![
-        says(Role::System, pair()),
-        says(Role::Assistant, pair()),
-        says(Role::User, vec![Part::text("c").into(), foreign]),
-    ];
-    let request = Request { messages, ..Request::default() };
-    let whole = write_request(&request).unwrap();
-    assert_eq!(whole["messages"][0]["content"][1], json!({"type": "text", "text": "b"}));
-    let joined = write_request_for(&request, Manners { parts: false, ..Manners::default() }).unwrap();
-    let contents: Vec<&Value> =
-        joined["messages"].as_array().unwrap().iter().map(|m| &m["content"]).collect();
-    assert_eq!(contents, ["a\n\nb", "ab", "c"]);
 }
 
 #[test]

@@ -27,8 +27,10 @@ fn events(body: &str) -> Vec<Event> {
 fn shown(events: &[Event]) -> Vec<String> {
     let show = |event: &Event| match event {
         Event::Begin { piece, opening, .. } => Some(match opening {
-            Opening::Call { id, name, custom } => {
-                format!("{piece}:call {id} {name}{}", if *custom { " custom" } else { "" })
+            Opening::Call { id, name, custom, signature } => {
+                let signature = signature.as_ref().map(|proof| format!(" sig {}", proof.value));
+                let custom = if *custom { " custom" } else { "" };
+                format!("{piece}:call {id} {name}{custom}{}", signature.unwrap_or_default())
             }
             Opening::Reasoning { id } => format!("{piece}:reasoning {}", id.as_deref().unwrap_or("-")),
             Opening::Text => format!("{piece}:text"),
@@ -39,8 +41,8 @@ fn shown(events: &[Event]) -> Vec<String> {
             Delta::Text(text) => format!("{piece}+{text}"),
             Delta::Summary(n, text) => format!("{piece}+s{n} {text}"),
             Delta::Arguments(text) => format!("{piece}+a {text}"),
-            Delta::Signature(text) => format!("{piece}+sig {text}"),
-            Delta::Encrypted(text) => format!("{piece}+enc {text}"),
+            Delta::Signature(Own { value: text, .. }) => format!("{piece}+sig {text}"),
+            Delta::Encrypted(Own { value: text, .. }) => format!("{piece}+enc {text}"),
             Delta::Citation(cited) => format!("{piece}+cite {}", cited.url.as_deref().unwrap_or_default()),
         }),
         Event::End { piece, .. } => Some(format!("{piece}.")),
@@ -146,7 +148,7 @@ fn deltas_find_their_call() {
     says(&[custom, input], "tool_calls", &["0:call 1 f custom", "0+a x", "0."]);
     let signed = json!({"tool_calls": [{"index": 0, "id": "1", "function": {"name": "f", "arguments": "{}"},
         "extra_content": {"google": {"thought_signature": "s"}}}]});
-    says(&[signed], "tool_calls", &["0:call 1 f", "0+a {}", "0+sig s", "0."]);
+    says(&[signed], "tool_calls", &["0:call 1 f sig s", "0+a {}", "0."]);
     let object = json!({"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"a": 1}}}]});
     says(&[object], "tool_calls", &["0:call 1 f", "0+a {\"a\":1}", "0."]);
 }
@@ -358,8 +360,12 @@ fn the_end_is_known() {
 
 #[test]
 fn the_first_chunk_of_a_choice_names_the_role() {
-    let start =
-        Event::Start { id: "x".into(), model: "y".into(), created: None, service_tier: Some("flex".into()) };
+    let start = Event::Start {
+        id: "x".into(),
+        model: "y".into(),
+        created: None,
+        service_tier: Some(Own::new(Dialect::Chat, "flex")),
+    };
     let text = |delta: &str| Event::Delta { choice: 0, piece: 0, delta: Delta::Text(delta.into()) };
     let begin = Event::Begin { choice: 0, piece: 0, opening: Opening::Text };
     let mut writer = Writer::new("", "", 7, false);
@@ -377,7 +383,7 @@ fn the_first_chunk_of_a_choice_names_the_role() {
 #[test]
 fn a_call_without_arguments_is_an_empty_object() {
     let events = |finish| {
-        let opening = Opening::Call { id: "1".into(), name: "f".into(), custom: false };
+        let opening = Opening::Call { id: "1".into(), name: "f".into(), custom: false, signature: None };
         let start = Event::Start { id: "c".into(), model: "m".into(), created: None, service_tier: None };
         let begin = Event::Begin { choice: 0, piece: 0, opening };
         [start, begin, Event::End { choice: 0, piece: 0 }, Event::Finish { choice: 0, finish }, Event::Done]

@@ -7,7 +7,8 @@ use super::blocks::{self, Blocks};
 use super::fields::{Fields, wrong};
 use super::request;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Answer, Choice, Dialect, Extra, Finish, Part, Refused};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Answer, Choice, Dialect, Extra, Finish, Own, Part, Refused};
 
 /// Reads a whole answer.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
@@ -27,7 +28,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     }
     let mut answer = Answer { usage: usage(&mut fields)?, ..Answer::default() };
     if let Some(mut tier) = fields.within("serviceTier")? {
-        answer.service_tier = tier.text("type")?;
+        answer.service_tier = tier.text("type")?.map(|tier| Own::new(Dialect::Converse, tier));
     }
     answer.choices.push(choice);
     answer.extra = Extra::of(Dialect::Converse, fields.rest());
@@ -101,27 +102,30 @@ pub(super) fn finish(word: &str, stop_text: Option<String>) -> Finish {
         "model_context_window_exceeded" => Finish::Context,
         // Anthropic's word; Bedrock has none of its own.
         "refusal" => Finish::Refused,
-        other => Finish::Other(other.to_owned()),
+        other => Finish::other(Dialect::Converse, other),
     }
 }
 
 /// The word for it.
 fn reason(finish: &Finish) -> &str {
     match finish {
-        Finish::Stop | Finish::Paused => "end_turn",
+        Finish::Other(own) if own.dialect == Dialect::Converse => &own.value,
+        Finish::Stop | Finish::Paused | Finish::Other(_) => "end_turn",
         Finish::StopText(_) => "stop_sequence",
         Finish::Length => "max_tokens",
         Finish::Context => "model_context_window_exceeded",
         Finish::Calls => "tool_use",
         Finish::Filtered | Finish::Refused => "content_filtered",
         Finish::Malformed => "malformed_tool_use",
-        Finish::Other(word) => word,
     }
 }
 
 /// Writes a whole answer: its first choice, for there is but one. What cannot be said (media without bytes) is left
-/// out.
+/// out. Of an answer that failed the error.
 pub fn write_answer(answer: &Answer) -> Value {
+    if let Some(failed) = &answer.failed {
+        return json!({ "message": failed.message });
+    }
     let mut body: Map<String, Value> =
         answer.extra.fields(Dialect::Converse).map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut content = Vec::new();
@@ -141,7 +145,7 @@ pub fn write_answer(answer: &Answer) -> Value {
     if let Some(usage) = answer.usage {
         write_usage(usage, &mut body);
     }
-    if let Some(tier) = &answer.service_tier {
+    if let Some(tier) = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Converse)) {
         body.insert("serviceTier".to_owned(), json!({ "type": tier }));
     }
     Value::Object(body)

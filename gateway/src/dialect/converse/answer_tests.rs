@@ -31,7 +31,7 @@ fn a_whole_answer_survives() {
     let usage = Usage { input: 13, cached_input: 4, written_input: 6, output: 5, reasoning: 0 };
     assert_eq!(answer.usage, Some(usage));
     assert_eq!((answer.id.as_str(), answer.model.as_str()), ("", ""));
-    assert_eq!(answer.service_tier.as_deref(), Some("priority"));
+    assert_eq!(answer.service_tier.as_ref().map(|tier| tier.value.as_str()), Some("priority"));
     assert_eq!(answer.choices[0].finish, Some(Finish::Calls));
     assert!(matches!(&answer.choices[0].pieces[1].part, Part::Call(call) if call.arguments == "{}"));
 }
@@ -62,7 +62,7 @@ fn every_reason_to_stop_survives() {
         ("malformed_tool_use", Finish::Malformed),
         ("model_context_window_exceeded", Finish::Context),
         ("refusal", Finish::Refused),
-        ("future", Finish::Other("future".into())),
+        ("future", Finish::other(Dialect::Converse, "future")),
     ];
     for (word, finish) in words {
         let answer = read(json!({ "output": { "message": {} }, "stopReason": word }));

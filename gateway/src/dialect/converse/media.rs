@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::base64;
 use super::fields::Fields;
-use crate::dialect::talk::{Dialect, Extra, Media, MediaKind, Refused, Source};
+use crate::dialect::talk::{Dialect, Extra, Media, MediaKind, Refused, Source, base64};
 
 /// Converse's formats and the types that they stand for, the usual one first.
 const FORMATS: [(MediaKind, &str, &[&str]); 34] = {
@@ -91,7 +90,14 @@ pub(super) fn read(kind: MediaKind, body: Value, at: &str) -> Result<Option<(Med
     else {
         return Ok(None);
     };
-    let media = Media { kind, mime: mime.to_owned(), source: found, name, detail: None };
+    let mut media =
+        Media { kind, mime: mime.to_owned(), source: found, name, detail: None, context: None, cited: None };
+    if kind == MediaKind::Document {
+        media.context = fields.text("context")?;
+        if let Some(mut citations) = fields.within("citations")? {
+            media.cited = citations.flag("enabled")?;
+        }
+    }
     Ok(Some((media, Extra::of(Dialect::Converse, fields.rest()))))
 }
 
@@ -111,6 +117,12 @@ pub(super) fn write(media: &Media, extra: &Extra, names: &mut HashSet<String>) -
     body.insert("source".to_owned(), source_of(media, extra)?);
     if media.kind == MediaKind::Document {
         body.insert("name".to_owned(), document_name(media.name.as_deref(), names).into());
+        if let Some(context) = &media.context {
+            body.insert("context".to_owned(), context.as_str().into());
+        }
+        if let Some(cited) = media.cited {
+            body.insert("citations".to_owned(), json!({ "enabled": cited }));
+        }
     }
     Ok(Value::Object(body))
 }

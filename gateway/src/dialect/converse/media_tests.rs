@@ -1,7 +1,16 @@
 use super::*;
+use crate::dialect::talk::Own;
 
 fn media(kind: MediaKind, mime: &str, source: Source, name: Option<&str>) -> Media {
-    Media { kind, mime: mime.into(), source, name: name.map(str::to_owned), detail: None }
+    Media {
+        kind,
+        mime: mime.into(),
+        source,
+        name: name.map(str::to_owned),
+        detail: None,
+        context: None,
+        cited: None,
+    }
 }
 
 fn bytes(text: &str) -> Source {
@@ -55,7 +64,7 @@ fn formats_are_found_by_type_name_or_first_bytes() {
 fn what_cannot_be_carried_is_refused() {
     let image = |source| written(&media(MediaKind::Image, "image/png", source, None)).unwrap_err();
     assert!(image(Source::Url("https://example.com/a.png".into())).message.contains("base64"));
-    assert!(image(Source::File("file-1".into())).message.contains("another provider"));
+    assert!(image(Source::File(Own::new(Dialect::Chat, "file-1"))).message.contains("another provider"));
     let odd = written(&media(MediaKind::Image, "image/tiff", bytes("AAAA"), None)).unwrap_err();
     assert!(odd.message.contains("png, jpeg, gif, webp"), "{odd}");
     assert_eq!(odd.field.as_deref(), Some("messages"));

@@ -6,13 +6,13 @@
 //! The fields are those of the service model that AWS's SDKs are made from (`bedrock-runtime`, 2023-09-30).
 
 mod answer;
-mod base64;
 mod blocks;
 mod citations;
 mod fields;
 mod ids;
 mod media;
 mod models;
+mod opaque;
 mod request;
 mod stream;
 

@@ -138,6 +138,9 @@ pub struct Failure {
     /// What the upstream said, if it can be read; identifiers of accounts, keys and people are masked. For logs;
     /// a client gets [`Failure::shown`].
     pub error: Option<UpstreamError>,
+    /// It came as an error of an API. A proxy's page, or half an error, says something to the classifier and the log, but
+    /// nothing to a client.
+    pub is_words: bool,
 }
 
 impl Failure {
@@ -146,7 +149,8 @@ impl Failure {
         let mut said = Said::read(body).unwrap_or_default();
         // The error code of AWS stands in a header, its message in the body.
         said.add_aws_name(headers);
-        Failure::judged(Some(status.as_u16()), headers, &said, now)
+        let failure = Failure::judged(Some(status.as_u16()), headers, &said, now);
+        Failure { is_words: is_json(body), ..failure }
     }
 
     /// From an error event inside a stream that began with 200. `headers` are those of the answer.
@@ -171,13 +175,14 @@ impl Failure {
     /// What may be told to the client: the upstream's own words (identifiers masked) where the request is to blame, and
     /// a sentence of ours where the words would tell of the account.
     pub fn shown(&self) -> UpstreamError {
-        shown::shown(self.class, self.error.as_ref())
+        shown::shown(self.class, self.error.as_ref().filter(|_| self.is_words))
     }
 
     /// What a client of the upstream's own dialect gets of `raw`, the failure as the upstream words it: those bytes, unless
     /// they tell of its account.
     pub fn passed(&self, raw: &Bytes) -> Option<Bytes> {
-        let pass = self.error.is_some() && !self.class.tells_of_account() && shown::is_clean(raw);
+        let pass =
+            self.is_words && self.error.is_some() && !self.class.tells_of_account() && shown::is_clean(raw);
         pass.then(|| raw.clone())
     }
 
@@ -185,8 +190,14 @@ impl Failure {
         let (class, limit) = judge::judge(http, headers, said, now);
         let error = (!said.is_empty()).then(|| shown::masked_error(said));
         let status = said.status.and_then(|status| StatusCode::from_u16(status).ok());
-        Failure { class, limit, should_retry: said.should_retry(headers), status, error }
+        Failure { class, limit, should_retry: said.should_retry(headers), status, error, is_words: true }
     }
+}
+
+/// Is it a whole JSON object or array?
+fn is_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 #[cfg(test)]

@@ -62,9 +62,33 @@ pub(super) fn masked(text: &str) -> String {
     mask(text.get(..end).unwrap_or_default())
 }
 
-/// Is there nothing in it to be masked? Then a client of the upstream's dialect may have it as it is.
+/// Is there nothing in it to be masked, as it is written or as a JSON parser reads it? Then a client of the upstream's
+/// dialect may have it as it is.
 pub(super) fn is_clean(body: &[u8]) -> bool {
-    std::str::from_utf8(body).is_ok_and(|text| mask(text) == text)
+    let clean = |text: &str| mask(text) == text;
+    std::str::from_utf8(body)
+        .is_ok_and(|text| clean(text) && (!text.contains('\\') || clean(&unescaped(text))))
+}
+
+/// The text with the escapes of JSON's strings read, wherever they stand: behind `\n` a word begins, and `\u0073k-` is a
+/// key's beginning.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        out.push_str(before);
+        let code = behind.strip_prefix('u').and_then(|digits| digits.get(..4));
+        let code = code.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let (read, length) = match (code, behind.chars().next()) {
+            (Some(code), _) => (char::from_u32(code).unwrap_or(' '), 5),
+            (None, Some(c @ ('"' | '\\' | '/'))) => (c, 1),
+            (None, Some(c)) => (' ', c.len_utf8()),
+            (None, None) => (' ', 0),
+        };
+        out.push(read);
+        rest = behind.get(length..).unwrap_or_default();
+    }
+    out + rest
 }
 
 fn mask(text: &str) -> String {

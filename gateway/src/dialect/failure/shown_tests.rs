@@ -1,6 +1,15 @@
 use super::super::table_tests::failed;
 use super::*;
 
+/// Found by fuzzing: a key behind an escape passed. Fails again with `is_clean` as it was, the text alone looked at.
+#[test]
+fn what_an_escape_hides_is_not_clean() {
+    for hidden in [r"bad key:\nsk-abcdefghijkl", r"\u0073k-abcdefghijkl", r"x\tme@corp.example"] {
+        assert!(!is_clean(format!(r#"{{"error":{{"message":"{hidden}"}}}}"#).as_bytes()), "{hidden}");
+    }
+    assert!(is_clean(br#"{"error":{"message":"\"a\" is\nno \u003cb\u003e, c:\\d"}}"#));
+}
+
 /// Broken on purpose: without the masks every one of these was told to the client.
 #[test]
 fn identifiers_are_masked() {

@@ -189,6 +189,12 @@ fn pages_and_plain_text() {
     assert_eq!(failed(502, &[], "<html>").error, None);
     assert_eq!(failed(502, &[], "").error, None);
     assert_eq!(failed(503, &[], "no healthy upstream").error.unwrap().message, "no healthy upstream");
+    // Broken on purpose to see it fail: text that is no error of an API shown.
+    for page in ["POISON", "{\"error\":{\"message\":", "null"] {
+        let failure = failed(400, &[], page);
+        assert_eq!(failure.shown().message, "The upstream refused this request.", "{page}");
+        assert_eq!(failure.passed(&page.to_owned().into()), None, "{page}");
+    }
 }
 
 /// Broken on purpose: with its word above everything a pool that rests was asked again.

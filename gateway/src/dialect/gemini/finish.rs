@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::dialect::talk::Finish;
+use crate::dialect::talk::{Dialect, Finish};
 
 /// Reads a `finishReason`; none if it says nothing. Calls do not show in it: see [`with_calls`].
 ///
@@ -42,7 +42,7 @@ pub(super) fn read(reason: &Value) -> Option<Finish> {
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION" => Finish::Filtered,
         "MALFORMED_FUNCTION_CALL" => Finish::Malformed,
-        other => Finish::Other(other.to_owned()),
+        other => Finish::other(Dialect::Gemini, other),
     })
 }
 
@@ -51,18 +51,14 @@ pub(super) fn with_calls(finish: Finish, calls: bool) -> Finish {
     if calls && finish == Finish::Stop { Finish::Calls } else { finish }
 }
 
-/// The `finishReason`. A word of another dialect would be no value of the enumeration, so it becomes OTHER.
+/// The `finishReason`. A word of another dialect would be no value of the enumeration.
 pub(super) fn write(finish: &Finish) -> &str {
     match finish {
-        Finish::Stop | Finish::StopText(_) | Finish::Calls => "STOP",
+        Finish::Other(own) if own.dialect == Dialect::Gemini => &own.value,
+        Finish::Stop | Finish::StopText(_) | Finish::Calls | Finish::Other(_) => "STOP",
         Finish::Length | Finish::Context => "MAX_TOKENS",
         Finish::Filtered | Finish::Refused => "SAFETY",
         Finish::Malformed => "MALFORMED_FUNCTION_CALL",
-        Finish::Other(word)
-            if !word.is_empty() && word.bytes().all(|b| b == b'_' || b.is_ascii_uppercase()) =>
-        {
-            word
-        }
-        Finish::Paused | Finish::Other(_) => "OTHER",
+        Finish::Paused => "OTHER",
     }
 }

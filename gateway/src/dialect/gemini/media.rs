@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::base64;
 use super::fields::{Fields, Path};
-use crate::dialect::talk::{Dialect, Media, MediaKind, Refused, Source};
+use crate::dialect::talk::{Dialect, Media, MediaKind, Own, Refused, Source, base64};
 
 /// Files of the Gemini API's own store have addresses here; nobody else can fetch them.
 const STORE: &str = "https://generativelanguage.googleapis.com/";
@@ -15,7 +14,15 @@ pub(super) fn read_inline(value: Value, at: &Path) -> Result<Media, Refused> {
     let mime = fields.text("mimeType")?.unwrap_or_default();
     let data = fields.text("data")?.ok_or_else(|| at.refuse("must have `data`"))?;
     let source = Source::Base64(base64::standard(data));
-    Ok(Media { kind: kind(&mime), mime, source, name: fields.text("displayName")?, detail: None })
+    Ok(Media {
+        kind: kind(&mime),
+        mime,
+        source,
+        name: fields.text("displayName")?,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 /// Reads `fileData`.
@@ -30,8 +37,16 @@ pub(super) fn read_file(value: Value, at: &Path) -> Result<Media, Refused> {
         mime => kind(mime),
     };
     let ours = uri.starts_with(STORE) || !uri.contains("://");
-    let source = if ours { Source::File(uri) } else { Source::Url(uri) };
-    Ok(Media { kind, mime, source, name: fields.text("displayName")?, detail: None })
+    let source = if ours { Source::File(Own::new(Dialect::Gemini, uri)) } else { Source::Url(uri) };
+    Ok(Media {
+        kind,
+        mime,
+        source,
+        name: fields.text("displayName")?,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 /// Writes media as a part's data. Names are left out: the Gemini API refuses them (Vertex takes them).
@@ -50,12 +65,12 @@ pub(super) fn write(media: &Media) -> Result<(&'static str, Value), Refused> {
             let scheme: String = url.chars().take_while(|c| *c != ':').take(16).collect();
             Err(Refused::whole(format!("Gemini cannot fetch media from an address of `{scheme}:`.")))
         }
-        Source::File(id) if id.starts_with(STORE) || id.starts_with("files/") => {
-            Ok(("fileData", file(media, id)))
-        }
-        Source::File(_) => Err(Refused::whole(
-            "A file in another provider's store cannot be sent to Gemini; send its content or its address.",
-        )),
+        Source::File(id) => match id.file_for(Dialect::Gemini) {
+            Some(id) => Ok(("fileData", file(media, id))),
+            None => Err(Refused::whole(
+                "A file in another provider's store cannot be sent to Gemini; send its content or its address.",
+            )),
+        },
     }
 }
 

@@ -6,8 +6,8 @@
 //! stream stand in the path, so a request that was read has neither.
 
 mod answer;
-mod base64;
 mod carry;
+mod failed;
 mod fields;
 mod finish;
 mod grounding;

@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, Path, add};
 use super::model::Model;
-use super::{base64, carry, media, result};
-use crate::dialect::talk::{Call, Dialect, Extra, Part, Piece, Reasoning, Refused};
+use super::{carry, media, result};
+use crate::dialect::talk::base64::{self, standard};
+use crate::dialect::talk::carry::Parcel;
+use crate::dialect::talk::{Call, Dialect, Extra, Own, Part, Piece, Reasoning, Refused};
 
 /// The kinds of data that we know; a part has one of these, or one that we carry as it is.
 const KNOWN: [(&str, &str); 5] = [
@@ -55,21 +57,22 @@ pub(super) fn read(value: Value, at: &Path) -> Result<Piece, Refused> {
 fn read_text(mut fields: Fields) -> Result<Piece, Refused> {
     let text = fields.text("text")?.unwrap_or_default();
     let thought = fields.flag("thought")?.unwrap_or(false);
-    let signature = fields.text("thoughtSignature")?.map(base64::standard);
-    let mut extra = fields.rest();
-    let carried = signature.as_deref().filter(|_| thought).and_then(|of| carry::unpack(&text, of));
-    let part = if let Some(reasoning) = carried {
-        Part::Reasoning(reasoning)
+    let signature = take_signature(&mut fields)?;
+    let carried =
+        signature.as_ref().filter(|_| thought).and_then(|signature| carry::unpack(&signature.value));
+    let part = if let Some(parcel) = carried {
+        Part::Reasoning(parcel.reasoning(text))
     } else if thought {
-        // Marked as ours, for other providers sign their reasoning too, and Google refuses their signatures.
-        if let Some(signature) = &signature {
-            extra.insert("thoughtSignature".into(), signature.as_str().into());
-        }
         Part::Reasoning(Reasoning { text, signature, ..Reasoning::default() })
     } else {
         Part::Text { text, signature, citations: Vec::new() }
     };
-    Ok(Piece { part, cache: None, extra: Extra::of(Dialect::Gemini, extra) })
+    Ok(Piece { part, cache: None, extra: Extra::of(Dialect::Gemini, fields.rest()) })
+}
+
+fn take_signature(fields: &mut Fields) -> Result<Option<Own<String>>, Refused> {
+    let signature = fields.text("thoughtSignature")?.map(standard);
+    Ok(signature.map(|signature| Own::new(Dialect::Gemini, signature)))
 }
 
 fn read_call(mut fields: Fields, at: &Path) -> Result<Piece, Refused> {
@@ -81,7 +84,7 @@ fn read_call(mut fields: Fields, at: &Path) -> Result<Piece, Refused> {
         name: call.text("name")?.unwrap_or_default(),
         arguments: arguments.unwrap_or_else(|| "{}".to_owned()),
         custom: false,
-        signature: fields.text("thoughtSignature")?.map(base64::standard),
+        signature: take_signature(&mut fields)?,
     };
     let left = call.rest();
     if !left.is_empty() {
@@ -104,7 +107,7 @@ fn read_other(name: &str, mut fields: Fields, at: &Path) -> Result<Piece, Refuse
         "inlineData" => Part::Media(media::read_inline(data, &here)?),
         _ => Part::Media(media::read_file(data, &here)?),
     };
-    if let Some(signature) = fields.text("thoughtSignature")?.map(base64::standard) {
+    if let Some(signature) = fields.text("thoughtSignature")?.map(standard) {
         fields.keep("thoughtSignature", signature);
     }
     let mut piece = Piece { extra: about(fields)?, part, cache: None };
@@ -134,17 +137,16 @@ pub(super) struct Context<'a> {
 
 /// Writes a piece as a part, or as several: media that a tool returned may have to stand behind its result.
 pub(super) fn write(piece: &Piece, context: &Context, to: &mut Vec<Value>) -> Result<(), Refused> {
-    let own = piece.extra.get(Dialect::Gemini, "thoughtSignature").and_then(Value::as_str);
     let mut behind = Vec::new();
     let mut part = match &piece.part {
-        Part::Text { text, signature, .. } => text_part(text, false, signature.as_deref()),
+        Part::Text { text, signature, .. } => text_part(text, false, signature.as_ref().and_then(proof)),
         Part::Refusal(text) => text_part(text, false, None),
         Part::Reasoning(reasoning) => {
-            let client = context.to.is_none();
-            let carried = reasoning.encrypted.as_ref().filter(|_| client);
-            let carried = carried.map(|encrypted| carry::pack(reasoning.id.as_deref(), encrypted));
-            let said = reasoning.signature.as_deref().filter(|_| client).or(carried.as_deref());
-            match thought(reasoning, own.or(said)) {
+            // A client gives all back; Google itself refuses what it did not sign.
+            let own = reasoning.signature.as_ref().and_then(proof);
+            let client = own.is_none() && context.to.is_none();
+            let carried = client.then(|| carry::pack(&Parcel::of(reasoning))).flatten();
+            match thought(reasoning, own.or(carried.as_deref())) {
                 Some(part) => part,
                 None => return Ok(()),
             }
@@ -171,6 +173,11 @@ pub(super) fn write(piece: &Piece, context: &Context, to: &mut Vec<Value>) -> Re
     to.push(part.into());
     to.append(&mut behind);
     Ok(())
+}
+
+/// The signature, if Google made it: one that is no base64 it did not, and its SDK fails on the whole answer for it.
+pub(super) fn proof(signature: &Own<String>) -> Option<&str> {
+    signature.proof_for(Dialect::Gemini).filter(|proof| base64::is(proof))
 }
 
 /// A text part.
@@ -200,8 +207,8 @@ fn write_call(call: &Call) -> Map<String, Value> {
     data.insert("name".into(), call.name.as_str().into());
     data.insert("args".into(), arguments(call));
     let mut part = Map::from_iter([("functionCall".to_owned(), data.into())]);
-    if let Some(signature) = &call.signature {
-        part.insert("thoughtSignature".into(), signature.as_str().into());
+    if let Some(signature) = call.signature.as_ref().and_then(proof) {
+        part.insert("thoughtSignature".into(), signature.into());
     }
     part
 }
@@ -212,12 +219,11 @@ fn arguments(call: &Call) -> Value {
     if call.custom {
         return json!({"input": text});
     }
-    if text.trim().is_empty() {
+    if call.is_bare() {
         return json!({});
     }
     match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => object,
-        Ok(Value::Null) => json!({}), // some models write it for no arguments
         _ => json!({"_raw": text}),
     }
 }

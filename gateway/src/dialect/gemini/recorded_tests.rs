@@ -11,7 +11,7 @@ use self::normal::{difference, normal_answer, normal_request};
 use super::stream::checks::{Said, gather, obeys, split};
 use super::*;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Event, Finish};
+use crate::dialect::talk::{Dialect, Event, Finish, Own};
 
 /// The recordings of our dialect; none if the folder is not given.
 fn recordings() -> Option<Vec<Value>> {
@@ -139,7 +139,7 @@ fn naive(data: &[Vec<u8>]) -> (BTreeMap<u64, Said>, Option<Usage>) {
                     (Some("STOP"), false) => Finish::Calls,
                     (Some("MAX_TOKENS"), _) => Finish::Length,
                     (Some("SAFETY"), _) => Finish::Filtered,
-                    (other, _) => Finish::Other(other.unwrap().to_owned()),
+                    (other, _) => Finish::Other(Own::new(Dialect::Gemini, other.unwrap())),
                 });
             }
         }
@@ -149,18 +149,14 @@ fn naive(data: &[Vec<u8>]) -> (BTreeMap<u64, Said>, Option<Usage>) {
         let counts = &event["usageMetadata"];
         let count = |name: &str| counts[name].as_u64().unwrap_or(0);
         if counts["promptTokenCount"].is_u64() {
-            let old = usage.unwrap_or_default();
             let input = count("promptTokenCount") + count("toolUsePromptTokenCount");
-            let output = count("candidatesTokenCount") + count("thoughtsTokenCount");
-            // Counts only grow. Two recordings leave some out of their last event; one of them has a prompt of 15
-            // tokens and then of 13, which is tolerated.
-            usage = Some(Usage {
-                input: input.max(old.input),
-                cached_input: count("cachedContentTokenCount").max(old.cached_input),
-                written_input: 0,
-                output: output.max(old.output),
-                reasoning: count("thoughtsTokenCount").max(old.reasoning),
-            });
+            let old = usage.unwrap_or_default();
+            // The last event counts; two recordings leave some out of theirs.
+            let cached = counts["cachedContentTokenCount"].as_u64().unwrap_or(old.cached_input);
+            let reasoning = counts["thoughtsTokenCount"].as_u64().unwrap_or(old.reasoning);
+            let (said, total) = (counts["candidatesTokenCount"].as_u64(), count("totalTokenCount"));
+            let output = said.map_or(total.saturating_sub(input), |said| said + reasoning);
+            usage = Some(Usage { input, cached_input: cached, written_input: 0, output, reasoning });
         }
     }
     (said, usage)

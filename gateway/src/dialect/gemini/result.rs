@@ -10,6 +10,13 @@ use super::media;
 use super::part::Context;
 use crate::dialect::talk::{Dialect, Extra, MediaKind, Part, Piece, Refused, ToolResult};
 
+/// Marks media that our own client put inside a result.
+const INSIDE: &str = "#inside";
+
+fn is_inside(piece: &Piece) -> bool {
+    piece.extra.get(Dialect::Gemini, INSIDE).is_some()
+}
+
 /// Reads one, and what of it we do not know.
 pub(super) fn read(value: Value, at: &Path) -> Result<(ToolResult, Map<String, Value>), Refused> {
     let mut fields = Fields::new(value, at)?;
@@ -20,13 +27,11 @@ pub(super) fn read(value: Value, at: &Path) -> Result<(ToolResult, Map<String, V
     };
     let response = fields.object("response")?.unwrap_or_default();
     let media = fields.list("parts");
-    if media.is_empty() {
+    if media.is_empty() || !response.is_empty() {
         settle(response, &mut result);
-    } else {
-        result.pieces.push(text_of(response));
-        for (index, part) in media.into_iter().enumerate() {
-            result.pieces.push(read_media(part, &Path::Index(&Path::Field(at, "parts"), index))?);
-        }
+    }
+    for (index, part) in media.into_iter().enumerate() {
+        result.pieces.push(read_media(part, &Path::Index(&Path::Field(at, "parts"), index))?);
     }
     Ok((result, fields.rest()))
 }
@@ -46,17 +51,6 @@ fn settle(response: Map<String, Value>, result: &mut ToolResult) {
     }
 }
 
-/// A response that has media beside it, as text; our own writer finds its object again.
-fn text_of(response: Map<String, Value>) -> Piece {
-    let response = Value::Object(response);
-    let text = match response.get("output").and_then(Value::as_str) {
-        Some(text) => text.to_owned(),
-        None => response.to_string(),
-    };
-    let kept = Map::from_iter([("response".to_owned(), response)]);
-    Piece { part: Part::text(text), cache: None, extra: Extra::of(Dialect::Gemini, kept) }
-}
-
 fn read_media(part: Value, at: &Path) -> Result<Piece, Refused> {
     let mut fields = Fields::new(part, at)?;
     let (inline, file) = (Path::Field(at, "inlineData"), Path::Field(at, "fileData"));
@@ -66,6 +60,7 @@ fn read_media(part: Value, at: &Path) -> Result<Piece, Refused> {
         (None, None) => return Err(at.refuse("must have `inlineData` or `fileData`")),
     };
     let mut extra = fields.rest();
+    extra.insert(INSIDE.into(), true.into());
     media::keep_name(&media, &mut extra);
     Ok(Piece { part: Part::Media(media), cache: None, extra: Extra::of(Dialect::Gemini, extra) })
 }
@@ -99,19 +94,18 @@ pub(super) fn write(
 
 fn response(result: &ToolResult) -> Value {
     let key = if result.failed == Some(true) { "error" } else { "output" };
-    if let Some(json) = &result.json {
-        return if json.is_object() && key == "output" { json.clone() } else { json!({key: json}) };
-    }
-    let own = |piece: &Piece| piece.extra.get(Dialect::Gemini, "response").cloned();
-    if let Some(own) = result.pieces.iter().find_map(own) {
-        return own;
-    }
     let text = |piece: &Piece| match &piece.part {
         Part::Text { text, .. } | Part::Refusal(text) => Some(text.clone()),
         _ => None,
     };
     let texts: Vec<String> = result.pieces.iter().filter_map(text).collect();
-    json!({key: texts.join("\n")})
+    match &result.json {
+        Some(json) if texts.is_empty() && json.is_object() && key == "output" => json.clone(),
+        Some(json) if texts.is_empty() => json!({key: json}),
+        Some(json) => json!({key: json, "text": texts.join("\n")}),
+        None if texts.is_empty() && result.pieces.iter().any(is_inside) => json!({}),
+        None => json!({key: texts.join("\n")}),
+    }
 }
 
 fn write_media(
@@ -130,8 +124,7 @@ fn write_media(
         // Only since Gemini 3 does a result hold media, and only what stands still; a client's own is its affair.
         let still = matches!(media.kind, MediaKind::Image | MediaKind::Document);
         let old = context.to.is_some_and(|model| model.old());
-        let ours = result.pieces.iter().any(|piece| piece.extra.get(Dialect::Gemini, "response").is_some());
-        if ours || still && !old { inside.push(part) } else { behind.push(part) }
+        if is_inside(piece) || still && !old { inside.push(part) } else { behind.push(part) }
     }
     Ok(inside)
 }

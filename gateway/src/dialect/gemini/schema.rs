@@ -20,8 +20,23 @@ pub(super) fn from_subset(schema: Value) -> Value {
             "items" => {
                 out.insert(key, from_subset(value));
             }
+            "additionalProperties" | "additional_properties" => {
+                out.insert("additionalProperties".into(), from_subset(value));
+            }
             "anyOf" | "any_of" => {
                 out.insert("anyOf".into(), each(value));
+            }
+            "oneOf" | "one_of" => {
+                out.insert("oneOf".into(), each(value));
+            }
+            "prefixItems" | "prefix_items" => {
+                out.insert("prefixItems".into(), each(value));
+            }
+            "$defs" | "defs" => {
+                out.insert("$defs".into(), each(value));
+            }
+            "ref" => {
+                out.insert("$ref".into(), value);
             }
             _ => {
                 let (key, value) = plain(key, value);

@@ -44,3 +44,27 @@ fn what_the_subset_lacks_goes_out_as_json_schema_unchanged() {
         assert_eq!(Value::Object(to), json!({"parametersJsonSchema": schema}));
     }
 }
+
+/// As Google's SDK for Python writes them. Broken on purpose to see it fail: `additional_properties` left as it is.
+#[test]
+fn both_spellings_of_googles_words_are_words_of_json_schema() {
+    let schema = from_subset(json!({
+        "type": "OBJECT",
+        "additional_properties": false,
+        "properties": {
+            "a": {"any_of": [{"type": "STRING", "min_length": "1"}, {"ref": "#/$defs/b"}]},
+            "b": {"type": "ARRAY", "prefix_items": [{"type": "INTEGER"}]},
+        },
+        "defs": {"b": {"type": "NUMBER"}},
+    }));
+    let wanted = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "a": {"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/b"}]},
+            "b": {"type": "array", "prefixItems": [{"type": "integer"}]},
+        },
+        "$defs": {"b": {"type": "number"}},
+    });
+    assert_eq!(schema, wanted);
+}

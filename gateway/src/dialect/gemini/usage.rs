@@ -8,30 +8,64 @@ use crate::dialect::openai::answer::Usage;
 /// No call uses more; a provider that says so is wrong.
 const MOST_TOKENS: u64 = 1 << 30;
 
-/// Reads the counts; none if there are none. The prompt's count has its cached part in it, the candidates' one has not
-/// the thoughts. What Google's own tools put into the prompt is told apart and is input too.
-pub(super) fn read(fields: &mut Fields) -> Option<Usage> {
-    let prompt = count(fields, "promptTokenCount");
-    let candidates = count(fields, "candidatesTokenCount");
-    let thoughts = count(fields, "thoughtsTokenCount");
-    let cached = count(fields, "cachedContentTokenCount").unwrap_or(0);
-    let total = count(fields, "totalTokenCount");
-    let tools = count(fields, "toolUsePromptTokenCount");
-    if let Some(tools) = tools {
-        fields.keep("toolUsePromptTokenCount", tools);
+/// The counts as they are told. The prompt's has its cached part in it, the candidates' one has not the thoughts. What
+/// Google's own tools put into the prompt is told apart and is input too.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    prompt: Option<u64>,
+    tools: Option<u64>,
+    cached: Option<u64>,
+    candidates: Option<u64>,
+    thoughts: Option<u64>,
+}
+
+impl Counts {
+    /// Reads them on: what is said now is true, what is not keeps what was said before. Counts may sink, as Google corrects
+    /// them in a stream's last event. None if nothing is said that counts.
+    pub(super) fn read(self, fields: &mut Fields) -> Option<Counts> {
+        let prompt = count(fields, "promptTokenCount");
+        let candidates = count(fields, "candidatesTokenCount");
+        let total = count(fields, "totalTokenCount");
+        let tools = count(fields, "toolUsePromptTokenCount");
+        if let Some(tools) = tools {
+            fields.keep("toolUsePromptTokenCount", tools);
+        }
+        let mut counts = Counts {
+            prompt: prompt.or(self.prompt),
+            tools: tools.or(self.tools),
+            cached: count(fields, "cachedContentTokenCount").or(self.cached),
+            candidates: candidates.or(self.candidates),
+            thoughts: count(fields, "thoughtsTokenCount").or(self.thoughts),
+        };
+        prompt.or(candidates).or(total)?;
+        if let (Some(total), None) = (total, candidates) {
+            // Sometimes only the total tells how long the answer is, or that it is none.
+            let known = counts.input() + counts.thoughts.unwrap_or(0);
+            counts.candidates = Some(total.saturating_sub(known));
+        }
+        Some(counts)
     }
-    prompt.or(candidates).or(total)?;
-    let input = prompt.unwrap_or(0) + tools.unwrap_or(0);
-    let reasoning = thoughts.unwrap_or(0);
-    // Sometimes only the total tells how long the answer is.
-    let rest = || total.unwrap_or(0).saturating_sub(input + reasoning);
-    Some(Usage {
-        input,
-        cached_input: cached.min(input),
-        written_input: 0,
-        output: candidates.unwrap_or_else(rest) + reasoning,
-        reasoning,
-    })
+
+    fn input(&self) -> u64 {
+        self.prompt.unwrap_or(0) + self.tools.unwrap_or(0)
+    }
+
+    /// What was used, by these counts.
+    pub(super) fn usage(&self) -> Usage {
+        let (input, reasoning) = (self.input(), self.thoughts.unwrap_or(0));
+        Usage {
+            input,
+            cached_input: self.cached.unwrap_or(0).min(input),
+            written_input: 0,
+            output: self.candidates.unwrap_or(0) + reasoning,
+            reasoning,
+        }
+    }
+}
+
+/// Reads the counts of a whole answer; none if there are none.
+pub(super) fn read(fields: &mut Fields) -> Option<Usage> {
+    Counts::default().read(fields).map(|counts| counts.usage())
 }
 
 /// Absurd counts are none.
@@ -55,13 +89,4 @@ pub(super) fn write(usage: &Usage, tools: u64) -> Map<String, Value> {
         }
     }
     out
-}
-
-/// The tier of service, if it is one of ours; other dialects' words would be no value of the enumeration.
-pub(super) fn tier(word: &str) -> Option<&str> {
-    match word {
-        "default" => Some("standard"),
-        "standard" | "flex" | "priority" => Some(word),
-        _ => None,
-    }
 }

@@ -4,9 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::block::{add_extra, block, input, read_content, text_block};
 use super::fields::{Fields, missing, parse};
-use super::{carry, usage};
+use super::{ids, usage};
+use crate::dialect::talk::carry::{Parcel, signed_id};
+use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{
-    Answer, Choice, Citation, Dialect, Extra, Finish, Media, Part, Piece, Reasoning, Refused, Source,
+    Answer, Choice, Citation, Dialect, Extra, Failed, Finish, Media, Own, Part, Piece, Reasoning, Refused,
+    Source,
 };
 
 /// Reads a whole answer.
@@ -17,6 +20,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     let mut fields = Fields::of(parse(body)?, String::new())?;
     match fields.text("type")?.as_deref() {
         None | Some("message") => {}
+        Some("error") => return read_failed(fields),
         Some(kind) => return Err(Refused::field("type", format!("The answer is no message but {kind}."))),
     }
     fields.take("role");
@@ -27,7 +31,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     let mut answer = Answer {
         id: fields.text("id")?.unwrap_or_default(),
         model: fields.text("model")?.unwrap_or_default(),
-        choices: vec![Choice { index: 0, pieces, finish, logprobs: Vec::new() }],
+        choices: vec![Choice { pieces, finish, ..Choice::default() }],
         ..Answer::default()
     };
     if let Some(Value::Object(mut counted)) = fields.take("usage") {
@@ -35,7 +39,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         counts.absorb(&mut counted);
         answer.usage = Some(counts.usage());
         answer.service_tier = match counted.remove("service_tier") {
-            Some(Value::String(tier)) => Some(tier),
+            Some(Value::String(tier)) => Some(Own::new(Dialect::Messages, tier)),
             _ => None,
         };
         if !counted.is_empty() {
@@ -44,6 +48,36 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     }
     answer.extra = Extra::of(Dialect::Messages, fields.rest());
     Ok(answer)
+}
+
+/// An error in the place of an answer.
+fn read_failed(mut fields: Fields) -> Result<Answer, Refused> {
+    let mut failed = Failed::default();
+    if let Some(mut error) = fields.fields("error")? {
+        failed.kind = error.text("type")?.unwrap_or_default();
+        failed.message = error.text("message")?.unwrap_or_default();
+    }
+    Ok(Answer { failed: Some(failed), ..Answer::default() })
+}
+
+/// The kinds of errors that Anthropic knows, by which its SDKs pick their exceptions.
+pub(super) fn kind_of_failure(kind: &str) -> &str {
+    match kind {
+        "invalid_request_error"
+        | "authentication_error"
+        | "permission_error"
+        | "not_found_error"
+        | "request_too_large"
+        | "rate_limit_error"
+        | "timeout_error"
+        | "billing_error"
+        | "api_error"
+        | "overloaded_error" => kind,
+        _ if kind.contains("overload") => "overloaded_error",
+        _ if kind.contains("rate_limit") || kind.contains("hrottling") => "rate_limit_error",
+        _ if kind.contains("timeout") => "timeout_error",
+        _ => "api_error",
+    }
 }
 
 /// Reads `stop_reason`.
@@ -56,7 +90,7 @@ pub(super) fn read_finish(word: String, stop: Option<String>) -> Finish {
         "tool_use" => Finish::Calls,
         "refusal" => Finish::Refused,
         "pause_turn" => Finish::Paused,
-        _ => Finish::Other(word),
+        _ => Finish::other(Dialect::Messages, word),
     }
 }
 
@@ -65,22 +99,25 @@ pub(super) fn write_finish(finish: Option<&Finish>, calls: bool, refused: bool) 
     let word = match finish {
         None | Some(Finish::Stop) if calls => "tool_use",
         None | Some(Finish::Stop) if refused => "refusal",
-        // Anthropic has no word for a call that nobody can read; the answer is over.
-        None | Some(Finish::Stop | Finish::Malformed) => "end_turn",
+        Some(Finish::Other(own)) if own.dialect == Dialect::Messages => &own.value,
+        // Anthropic has no word for a call that nobody can read, and its clients know none of others; the answer is over.
+        None | Some(Finish::Stop | Finish::Malformed | Finish::Other(_)) => "end_turn",
         Some(Finish::StopText(text)) => return ("stop_sequence".to_owned(), text.clone()),
         Some(Finish::Length) => "max_tokens",
         Some(Finish::Context) => "model_context_window_exceeded",
         Some(Finish::Calls) => "tool_use",
         Some(Finish::Filtered | Finish::Refused) => "refusal",
         Some(Finish::Paused) => "pause_turn",
-        Some(Finish::Other(word)) => word,
     };
     (word.to_owned(), None)
 }
 
 /// Writes a whole answer; of several choices the first. Calls without ids get theirs from the answer's id, which must then
-/// not be empty, for a conversation may not hold an id twice.
+/// not be empty, for a conversation may not hold an id twice. Of an answer that failed the error.
 pub fn write_answer(answer: &Answer) -> Value {
+    if let Some(Failed { kind, message }) = &answer.failed {
+        return json!({"type": "error", "error": {"type": kind_of_failure(kind), "message": message}});
+    }
     let empty = Choice::default();
     let choice = answer.choices.first().unwrap_or(&empty);
     let is = |wanted: fn(&Part) -> bool| choice.pieces.iter().any(|piece| wanted(&piece.part));
@@ -102,7 +139,7 @@ pub fn write_answer(answer: &Answer) -> Value {
 
 fn write_usage(answer: &Answer) -> Map<String, Value> {
     let mut map = usage::write(answer.usage.unwrap_or_default());
-    if let Some(tier) = usage::tier(answer.service_tier.as_deref()) {
+    if let Some(tier) = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Messages)) {
         map.insert("service_tier".to_owned(), json!(tier));
     }
     if let Some(Value::Object(rest)) = answer.extra.get(Dialect::Messages, "usage") {
@@ -126,8 +163,8 @@ pub(super) fn write_block(piece: &Piece, id: &str, nth: usize) -> Option<Map<Str
         Part::Refusal(text) => text_block(text, Vec::new()),
         Part::Media(media) => text_block(&media_note(media), Vec::new()),
         Part::Call(call) => {
-            let made = if call.id.is_empty() { carry::answer_id(id, nth) } else { call.id.clone() };
-            let id = carry::signed_id(&made, call.signature.as_deref());
+            let made = if call.id.is_empty() { ids::answer_id(id, nth) } else { call.id.clone() };
+            let id = signed_id(&made, call.signature.as_ref());
             block("tool_use", [("id", json!(id)), ("name", json!(call.name)), ("input", input(call))])
         }
         Part::Reasoning(reasoning) => write_reasoning(reasoning),
@@ -139,14 +176,18 @@ pub(super) fn write_block(piece: &Piece, id: &str, nth: usize) -> Option<Map<Str
 }
 
 fn write_reasoning(reasoning: &Reasoning) -> Map<String, Value> {
+    let own = |proof: &Option<Own<String>>| {
+        proof.as_ref().and_then(|proof| proof.proof_for(Dialect::Messages)).map(str::to_owned)
+    };
     let bare = reasoning.text.is_empty() && reasoning.summary.is_empty();
-    if let (Some(data), None, None, true) = (&reasoning.encrypted, &reasoning.id, &reasoning.signature, bare)
-    {
+    if let (Some(data), true) = (own(&reasoning.encrypted), bare) {
         return block("redacted_thinking", [("data", json!(data))]);
     }
     let text =
         if reasoning.text.is_empty() { reasoning.summary.join("\n\n") } else { reasoning.text.clone() };
-    let signature = carry::thinking_signature(reasoning);
+    let parcel = Parcel::of(reasoning);
+    let packed = || if parcel.is_empty() { String::new() } else { parcel.pack() };
+    let signature = own(&reasoning.signature).unwrap_or_else(packed);
     block("thinking", [("thinking", json!(text)), ("signature", json!(signature))])
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::{read_answer, write_answer};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{
-    Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Part, Piece, Reasoning, Source,
+    Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Own, Part, Piece, Reasoning, Source,
 };
 
 fn answer(parts: impl IntoIterator<Item = Part>, finish: Option<Finish>) -> Answer {
@@ -50,7 +50,7 @@ fn every_reason_to_stop_is_read_and_written() {
         ("tool_use", Finish::Calls),
         ("refusal", Finish::Refused),
         ("pause_turn", Finish::Paused),
-        ("new_reason", Finish::Other("new_reason".into())),
+        ("new_reason", Finish::other(Dialect::Messages, "new_reason")),
     ] {
         let body = json!({"content": [], "stop_reason": word}).to_string();
         assert_eq!(read_answer(body.as_bytes()).unwrap().choices[0].finish, Some(finish.clone()));
@@ -59,6 +59,9 @@ fn every_reason_to_stop_is_read_and_written() {
     assert_eq!(write_answer(&answer([], Some(Finish::Filtered)))["stop_reason"], "refusal");
     assert_eq!(write_answer(&answer([], Some(Finish::Malformed)))["stop_reason"], "end_turn");
     assert_eq!(write_answer(&Answer::default())["stop_reason"], "end_turn");
+    // Broken on purpose: with other dialects' words passed on it fails.
+    let foreign = Finish::other(Dialect::Gemini, "LANGUAGE");
+    assert_eq!(write_answer(&answer([], Some(foreign)))["stop_reason"], "end_turn");
     // Clients run tools on nothing else.
     let call = || Part::Call(Call { id: "x".into(), name: "f".into(), ..Call::default() });
     assert_eq!(write_answer(&answer([call()], Some(Finish::Stop)))["stop_reason"], "tool_use");
@@ -69,11 +72,15 @@ fn every_reason_to_stop_is_read_and_written() {
 
 #[test]
 fn pieces_of_other_dialects_are_written() {
-    let call = Part::Call(Call { name: "f".into(), signature: Some("QUJD".into()), ..Call::default() });
+    let call = Part::Call(Call {
+        name: "f".into(),
+        signature: Some(Own::new(Dialect::Gemini, "QUJD")),
+        ..Call::default()
+    });
     assert_eq!(content([call])[0]["id"], "toolu_a1_0__sig__QUJD");
     let summary =
         Reasoning { id: Some("rs".into()), summary: vec!["a".into(), "b".into()], ..Reasoning::default() };
-    let wanted = json!([{"type": "thinking", "thinking": "a\n\nb", "signature": "weir:s:rs:"}]);
+    let wanted = json!([{"type": "thinking", "thinking": "a\n\nb", "signature": r#"weir:{"id":"rs","summary":true}"#}]);
     assert_eq!(content([Part::Reasoning(summary)]), wanted);
     let unsigned = Reasoning { text: "hm".into(), ..Reasoning::default() };
     let wanted = json!([{"type": "thinking", "thinking": "hm", "signature": ""}]);
@@ -89,6 +96,8 @@ fn pieces_of_other_dialects_are_written() {
         source: Source::Base64("A".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     assert_eq!(content([Part::Media(image)])[0]["type"], "text");
     let foreign = Part::Foreign(Dialect::Gemini, json!({"executableCode": {}}));
@@ -100,13 +109,17 @@ fn pieces_of_other_dialects_are_written() {
 fn usage_is_always_there() {
     let usage = &write_answer(&answer([], None))["usage"];
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(0), &json!(0)));
-    let tier = Answer { service_tier: Some("default".into()), ..answer([], None) };
+    let tier = Answer { service_tier: Some(Own::new(Dialect::Chat, "default")), ..answer([], None) };
     assert_eq!(write_answer(&tier)["usage"]["service_tier"], "standard");
 }
 
 #[test]
 fn what_is_no_answer_is_refused() {
-    for body in ["", "[]", "{}", r#"{"type": "error", "error": {}}"#, r#"{"content": 3}"#] {
+    for body in ["", "[]", "{}", r#"{"content": 3}"#] {
         assert!(read_answer(body.as_bytes()).is_err(), "{body}");
     }
+    let failed = json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}});
+    let answer = read_answer(failed.to_string().as_bytes()).unwrap();
+    assert!(answer.failed.is_some());
+    assert_eq!(write_answer(&answer), failed);
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::carry;
 use super::fields::{Fields, wrong};
+use crate::dialect::talk::carry::{Parcel, split_id};
 use crate::dialect::talk::{
-    Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Part, Piece, Reasoning, Refused, Source,
+    Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Own, Part, Piece, Reasoning, Refused, Source,
     ToolResult,
 };
 
@@ -47,10 +47,11 @@ pub(super) fn read_block(block: Value, at: String, inside: bool) -> Result<Piece
         }
         "thinking" => {
             let text = fields.text("thinking")?.unwrap_or_default();
-            Part::Reasoning(carry::reasoning(text, fields.text("signature")?))
+            Part::Reasoning(read_reasoning(text, fields.text("signature")?))
         }
         "redacted_thinking" => {
-            Part::Reasoning(Reasoning { encrypted: Some(fields.need_text("data")?), ..Reasoning::default() })
+            let encrypted = Some(Own::new(Dialect::Messages, fields.need_text("data")?));
+            Part::Reasoning(Reasoning { encrypted, ..Reasoning::default() })
         }
         "tool_use" if !inside => Part::Call(read_call(&mut fields)?),
         "tool_result" if !inside => Part::Result(read_result(&mut fields)?),
@@ -61,6 +62,18 @@ pub(super) fn read_block(block: Value, at: String, inside: bool) -> Result<Piece
         }
     };
     Ok(Piece { part, cache, extra: Extra::of(Dialect::Messages, fields.rest()) })
+}
+
+/// The reasoning of a thinking block: that of others comes back in a parcel.
+fn read_reasoning(text: String, signature: Option<String>) -> Reasoning {
+    let signature = signature.filter(|signature| !signature.is_empty());
+    match signature.as_deref().and_then(Parcel::open) {
+        Some(parcel) => parcel.reasoning(text),
+        None => {
+            let signature = signature.map(|signature| Own::new(Dialect::Messages, signature));
+            Reasoning { text, signature, ..Reasoning::default() }
+        }
+    }
 }
 
 fn read_text(fields: &mut Fields) -> Result<Part, Refused> {
@@ -102,10 +115,23 @@ fn read_media(fields: &mut Fields, kind: &str) -> Result<Media, Refused> {
             }
             Source::Url(source.need_text("url")?)
         }
-        _ => Source::File(source.need_text("file_id")?),
+        _ => Source::File(Own::new(Dialect::Messages, source.need_text("file_id")?)),
     };
     let kind = if document { MediaKind::Document } else { MediaKind::Image };
-    Ok(Media { kind, mime, source: place, name: fields.text("title")?, detail: None })
+    let (context, cited) =
+        if document { (fields.text("context")?, read_cited(fields)?) } else { (None, None) };
+    Ok(Media { kind, mime, source: place, name: fields.text("title")?, detail: None, context, cited })
+}
+
+/// Is the document to be cited? What else `citations` says stays.
+fn read_cited(fields: &mut Fields) -> Result<Option<bool>, Refused> {
+    let Some(mut citations) = fields.fields("citations")? else { return Ok(None) };
+    let enabled = citations.flag("enabled")?;
+    let rest = citations.rest();
+    if !rest.is_empty() {
+        fields.put("citations", rest.into());
+    }
+    Ok(enabled)
 }
 
 /// A document or search result that is written out in blocks of text: others get the text, Anthropic the field again.
@@ -116,7 +142,15 @@ fn read_written(fields: &mut Fields, name: &str) -> Result<Part, Refused> {
     fields.put(name, field);
     let name = fields.text("title")?;
     let (kind, mime) = (MediaKind::Document, "text/plain".to_owned());
-    Ok(Part::Media(Media { kind, mime, source: Source::Text(text), name, detail: None }))
+    Ok(Part::Media(Media {
+        kind,
+        mime,
+        source: Source::Text(text),
+        name,
+        detail: None,
+        context: None,
+        cited: None,
+    }))
 }
 
 /// The text of content that is nothing but text.
@@ -133,7 +167,7 @@ fn content_text(content: Option<&Value>) -> Option<String> {
 
 /// A call, of the model or in a client's history.
 pub(super) fn read_call(fields: &mut Fields) -> Result<Call, Refused> {
-    let (id, signature) = carry::split_id(fields.need_text("id")?);
+    let (id, signature) = split_id(fields.need_text("id")?);
     let name = fields.need_text("name")?;
     let arguments = arguments(fields.take("input"));
     Ok(Call { id, name, arguments, custom: false, signature })
@@ -150,7 +184,7 @@ fn arguments(input: Option<Value>) -> String {
 }
 
 fn read_result(fields: &mut Fields) -> Result<ToolResult, Refused> {
-    let (id, _) = carry::split_id(fields.need_text("tool_use_id")?);
+    let (id, _) = split_id(fields.need_text("tool_use_id")?);
     let at = fields.at("content");
     let pieces = read_content(fields.take("content"), &at, true)?;
     Ok(ToolResult { id, pieces, failed: fields.flag("is_error")?, ..ToolResult::default() })
@@ -211,8 +245,7 @@ pub(super) fn input(call: &Call) -> Value {
     }
     match serde_json::from_str(&call.arguments) {
         Ok(Value::Object(map)) => Value::Object(map),
-        Ok(Value::Null) => json!({}),
-        Err(_) if call.arguments.trim().is_empty() => json!({}),
+        _ if call.is_bare() => json!({}),
         _ => json!({ RAW: call.arguments }),
     }
 }

@@ -6,8 +6,8 @@
 
 mod answer;
 mod block;
-mod carry;
 mod fields;
+mod ids;
 mod model;
 mod request;
 mod stream;

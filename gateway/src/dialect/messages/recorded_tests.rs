@@ -150,8 +150,13 @@ fn normal_request(mut request: Request) -> Request {
     request
 }
 
-/// Recordings that Anthropic itself refused, and that come out repaired: schemas of tools without a type get one.
-const REPAIRED: &[&str] = &["anthropic.messages.e400.09afe4c284", "anthropic.messages.e400.6eeac2d312"];
+/// Recordings that Anthropic itself refused, and that come out repaired: schemas of tools without a type get one, an effort
+/// that the model does not know becomes the next that it does.
+const REPAIRED: &[&str] = &[
+    "anthropic.messages.e400.09afe4c284",
+    "anthropic.messages.e400.6eeac2d312",
+    "anthropic.messages.e400.7e45bbfa8e",
+];
 
 /// Broken once: with `ttl` left out of `cache_control`, with `is_error` left out, with the results of tools behind the
 /// other blocks; each failed here.

@@ -66,16 +66,6 @@ pub(super) fn write(usage: Usage) -> Map<String, Value> {
     map
 }
 
-/// The tier that was given, in Anthropic's words; a word that is none of them is left out.
-pub(super) fn tier(word: Option<&str>) -> Option<&'static str> {
-    match word? {
-        "standard" | "default" => Some("standard"),
-        "priority" => Some("priority"),
-        "batch" => Some("batch"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

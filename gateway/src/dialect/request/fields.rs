@@ -42,6 +42,7 @@ pub(super) enum Field {
     ResponseJsonSchema,
     Counted,
     Requests,
+    Cached,
     Fallbacks,
 }
 
@@ -127,6 +128,8 @@ pub(super) const GENERATE: &[Named] = &[
     (Field::Config, "generationConfig"),
     (Field::Config, "generation_config"),
     (Field::Tools, "tools"),
+    (Field::Cached, "cachedContent"),
+    (Field::Cached, "cached_content"),
     (Field::Model, "model"),
 ];
 
@@ -171,7 +174,6 @@ fn fields_of(api: Api) -> &'static [Named] {
 }
 
 /// The raw values of the members, and the first flaw among the names.
-#[derive(Default)]
 pub(super) struct Fields<'a> {
     values: [Option<&'a RawValue>; FIELD_COUNT],
     flaw: Option<(&'static str, Flaw<'static>)>,
@@ -222,7 +224,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
+        let mut fields = Fields { values: [None; FIELD_COUNT], flaw: None, members: 0 };
         while let Some(known) = map.next_key_seed(Names(self.0))? {
             fields.members += 1;
             let Known::Exactly(field, name) = known else {

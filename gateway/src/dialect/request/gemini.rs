@@ -19,7 +19,11 @@ const GOOGLE: Voice = Voice::Google;
 
 pub(super) fn peek(api: Api, text: &str, fields: &Fields<'_>, path: InPath<'_>) -> Result<Peek, BadRequest> {
     let model = path.model.ok_or_else(|| flawed(GOOGLE, "model", Flaw::Missing))?;
-    let config = Config::read(fields)?;
+    let counted = present(fields.get(Field::Counted));
+    let counted = counted.map(|raw| members(raw, GENERATE, "generateContentRequest")).transpose()?;
+    // A whole request that is to be counted stands for what else may be.
+    let asked = counted.as_ref().unwrap_or(fields);
+    let config = Config::read(asked)?;
     Ok(Peek {
         api,
         model: bounded_model(model.to_owned())?,
@@ -27,13 +31,13 @@ pub(super) fn peek(api: Api, text: &str, fields: &Fields<'_>, path: InPath<'_>) 
         include_usage: true,
         max_output: if api.generates() { config.max_output } else { Some(0) },
         choices: config.choices,
-        has_tools: present(fields.get(Field::Tools)).is_some_and(non_empty),
+        has_tools: present(asked.get(Field::Tools)).is_some_and(non_empty),
         continues: None,
         kept: false,
         background: false,
-        input: Input::of_gemini(api, text, fields, config.schemas)?,
+        input: Input::of_gemini(api, text, asked, config.schemas)?,
         usage_splice: None,
-        names: Names::Resources(names(text, fields)?),
+        names: Names::Resources(names(text, fields, counted.as_ref())?),
     })
 }
 
@@ -78,7 +82,11 @@ fn members<'a>(
 }
 
 /// Where the model is named: in the body itself, in the request that is counted, in each of a batch.
-fn names(text: &str, fields: &Fields<'_>) -> Result<Vec<Range<usize>>, BadRequest> {
+fn names(
+    text: &str,
+    fields: &Fields<'_>,
+    counted: Option<&Fields<'_>>,
+) -> Result<Vec<Range<usize>>, BadRequest> {
     let mut found = Vec::new();
     let mut note = |fields: &Fields<'_>| match present(fields.get(Field::Model)) {
         Some(raw) if !raw.starts_with('"') => Err(flawed(GOOGLE, "model", Flaw::Not(Shape::Text, raw))),
@@ -89,9 +97,7 @@ fn names(text: &str, fields: &Fields<'_>) -> Result<Vec<Range<usize>>, BadReques
         None => Ok(()),
     };
     note(fields)?;
-    if let Some(counted) = present(fields.get(Field::Counted)) {
-        note(&members(counted, GENERATE, "generateContentRequest")?)?;
-    }
+    counted.map_or(Ok(()), &mut note)?;
     if let Some(batch) = present(fields.get(Field::Requests)) {
         for request in elements(batch)? {
             note(&members(request.get(), EMBED, "requests")?)?;

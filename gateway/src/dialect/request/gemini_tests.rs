@@ -47,6 +47,15 @@ fn both_spellings_are_read_and_never_at_once() {
     refused(generate(r#","GenerationConfig":{}"#), "generationConfig", "only in case");
 }
 
+/// Broken on purpose to see it fail: the name with an underscore left out.
+#[test]
+fn what_is_cached_is_known_to_be_there() {
+    let cached = |more: &str| generate(more).unwrap().0.input().cached;
+    assert!(!cached("") && !cached(r#","cachedContent":null"#));
+    assert!(cached(r#","cachedContent":"cachedContents/a""#) && cached(r#","cached_content":"b""#));
+    refused(generate(r#","cachedContent":"a","cached_content":"b""#), "cached_content", "more than once");
+}
+
 #[test]
 fn values_are_taken_as_googles_json_writes_them() {
     let max = |value: &str| {
@@ -101,6 +110,20 @@ fn a_model_that_a_body_names_again_is_the_upstreams() {
     }
     let generate = format!(r#"{{"model":"models/x",{CONTENTS}}}"#);
     assert_eq!(renamed(Api::Generate, &generate, "x"), generate, "nothing to change");
+}
+
+/// Broken on purpose to see it fail: only what stands in the body itself is looked at.
+#[test]
+fn a_whole_request_that_is_counted_is_the_input() {
+    let system = r#"{"parts":[{"text":"be"}]}"#;
+    let inside = format!(r#"{{{CONTENTS},"systemInstruction":{system},"tools":[{{"x":1}}]}}"#);
+    let whole = format!(r#"{{"generateContentRequest":{inside}}}"#);
+    let (peek, body) = peek_as(Api::GeminiCountTokens, &whole).unwrap();
+    let texts = [&br#"[{"parts":[{"text":"hi"}]}]"#[..], system.as_bytes()];
+    assert_eq!(peek.input().texts(&body), texts);
+    assert_eq!(peek.input().schemas(&body)[0], br#"[{"x":1}]"#);
+    let wrong = r#"{"generateContentRequest":{"contents":"hi"}}"#;
+    refused(peek_as(Api::GeminiCountTokens, wrong), "contents", "expected an array of objects");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Input {
     schemas: [Range<usize>; SCHEMAS],
     /// How often the first text is put before the model.
     pub repeats: u64,
+    /// Input that the provider keeps, and that the request only names, is put before it.
+    pub cached: bool,
     /// Prompts that are answered each for itself.
     pub(super) prompts: u64,
 }
@@ -88,12 +90,16 @@ impl Input {
             Some(_) => return Err(flawed(Voice::Google, name, Flaw::Not(Shape::Objects, contents))),
         }
         let [one, other] = forms;
-        Ok(Input::new(text, [contents, raw(Field::System)], [raw(Field::Tools), one, other, ""]))
+        let cached = !raw(Field::Cached).is_empty();
+        Ok(Input {
+            cached,
+            ..Input::new(text, [contents, raw(Field::System)], [raw(Field::Tools), one, other, ""])
+        })
     }
 
     fn new(text: &str, texts: [&str; 2], schemas: [&str; SCHEMAS]) -> Input {
         let range = |raw: &str| if raw.is_empty() { 0..0 } else { range_in(text, raw) };
-        Input { repeats: 1, prompts: 1, texts: texts.map(range), schemas: schemas.map(range) }
+        Input { repeats: 1, cached: false, prompts: 1, texts: texts.map(range), schemas: schemas.map(range) }
     }
 
     /// The raw values with text in them, empty where absent.

@@ -25,7 +25,7 @@ pub(super) fn peek(
         None => read_model(ANTHROPIC, fields.get(Field::Model))?,
     };
     refuse_fallbacks(fields)?;
-    let max_output = if api.generates() { read_max_output(fields)? } else { 0 };
+    let max_output = if api.generates() { read_max_output(fields)? } else { Some(0) };
     let stream = read_bool(ANTHROPIC, fields.get(Field::Stream), "stream")?.unwrap_or(false);
     let place = ModelPlace::new(text, fields.get(Field::Model), named.is_some(), fields.is_empty());
     Ok(Peek {
@@ -33,7 +33,7 @@ pub(super) fn peek(
         model,
         stream,
         include_usage: true,
-        max_output: Some(max_output),
+        max_output,
         choices: 1,
         has_tools: non_empty_array(fields.get(Field::Tools)),
         continues: None,
@@ -45,11 +45,12 @@ pub(super) fn peek(
     })
 }
 
-/// The API does not answer without one.
-fn read_max_output(fields: &Fields<'_>) -> Result<u64, BadRequest> {
+/// The API does not answer without one. 0 is none to other APIs, in which the call may be told.
+fn read_max_output(fields: &Fields<'_>) -> Result<Option<u64>, BadRequest> {
     const NAME: &str = "max_tokens";
     let read = read_count(ANTHROPIC, fields.get(Field::MaxTokens), NAME, (0, MAX_TOKENS))?;
-    read.ok_or_else(|| flawed(ANTHROPIC, NAME, Flaw::Missing))
+    let bound = read.ok_or_else(|| flawed(ANTHROPIC, NAME, Flaw::Missing))?;
+    Ok(Some(bound).filter(|bound| *bound > 0))
 }
 
 /// A chain of other models (beta `server-side-fallback`), each with a `max_tokens` of its own: neither the tenant's models

@@ -47,7 +47,8 @@ pub(super) fn peek(
     })
 }
 
-/// The largest bound that any reader of the body could honour. Only the call's own names make a bound; a name of
+/// The largest bound that any reader of the body could honour. A bound of 0 is none to some readers, so it is none here, except
+/// for legacy completions, which answer with the prompt alone then. Only the call's own names make a bound; a name of
 /// another call can raise it, but an upstream that does not know that name would generate past it.
 fn read_max_output(api: Api, fields: &Fields<'_>) -> Result<Option<u64>, BadRequest> {
     if !api.generates() {
@@ -55,8 +56,17 @@ fn read_max_output(api: Api, fields: &Fields<'_>) -> Result<Option<u64>, BadRequ
     }
     let read = |field, name| read_count(OPENAI, fields.get(field), name, (0, MAX_TOKENS));
     let max_tokens = read(Field::MaxTokens, "max_tokens")?;
-    let of_chat = max_tokens.max(read(Field::MaxCompletionTokens, "max_completion_tokens")?);
+    let max_completion_tokens = read(Field::MaxCompletionTokens, "max_completion_tokens")?;
+    let of_chat = max_tokens.max(max_completion_tokens);
     let of_responses = read(Field::MaxOutputTokens, "max_output_tokens")?;
+    let none = |bound: Option<u64>| api != Api::Completions && bound == Some(0);
+    let unbounded = match api {
+        Api::Responses => none(of_responses),
+        _ => none(max_tokens) || none(max_completion_tokens),
+    };
+    if unbounded {
+        return Ok(None);
+    }
     let (own, other) = match api {
         Api::Responses => (of_responses, of_chat),
         _ => (of_chat, of_responses),

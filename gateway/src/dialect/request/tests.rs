@@ -127,6 +127,28 @@ fn an_output_bound_that_only_another_api_knows_can_raise_but_not_make_one() {
     assert_eq!(with(r#","max_completion_tokens":9,"max_tokens":5"#).unwrap().max_output, Some(9));
 }
 
+/// Servers take 0 for no bound; then what is held must be the deployment's most. Broken on purpose to see it fail: 0 read as a
+/// bound like any other.
+#[test]
+fn a_bound_of_nothing_is_no_bound_where_a_reader_may_take_it_so() {
+    for more in [
+        r#","max_tokens":0"#,
+        r#","max_completion_tokens":0"#,
+        r#","max_tokens":0,"max_completion_tokens":9"#,
+        r#","max_tokens":9,"max_completion_tokens":0"#,
+        r#","max_tokens":0,"max_output_tokens":9"#,
+    ] {
+        assert_eq!(with(more).unwrap().max_output, None, "{more}");
+    }
+    let response = |more: &str| peek_as(Api::Responses, &format!(r#"{{"model":"m","input":"x"{more}}}"#));
+    assert_eq!(response(r#","max_output_tokens":0"#).unwrap().0.max_output, None);
+    assert_eq!(response(r#","max_output_tokens":0,"max_tokens":9"#).unwrap().0.max_output, None);
+    let legacy = r#"{"model":"m","prompt":"x","echo":true,"max_tokens":0}"#;
+    assert_eq!(peek_as(Api::Completions, legacy).unwrap().0.max_output, Some(0));
+    let message = r#"{"model":"m","max_tokens":0,"messages":[{"role":"user","content":"x"}]}"#;
+    assert_eq!(peek_as(Api::Messages, message).unwrap().0.max_output, None);
+}
+
 #[test]
 fn nesting_is_bounded_wherever_it_stands() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

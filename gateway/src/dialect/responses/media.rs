@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::{Fields, need_text, object, put, take, take_text, wrong};
-use crate::dialect::talk::{Media, MediaKind, Refused, Source};
+use crate::dialect::talk::{Dialect, Media, MediaKind, Own, Refused, Source};
 
 const BYTES: &str = "application/octet-stream";
 
@@ -13,10 +13,10 @@ pub(super) fn take_image(fields: &mut Fields, path: &str) -> Result<Media, Refus
     let url = take_text(fields, path, "image_url")?;
     let (mime, source) = match (url, take_text(fields, path, "file_id")?) {
         (Some(url), _) => of_url(url, ""),
-        (None, Some(id)) => (String::new(), Source::File(id)),
+        (None, Some(id)) => (String::new(), Source::File(Own::new(Dialect::Responses, id))),
         (None, None) => return Err(wrong(path, "image_url", "given, as a string, or `file_id`")),
     };
-    Ok(Media { kind: MediaKind::Image, mime, source, name: None, detail })
+    Ok(Media { kind: MediaKind::Image, mime, source, name: None, detail, context: None, cited: None })
 }
 
 /// Takes the members of an `input_file`.
@@ -31,12 +31,12 @@ pub(super) fn take_file(fields: &mut Fields, path: &str) -> Result<Media, Refuse
         // Bare base64 is no data URL, but some clients send it.
         (Some(data), _, _) => (or_bytes(named), Source::Base64(data)),
         (None, Some(url), _) => of_url(url, named),
-        (None, None, Some(id)) => (String::new(), Source::File(id)),
+        (None, None, Some(id)) => (String::new(), Source::File(Own::new(Dialect::Responses, id))),
         (None, None, None) => {
             return Err(wrong(path, "file_data", "given, as a string, or `file_url` or `file_id`"));
         }
     };
-    Ok(Media { kind: MediaKind::Document, mime, source, name, detail: None })
+    Ok(Media { kind: MediaKind::Document, mime, source, name, detail: None, context: None, cited: None })
 }
 
 /// Takes the members of an `input_audio`.
@@ -48,7 +48,15 @@ pub(super) fn take_audio(fields: &mut Fields, path: &str) -> Result<Media, Refus
         "mp3" => "audio/mpeg".to_owned(),
         format => format!("audio/{format}"),
     };
-    Ok(Media { kind: MediaKind::Audio, mime, source: Source::Base64(data), name: None, detail: None })
+    Ok(Media {
+        kind: MediaKind::Audio,
+        mime,
+        source: Source::Base64(data),
+        name: None,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 /// Writes a part of a message's content.
@@ -60,7 +68,7 @@ pub(super) fn write(media: &Media, path: &str) -> Result<Fields, Refused> {
             match source {
                 Source::Base64(data) => put(&mut out, "image_url", Some(data_url(&image_mime(media), data))),
                 Source::Url(url) => put(&mut out, "image_url", Some(reachable(url, path)?)),
-                Source::File(id) => put(&mut out, "file_id", Some(id.as_str())),
+                Source::File(id) => put(&mut out, "file_id", Some(stored(id, path)?)),
                 Source::Text(_) => return Err(cannot(path, "an image that is text")),
             }
             put(&mut out, "detail", media.detail.as_deref());
@@ -70,7 +78,7 @@ pub(super) fn write(media: &Media, path: &str) -> Result<Fields, Refused> {
             match source {
                 Source::Base64(data) => put(&mut out, "file_data", Some(data_url(&media.mime, data))),
                 Source::Url(url) => put(&mut out, "file_url", Some(reachable(url, path)?)),
-                Source::File(id) => put(&mut out, "file_id", Some(id.as_str())),
+                Source::File(id) => put(&mut out, "file_id", Some(stored(id, path)?)),
                 Source::Text(text) => return Ok(plain(media.name.as_deref(), text)),
             }
             // A name is required beside data; the API refuses one beside an id or an address.
@@ -93,6 +101,11 @@ pub(super) fn write(media: &Media, path: &str) -> Result<Fields, Refused> {
 fn plain(name: Option<&str>, text: &str) -> Fields {
     let text = name.map_or_else(|| text.to_owned(), |name| format!("{name}\n\n{text}"));
     Fields::from_iter([("type".to_owned(), Value::from("input_text")), ("text".to_owned(), text.into())])
+}
+
+/// The id of a file in a store that this provider knows.
+fn stored<'a>(id: &'a Own<String>, path: &str) -> Result<&'a str, Refused> {
+    id.file_for(Dialect::Responses).ok_or_else(|| cannot(path, "a file in another provider's store"))
 }
 
 fn cannot(path: &str, what: &str) -> Refused {

@@ -16,7 +16,6 @@
 //! | `#usage` | answer | what `usage` says beyond tokens |
 
 mod answer;
-mod carry;
 mod citations;
 mod fields;
 mod items;

@@ -6,14 +6,15 @@ use super::fields::{
     Fields, MOST, need_text, object, put, take, take_bool, take_count, take_list, take_object, take_text,
     wrong,
 };
-use crate::dialect::talk::{Effort, Format, Refused, Request, Thinking};
+use crate::dialect::talk::{Dialect, Effort, Format, Own, Refused, Request, Thinking};
 
 /// What `include` must name for log probabilities to be told.
 const LOGPROBS: &str = "message.output_text.logprobs";
 
-/// Takes `text.format`; the rest of `text` (`verbosity`) stays.
-pub(super) fn take_format(fields: &mut Fields) -> Result<Option<Format>, Refused> {
-    let Some(mut text) = take_object(fields, "", "text")? else { return Ok(None) };
+/// Takes `text.format` and `text.verbosity`; the rest of `text` stays.
+pub(super) fn take_text_options(fields: &mut Fields) -> Result<(Option<Format>, Option<String>), Refused> {
+    let Some(mut text) = take_object(fields, "", "text")? else { return Ok((None, None)) };
+    let verbosity = take_text(&mut text, "text", "verbosity")?;
     let format = match take(&mut text, "format") {
         None => None,
         Some(format) => {
@@ -27,7 +28,7 @@ pub(super) fn take_format(fields: &mut Fields) -> Result<Option<Format>, Refused
     if !text.is_empty() {
         fields.insert("text".to_owned(), Value::Object(text));
     }
-    Ok(format)
+    Ok((format, verbosity))
 }
 
 fn read_format(mut format: Fields) -> Result<Option<Format>, Refused> {
@@ -68,6 +69,11 @@ pub(super) fn put_format(out: &mut Fields, format: &Format) {
     put_inside(out, "text", "format", format);
 }
 
+/// Puts `text.verbosity`.
+pub(super) fn put_verbosity(out: &mut Fields, verbosity: &str) {
+    put_inside(out, "text", "verbosity", verbosity.into());
+}
+
 /// Puts a member into an object that may be there already.
 fn put_inside(out: &mut Fields, outer: &str, name: &str, value: Value) {
     let outer = out.entry(outer).or_insert_with(|| Value::Object(Fields::new()));
@@ -101,7 +107,7 @@ pub(super) fn take_thinking(fields: &mut Fields) -> Result<Thinking, Refused> {
         fields.insert("reasoning".to_owned(), Value::Object(reasoning));
     }
     let told = summary.is_some().then_some(true);
-    Ok(Thinking { enabled: None, effort, budget: None, told, summary })
+    Ok(Thinking { effort, told, summary, ..Thinking::default() })
 }
 
 /// Puts `reasoning`.
@@ -164,20 +170,9 @@ pub(super) fn put_logprobs(out: &mut Fields, request: &Request) {
     }
 }
 
-/// Is it a tier of this dialect? Others have other words (Anthropic: `standard_only`).
-pub(super) fn is_tier(word: &str) -> bool {
-    matches!(word, "auto" | "default" | "flex" | "scale" | "priority")
-}
-
-/// Takes `service_tier`; a word that is not known stays.
-pub(super) fn take_tier(fields: &mut Fields) -> Result<Option<String>, Refused> {
-    let tier = take_text(fields, "", "service_tier")?;
-    let known = tier.as_deref().is_none_or(is_tier);
-    if !known {
-        put(fields, "service_tier", tier);
-        return Ok(None);
-    }
-    Ok(tier)
+/// Takes `service_tier`.
+pub(super) fn take_tier(fields: &mut Fields) -> Result<Option<Own<String>>, Refused> {
+    Ok(take_text(fields, "", "service_tier")?.map(|tier| Own::new(Dialect::Responses, tier)))
 }
 
 /// For a client of another dialect: nothing is to be stored, as it could never be asked for, and what the model thought

@@ -4,7 +4,7 @@ use super::answer_tests::has_all_fields;
 use super::recorded_tests::{obeys, read_stream, split, write_stream};
 use super::*;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Part};
+use crate::dialect::talk::{Citation, Delta, Dialect, Event, Finish, Opening, Own, Part, Reasoning};
 
 /// What the SDKs' stream helpers count on.
 pub(super) fn is_well_formed(written: &str) {
@@ -74,7 +74,7 @@ fn finish(finish: Finish) -> Event {
 }
 
 fn call(id: &str) -> Opening {
-    Opening::Call { id: id.to_owned(), name: "f".to_owned(), custom: false }
+    Opening::Call { id: id.to_owned(), name: "f".to_owned(), custom: false, signature: None }
 }
 
 fn created() -> Value {
@@ -143,7 +143,7 @@ fn arguments_may_come_only_at_the_end() {
     let events = read_stream(&body(&[created(), custom, completed(json!([]))]));
     assert_eq!(
         events[1],
-        begin(0, Opening::Call { id: "c".to_owned(), name: "sh".to_owned(), custom: true })
+        begin(0, Opening::Call { id: "c".to_owned(), name: "sh".to_owned(), custom: true, signature: None })
     );
     assert_eq!(events[2], arguments(0, "ls"));
 }
@@ -202,14 +202,14 @@ fn pieces_open_at_once_are_written_apart() {
         start(),
         begin(0, Opening::Reasoning { id: None }),
         text(0, "hm"),
-        delta(0, Delta::Signature("sig".to_owned())),
+        delta(0, Delta::Signature(Own::new(Dialect::Messages, "sig"))),
         end(0),
         begin(1, Opening::Text),
         text(1, "four"),
         delta(1, Delta::Citation(Box::new(citation))),
         begin(2, call("a")),
         begin(3, call("")),
-        delta(3, Delta::Signature("c2ln".to_owned())),
+        delta(3, Delta::Signature(Own::new(Dialect::Gemini, "c2ln"))),
         arguments(3, "{\"x\":"),
         arguments(2, "{}"),
         end(1),
@@ -234,7 +234,7 @@ fn pieces_open_at_once_are_written_apart() {
         (&last["type"], &response["usage"]["total_tokens"]),
         (&json!("response.completed"), &json!(7))
     );
-    assert_eq!(output[0]["encrypted_content"], "weir:s:sig");
+    assert_eq!(output[0]["encrypted_content"], r#"weir:{"signature":{"dialect":"messages","value":"sig"}}"#);
     assert_eq!(output[1]["content"][0]["annotations"][0]["end_index"], 4);
     assert_eq!(
         (&output[2]["call_id"], &output[2]["arguments"]),
@@ -290,7 +290,7 @@ fn summaries_are_told_one_by_one() {
         summary(0, "a"),
         summary(0, "b"),
         summary(1, "c"),
-        delta(0, Delta::Encrypted("gA".to_owned())),
+        delta(0, Delta::Encrypted(Own::new(Dialect::Responses, "gA"))),
         end(0),
         finish(Finish::Length),
         Event::Done,
@@ -305,6 +305,39 @@ fn summaries_are_told_one_by_one() {
         reasoning_summary_part.added reasoning_summary_text.delta reasoning_summary_text.done \
         reasoning_summary_part.done output_item.done incomplete";
     assert_eq!(names.join(" "), expected);
+}
+
+/// Broken on purpose: with summaries not asked about, and with the text kept as a summary in the parcel, it fails.
+#[test]
+fn thoughts_are_streamed_as_summaries_to_who_asks_for_those() {
+    let echoes = Map::from_iter([("reasoning".to_owned(), json!({"effort": null, "summary": "auto"}))]);
+    let signature = Own::new(Dialect::Messages, "c2ln");
+    let signed = Delta::Signature(signature.clone());
+    let events = [
+        start(),
+        begin(0, Opening::Reasoning { id: None }),
+        text(0, "h"),
+        text(0, "m"),
+        Event::Delta { choice: 0, piece: 0, delta: signed },
+        Event::End { choice: 0, piece: 0 },
+        Event::Finish { choice: 0, finish: Finish::Stop },
+        Event::Done,
+    ];
+    let (mut writer, mut bytes) = (Writer::new("", "", 0, echoes), Vec::new());
+    events.iter().for_each(|event| writer.write(event, &mut bytes));
+    let written = String::from_utf8(bytes).unwrap();
+    is_well_formed(&written);
+    let frames = split(&written);
+    let names: Vec<String> = frames.iter().map(|frame| frame.0.replace("response.", "")).collect();
+    let expected = "created in_progress output_item.added reasoning_summary_part.added reasoning_summary_text.delta \
+        reasoning_summary_text.delta reasoning_summary_text.done reasoning_summary_part.done output_item.done completed";
+    assert_eq!(names.join(" "), expected);
+    let last: Value = serde_json::from_str(&frames.last().unwrap().1).unwrap();
+    let items = &last["response"]["output"];
+    assert_eq!(items[0]["summary"], json!([{"type": "summary_text", "text": "hm"}]));
+    let back = read_request(json!({"model": "m", "input": items}).to_string().as_bytes()).unwrap();
+    let thought = Reasoning { text: "hm".into(), signature: Some(signature), ..Reasoning::default() };
+    assert_eq!(back.messages[0].pieces[0].part, Part::Reasoning(thought));
 }
 
 #[test]

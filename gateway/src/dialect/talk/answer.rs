@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::request::{Extra, Piece};
+use super::{Dialect, Own};
 use crate::dialect::openai::answer::Usage;
 
 /// A whole answer.
@@ -16,12 +17,24 @@ pub struct Answer {
     pub created: Option<u64>,
     /// As many as were asked for.
     pub choices: Vec<Choice>,
+    /// The provider failed, in its own words; what it had said by then stands in `choices`. To a client this is an error,
+    /// not an answer.
+    pub failed: Option<Failed>,
     /// What it used, if it is said.
     pub usage: Option<Usage>,
-    /// The tier of service that was given, in the words of the provider's dialect.
-    pub service_tier: Option<String>,
+    /// The tier of service that was given.
+    pub service_tier: Option<Own<String>>,
     /// What only one dialect can say.
     pub extra: Extra,
+}
+
+/// A failure that is told in the place of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// The provider's own kind of error (`server_error`), or empty.
+    pub kind: String,
+    /// Its words.
+    pub message: String,
 }
 
 /// One of the answers.
@@ -35,6 +48,8 @@ pub struct Choice {
     pub finish: Option<Finish>,
     /// Log probabilities of its tokens, if they were asked for: Chat's `logprobs.content`.
     pub logprobs: Vec<Value>,
+    /// What only one dialect can say.
+    pub extra: Extra,
 }
 
 /// Why an answer ended.
@@ -58,6 +73,14 @@ pub enum Finish {
     Paused,
     /// The model wrote a call that nobody can read (Gemini: `MALFORMED_FUNCTION_CALL`).
     Malformed,
-    /// Something else, in the provider's word.
-    Other(String),
+    /// Something else, in the provider's word. To clients of other dialects it is a plain end: their SDKs refuse an answer
+    /// with a word that they do not know.
+    Other(Own<String>),
+}
+
+impl Finish {
+    /// Something else, in a word of `dialect`.
+    pub fn other(dialect: Dialect, word: impl Into<String>) -> Finish {
+        Finish::Other(Own::new(dialect, word))
+    }
 }

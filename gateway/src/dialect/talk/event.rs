@@ -2,13 +2,14 @@
 //!
 //! A choice's pieces are numbered from 0 in the order in which they begin. A reader gives every piece an [`Event::Begin`]
 //! before its deltas and an [`Event::End`] behind them; two pieces of one choice may be open at once (Chat: parallel calls).
-//! [`Event::Finish`] comes once for each choice, [`Event::Usage`] any number of times (the last one counts; each field only
-//! grows), [`Event::Done`] once, at the end that the dialect prescribes.
+//! [`Event::Finish`] comes once for each choice, [`Event::Usage`] any number of times (the last one counts, even if it
+//! is lower), [`Event::Done`] once, at the end that the dialect prescribes.
 
 use serde_json::Value;
 
+use super::Own;
 use super::answer::Finish;
-use super::request::{Citation, Piece};
+use super::request::{Citation, Extra, Piece};
 use crate::dialect::openai::answer::Usage;
 
 /// One step of a streamed answer.
@@ -23,7 +24,7 @@ pub enum Event {
         /// When, Unix seconds, if it is said.
         created: Option<u64>,
         /// The tier of service, if it is said.
-        service_tier: Option<String>,
+        service_tier: Option<Own<String>>,
     },
     /// A piece begins.
     Begin {
@@ -66,6 +67,13 @@ pub enum Event {
     },
     /// What was used so far.
     Usage(Usage),
+    /// What is said of the whole answer, besides, at its end; before [`Event::Done`].
+    About {
+        /// The tier of service, if it is only now known, or another than the start said.
+        service_tier: Option<Own<String>>,
+        /// What only one dialect can say.
+        extra: Extra,
+    },
     /// Nothing: the provider shows that it lives.
     Ping,
     /// The provider reports a failure inside the stream; nothing follows.
@@ -97,6 +105,8 @@ pub enum Opening {
         name: String,
         /// It takes text instead of JSON.
         custom: bool,
+        /// What proves that the model wrote it, if that is known so early; else it comes as a delta.
+        signature: Option<Own<String>>,
     },
     /// The model declines.
     Refusal,
@@ -114,9 +124,9 @@ pub enum Delta {
     /// To a call's arguments.
     Arguments(String),
     /// A signature over the piece, whole or in parts.
-    Signature(String),
+    Signature(Own<String>),
     /// Reasoning that is told only encrypted.
-    Encrypted(String),
+    Encrypted(Own<String>),
     /// A source that the text cites.
     Citation(Box<Citation>),
 }

@@ -3,21 +3,31 @@
 //!
 //! Nothing is lost between two sides of one dialect, for there bytes pass. Between two dialects all that both can say is
 //! kept; what only one can say stays in [`Extra`] or [`Part::Foreign`] under its dialect's name, and whoever writes another
-//! dialect leaves it out.
+//! dialect leaves it out. What all can say but only its maker understands (a signature, a file's id) is an [`Own`].
 
 pub mod answer;
+pub(in crate::dialect) mod base64;
+pub(in crate::dialect) mod carry;
 pub mod event;
+pub(in crate::dialect) mod fields;
+pub(in crate::dialect) mod ids;
+pub mod own;
 pub mod request;
+pub mod tier;
 
-pub use answer::{Answer, Choice, Finish};
+use serde::{Deserialize, Serialize};
+
+pub use answer::{Answer, Choice, Failed, Finish};
 pub use event::{Delta, Event, Opening};
+pub use own::Own;
 pub use request::{
     Cache, Call, Citation, Effort, Extra, Format, Media, MediaKind, Message, Part, Piece, Reasoning, Request,
     Role, Source, Thinking, Tool, ToolChoice, ToolKind, ToolResult,
 };
 
 /// The dialects that can carry a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// OpenAI Chat Completions.
     Chat,

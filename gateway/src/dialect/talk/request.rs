@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Dialect;
+use super::{Dialect, Own};
 
 /// A request for an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Request {
     pub format: Option<Format>,
     /// How much to reason.
     pub thinking: Thinking,
+    /// How much to say: `low`, `medium`, `high` (OpenAI).
+    pub verbosity: Option<String>,
     /// The longest answer, tokens, reasoning included.
     pub max_output: Option<u64>,
     /// Answers wanted, if it is said.
@@ -45,8 +47,8 @@ pub struct Request {
     pub user: Option<String>,
     /// The client's own notes.
     pub metadata: Map<String, Value>,
-    /// The tier of service, in the words of the client's dialect.
-    pub service_tier: Option<String>,
+    /// The tier of service that is asked for.
+    pub service_tier: Option<Own<String>>,
     /// What groups requests for the provider's prompt cache.
     pub cache_key: Option<String>,
     /// The answer is to be streamed.
@@ -137,7 +139,7 @@ pub enum Part {
         /// The text.
         text: String,
         /// What proves to the provider that the model wrote it (Gemini: a thought signature on text).
-        signature: Option<String>,
+        signature: Option<Own<String>>,
         /// Sources that the model cites for it.
         citations: Vec<Citation>,
     },
@@ -199,8 +201,8 @@ pub enum Source {
     Text(String),
     /// At an address that the provider fetches (`https:`, `gs:`, `s3:`).
     Url(String),
-    /// In the provider's store of files, by its id. Of no use to another provider.
-    File(String),
+    /// In a provider's store of files, by its id.
+    File(Own<String>),
 }
 
 /// An image, audio, a video, a file.
@@ -216,6 +218,10 @@ pub struct Media {
     pub name: Option<String>,
     /// How closely to look (OpenAI: `low`, `high`, `auto`).
     pub detail: Option<String>,
+    /// What a document is about or where it comes from, which the model reads but does not cite (Claude).
+    pub context: Option<String>,
+    /// The model is to cite it (Claude), if it is said.
+    pub cited: Option<bool>,
 }
 
 /// The model calls a tool.
@@ -230,7 +236,14 @@ pub struct Call {
     /// A tool that takes text instead of JSON (OpenAI: custom).
     pub custom: bool,
     /// What proves to the provider that the model wrote it (Gemini: a thought signature).
-    pub signature: Option<String>,
+    pub signature: Option<Own<String>>,
+}
+
+impl Call {
+    /// Does it give its tool nothing? Some models write nothing, or `null`, where all others write `{}`.
+    pub fn is_bare(&self) -> bool {
+        !self.custom && matches!(self.arguments.trim(), "" | "null")
+    }
 }
 
 /// What a tool returned.
@@ -242,7 +255,7 @@ pub struct ToolResult {
     pub name: String,
     /// Text and media.
     pub pieces: Vec<Piece>,
-    /// It is structured: JSON that the tool returned (Gemini's `response`, Converse's `json`). `pieces` are empty then.
+    /// It is structured: JSON that the tool returned (Gemini's `response`, Converse's `json`). `pieces` stand behind it.
     pub json: Option<Value>,
     /// The tool failed, if it is said.
     pub failed: Option<bool>,
@@ -260,9 +273,9 @@ pub struct Reasoning {
     /// Summaries, where those are told instead (Responses).
     pub summary: Vec<String>,
     /// Proves that the model wrote it (Anthropic, Converse: over the text).
-    pub signature: Option<String>,
+    pub signature: Option<Own<String>>,
     /// It is told only encrypted (Anthropic: redacted; Responses: encrypted content).
-    pub encrypted: Option<String>,
+    pub encrypted: Option<Own<String>>,
 }
 
 /// A tool that the model may call.
@@ -344,6 +357,8 @@ pub struct Thinking {
     pub told: Option<bool>,
     /// Responses: `auto`, `concise`, `detailed`.
     pub summary: Option<String>,
+    /// The effort is of the whole answer and asks for no thinking (Claude's `effort` without `thinking`).
+    pub overall: bool,
 }
 
 /// How much to reason, in words.

@@ -139,7 +139,9 @@ fn page(make: &mut Make) -> Lie {
         "{\"choices\":[]} POISON",
     ]);
     let status = make.pick(&["200 OK", "200 OK", "500 x", "502 x", "504 x"]);
-    sends(answer(status, "", page.as_bytes()), FAILED)
+    // Who says that it was late is believed.
+    let expect = if status.starts_with("504") { FAILED_OR_LATE } else { FAILED };
+    sends(answer(status, "", page.as_bytes()), expect)
 }
 
 fn error_as_success(make: &mut Make) -> Lie {

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::super::calls::Ids;
 use super::super::content::{self, How};
 use super::super::fields::{Fields, mark, put, put_extra};
 use super::super::message::{self, Manner};
 use super::Manners;
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{Extra, Media, Message, Part, Piece, Refused, Role, Source, ToolResult};
 
 /// Writes `messages`.
 pub(super) fn write(messages: &[Message], manners: Manners) -> Result<Vec<Value>, Refused> {
     let out = Vec::with_capacity(messages.len());
-    let mut writer = Writer { manners, ids: Ids::default(), media: Vec::new(), out };
+    let mut writer = Writer { manners, ids: Ids::new(str::to_owned), media: Vec::new(), out };
     for (n, message) in messages.iter().enumerate() {
         let path = format!("messages[{n}]");
         if message.role != Role::User {
@@ -109,7 +109,7 @@ impl Writer {
         path: &str,
     ) -> Result<(), Refused> {
         let mut told = told(result);
-        let id = self.ids.of_result(&result.id, &result.name);
+        let id = self.ids.result(result);
         let moved: Vec<Piece> = told.extract_if(.., |piece| is_moved(piece)).collect();
         if !moved.is_empty() {
             told.push(
@@ -147,10 +147,8 @@ fn is_plain(media: &Media) -> bool {
 
 /// What a result tells: JSON as text, and a failure in words where the tool's own have none.
 fn told(result: &ToolResult) -> Vec<Piece> {
-    let mut told = match &result.json {
-        Some(json) => vec![Part::text(json.to_string()).into()],
-        None => result.pieces.clone(),
-    };
+    let json = result.json.as_ref().map(|json| Part::text(json.to_string()).into());
+    let mut told: Vec<Piece> = json.into_iter().chain(result.pieces.iter().cloned()).collect();
     if result.failed == Some(true) {
         match told.first_mut().map(|piece| &mut piece.part) {
             Some(Part::Text { text, .. }) if text.to_ascii_lowercase().contains("error") => {}

@@ -6,7 +6,7 @@ use super::super::fields::{
     Fields, MOST, extra, take_bool, take_count, take_list, take_object, take_real, take_text, take_whole,
 };
 use super::{messages_read, options, thinking, tools};
-use crate::dialect::talk::{Refused, Request};
+use crate::dialect::talk::{Dialect, Own, Refused, Request};
 
 /// The most answers that any provider gives at once.
 const MOST_CHOICES: u64 = 128;
@@ -57,18 +57,19 @@ fn read_lengths(left: &mut Fields, marks: &mut Fields, request: &mut Request) ->
         }
     }
     request.stop = options::read_stop(left, marks)?;
+    request.verbosity = take_text(left, "", "verbosity")?;
     Ok(())
 }
 
 fn read_sampling(left: &mut Fields, marks: &mut Fields, request: &mut Request) -> Result<(), Refused> {
-    request.temperature = take_real(left, "", "temperature", 100.0)?;
-    request.top_p = take_real(left, "", "top_p", 100.0)?;
+    request.temperature = take_real(left, "", "temperature", -100.0..=100.0)?;
+    request.top_p = take_real(left, "", "top_p", -100.0..=100.0)?;
     request.top_k = options::read_top_k(left)?;
     if request.top_k.is_some() {
         marks.insert("#top_k".into(), true.into());
     }
-    request.presence_penalty = take_real(left, "", "presence_penalty", 100.0)?;
-    request.frequency_penalty = take_real(left, "", "frequency_penalty", 100.0)?;
+    request.presence_penalty = take_real(left, "", "presence_penalty", -100.0..=100.0)?;
+    request.frequency_penalty = take_real(left, "", "frequency_penalty", -100.0..=100.0)?;
     request.seed = take_whole(left, "", "seed")?;
     // Mistral's name for it.
     if request.seed.is_none() {
@@ -91,10 +92,7 @@ fn read_account(left: &mut Fields, marks: &mut Fields, request: &mut Request) ->
         }
     }
     request.metadata = take_object(left, "", "metadata")?.unwrap_or_default();
-    request.service_tier = take_text(left, "", "service_tier")?;
-    if request.service_tier.is_some() {
-        marks.insert("#service_tier".into(), true.into());
-    }
+    request.service_tier = take_text(left, "", "service_tier")?.map(|tier| Own::new(Dialect::Chat, tier));
     request.cache_key = take_text(left, "", "prompt_cache_key")?;
     request.stream = take_bool(left, "", "stream")?.unwrap_or_default();
     if let Some(mut options) = take_object(left, "", "stream_options")? {

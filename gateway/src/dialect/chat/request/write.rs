@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::fields::{Fields, mark, marked, put, put_extra};
 use super::{Manners, messages_write, options, thinking, tools};
-use crate::dialect::talk::{Refused, Request};
-
-/// OpenAI's tiers: another dialect's word (Anthropic: `standard_only`) would be refused.
-const TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
+use crate::dialect::talk::tier::asked_tier;
+use crate::dialect::talk::{Dialect, Refused, Request};
 
 /// Writes a request's body.
 pub(super) fn write(request: &Request, manners: Manners) -> Result<Value, Refused> {
@@ -33,6 +31,7 @@ fn write_sampling(out: &mut Fields, request: &Request, manners: Manners) {
     let older = mark(&request.extra, "#max_tokens").is_some() || !manners.max_completion_tokens;
     put(out, if older { "max_tokens" } else { "max_completion_tokens" }, request.max_output);
     put(out, "n", request.choices);
+    put(out, "verbosity", request.verbosity.as_deref());
     put(out, "temperature", request.temperature);
     put(out, "top_p", request.top_p);
     // OpenAI refuses it; who says it in this dialect has another provider.
@@ -56,8 +55,8 @@ fn write_account(out: &mut Fields, request: &Request) {
     if !request.metadata.is_empty() {
         out.insert("metadata".into(), Value::Object(request.metadata.clone()));
     }
-    let own = mark(&request.extra, "#service_tier").is_some();
-    put(out, "service_tier", request.service_tier.as_deref().filter(|tier| own || TIERS.contains(tier)));
+    let tier = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Chat));
+    put(out, "service_tier", tier);
     put(out, "prompt_cache_key", request.cache_key.as_deref());
     let mut options = marked(&request.extra, "#stream_options").unwrap_or_default();
     if request.stream {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::answer::{Seen, read_finish};
+use super::super::reasoning::proof;
 use super::wire::Detail;
-use crate::dialect::talk::{Citation, Delta, Dialect, Event, Opening, Part, Piece};
+use crate::dialect::talk::{Citation, Delta, Dialect, Event, Opening, Own, Part, Piece};
 
 #[derive(Default)]
 pub(super) struct Choice {
@@ -45,6 +46,7 @@ struct Call {
     custom: bool,
     /// None until its name is known; what came before is held.
     piece: Option<usize>,
+    signature: Option<Own<String>>,
     held: String,
 }
 
@@ -112,7 +114,7 @@ impl Choice {
         }
     }
 
-    pub(super) fn text_signature(&mut self, signature: String, to: &mut Vec<Event>) {
+    pub(super) fn text_signature(&mut self, signature: Own<String>, to: &mut Vec<Event>) {
         let piece = self.text_piece(to);
         self.delta(piece, Delta::Signature(signature), to);
     }
@@ -189,7 +191,9 @@ impl Choice {
                 }
                 let piece = self.thought(id, detail.index, to);
                 text.into_iter().for_each(|text| self.delta(piece, Delta::Text(text), to));
-                signature.into_iter().for_each(|said| self.delta(piece, Delta::Signature(said), to));
+                if let Some(said) = signature {
+                    self.delta(piece, Delta::Signature(proof(detail.format.as_deref(), said)), to);
+                }
             }
             Some("reasoning.summary") => {
                 let Some(text) = said(detail.summary) else { return };
@@ -201,7 +205,7 @@ impl Choice {
                 let Some(data) = said(detail.data) else { return };
                 let piece = self.thought(id, detail.index, to);
                 self.open_thought().into_iter().for_each(|thought| thought.sealed = true);
-                self.delta(piece, Delta::Encrypted(data), to);
+                self.delta(piece, Delta::Encrypted(proof(detail.format.as_deref(), data)), to);
             }
             _ => self.foreign(json!({"reasoning_detail": value}), to),
         }

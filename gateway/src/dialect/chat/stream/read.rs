@@ -4,12 +4,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::answer::{created, read_source};
+use super::super::fields::MOST;
 use super::super::message::{read_citation, read_image};
 use super::choice::Choice;
 use super::wire::{Chunk, ChunkDelta};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::{Usage, parse_error};
-use crate::dialect::talk::{Event, Refused};
+use crate::dialect::talk::{Dialect, Event, Extra, Own, Refused};
 
 /// No provider gives more answers at once.
 const MOST_CHOICES: usize = 128;
@@ -25,6 +26,13 @@ pub struct Reader {
     choices: Vec<Choice>,
     /// Sources that are told beside the answer, which the first text cites at its end.
     sources: Vec<Value>,
+    /// The tier of service, as said last, and as told at the start.
+    tier: Option<String>,
+    told_tier: Option<String>,
+}
+
+fn tier(word: Option<&String>) -> Option<Own<String>> {
+    word.map(|word| Own::new(Dialect::Chat, word))
 }
 
 impl Reader {
@@ -82,6 +90,9 @@ impl Reader {
             first.cite(self.sources.iter().filter_map(read_source), to);
         }
         self.choices.iter_mut().for_each(|choice| choice.settle(to));
+        if self.tier != self.told_tier {
+            to.push(Event::About { service_tier: tier(self.tier.as_ref()), extra: Extra::default() });
+        }
         to.push(Event::Done);
         Ok(())
     }
@@ -93,9 +104,13 @@ impl Reader {
         // Azure's first chunk tells what its filter thinks of the prompt, without an id.
         if !self.started && (!choices.is_empty() || !id.is_empty() || usage.is_some()) {
             self.started = true;
+            self.told_tier.clone_from(&chunk.service_tier);
             let (model, created) = (chunk.model.unwrap_or_default(), created(chunk.created.as_ref()));
-            to.push(Event::Start { id, model, created, service_tier: chunk.service_tier });
+            let service_tier = tier(chunk.service_tier.as_ref());
+            to.push(Event::Start { id, model, created, service_tier });
         }
+        // Some tell the tier only when it is known, with the last chunks.
+        self.tier = chunk.service_tier.or(self.tier.take());
         if self.sources.is_empty()
             && let Some(sources) = chunk.search_results.or(chunk.citations)
         {
@@ -128,7 +143,7 @@ impl Reader {
             }
         };
         let many = || Refused::field("choices", "The provider's stream holds too many choices.");
-        self.choices.get_mut(at).filter(|_| at < MOST_CHOICES).ok_or_else(many)
+        self.choices.get_mut(at).filter(|_| at < MOST_CHOICES && index <= MOST).ok_or_else(many)
     }
 }
 

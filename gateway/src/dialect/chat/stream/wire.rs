@@ -93,6 +93,7 @@ pub(super) struct Detail {
     pub(super) summary: Option<String>,
     pub(super) data: Option<String>,
     pub(super) signature: Option<String>,
+    pub(super) format: Option<String>,
     pub(super) id: Option<String>,
     pub(super) index: Option<i64>,
 }

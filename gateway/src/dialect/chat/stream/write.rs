@@ -6,11 +6,12 @@ mod delta;
 use serde_json::Value;
 
 use super::super::answer::{is_cut, write_finish, write_usage};
-use super::super::calls::Ids;
 use super::super::fields::Fields;
 use crate::dialect::json::push_string;
 use crate::dialect::openai::answer::{Usage, error_body};
-use crate::dialect::talk::{Event, Finish};
+use crate::dialect::talk::ids::Ids;
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Dialect, Event, Finish, Own};
 
 /// Writes a stream.
 pub struct Writer {
@@ -31,6 +32,8 @@ pub struct Writer {
 struct Choice {
     index: u64,
     begun: bool,
+    /// It says a refusal.
+    refusal: bool,
     /// The calls so far.
     calls: usize,
     /// The details of reasoning so far.
@@ -99,20 +102,21 @@ impl Writer {
             return;
         }
         match event {
-            Event::Start { id, model, service_tier, .. } => self.start(id, model, service_tier.as_deref()),
+            Event::Start { id, model, service_tier, .. } => self.start(id, model, service_tier.as_ref()),
             Event::Begin { choice, piece, opening } => self.begin(*choice, *piece, opening, to),
             Event::Delta { choice, piece, delta } => self.delta(*choice, *piece, delta, to),
             Event::End { choice, piece } => self.end(*choice, *piece),
             Event::Finish { choice, finish } => self.finish(*choice, finish, to),
             Event::Logprobs { choice, tokens } => self.logprobs(*choice, tokens, to),
             Event::Usage(usage) => self.usage = Some(*usage),
+            Event::About { service_tier, .. } => self.tier(service_tier.as_ref()),
             Event::Ping => to.extend_from_slice(b": ping\n\n"),
             Event::Failed { kind, message } => self.fail(kind, message, to),
             Event::Done => self.done(to),
         }
     }
 
-    fn start(&mut self, id: &str, model: &str, tier: Option<&str>) {
+    fn start(&mut self, id: &str, model: &str, tier: Option<&Own<String>>) {
         if self.id.is_empty() {
             self.id = id.to_owned();
             self.ids = Ids::of_answer(id);
@@ -120,7 +124,14 @@ impl Writer {
         if self.model.is_empty() {
             self.model = model.to_owned();
         }
-        self.make_head(tier);
+        self.make_head(tier.and_then(|tier| given_tier(tier, Dialect::Chat)));
+    }
+
+    /// The chunks that are still to come tell it.
+    fn tier(&mut self, tier: Option<&Own<String>>) {
+        if tier.is_some() {
+            self.make_head(tier.and_then(|tier| given_tier(tier, Dialect::Chat)));
+        }
     }
 
     fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {
@@ -214,8 +225,9 @@ impl Writer {
         if !is_cut(Some(finish)) {
             empty.into_iter().for_each(|number| self.arguments(index, number, false, "{}", to));
         }
+        let refusal = self.choices.get(at).is_some_and(|choice| choice.refusal);
         let mut word = Vec::new();
-        push_string(&mut word, write_finish(finish));
+        push_string(&mut word, write_finish(finish, refusal));
         self.chunk(index, to, &word, |_| {});
     }
 }

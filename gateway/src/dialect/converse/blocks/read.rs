@@ -1,8 +1,10 @@
 use serde_json::{Map, Value};
 
 use super::super::fields::{Fields, wrong};
-use super::super::{base64, citations, media};
-use crate::dialect::talk::{Cache, Call, Dialect, Extra, Part, Piece, Reasoning, Refused, ToolResult};
+use super::super::{citations, media, opaque};
+use crate::dialect::talk::{
+    Cache, Call, Dialect, Extra, Own, Part, Piece, Reasoning, Refused, ToolResult, base64,
+};
 
 /// Reads a list of blocks. A cache point marks the piece before it.
 pub(in super::super) fn pieces(list: Vec<Value>, at: &str) -> Result<Vec<Piece>, Refused> {
@@ -103,11 +105,13 @@ fn result(body: Value, at: &str) -> Result<Piece, Refused> {
         Some(other) => return Err(Refused::field(fields.path("status"), format!("`{other}` is no status."))),
     };
     let mut content = fields.list("content")?;
-    let json = match content.as_mut_slice() {
-        [Value::Object(only)] if only.len() == 1 => only.remove("json"),
+    // The first JSON is the result's; more of it only this dialect can say.
+    let json = match content.first_mut() {
+        Some(Value::Object(first)) if first.len() == 1 => first.remove("json"),
         _ => None,
     };
-    let pieces = if json.is_some() { Vec::new() } else { pieces(content, &fields.path("content"))? };
+    content.drain(..usize::from(json.is_some()));
+    let pieces = pieces(content, &fields.path("content"))?;
     fields.take("type");
     let part = Part::Result(ToolResult { id, name: String::new(), pieces, json, failed, custom: false });
     Ok(Piece { part, cache: None, extra: Extra::of(Dialect::Converse, fields.rest()) })
@@ -118,12 +122,12 @@ fn reasoning(body: Value, at: &str) -> Result<Piece, Refused> {
     let mut reasoning = Reasoning::default();
     if let Some(bytes) = fields.text("redactedContent")? {
         let bytes = base64::decode(&bytes).ok_or_else(|| wrong(&fields.path("redactedContent"), "base64"))?;
-        reasoning.encrypted = Some(base64::opaque(bytes));
+        reasoning.encrypted = Some(Own::new(Dialect::Converse, opaque::opaque(bytes)));
     }
     let mut extra = Map::new();
     if let Some(mut told) = fields.within("reasoningText")? {
         reasoning.text = told.text("text")?.unwrap_or_default();
-        reasoning.signature = told.text("signature")?;
+        reasoning.signature = told.text("signature")?.map(|proof| Own::new(Dialect::Converse, proof));
         extra = told.rest();
     } else if reasoning.encrypted.is_none() {
         return Ok(foreign("reasoningContent".to_owned(), Value::Object(fields.rest())));

@@ -2,7 +2,9 @@ use serde_json::{Value, json};
 
 use super::super::models::Maker;
 use super::*;
-use crate::dialect::talk::{Cache, Call, Citation, Dialect, Part, Piece, Reasoning, Refused, ToolResult};
+use crate::dialect::talk::{
+    Cache, Call, Citation, Dialect, Own, Part, Piece, Reasoning, Refused, ToolResult,
+};
 
 fn read(blocks: Value) -> Vec<Piece> {
     pieces(blocks.as_array().unwrap().clone(), "content").unwrap()
@@ -71,7 +73,7 @@ fn every_kind_of_block_survives() {
     );
     let Part::Result(result) = &read[7].part else { panic!("{:?}", read[7]) };
     assert_eq!((result.failed, &result.json), (Some(false), &Some(json!({ "a": 1 }))));
-    let redacted = Reasoning { encrypted: Some("EuQF".into()), ..Reasoning::default() };
+    let redacted = Reasoning { encrypted: Some(Own::new(Dialect::Converse, "EuQF")), ..Reasoning::default() };
     assert_eq!(read[9].part, Part::Reasoning(redacted));
     let Part::Text { text, citations, .. } = &read[10].part else { panic!("{:?}", read[10]) };
     let cited = &citations[0];
@@ -138,8 +140,8 @@ fn reasoning_goes_back_only_if_it_is_signed_and_the_model_takes_it() {
     let reasoning = |text: &str, signature: Option<&str>, encrypted: Option<&str>| {
         Piece::from(Part::Reasoning(Reasoning {
             text: text.into(),
-            signature: signature.map(str::to_owned),
-            encrypted: encrypted.map(str::to_owned),
+            signature: signature.map(|proof| Own::new(Dialect::Messages, proof)),
+            encrypted: encrypted.map(|proof| Own::new(Dialect::Converse, proof)),
             ..Reasoning::default()
         }))
     };
@@ -153,6 +155,13 @@ fn reasoning_goes_back_only_if_it_is_signed_and_the_model_takes_it() {
         ]))
     );
     assert_eq!(written(Maker::Nova, &pieces), Ok(json!([])));
+    // Of others Claude takes neither.
+    let proof = |dialect| Some(Own::new(dialect, "s"));
+    for dialect in [Dialect::Chat, Dialect::Responses, Dialect::Gemini] {
+        let foreign =
+            Reasoning { signature: proof(dialect), encrypted: proof(dialect), ..Reasoning::default() };
+        assert_eq!(written(CLAUDE, &[Part::Reasoning(foreign).into()]), Ok(json!([])));
+    }
     let mut out = Vec::new();
     Blocks::answered().write(&pieces, &mut out).unwrap();
     assert_eq!(out.len(), 3);

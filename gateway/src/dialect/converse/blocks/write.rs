@@ -2,11 +2,12 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::super::ids::Ids;
+use super::super::ids::valid;
 use super::super::models::Maker;
-use super::super::{base64, citations, media};
+use super::super::{citations, media, opaque};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{
-    Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Part, Piece, Reasoning, Refused, ToolResult,
+    Cache, Call, Citation, Dialect, Extra, Media, MediaKind, Own, Part, Piece, Reasoning, Refused, ToolResult,
 };
 
 /// Writes blocks, for one request or one answer.
@@ -21,7 +22,7 @@ pub(in super::super) struct Blocks {
 impl Blocks {
     /// For a request to a model of `maker`.
     pub(in super::super) fn asked(maker: Maker) -> Blocks {
-        Blocks { maker, answer: false, ids: Ids::default(), documents: HashSet::new() }
+        Blocks { maker, answer: false, ids: Ids::new(valid), documents: HashSet::new() }
     }
 
     /// For an answer.
@@ -88,8 +89,9 @@ impl Blocks {
             Some(json @ Value::Object(_)) => content.push(json!({ "json": json })),
             // `json` must be an object there.
             Some(other) => push_text(&other.to_string(), &Extra::default(), &mut content),
-            None => self.result_content(&result.pieces, &mut content)?,
+            None => {}
         }
+        self.result_content(&result.pieces, &mut content)?;
         let mut body = own_fields(extra);
         body.insert("toolUseId".to_owned(), self.ids.result(result).into());
         body.insert("content".to_owned(), Value::Array(content));
@@ -119,16 +121,20 @@ impl Blocks {
         if !self.maker.takes_reasoning() {
             return;
         }
-        if reasoning.signature.is_some() || self.answer && !reasoning.text.is_empty() {
+        let own = |proof: &'_ Option<Own<String>>| {
+            proof.as_ref().and_then(|proof| proof.proof_for(Dialect::Converse)).map(str::to_owned)
+        };
+        let signature = own(&reasoning.signature);
+        if signature.is_some() || self.answer && !reasoning.text.is_empty() {
             let mut told = own_fields(extra);
             told.insert("text".to_owned(), reasoning.text.as_str().into());
-            if let Some(signature) = &reasoning.signature {
-                told.insert("signature".to_owned(), signature.as_str().into());
+            if let Some(signature) = signature {
+                told.insert("signature".to_owned(), signature.into());
             }
             to.push(json!({ "reasoningContent": { "reasoningText": told } }));
         }
-        if let Some(encrypted) = &reasoning.encrypted {
-            to.push(json!({ "reasoningContent": { "redactedContent": base64::wrapped(encrypted) } }));
+        if let Some(encrypted) = own(&reasoning.encrypted) {
+            to.push(json!({ "reasoningContent": { "redactedContent": opaque::wrapped(&encrypted) } }));
         }
     }
 }
@@ -180,12 +186,11 @@ fn input(call: &Call) -> Value {
     if call.custom {
         return json!({ "input": call.arguments });
     }
-    if call.arguments.trim().is_empty() {
+    if call.is_bare() {
         return json!({});
     }
     match serde_json::from_str(&call.arguments) {
         Ok(object @ Value::Object(_)) => object,
-        Ok(Value::Null) => json!({}), // some models write it for no arguments
         _ => json!({ "_raw": call.arguments }),
     }
 }

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{base64, models, read_answer, read_request, write_answer, write_request};
-use crate::dialect::talk::{Message, Request};
+use super::{models, read_answer, read_request, write_answer, write_request};
+use crate::dialect::talk::{Message, Request, base64};
 
 mod damage;
 mod streams;

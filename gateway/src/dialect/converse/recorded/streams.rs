@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::super::{Frames, Reader, read_answer, write_answer};
 use super::{answered, body_of, recordings};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Answer, Call, Choice, Delta, Event, Opening, Part, Piece, Reasoning};
+use crate::dialect::talk::{Answer, Call, Choice, Delta, Event, Opening, Own, Part, Piece, Reasoning};
 
 /// The events of a stream, by name: of frames, or of the lines that hand-made recordings have instead.
 pub(super) fn split(body: &[u8]) -> Vec<(String, Vec<u8>)> {
@@ -65,7 +65,7 @@ fn gathered(events: &[Event]) -> Answer {
             Event::Begin { opening, .. } => choice.pieces.push(match opening.clone() {
                 Opening::Text => Part::text("").into(),
                 Opening::Reasoning { id } => Part::Reasoning(Reasoning { id, ..Reasoning::default() }).into(),
-                Opening::Call { id, name, custom } => {
+                Opening::Call { id, name, custom, .. } => {
                     Part::Call(Call { id, name, custom, ..Call::default() }).into()
                 }
                 Opening::Refusal => Part::Refusal(String::new()).into(),
@@ -87,7 +87,7 @@ fn lengthen(piece: &mut Piece, delta: &Delta) {
         (Part::Text { citations, .. }, Delta::Citation(citation)) => citations.push((**citation).clone()),
         (Part::Reasoning(reasoning), Delta::Text(more)) => reasoning.text.push_str(more),
         (Part::Reasoning(reasoning), Delta::Signature(more)) => {
-            reasoning.signature.get_or_insert_default().push_str(more);
+            Own::grow(&mut reasoning.signature, more);
         }
         (Part::Reasoning(reasoning), Delta::Encrypted(all)) => reasoning.encrypted = Some(all.clone()),
         (Part::Call(call), Delta::Arguments(more)) => call.arguments.push_str(more),
@@ -157,7 +157,7 @@ fn told(answer: &Answer) -> Said {
             }
             Part::Reasoning(reasoning) => {
                 said.thought.push_str(&reasoning.text);
-                said.signatures.push_str(reasoning.signature.as_deref().unwrap_or(""));
+                said.signatures.push_str(reasoning.signature.as_ref().map_or("", |proof| &proof.value));
             }
             Part::Call(call) => said.calls.push((call.id.clone(), call.name.clone(), call.arguments.clone())),
             _ => (),

@@ -36,10 +36,11 @@ pub(super) fn write(request: &Request, maker: Maker) -> Result<Conversation, Ref
         let own = message.extra.fields(Dialect::Converse);
         turn.extra.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     }
+    let mut turns = merged(turns);
     if turns.is_empty() {
         turns.extend(ask_instead(&mut system));
     }
-    Ok(Conversation { system, messages: merged(turns).into_iter().map(Turn::value).collect() })
+    Ok(Conversation { system, messages: turns.into_iter().map(Turn::value).collect() })
 }
 
 struct Turn {

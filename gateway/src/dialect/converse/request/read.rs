@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 use super::super::blocks;
 use super::super::fields::Fields;
 use super::{format, thinking, tools};
-use crate::dialect::talk::{Dialect, Extra, Message, Refused, Request, Role};
+use crate::dialect::talk::{Dialect, Extra, Message, Own, Refused, Request, Role};
 
 /// Reads a request's body. The path names the model and says whether a stream is wanted.
 pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
@@ -17,7 +17,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     format::read(&mut fields, &mut request)?;
     thinking::read(&mut fields, &mut request)?;
     if let Some(mut tier) = fields.within("serviceTier")? {
-        request.service_tier = tier.text("type")?;
+        request.service_tier = tier.text("type")?.map(|tier| Own::new(Dialect::Converse, tier));
     }
     request.extra = Extra::of(Dialect::Converse, fields.rest());
     Ok(request)

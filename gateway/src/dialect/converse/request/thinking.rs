@@ -26,7 +26,10 @@ pub(super) fn read(fields: &mut Fields, request: &mut Request) -> Result<(), Ref
     }
     if let Some(value) = own.take("output_config") {
         match effort(&value) {
-            Some(effort) => request.thinking.effort = Some(effort),
+            Some(effort) => {
+                request.thinking.effort = Some(effort);
+                request.thinking.overall = request.thinking.enabled.is_none();
+            }
             None => own.put("output_config", value),
         }
     }
@@ -95,7 +98,11 @@ fn plan(request: &Request, maker: Maker, messages: &[Value]) -> Map<String, Valu
     let wanted = &request.thinking;
     let off =
         wanted.enabled == Some(false) || wanted.effort == Some(Effort::None) || wanted.budget == Some(0);
-    let on = wanted.enabled == Some(true) || wanted.effort.is_some() || wanted.budget.is_some();
+    let on =
+        wanted.enabled == Some(true) || wanted.effort.is_some() && !wanted.overall || wanted.budget.is_some();
+    if !on && !off && wanted.overall && maker.claude_since(4, 6) {
+        return Map::from_iter(effort_config(wanted.effort, maker));
+    }
     // Off is said by silence: the newest models answer `disabled` with an error. A call that must be made weighs more
     // than reasoning, and Claude does not do both.
     if off || !on || !maker.claude_since(3, 7) || forces(request.tool_choice.as_ref()) {
@@ -124,15 +131,18 @@ fn adaptive(wanted: &Thinking, maker: Maker) -> Map<String, Value> {
         thinking["display"] = if told { "summarized" } else { "omitted" }.into();
     }
     let mut out = Map::from_iter([("thinking".to_owned(), thinking)]);
-    let effort = wanted.effort.or_else(|| wanted.budget.map(effort_of)).map(|effort| match effort {
+    out.extend(effort_config(wanted.effort.or_else(|| wanted.budget.map(effort_of)), maker));
+    out
+}
+
+/// The effort as Claude's own field.
+fn effort_config(effort: Option<Effort>, maker: Maker) -> Option<(String, Value)> {
+    let known = match effort? {
         Effort::Higher if !maker.claude_since(4, 7) => Effort::High,
         effort => effort,
-    });
-    let word = effort.and_then(|effort| WORDS.iter().find(|known| known.0 == effort));
-    if let Some((_, word)) = word {
-        out.insert("output_config".to_owned(), json!({ "effort": word }));
-    }
-    out
+    };
+    let (_, word) = WORDS.iter().find(|word| word.0 == known)?;
+    Some(("output_config".to_owned(), json!({ "effort": word })))
 }
 
 /// The effort that a budget bought before models chose themselves.

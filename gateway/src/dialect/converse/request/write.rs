@@ -2,6 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::models::Maker;
 use super::{conversation, format, thinking, tools};
+use crate::dialect::talk::tier::asked_tier;
 use crate::dialect::talk::{Dialect, Refused, Request};
 
 /// More is no length of an answer but a mistake; the field is a 32-bit number there.
@@ -35,7 +36,7 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
         config.insert("textFormat".to_owned(), format);
         put(&mut body, "outputConfig", config);
     }
-    if let Some(tier) = request.service_tier.as_deref().filter(|tier| TIERS.contains(tier)) {
+    if let Some(tier) = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Converse)) {
         body.insert("serviceTier".to_owned(), json!({ "type": tier }));
     }
     ask_for_stop_text(request, maker, &mut body);
@@ -47,9 +48,6 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
     }
     Ok(Value::Object(body))
 }
-
-/// Tiers that Bedrock sells; words of other dialects are left out.
-const TIERS: [&str; 4] = ["priority", "default", "flex", "reserved"];
 
 /// An object of the body, to be lengthened and put back; what is no object is left out.
 pub(in super::super) fn part(body: &mut Map<String, Value>, name: &str) -> Map<String, Value> {

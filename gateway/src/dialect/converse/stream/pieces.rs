@@ -1,9 +1,9 @@
 use serde_json::Value;
 
-use super::super::{base64, citations};
+use super::super::{citations, opaque};
 use super::gather::{Gathered, grown};
 use super::wire::{BlockDelta, BlockStart, Reasoning, Start};
-use crate::dialect::talk::{Delta, Event, Opening, Refused};
+use crate::dialect::talk::{Delta, Dialect, Event, Opening, Own, Refused, base64};
 
 /// The pieces that a stream's blocks are told as.
 ///
@@ -53,7 +53,8 @@ impl Pieces {
         self.stop(block, to)?;
         let state = match event.start {
             Start { tool_use: Some(call), .. } if call.is_clients() => {
-                let opening = Opening::Call { id: call.tool_use_id, name: call.name, custom: false };
+                let opening =
+                    Opening::Call { id: call.tool_use_id, name: call.name, custom: false, signature: None };
                 State::Told(self.begin(opening, to), Kind::Call)
             }
             Start { tool_use: Some(call), .. } => {
@@ -120,7 +121,7 @@ impl Pieces {
             self.add(block, Kind::Reasoning, Some(Delta::Text(text.into_owned())), to)?;
         }
         if let Some(signature) = delta.signature {
-            let delta = Delta::Signature(signature.into_owned());
+            let delta = Delta::Signature(Own::new(Dialect::Converse, signature));
             self.add(block, Kind::Reasoning, Some(delta), to)?;
         }
         let Some(more) = delta.redacted_content else { return Ok(()) };
@@ -196,7 +197,7 @@ impl Pieces {
             State::Announced => {}
             State::Told(piece, _) => to.push(Event::End { choice: 0, piece }),
             State::Sealed(piece, bytes) => {
-                let delta = Delta::Encrypted(base64::opaque(bytes));
+                let delta = Delta::Encrypted(Own::new(Dialect::Converse, opaque::opaque(bytes)));
                 to.push(Event::Delta { choice: 0, piece, delta });
                 to.push(Event::End { choice: 0, piece });
             }

@@ -4,12 +4,11 @@ use super::super::answer::{finish, stop_text};
 use super::frames::Frame;
 use super::pieces::Pieces;
 use super::wire::{BlockStop, Failure, MessageStop, Metadata};
-use crate::dialect::talk::{Event, Refused};
+use crate::dialect::talk::{Dialect, Event, Extra, Own, Refused};
 
 /// Reads a stream's events in order.
 ///
-/// Events have no place for some of what `metadata` and `messageStop` say: the guardrail's trace, the latency, the
-/// tier of service that was given, the model's own fields.
+/// Some of what `metadata` and `messageStop` say is left out: the guardrail's trace, the latency, the model's own fields.
 #[derive(Debug, Default)]
 pub struct Reader {
     started: bool,
@@ -123,6 +122,10 @@ impl Reader {
         self.begin_answer(to);
         if let Some(counts) = event.usage {
             to.push(Event::Usage(counts.usage()));
+        }
+        if let Some(tier) = event.service_tier.and_then(|tier| tier.kind) {
+            let service_tier = Some(Own::new(Dialect::Converse, tier));
+            to.push(Event::About { service_tier, extra: Extra::default() });
         }
         self.counted = true;
         self.finish_if_told(to);

@@ -6,7 +6,7 @@ use super::super::{Frames, Reader};
 use super::*;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{
-    Citation, Delta, Dialect, Finish, Media, MediaKind, Opening, Part, Piece, Source,
+    Citation, Delta, Dialect, Finish, Media, MediaKind, Opening, Own, Part, Piece, Source,
 };
 
 fn read(events: &[(&str, Value)]) -> Result<Vec<Event>, Refused> {
@@ -76,14 +76,14 @@ fn text_reasoning_and_calls() {
         delta(3, json!({ "text": "so \"x\"\n" })),
         stopped(3),
     ]);
-    let call = Opening::Call { id: "t".into(), name: "f".into(), custom: false };
+    let call = Opening::Call { id: "t".into(), name: "f".into(), custom: false, signature: None };
     assert_eq!(
         got,
         [
             begin(0, Opening::Reasoning { id: None }),
             more(0, Delta::Text("h".into())),
             more(0, Delta::Text("m".into())),
-            more(0, Delta::Signature("sig".into())),
+            more(0, Delta::Signature(Own::new(Dialect::Converse, "sig"))),
             end(0),
             begin(1, call),
             more(1, Delta::Arguments("{\"a\":".into())),
@@ -104,7 +104,7 @@ fn encrypted_reasoning_is_told_at_its_end() {
         delta(0, json!({ "reasoningContent": { "redactedContent": "QWI=" } })),
         stopped(0),
     ]);
-    let sealed = Delta::Encrypted("EuQFAb".into());
+    let sealed = Delta::Encrypted(Own::new(Dialect::Converse, "EuQFAb"));
     assert_eq!(got, [begin(0, Opening::Reasoning { id: None }), more(0, sealed), end(0)]);
 }
 
@@ -165,6 +165,8 @@ fn what_the_provider_ran_and_images_come_whole() {
         source: Source::Base64("AAAA".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     });
     assert_eq!(
         got,

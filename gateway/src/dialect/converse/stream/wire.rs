@@ -100,9 +100,19 @@ pub(super) struct MessageStop {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
     #[serde(default)]
     pub(super) usage: Option<Counts>,
+    #[serde(default)]
+    pub(super) service_tier: Option<Tier>,
+}
+
+/// The tier of service that was given.
+#[derive(Deserialize)]
+pub(super) struct Tier {
+    #[serde(rename = "type", default)]
+    pub(super) kind: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -4,14 +4,15 @@ use serde_json::{Map, Value};
 
 use crate::dialect::gemini::fields::{Fields, Path, parse};
 use crate::dialect::gemini::{finish, grounding, logprobs, part, time, usage};
-use crate::dialect::talk::{Answer, Choice, Dialect, Extra, Finish, Part, Piece, Refused};
+use crate::dialect::talk::{Answer, Choice, Dialect, Extra, Failed, Finish, Own, Part, Piece, Refused};
 
 /// Reads a whole answer.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     let mut fields = Fields::new(parse(body)?, &Path::Root)?;
     if let Some(error) = fields.take("error") {
-        let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
-        return Err(Refused::whole(format!("The provider answered with an error: {message}")));
+        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let failed = Failed { kind: text("status"), message: text("message") };
+        return Ok(Answer { failed: Some(failed), ..Answer::default() });
     }
     let mut answer = Answer {
         id: fields.text("responseId")?.unwrap_or_default(),
@@ -23,15 +24,9 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         fields.keep("createTime", moment);
     }
     read_usage(&mut fields, &mut answer)?;
-    let mut left = Vec::new();
     let at = Path::Field(&Path::Root, "candidates");
     for (index, candidate) in fields.list("candidates").into_iter().enumerate() {
-        let (choice, rest) = read_candidate(candidate, index, &Path::Index(&at, index))?;
-        answer.choices.push(choice);
-        left.push(rest);
-    }
-    if left.iter().any(|left| !left.is_empty()) {
-        fields.keep("candidates", left.into_iter().map(Value::from).collect::<Vec<_>>());
+        answer.choices.push(read_candidate(candidate, index, &Path::Index(&at, index))?);
     }
     if let Some(feedback) = fields.take("promptFeedback") {
         if answer.choices.is_empty() && blocked(&feedback) {
@@ -54,7 +49,7 @@ fn read_usage(fields: &mut Fields, answer: &mut Answer) -> Result<(), Refused> {
     let at = Path::Field(&Path::Root, "usageMetadata");
     let mut metadata = Fields::new(metadata, &at)?;
     answer.usage = usage::read(&mut metadata);
-    answer.service_tier = metadata.text("serviceTier")?;
+    answer.service_tier = metadata.text("serviceTier")?.map(|tier| Own::new(Dialect::Gemini, tier));
     let left = metadata.rest();
     if !left.is_empty() {
         fields.keep("usageMetadata", left);
@@ -62,12 +57,7 @@ fn read_usage(fields: &mut Fields, answer: &mut Answer) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A candidate, and what of it only we know.
-fn read_candidate(
-    candidate: Value,
-    position: usize,
-    at: &Path,
-) -> Result<(Choice, Map<String, Value>), Refused> {
+fn read_candidate(candidate: Value, position: usize, at: &Path) -> Result<Choice, Refused> {
     let mut fields = Fields::new(candidate, at)?;
     let mut choice = Choice { index: fields.count("index")?.unwrap_or(position as u64), ..Choice::default() };
     if let Some(content) = fields.take("content") {
@@ -87,7 +77,8 @@ fn read_candidate(
     }
     let left = fields.rest();
     cite(&left, &mut choice.pieces);
-    Ok((choice, left))
+    choice.extra = Extra::of(Dialect::Gemini, left);
+    Ok(choice)
 }
 
 fn read_content(content: Value, at: &Path) -> Result<Vec<Piece>, Refused> {

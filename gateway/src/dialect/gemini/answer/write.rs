@@ -4,21 +4,24 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::dialect::gemini::failed::error;
 use crate::dialect::gemini::fields::add;
 use crate::dialect::gemini::grounding::Cited;
 use crate::dialect::gemini::part::{self, Context};
 use crate::dialect::gemini::{finish, grounding, logprobs, time, usage};
-use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Finish, Part, Piece};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Answer, Choice, Citation, Dialect, Failed, Finish, Part, Piece};
 
-/// Writes a whole answer.
+/// Writes a whole answer; of one that failed the error.
 pub fn write_answer(answer: &Answer) -> Value {
+    if let Some(Failed { kind, message }) = &answer.failed {
+        return error(kind, message);
+    }
     let mut body = Map::new();
     add(&mut body, answer.extra.fields(Dialect::Gemini));
-    let left = body.remove("candidates").unwrap_or_default();
     let blocked = body.contains_key("promptFeedback") && is_blocked(&answer.choices);
     if !blocked && !answer.choices.is_empty() {
-        let of = |(position, choice)| write_candidate(choice, left.get(position).and_then(Value::as_object));
-        let candidates: Vec<Value> = answer.choices.iter().enumerate().map(of).collect();
+        let candidates: Vec<Value> = answer.choices.iter().map(write_candidate).collect();
         body.insert("candidates".into(), candidates.into());
     }
     write_usage(answer, &mut body);
@@ -38,8 +41,9 @@ fn is_blocked(choices: &[Choice]) -> bool {
     matches!(choices, [Choice { pieces, finish: Some(Finish::Filtered), .. }] if pieces.is_empty())
 }
 
-fn write_candidate(choice: &Choice, left: Option<&Map<String, Value>>) -> Value {
-    let mut candidate = left.cloned().unwrap_or_default();
+fn write_candidate(choice: &Choice) -> Value {
+    let mut candidate = Map::new();
+    add(&mut candidate, choice.extra.fields(Dialect::Gemini));
     let context = Context { to: None, names: HashMap::new() };
     let mut parts = Vec::new();
     let mut places = Vec::new();
@@ -87,7 +91,7 @@ fn write_usage(answer: &Answer, body: &mut Map<String, Value>) {
         let tools = metadata.get("toolUsePromptTokenCount").and_then(Value::as_u64).unwrap_or(0);
         metadata.extend(usage::write(counts, tools));
     }
-    if let Some(tier) = answer.service_tier.as_deref().and_then(usage::tier) {
+    if let Some(tier) = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Gemini)) {
         metadata.insert("serviceTier".into(), json!(tier));
     }
     if !metadata.is_empty() {

@@ -12,7 +12,8 @@ pub(super) fn read(fields: &mut Fields, request: &mut Request) -> Result<(), Ref
     let Some(config) = fields.take("generationConfig") else { return Ok(()) };
     let at = Path::Field(&Path::Root, "generationConfig");
     let mut config = Fields::new(config, &at)?;
-    request.max_output = config.count("maxOutputTokens")?;
+    // Google takes 0 as unset.
+    request.max_output = config.count("maxOutputTokens")?.filter(|most| *most > 0);
     request.choices = config.count("candidateCount")?;
     request.temperature = config.real("temperature")?;
     request.top_p = config.real("topP")?;
@@ -82,8 +83,12 @@ fn read_thinking(fields: &mut Fields) -> Result<Thinking, Refused> {
     Ok(thinking)
 }
 
-/// Writes it.
-pub(super) fn write(request: &Request, body: &mut Map<String, Value>) {
+/// Writes it. An answer of at most 0 tokens is refused, for Google would take that as no bound, and no room is held for such
+/// an answer.
+pub(super) fn write(request: &Request, body: &mut Map<String, Value>) -> Result<(), Refused> {
+    if request.max_output == Some(0) {
+        return Err(Refused::field("max_tokens", "An answer cannot have at most 0 tokens."));
+    }
     let mut config = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -113,6 +118,7 @@ pub(super) fn write(request: &Request, body: &mut Map<String, Value>) {
     if !config.is_empty() {
         body.insert("generationConfig".into(), config.into());
     }
+    Ok(())
 }
 
 fn write_format(format: Option<&Format>, config: &mut Map<String, Value>) {

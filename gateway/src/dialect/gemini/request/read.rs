@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{config, tools};
 use crate::dialect::gemini::fields::{Fields, Path, parse};
 use crate::dialect::gemini::part;
-use crate::dialect::talk::{Dialect, Extra, Message, Part, Refused, Request, Role};
+use crate::dialect::talk::{Dialect, Extra, Message, Own, Part, Refused, Request, Role};
 
 /// Reads a request's body. Its model and whether it streams stand in the path.
 pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
@@ -19,7 +19,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     read_contents(&mut fields, &mut request)?;
     tools::read(&mut fields, &mut request)?;
     config::read(&mut fields, &mut request)?;
-    request.service_tier = fields.text("serviceTier")?;
+    request.service_tier = fields.text("serviceTier")?.map(|tier| Own::new(Dialect::Gemini, tier));
     request.extra = Extra::of(Dialect::Gemini, fields.rest());
     Ok(request)
 }

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::talk::{
-    Call, Dialect, Extra, Media, MediaKind, Message, Part, Piece, Reasoning, Request, Role, Source,
+    Call, Dialect, Extra, Media, MediaKind, Message, Own, Part, Piece, Reasoning, Request, Role, Source,
     ToolResult,
 };
 
@@ -38,19 +38,23 @@ fn parts(request: &Request) -> Value {
 fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
     let media = |kind, mime: &str, source| {
         let mime = mime.to_owned();
-        Part::Media(Media { kind, mime, source, name: None, detail: None })
+        Part::Media(Media { kind, mime, source, name: None, detail: None, context: None, cited: None })
     };
     let cases = [
         (json!({"text": "hi"}), Part::text("hi")),
         (
             json!({"text": "hi", "thought_signature": "c2ln"}),
-            Part::Text { text: "hi".into(), signature: Some("c2ln".into()), citations: vec![] },
+            Part::Text {
+                text: "hi".into(),
+                signature: Some(Own::new(Dialect::Gemini, "c2ln")),
+                citations: vec![],
+            },
         ),
         (
             json!({"text": "hm", "thought": true, "thoughtSignature": "c2ln"}),
             Part::Reasoning(Reasoning {
                 text: "hm".into(),
-                signature: Some("c2ln".into()),
+                signature: Some(Own::new(Dialect::Gemini, "c2ln")),
                 ..Reasoning::default()
             }),
         ),
@@ -67,7 +71,10 @@ fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
             media(
                 MediaKind::Document,
                 "",
-                Source::File("https://generativelanguage.googleapis.com/v1beta/files/a".into()),
+                Source::File(Own::new(
+                    Dialect::Gemini,
+                    "https://generativelanguage.googleapis.com/v1beta/files/a",
+                )),
             ),
         ),
         (
@@ -77,7 +84,7 @@ fn every_kind_of_part_is_read_in_both_spellings_and_written_back() {
                 name: "f".into(),
                 arguments: "{\"a\":1}".into(),
                 custom: false,
-                signature: Some("c2ln".into()),
+                signature: Some(Own::new(Dialect::Gemini, "c2ln")),
             }),
         ),
         (
@@ -251,6 +258,8 @@ fn media_in_results_stand_inside_or_behind() {
         source: Source::Base64("AAAA".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     });
     let pieces = vec![Part::text("see"), image];
     let inline = json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}});
@@ -273,7 +282,15 @@ fn media_in_results_stand_inside_or_behind() {
 fn media_that_google_cannot_fetch_are_refused() {
     let with = |source| {
         let (mime, name) = (String::new(), Some("n".into()));
-        let media = Media { kind: MediaKind::Image, mime, source, name, detail: Some("low".into()) };
+        let media = Media {
+            kind: MediaKind::Image,
+            mime,
+            source,
+            name,
+            detail: Some("low".into()),
+            context: None,
+            cited: None,
+        };
         of(vec![says(Role::User, vec![Part::Media(media)])])
     };
     for (source, part) in [
@@ -289,7 +306,7 @@ fn media_that_google_cannot_fetch_are_refused() {
     ] {
         assert_eq!(parts(&with(source)), json!([part]));
     }
-    for source in [Source::Url("s3://a/b".into()), Source::File("file-abc".into())] {
+    for source in [Source::Url("s3://a/b".into()), Source::File(Own::new(Dialect::Chat, "file-abc"))] {
         assert!(write_request(&with(source)).is_err());
     }
 }
@@ -314,13 +331,13 @@ fn calls_from_elsewhere_are_signed_for_models_that_insist() {
 fn only_our_own_reasoning_keeps_its_signature() {
     let reasoning = Reasoning {
         text: "hm".into(),
-        signature: Some("c2ln".into()),
-        encrypted: Some("x".into()),
+        signature: Some(Own::new(Dialect::Messages, "c2ln")),
+        encrypted: Some(Own::new(Dialect::Messages, "x")),
         ..Reasoning::default()
     };
     let summary =
         Reasoning { summary: vec!["a".into(), "b".into()], id: Some("rs".into()), ..Reasoning::default() };
-    let nothing = Reasoning { encrypted: Some("x".into()), ..Reasoning::default() };
+    let nothing = Reasoning { encrypted: Some(Own::new(Dialect::Responses, "x")), ..Reasoning::default() };
     let pieces = [reasoning, summary, nothing].map(Part::Reasoning);
     let request = of(vec![says(Role::Assistant, pieces.into())]);
     assert_eq!(

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::talk::{
-    Dialect, Effort, Extra, Format, Message, Part, Request, Role, Thinking, Tool, ToolChoice, ToolKind,
+    Dialect, Effort, Extra, Format, Message, Own, Part, Request, Role, Thinking, Tool, ToolChoice, ToolKind,
 };
 
 fn read(body: Value) -> Request {
@@ -161,7 +161,7 @@ fn advice_that_google_does_not_take_is_left_out() {
         user: Some("u".into()),
         cache_key: Some("k".into()),
         parallel_calls: Some(false),
-        service_tier: Some("auto".into()),
+        service_tier: Some(Own::new(Dialect::Chat, "auto")),
         metadata: json!({"a": "b"}).as_object().unwrap().clone(),
         seed: Some(i64::from(u32::MAX) + 8),
         ..hello()

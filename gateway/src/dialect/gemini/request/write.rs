@@ -8,6 +8,7 @@ use super::{config, tools};
 use crate::dialect::gemini::fields::add;
 use crate::dialect::gemini::model::Model;
 use crate::dialect::gemini::part::{self, Context};
+use crate::dialect::talk::tier::asked_tier;
 use crate::dialect::talk::{Dialect, Message, Part, Piece, Refused, Request, Role};
 
 /// Instead of the signature of a call that this provider did not make. Since Gemini 3, Google refuses a history whose
@@ -21,8 +22,8 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
     add(&mut body, request.extra.fields(Dialect::Gemini));
     write_messages(request, &mut body)?;
     tools::write(request, &mut body)?;
-    config::write(request, &mut body);
-    if let Some(tier @ ("flex" | "priority" | "standard")) = request.service_tier.as_deref() {
+    config::write(request, &mut body)?;
+    if let Some(tier) = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Gemini)) {
         body.insert("serviceTier".into(), tier.into());
     }
     Ok(body.into())

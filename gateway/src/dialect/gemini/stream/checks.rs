@@ -74,7 +74,8 @@ pub(in crate::dialect::gemini) fn gather(events: &[Event]) -> (BTreeMap<u64, Sai
                 let said = said.entry(*choice).or_default();
                 thoughts.insert((*choice, *piece), matches!(opening, Opening::Reasoning { .. }));
                 match opening {
-                    Opening::Call { id, name, .. } => {
+                    Opening::Call { id, name, signature, .. } => {
+                        said.signatures.extend(signature.iter().map(|proof| proof.value.clone()));
                         said.calls.push((id.clone(), name.clone(), String::new()));
                     }
                     Opening::Whole(_) => said.wholes += 1,
@@ -87,7 +88,7 @@ pub(in crate::dialect::gemini) fn gather(events: &[Event]) -> (BTreeMap<u64, Sai
                     Delta::Text(text) if thoughts[&(*choice, *piece)] => said.thought.push_str(text),
                     Delta::Text(text) => said.text.push_str(text),
                     Delta::Arguments(text) => said.calls.last_mut().unwrap().2.push_str(text),
-                    Delta::Signature(text) => said.signatures.push(text.clone()),
+                    Delta::Signature(text) => said.signatures.push(text.value.clone()),
                     _ => {}
                 }
             }

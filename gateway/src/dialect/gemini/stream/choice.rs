@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use super::partial::Arguments;
 use crate::dialect::gemini::fields::{Fields, Path};
 use crate::dialect::gemini::{finish, grounding, logprobs, part};
-use crate::dialect::talk::{Call, Citation, Delta, Event, Finish, Opening, Part, Piece, Refused};
+use crate::dialect::talk::base64::standard;
+use crate::dialect::talk::{
+    Call, Citation, Delta, Dialect, Event, Finish, Opening, Own, Part, Piece, Reasoning, Refused,
+};
 
 /// So many citations of a choice are remembered, and so much of its text to find their places in.
 const MOST_CITATIONS: usize = 1024;
@@ -34,7 +37,7 @@ enum Open {
     /// Text or reasoning. One that was signed is not continued: Google wants signed parts back as they were.
     Text { thought: bool, signed: bool },
     /// A call whose arguments come value by value.
-    Call { arguments: Arguments, signature: Option<String> },
+    Call { arguments: Arguments, signature: Option<Own<String>> },
 }
 
 impl Choice {
@@ -80,7 +83,7 @@ impl Choice {
         let piece = part::read(part, at)?;
         match piece.part {
             Part::Text { text, signature, .. } => self.text(false, text, signature, to),
-            Part::Reasoning(reasoning) => self.text(true, reasoning.text, reasoning.signature, to),
+            Part::Reasoning(thought) => self.thought(thought, to),
             Part::Call(call) => self.call(call, to),
             _ => self.whole(piece, to),
         }
@@ -115,7 +118,7 @@ impl Choice {
 
     /// Text or a thought goes on in the open piece if that is of its kind. A signature may come behind its text, with
     /// an empty one.
-    fn text(&mut self, thought: bool, text: String, signature: Option<String>, to: &mut Vec<Event>) {
+    fn text(&mut self, thought: bool, text: String, signature: Option<Own<String>>, to: &mut Vec<Event>) {
         if text.is_empty() && signature.is_none() {
             return;
         }
@@ -137,6 +140,19 @@ impl Choice {
         }
     }
 
+    /// A thought; what our own writer has put into a parcel comes out of it.
+    fn thought(&mut self, thought: Reasoning, to: &mut Vec<Event>) {
+        let carried = thought.encrypted;
+        let text = if thought.text.is_empty() { thought.summary.concat() } else { thought.text };
+        self.text(true, text, thought.signature, to);
+        let Some(encrypted) = carried else { return };
+        if !matches!(self.open, Some(Open::Text { thought: true, .. })) {
+            self.begin(Opening::Reasoning { id: thought.id }, to);
+        }
+        self.open = Some(Open::Text { thought: true, signed: true });
+        self.delta(Delta::Encrypted(encrypted), to);
+    }
+
     fn remember(&mut self, text: &str) {
         self.long |= self.text.len() + text.len() > LONGEST_TEXT;
         if self.long {
@@ -148,11 +164,9 @@ impl Choice {
 
     fn call(&mut self, call: Call, to: &mut Vec<Event>) {
         self.calls = true;
-        let piece = self.begin(Opening::Call { id: call.id, name: call.name, custom: false }, to);
-        self.delta(Delta::Arguments(call.arguments), to);
-        if let Some(signature) = call.signature {
-            self.delta(Delta::Signature(signature), to);
-        }
+        let Call { id, name, arguments, custom, signature } = call;
+        let piece = self.begin(Opening::Call { id, name, custom, signature }, to);
+        self.delta(Delta::Arguments(arguments), to);
         to.push(Event::End { choice: self.index, piece });
     }
 
@@ -176,9 +190,16 @@ impl Choice {
         to: &mut Vec<Event>,
     ) -> Result<(), Refused> {
         let text = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut signature = signature.map(|proof| Own::new(Dialect::Gemini, standard(proof.to_owned())));
         if !matches!(self.open, Some(Open::Call { .. })) || call.get("name").is_some() {
             self.calls = true;
-            self.begin(Opening::Call { id: text("id"), name: text("name"), custom: false }, to);
+            let opening = Opening::Call {
+                id: text("id"),
+                name: text("name"),
+                custom: false,
+                signature: signature.take(),
+            };
+            self.begin(opening, to);
             self.open = Some(Open::Call { arguments: Arguments::default(), signature: None });
         }
         if let Some(Open::Call { arguments, signature: of }) = &mut self.open {
@@ -190,7 +211,7 @@ impl Choice {
             for step in steps {
                 arguments.add(step).ok_or_else(|| at.refuse("has a partial argument that fits nowhere"))?;
             }
-            *of = signature.map(str::to_owned).or(of.take());
+            *of = signature.or(of.take());
         }
         if call.get("willContinue").and_then(Value::as_bool) != Some(true) {
             self.close(to);

@@ -1,10 +1,13 @@
 //! The events of a stream as bytes: their framing, and what stands in every one.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::dialect::gemini::failed::error;
 use crate::dialect::gemini::{time, usage};
 use crate::dialect::json::push_string;
 use crate::dialect::openai::answer::Usage;
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Dialect, Own};
 
 /// How the events of a stream stand in its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Frames {
     }
 
     /// What the answer's start says of it.
-    pub(super) fn start(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&str>) {
+    pub(super) fn start(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&Own<String>>) {
         let moment = created.and_then(time::text).unwrap_or_default();
         for (name, value) in [("modelVersion", model), ("createTime", &moment), ("responseId", id)] {
             if !value.is_empty() {
@@ -42,7 +45,7 @@ impl Frames {
                 self.about.push(b',');
             }
         }
-        self.tier = tier.and_then(usage::tier).map(str::to_owned);
+        self.tier(tier);
     }
 
     /// One event of these members, each with a comma behind it. The tier of service stands in the first and wherever
@@ -73,10 +76,15 @@ impl Frames {
 
     /// An error in the stream's place.
     pub(super) fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {
-        let (code, status) = status(kind);
         self.open(to);
-        push_value(to, &json!({"error": {"code": code, "message": message, "status": status}}));
+        push_value(to, &error(kind, message));
         self.end(to);
+    }
+
+    /// The tier of service, when it is known only late.
+    pub(super) fn tier(&mut self, tier: Option<&Own<String>>) {
+        let word = tier.and_then(|tier| given_tier(tier, Dialect::Gemini));
+        self.tier = word.map(str::to_owned).or(self.tier.take());
     }
 
     /// The body is complete.
@@ -105,28 +113,4 @@ impl Frames {
 /// Appends a value.
 pub(super) fn push_value(to: &mut Vec<u8>, value: &Value) {
     to.extend_from_slice(value.to_string().as_bytes());
-}
-
-/// Google's code and status for a kind of error, its own or another dialect's.
-fn status(kind: &str) -> (u16, &'static str) {
-    match kind {
-        "INVALID_ARGUMENT" | "invalid_request_error" | "validationException" => (400, "INVALID_ARGUMENT"),
-        "FAILED_PRECONDITION" => (400, "FAILED_PRECONDITION"),
-        "UNAUTHENTICATED" | "authentication_error" => (401, "UNAUTHENTICATED"),
-        "PERMISSION_DENIED" | "permission_error" => (403, "PERMISSION_DENIED"),
-        "NOT_FOUND" | "not_found_error" => (404, "NOT_FOUND"),
-        "RESOURCE_EXHAUSTED"
-        | "rate_limit_error"
-        | "rate_limit_exceeded"
-        | "insufficient_quota"
-        | "throttlingException" => (429, "RESOURCE_EXHAUSTED"),
-        "CANCELLED" => (499, "CANCELLED"),
-        "UNAVAILABLE"
-        | "overloaded_error"
-        | "server_is_overloaded"
-        | "service_unavailable_error"
-        | "serviceUnavailableException" => (503, "UNAVAILABLE"),
-        "DEADLINE_EXCEEDED" | "timeout_error" | "modelTimeoutException" => (504, "DEADLINE_EXCEEDED"),
-        _ => (500, "INTERNAL"),
-    }
 }

@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::choice::Choice;
 use crate::dialect::gemini::answer::blocked;
 use crate::dialect::gemini::fields::{Fields, Path, parse};
-use crate::dialect::gemini::{time, usage};
+use crate::dialect::gemini::time;
+use crate::dialect::gemini::usage::Counts;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Event, Finish, Refused};
+use crate::dialect::talk::{Dialect, Event, Extra, Finish, Own, Refused};
 
 /// More candidates than Google gives.
 const MOST_CHOICES: usize = 64;
@@ -21,8 +22,13 @@ pub struct Reader {
     started: bool,
     /// A failure was reported; nothing follows.
     failed: bool,
+    counts: Counts,
+    /// As told last.
     usage: Option<Usage>,
     choices: Vec<Choice>,
+    /// The tier of service, as said last, and as told at the start.
+    tier: Option<String>,
+    told_tier: Option<String>,
 }
 
 impl Reader {
@@ -41,8 +47,9 @@ impl Reader {
             to.push(failure(&error));
             return Ok(());
         }
-        let (counts, tier) = read_usage(&mut fields)?;
-        self.start(&mut fields, tier, to)?;
+        let (counts, tier) = read_usage(self.counts, &mut fields)?;
+        self.start(&mut fields, tier.clone(), to)?;
+        self.tier = tier.or(self.tier.take());
         let at = Path::Field(&Path::Root, "candidates");
         let candidates = fields.list("candidates");
         let none = candidates.is_empty();
@@ -70,6 +77,10 @@ impl Reader {
         for choice in &mut self.choices {
             choice.finish(to);
         }
+        if self.tier != self.told_tier {
+            let service_tier = self.tier.take().map(|tier| Own::new(Dialect::Gemini, tier));
+            to.push(Event::About { service_tier, extra: Extra::default() });
+        }
         to.push(Event::Done);
         Ok(())
     }
@@ -84,28 +95,23 @@ impl Reader {
             return Ok(());
         }
         self.started = true;
+        self.told_tier.clone_from(&tier);
         to.push(Event::Start {
             id: fields.text("responseId")?.unwrap_or_default(),
             model: fields.text("modelVersion")?.unwrap_or_default(),
             created: fields.text("createTime")?.as_deref().and_then(time::seconds),
-            service_tier: tier,
+            service_tier: tier.map(|tier| Own::new(Dialect::Gemini, tier)),
         });
         Ok(())
     }
 
-    /// Tells the counts if they changed. They grow; one that is missing for once is not taken back.
-    fn count(&mut self, counts: Option<Usage>, to: &mut Vec<Event>) {
-        let Some(new) = counts else { return };
-        let old = self.usage.unwrap_or_default();
-        let grown = Usage {
-            input: new.input.max(old.input),
-            cached_input: new.cached_input.max(old.cached_input),
-            written_input: 0,
-            output: new.output.max(old.output),
-            reasoning: new.reasoning.max(old.reasoning),
-        };
-        if self.usage.replace(grown) != Some(grown) {
-            to.push(Event::Usage(grown));
+    /// Tells the counts if they changed.
+    fn count(&mut self, counts: Option<Counts>, to: &mut Vec<Event>) {
+        let Some(counts) = counts else { return };
+        self.counts = counts;
+        let usage = counts.usage();
+        if self.usage.replace(usage) != Some(usage) {
+            to.push(Event::Usage(usage));
         }
     }
 
@@ -134,11 +140,12 @@ impl Reader {
     }
 }
 
-fn read_usage(fields: &mut Fields) -> Result<(Option<Usage>, Option<String>), Refused> {
+/// The counts, which go on from those `before`, and the tier of service.
+fn read_usage(before: Counts, fields: &mut Fields) -> Result<(Option<Counts>, Option<String>), Refused> {
     let Some(metadata) = fields.take("usageMetadata") else { return Ok((None, None)) };
     let at = Path::Field(&Path::Root, "usageMetadata");
     let mut metadata = Fields::new(metadata, &at)?;
-    Ok((usage::read(&mut metadata), metadata.text("serviceTier")?))
+    Ok((before.read(&mut metadata), metadata.text("serviceTier")?))
 }
 
 fn failure(error: &Value) -> Event {

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::frame::{Frames, Framing, push_value};
 
 use crate::dialect::gemini::grounding::{self, Cited};
-use crate::dialect::gemini::part::{self, Context, text_part};
+use crate::dialect::gemini::part::{self, Context, proof, text_part};
 use crate::dialect::gemini::{carry, finish, logprobs};
 use crate::dialect::json::push_string;
-use crate::dialect::talk::{Call, Citation, Delta, Event, Finish, Opening, Part, Piece};
+use crate::dialect::talk::carry::Parcel;
+use crate::dialect::talk::{Call, Citation, Delta, Event, Finish, Opening, Own, Part, Piece};
 
 /// Writes a stream.
 pub struct Writer {
@@ -28,13 +29,13 @@ struct Open {
     piece: usize,
     kind: Kind,
     text: String,
-    signature: String,
+    signature: Option<Own<String>>,
     /// Reasoning that is told only encrypted, and its id.
-    encrypted: String,
+    encrypted: Option<Own<String>>,
     id: Option<String>,
     citations: Vec<Citation>,
     /// The summary that is being told.
-    summary: usize,
+    summary: Option<usize>,
 }
 
 enum Kind {
@@ -44,6 +45,9 @@ enum Kind {
     /// It was written when it began.
     Whole,
 }
+
+/// Content where there is none: clients look into the first part of the first candidate without asking.
+const NOTHING: &[u8] = br#"{"parts":[{"text":""}],"role":"model"}"#;
 
 impl Writer {
     /// Writes in this framing.
@@ -60,7 +64,7 @@ impl Writer {
         }
         match event {
             Event::Start { id, model, created, service_tier } => {
-                self.frames.start(id, model, *created, service_tier.as_deref());
+                self.frames.start(id, model, *created, service_tier.as_ref());
             }
             Event::Begin { choice, piece, opening } => self.begin(*choice, *piece, opening, to),
             Event::Delta { choice, piece, delta } => self.delta(*choice, *piece, delta, to),
@@ -73,18 +77,16 @@ impl Writer {
             Event::Usage(counts) => {
                 self.flush(to);
                 self.frames.usage = Some(*counts);
-                // The last ones belong to the last event. Clients look into the first candidate without asking.
+                // The last ones belong to the last event.
                 if self.finished.is_empty() {
-                    self.frames.event(
-                        b"\"candidates\":[{\"content\":{\"role\":\"model\"},\"index\":0}],",
-                        true,
-                        to,
-                    );
+                    let nothing = [b"\"candidates\":[{\"content\":", NOTHING, b",\"index\":0}],"].concat();
+                    self.frames.event(&nothing, true, to);
                 }
             }
             // Space between events is allowed in both framings; a comment would stop old clients.
             Event::Ping => to.extend_from_slice(b"\r\n"),
             Event::Failed { kind, message } => self.fail(kind, message, to),
+            Event::About { service_tier, .. } => self.frames.tier(service_tier.as_ref()),
             Event::Done => self.done(to),
         }
     }
@@ -93,7 +95,7 @@ impl Writer {
         let kind = match opening {
             Opening::Text | Opening::Refusal => Kind::Text,
             Opening::Reasoning { .. } => Kind::Thought,
-            Opening::Call { id, name, custom } => {
+            Opening::Call { id, name, custom, .. } => {
                 Kind::Call(Call { id: id.clone(), name: name.clone(), custom: *custom, ..Call::default() })
             }
             Opening::Whole(piece) => {
@@ -102,16 +104,17 @@ impl Writer {
             }
         };
         let id = if let Opening::Reasoning { id } = opening { id.clone() } else { None };
+        let signature = if let Opening::Call { signature, .. } = opening { signature.clone() } else { None };
         self.open.push(Open {
             choice,
             piece,
             kind,
             text: String::new(),
-            signature: String::new(),
-            encrypted: String::new(),
+            signature,
+            encrypted: None,
             id,
             citations: Vec::new(),
-            summary: 0,
+            summary: None,
         });
     }
 
@@ -125,8 +128,8 @@ impl Writer {
                 self.text(choice, "", text, thought, to);
             }
             Delta::Summary(index, text) => {
-                let gap = if *index == open.summary { "" } else { "\n\n" };
-                open.summary = *index;
+                let gap = if open.summary.is_none_or(|last| last == *index) { "" } else { "\n\n" };
+                open.summary = Some(*index);
                 self.text(choice, gap, text, true, to);
             }
             Delta::Arguments(text) => {
@@ -134,9 +137,9 @@ impl Writer {
                     call.arguments.push_str(text);
                 }
             }
-            Delta::Signature(part) => open.signature.push_str(part),
+            Delta::Signature(part) => Own::grow(&mut open.signature, part),
             Delta::Citation(citation) => open.citations.push((**citation).clone()),
-            Delta::Encrypted(part) => open.encrypted.push_str(part),
+            Delta::Encrypted(part) => Own::grow(&mut open.encrypted, part),
         }
     }
 
@@ -146,7 +149,7 @@ impl Writer {
         self.flush_one(&mut open, to);
         *self.said.entry(choice).or_default() += open.text.len();
         if let Kind::Call(mut call) = open.kind {
-            call.signature = Some(open.signature).filter(|signature| !signature.is_empty());
+            call.signature = open.signature;
             self.whole(choice, &Part::Call(call).into(), to);
         }
     }
@@ -165,12 +168,7 @@ impl Writer {
         if !thought && !matches!(open.kind, Kind::Text) {
             return;
         }
-        let encrypted = std::mem::take(&mut open.encrypted);
-        let mut signature = std::mem::take(&mut open.signature);
-        if signature.is_empty() && !encrypted.is_empty() {
-            signature = carry::pack(open.id.as_deref(), &encrypted);
-        }
-        if !signature.is_empty() {
+        if let Some(signature) = take_proof(open) {
             self.parts(open.choice, vec![text_part("", thought, Some(&signature)).into()], to);
         }
         let before = self.said.get(&open.choice).copied().unwrap_or(0);
@@ -223,7 +221,7 @@ impl Writer {
 
     fn done(&mut self, to: &mut Vec<u8>) {
         self.flush(to);
-        let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"role": "model"}, "finishReason": finish::write(finish), "index": choice});
+        let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": finish::write(finish), "index": choice});
         let candidates: Vec<Value> = self.finished.iter().map(candidate).collect();
         let mut event = Vec::new();
         if !candidates.is_empty() {
@@ -244,4 +242,18 @@ impl Writer {
         self.over = true;
         self.frames.close(to);
     }
+}
+
+/// What stands as the signature of a piece of text or of a thought: Google's own, else a parcel for the client. It is
+/// told once.
+fn take_proof(open: &mut Open) -> Option<String> {
+    let (signature, encrypted) = (open.signature.take(), open.encrypted.take());
+    if let Some(own) = signature.as_ref().and_then(proof) {
+        return Some(own.to_owned());
+    }
+    let proven = signature.is_some() || encrypted.is_some();
+    if !matches!(open.kind, Kind::Thought) || !proven {
+        return None;
+    }
+    carry::pack(&Parcel { id: open.id.clone(), signature, encrypted, summary: open.summary.is_some() })
 }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::block::{add_extra, block, input, text_block, write_cache};
-use super::super::carry::Ids;
 use super::media;
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{Call, Citation, Dialect, Part, Piece, Reasoning, Refused, ToolResult};
 
 /// A block; none if the piece is nothing that Anthropic could use. `spoken`: others beside it hold words.
@@ -65,14 +65,14 @@ fn cited(citations: &[Citation]) -> Vec<Value> {
 
 /// Anthropic wants back what it signed or encrypted, and refuses what it did not: other models' reasoning is left out.
 fn write_reasoning(reasoning: &Reasoning) -> Option<Map<String, Value>> {
-    if let Some(signature) = reasoning.signature.as_ref().filter(|signature| !signature.is_empty()) {
+    let signature = reasoning.signature.as_ref().and_then(|proof| proof.proof_for(Dialect::Messages));
+    if let Some(signature) = signature.filter(|signature| !signature.is_empty()) {
         return Some(block(
             "thinking",
             [("thinking", json!(reasoning.text)), ("signature", json!(signature))],
         ));
     }
-    let own = reasoning.id.is_none() && reasoning.text.is_empty() && reasoning.summary.is_empty();
-    let encrypted = reasoning.encrypted.as_ref().filter(|_| own)?;
+    let encrypted = reasoning.encrypted.as_ref()?.proof_for(Dialect::Messages)?;
     Some(block("redacted_thinking", [("data", json!(encrypted))]))
 }
 
@@ -82,11 +82,12 @@ fn write_call(call: &Call, ids: &mut Ids) -> Map<String, Value> {
 
 fn write_result(result: &ToolResult, ids: &mut Ids) -> Result<Map<String, Value>, Refused> {
     let mut map = block("tool_result", [("tool_use_id", json!(ids.result(result)))]);
-    let content = match &result.json {
+    let mut content: Vec<Value> = match &result.json {
         Some(Value::String(text)) => vec![text_block(text, Vec::new()).into()],
         Some(value) => vec![text_block(&value.to_string(), Vec::new()).into()],
-        None => write_pieces(&result.pieces)?,
+        None => Vec::new(),
     };
+    content.extend(write_pieces(&result.pieces)?);
     if !content.is_empty() {
         map.insert("content".to_owned(), content_of(content));
     }

@@ -3,10 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::block::block;
-use crate::dialect::talk::{Media, MediaKind, Refused, Source};
-
-/// Ids in Anthropic's store of files begin so; another's id would name nothing there.
-const FILE: &str = "file_";
+use crate::dialect::talk::base64::decode;
+use crate::dialect::talk::{Dialect, Media, MediaKind, Own, Refused, Source};
 
 /// A block of an image or a document.
 pub(super) fn write(media: &Media) -> Result<Map<String, Value>, Refused> {
@@ -16,6 +14,12 @@ pub(super) fn write(media: &Media) -> Result<Map<String, Value>, Refused> {
             let mut map = block("document", [("source", document(media)?)]);
             if let Some(name) = &media.name {
                 map.insert("title".to_owned(), json!(name));
+            }
+            if let Some(context) = &media.context {
+                map.insert("context".to_owned(), json!(context));
+            }
+            if let Some(cited) = media.cited {
+                map.insert("citations".to_owned(), json!({ "enabled": cited }));
             }
             Ok(map)
         }
@@ -84,11 +88,13 @@ fn address(url: &str) -> Result<Value, Refused> {
     Err(refused(format!("This model's API fetches only https addresses, not those of {scheme}.")))
 }
 
-fn file(id: &str) -> Result<Value, Refused> {
-    if id.starts_with(FILE) {
-        return Ok(json!({"type": "file", "file_id": id}));
+fn file(id: &Own<String>) -> Result<Value, Refused> {
+    match id.file_for(Dialect::Messages) {
+        Some(id) => Ok(json!({"type": "file", "file_id": id})),
+        None => Err(refused(
+            "A file was given by its id in another provider's store. Give its bytes or its address.",
+        )),
     }
-    Err(refused("A file was given by its id in another provider's store. Give its bytes or its address."))
 }
 
 fn is_text(mime: &str) -> bool {
@@ -109,43 +115,4 @@ fn mime_of(media: &Media, data: &str) -> String {
     ];
     let found = known.iter().find(|(start, _)| data.starts_with(start));
     found.map(|(_, mime)| (*mime).to_owned()).unwrap_or_default()
-}
-
-/// Base64 in the standard alphabet; none if it is damaged.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0);
-    for letter in text.trim_end_matches('=').bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'\r' | b'\n' => continue,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            // The cast keeps the low byte.
-            bytes.push((bits >> held) as u8);
-            bits &= (1 << held) - 1;
-        }
-    }
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_decoded() {
-        for (text, wanted) in [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc"), ("w6k=", "é")] {
-            assert_eq!(decode(text).as_deref(), Some(wanted.as_bytes()), "{text}");
-        }
-        assert_eq!(decode("a b"), None);
-    }
 }

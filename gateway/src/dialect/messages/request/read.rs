@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::block::{read_content, ttl_of};
 use super::super::fields::{Fields, missing, parse};
 use super::{format, thinking, tools};
-use crate::dialect::talk::{Cache, Dialect, Extra, Message, Part, Refused, Request, Role};
+use crate::dialect::talk::{Cache, Dialect, Extra, Message, Own, Part, Refused, Request, Role};
 
 /// Reads a request's body.
 ///
@@ -26,7 +26,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
         top_k: fields.count("top_k")?,
         stop: fields.texts("stop_sequences")?,
         user: read_user(&mut fields, &mut extra)?,
-        service_tier: fields.text("service_tier")?,
+        service_tier: fields.text("service_tier")?.map(|tier| Own::new(Dialect::Messages, tier)),
         stream: fields.flag("stream")?.unwrap_or(false),
         // Every stream of this dialect says it.
         stream_usage: true,

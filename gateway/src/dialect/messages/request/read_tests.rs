@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::{read_request, write_request};
 use crate::dialect::talk::{
-    Cache, Call, Dialect, Effort, Extra, Format, Media, MediaKind, Part, Piece, Reasoning, Request, Role,
-    Source, Thinking, ToolChoice, ToolKind,
+    Cache, Call, Dialect, Effort, Extra, Format, Media, MediaKind, Own, Part, Piece, Reasoning, Request,
+    Role, Source, Thinking, ToolChoice, ToolKind,
 };
 
 fn read(body: serde_json::Value) -> Request {
@@ -17,7 +17,15 @@ fn pieces(content: serde_json::Value) -> Vec<Piece> {
 }
 
 fn media(kind: MediaKind, mime: &str, source: Source) -> Part {
-    Part::Media(Media { kind, mime: mime.to_owned(), source, name: None, detail: None })
+    Part::Media(Media {
+        kind,
+        mime: mime.to_owned(),
+        source,
+        name: None,
+        detail: None,
+        context: None,
+        cited: None,
+    })
 }
 
 #[test]
@@ -51,7 +59,10 @@ fn blocks_are_read() {
     assert_eq!(read[0], Piece { cache: Some(Cache { ttl: Some(3600) }), ..Part::text("t").into() });
     assert_eq!(read[1].part, media(MediaKind::Image, "image/png", Source::Base64("AA==".into())));
     assert_eq!(read[2].part, media(MediaKind::Image, "", Source::Url("https://a/b.png".into())));
-    assert_eq!(read[3].part, media(MediaKind::Document, "", Source::File("file_1".into())));
+    assert_eq!(
+        read[3].part,
+        media(MediaKind::Document, "", Source::File(Own::new(Dialect::Messages, "file_1")))
+    );
     assert_eq!(
         read[4].part,
         media(MediaKind::Document, "application/pdf", Source::Url("https://a/b.pdf".into()))
@@ -93,10 +104,14 @@ fn a_turn_of_calls_is_read() {
             {"type": "tool_result", "tool_use_id": "t2", "is_error": true,
                 "content": [{"type": "tool_reference", "tool_name": "h"}]}]}]}));
     let said: Vec<_> = request.messages[0].pieces.iter().map(|piece| &piece.part).collect();
-    let signed = Reasoning { text: "hm".into(), signature: Some("sig".into()), ..Reasoning::default() };
-    let redacted = Reasoning { encrypted: Some("xyz".into()), ..Reasoning::default() };
+    let signed = Reasoning {
+        text: "hm".into(),
+        signature: Some(Own::new(Dialect::Messages, "sig")),
+        ..Reasoning::default()
+    };
+    let redacted = Reasoning { encrypted: Some(Own::new(Dialect::Messages, "xyz")), ..Reasoning::default() };
     let call = |id: &str, name: &str, arguments: &str, signature: Option<&str>| {
-        let signature = signature.map(str::to_owned);
+        let signature = signature.map(|proof| Own::new(Dialect::Gemini, proof));
         Part::Call(Call {
             id: id.into(),
             name: name.into(),
@@ -162,7 +177,7 @@ fn thinking_is_read() {
     let effort = Some(Effort::Higher);
     assert_eq!(adaptive, Thinking { enabled: Some(true), effort, told: Some(false), ..Thinking::default() });
     let alone = thinking(json!({"output_config": {"effort": "low"}}));
-    assert_eq!(alone, Thinking { effort: Some(Effort::Low), ..Thinking::default() });
+    assert_eq!(alone, Thinking { effort: Some(Effort::Low), overall: true, ..Thinking::default() });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::fields::Fields;
 use super::super::model::{Efforts, Model, Thinks};
 use super::write::DEFAULT_MAX_TOKENS;
-use crate::dialect::talk::{Dialect, Effort, Refused, Request, Thinking};
+use crate::dialect::talk::{Effort, Refused, Request, Thinking};
 
 /// Anthropic refuses smaller budgets.
 const LEAST_BUDGET: u64 = 1024;
@@ -18,8 +18,9 @@ pub(super) fn read(fields: &mut Fields, config: Option<&mut Fields>) -> Result<T
     if let Some(config) = config {
         let word = config.text("effort")?;
         thinking.effort = word.as_deref().and_then(read_effort);
-        // Alone it asks for no thinking, and is to be written alone again. A word nobody knows stays as well.
-        if let Some(word) = word.filter(|_| told.is_none() || thinking.effort.is_none()) {
+        // Alone it asks for no thinking. A word nobody knows stays.
+        thinking.overall = told.is_none() && thinking.effort.is_some();
+        if let Some(word) = word.filter(|_| thinking.effort.is_none()) {
             config.put("effort", Value::String(word));
         }
     }
@@ -64,10 +65,10 @@ pub(super) struct Plan {
 pub(super) fn plan(request: &Request, model: Model, bound: bool) -> Plan {
     let wish = &request.thinking;
     let max_tokens = request.max_output.unwrap_or(DEFAULT_MAX_TOKENS);
-    let alone =
-        request.extra.get(Dialect::Messages, "output_config").is_some_and(|map| map.get("effort").is_some());
-    let effort = wish.effort.filter(|_| !alone && model.effort != Efforts::None);
-    let silent = Plan { thinking: None, effort: None, max_tokens, on: false };
+    let alone = wish.overall;
+    let effort = wish.effort.filter(|_| model.effort != Efforts::None);
+    let word = effort.filter(|_| alone).and_then(|effort| write_effort(effort, model.effort));
+    let silent = Plan { thinking: None, effort: word, max_tokens, on: false };
     if wish.enabled == Some(false) || wish.effort == Some(Effort::None) || wish.budget == Some(0) {
         let thinking = (model.thinks != Thinks::Never).then(|| json!({"type": "disabled"}));
         return Plan {

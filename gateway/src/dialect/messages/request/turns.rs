@@ -4,9 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::super::answer::media_note;
-use super::super::carry::Ids;
+use super::super::ids::clean;
 use super::super::model::Model;
 use super::block::{self, content_of};
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{Dialect, Message, Part, Refused, Role};
 
 /// Stands before a conversation that the assistant begins, which Anthropic refuses.
@@ -32,7 +33,7 @@ impl Turns {
     /// Of the messages of a request.
     pub(super) fn of(messages: &[Message], model: Model) -> Result<Turns, Refused> {
         let mut turns = Turns::default();
-        let mut ids = Ids::default();
+        let mut ids = Ids::new(clean);
         for message in messages {
             match message.role {
                 Role::System | Role::Developer => turns.instruct(message, model)?,

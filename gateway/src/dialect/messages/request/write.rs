@@ -6,6 +6,7 @@ use super::super::model::{Model, Sampling};
 use super::thinking::Plan;
 use super::turns::Turns;
 use super::{block::content_of, format, thinking, tools};
+use crate::dialect::talk::tier::asked_tier;
 use crate::dialect::talk::{Dialect, Refused, Request, ToolChoice};
 
 /// Anthropic wants the longest answer to be said; others let the model end by itself. All models of now can write so much,
@@ -74,11 +75,7 @@ fn add_words(body: &mut Map<String, Value>, request: &Request) {
     // Texts of white space alone are refused.
     let stop: Vec<_> = request.stop.iter().filter(|text| !text.trim().is_empty()).collect();
     set(body, "stop_sequences", (!stop.is_empty()).then(|| json!(stop)));
-    let tier = match request.service_tier.as_deref() {
-        Some("auto") => Some("auto"),
-        Some("standard_only" | "default") => Some("standard_only"),
-        _ => None,
-    };
+    let tier = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Messages));
     set(body, "service_tier", tier.map(|tier| json!(tier)));
     let user = request.user.as_ref().filter(|user| user.chars().count() <= LONGEST_USER);
     let mut metadata = own(request, "metadata");

@@ -115,7 +115,7 @@ pub(crate) fn gather(events: &[Event]) -> Gathered {
                 (Delta::Text(text), Opening::Text) => found.text += text,
                 (Delta::Text(text), _) => found.thinking += text,
                 (Delta::Arguments(text), _) => found.calls.last_mut().unwrap().2 += text,
-                (Delta::Signature(text) | Delta::Encrypted(text), _) => found.signatures += text,
+                (Delta::Signature(proof) | Delta::Encrypted(proof), _) => found.signatures += &proof.value,
                 (Delta::Citation(_), _) => found.citations += 1,
                 (Delta::Summary(..), _) => {}
             },

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::super::answer::{write_block, write_citation};
 use super::super::block::{block, text_block};
-use super::super::carry;
+use super::super::ids;
 use super::frame;
 use crate::dialect::json::push_string;
-use crate::dialect::talk::{Delta, Opening, Piece};
+use crate::dialect::talk::carry::{Parcel, signed_id};
+use crate::dialect::talk::{Delta, Dialect, Opening, Own, Piece};
 
 /// A block that is being written.
 #[derive(Debug)]
@@ -35,7 +36,9 @@ struct Reasoning {
     summary: Option<usize>,
     told: bool,
     signed: bool,
-    encrypted: String,
+    /// Of providers whose signatures Anthropic's clients would not know for theirs: it goes along in a parcel.
+    signature: Option<Own<String>>,
+    encrypted: Option<Own<String>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,7 @@ struct Call {
     id: String,
     name: String,
     custom: bool,
-    signature: String,
+    signature: Option<Own<String>>,
     /// Arguments that are not written. The first part waits for the second or the end: the signature, which goes into the
     /// id, may come behind a call that comes in one part (Gemini).
     held: String,
@@ -63,9 +66,9 @@ impl Open {
             Opening::Reasoning { id } => {
                 Kind::Reasoning(Reasoning { id: id.clone(), ..Reasoning::default() })
             }
-            Opening::Call { id, name, custom } => {
-                let id = if id.is_empty() { carry::answer_id(answer, piece) } else { id.clone() };
-                let (signature, held) = (String::new(), String::new());
+            Opening::Call { id, name, custom, signature } => {
+                let id = if id.is_empty() { ids::answer_id(answer, piece) } else { id.clone() };
+                let (signature, held) = (signature.clone(), String::new());
                 Kind::Call(Call { id, name: name.clone(), custom: *custom, signature, held })
             }
             Opening::Whole(whole) => {
@@ -91,7 +94,7 @@ impl Open {
                 frame::push(to, "content_block_delta", &data);
             }
             (Kind::Reasoning(reasoning), delta) => reasoning.delta(delta, &mut self.index, blocks, to),
-            (Kind::Call(call), Delta::Signature(more)) => call.signature.push_str(more),
+            (Kind::Call(call), Delta::Signature(more)) => Own::grow(&mut call.signature, more),
             (Kind::Call(call), Delta::Arguments(text)) if !text.is_empty() => {
                 if !call.held.is_empty() {
                     call.flush(&mut self.index, blocks, to);
@@ -110,6 +113,10 @@ impl Open {
         match &mut self.kind {
             Kind::Reasoning(reasoning) => reasoning.end(&mut self.index, blocks, to),
             Kind::Call(call) => {
+                // Some models write it for no arguments, which here are no text.
+                if self.index.is_none() && !call.custom && call.held.trim() == "null" {
+                    call.held.clear();
+                }
                 let index = call.flush(&mut self.index, blocks, to);
                 if call.custom {
                     frame::push_delta(to, index, "input_json_delta", "partial_json", "\"}");
@@ -137,28 +144,38 @@ impl Reasoning {
                 let index = begin(index, blocks, to, thinking);
                 frame::push_delta(to, index, "thinking_delta", "thinking", &format!("{gap}{text}"));
             }
-            Delta::Signature(text) if !text.is_empty() => {
-                self.signed = true;
-                let index = begin(index, blocks, to, thinking);
-                frame::push_delta(to, index, "signature_delta", "signature", text);
-            }
-            Delta::Encrypted(data) => self.encrypted.push_str(data),
+            Delta::Signature(part) => match part.proof_for(Dialect::Messages) {
+                Some("") => {}
+                Some(signature) => {
+                    self.signed = true;
+                    let index = begin(index, blocks, to, thinking);
+                    frame::push_delta(to, index, "signature_delta", "signature", signature);
+                }
+                None => Own::grow(&mut self.signature, part),
+            },
+            Delta::Encrypted(part) => Own::grow(&mut self.encrypted, part),
             _ => {}
         }
     }
 
-    /// Encrypted reasoning of Anthropic's has a block of its own; that of others (with an id, or beside words) goes along as
-    /// the signature, which clients give back.
+    /// Encrypted reasoning of Anthropic's has a block of its own; that of others goes along as the signature, which clients
+    /// give back.
     fn end(&mut self, index: &mut Option<usize>, blocks: &mut usize, to: &mut Vec<u8>) {
-        let encrypted = Some(self.encrypted.as_str()).filter(|data| !data.is_empty());
-        if let (Some(data), None, None) = (encrypted, &self.id, *index) {
+        let own = self.encrypted.as_ref().and_then(|sealed| sealed.proof_for(Dialect::Messages));
+        if let (Some(data), None) = (own, *index) {
             begin(index, blocks, to, || block("redacted_thinking", [("data", json!(data))]));
             return;
         }
-        let signature = carry::foreign_signature(self.id.as_deref(), encrypted, !self.told);
-        if !self.signed && !signature.is_empty() && (index.is_some() || encrypted.is_some()) {
+        let proven = self.signature.is_some() || self.encrypted.is_some();
+        let parcel = Parcel {
+            id: self.id.take(),
+            signature: self.signature.take(),
+            encrypted: self.encrypted.take(),
+            summary: !self.told && self.summary.is_some(),
+        };
+        if !self.signed && !parcel.is_empty() && (index.is_some() || proven) {
             let index = begin(index, blocks, to, thinking);
-            frame::push_delta(to, index, "signature_delta", "signature", &signature);
+            frame::push_delta(to, index, "signature_delta", "signature", &parcel.pack());
         }
     }
 }
@@ -168,8 +185,7 @@ impl Call {
     fn flush(&mut self, index: &mut Option<usize>, blocks: &mut usize, to: &mut Vec<u8>) -> usize {
         let begun = index.is_some();
         let index = begin(index, blocks, to, || {
-            let signature = Some(self.signature.as_str()).filter(|signature| !signature.is_empty());
-            let id = carry::signed_id(&self.id, signature);
+            let id = signed_id(&self.id, self.signature.as_ref());
             block("tool_use", [("id", json!(id)), ("name", json!(self.name)), ("input", json!({}))])
         });
         let mut text = std::mem::take(&mut self.held);

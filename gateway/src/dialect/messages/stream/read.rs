@@ -7,7 +7,10 @@ use super::super::block::{read_block, read_citation};
 use super::super::fields::Fields;
 use super::super::usage::Counts;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Delta, Event, Finish, Opening, Part, Reasoning, Refused};
+use crate::dialect::talk::carry::Parcel;
+use crate::dialect::talk::{
+    Call, Delta, Dialect, Event, Extra, Finish, Opening, Own, Part, Reasoning, Refused,
+};
 
 /// Reads a stream's events in order.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub struct Reader {
     counts: Counts,
     told: Option<Usage>,
     finished: bool,
+    /// The tier of service, as told last.
+    tier: Option<String>,
     /// Nothing follows.
     over: bool,
 }
@@ -97,7 +102,9 @@ impl Reader {
         if let Some(usage) = counted.as_mut() {
             service_tier = usage.text("service_tier")?;
         }
+        self.tier.clone_from(&service_tier);
         let (id, model) = (id.unwrap_or_default(), model.unwrap_or_default());
+        let service_tier = service_tier.map(|tier| Own::new(Dialect::Messages, tier));
         to.push(Event::Start { id, model, created: None, service_tier });
         self.count(counted, to);
         Ok(())
@@ -147,8 +154,8 @@ impl Reader {
             }
             Part::Call(call) => {
                 self.called = true;
-                let piece = self.open(Opening::Call { id: call.id, name: call.name, custom: false }, to);
-                self.tell(piece, call.signature.map(Delta::Signature), to);
+                let Call { id, name, custom, signature, .. } = call;
+                let piece = self.open(Opening::Call { id, name, custom, signature }, to);
                 Kind::Call(piece, input.filter(|input| !input.is_empty()))
             }
             _ => Kind::Whole(whole, String::new()),
@@ -186,7 +193,7 @@ impl Reader {
             }
         };
         let told = read_delta(&mut delta)?;
-        self.tell(piece, told, to);
+        self.tell(piece, told.into_iter().flatten(), to);
         Ok(())
     }
 
@@ -220,8 +227,14 @@ impl Reader {
     /// Calls that the longest answer cuts may lack their stop, so it is made up for.
     fn message(&mut self, fields: &mut Fields, to: &mut Vec<Event>) -> Result<(), Refused> {
         self.need_start(to)?;
-        let usage = fields.fields("usage")?;
+        let mut usage = fields.fields("usage")?;
+        let tier = usage.as_mut().map(|usage| usage.text("service_tier")).transpose()?.flatten();
         self.count(usage, to);
+        if let Some(tier) = tier.filter(|tier| self.tier.as_ref() != Some(tier)) {
+            self.tier = Some(tier.clone());
+            let service_tier = Some(Own::new(Dialect::Messages, tier));
+            to.push(Event::About { service_tier, extra: Extra::default() });
+        }
         let Some(mut delta) = fields.fields("delta")? else { return Ok(()) };
         let stop = delta.text("stop_sequence")?;
         match delta.text("stop_reason")? {
@@ -275,22 +288,30 @@ fn deltas(reasoning: Reasoning) -> impl Iterator<Item = Delta> {
     text.chain(reasoning.signature.map(Delta::Signature)).chain(reasoning.encrypted.map(Delta::Encrypted))
 }
 
-fn read_delta(delta: &mut Fields) -> Result<Option<Delta>, Refused> {
+/// What a delta tells: mostly one thing, and of a parcel all that is in it.
+fn read_delta(delta: &mut Fields) -> Result<[Option<Delta>; 2], Refused> {
     let kind = delta.need_text("type")?;
     let (name, make): (_, fn(String) -> Delta) = match kind.as_str() {
         "text_delta" => ("text", Delta::Text),
         "thinking_delta" => ("thinking", Delta::Text),
-        "signature_delta" => ("signature", Delta::Signature),
+        "signature_delta" => return Ok(signature(delta.text("signature")?.unwrap_or_default())),
         "input_json_delta" => ("partial_json", Delta::Arguments),
         "citations_delta" => {
-            return Ok(delta
-                .take("citation")
-                .map(|citation| Delta::Citation(Box::new(read_citation(citation)))));
+            let citation = delta.take("citation").map(read_citation);
+            return Ok([citation.map(|citation| Delta::Citation(Box::new(citation))), None]);
         }
         // New kinds may come.
-        _ => return Ok(None),
+        _ => return Ok([None, None]),
     };
-    Ok(delta.text(name)?.and_then(|text| some(text, make)))
+    Ok([delta.text(name)?.and_then(|text| some(text, make)), None])
+}
+
+/// A signature, or what our own writer sends in its place.
+fn signature(text: String) -> [Option<Delta>; 2] {
+    match Parcel::open(&text) {
+        Some(parcel) => [parcel.signature.map(Delta::Signature), parcel.encrypted.map(Delta::Encrypted)],
+        None => [some(text, |text| Delta::Signature(Own::new(Dialect::Messages, text))), None],
+    }
 }
 
 /// Adds a delta to a block that comes whole: its input, or whatever fields the delta has.

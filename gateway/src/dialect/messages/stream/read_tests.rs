@@ -3,7 +3,7 @@ use serde_json::json;
 use super::Reader;
 use super::checks::{obeys, read_all};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Part};
+use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own, Part};
 
 /// A body of events with these data.
 fn body(data: &[serde_json::Value]) -> Vec<u8> {
@@ -64,7 +64,7 @@ fn text_is_read() {
         stop(0),
     ];
     let usage = |output| Event::Usage(Usage { input: 7, cached_input: 2, output, ..Usage::default() });
-    let service_tier = Some("standard".to_owned());
+    let service_tier = Some(Own::new(Dialect::Messages, "standard"));
     let wanted = [
         Event::Start { id: "msg_1".into(), model: "m".into(), created: None, service_tier },
         usage(1),
@@ -98,14 +98,19 @@ fn reasoning_and_calls_are_read() {
         begin(3, json!({"type": "tool_use", "id": "u", "name": "g", "input": {"b": 2}})),
         stop(3),
     ];
-    let call = |id: &str, name: &str| Opening::Call { id: id.into(), name: name.into(), custom: false };
+    let call = |id: &str, name: &str| Opening::Call {
+        id: id.into(),
+        name: name.into(),
+        custom: false,
+        signature: None,
+    };
     let wanted = [
         begun(0, Opening::Reasoning { id: None }),
         told(0, Delta::Text("hm".into())),
-        told(0, Delta::Signature("s".into())),
+        told(0, Delta::Signature(Own::new(Dialect::Messages, "s"))),
         ended(0),
         begun(1, Opening::Reasoning { id: None }),
-        told(1, Delta::Encrypted("e".into())),
+        told(1, Delta::Encrypted(Own::new(Dialect::Messages, "e"))),
         ended(1),
         begun(2, call("t", "f")),
         told(2, Delta::Arguments("{\"a\"".into())),

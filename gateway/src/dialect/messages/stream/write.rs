@@ -5,19 +5,20 @@ use std::collections::VecDeque;
 
 use serde_json::json;
 
-use super::super::answer::write_finish;
+use super::super::answer::{kind_of_failure, write_finish};
 use super::super::usage;
 use super::frame;
 use super::open::Open;
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::talk::{Delta, Event, Finish, Opening};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Delta, Dialect, Event, Finish, Opening, Own};
 
 /// Writes a stream.
 #[derive(Debug)]
 pub struct Writer {
     id: String,
     model: String,
-    tier: Option<&'static str>,
+    tier: Option<String>,
     begun: bool,
     usage: Usage,
     finish: Option<Finish>,
@@ -66,10 +67,14 @@ impl Writer {
         match event {
             // The message begins with the next event: if that is the usage, it belongs there.
             Event::Start { id, model, service_tier, .. } => {
-                self.start(id, model, service_tier.as_deref());
+                self.start(id, model, service_tier.as_ref());
                 return;
             }
             Event::Usage(usage) => self.usage = *usage,
+            Event::About { service_tier, .. } => {
+                let tier = service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Messages));
+                self.tier = tier.map(str::to_owned).or(self.tier.take());
+            }
             Event::Failed { kind, message } => {
                 self.over = true;
                 let error = json!({"type": kind_of_failure(kind), "message": message});
@@ -90,13 +95,13 @@ impl Writer {
         }
     }
 
-    fn start(&mut self, id: &str, model: &str, tier: Option<&str>) {
+    fn start(&mut self, id: &str, model: &str, tier: Option<&Own<String>>) {
         for (mine, theirs) in [(&mut self.id, id), (&mut self.model, model)] {
             if !theirs.is_empty() {
                 theirs.clone_into(mine);
             }
         }
-        self.tier = usage::tier(tier);
+        self.tier = tier.and_then(|tier| given_tier(tier, Dialect::Messages)).map(str::to_owned);
     }
 
     fn begin_message(&mut self, to: &mut Vec<u8>) {
@@ -105,7 +110,7 @@ impl Writer {
         }
         self.begun = true;
         let mut counted = usage::write(self.usage);
-        if let Some(tier) = self.tier {
+        if let Some(tier) = &self.tier {
             counted.insert("service_tier".to_owned(), json!(tier));
         }
         let message = json!({
@@ -169,29 +174,13 @@ impl Writer {
         }
         self.over = true;
         let (reason, stop) = write_finish(self.finish.as_ref(), self.called, self.refused);
+        let mut counted = usage::write(self.usage);
+        if let Some(tier) = &self.tier {
+            counted.insert("service_tier".to_owned(), json!(tier));
+        }
         let data = json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": stop},
-            "usage": usage::write(self.usage)});
+            "usage": counted});
         frame::push(to, "message_delta", &data);
         frame::push(to, "message_stop", &json!({"type": "message_stop"}));
-    }
-}
-
-/// Anthropic's kind of error, which its SDKs pick their exceptions by.
-fn kind_of_failure(kind: &str) -> &str {
-    match kind {
-        "invalid_request_error"
-        | "authentication_error"
-        | "permission_error"
-        | "not_found_error"
-        | "request_too_large"
-        | "rate_limit_error"
-        | "timeout_error"
-        | "billing_error"
-        | "api_error"
-        | "overloaded_error" => kind,
-        _ if kind.contains("overload") => "overloaded_error",
-        _ if kind.contains("rate_limit") || kind.contains("hrottling") => "rate_limit_error",
-        _ if kind.contains("timeout") => "timeout_error",
-        _ => "api_error",
     }
 }

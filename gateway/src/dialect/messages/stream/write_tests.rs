@@ -4,7 +4,7 @@ use super::Writer;
 use super::checks::{frames, gather, obeys, read_all, well_formed, write_all};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{
-    Citation, Delta, Dialect, Event, Finish, Media, MediaKind, Opening, Part, Piece, Source,
+    Citation, Delta, Dialect, Event, Finish, Media, MediaKind, Opening, Own, Part, Piece, Source,
 };
 
 fn start() -> Event {
@@ -12,7 +12,7 @@ fn start() -> Event {
         id: "id-1".into(),
         model: "m".into(),
         created: Some(1),
-        service_tier: Some("default".into()),
+        service_tier: Some(Own::new(Dialect::Chat, "default")),
     }
 }
 
@@ -37,7 +37,7 @@ fn end(piece: usize) -> Event {
 }
 
 fn call(id: &str, custom: bool) -> Opening {
-    Opening::Call { id: id.into(), name: "f".into(), custom }
+    Opening::Call { id: id.into(), name: "f".into(), custom, signature: None }
 }
 
 /// The data of the events that say `middle` in a whole stream.
@@ -132,7 +132,7 @@ fn calls_are_written() {
         // Of Gemini: no id, and the signature may come last.
         begin(1, call("", false)),
         arguments(1, "{\"x\":1}"),
-        delta(1, Delta::Signature("QUJD".into())),
+        delta(1, Delta::Signature(Own::new(Dialect::Gemini, "QUJD"))),
         end(1),
         // A tool that takes text.
         begin(2, call("c", true)),
@@ -143,7 +143,7 @@ fn calls_are_written() {
         end(3),
         begin(4, call("e", false)),
         arguments(4, "{}"),
-        delta(4, Delta::Signature("QUJD".into())),
+        delta(4, Delta::Signature(Own::new(Dialect::Gemini, "QUJD"))),
         end(4),
     ];
     let data = data(&middle, Finish::Stop);
@@ -166,16 +166,16 @@ fn reasoning_is_written() {
     let middle = [
         begin(0, reasoning(None)),
         text(0, "hm"),
-        delta(0, Delta::Signature("s".into())),
+        delta(0, Delta::Signature(Own::new(Dialect::Converse, "s"))),
         end(0),
         begin(1, reasoning(None)),
-        delta(1, Delta::Encrypted("e".into())),
+        delta(1, Delta::Encrypted(Own::new(Dialect::Messages, "e"))),
         end(1),
         begin(2, reasoning(Some("rs"))),
         delta(2, Delta::Summary(0, "a".into())),
         delta(2, Delta::Summary(0, "b".into())),
         delta(2, Delta::Summary(1, "c".into())),
-        delta(2, Delta::Encrypted("g".into())),
+        delta(2, Delta::Encrypted(Own::new(Dialect::Responses, "g"))),
         end(2),
         begin(3, reasoning(Some("rs_empty"))),
         end(3),
@@ -189,7 +189,8 @@ fn reasoning_is_written() {
     assert!(
         data.iter().any(|data| data["content_block"] == json!({"type": "redacted_thinking", "data": "e"}))
     );
-    assert_eq!((of(2, "thinking").as_str(), of(2, "signature").as_str()), ("ab\n\nc", "weir:s:rs:g"));
+    let parcel = r#"weir:{"id":"rs","encrypted":{"dialect":"responses","value":"g"},"summary":true}"#;
+    assert_eq!((of(2, "thinking").as_str(), of(2, "signature").as_str()), ("ab\n\nc", parcel));
     assert_eq!(data.iter().filter(|data| data["type"] == "content_block_start").count(), 3);
 }
 
@@ -202,6 +203,8 @@ fn whole_pieces_and_citations_are_written() {
         source: Source::Base64("A".into()),
         name: None,
         detail: None,
+        context: None,
+        cited: None,
     };
     let search = json!({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}});
     let found = json!({"type": "web_search_tool_result", "tool_use_id": "s", "content": []});

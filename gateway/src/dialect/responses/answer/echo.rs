@@ -7,8 +7,8 @@ use crate::dialect::responses::fields::{Fields, mark, put, put_default};
 use crate::dialect::responses::request::put_settings;
 use crate::dialect::talk::{Part, Request};
 
-/// The fields of a request that its answers repeat, in this dialect: for [`Writer::new`](super::super::Writer::new), or to
-/// lay over what [`write_answer`](super::write_answer) gives.
+/// The fields of a request that its answers repeat, in this dialect: for [`Writer::new`](super::super::Writer::new) and
+/// [`write_answer`](super::write_answer).
 pub fn echoes(request: &Request) -> Fields {
     let mut out = Fields::new();
     let repeated = ["text", "reasoning", "tool_choice", "store", "background", "truncation"];
@@ -25,6 +25,11 @@ pub fn echoes(request: &Request) -> Fields {
     // The answer says which tier it got.
     out.remove("service_tier");
     out
+}
+
+/// Did the request ask for summaries of the reasoning?
+pub(in crate::dialect::responses) fn asks_summaries(echoes: &Fields) -> bool {
+    echoes.get("reasoning").and_then(|reasoning| reasoning.get("summary")).is_some_and(Value::is_string)
 }
 
 /// The object `response` around an answer: `fields` are those it has already.

@@ -1,6 +1,6 @@
 //! Why an answer ended: `status` and `incomplete_details.reason`.
 
-use crate::dialect::talk::{Finish, Part};
+use crate::dialect::talk::{Dialect, Finish, Part};
 
 /// What an answer says about its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,13 +11,9 @@ pub(in crate::dialect::responses) struct Status {
     pub(in crate::dialect::responses) reason: Option<String>,
 }
 
-const REASONS: [(&str, Finish); 4] = [
-    ("max_output_tokens", Finish::Length),
-    ("content_filter", Finish::Filtered),
-    // Words of our own, for what this dialect does not know: the answer is not complete, and a client sees why.
-    ("pause_turn", Finish::Paused),
-    ("malformed_function_call", Finish::Malformed),
-];
+/// All the reasons that the SDKs know.
+const REASONS: [(&str, Finish); 2] =
+    [("max_output_tokens", Finish::Length), ("content_filter", Finish::Filtered)];
 
 /// Reads it. The dialect has no words for calls and refusals: those are seen in the output.
 pub(in crate::dialect::responses) fn finish_of(
@@ -27,11 +23,11 @@ pub(in crate::dialect::responses) fn finish_of(
 ) -> Option<Finish> {
     match (status.word.as_str(), status.reason.as_deref()) {
         ("queued" | "in_progress", _) => None,
-        ("cancelled", _) => Some(Finish::Other("cancelled".to_owned())),
+        ("cancelled", _) => Some(Finish::other(Dialect::Responses, "cancelled")),
         ("incomplete", reason) => {
             let reason = reason.unwrap_or("incomplete");
             let known = REASONS.iter().find(|(word, _)| *word == reason);
-            Some(known.map_or_else(|| Finish::Other(reason.to_owned()), |of| of.1.clone()))
+            Some(known.map_or_else(|| Finish::other(Dialect::Responses, reason), |of| of.1.clone()))
         }
         _ if calls => Some(Finish::Calls),
         _ if refusal => Some(Finish::Refused),
@@ -46,8 +42,13 @@ pub(in crate::dialect::responses) fn status_of(finish: Option<&Finish>, refusal:
         Some(Finish::Context) => incomplete("max_output_tokens"),
         // Declined without a word.
         Some(Finish::Refused) if !refusal => incomplete("content_filter"),
-        Some(Finish::Other(word)) if word == "cancelled" => Status { word: word.clone(), reason: None },
-        Some(Finish::Other(word)) => incomplete(word),
+        // Not complete, for a reason that this dialect has no word for.
+        Some(Finish::Paused | Finish::Malformed) => Status { word: "incomplete".to_owned(), reason: None },
+        Some(Finish::Other(own)) => match own.value.as_str() {
+            _ if own.dialect != Dialect::Responses => Status { word: "completed".to_owned(), reason: None },
+            "cancelled" | "incomplete" => Status { word: own.value.clone(), reason: None },
+            reason => incomplete(reason),
+        },
         Some(finish) => match REASONS.iter().find(|of| of.1 == *finish) {
             Some((reason, _)) => incomplete(reason),
             None => Status { word: "completed".to_owned(), reason: None },

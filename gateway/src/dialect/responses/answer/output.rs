@@ -1,10 +1,13 @@
 //! The items of `output` that say an answer.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::dialect::responses::fields::{Fields, mark, put, put_default, put_extra};
 use crate::dialect::responses::items::{self, Group, groups, item_fields};
-use crate::dialect::responses::{carry, parts};
+use crate::dialect::responses::parts;
+use crate::dialect::talk::carry::{Parcel, signed_id};
 use crate::dialect::talk::{Call, Dialect, Extra, Media, MediaKind, Part, Piece, Reasoning, Source};
 
 /// Makes the items of one answer.
@@ -17,16 +20,20 @@ pub(in crate::dialect::responses) struct Output<'a> {
     logprobs: &'a [Value],
     /// The texts tell which are theirs.
     marked: bool,
+    /// Reasoning is told as summaries.
+    summaries: bool,
 }
 
 impl<'a> Output<'a> {
-    /// Of the answer `id`, of which `before` items are written.
+    /// Of the answer `id`, of which `before` items are written, for a client that wants
+    /// `summaries` of reasoning.
     pub(in crate::dialect::responses) fn new(
         id: &'a str,
         before: usize,
         logprobs: &'a [Value],
+        summaries: bool,
     ) -> Output<'a> {
-        Output { id, before, logprobs, marked: false }
+        Output { id, before, logprobs, marked: false, summaries }
     }
 
     /// The items that say `pieces`. What no item can say is left out.
@@ -125,8 +132,7 @@ impl<'a> Output<'a> {
         let out = match &piece.part {
             Part::Call(call) => call_item(call, &piece.extra, self.id, index),
             Part::Reasoning(thought) => {
-                let own = mark(&piece.extra, "#own").is_some();
-                let mut out = reasoning_item(thought, own, self.id, index);
+                let mut out = reasoning_item(thought, self.summaries, self.id, index);
                 put_extra(&mut out, &piece.extra);
                 out
             }
@@ -161,7 +167,6 @@ pub(in crate::dialect::responses) fn call_item(
     let (kind, name, id) =
         if call.custom { ("custom_tool_call", "input", "ctc") } else { ("function_call", "arguments", "fc") };
     // Clients parse the text, and no text is no JSON.
-    let empty = call.arguments.is_empty() && !call.custom;
     let mut out = Fields::new();
     put_extra(&mut out, extra);
     put_default(&mut out, "id", item_id(id, answer, index));
@@ -169,32 +174,40 @@ pub(in crate::dialect::responses) fn call_item(
     put(&mut out, "type", Some(kind));
     put(&mut out, "call_id", Some(call_id(call, answer, index)));
     put(&mut out, "name", Some(call.name.as_str()));
-    put(&mut out, name, Some(if empty { "{}" } else { call.arguments.as_str() }));
+    put(&mut out, name, Some(if call.is_bare() { "{}" } else { call.arguments.as_str() }));
     out
 }
 
 /// What the result will name: one is made up for providers without ids, new in every answer, so that a conversation has
 /// no two.
 pub(in crate::dialect::responses) fn call_id(call: &Call, answer: &str, index: usize) -> String {
-    let signature = call.signature.as_deref();
+    let signature = call.signature.as_ref();
     if call.id.is_empty() {
-        return carry::signed_id(&item_id("call", answer, index), signature);
+        return signed_id(&item_id("call", answer, index), signature);
     }
-    carry::signed_id(&call.id, signature)
+    signed_id(&call.id, signature)
 }
 
-/// A reasoning item; that of another provider takes its signature along.
+/// A reasoning item; that of another provider takes its signature along. Most clients that ask for `summaries` show nothing
+/// else, so they get reasoning that has none as one.
 pub(in crate::dialect::responses) fn reasoning_item(
     thought: &Reasoning,
-    own: bool,
+    summaries: bool,
     answer: &str,
     index: usize,
 ) -> Fields {
-    if own || thought.id.is_some() {
-        return items::reasoning(thought, thought.encrypted.as_deref());
+    let short = summaries && thought.summary.is_empty() && !thought.text.is_empty();
+    let told = if short {
+        let summary = vec![thought.text.clone()];
+        Cow::Owned(Reasoning { text: String::new(), summary, ..thought.clone() })
+    } else {
+        Cow::Borrowed(thought)
+    };
+    if !items::is_foreign(thought) {
+        return items::reasoning(&told, items::sealed(thought));
     }
-    let parcel = carry::foreign(thought.signature.as_deref(), thought.encrypted.as_deref());
-    let mut out = items::reasoning(thought, Some(&parcel));
+    // All such reasoning has a parcel, even an empty one: so it is known when it comes back.
+    let mut out = items::reasoning(&told, Some(&Parcel::of(thought).pack()));
     put(&mut out, "id", Some(item_id("rs", answer, index)));
     out
 }

@@ -8,9 +8,9 @@ use crate::dialect::responses::fields::{
     Fields, extra, marks, put, take, take_list, take_object, take_text, wrong,
 };
 use crate::dialect::responses::items;
-use crate::dialect::talk::{Answer, Choice, Refused};
+use crate::dialect::talk::{Answer, Choice, Dialect, Failed, Own, Refused};
 
-/// Reads a whole answer. One that failed is refused in the provider's words.
+/// Reads a whole answer; one that failed with what it had said by then.
 pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     let whole: Value = serde_json::from_slice(body)
         .map_err(|error| Refused::whole(format!("The answer is not valid JSON: {error}.")))?;
@@ -18,11 +18,9 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         return Err(Refused::whole("The answer must be a JSON object."));
     };
     let error = take(&mut fields, "error");
-    if error.is_some() || fields.get("status").and_then(Value::as_str) == Some("failed") {
-        let (kind, message) = failure(&error.unwrap_or_default());
-        return Err(Refused::whole(format!("The provider failed: {message} ({kind})")));
-    }
-    if !fields.get("output").is_some_and(Value::is_array) {
+    let fails = error.is_some() || fields.get("status").and_then(Value::as_str) == Some("failed");
+    let failed = fails.then(|| failure(&error.unwrap_or_default()));
+    if failed.is_none() && !fields.get("output").is_some_and(Value::is_array) {
         return Err(wrong("", "output", "given, as a list"));
     }
     let (id, model, created) = head(&fields);
@@ -36,13 +34,15 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     let mut own = marks("#own", true);
     put(&mut own, "#usage", (!rest.is_empty()).then_some(rest));
     let finish = finish_of(&status, calls, refusal);
-    if finish.is_none() {
+    if finish.is_none() && failed.is_none() {
         own.insert("#status".to_owned(), status.word.into());
     }
-    let service_tier = take_text(&mut fields, "", "service_tier")?;
-    let choice = Choice { index: 0, pieces, finish, logprobs };
+    let tier = take_text(&mut fields, "", "service_tier")?;
+    let service_tier = tier.map(|tier| Own::new(Dialect::Responses, tier));
+    let finish = finish.filter(|_| failed.is_none());
+    let choice = Choice { index: 0, pieces, finish, logprobs, ..Choice::default() };
     let extra = extra(fields, own);
-    Ok(Answer { id, model, created, choices: vec![choice], usage, service_tier, extra })
+    Ok(Answer { id, model, created, choices: vec![choice], failed, usage, service_tier, extra })
 }
 
 /// The id, the model and the time of a `response`; what is missing is empty.
@@ -63,9 +63,9 @@ fn take_status(fields: &mut Fields) -> Result<Status, Refused> {
 }
 
 /// The kind and the words of an `error`: an object, or (xAI) a string.
-pub(in crate::dialect::responses) fn failure(error: &Value) -> (String, String) {
+pub(in crate::dialect::responses) fn failure(error: &Value) -> Failed {
     let text = |name: &str| error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let kind = text("code").or_else(|| text("type")).unwrap_or_default().to_owned();
     let message = text("message").or_else(|| error.as_str()).unwrap_or("The provider gave no reason.");
-    (kind, message.to_owned())
+    Failed { kind, message: message.to_owned() }
 }

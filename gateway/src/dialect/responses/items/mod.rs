@@ -11,7 +11,7 @@ use super::parts::is_part;
 use crate::dialect::talk::Piece;
 
 pub(super) use read::{Item, read, read_output, say};
-pub(super) use write::{item_fields, reasoning, write};
+pub(super) use write::{is_foreign, item_fields, reasoning, sealed, write};
 
 /// Pieces that make one item.
 pub(super) enum Group<'a> {

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::dialect::responses::carry;
 use crate::dialect::responses::fields::{
-    Fields, add_mark, extra, marks, need_text, object, take, take_list, take_text, wrong,
+    Fields, add_mark, extra, need_text, object, take, take_list, take_text, wrong,
 };
 use crate::dialect::responses::parts::{self, content_path, is_part};
-use crate::dialect::talk::{Call, Dialect, Message, Part, Piece, Reasoning, Refused, Role, ToolResult};
+use crate::dialect::talk::carry::{Parcel, split_id};
+use crate::dialect::talk::{Call, Dialect, Message, Own, Part, Piece, Reasoning, Refused, Role, ToolResult};
 
 /// What an item is.
 pub(in crate::dialect::responses) enum Item {
@@ -109,7 +109,7 @@ fn message(mut fields: Fields, path: &str, logprobs: Option<&mut Vec<Value>>) ->
 
 fn call(mut fields: Fields, path: &str, kind: &str) -> Result<Piece, Refused> {
     let custom = kind == "custom_tool_call";
-    let (id, signature) = carry::split_id(need_text(&mut fields, path, "call_id")?);
+    let (id, signature) = split_id(need_text(&mut fields, path, "call_id")?);
     let name = need_text(&mut fields, path, "name")?;
     let arguments = match take(&mut fields, if custom { "input" } else { "arguments" }) {
         None => String::new(),
@@ -123,7 +123,7 @@ fn call(mut fields: Fields, path: &str, kind: &str) -> Result<Piece, Refused> {
 }
 
 fn result(mut fields: Fields, path: &str, kind: &str) -> Result<Piece, Refused> {
-    let (id, _) = carry::split_id(need_text(&mut fields, path, "call_id")?);
+    let (id, _) = split_id(need_text(&mut fields, path, "call_id")?);
     let output = match fields.remove("output") {
         Some(Value::String(text)) if text.is_empty() => Value::Null,
         output => output.unwrap_or_default(),
@@ -139,12 +139,20 @@ fn reasoning(mut fields: Fields, path: &str) -> Result<Piece, Refused> {
     let summary = texts(&mut fields, path, "summary")?;
     let text = texts(&mut fields, path, "content")?.concat();
     let encrypted = take_text(&mut fields, path, "encrypted_content")?.filter(|text| !text.is_empty());
-    let read = Reasoning { id, text, summary, signature: None, encrypted };
-    let reasoning = carry::known(read.clone());
-    // Without an id, encrypted content that is not our own parcel is a provider's of this dialect.
-    let own = reasoning.id.is_none() && reasoning.encrypted.is_some() && reasoning == read;
-    let marks = if own { marks("#own", true) } else { Fields::new() };
-    Ok(Piece { part: Part::Reasoning(reasoning), cache: None, extra: extra(fields, marks) })
+    let reasoning = match encrypted.as_deref().and_then(Parcel::open) {
+        // Reasoning that no provider of this dialect made; the id was made up here, so it goes.
+        Some(Parcel { id, signature, encrypted, summary: short }) => {
+            // The client had asked for summaries, and this is none.
+            let long = !short && text.is_empty();
+            let (text, summary) = if long { (summary.concat(), Vec::new()) } else { (text, summary) };
+            Reasoning { id, text, summary, signature, encrypted }
+        }
+        None => {
+            let encrypted = encrypted.map(|sealed| Own::new(Dialect::Responses, sealed));
+            Reasoning { id, text, summary, signature: None, encrypted }
+        }
+    };
+    Ok(Piece { part: Part::Reasoning(reasoning), cache: None, extra: extra(fields, Fields::new()) })
 }
 
 /// The texts of `summary` or `content`.

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Group, groups};
-use crate::dialect::responses::carry::Ids;
 use crate::dialect::responses::fields::{Fields, has_extra, mark, put, put_extra};
 use crate::dialect::responses::parts;
+use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{Call, Dialect, Message, Part, Piece, Reasoning, Refused, Role, ToolResult};
 
 /// Appends the items that say a message.
@@ -62,13 +62,15 @@ fn write_item(piece: &Piece, ids: &mut Ids, path: &str) -> Result<Option<Value>,
         Part::Call(call) => write_call(call, ids.call(call)),
         Part::Result(result) => write_result(result, ids.result(result), path)?,
         Part::Reasoning(thought) => {
-            let own = thought.id.is_some() || mark(&piece.extra, "#own").is_some();
-            let encrypted = thought.encrypted.as_deref().filter(|_| own);
-            // What another provider tells only encrypted, and its signatures, this one would refuse.
-            if !own && thought.text.is_empty() && thought.summary.is_empty() && !has_extra(&piece.extra) {
-                return Ok(None);
+            // What another provider tells only encrypted, and its signatures and ids, this one would refuse.
+            if is_foreign(thought) {
+                if thought.text.is_empty() && thought.summary.is_empty() && !has_extra(&piece.extra) {
+                    return Ok(None);
+                }
+                reasoning(&Reasoning { id: None, ..thought.clone() }, None)
+            } else {
+                reasoning(thought, sealed(thought))
             }
-            reasoning(thought, encrypted)
         }
         Part::Foreign(Dialect::Responses, item) => return Ok(Some(item.clone())),
         _ => return Ok(None),
@@ -81,8 +83,7 @@ fn write_call(call: &Call, id: String) -> Fields {
     let (kind, name) =
         if call.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
     // No text at all is no JSON; providers read it as damaged.
-    let empty = call.arguments.is_empty() && !call.custom;
-    let arguments = if empty { "{}" } else { call.arguments.as_str() };
+    let arguments = if call.is_bare() { "{}" } else { call.arguments.as_str() };
     let mut out = Fields::new();
     put(&mut out, "type", Some(kind));
     put(&mut out, "call_id", Some(id));
@@ -92,15 +93,13 @@ fn write_call(call: &Call, id: String) -> Fields {
 }
 
 fn write_result(result: &ToolResult, id: String, path: &str) -> Result<Fields, Refused> {
-    let pieces: Vec<&Piece> = result.pieces.iter().collect();
-    let output = match &result.json {
-        Some(json) => Value::String(json.to_string()),
-        None if pieces.is_empty() && result.failed == Some(true) => "The tool failed.".into(),
-        None if pieces.is_empty() => "".into(),
-        None => match parts::bare_text(&pieces) {
-            Some(text) => Value::String(text),
-            None => parts::write(&pieces, false, &format!("{path}.output"))?.into(),
-        },
+    let json = result.json.as_ref().map(|json| Piece::from(Part::text(json.to_string())));
+    let pieces: Vec<&Piece> = json.iter().chain(&result.pieces).collect();
+    let output = match parts::bare_text(&pieces) {
+        _ if pieces.is_empty() && result.failed == Some(true) => "The tool failed.".into(),
+        _ if pieces.is_empty() => "".into(),
+        Some(text) => Value::String(text),
+        None => parts::write(&pieces, false, &format!("{path}.output"))?.into(),
     };
     let kind = if result.custom { "custom_tool_call_output" } else { "function_call_output" };
     let mut out = Fields::new();
@@ -108,6 +107,18 @@ fn write_result(result: &ToolResult, id: String, path: &str) -> Result<Fields, R
     put(&mut out, "call_id", Some(id));
     put(&mut out, "output", Some(output));
     Ok(out)
+}
+
+/// Did another dialect's provider make it? An id without any proof is this dialect's: no other needs one.
+pub(in crate::dialect::responses) fn is_foreign(thought: &Reasoning) -> bool {
+    let own = sealed(thought).is_some();
+    let proven = thought.signature.is_some() || thought.encrypted.is_some();
+    !own && (proven || thought.id.is_none())
+}
+
+/// What a provider of this dialect told encrypted.
+pub(in crate::dialect::responses) fn sealed(thought: &Reasoning) -> Option<&str> {
+    thought.encrypted.as_ref()?.proof_for(Dialect::Responses)
 }
 
 /// A reasoning item.

@@ -19,18 +19,10 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
         return Err(Refused::whole("The body must be a JSON object."));
     };
     let fields = &mut fields;
-    let mut messages = Vec::new();
-    if let Some(text) = take_text(fields, "", "instructions")?.filter(|text| !text.is_empty()) {
-        let extra = extra(Fields::new(), marks("#instructions", true));
-        messages.push(Message {
-            role: Role::System,
-            pieces: vec![Part::text(text).into()],
-            name: None,
-            extra,
-        });
-    }
+    let mut messages: Vec<Message> = take_instructions(fields)?.into_iter().collect();
     read_input(take(fields, "input"), &mut messages)?;
     name_results(&mut messages);
+    let (format, verbosity) = options::take_text_options(fields)?;
     let listed = take_list(fields, "", "tools")?.into_iter().enumerate();
     let tools = listed.map(|(index, tool)| tools::read(tool, &format!("tools[{index}]")));
     Ok(Request {
@@ -39,11 +31,12 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
         tools: tools.collect::<Result<_, _>>()?,
         tool_choice: tools::take_choice(fields)?,
         parallel_calls: take_bool(fields, "", "parallel_tool_calls")?,
-        format: options::take_format(fields)?,
+        format,
+        verbosity,
         thinking: options::take_thinking(fields)?,
         max_output: take_count(fields, "", "max_output_tokens", MOST)?,
-        temperature: take_real(fields, "", "temperature", 2.0)?,
-        top_p: take_real(fields, "", "top_p", 1.0)?,
+        temperature: take_real(fields, "", "temperature", 0.0..=2.0)?,
+        top_p: take_real(fields, "", "top_p", 0.0..=1.0)?,
         logprobs: options::take_logprobs(fields)?,
         user: take_text(fields, "", "user")?,
         metadata: take_object(fields, "", "metadata")?.unwrap_or_default(),
@@ -53,6 +46,15 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
         extra: extra(without_nulls(fields), marks("#own", true)),
         ..Request::default()
     })
+}
+
+/// Takes `instructions`, marked so that they are written there again.
+fn take_instructions(fields: &mut Fields) -> Result<Option<Message>, Refused> {
+    let Some(text) = take_text(fields, "", "instructions")?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let extra = extra(Fields::new(), marks("#instructions", true));
+    Ok(Some(Message { role: Role::System, pieces: vec![Part::text(text).into()], name: None, extra }))
 }
 
 /// What remains; `null` says nothing here.

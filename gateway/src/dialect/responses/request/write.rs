@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use crate::dialect::responses::carry::Ids;
 use crate::dialect::responses::fields::{Fields, mark, put, put_extra};
 use crate::dialect::responses::{items, options, tools};
-use crate::dialect::talk::{Message, Part, Refused, Request};
+use crate::dialect::talk::ids::Ids;
+use crate::dialect::talk::tier::asked_tier;
+use crate::dialect::talk::{Dialect, Message, Part, Refused, Request};
 
 /// OpenAI refuses fewer; those who ask for one token elsewhere only try whether there is an answer.
 const LEAST_OUTPUT: u64 = 16;
@@ -20,7 +21,7 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
     put_extra(&mut out, &request.extra);
     put(&mut out, "model", (!request.model.is_empty()).then_some(request.model.as_str()));
     let mut input = Vec::new();
-    let mut ids = Ids::default();
+    let mut ids = Ids::new(str::to_owned);
     for (index, message) in request.messages.iter().enumerate() {
         match instructions(message) {
             Some(text) => put(&mut out, "instructions", Some(text)),
@@ -59,12 +60,16 @@ pub(in crate::dialect::responses) fn put_settings(out: &mut Fields, request: &Re
     if let Some(format) = &request.format {
         options::put_format(out, format);
     }
+    if let Some(verbosity) = &request.verbosity {
+        options::put_verbosity(out, verbosity);
+    }
     options::put_thinking(out, &request.thinking, &request.model);
     put(out, "max_output_tokens", request.max_output.map(|most| most.max(LEAST_OUTPUT)));
     put(out, "temperature", request.temperature);
     put(out, "top_p", request.top_p);
     put(out, "user", request.user.as_deref());
     put(out, "metadata", (!request.metadata.is_empty()).then(|| Value::Object(request.metadata.clone())));
-    put(out, "service_tier", request.service_tier.as_deref().filter(|tier| options::is_tier(tier)));
+    let tier = request.service_tier.as_ref().and_then(|tier| asked_tier(tier, Dialect::Responses));
+    put(out, "service_tier", tier);
     put(out, "prompt_cache_key", request.cache_key.as_deref());
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::seen::{Holds, Item, Place};
-use crate::dialect::responses::carry::split_id;
 use crate::dialect::responses::parts;
-use crate::dialect::talk::{Delta, Dialect, Event, Opening, Part, Piece};
+use crate::dialect::talk::carry::{Parcel, split_id};
+use crate::dialect::talk::{Delta, Dialect, Event, Opening, Own, Part, Piece};
 
 /// All items of a stream, by their place in the output.
 #[derive(Debug, Default)]
@@ -78,12 +78,9 @@ impl Items {
         self.calls = true;
         let piece = self.next_piece();
         let (id, signature) = split_id(text(item, "call_id").to_owned());
-        let opening = Opening::Call { id, name: text(item, "name").to_owned(), custom };
+        let opening = Opening::Call { id, name: text(item, "name").to_owned(), custom, signature };
         let entry = self.by_index.entry(index).or_default();
         entry.begin(Holds::Arguments, 0, piece, opening, to);
-        if let (Some(owner), Some(signature)) = (entry.owner(), signature) {
-            owner.tell(Delta::Signature(signature), to);
-        }
     }
 
     fn reasoning(&mut self, index: u64, to: &mut Vec<Event>) {
@@ -274,8 +271,12 @@ impl Items {
         // Only now: what `added` has of it is not the whole.
         let encrypted = text(item, "encrypted_content");
         let owner = self.by_index.get_mut(&index).and_then(Item::owner);
-        if let Some(owner) = owner.filter(|_| !encrypted.is_empty()) {
-            owner.tell(Delta::Encrypted(encrypted.to_owned()), to);
-        }
+        let Some(owner) = owner.filter(|_| !encrypted.is_empty()) else { return };
+        let parcel = Parcel::open(encrypted).unwrap_or_else(|| Parcel {
+            encrypted: Some(Own::new(Dialect::Responses, encrypted)),
+            ..Parcel::default()
+        });
+        parcel.signature.into_iter().for_each(|proof| owner.tell(Delta::Signature(proof), to));
+        parcel.encrypted.into_iter().for_each(|proof| owner.tell(Delta::Encrypted(proof), to));
     }
 }

@@ -7,7 +7,7 @@ use super::thought::Thought;
 use crate::dialect::responses::answer::{call_id, call_item, item_id, message_item};
 use crate::dialect::responses::fields::{Fields, marks, put};
 use crate::dialect::responses::{citations, parts};
-use crate::dialect::talk::{Call, Delta, Extra, Opening};
+use crate::dialect::talk::{Call, Delta, Extra, Opening, Own};
 
 /// Where items write to.
 pub(super) struct Sink<'a> {
@@ -16,6 +16,8 @@ pub(super) struct Sink<'a> {
     pub(super) output: &'a mut Vec<Value>,
     /// The answer's id.
     pub(super) answer: &'a str,
+    /// Reasoning is told as summaries.
+    pub(super) summaries: bool,
     pub(super) to: &'a mut Vec<u8>,
 }
 
@@ -57,8 +59,9 @@ impl Open {
             Opening::Text => Some(Open::Text(Text::begin(sink, false))),
             Opening::Refusal => Some(Open::Refusal(Text::begin(sink, true))),
             Opening::Reasoning { id } => Some(Open::Thought(Thought::begin(id.clone(), sink))),
-            Opening::Call { id, name, custom } => {
-                let call = Call { id: id.clone(), name: name.clone(), custom: *custom, ..Call::default() };
+            Opening::Call { id, name, custom, signature } => {
+                let (id, name, signature) = (id.clone(), name.clone(), signature.clone());
+                let call = Call { id, name, custom: *custom, signature, ..Call::default() };
                 Some(Open::Called(Called { call, told: None }))
             }
             Opening::Whole(_) => None,
@@ -77,7 +80,7 @@ impl Open {
             (Open::Thought(thought), delta) => thought.add(delta, sink),
             (Open::Called(called), Delta::Arguments(more)) => called.add(more, sink),
             (Open::Called(called), Delta::Signature(more)) => {
-                called.call.signature.get_or_insert_default().push_str(more);
+                Own::grow(&mut called.call.signature, more);
             }
             // What no such item can say.
             _ => {}
@@ -214,6 +217,9 @@ impl Called {
     }
 
     fn add(&mut self, more: &str, sink: &mut Sink<'_>) {
+        // Some models write it for no arguments; then it is all they write.
+        let bare = self.call.arguments.is_empty() && !self.call.custom && more.trim() == "null";
+        let more = if bare { "{}" } else { more };
         self.call.arguments.push_str(more);
         let (id, output) = self.tell(sink);
         let at = At { item: &id, output, inner: None };

@@ -6,7 +6,7 @@ use super::items::Items;
 use super::seen::Holds;
 use crate::dialect::responses::answer::{Status, failure, finish_of, head, read_usage};
 use crate::dialect::responses::fields::Fields;
-use crate::dialect::talk::{Event, Refused};
+use crate::dialect::talk::{Dialect, Event, Extra, Failed, Own, Refused};
 
 /// Reads a stream's events in order.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub struct Reader {
     started: bool,
     /// Nothing counts any more: the answer is complete, or failed.
     over: bool,
+    /// The tier of service that was told at the start.
+    tier: Option<Own<String>>,
     items: Items,
 }
 
@@ -63,7 +65,9 @@ impl Reader {
         let nothing = Fields::new();
         let response = response.and_then(Value::as_object).unwrap_or(&nothing);
         let (id, model, created) = head(response);
-        let service_tier = response.get("service_tier").and_then(Value::as_str).map(str::to_owned);
+        let service_tier = response.get("service_tier").and_then(Value::as_str);
+        let service_tier = service_tier.map(|tier| Own::new(Dialect::Responses, tier));
+        self.tier.clone_from(&service_tier);
         to.push(Event::Start { id, model, created, service_tier });
     }
 
@@ -105,6 +109,10 @@ impl Reader {
         let reason = response.get("incomplete_details").and_then(|details| details.get("reason"));
         let word = kind.strip_prefix("response.").unwrap_or(kind).to_owned();
         let status = Status { word, reason: reason.and_then(Value::as_str).map(str::to_owned) };
+        let tier = tier_of(response);
+        if tier.is_some() && tier != self.tier {
+            to.push(Event::About { service_tier: tier, extra: Extra::default() });
+        }
         let finish = finish_of(&status, self.items.calls, self.items.refusal);
         to.extend(finish.map(|finish| Event::Finish { choice: 0, finish }));
         to.push(Event::Done);
@@ -119,10 +127,15 @@ impl Reader {
     }
 
     fn fail(&mut self, error: &Value, to: &mut Vec<Event>) {
-        let (kind, message) = failure(error);
+        let Failed { kind, message } = failure(error);
         to.push(Event::Failed { kind, message });
         self.over = true;
     }
+}
+
+fn tier_of(response: &Value) -> Option<Own<String>> {
+    let tier = response.get("service_tier")?.as_str()?;
+    Some(Own::new(Dialect::Responses, tier))
 }
 
 fn usage(response: &Value, to: &mut Vec<Event>) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::frame::At;
 use super::open::Sink;
 use crate::dialect::responses::answer::{item_id, reasoning_item};
-use crate::dialect::talk::{Delta, Reasoning};
+use crate::dialect::talk::{Delta, Own, Reasoning};
 
 /// Its texts and what proves them.
 #[derive(Debug)]
@@ -15,21 +15,28 @@ pub(super) struct Thought {
     thought: Reasoning,
     /// The summary that is open, as the provider counts.
     open: Option<usize>,
+    /// Its text is told as a summary.
+    short: bool,
 }
 
 impl Thought {
     pub(super) fn begin(own: Option<String>, sink: &mut Sink<'_>) -> Thought {
         let id = own.clone().unwrap_or_else(|| item_id("rs", sink.answer, sink.output.len()));
         let index = sink.added(json!({"type": "reasoning", "id": id, "summary": []}));
-        Thought { id, index, thought: Reasoning { id: own, ..Reasoning::default() }, open: None }
+        let thought = Reasoning { id: own, ..Reasoning::default() };
+        Thought { id, index, thought, open: None, short: sink.summaries }
     }
 
     pub(super) fn add(&mut self, delta: &Delta, sink: &mut Sink<'_>) {
         match delta {
+            Delta::Text(more) if self.short => self.summary(0, more, sink),
             Delta::Text(more) => self.text(more, sink),
-            Delta::Summary(which, more) => self.summary(*which, more, sink),
-            Delta::Signature(more) => self.thought.signature.get_or_insert_default().push_str(more),
-            Delta::Encrypted(more) => self.thought.encrypted.get_or_insert_default().push_str(more),
+            Delta::Summary(which, more) => {
+                self.short = false;
+                self.summary(*which, more, sink);
+            }
+            Delta::Signature(more) => Own::grow(&mut self.thought.signature, more),
+            Delta::Encrypted(more) => Own::grow(&mut self.thought.encrypted, more),
             Delta::Arguments(_) | Delta::Citation(_) => {}
         }
     }
@@ -87,7 +94,10 @@ impl Thought {
             sink.frames.push_at("response.reasoning_text.done", self.at(), "text", text.into(), sink.to);
             sink.frames.push_at("response.content_part.done", self.at(), "part", part, sink.to);
         }
-        let item = reasoning_item(&self.thought, false, sink.answer, self.index);
+        if self.short {
+            self.thought.text = std::mem::take(&mut self.thought.summary).concat();
+        }
+        let item = reasoning_item(&self.thought, self.short, sink.answer, self.index);
         sink.done(self.index, Value::Object(item));
     }
 }

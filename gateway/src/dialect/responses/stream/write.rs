@@ -5,9 +5,12 @@ use serde_json::Value;
 use super::frame::Frames;
 use super::open::{Open, Sink, Text};
 use crate::dialect::openai::answer::Usage;
-use crate::dialect::responses::answer::{Output, Status, answer_id, shell, status_of, write_usage};
+use crate::dialect::responses::answer::{
+    Output, Status, answer_id, asks_summaries, error, shell, status_of, write_usage,
+};
 use crate::dialect::responses::fields::{Fields, marks, put};
-use crate::dialect::talk::{Delta, Event, Finish, Opening};
+use crate::dialect::talk::tier::given_tier;
+use crate::dialect::talk::{Delta, Dialect, Event, Failed, Finish, Opening, Own};
 
 /// Writes a stream. This dialect has one choice: the first.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Writer {
     model: String,
     created: u64,
     echoes: Fields,
+    /// Reasoning is told as summaries.
+    summaries: bool,
     service_tier: Option<String>,
     started: bool,
     over: bool,
@@ -44,6 +49,7 @@ impl Writer {
             id: if id.is_empty() { String::new() } else { answer_id(id, false) },
             model: model.to_owned(),
             created,
+            summaries: asks_summaries(&echoes),
             echoes,
             service_tier: None,
             started: false,
@@ -64,7 +70,7 @@ impl Writer {
             return;
         }
         if let Event::Start { id, model, created, service_tier } = event {
-            self.take_head(id, model, *created, service_tier.as_deref());
+            self.take_head(id, model, *created, service_tier.as_ref());
         }
         if *event == Event::Ping {
             to.extend_from_slice(b": ping\n\n");
@@ -81,13 +87,14 @@ impl Writer {
                 self.finish = Some(finish.clone());
             }
             Event::Usage(usage) => self.usage = Some(*usage),
+            Event::About { service_tier, .. } => self.take_tier(service_tier.as_ref()),
             Event::Failed { kind, message } => self.fail(kind, message, to),
             Event::Done => self.complete(to),
             _ => {}
         }
     }
 
-    fn take_head(&mut self, id: &str, model: &str, created: Option<u64>, service_tier: Option<&str>) {
+    fn take_head(&mut self, id: &str, model: &str, created: Option<u64>, tier: Option<&Own<String>>) {
         if self.id.is_empty() {
             self.id = answer_id(id, false);
         }
@@ -97,7 +104,12 @@ impl Writer {
         if self.created == 0 {
             self.created = created.unwrap_or(0);
         }
-        self.service_tier = service_tier.map(str::to_owned);
+        self.take_tier(tier);
+    }
+
+    fn take_tier(&mut self, tier: Option<&Own<String>>) {
+        let word = tier.and_then(|tier| given_tier(tier, Dialect::Responses));
+        self.service_tier = word.map(str::to_owned).or(self.service_tier.take());
     }
 
     fn start(&mut self, to: &mut Vec<u8>) {
@@ -124,7 +136,8 @@ impl Writer {
     }
 
     fn sink<'a>(&'a mut self, to: &'a mut Vec<u8>) -> (Sink<'a>, &'a mut Vec<(usize, Open)>) {
-        let sink = Sink { frames: &mut self.frames, output: &mut self.output, answer: &self.id, to };
+        let (frames, output) = (&mut self.frames, &mut self.output);
+        let sink = Sink { frames, output, answer: &self.id, summaries: self.summaries, to };
         (sink, &mut self.open)
     }
 
@@ -142,8 +155,8 @@ impl Writer {
         }
         match opening {
             Opening::Whole(whole) => {
-                let items =
-                    Output::new(sink.answer, sink.output.len(), &[]).items(std::slice::from_ref(whole));
+                let items = Output::new(sink.answer, sink.output.len(), &[], sink.summaries)
+                    .items(std::slice::from_ref(whole));
                 for item in items {
                     let index = sink.added(item.clone());
                     sink.done(index, item);
@@ -216,10 +229,8 @@ impl Writer {
         let mut output = std::mem::take(&mut self.output);
         output.retain(|item| !item.is_null());
         let mut response = self.response(&status, output);
-        let code = if kind.is_empty() { "server_error" } else { kind };
-        let error =
-            Fields::from_iter([("code".to_owned(), code.into()), ("message".to_owned(), message.into())]);
-        put(&mut response, "error", Some(error));
+        let failed = Failed { kind: kind.to_owned(), message: message.to_owned() };
+        put(&mut response, "error", Some(error(&failed)));
         self.frames.push("response.failed", marks("response", response), to);
         self.over = true;
     }

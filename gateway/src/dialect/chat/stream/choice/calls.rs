@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::super::calls::signature_of;
 use super::super::wire::{CallChunk, Inner};
 use super::{Call, Choice};
-use crate::dialect::talk::{Delta, Event, Opening};
+use crate::dialect::talk::{Delta, Event, Opening, Own};
 
 impl Choice {
     /// An entry of `tool_calls`.
@@ -21,19 +21,21 @@ impl Choice {
                 id: id.clone(),
                 custom,
                 piece: None,
+                signature: None,
                 held: String::new(),
             });
             self.calls.len() - 1
         });
-        self.open_call(at, id, name, to);
+        let signature = chunk.extra_content.as_ref().and_then(signature_of);
+        let begun = self.calls.get(at).is_some_and(|call| call.piece.is_some());
+        self.open_call(at, id, name, signature.clone(), to);
         let text = match inner.arguments {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text,
             Some(other) => other.to_string(),
         };
         self.arguments(at, text, to);
-        let signature = chunk.extra_content.as_ref().and_then(signature_of);
-        let piece = self.calls.get(at).and_then(|call| call.piece);
+        let piece = self.calls.get(at).and_then(|call| call.piece).filter(|_| begun);
         if let (Some(signature), Some(piece)) = (signature, piece) {
             self.delta(piece, Delta::Signature(signature), to);
         }
@@ -61,7 +63,14 @@ impl Choice {
     }
 
     /// Begins the call once its name is known, for that cannot be told later.
-    fn open_call(&mut self, at: usize, id: String, name: String, to: &mut Vec<Event>) {
+    fn open_call(
+        &mut self,
+        at: usize,
+        id: String,
+        name: String,
+        signature: Option<Own<String>>,
+        to: &mut Vec<Event>,
+    ) {
         let Some(call) = self.calls.get_mut(at) else { return };
         if call.piece.is_some() {
             return;
@@ -69,6 +78,7 @@ impl Choice {
         if call.id.is_empty() {
             call.id = id;
         }
+        call.signature = signature.or(call.signature.take());
         if name.is_empty() {
             return;
         }
@@ -77,7 +87,8 @@ impl Choice {
 
     fn begin_call(&mut self, at: usize, name: String, to: &mut Vec<Event>) {
         let Some(call) = self.calls.get_mut(at) else { return };
-        let opening = Opening::Call { id: call.id.clone(), name, custom: call.custom };
+        let signature = call.signature.take();
+        let opening = Opening::Call { id: call.id.clone(), name, custom: call.custom, signature };
         let held = std::mem::take(&mut call.held);
         self.close(to);
         let piece = self.begin(opening, to);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::super::{media, message};
+use super::super::super::{calls, media, message};
 use super::{Open, Writer};
 use crate::dialect::talk::{Call, Dialect, MediaKind, Opening, Part, Piece, Source};
 
@@ -12,36 +12,36 @@ impl Writer {
         let Some(choice) = self.choices.get_mut(at) else { return };
         let open = match opening {
             Opening::Text => Open::Text(choice.chars),
-            Opening::Refusal => Open::Refusal,
+            Opening::Refusal => {
+                choice.refusal = true;
+                Open::Refusal
+            }
             Opening::Reasoning { id } => {
                 choice.details += 1;
                 Open::Reasoning { id: id.clone(), index: choice.details - 1, summary: 0 }
             }
-            Opening::Call { id, name, custom } => {
+            Opening::Call { id, name, custom, signature } => {
                 choice.calls += 1;
                 let number = choice.calls - 1;
                 choice.open.push((piece, Open::Call { index: number, custom: *custom, empty: true }));
-                return self.begin_call(index, number, id, name, *custom, to);
+                let (id, name, signature) = (id.clone(), name.clone(), signature.clone());
+                let call = Call { id, name, custom: *custom, signature, ..Call::default() };
+                return self.begin_call(index, number, &call, to);
             }
             Opening::Whole(whole) => return self.whole(index, whole, to),
         };
         choice.open.push((piece, open));
     }
 
-    fn begin_call(
-        &mut self,
-        index: u64,
-        number: usize,
-        id: &str,
-        name: &str,
-        custom: bool,
-        to: &mut Vec<u8>,
-    ) {
-        let id = self.ids.of_call(&Call { id: id.to_owned(), name: name.to_owned(), ..Call::default() });
-        let (kind, text) = if custom { ("custom", "input") } else { ("function", "arguments") };
-        let inner = json!({"name": name, text: ""});
-        let call = json!([{"index": number, "id": id, "type": kind, kind: inner}]);
-        self.member(index, to, "tool_calls", &call);
+    fn begin_call(&mut self, index: u64, number: usize, call: &Call, to: &mut Vec<u8>) {
+        let id = self.ids.call(call);
+        let (kind, text) = if call.custom { ("custom", "input") } else { ("function", "arguments") };
+        let inner = json!({"name": call.name, text: ""});
+        let mut begun = json!({"index": number, "id": id, "type": kind, kind: inner});
+        if let Some(signed) = call.signature.as_ref().and_then(calls::extra_content) {
+            begun["extra_content"] = signed;
+        }
+        self.member(index, to, "tool_calls", &vec![begun].into());
     }
 
     fn whole(&mut self, index: u64, piece: &Piece, to: &mut Vec<u8>) {

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::super::super::reasoning::format_of;
 use super::super::super::{calls, message};
 use super::{Open, Writer, push_member};
 use crate::dialect::json::push_string;
-use crate::dialect::talk::{Citation, Delta};
+use crate::dialect::talk::{Citation, Delta, Own};
 
 impl Writer {
     pub(super) fn delta(&mut self, index: u64, piece: usize, delta: &Delta, to: &mut Vec<u8>) {
@@ -22,9 +23,7 @@ impl Writer {
                 let from = *from;
                 self.citation(index, citation, (from, chars), to);
             }
-            (Open::Text(_), Delta::Signature(said)) => {
-                self.member(index, to, "extra_content", &calls::extra_content(said));
-            }
+            (Open::Text(_), Delta::Signature(said)) => self.sign(index, None, said, to),
             (Open::Refusal, Delta::Text(text)) => self.text(index, to, "refusal", text),
             (Open::Call { index: number, custom, empty }, Delta::Arguments(text)) => {
                 *empty &= text.is_empty();
@@ -32,8 +31,8 @@ impl Writer {
                 self.arguments(index, number, custom, text, to);
             }
             (Open::Call { index: number, .. }, Delta::Signature(said)) => {
-                let call = json!([{"index": *number, "extra_content": calls::extra_content(said)}]);
-                self.member(index, to, "tool_calls", &call);
+                let number = *number;
+                self.sign(index, Some(number), said, to);
             }
             (Open::Reasoning { id, index: number, summary }, delta) => {
                 if is_next(summary, delta) {
@@ -44,6 +43,17 @@ impl Writer {
                 self.thought(index, id.as_deref(), number, delta, to);
             }
             _ => {}
+        }
+    }
+
+    /// Google's signature of the text, or of a call.
+    fn sign(&mut self, index: u64, call: Option<usize>, said: &Own<String>, to: &mut Vec<u8>) {
+        match (calls::extra_content(said), call) {
+            (None, _) => {}
+            (Some(signed), None) => self.member(index, to, "extra_content", &signed),
+            (Some(signed), Some(number)) => {
+                self.member(index, to, "tool_calls", &json!([{"index": number, "extra_content": signed}]));
+            }
         }
     }
 
@@ -76,11 +86,11 @@ impl Writer {
     /// Reasoning is told twice, as text for those who show it, and in details as OpenRouter does, for those who send it
     /// back: only there a signature has its text, and a piece its bounds.
     fn thought(&mut self, index: u64, id: Option<&str>, number: usize, delta: &Delta, to: &mut Vec<u8>) {
-        let (kind, name, text) = match delta {
-            Delta::Text(text) => ("reasoning.text", "text", text),
-            Delta::Summary(_, text) => ("reasoning.summary", "summary", text),
-            Delta::Signature(text) => ("reasoning.text", "signature", text),
-            Delta::Encrypted(text) => ("reasoning.encrypted", "data", text),
+        let (kind, name, text, format) = match delta {
+            Delta::Text(text) => ("reasoning.text", "text", text, None),
+            Delta::Summary(_, text) => ("reasoning.summary", "summary", text, None),
+            Delta::Signature(proof) => ("reasoning.text", "signature", &proof.value, format_of(proof)),
+            Delta::Encrypted(proof) => ("reasoning.encrypted", "data", &proof.value, format_of(proof)),
             Delta::Arguments(_) | Delta::Citation(_) => return,
         };
         self.chunk(index, to, b"null", |to| {
@@ -92,9 +102,11 @@ impl Writer {
             push_member(to, "type", kind);
             to.push(b',');
             push_member(to, name, text);
-            if let Some(id) = id {
-                to.push(b',');
-                push_member(to, "id", id);
+            for (name, value) in [("id", id), ("format", format)] {
+                if let Some(value) = value {
+                    to.push(b',');
+                    push_member(to, name, value);
+                }
             }
             to.extend_from_slice(b",\"index\":");
             to.extend_from_slice(number.to_string().as_bytes());

@@ -1,0 +1,201 @@
+//! What a failed attempt means: what is settled, who rests, what the client is told and what may be tried next.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::attempt::Attempt;
+use super::note;
+use crate::dialect::failure::{Class, Failure};
+use crate::dialect::talk::Refused;
+use crate::error::{Error, Kind, Said};
+use crate::state::Actual;
+use crate::telemetry::Record;
+use crate::upstream::Failed;
+
+/// When to come back to an upstream that does not say when.
+const RETRY_SOON: Duration = Duration::from_secs(5);
+
+/// Why an attempt did not answer, and what that allows.
+pub(super) struct Miss {
+    pub(super) error: Error,
+    /// Another deployment may be tried.
+    pub(super) retry: bool,
+    /// After a pause: the fault may be a shared one.
+    pub(super) pause: bool,
+    /// What it counts as.
+    pub(super) what: What,
+}
+
+/// What an attempt that did not answer counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// One of the call's attempts.
+    Attempt,
+    /// None: what the call continues is not kept in this account; it may be in another.
+    NotKept,
+    /// None: nothing was sent, for the request cannot be said there.
+    Unsayable,
+}
+
+impl Miss {
+    /// Another deployment is tried, after a pause if so said.
+    fn retried(error: Error, pause: bool) -> Miss {
+        Miss { error, retry: true, pause, what: What::Attempt }
+    }
+}
+
+impl Attempt<'_> {
+    /// Settles an attempt that failed, tells the others, and decides what is next.
+    pub(super) fn miss(mut self, failed: Failed, record: &mut Option<Record>) -> Miss {
+        note(record, |record| record.upstream += self.sent.elapsed());
+        if let Some(reservation) = self.reservation.take() {
+            match &failed {
+                Failed::NotSent(_) | Failed::Unsayable(_) => reservation.cancel(),
+                Failed::Unreadable { usage, bytes, .. } => {
+                    let delivered = *bytes as u64 / 4;
+                    let partial = Actual::Partial { input: self.call.input, delivered };
+                    reservation.settle(usage.map_or(partial, Actual::Used));
+                }
+                // The client's own time was over: as if it had left.
+                Failed::TimedOut(_) if Instant::now() >= self.call.deadline => {
+                    reservation.settle(Actual::Abandoned);
+                }
+                Failed::TimedOut(_) | Failed::Broken(_) | Failed::Answered { .. } => {
+                    reservation.settle(Actual::Failed);
+                }
+            }
+        }
+        let (outcome, miss) = self.judge(failed);
+        self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
+        note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
+        miss
+    }
+
+    fn judge(&self, failed: Failed) -> (&'static str, Miss) {
+        let name = &self.deployment.name;
+        let broken = |outcome, kind, detail: &str| {
+            tracing::warn!(target: "weir::upstream", deployment = %name, outcome, detail, "attempt failed");
+            (outcome, Miss::retried(no_answer(kind), true))
+        };
+        match failed {
+            Failed::NotSent(detail) => {
+                let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
+                (outcome, Miss { pause: false, ..miss })
+            }
+            Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
+            Failed::Unreadable { field, .. } => {
+                let (outcome, miss) = broken("unreadable", Kind::UpstreamFailed, &field);
+                (outcome, Miss { retry: false, ..miss })
+            }
+            Failed::TimedOut(detail) => broken("timeout", Kind::UpstreamTimeout, detail),
+            Failed::Broken(detail) => broken("broken", Kind::UpstreamFailed, &detail),
+            Failed::Answered { status, failure, body } => {
+                tracing::warn!(
+                    target: "weir::upstream", deployment = %name, status = status.as_u16(),
+                    class = ?failure.class, "attempt refused"
+                );
+                self.judge_answer(status, &failure, &body)
+            }
+        }
+    }
+
+    fn judge_answer(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> (&'static str, Miss) {
+        let class = failure.class;
+        let refused = |retry| Miss { retry, ..Miss::retried(self.refused(status, failure, body), false) };
+        let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
+        match class {
+            Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
+            Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
+            Class::Overloaded { retry_after: Some(_) } => {
+                self.rest(class);
+                ("overloaded", failed(false))
+            }
+            Class::Overloaded { retry_after: None } if status == StatusCode::TOO_MANY_REQUESTS => {
+                ("overloaded", Miss::retried(slow_down(), true))
+            }
+            Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
+            Class::SlowDown { retry_after: Some(_) } => ("slow_down", self.rest(class)),
+            Class::SlowDown { retry_after: None } => ("slow_down", Miss::retried(slow_down(), true)),
+            Class::TimedOut => ("timeout", Miss::retried(no_answer(Kind::UpstreamTimeout), true)),
+            Class::Transient => ("failed", failed(true)),
+            Class::Auth => ("auth", failed(false)),
+            // Many say 400 where others say 404.
+            Class::NotFound if matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST) => {
+                ("not_found", refused(true))
+            }
+            Class::NotFound => ("not_found", failed(false)),
+            Class::NotKept => ("not_kept", Miss { what: What::NotKept, ..refused(true) }),
+            Class::TooBigForPool => {
+                let message = "This request asks for more than a whole limit of the provider.";
+                let error = Error::new(Kind::TooBigForLimit, message);
+                ("too_big", Miss::retried(error, false))
+            }
+            Class::ContextTooLong => ("context_too_long", refused(false)),
+            Class::ContentFiltered => ("content_filtered", refused(false)),
+            Class::BadRequest => ("refused", refused(false)),
+        }
+    }
+
+    /// The upstream's own words, where the request itself is to blame.
+    fn refused(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> Error {
+        let endpoint = &self.call.snapshot.endpoints[self.target.deployment.0];
+        let api = self.call.peek.api;
+        let own = endpoint.way(api).is_some_and(|way| way.is_of(api));
+        refused(status, failure, if own { failure.passed(body) } else { None })
+    }
+
+    /// The pools that the provider limits rest.
+    fn rest(&self, class: Class) -> Miss {
+        let client = &self.call.worker.shared.client;
+        let time = self.call.snapshot.rest(client, self.target.deployment, class).unwrap_or_default();
+        let message = format!(
+            "Every deployment of this model is at its limit. Please try again in {:.3}s.",
+            time.as_secs_f64()
+        );
+        Miss::retried(Error::new(Kind::NoCapacity, message).retry_after(time), false)
+    }
+}
+
+/// What the deployment's dialect cannot say, another's may.
+fn unsayable(refused: Refused) -> Miss {
+    let error = Error { param: refused.field, ..Error::new(Kind::Malformed, refused.message) };
+    Miss::retried(error, false)
+}
+
+fn slow_down() -> Error {
+    Error::new(Kind::NoCapacity, "The upstream asks for fewer calls.").retry_after(RETRY_SOON)
+}
+
+fn no_answer(kind: Kind) -> Error {
+    let text = match kind {
+        Kind::UpstreamTimeout => "The upstream did not answer in time.",
+        _ => "The upstream failed to answer.",
+    };
+    Error::new(kind, text)
+}
+
+/// What the upstream says of a request that it does not serve.
+fn refused(status: StatusCode, failure: &Failure, raw: Option<Bytes>) -> Error {
+    let error = Error::new(Kind::Refused(status), "The upstream refused this request.");
+    Error { said: Some(Box::new(Said { words: failure.shown(), raw })), ..error }
+}
+
+/// What the client is told where nothing else can be tried.
+pub(super) fn unserved(failed: Failed) -> Error {
+    match failed {
+        Failed::Answered { status, failure, body } => match failure.class {
+            Class::BadRequest | Class::NotKept => refused(status, &failure, failure.passed(&body)),
+            Class::RateLimited { retry_after } => {
+                let wait = retry_after.unwrap_or(RETRY_SOON);
+                Error::new(Kind::NoCapacity, "The upstream is at its limit.").retry_after(wait)
+            }
+            _ => no_answer(Kind::UpstreamFailed),
+        },
+        Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
+        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => {
+            no_answer(Kind::UpstreamFailed)
+        }
+    }
+}
