@@ -24,8 +24,8 @@ def main():
     """The asked part; the table and the failures at its end."""
     options = parse()
     if options.selftest:
-        return selftest.main()
-    return report(direct(options.only) if options.direct else through_gateway(options))
+        return selftest.main(options.frameworks)
+    return report(direct(options) if options.direct else through_gateway(options))
 
 
 def parse():
@@ -34,6 +34,7 @@ def parse():
     parser.add_argument("--only", metavar="PATTERN", default="*", help="only cells whose name fits")
     parser.add_argument("--bless", action="store_true", help="write the golden files of what has no other failure")
     parser.add_argument("--direct", action="store_true", help="no gateway between SDK and provider")
+    parser.add_argument("--frameworks", action="store_true", help="agent frameworks as well, which take their own time to install")
     parser.add_argument("--selftest", action="store_true", help="does the judge notice damage?")
     return parser.parse_args()
 
@@ -44,15 +45,15 @@ def chosen(listed, only):
     return [cell for name, cell in names if fnmatch(name, only) or only in name]
 
 
-def direct(only):
+def direct(options):
     """Each SDK at its own kind of provider."""
     with Provider() as provider:
         call = cells.python_caller(provider.url, KEY)
         outcomes = [
             cells.run(cell, provider, call, story.upstream_model(cell[1], cell[2]))
-            for cell in chosen(cells.listed(cells.DIRECT), only)
+            for cell in chosen(cells.listed(cells.DIRECT), options.only)
         ]
-        listed = chosen(rows.listed(direct=True), only)
+        listed = chosen(rows.listed(direct=True), options.only) if options.frameworks else []
         return outcomes + through_frameworks(listed, provider, provider.url, story.upstream_model, KEY)
 
 
@@ -73,7 +74,7 @@ def through_gateway(options):
             with nodeside.Callers(url, toolchain.node()) as callers:
                 for cell in listed:
                     outcomes.append(cells.run(cell, provider, callers.call, gateway.model_of(*cell[1:3])))
-        listed = chosen(rows.listed(), options.only)
+        listed = chosen(rows.listed(), options.only) if options.frameworks else []
         outcomes += through_frameworks(listed, provider, url, gateway.model_of)
     gold.write()
     return outcomes

@@ -95,7 +95,7 @@ REFUSED = (
 )
 
 
-def main():
+def main(with_frameworks=False):
     """Every row; 0 when all were noticed."""
     unnoticed = [text for row in ANSWERS for text in damaged(row[0], row[2], damage=row[1])]
     unnoticed += [text for row in REQUESTS for text in damaged(row[0], row[2], mangle=row[1])]
@@ -112,7 +112,7 @@ def main():
         unnoticed.append("a golden file that differs was taken")
     page = (REPOSITORY / "gateway" / "DIALECTS.md").read_text()
     unnoticed += [f"gateway/DIALECTS.md does not say: {line}" for line in impossible.unwritten(page)]
-    framework_rows, texts = frameworks.unnoticed()
+    framework_rows, texts = frameworks.unnoticed() if with_frameworks else (0, [])
     unnoticed += texts
     rows = len(ANSWERS) + len(REQUESTS) + len(REFUSED) + 3 + framework_rows
     for text in unnoticed:
