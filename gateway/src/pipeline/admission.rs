@@ -92,7 +92,8 @@ impl Call<'_> {
     fn estimate(&self, deployment: &Deployment, policy: ReservePolicy, predicted: Option<u64>) -> Estimate {
         let (explicit, choices) = (self.peek.max_output, self.peek.choices);
         let output = estimate::output_tokens(explicit, choices, policy, deployment.max_output, predicted);
-        let tools = if self.peek.has_tools && adds_to_tools(deployment) { estimate::TOOLS } else { 0 };
+        let offered = self.peek.has_tools && self.peek.api.reads();
+        let tools = if offered && adds_to_tools(deployment) { estimate::TOOLS } else { 0 };
         let sure = (self.input - self.guessed).saturating_add(tools);
         let weight = Weight { sure, guessed: self.guessed };
         let weight = weight.within(deployment.context_window);
