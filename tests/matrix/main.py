@@ -34,7 +34,7 @@ def parse():
     parser.add_argument("--only", metavar="PATTERN", default="*", help="only cells whose name fits")
     parser.add_argument("--bless", action="store_true", help="write the golden files of what has no other failure")
     parser.add_argument("--direct", action="store_true", help="no gateway between SDK and provider")
-    parser.add_argument("--frameworks", action="store_true", help="agent frameworks as well, which take their own time to install")
+    parser.add_argument("--frameworks", action="store_true", help="agent frameworks as well")
     parser.add_argument("--selftest", action="store_true", help="does the judge notice damage?")
     return parser.parse_args()
 

@@ -1,5 +1,5 @@
-"""Does a framework's cell hold? What its user has in hand is compared with what the model said, and each round of what the
-provider got with what was asked.
+"""Does a framework's cell hold? What its user has in hand is compared with what the model said, and each round of what
+the provider got with what was asked.
 
 Frameworks write their schemas each in its own way (titles, closed or not), which is not judged.
 """
@@ -71,8 +71,8 @@ def asked_wrong(client, kind, scenario, stream, request):
 
 
 def unwrapped(turns):
-    """Turns with the texts of results alone: for Google a result is an object, Pydantic AI's a `return_value`, and other
-    providers get it as JSON."""
+    """Turns with the texts of results alone: for Google a result is an object, Pydantic AI's a `return_value`, and
+    other providers get it as JSON."""
     return [{**one, "results": [(name, RETURNED.sub(r"\1", text)) for name, text in one["results"]]} for one in turns]
 
 

@@ -3,7 +3,7 @@
 import story
 from cells import Outcome, cell_name
 
-from . import judge
+from . import impossible, judge
 
 CONVERSATIONS = ("text", "errand", "errands", "loop", "schema", "error")
 # A form is how most frameworks get a structured answer where they do not ask for a schema.
@@ -48,4 +48,5 @@ def run(cell, provider, call, model):
     provider.take()
     heard = call(client, model, scenario, stream)
     failures = judge.verdict(client, kind, scenario, stream, provider.take(), heard)
-    return Outcome(client, kind, cell_name(scenario, stream), failures)
+    skipped = impossible.aspects(client, kind, scenario)
+    return Outcome(client, kind, cell_name(scenario, stream), impossible.sorted_out(failures, skipped), skipped)

@@ -3,7 +3,7 @@
 import story
 from provider import KEY, Provider
 
-from . import process, rows
+from . import impossible, process, rows
 
 
 def same(value):
@@ -65,13 +65,28 @@ ROWS = (
     (("instructor-chat", "chat", "schema", True), swap(b"71", b"17"), same, "hears.output"),
     (("instructor-anthropic", "anthropic", "form", False), swap(b"Alma", b"Anna"), same, "hears.output"),
     (("instructor-google", "gemini", "form", False), same, lose("toolConfig"), "asks.choice"),
+    (
+        ("langchain-anthropic", "anthropic", "loop", True),
+        same,
+        lose("messages", 1, "content", 0, "signature"),
+        "asks.valid",
+    ),
+    (
+        ("pydantic-google", "gemini", "loop", False),
+        same,
+        lose("contents", 1, "parts", 1, "thoughtSignature"),
+        "asks.signatures",
+    ),
 )
 
 
 def unnoticed():
     """(how many rows there are, what was not noticed)."""
     with Provider() as provider, process.Callers(provider.url, KEY) as callers:
-        return len(ROWS), [text for row in ROWS for text in damaged(provider, callers, *row)]
+        found = [text for row in ROWS for text in damaged(provider, callers, *row)]
+    if len(impossible.sorted_out(["asks.turns: wrong"], {"asks.signatures": "why"})) != 2:
+        found.append("of the impossible: what is possible was passed over, or what holds by now")
+    return len(ROWS) + 1, found
 
 
 def damaged(provider, callers, cell, damage, mangle, aspect):

@@ -21,7 +21,7 @@ def client(url, key):
 
 
 def settings(dialect, question, temperature):
-    """The run's settings. On Chat, models that reason take their limit under another name, which the SDK does not know."""
+    """The run's settings. On Chat, models that reason take their limit by another name, unknown to the SDK."""
     limit = {"max_tokens": question["max_tokens"]}
     if not question["reasons"]:
         return ModelSettings(**limit, temperature=temperature, include_usage=True)

@@ -9,6 +9,7 @@ from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.profiles.anthropic import anthropic_model_profile
+from pydantic_ai.profiles.openai import openai_model_profile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -24,6 +25,7 @@ MODELS = {
 }
 # What a model can do is looked up by its name; the gateway's names are its user's own, so they say it.
 PROFILES = {"anthropic": anthropic_model_profile("claude-sonnet-4-5")}
+REASONING_PROFILES = {**PROFILES, **dict.fromkeys(("chat", "responses"), openai_model_profile("gpt-5.2"))}
 THINKING = {
     "chat": {"openai_reasoning_effort": "low"},
     "responses": {"openai_reasoning_effort": "low"},
@@ -48,9 +50,10 @@ async def ask(endpoint, model, scenario, stream):
     """Makes the run and tells what the user was handed."""
     calls, (text, system, temperature) = [], asked(scenario)
     question = story.question(scenario)
+    profiles = REASONING_PROFILES if question["reasons"] else PROFILES
     settings = set_only(max_tokens=question["max_tokens"], temperature=temperature)
     made = Agent(
-        MODELS[endpoint[0]](model, provider=provider(*endpoint), profile=PROFILES.get(endpoint[0])),
+        MODELS[endpoint[0]](model, provider=provider(*endpoint), profile=profiles.get(endpoint[0])),
         instructions=system or None,
         model_settings=settings | (THINKING[endpoint[0]] if question["reasons"] else {}),
         tools=tools(scenario, calls),

@@ -1,4 +1,4 @@
-"""Takes a call on each line of the input and writes what was heard, a line for each. Runs on the frameworks' own pins."""
+"""Takes a call on each line of the input, writes what was heard, a line for each. Runs on the frameworks' own pins."""
 
 import asyncio
 import json

@@ -18,8 +18,8 @@ class Person(BaseModel):
 
 
 def heard(**more):
-    """What the user was handed. `calls` are those of their tools, `pieces` how many a stream came in, `usage` that of the
-    whole run, None where the framework does not tell it."""
+    """What the user was handed. `calls` are those of their tools, `pieces` how many a stream came in, `usage` that of
+    the whole run, None where the framework does not tell it."""
     return {"text": "", "calls": [], "output": None, "pieces": 0, "usage": None, "error": None} | more
 
 
