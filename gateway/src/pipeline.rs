@@ -76,6 +76,8 @@ struct Call<'a> {
     /// What is put before the model, tokens: all of it, and how much of that is guessed.
     input: u64,
     guessed: u64,
+    /// It holds what other providers said, under marks of ours.
+    foreign: bool,
     home: Option<Home>,
     said: Said,
     asked: Asked,
@@ -107,7 +109,7 @@ pub async fn call(
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
-    let (peek, weight) = weigh(ask, &body).await?;
+    let Weighed { peek, weight, foreign } = weigh(ask, &body).await?;
     let model = find_model(&snapshot, tenant, &peek.model)?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
@@ -136,6 +138,7 @@ pub async fn call(
         peek,
         input,
         guessed,
+        foreign,
         home,
         said,
         asked,
@@ -147,8 +150,15 @@ pub async fn call(
     }
 }
 
+/// What is found in one look through a request.
+struct Weighed {
+    peek: Peek,
+    weight: Weight,
+    foreign: bool,
+}
+
 /// Reads a request and estimates its input.
-async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, Weight), Error> {
+async fn weigh(ask: &Ask, body: &Bytes) -> Result<Weighed, Error> {
     let (ask, bytes) = (ask.clone(), body.clone());
     let done = look_through(body.len(), move || read_and_weigh(&ask, &bytes)).await;
     let done = done.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?;
@@ -158,7 +168,7 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, Weight), Error> {
     })
 }
 
-fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, Weight), BadRequest> {
+fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<Weighed, BadRequest> {
     let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
     let peek = request::peek(ask.api, body, path)?;
     let input = peek.input();
@@ -166,7 +176,7 @@ fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<(Peek, Weight), BadRequest>
     if input.cached {
         weight.guessed = weight.guessed.saturating_add(estimate::UNSEEN);
     }
-    Ok((peek, weight))
+    Ok(Weighed { peek, weight, foreign: said::is_foreign(body) })
 }
 
 /// The model asked for, if this tenant may use it.

@@ -233,3 +233,18 @@ fn a_tiers_pools_are_shared_by_the_accounts_deployments() {
     assert_eq!((&pool(0).meters, pool(0).side), (&known.meters, Side::Provider(known.charge)));
     assert_eq!(pool(3).side, Side::Provider(Charge::EndActual));
 }
+
+/// Broken on purpose once: meters in the order in which they are written.
+#[test]
+fn in_whichever_order_its_limits_are_written_it_is_the_same_pool() {
+    let keys = |tenant: &str| {
+        let config = loaded(&format!("[[tenants]]\nname = \"t\"\nkeys = []\n{tenant}"));
+        crate::state::pools::table(&config).iter().map(|pool| pool.decl.key.clone()).collect::<Vec<_>>()
+    };
+    let tokens = "{ kind = \"tokens\", limit = 5, per = \"1h\" }";
+    let requests = "{ kind = \"requests\", limit = 5, per = \"1m\" }";
+    let one = keys(&format!("meters = [{tokens}, {requests}]\n"));
+    assert_eq!(one, keys(&format!("meters = [{requests}, {tokens}]\n")));
+    assert_eq!(one, keys(&format!("limits = {{ rpm = 7 }}\nmeters = [{tokens}]\n")));
+    assert_ne!(one, keys("limits = { rpm = 7 }\n"));
+}

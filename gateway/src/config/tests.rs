@@ -386,18 +386,3 @@ fn the_hash_is_of_the_text_without_values() {
     assert_eq!(hash("one"), hash("two"));
     assert_eq!(hash("one").len(), 16);
 }
-
-/// Broken on purpose once: meters in the order in which they are written.
-#[test]
-fn in_whichever_order_its_limits_are_written_it_is_the_same_pool() {
-    let keys = |tenant: &str| {
-        let config = loaded(&format!("[[tenants]]\nname = \"t\"\nkeys = []\n{tenant}"));
-        crate::state::pools::table(&config).iter().map(|pool| pool.decl.key.clone()).collect::<Vec<_>>()
-    };
-    let tokens = "{ kind = \"tokens\", limit = 5, per = \"1h\" }";
-    let requests = "{ kind = \"requests\", limit = 5, per = \"1m\" }";
-    let one = keys(&format!("meters = [{tokens}, {requests}]\n"));
-    assert_eq!(one, keys(&format!("meters = [{requests}, {tokens}]\n")));
-    assert_eq!(one, keys(&format!("limits = {{ rpm = 7 }}\nmeters = [{tokens}]\n")));
-    assert_ne!(one, keys("limits = { rpm = 7 }\n"));
-}

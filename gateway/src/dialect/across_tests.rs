@@ -5,50 +5,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::chat;
 use super::talk::{Answer, Dialect, Message, Part, Piece, Refused, Request, Role};
-use super::{chat, converse, gemini, messages, responses};
 
 const DIALECTS: [Dialect; 5] =
     [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::Gemini, Dialect::Converse];
 
-fn read_request(dialect: Dialect, body: &[u8]) -> Result<Request, Refused> {
-    match dialect {
-        Dialect::Chat => chat::read_request(body),
-        Dialect::Responses => responses::read_request(body),
-        Dialect::Messages => messages::read_request(body),
-        Dialect::Gemini => gemini::read_request(body),
-        Dialect::Converse => converse::read_request(body),
-    }
-}
-
 fn write_request(dialect: Dialect, request: &Request) -> Result<Value, Refused> {
-    match dialect {
-        Dialect::Chat => chat::write_request(request),
-        Dialect::Responses => responses::write_request(request),
-        Dialect::Messages => messages::write_request(request),
-        Dialect::Gemini => gemini::write_request(request),
-        Dialect::Converse => converse::write_request(request),
-    }
-}
-
-fn read_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Refused> {
-    match dialect {
-        Dialect::Chat => chat::read_answer(body),
-        Dialect::Responses => responses::read_answer(body),
-        Dialect::Messages => messages::read_answer(body),
-        Dialect::Gemini => gemini::read_answer(body),
-        Dialect::Converse => converse::read_answer(body),
-    }
+    dialect.write_request(request, chat::Manners::default())
 }
 
 fn write_answer(dialect: Dialect, answer: &Answer) -> Value {
-    match dialect {
-        Dialect::Chat => chat::write_answer(answer),
-        Dialect::Responses => responses::write_answer(answer, &serde_json::Map::new()),
-        Dialect::Messages => messages::write_answer(answer),
-        Dialect::Gemini => gemini::write_answer(answer),
-        Dialect::Converse => converse::write_answer(answer),
-    }
+    dialect.write_answer(answer, &serde_json::Map::new())
 }
 
 fn dialect_of(endpoint: &str) -> Option<Dialect> {
@@ -159,7 +127,7 @@ fn requests_keep_what_both_dialects_can_say() {
     let mut tally = Tally::default();
     for (id, from, record) in records().into_iter().filter(|(.., record)| record["response"]["status"] == 200)
     {
-        let Some(Ok(request)) = body(&record["request"]).map(|body| read_request(from, body.as_bytes()))
+        let Some(Ok(request)) = body(&record["request"]).map(|body| from.read_request(body.as_bytes()))
         else {
             continue;
         };
@@ -169,7 +137,7 @@ fn requests_keep_what_both_dialects_can_say() {
                 tally.refused += 1;
                 continue;
             };
-            let again = match read_request(to, written.to_string().as_bytes()) {
+            let again = match to.read_request(written.to_string().as_bytes()) {
                 Ok(again) => again,
                 Err(refused) => {
                     tally.fail(from, to, &id, format!("is not read: {refused}"));
@@ -198,7 +166,7 @@ fn answers_keep_what_both_dialects_can_say() {
     for (id, from, record) in records() {
         let ok = record["response"]["status"] == 200;
         let Some(Ok(answer)) =
-            body(&record["response"]).filter(|_| ok).map(|body| read_answer(from, body.as_bytes()))
+            body(&record["response"]).filter(|_| ok).map(|body| from.read_answer(body.as_bytes()))
         else {
             continue;
         };
@@ -207,7 +175,7 @@ fn answers_keep_what_both_dialects_can_say() {
         }
         for to in DIALECTS.into_iter().filter(|to| *to != from) {
             let written = write_answer(to, &answer);
-            let again = match read_answer(to, written.to_string().as_bytes()) {
+            let again = match to.read_answer(written.to_string().as_bytes()) {
                 Ok(again) => again,
                 Err(refused) => {
                     tally.fail(from, to, &id, format!("is not read: {refused}"));
@@ -246,7 +214,7 @@ fn answers_keep_what_both_dialects_can_say() {
 
 /// Read in one dialect, written for `model` in another.
 fn across(from: Dialect, body: Value, to: Dialect, model: &str) -> Value {
-    let request = read_request(from, body.to_string().as_bytes()).unwrap();
+    let request = from.read_request(body.to_string().as_bytes()).unwrap();
     write_request(to, &Request { model: model.into(), ..request }).unwrap()
 }
 
@@ -297,7 +265,7 @@ fn claudes_reasoning_goes_through_every_client_and_back() {
     let body = json!({"id": "msg_1", "type": "message", "model": "m", "stop_reason": "end_turn", "content": [
         {"type": "thinking", "thinking": "hm", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "EuQF"},
         {"type": "text", "text": "so"}]});
-    let answer = read_answer(Dialect::Messages, body.to_string().as_bytes()).unwrap();
+    let answer = Dialect::Messages.read_answer(body.to_string().as_bytes()).unwrap();
     for client in [Dialect::Chat, Dialect::Responses, Dialect::Gemini] {
         let told = write_answer(client, &answer);
         let back = match client {

@@ -7,7 +7,7 @@ use super::voice::Voice;
 
 /// What a limit counts, of what the headers have names for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
+pub enum Unit {
     /// Calls.
     Requests,
     /// Tokens, input and output.
@@ -22,7 +22,7 @@ pub enum Counted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
     /// What it counts.
-    pub counted: Counted,
+    pub counted: Unit,
     /// The whole limit.
     pub limit: u64,
     /// What is left of it.
@@ -47,39 +47,39 @@ impl Left {
     }
 }
 
-fn openai(counted: Counted) -> Option<[&'static str; 3]> {
+fn openai(counted: Unit) -> Option<[&'static str; 3]> {
     match counted {
-        Counted::Requests => Some([
+        Unit::Requests => Some([
             "x-ratelimit-limit-requests",
             "x-ratelimit-remaining-requests",
             "x-ratelimit-reset-requests",
         ]),
-        Counted::Tokens => {
+        Unit::Tokens => {
             Some(["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"])
         }
-        Counted::InputTokens | Counted::OutputTokens => None,
+        Unit::InputTokens | Unit::OutputTokens => None,
     }
 }
 
 /// <https://platform.claude.com/docs/en/api/rate-limits#response-headers>
-fn anthropic(counted: Counted) -> [&'static str; 3] {
+fn anthropic(counted: Unit) -> [&'static str; 3] {
     match counted {
-        Counted::Requests => [
+        Unit::Requests => [
             "anthropic-ratelimit-requests-limit",
             "anthropic-ratelimit-requests-remaining",
             "anthropic-ratelimit-requests-reset",
         ],
-        Counted::Tokens => [
+        Unit::Tokens => [
             "anthropic-ratelimit-tokens-limit",
             "anthropic-ratelimit-tokens-remaining",
             "anthropic-ratelimit-tokens-reset",
         ],
-        Counted::InputTokens => [
+        Unit::InputTokens => [
             "anthropic-ratelimit-input-tokens-limit",
             "anthropic-ratelimit-input-tokens-remaining",
             "anthropic-ratelimit-input-tokens-reset",
         ],
-        Counted::OutputTokens => [
+        Unit::OutputTokens => [
             "anthropic-ratelimit-output-tokens-limit",
             "anthropic-ratelimit-output-tokens-remaining",
             "anthropic-ratelimit-output-tokens-reset",
@@ -122,7 +122,7 @@ mod tests {
 
     const FULL: Duration = Duration::from_millis(60_250);
 
-    fn headers(counted: Counted, voice: Voice) -> Vec<(&'static str, String)> {
+    fn headers(counted: Unit, voice: Voice) -> Vec<(&'static str, String)> {
         let left = Left { counted, limit: 100, left: 7, reset: FULL };
         left.headers(voice, SystemTime::UNIX_EPOCH).into_iter().flatten().collect()
     }
@@ -134,7 +134,7 @@ mod tests {
     /// Broken on purpose to see it fail: the time until the reset in place of its moment.
     #[test]
     fn each_voice_has_its_own_names_and_times() {
-        let openai = headers(Counted::Tokens, Voice::OpenAi);
+        let openai = headers(Unit::Tokens, Voice::OpenAi);
         assert_eq!(
             pairs(&openai),
             [
@@ -143,7 +143,7 @@ mod tests {
                 ("x-ratelimit-reset-tokens", "1m0.25s")
             ]
         );
-        let anthropic = headers(Counted::OutputTokens, Voice::Anthropic);
+        let anthropic = headers(Unit::OutputTokens, Voice::Anthropic);
         assert_eq!(
             pairs(&anthropic),
             [
@@ -152,13 +152,13 @@ mod tests {
                 ("anthropic-ratelimit-output-tokens-reset", "1970-01-01T00:01:01Z")
             ]
         );
-        assert!(headers(Counted::InputTokens, Voice::OpenAi).is_empty());
+        assert!(headers(Unit::InputTokens, Voice::OpenAi).is_empty());
     }
 
     #[test]
     fn a_time_beyond_all_calendars_is_no_panic() {
         for reset in [Duration::MAX, Duration::from_secs(1 << 40)] {
-            let left = Left { counted: Counted::Requests, limit: 1, left: 0, reset };
+            let left = Left { counted: Unit::Requests, limit: 1, left: 0, reset };
             assert_eq!(left.headers(Voice::Anthropic, SystemTime::UNIX_EPOCH), None);
         }
     }

@@ -101,6 +101,8 @@ mod gemini_tests;
 #[cfg(test)]
 mod messages_tests;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod recorded_tests;
 #[cfg(test)]
 mod tests;

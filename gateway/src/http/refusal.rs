@@ -85,7 +85,7 @@ mod tests {
     use smallvec::smallvec;
 
     use super::*;
-    use crate::dialect::limits::{Counted, Left};
+    use crate::dialect::limits::{Left, Unit};
     use crate::dialect::openai::answer::UpstreamError;
     use crate::error::Said;
     use crate::telemetry::Metrics;
@@ -171,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_is_told_under_the_names_of_the_voice() {
         let mut record = Record::new(Arc::new(Metrics::new().unwrap()), "req_1".into());
-        let left = Left { counted: Counted::Requests, limit: 9, left: 1, reset: Duration::from_secs(1) };
+        let left = Left { counted: Unit::Requests, limit: 9, left: 1, reset: Duration::from_secs(1) };
         record.left = smallvec![left];
         let told = |voice, record: &mut Record| {
             record.voice = voice;

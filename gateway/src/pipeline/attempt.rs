@@ -59,7 +59,6 @@ impl<'a> Attempt<'a> {
     ) -> Result<Response<Body>, Miss> {
         note(record, |record| {
             record.deployment = self.deployment.name.clone();
-            record.attempts += 1;
             record.session = self.reservation.as_ref().map_or(SessionOutcome::None, |r| r.session);
             record.held_tokens = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
         });
@@ -80,13 +79,15 @@ impl<'a> Attempt<'a> {
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
-        let Saying { call: asked, body, telling, beta } =
-            call.say(endpoint, self.deployment).await.map_err(Failed::Unsayable)?;
+        let saying = tokio::time::timeout_at(head_by.into(), call.say(endpoint, self.deployment)).await;
+        let saying = saying.map_err(|_| Failed::NotSent("too long to be written".into()))?;
+        let Saying { call: asked, body, telling, beta } = saying.map_err(Failed::Unsayable)?;
         let request = endpoint.call(asked, body, self.send_by());
         let mut request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
         if let Some(beta) = beta {
             request.add(HeaderName::from_static("anthropic-beta"), beta);
         }
+        note(record, |record| record.attempts += 1);
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         if let Some(reservation) = &mut self.reservation {
             reservation.head();

@@ -108,16 +108,16 @@ impl Attempt<'_> {
         match class {
             Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
             Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
+            // Who says 429 asks for fewer calls; the client is told when to come back.
+            Class::Overloaded { retry_after } if status == StatusCode::TOO_MANY_REQUESTS => {
+                ("overloaded", self.slow_down(class, retry_after))
+            }
+            Class::SlowDown { retry_after } => ("slow_down", self.slow_down(class, retry_after)),
             Class::Overloaded { retry_after: Some(_) } => {
                 self.rest(class);
                 ("overloaded", failed(false))
             }
-            Class::Overloaded { retry_after: None } if status == StatusCode::TOO_MANY_REQUESTS => {
-                ("overloaded", Miss::retried(slow_down(), true))
-            }
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
-            Class::SlowDown { retry_after: Some(_) } => ("slow_down", self.rest(class)),
-            Class::SlowDown { retry_after: None } => ("slow_down", Miss::retried(slow_down(), true)),
             Class::TimedOut => ("timeout", Miss::retried(no_answer(Kind::UpstreamTimeout), true)),
             Class::Transient => ("failed", failed(true)),
             Class::Auth => ("auth", failed(false)),
@@ -146,6 +146,15 @@ impl Attempt<'_> {
         refused(status, failure, if own { failure.passed(body) } else { None })
     }
 
+    /// The upstream asks for fewer calls, until a time or in general.
+    fn slow_down(&self, class: Class, until: Option<Duration>) -> Miss {
+        if until.is_some() {
+            return self.rest(class);
+        }
+        let error = Error::new(Kind::NoCapacity, "The upstream asks for fewer calls.");
+        Miss::retried(error.retry_after(RETRY_SOON), true)
+    }
+
     /// The pools that the provider limits rest.
     fn rest(&self, class: Class) -> Miss {
         let client = &self.call.worker.shared.client;
@@ -162,10 +171,6 @@ impl Attempt<'_> {
 fn unsayable(refused: Refused) -> Miss {
     let error = Error { param: refused.field, ..Error::new(Kind::Malformed, refused.message) };
     Miss::retried(error, false)
-}
-
-fn slow_down() -> Error {
-    Error::new(Kind::NoCapacity, "The upstream asks for fewer calls.").retry_after(RETRY_SOON)
 }
 
 fn no_answer(kind: Kind) -> Error {

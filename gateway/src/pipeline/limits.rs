@@ -5,12 +5,12 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::config::MeterKind;
-use crate::dialect::limits::{Counted, Left};
+use crate::dialect::limits::{Left, Unit};
 use crate::state::PoolInfo;
 
 /// The limits that a dialect has headers for, of each the one with the shortest window. `left` is per meter of the pool.
 pub(super) fn of(pool: &PoolInfo, left: &[u64]) -> SmallVec<[Left; 2]> {
-    let of = |(kind, counted): (MeterKind, Counted)| {
+    let of = |(kind, counted): (MeterKind, Unit)| {
         let meters = pool.kinds.iter().zip(pool.decl.meters.iter()).zip(left);
         let (meter, left) = meters
             .filter(|((own, _), _)| **own == kind)
@@ -21,10 +21,10 @@ pub(super) fn of(pool: &PoolInfo, left: &[u64]) -> SmallVec<[Left; 2]> {
         Some(Left { counted, limit: meter.cap, left, reset })
     };
     let told = [
-        (MeterKind::Requests, Counted::Requests),
-        (MeterKind::Tokens, Counted::Tokens),
-        (MeterKind::InputTokens, Counted::InputTokens),
-        (MeterKind::OutputTokens, Counted::OutputTokens),
+        (MeterKind::Requests, Unit::Requests),
+        (MeterKind::Tokens, Unit::Tokens),
+        (MeterKind::InputTokens, Unit::InputTokens),
+        (MeterKind::OutputTokens, Unit::OutputTokens),
     ];
     told.into_iter().filter_map(of).collect()
 }

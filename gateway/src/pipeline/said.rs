@@ -120,8 +120,9 @@ impl Call<'_> {
         let preset = endpoint.preset();
         let call = way::call(preset, theirs, peek.stream);
         let beta = beta.filter(|_| theirs == Dialect::Messages).cloned();
-        if own == theirs && (peek.continues.is_some() || !is_foreign(&self.body)) {
-            let body = refit(request::rewrite(&self.body, peek, model), theirs, preset, beta.as_ref())?;
+        if own == theirs && (peek.continues.is_some() || !self.foreign) {
+            let body = request::rewrite(&self.body, peek, model);
+            let body = refit(body, theirs, preset, beta.clone()).await?;
             return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed), beta });
         }
         let to = To { dialect: theirs, preset, deployment };
@@ -142,21 +143,32 @@ fn same(dialect: Dialect, framing: Framing, passed: impl FnOnce() -> Telling) ->
 
 /// Does a conversation hold what another provider said, which its own would not take for its own? Such marks are ours:
 /// reasoning and signatures of one dialect that went through a client of another.
-fn is_foreign(body: &[u8]) -> bool {
+pub(super) fn is_foreign(body: &[u8]) -> bool {
     [&b"\"weir:"[..], b"__sig__"].iter().any(|mark| memchr::memmem::find(body, mark).is_some())
 }
 
 /// The client's own body for a provider that departs from its dialect.
-fn refit(
+async fn refit(
     body: Bytes,
     theirs: Dialect,
-    preset: &Preset,
-    beta: Option<&HeaderValue>,
+    preset: &Arc<Preset>,
+    beta: Option<HeaderValue>,
 ) -> Result<Bytes, Refused> {
     if theirs != Dialect::Messages || !preset.has(Quirk::NoModelInBody) {
         return Ok(body);
     }
-    let read = serde_json::from_slice(&body);
+    let preset = preset.clone();
+    let refitted = look_through(body.len(), move || fitted(&body, theirs, &preset, beta.as_ref())).await;
+    refitted.unwrap_or_else(|_| Err(unreadable()))
+}
+
+fn fitted(
+    body: &[u8],
+    theirs: Dialect,
+    preset: &Preset,
+    beta: Option<&HeaderValue>,
+) -> Result<Bytes, Refused> {
+    let read = serde_json::from_slice(body);
     let mut fields = read.map_err(|error| Refused::whole(format!("The body cannot be read: {error}.")))?;
     fit(&mut fields, theirs, preset);
     if let Some(beta) = beta.and_then(|beta| beta.to_str().ok()) {

@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 use super::Failed;
 use super::passage::{Fault, Passage};
 use super::seen::Seen;
-use super::telling::{Telling, Told};
+use super::telling::{Plain, Telling};
 use crate::aside::look_through;
 use crate::bound::{Bound, Part, UNCOUNTED};
 
@@ -35,7 +35,7 @@ pub struct Patience {
 #[derive(Debug)]
 pub struct Whole {
     /// As the client gets it.
-    pub told: Told,
+    pub told: Plain,
     /// What it takes of the replica's room.
     pub room: Part,
 }

@@ -23,15 +23,16 @@ use passed::Passed;
 /// Where a stream stands between its bytes and the client's.
 #[derive(Debug)]
 pub struct Passage {
+    /// What the head says of errors.
     headers: HeaderMap,
     form: Form,
     /// The client has been told something.
     begun: bool,
-    way: Way,
+    kind: Kind,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Kind {
     Passed(Passed),
     Heard(Box<Heard>),
     Across(Box<Across>),
@@ -65,7 +66,7 @@ impl From<talk::Refused> for Fault {
 
 /// What the parts of a stream are read with and written to.
 struct Pass<'a> {
-    /// Of the answer's head.
+    /// What the answer's head says of errors.
     headers: &'a HeaderMap,
     /// What the stream has shown.
     seen: &'a mut Seen,
@@ -76,22 +77,22 @@ struct Pass<'a> {
 impl Passage {
     /// Of a stream whose head had these headers.
     pub fn new(telling: &Telling, headers: &HeaderMap) -> Passage {
-        let way = match telling {
-            Telling::Passed { api, withhold_usage } => Way::Passed(Passed::new(*api, *withhold_usage)),
-            Telling::Heard { dialect, framing } => Way::Heard(Box::new(Heard::new(*dialect, *framing))),
-            Telling::Retold(retold) => Way::Across(Box::new(Across::new(retold))),
+        let kind = match telling {
+            Telling::Passed { api, withhold_usage } => Kind::Passed(Passed::new(*api, *withhold_usage)),
+            Telling::Heard { dialect, framing } => Kind::Heard(Box::new(Heard::new(*dialect, *framing))),
+            Telling::Retold(retold) => Kind::Across(Box::new(Across::new(retold))),
         };
-        Passage { headers: headers.clone(), form: telling.form(), begun: false, way }
+        Passage { headers: Failure::hints(headers), form: telling.form(), begun: false, kind }
     }
 
     /// Takes bytes; those for the client are put behind `to`. Nothing is read behind the end of the answer.
     pub fn push(&mut self, data: Bytes, seen: &mut Seen, to: &mut VecDeque<Bytes>) -> Result<(), Fault> {
         let before = to.len();
         let pass = Pass { headers: &self.headers, seen, to };
-        let pushed = match &mut self.way {
-            Way::Passed(passed) => passed.push(data, pass),
-            Way::Heard(heard) => heard.push(data, pass),
-            Way::Across(across) => across.push(data, pass),
+        let pushed = match &mut self.kind {
+            Kind::Passed(passed) => passed.push(data, pass),
+            Kind::Heard(heard) => heard.push(data, pass),
+            Kind::Across(across) => across.push(data, pass),
         };
         self.begun |= to.len() > before;
         pushed
@@ -101,19 +102,19 @@ impl Passage {
     /// error behind it would be read as a part of it. Whether the answer was whole, `seen` says.
     pub fn end(&mut self, seen: &mut Seen, to: &mut VecDeque<Bytes>) -> Result<(), Fault> {
         let pass = Pass { headers: &self.headers, seen, to };
-        match &mut self.way {
-            Way::Passed(passed) => passed.end(pass),
-            Way::Heard(heard) => heard.end(pass),
-            Way::Across(across) => across.end(pass),
+        match &mut self.kind {
+            Kind::Passed(passed) => passed.end(pass),
+            Kind::Heard(heard) => heard.end(pass),
+            Kind::Across(across) => across.end(pass),
         }
     }
 
     /// What ends the client's stream where the answer cannot go on: never silently, and without the end of a whole answer.
     pub fn error(&mut self, told: &Told<'_>, seen: &Seen) -> Bytes {
-        let response = match &mut self.way {
-            Way::Passed(_) => seen.begun.as_ref().map(|begun| begun.failed(told)),
-            Way::Heard(_) => None,
-            Way::Across(across) => across.error(told),
+        let response = match &mut self.kind {
+            Kind::Passed(_) => seen.begun.as_ref().map(|begun| begun.failed(told)),
+            Kind::Heard(_) => None,
+            Kind::Across(across) => across.error(told),
         };
         response.unwrap_or_else(|| self.form.error_event(told, self.begun))
     }

@@ -62,7 +62,7 @@ pub struct Retold {
 
 /// A plain answer as the client gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Plain {
     /// Its body.
     pub body: Bytes,
     /// What it says it used.
@@ -101,13 +101,13 @@ impl Telling {
     }
 
     /// Tells a plain answer. What is not an answer, whatever its status says, is a failure.
-    pub fn tell(&self, body: Bytes, headers: &HeaderMap) -> Result<Told, Failed> {
+    pub fn tell(&self, body: Bytes, headers: &HeaderMap) -> Result<Plain, Failed> {
         match self {
             Telling::Passed { .. } => {
                 let failed = || StreamError::in_answer(&body);
                 let failure = |error: StreamError| Failure::of_stream(&error, headers, SystemTime::now());
                 check(&body, || failed().map(failure))?;
-                Ok(Told { usage: usage_of(&body), body })
+                Ok(Plain { usage: usage_of(&body), body })
             }
             Telling::Heard { dialect, .. } => {
                 // What cannot be read may be newer than we are: it passes, and its usage is not known.
@@ -115,13 +115,13 @@ impl Telling {
                 if read.is_err() {
                     check(&body, || of_answer(&body, headers))?;
                 }
-                Ok(Told { body, usage: read.ok().and_then(|answer| answer.usage) })
+                Ok(Plain { body, usage: read.ok().and_then(|answer| answer.usage) })
             }
             Telling::Retold(retold) => retold.tell(&body).map_err(|refused| {
                 let failed = check(&body, || of_answer(&body, headers)).err();
                 failed.unwrap_or_else(|| Failed::Unreadable {
                     field: refused.field.unwrap_or_default(),
-                    usage: usage_of(&body),
+                    usage: retold.usage_alone(&body),
                     bytes: body.len(),
                 })
             }),
@@ -158,7 +158,12 @@ impl Retold {
         }
     }
 
-    fn tell(&self, body: &[u8]) -> Result<Told, Refused> {
+    /// The usage of an answer that cannot be read otherwise. Only OpenAI's dialects say by it what counts, cached input included.
+    fn usage_alone(&self, body: &[u8]) -> Option<Usage> {
+        usage_of(body).filter(|_| matches!(self.theirs, Dialect::Chat | Dialect::Responses))
+    }
+
+    fn tell(&self, body: &[u8]) -> Result<Plain, Refused> {
         let mut answer = self.theirs.read_answer(body)?;
         if let Some(failed) = answer.failed {
             return Err(Refused::whole(failed.message));
@@ -168,7 +173,7 @@ impl Retold {
         answer.created.get_or_insert(self.created);
         let written = self.own.write_answer(&answer, &self.echoes);
         let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
-        Ok(Told { body: body.into(), usage: answer.usage })
+        Ok(Plain { body: body.into(), usage: answer.usage })
     }
 }
 

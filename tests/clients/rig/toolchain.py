@@ -19,30 +19,31 @@ def build_folder():
     return Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target").resolve() / "clients"
 
 
-def python(name, pins=None):
-    """The interpreter of a virtual environment with the pins of `requirements/NAME.txt`, or of another file.
+def python(name, pins=None, folder=None):
+    """The interpreter of a virtual environment with the pins of `requirements/NAME.txt`, or of another file; in another folder.
 
     Each file has one of its own: what goes well with the newest `openai` and what still asks for an older one are both in
     use out there.
     """
-    venv, pins = build_folder() / f"venv-{name}", pins or HERE / "requirements" / f"{name}.txt"
+    folder = folder or build_folder()
+    venv, pins = folder / f"venv-{name}", pins or HERE / "requirements" / f"{name}.txt"
     interpreter = venv / "bin" / "python"
     if fresh(venv, [pins]):
         return interpreter
     shutil.rmtree(venv, ignore_errors=True)
     if not (uv := shutil.which("uv")):
-        run([sys.executable, "-m", "venv", build_folder() / "uv"])
-        uv = build_folder() / "uv" / "bin" / "uv"
+        run([sys.executable, "-m", "venv", folder / "uv"])
+        uv = folder / "uv" / "bin" / "uv"
         run([uv.parent / "python", "-m", "pip", "install", "--quiet", "uv"])
     run([uv, "venv", "--quiet", "--python", sys.executable, venv])
-    run([uv, "pip", "install", "--quiet", "--python", interpreter, "-r", pins])
+    run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", interpreter, "-r", pins])
     stamp(venv, [pins])
     return interpreter
 
 
-def node():
+def node(here=HERE, folder=None, copy="suite"):
     """A folder with `node_modules` and a copy of the Node suite (modules are looked up from the file's place)."""
-    folder, pins = build_folder() / "node", [HERE / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    folder, pins = (folder or build_folder()) / "node", [here / name for name in ("package.json", "package-lock.json", ".npmrc")]
     if not fresh(folder, pins):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -50,8 +51,8 @@ def node():
             shutil.copy(pin, folder)
         run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder)
         stamp(folder, pins)
-    shutil.rmtree(folder / "suite", ignore_errors=True)
-    shutil.copytree(HERE / "node", folder / "suite")
+    shutil.rmtree(folder / copy, ignore_errors=True)
+    shutil.copytree(here / "node", folder / copy)
     return folder
 
 

@@ -15,7 +15,7 @@ class Callers:
 
     def __init__(self, url, key=KEY):
         self.settings = {"url": url, "key": key}
-        interpreter = toolchain.python("venv-frameworks", HERE / "requirements.txt")
+        interpreter = toolchain.python("frameworks", HERE / "requirements.txt")
         self.command = [str(interpreter), str(HERE / "callers" / "main.py")]
 
     def __enter__(self):

@@ -153,6 +153,11 @@ impl Failure {
         Failure { is_words: is_json(body), ..failure }
     }
 
+    /// Of the headers of an answer that began with 200 those that an error inside it may use.
+    pub fn hints(headers: &HeaderMap) -> HeaderMap {
+        wait::of_admitted(headers)
+    }
+
     /// From an error event inside a stream that began with 200. `headers` are those of the answer.
     pub fn of_stream(failed: &StreamError, headers: &HeaderMap, now: SystemTime) -> Failure {
         let said = Said::of_error(&failed.error, failed.status);
