@@ -356,6 +356,25 @@ mod tests {
         assert_eq!(out["messages"][2]["tool_call_id"], id);
     }
 
+    /// A conversation that Gemini began and its own provider goes on with. Broken on purpose to see it fail: no mark looked for
+    /// but that on ids.
+    #[test]
+    fn what_another_provider_signed_is_not_shown_to_the_clients_own() {
+        let answer = json!({"candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [
+            {"text": "hm", "thought": true, "thoughtSignature": "AAAA"}, {"text": "Hello"},
+        ]}}]});
+        let answer = Dialect::Gemini.read_answer(answer.to_string().as_bytes()).unwrap();
+        let told = Dialect::Messages.write_answer(&answer, &Map::new());
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": told["content"]},
+            {"role": "user", "content": "Go on"},
+        ]});
+        assert!(is_foreign(body.to_string().as_bytes()), "{body}");
+        let out = written(Dialect::Messages, &body, "anthropic", Dialect::Messages, false).to_string();
+        assert!(!is_foreign(out.as_bytes()) && out.contains("Hello") && !out.contains("AAAA"), "{out}");
+    }
+
     /// Broken on purpose to see it fail: those on calls left.
     #[test]
     fn googles_signatures_do_not_go_to_others_in_chat() {
