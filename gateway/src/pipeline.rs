@@ -11,7 +11,7 @@ mod count;
 mod explain;
 mod judge;
 mod limits;
-mod said;
+mod saying;
 pub mod stored;
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use attempt::Attempt;
 use continued::Home;
 use judge::What;
-use said::{Asked, Said};
+use saying::{Asked, ReadOnce};
 
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
@@ -79,7 +79,7 @@ struct Call<'a> {
     /// It holds what other providers said, under marks of ours.
     foreign: bool,
     home: Option<Home>,
-    said: Said,
+    read_once: ReadOnce,
     asked: Asked,
     deadline: Instant,
 }
@@ -126,7 +126,7 @@ pub async fn call(
     let (read, guessed) = if ask.api.reads() { (weight.total(), weight.guessed) } else { (0, 0) };
     let input = read.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
     let snapshot = &snapshot;
-    let said = Said::new(peek.api.talks());
+    let read_once = ReadOnce::new(peek.api.talks());
     let asked = Asked::of(&peek, ask.form());
     let call = Call {
         worker,
@@ -140,7 +140,7 @@ pub async fn call(
         guessed,
         foreign,
         home,
-        said,
+        read_once,
         asked,
         deadline,
     };
@@ -176,7 +176,7 @@ fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<Weighed, BadRequest> {
     if input.cached {
         weight.guessed = weight.guessed.saturating_add(estimate::UNSEEN);
     }
-    Ok(Weighed { peek, weight, foreign: said::is_foreign(body) })
+    Ok(Weighed { peek, weight, foreign: saying::is_foreign(body) })
 }
 
 /// The model asked for, if this tenant may use it.

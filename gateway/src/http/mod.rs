@@ -42,16 +42,15 @@ use waiting::{Answered, Wait};
 
 /// Serves one request of the client listener.
 pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Arriving>) -> Response<Body> {
-    let path = request.uri().path();
+    let (path, fault) = (request.uri().path(), sound::fault(&request));
     // The path that nearly every call takes is looked at first.
-    if path == "/v1/chat/completions" && request.method() == Method::POST && sound::fault(&request).is_none()
-    {
+    if path == "/v1/chat/completions" && request.method() == Method::POST && fault.is_none() {
         return call(worker, peer, CHAT, request).await;
     }
     let query = request.uri().query().unwrap_or_default();
     let place = paths::place(path, query);
     let voice = paths::voice(place.as_ref(), path, request.headers());
-    if let Some(error) = sound::fault(&request) {
+    if let Some(error) = fault {
         return last(turned_away(&worker, peer, voice, error));
     }
     let told = match (place, request.method()) {

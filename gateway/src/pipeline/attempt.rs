@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use hyper::body::Incoming;
 
 use super::judge::Miss;
-use super::said::Saying;
+use super::saying::Saying;
 use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;

@@ -9,6 +9,7 @@ pub mod auth;
 #[cfg(test)]
 mod authorised_tests;
 mod connect;
+pub mod departures;
 mod endpoint;
 pub mod passage;
 mod resolve;

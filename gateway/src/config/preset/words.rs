@@ -160,6 +160,8 @@ pub enum Quirk {
     Citations,
     /// Takes `cache_control` on parts and tools, as Anthropic has it.
     TakesCacheMarks,
+    /// Takes Google's thought signatures in Chat (`extra_content`).
+    TakesSignatures,
     /// Takes `top_k`.
     TakesTopK,
 }
