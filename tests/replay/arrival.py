@@ -1,6 +1,7 @@
 """Compares what the provider received with what the client sent. Pure; every fault is a name and a text."""
 import json
 
+import departures
 from exchange import KEYS
 from homes import HOMES, shown
 from members import cuts, value_of, with_value
@@ -18,6 +19,8 @@ def arrival(exchange):
     wanted = exchange.body_for(line.upstream_model)
     if recording.home == "claude-on-vertex":
         yield from on_vertex(exchange, came, wanted)
+    elif fitted(exchange) is not None:
+        yield from departed(exchange, came, fitted(exchange))
     elif added_usage(exchange):
         yield from with_usage(came.body.decode(errors="replace"), wanted.decode())
     elif came.body != wanted:
@@ -49,9 +52,28 @@ def on_vertex(exchange, came, wanted):
         yield "request", difference(json.dumps(own).encode(), json.dumps(wanted).encode())
 
 
+def fitted(exchange):
+    """What a provider must get that does not take the request as it is."""
+    chat = exchange.recording.endpoint == "chat_completions"
+    return departures.fitted(exchange.recording.home, exchange.body_for(exchange.line.upstream_model)) if chat else None
+
+
+def departed(exchange, came, wanted):
+    """The same JSON, with ids that the provider takes."""
+    home, own = exchange.recording.home, json.loads(came.body)
+    if departures.fitted(home, came.body) is not None:
+        yield "request", f"{home} does not take {came.body[:300]!r}"
+    own, wanted = departures.alike(home, own), departures.alike(home, wanted)
+    if own != wanted:
+        own, wanted = (json.dumps(body, sort_keys=True).encode() for body in (own, wanted))
+        yield "request", difference(own, wanted)
+
+
 def added_usage(exchange):
     """Does the gateway have to ask for the usage of the stream itself?"""
     recording = exchange.recording
+    if not departures.asks_usage(recording.home):
+        return False
     return recording.stream and recording.endpoint in ("chat_completions", "completions") and not exchange.asks_usage
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 import events
-from homes import GOOGLES
+from homes import GOOGLES, HOMES
 from tokens import counted
 
 ITSELF = {400, 404, 413, 422}  # by these a provider refuses the request itself, so they reach the client
@@ -40,11 +40,13 @@ def is_cut(recording):
 
 def charged(recording, used):
     """The tokens that count towards the provider's limits (`counting` in its preset); None if others than were used."""
-    if recording.home in ("azure", "foundry"):
+    counting = HOMES[recording.home].facts["counting"]
+    if counting["charge"] == "admission-max":
         return None  # what the request could have used
-    if recording.home == "anthropic":
-        return used.input - used.cached + used.output
-    return used.input if recording.home == "gemini" else used.input + used.output
+    if counting["input"] != "counted":  # it has no such limit, or nobody knows: the limit is whoever set it's
+        return used.input + used.output
+    left_out = used.cached if counting["cached_input"] == "excluded" else 0
+    return used.input - left_out + (0 if counting["output"] == "excluded" else used.output)
 
 
 def asks_usage(request):

@@ -1,6 +1,7 @@
 """Where recorded calls go: how the account of each kind is written, by which paths its provider is called, and by which
 paths and headers the provider's own SDKs call the gateway."""
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,12 @@ class Home:
     client_key: str = "authorization"  # the one that shows the client's to the gateway
     settings: str = ""  # further lines of the account
 
+    @property
+    def facts(self):
+        """Its preset."""
+        name = "vertex" if self.preset == "vertex-by-key" else self.preset
+        return tomllib.loads((PROVIDERS / f"{name}.toml").read_text(encoding="utf-8"))
+
 
 HOMES = {
     "compatible": Home("openai-compatible", base="/v1"),
@@ -31,6 +38,9 @@ HOMES = {
     "vertex": Home("vertex-by-key", client_key="x-goog-api-key", settings=CLOUD),
     "claude-on-vertex": Home("vertex-by-key", client_key="x-api-key", settings=CLOUD),
 }
+# Providers of OpenAI's dialect under their own names.
+OWN = ("openai", "groq", "mistral", "deepseek", "xai", "openrouter", "together", "cerebras", "perplexity")
+HOMES |= {name: Home(name, base="/v1") for name in OWN}
 TAILS = {
     "chat_completions": "/chat/completions",
     "completions": "/completions",
@@ -51,6 +61,13 @@ def home_of(provider, endpoint, path):
     if endpoint in GOOGLES:
         return "vertex" if provider == "vertex" else "gemini"
     return "anthropic" if endpoint in ("messages", "count_tokens") else "compatible"
+
+
+def speaks(provider, endpoint):
+    """Has the preset of that name a call for it, behind its base URL?"""
+    call = {"chat_completions": "chat", "responses_get": "response"}.get(endpoint, endpoint)
+    path = HOMES[provider].facts["paths"].get(call, "") if provider in OWN else ""
+    return path == TAILS.get(endpoint, "") + ("{id}" if call == "response" else "") != ""
 
 
 def at_provider(recording, model, tail):

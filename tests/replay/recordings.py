@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from homes import GOOGLES, TAILS, home_of
+from homes import GOOGLES, TAILS, home_of, speaks
 from members import value_of, with_value
 
 # Members of a request whose value changes how the stream's usage is asked for; none of them asks for it.
@@ -97,7 +97,13 @@ def as_events(recording, array):
 
 
 def elsewhere(recording):
-    """The same in another guise: Claude on Vertex, and Google's streams for a client that wants an array."""
+    """The same in another guise: at its provider's own preset, OpenAI's at one that takes less, Claude on Vertex,
+    Google's streams for a client that wants
+    an array."""
+    if recording.home == "compatible" and speaks(recording.provider, recording.endpoint):
+        yield replace(recording, id=f"{recording.id}/own", home=recording.provider)
+    if recording.provider == "openai" and recording.endpoint == "chat_completions" and recording.status == 200:
+        yield replace(recording, id=f"{recording.id}/mistral", home="mistral")
     if recording.home == "anthropic" and recording.model.startswith("claude") and recording.status == 200:
         yield replace(recording, id=f"{recording.id}/vertex", home="claude-on-vertex")
     if recording.endpoint == "streamGenerateContent" and not recording.array and recording.status == 200:

@@ -30,8 +30,8 @@ use fields::read_fields;
 pub use flaw::BadRequest;
 use flaw::bad;
 pub use input::Input;
-pub use rewrite::rewrite;
 use rewrite::{Names, Splice};
+pub use rewrite::{rename, rewrite};
 
 /// What the path of a call says.
 #[derive(Clone, Copy, Debug, Default)]

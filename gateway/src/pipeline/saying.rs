@@ -117,7 +117,7 @@ impl Call<'_> {
         let (own, theirs) = match (peek.api.talks(), endpoint.way(peek.api)) {
             (Some(own), Some(Way::Talk(theirs))) => (own, theirs),
             (None, Some(Way::Same(call))) => {
-                let body = request::rewrite(&self.body, peek, model);
+                let body = named(&self.body, peek, model, endpoint.preset());
                 return Ok(Saying { call, body, telling: passed(), beta: beta.cloned() });
             }
             _ => return Err(Refused::whole("The model does not serve this call.")),
@@ -126,7 +126,7 @@ impl Call<'_> {
         let call = way::call(preset, theirs, peek.stream);
         let beta = beta.filter(|_| theirs == Dialect::Messages).cloned();
         if own == theirs && self.passes(theirs, preset).await? {
-            let body = request::rewrite(&self.body, peek, model);
+            let body = named(&self.body, peek, model, preset);
             let body = refit(body, theirs, preset, beta.clone()).await?;
             return Ok(Saying { call, body, telling: same(own, self.asked.framing, passed), beta });
         }
@@ -151,10 +151,16 @@ impl Call<'_> {
         if self.foreign || dialect != Dialect::Chat {
             return Ok(!self.foreign);
         }
-        let (body, preset, stream) = (self.body.clone(), preset.clone(), self.peek.stream);
-        let looked = look_through(body.len(), move || !departs(&body, stream, &preset)).await;
+        let (body, preset) = (self.body.clone(), preset.clone());
+        let looked = look_through(body.len(), move || !departs(&body, &preset)).await;
         looked.map_err(|_| unreadable())
     }
+}
+
+/// The client's own body with the provider's name of the model, and a wish for the usage of a stream.
+fn named(body: &Bytes, peek: &Peek, model: &str, preset: &Preset) -> Bytes {
+    let name = if preset.has(Quirk::NoStreamOptions) { request::rename } else { request::rewrite };
+    name(body, peek, model)
 }
 
 /// How an answer is told where both sides speak one dialect.

@@ -11,25 +11,41 @@ use crate::config::preset::{Preset, Quirk};
 use crate::dialect::talk::{Dialect, Part, Request};
 
 /// What a client's own Chat request may hold that some providers do not take as OpenAI does.
-const MARKS: [(Quirk, &str); 4] = [
+const MARKS: [(Quirk, &str); 3] = [
     (Quirk::NoStreamOptions, "\"stream_options\""),
     (Quirk::MaxTokensName, "\"max_completion_tokens\""),
     (Quirk::NoDeveloperRole, "\"developer\""),
-    (Quirk::ShortToolCallIds, "\"tool_call_id\""),
 ];
 /// What Chat has Google's thought signatures in.
 const SIGNATURES: &str = "\"extra_content\"";
-/// Names may be written with letters escaped: who does so is read.
-const ESCAPED: &str = "\\u00";
-
 /// Does a client's own Chat request hold what this provider refuses, or ignores where it is a bound that room is held for?
-/// A stream would: it is asked for its usage. What it takes for such may be a text; then it is merely written anew.
-pub fn departs(body: &[u8], stream: bool, preset: &Preset) -> bool {
+/// What looks so may be a text; then it is merely written anew.
+pub fn departs(body: &[u8], preset: &Preset) -> bool {
     let holds = |mark: &str| memmem::find(body, mark.as_bytes()).is_some();
     let mut marks = MARKS.iter().filter(|(quirk, _)| preset.has(*quirk)).peekable();
-    stream && preset.has(Quirk::NoStreamOptions)
-        || !preset.has(Quirk::TakesSignatures) && holds(SIGNATURES)
-        || marks.peek().is_some() && (holds(ESCAPED) || marks.any(|(_, mark)| holds(mark)))
+    !preset.has(Quirk::TakesSignatures) && holds(SIGNATURES)
+        || marks.peek().is_some() && (is_escaped(body) || marks.any(|(_, mark)| holds(mark)))
+        || preset.has(Quirk::ShortToolCallIds) && !named_shortly(body)
+}
+
+/// Are letters of ASCII escaped? So names could be written that no mark is found in.
+fn is_escaped(body: &[u8]) -> bool {
+    memmem::find_iter(body, br"\u00").any(|at| matches!(body.get(at + 4), Some(b'2'..=b'7')))
+}
+
+/// Is every result of a tool that of a call with a short id?
+fn named_shortly(body: &[u8]) -> bool {
+    const MARK: &[u8] = b"\"tool_call_id\"";
+    memmem::find_iter(body, MARK).all(|at| {
+        let behind = body.get(at + MARK.len()..).unwrap_or_default().trim_ascii_start();
+        let value = behind.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        let id = value.strip_prefix(b"\"").and_then(|value| value.split(|byte| *byte == b'"').next());
+        id.is_some_and(is_short)
+    })
+}
+
+fn is_short(id: &[u8]) -> bool {
+    id.len() == 9 && id.iter().all(u8::is_ascii_alphanumeric)
 }
 
 /// The fields that a provider wants beyond its dialect, or does not.
@@ -74,7 +90,7 @@ pub fn shorten_ids(request: &mut Request) {
             Part::Result(result) => &mut result.id,
             _ => continue,
         };
-        if !id.is_empty() && (id.len() != 9 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        if !id.is_empty() && !is_short(id.as_bytes()) {
             *id = short(id);
         }
     }
@@ -92,27 +108,36 @@ mod tests {
     use super::*;
     use crate::config::preset::Presets;
 
-    /// Broken on purpose to see it fail: a stream not looked at, escapes not looked for, each mark taken out.
+    /// Broken on purpose to see it fail: escapes not looked for, ids not looked at, each mark taken out.
     #[test]
     fn a_clients_own_body_departs_where_its_provider_does() {
         let presets = Presets::built_in().unwrap();
-        let plain = r#"{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}"#;
-        for (preset, body, stream, wanted) in [
-            ("mistral", plain, false, false),
-            ("mistral", plain, true, true),
-            ("mistral", r#"{"stream_options": {}}"#, false, true),
-            ("mistral", r#"{"messages": [{"role": "developer"}]}"#, false, true),
-            ("mistral", r#"{"messages": [{"role": "tool", "tool_call_id": "call_1"}]}"#, false, true),
-            ("deepseek", plain, true, false),
-            ("deepseek", r#"{"max_completion_tokens": 9}"#, true, true),
-            ("deepseek", r#"{"max_completion\u005ftokens": 9}"#, false, true),
-            ("deepseek", r#"{"messages": [{"role": "tool", "tool_call_id": "call_1"}]}"#, false, false),
-            ("openai", r#"{"max_completion_tokens": 9, "x": "\u00e9", "role": "developer"}"#, true, false),
-            ("openai", r#"{"tool_calls": [{"extra_content": {}}]}"#, false, true),
-            ("openai-compatible", r#"{"tool_calls": [{"extra_content": {}}]}"#, false, false),
+        let plain = r#"{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9, "stream": true}"#;
+        for (preset, body, wanted) in [
+            ("mistral", plain, false),
+            ("mistral", r#"{"stream_options": {}}"#, true),
+            ("mistral", r#"{"messages": [{"role": "developer"}]}"#, true),
+            ("mistral", r#"{"messages": [{"role": "tool", "tool_call_id": "call_1"}]}"#, true),
+            (
+                "mistral",
+                r#"{"messages": [{"tool_call_id" : "abcdef123"}, {"tool_call_id": "call_1"}]}"#,
+                true,
+            ),
+            (
+                "mistral",
+                r#"{"messages": [{"tool_call_id" : "abcdef123"}, {"tool_call_id":"AB3456789"}]}"#,
+                false,
+            ),
+            ("deepseek", r#"{"max_completion_tokens": 9}"#, true),
+            ("deepseek", r#"{"max_completion\u005ftokens": 9}"#, true),
+            ("deepseek", r#"{"messages": [{"content": "caf\u00e9"}]}"#, false),
+            ("deepseek", r#"{"messages": [{"role": "tool", "tool_call_id": "call_1"}]}"#, false),
+            ("openai", r#"{"max_completion_tokens": 9, "x": "\u00e9", "role": "developer"}"#, false),
+            ("openai", r#"{"tool_calls": [{"extra_content": {}}]}"#, true),
+            ("openai-compatible", r#"{"tool_calls": [{"extra_content": {}}]}"#, false),
         ] {
             let preset = presets.get(preset).unwrap();
-            assert_eq!(departs(body.as_bytes(), stream, preset), wanted, "{} {body} {stream}", preset.name);
+            assert_eq!(departs(body.as_bytes(), preset), wanted, "{} {body}", preset.name);
         }
     }
 }

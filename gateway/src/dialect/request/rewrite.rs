@@ -17,8 +17,17 @@ use crate::dialect::voice::Voice;
 /// The body for the upstream: its name of the model, and a stream that ends with its usage. All other bytes are
 /// the client's; without a change it is the same buffer.
 pub fn rewrite(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
+    with(body, peek, upstream_model, peek.usage_splice.as_ref())
+}
+
+/// The body with the upstream's name of the model, for one that tells the usage of a stream unasked and refuses to be asked.
+pub fn rename(body: &Bytes, peek: &Peek, upstream_model: &str) -> Bytes {
+    with(body, peek, upstream_model, None)
+}
+
+fn with(body: &Bytes, peek: &Peek, upstream_model: &str, usage: Option<&Splice>) -> Bytes {
     match &peek.names {
-        Names::Member(place) => with_model(body, peek, place, upstream_model),
+        Names::Member(place) => with_model(body, peek, place, upstream_model, usage),
         Names::Resources(places) => with_resource(body, places, upstream_model),
     }
 }
@@ -51,12 +60,17 @@ fn with_resource(body: &Bytes, places: &[Range<usize>], upstream_model: &str) ->
     out.finish()
 }
 
-fn with_model(body: &Bytes, peek: &Peek, place: &ModelPlace, upstream_model: &str) -> Bytes {
+fn with_model(
+    body: &Bytes,
+    peek: &Peek,
+    place: &ModelPlace,
+    upstream_model: &str,
+    usage: Option<&Splice>,
+) -> Bytes {
     let rename = place.always || peek.model != upstream_model;
-    if !rename && peek.usage_splice.is_none() {
+    if !rename && usage.is_none() {
         return body.clone();
     }
-    let usage = peek.usage_splice.as_ref();
     let usage_first = usage.is_some_and(|s| s.range.start < place.range.start);
     let mut size = body.len();
     if rename {

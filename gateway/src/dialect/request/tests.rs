@@ -260,6 +260,7 @@ fn a_legacy_prompt_counts_what_it_generates() {
     let (peek, body) = read(r#","stream":true"#);
     let ask = r#"{"model":"n","stream_options":{"include_usage":true},"stream":true}"#;
     assert_eq!(rewrite(&body, &peek, "n"), ask);
+    assert_eq!(rename(&body, &peek, "n"), r#"{"model":"n","stream":true}"#);
     refused(
         peek_as(Api::Completions, r#"{"model":"m","best_of":0}"#).map(|(peek, _)| peek),
         Some("best_of"),
