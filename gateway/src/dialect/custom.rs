@@ -104,7 +104,7 @@ mod tests {
     fn request() -> Request {
         let tool = |name: &str, kind| Tool { name: name.to_owned(), kind, ..Tool::default() };
         let tools = vec![tool("run", ToolKind::Custom(None)), tool("add", ToolKind::Bare)];
-        Request { tools, ..Request::default() }
+        Request { tools: tools.into(), ..Request::default() }
     }
 
     #[test]

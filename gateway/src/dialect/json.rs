@@ -6,6 +6,14 @@
 //! structure (strings are skipped as strings), so text that merely looks like a member cannot mislead it; it does
 //! not validate what it hops over, so it is for bytes that pass through unchanged, never for deciding that a
 //! client's request is well formed. Every function is total: damaged input ends in `None`.
+//!
+//! [`push_value`] writes what was built. A body is mostly a few long texts, so [`push_string`] copies runs without a
+//! character that must be escaped, where serde_json looks at every byte.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use serde_json::Value;
 
 /// A position in JSON text.
 pub(crate) struct Cursor<'a> {
@@ -159,19 +167,82 @@ pub(crate) fn end_of_string(text: &[u8], from: usize) -> Option<usize> {
 
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+    let mut left = text.as_bytes();
+    out.reserve(left.len() + 2);
     out.push(b'"');
-    for &byte in text.as_bytes() {
-        match escape(byte) {
-            Escape::None => out.push(byte),
-            Escape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
-            Escape::Long => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            }
-        }
+    loop {
+        let (plain, rest) = left.split_at(plain(left));
+        out.extend_from_slice(plain);
+        let Some((&byte, rest)) = rest.split_first() else { break };
+        push_escaped(out, byte);
+        left = rest;
     }
     out.push(b'"');
+}
+
+/// How many bytes come before the first that must be escaped. Blocks are looked at without branches, which the compiler
+/// turns into a few instructions each.
+fn plain(text: &[u8]) -> usize {
+    const BLOCK: usize = 32;
+    let needs = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let clean = |block: &&[u8]| !block.iter().fold(false, |some, byte| some | needs(byte));
+    let blocks = text.chunks_exact(BLOCK).take_while(clean).count() * BLOCK;
+    let rest = text.get(blocks..).unwrap_or_default();
+    blocks + rest.iter().position(needs).unwrap_or(rest.len())
+}
+
+fn push_escaped(out: &mut Vec<u8>, byte: u8) {
+    match escape(byte) {
+        Escape::None => out.push(byte),
+        Escape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
+        Escape::Long => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+/// A value as a body; `near`: about how many bytes it will have.
+pub(crate) fn body_of(value: &Value, near: usize) -> Bytes {
+    let mut out = Vec::with_capacity(near);
+    push_value(&mut out, value);
+    out.into()
+}
+
+/// Appends a value.
+pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(number) => _ = write!(out, "{number}"), // a Vec takes all
+        Value::String(text) => push_string(out, text),
+        Value::Array(values) => {
+            let mut before = b'[';
+            for value in values {
+                out.push(before);
+                push_value(out, value);
+                before = b',';
+            }
+            close(out, values.is_empty(), b"[]");
+        }
+        Value::Object(members) => {
+            let mut before = b'{';
+            for (name, value) in members {
+                out.push(before);
+                push_string(out, name);
+                out.push(b':');
+                push_value(out, value);
+                before = b',';
+            }
+            close(out, members.is_empty(), b"{}");
+        }
+    }
+}
+
+fn close(out: &mut Vec<u8>, empty: bool, both: &[u8; 2]) {
+    out.extend_from_slice(if empty { both } else { &both[1..] });
 }
 
 /// How many bytes [`push_string`] writes.
@@ -235,7 +306,37 @@ mod tests {
         assert_eq!(Cursor::new(&deep).skip(), Some(()));
     }
 
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            let members = proptest::collection::btree_map(any::<String>(), inner.clone(), 0..5);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..5).prop_map(Value::from),
+                members.prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
     proptest! {
+        /// Broken on purpose to see it fail: commas, empty lists, the first member's brace.
+        #[test]
+        fn a_value_is_written_as_serde_json_writes_it(value in any_value()) {
+            prop_assert_eq!(body_of(&value, 0), value.to_string());
+        }
+
+        /// Broken on purpose to see it fail: the rest of a run behind its last whole block left out.
+        #[test]
+        fn a_long_string_is_written_as_serde_json_writes_it(text in "([a-z ]{0,70}|[\"\\\\\n\u{1}é]){0,9}") {
+            prop_assert_eq!(written(&text), serde_json::to_string(&text).unwrap());
+        }
+
         #[test]
         fn a_written_string_reads_back(text in any::<String>()) {
             prop_assert_eq!(serde_json::from_str::<String>(&written(&text)).unwrap(), text);

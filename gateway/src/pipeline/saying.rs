@@ -18,6 +18,7 @@ use crate::config::Deployment;
 use crate::config::preset::{self, MaxTokens, Preset, Quirk};
 use crate::dialect::custom::Custom;
 use crate::dialect::gemini::Framing;
+use crate::dialect::json;
 use crate::dialect::request::{self, Peek};
 use crate::dialect::responses;
 use crate::dialect::talk::{Dialect, Refused, Request};
@@ -70,6 +71,8 @@ struct To {
     most: u64,
     /// What the client of Anthropic's API switches on there.
     beta: Option<HeaderValue>,
+    /// About how long the body will be, bytes.
+    near: usize,
 }
 
 impl ReadOnce {
@@ -136,6 +139,7 @@ impl Call<'_> {
             model: model.clone(),
             most: deployment.max_output,
             beta: beta.clone(),
+            near: self.body.len() + 256,
         };
         let (body, retold) = self.read_once.write(&self.body, &self.asked, to).await?;
         let telling =
@@ -193,7 +197,7 @@ async fn refit(
         let mut fields =
             read.map_err(|error| Refused::whole(format!("The body cannot be read: {error}.")))?;
         fit(&mut fields, theirs, &preset, beta.as_ref());
-        Ok(Value::Object(fields).to_string().into())
+        Ok(json::body_of(&Value::Object(fields), size + 256))
     };
     look_through(size, work).await.unwrap_or_else(|_| Err(unreadable()))
 }
@@ -237,8 +241,7 @@ fn write(request: &Request, own: Dialect, asked: &Asked, to: &To) -> Result<(Byt
     if let Value::Object(fields) = &mut written {
         fit(fields, theirs, preset, to.beta.as_ref());
     }
-    let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
-    Ok((body.into(), Arc::new(retold)))
+    Ok((json::body_of(&written, to.near), Arc::new(retold)))
 }
 
 fn holds_max_tokens(preset: &Preset) -> bool {

@@ -13,6 +13,7 @@ use crate::dialect::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::{Failure, Frame};
 use crate::dialect::gemini::Framing;
+use crate::dialect::json;
 use crate::dialect::openai::answer::{Usage, usage_of};
 use crate::dialect::openai::stream::StreamError;
 use crate::dialect::talk::{Dialect, Refused};
@@ -172,8 +173,7 @@ impl Retold {
         self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);
         let written = self.own.write_answer(&answer, &self.echoes);
-        let body = serde_json::to_vec(&written).map_err(|error| Refused::whole(error.to_string()))?;
-        Ok(Plain { body: body.into(), usage: answer.usage })
+        Ok(Plain { body: json::body_of(&written, 2 * body.len()), usage: answer.usage })
     }
 }
 

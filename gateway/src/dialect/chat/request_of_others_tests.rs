@@ -15,7 +15,8 @@ fn results_of_other_dialects_go_first_and_their_media_to_the_user() {
                 Role::User,
                 vec![Part::text("go").into(), result("2", vec![Part::text("two").into()]).into()],
             ),
-        ],
+        ]
+        .into(),
         ..asks(says(Role::User, Vec::new()))
     };
     let written = write_request(&request).unwrap();
@@ -50,7 +51,8 @@ fn calls_without_ids_get_some_and_their_results_the_same() {
         messages: vec![
             says(Role::Assistant, vec![call("a"), call("b"), call("a")]),
             says(Role::User, vec![result("b"), result("a"), result("a")]),
-        ],
+        ]
+        .into(),
         ..Request::default()
     };
     let written = write_request(&request).unwrap();
@@ -128,7 +130,7 @@ fn texts_are_joined_for_those_who_take_no_parts() {
         says(Role::Assistant, pair()),
         says(Role::User, vec![Part::text("c").into(), foreign]),
     ];
-    let request = Request { messages, ..Request::default() };
+    let request = Request { messages: messages.into(), ..Request::default() };
     let whole = write_request(&request).unwrap();
     assert_eq!(whole["messages"][0]["content"][1], json!({"type": "text", "text": "b"}));
     let joined = write_request_for(&request, Manners { parts: false, ..Manners::default() }).unwrap();

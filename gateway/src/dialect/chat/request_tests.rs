@@ -31,7 +31,7 @@ fn user(content: Value) -> Value {
 }
 
 fn asks(message: Message) -> Request {
-    Request { model: "m".into(), messages: vec![message], ..Request::default() }
+    Request { model: "m".into(), messages: vec![message].into(), ..Request::default() }
 }
 
 fn says(role: Role, pieces: Vec<Piece>) -> Message {
@@ -196,7 +196,8 @@ fn tools_and_choices_are_kept() {
 #[test]
 fn tools_of_other_providers_are_left_out_unless_one_must_be_called() {
     let mut request = asks(says(Role::User, vec![Part::text("a").into()]));
-    request.tools = vec![Tool { kind: ToolKind::Foreign(Dialect::Messages, json!({})), ..Tool::default() }];
+    request.tools =
+        vec![Tool { kind: ToolKind::Foreign(Dialect::Messages, json!({})), ..Tool::default() }].into();
     request.tool_choice = Some(ToolChoice::Auto);
     request.parallel_calls = Some(true);
     let written = write_request(&request).unwrap();

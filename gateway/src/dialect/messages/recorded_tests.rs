@@ -140,13 +140,13 @@ fn merged(list: &[Value]) -> Value {
 
 fn normal_request(mut request: Request) -> Request {
     let mut merged: Vec<Message> = Vec::new();
-    for message in request.messages {
+    for message in std::mem::take(&mut *request.messages) {
         match merged.last_mut().filter(|last| last.role == message.role && last.extra == message.extra) {
             Some(last) => last.pieces.extend(message.pieces),
             None => merged.push(message),
         }
     }
-    request.messages = merged;
+    request.messages = merged.into();
     request
 }
 

@@ -33,7 +33,7 @@ fn message(role: Role, parts: Vec<Part>) -> Message {
 }
 
 fn asking(messages: Vec<Message>) -> Request {
-    Request { model: "gpt-4o".to_owned(), messages, ..Request::default() }
+    Request { model: "gpt-4o".to_owned(), messages: messages.into(), ..Request::default() }
 }
 
 fn parts(message: &Message) -> Vec<&Part> {
@@ -202,7 +202,7 @@ fn a_conversation_of_another_dialect_is_said() {
         message(Role::User, vec![result("b", Some(true)), result("a", None), Part::text("go on")]),
         message(Role::Assistant, vec![Part::Foreign(Dialect::Messages, json!({"type": "server_tool_use"}))]),
     ]);
-    request.tools = vec![Tool { name: "a".to_owned(), ..Tool::default() }];
+    request.tools = vec![Tool { name: "a".to_owned(), ..Tool::default() }].into();
     request.tool_choice = Some(ToolChoice::Tool("a".to_owned()));
     (request.stop, request.seed, request.max_output) = (vec!["x".to_owned()], Some(1), Some(1));
     request.service_tier = Some(Own::new(Dialect::Messages, "standard_only"));

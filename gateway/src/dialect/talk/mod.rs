@@ -13,6 +13,7 @@ pub(in crate::dialect) mod fields;
 pub(in crate::dialect) mod ids;
 pub mod own;
 pub mod request;
+pub mod shared;
 pub mod tier;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub use request::{
     Cache, Call, Citation, Effort, Extra, Format, Media, MediaKind, Message, Part, Piece, Reasoning, Request,
     Role, Source, Thinking, Tool, ToolChoice, ToolKind, ToolResult,
 };
+pub use shared::Shared;
 
 /// The dialects that can carry a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,17 +2,18 @@
 
 use serde_json::{Map, Value};
 
+use super::shared::Shared;
 use super::{Dialect, Own};
 
-/// A request for an answer.
+/// A request for an answer. A copy is cheap: what is long is shared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
     /// The model asked for; empty where the path names it.
     pub model: String,
     /// The conversation, instructions included, oldest first.
-    pub messages: Vec<Message>,
+    pub messages: Shared<Message>,
     /// Tools that the model may call.
-    pub tools: Vec<Tool>,
+    pub tools: Shared<Tool>,
     /// Which it may or must call.
     pub tool_choice: Option<ToolChoice>,
     /// May it call several at once?

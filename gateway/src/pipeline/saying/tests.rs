@@ -11,7 +11,7 @@ fn written(own: Dialect, body: &Value, preset: &str, theirs: Dialect, stream: bo
     let presets = Presets::built_in().unwrap();
     let request = read(own, body.to_string().as_bytes(), &asked(stream)).unwrap();
     let preset = presets.get(preset).unwrap().clone();
-    let to = To { dialect: theirs, preset, model: "theirs".to_owned(), most: 4096, beta: None };
+    let to = To { dialect: theirs, preset, model: "theirs".to_owned(), most: 4096, beta: None, near: 0 };
     let (bytes, _) = write(&request, own, &asked(stream), &to).unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
@@ -95,7 +95,7 @@ fn what_is_switched_on_stands_in_the_body_of_claude_on_vertex() {
     let request = read(Dialect::Messages, request.to_string().as_bytes(), &asked(false)).unwrap();
     let preset = Presets::built_in().unwrap().get("vertex").unwrap().clone();
     let beta = Some(HeaderValue::from_static("a-1, b-2"));
-    let to = To { dialect: Dialect::Messages, preset, model: "claude-x".to_owned(), most: 9, beta };
+    let to = To { dialect: Dialect::Messages, preset, model: "claude-x".to_owned(), most: 9, beta, near: 0 };
     let (out, _) = write(&request, Dialect::Messages, &asked(false), &to).unwrap();
     let out: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(out["anthropic_beta"], json!(["a-1", "b-2"]));
@@ -140,7 +140,7 @@ fn what_is_stored_elsewhere_cannot_be_gone_on_with() {
     let presets = Presets::built_in().unwrap();
     let to = |dialect, preset: &str| {
         let preset = presets.get(preset).unwrap().clone();
-        let to = To { dialect, preset, model: "m".to_owned(), most: 9, beta: None };
+        let to = To { dialect, preset, model: "m".to_owned(), most: 9, beta: None, near: 0 };
         write(&request, Dialect::Responses, &asked(false), &to)
     };
     assert!(to(Dialect::Responses, "openai").is_ok());
@@ -189,6 +189,7 @@ fn the_cost_of_another_dialect() {
                 model: "theirs".to_owned(),
                 most: 9,
                 beta: None,
+                near: 0,
             };
             let (written, retold) = write(&request, own, &asked, &to).unwrap();
             lap(1);

@@ -24,7 +24,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     let mut marks = Fields::new();
     let mut request =
         Request { model: take_text(&mut left, "", "model")?.unwrap_or_default(), ..Request::default() };
-    request.messages = messages_read::read(take_list(&mut left, "", "messages")?)?;
+    request.messages = messages_read::read(take_list(&mut left, "", "messages")?)?.into();
     read_tools(&mut left, &mut marks, &mut request)?;
     request.format = options::read_format(&mut left, &mut marks)?;
     request.thinking = thinking::read(&mut left, &mut marks)?;
@@ -36,7 +36,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
 }
 
 fn read_tools(left: &mut Fields, marks: &mut Fields, request: &mut Request) -> Result<(), Refused> {
-    request.tools = tools::read(take_list(left, "", "tools")?)?;
+    request.tools = tools::read(take_list(left, "", "tools")?)?.into();
     request.tools.extend(tools::read_legacy(take_list(left, "", "functions")?)?);
     request.tool_choice = tools::read_choice(left, marks)?;
     request.parallel_calls = take_bool(left, "", "parallel_tool_calls")?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::answer::{is_cut, write_finish, write_usage};
 use super::super::fields::Fields;
-use crate::dialect::json::push_string;
+use crate::dialect::json::{push_string, push_value};
 use crate::dialect::openai::answer::{Usage, error_body};
 use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::tier::given_tier;
@@ -189,7 +189,7 @@ impl Writer {
         self.chunk(choice, to, b"null", |to| {
             push_string(to, name);
             to.push(b':');
-            to.extend_from_slice(value.to_string().as_bytes());
+            push_value(to, value);
         });
     }
 
@@ -203,7 +203,7 @@ impl Writer {
         // The framing and the closing brackets of the chunk that was just written.
         to.truncate(to.len().saturating_sub(b"}]}\n\n".len()));
         to.extend_from_slice(b",\"logprobs\":{\"content\":");
-        to.extend_from_slice(Value::from(tokens.to_vec()).to_string().as_bytes());
+        push_value(to, &Value::from(tokens.to_vec()));
         to.extend_from_slice(b",\"refusal\":null}}]}\n\n");
         self.choices.get_mut(at).into_iter().for_each(|choice| choice.begun = true);
     }

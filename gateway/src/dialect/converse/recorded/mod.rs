@@ -84,13 +84,13 @@ fn merged(messages: &[Value]) -> Value {
 
 fn merge_turns(mut request: Request) -> Request {
     let mut merged: Vec<Message> = Vec::new();
-    for message in std::mem::take(&mut request.messages) {
+    for message in std::mem::take(&mut *request.messages) {
         match merged.last_mut().filter(|last| last.role == message.role) {
             Some(last) => last.pieces.extend(message.pieces),
             None => merged.push(message),
         }
     }
-    request.messages = merged;
+    request.messages = merged.into();
     request
 }
 

@@ -8,7 +8,7 @@ use crate::dialect::talk::{Dialect, Extra, Message, Own, Refused, Request, Role}
 /// Reads a request's body. The path names the model and says whether a stream is wanted.
 pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     let mut fields = Fields::body(body)?;
-    let mut request = Request { messages: system(&mut fields)?, ..Request::default() };
+    let mut request = Request { messages: system(&mut fields)?.into(), ..Request::default() };
     for (index, value) in fields.list("messages")?.into_iter().enumerate() {
         request.messages.push(message(value, format!("messages[{index}]"))?);
     }

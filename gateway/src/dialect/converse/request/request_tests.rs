@@ -15,7 +15,7 @@ fn message(role: Role, parts: Vec<Part>) -> Message {
 }
 
 fn request(messages: Vec<Message>) -> Request {
-    Request { messages, ..Request::default() }
+    Request { messages: messages.into(), ..Request::default() }
 }
 
 fn said(messages: Vec<Message>) -> (Value, Value) {

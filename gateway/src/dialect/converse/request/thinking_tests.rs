@@ -16,7 +16,7 @@ fn message(role: Role, part: Part) -> Message {
 
 fn request(model: &str, thinking: Thinking) -> Request {
     let messages = vec![message(Role::User, Part::text("hi"))];
-    Request { model: model.into(), messages, thinking, ..Request::default() }
+    Request { model: model.into(), messages: messages.into(), thinking, ..Request::default() }
 }
 
 fn own(request: &Request) -> Value {
@@ -99,7 +99,7 @@ fn sampling_is_left_out_where_it_is_refused() {
 #[test]
 fn calls_that_must_be_made_weigh_more() {
     let mut request = request(BUDGET, budget(2000));
-    request.tools = vec![Tool { name: "a".into(), ..Tool::default() }];
+    request.tools = vec![Tool { name: "a".into(), ..Tool::default() }].into();
     request.tool_choice = Some(ToolChoice::Required);
     assert_eq!(own(&request), Value::Null);
     request.tool_choice = Some(ToolChoice::Auto);

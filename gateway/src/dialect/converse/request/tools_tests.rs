@@ -15,7 +15,13 @@ fn request(tools: Vec<Tool>, choice: Option<ToolChoice>) -> Request {
         extra: Default::default(),
     }];
     let model = "anthropic.claude-haiku-4-5".to_owned();
-    Request { model, messages, tools, tool_choice: choice, ..Request::default() }
+    Request {
+        model,
+        messages: messages.into(),
+        tools: tools.into(),
+        tool_choice: choice,
+        ..Request::default()
+    }
 }
 
 fn config(request: &Request) -> Value {

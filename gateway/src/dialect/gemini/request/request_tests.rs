@@ -22,7 +22,7 @@ fn says(role: Role, pieces: Vec<Part>) -> Message {
 }
 
 fn of(messages: Vec<Message>) -> Request {
-    Request { messages, ..Request::default() }
+    Request { messages: messages.into(), ..Request::default() }
 }
 
 fn written(request: &Request) -> Value {

@@ -12,7 +12,7 @@ fn read(body: Value) -> Request {
 fn hello() -> Request {
     let pieces = vec![Part::text("hello").into()];
     let message = Message { role: Role::User, pieces, name: None, extra: Extra::default() };
-    Request { messages: vec![message], ..Request::default() }
+    Request { messages: vec![message].into(), ..Request::default() }
 }
 
 fn written(request: &Request) -> Value {
@@ -105,14 +105,14 @@ fn tools_of_other_dialects_are_left_out_or_refused() {
         kind: ToolKind::Foreign(Dialect::Messages, json!({"type": "web_search"})),
         ..Tool::default()
     };
-    let mut request = Request { tools: vec![theirs], tool_choice: Some(ToolChoice::Auto), ..hello() };
+    let mut request = Request { tools: vec![theirs].into(), tool_choice: Some(ToolChoice::Auto), ..hello() };
     assert_eq!(written(&request).get("tools"), None);
     assert_eq!(written(&request).get("toolConfig"), None);
     request.tools.push(Tool { name: "patch".into(), kind: ToolKind::Custom(None), ..Tool::default() });
     assert_eq!(write_request(&request).unwrap_err().field.as_deref(), Some("tools[1]"));
     let strict = Tool { name: "f".into(), strict: Some(true), ..Tool::default() };
     for (model, mode) in [("gemini-3-flash", json!("VALIDATED")), ("gemini-2.5-flash", Value::Null)] {
-        let request = Request { tools: vec![strict.clone()], model: model.into(), ..hello() };
+        let request = Request { tools: vec![strict.clone()].into(), model: model.into(), ..hello() };
         assert_eq!(written(&request)["toolConfig"]["functionCallingConfig"]["mode"], mode);
     }
 }

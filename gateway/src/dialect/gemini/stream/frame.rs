@@ -1,10 +1,10 @@
 //! The events of a stream as bytes: their framing, and what stands in every one.
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::dialect::gemini::failed::error;
 use crate::dialect::gemini::{time, usage};
-use crate::dialect::json::push_string;
+use crate::dialect::json::{push_string, push_value};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Dialect, Own};
@@ -108,9 +108,4 @@ impl Frames {
             to.extend_from_slice(b"\r\n\r\n");
         }
     }
-}
-
-/// Appends a value.
-pub(super) fn push_value(to: &mut Vec<u8>, value: &Value) {
-    to.extend_from_slice(value.to_string().as_bytes());
 }

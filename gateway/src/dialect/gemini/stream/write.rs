@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::frame::{Frames, Framing, push_value};
+use super::frame::{Frames, Framing};
 
 use crate::dialect::gemini::grounding::{self, Cited};
 use crate::dialect::gemini::part::{self, Context, proof, text_part};
 use crate::dialect::gemini::{carry, finish, logprobs};
-use crate::dialect::json::push_string;
+use crate::dialect::json::{push_string, push_value};
 use crate::dialect::talk::carry::Parcel;
 use crate::dialect::talk::{Call, Citation, Delta, Event, Finish, Opening, Own, Part, Piece};
 

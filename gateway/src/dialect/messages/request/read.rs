@@ -18,8 +18,8 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     let mut extra = Map::new();
     let mut request = Request {
         model: fields.text("model")?.unwrap_or_default(),
-        messages: read_messages(&mut fields)?,
-        tools: tools::read(&mut fields)?,
+        messages: read_messages(&mut fields)?.into(),
+        tools: tools::read(&mut fields)?.into(),
         max_output: fields.count("max_tokens")?,
         temperature: fields.real("temperature")?,
         top_p: fields.real("top_p")?,

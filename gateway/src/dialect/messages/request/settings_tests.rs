@@ -15,7 +15,8 @@ fn tools_and_choices_are_written() {
         tool("g", ToolKind::Bare),
         tool("h", ToolKind::Custom(Some(json!({"type": "grammar"})))),
         tool("i", ToolKind::Foreign(Dialect::Responses, json!({"type": "web_search"}))),
-    ];
+    ]
+    .into();
     request.parallel_calls = Some(false);
     let body = write(&request);
     let tools = body["tools"].as_array().unwrap();
@@ -85,7 +86,7 @@ fn thinking_is_asked_for_as_the_model_takes_it() {
 fn a_budget_gives_way_to_forced_calls_and_lost_thoughts() {
     let thinking = Thinking { effort: Some(Effort::High), ..Thinking::default() };
     let tools = vec![Tool { name: "f".into(), ..Tool::default() }];
-    let request = Request { model: "claude-sonnet-4-5".into(), thinking, tools, ..asks() };
+    let request = Request { model: "claude-sonnet-4-5".into(), thinking, tools: tools.into(), ..asks() };
     assert!(write(&request)["thinking"].is_object());
     let forced = Request { tool_choice: Some(ToolChoice::Required), ..request.clone() };
     assert_eq!(write(&forced).get("thinking"), None);

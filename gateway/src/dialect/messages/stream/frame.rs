@@ -2,15 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::json::push_string;
+use crate::dialect::json::{push_string, push_value};
 
 /// An event of any kind.
 pub(super) fn push(to: &mut Vec<u8>, kind: &str, data: &Value) {
     to.extend_from_slice(b"event: ");
     to.extend_from_slice(kind.as_bytes());
     to.extend_from_slice(b"\ndata: ");
-    // Writing into memory cannot fail.
-    _ = serde_json::to_writer(&mut *to, data);
+    push_value(to, data);
     to.extend_from_slice(b"\n\n");
 }
 

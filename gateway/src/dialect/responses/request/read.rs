@@ -27,7 +27,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     let tools = listed.map(|(index, tool)| tools::read(tool, &format!("tools[{index}]")));
     Ok(Request {
         model: take_text(fields, "", "model")?.unwrap_or_default(),
-        messages,
+        messages: messages.into(),
         tools: tools.collect::<Result<_, _>>()?,
         tool_choice: tools::take_choice(fields)?,
         parallel_calls: take_bool(fields, "", "parallel_tool_calls")?,
