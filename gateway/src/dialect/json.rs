@@ -227,18 +227,24 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
             }
             close(out, values.is_empty(), b"[]");
         }
-        Value::Object(members) => {
-            let mut before = b'{';
-            for (name, value) in members {
-                out.push(before);
-                push_string(out, name);
-                out.push(b':');
-                push_value(out, value);
-                before = b',';
-            }
-            close(out, members.is_empty(), b"{}");
-        }
+        Value::Object(members) => push_members(out, members),
     }
+}
+
+/// Appends an object of these members.
+pub(crate) fn push_members<'a>(
+    out: &mut Vec<u8>,
+    members: impl IntoIterator<Item = (&'a String, &'a Value)>,
+) {
+    let mut before = b'{';
+    for (name, value) in members {
+        out.push(before);
+        push_string(out, name);
+        out.push(b':');
+        push_value(out, value);
+        before = b',';
+    }
+    close(out, before == b'{', b"{}");
 }
 
 fn close(out: &mut Vec<u8>, empty: bool, both: &[u8; 2]) {

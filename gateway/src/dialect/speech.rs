@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::json::push_value;
 use super::talk::{Answer, Dialect, Event, Refused, Request};
 use super::{chat, converse, gemini, messages, responses};
 
@@ -41,15 +43,17 @@ impl Dialect {
         }
     }
 
-    /// Writes a plain answer. `echoes` are what an answer in Responses repeats of its request.
-    pub fn write_answer(self, answer: &Answer, echoes: &Map<String, Value>) -> Value {
+    /// Writes a plain answer, of about `near` bytes. `echoes` are what an answer in Responses repeats of its request.
+    pub fn write_answer(self, answer: &Answer, echoes: &Map<String, Value>, near: usize) -> Bytes {
+        let mut out = Vec::with_capacity(near);
         match self {
-            Dialect::Chat => chat::write_answer(answer),
-            Dialect::Responses => responses::write_answer(answer, echoes),
-            Dialect::Messages => messages::write_answer(answer),
-            Dialect::Gemini => gemini::write_answer(answer),
-            Dialect::Converse => converse::write_answer(answer),
+            Dialect::Chat => push_value(&mut out, &chat::write_answer(answer)),
+            Dialect::Responses => responses::write_answer(answer, echoes, &mut out),
+            Dialect::Messages => push_value(&mut out, &messages::write_answer(answer)),
+            Dialect::Gemini => push_value(&mut out, &gemini::write_answer(answer)),
+            Dialect::Converse => push_value(&mut out, &converse::write_answer(answer)),
         }
+        out.into()
     }
 }
 

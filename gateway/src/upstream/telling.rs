@@ -13,7 +13,6 @@ use crate::dialect::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::{Failure, Frame};
 use crate::dialect::gemini::Framing;
-use crate::dialect::json;
 use crate::dialect::openai::answer::{Usage, usage_of};
 use crate::dialect::openai::stream::StreamError;
 use crate::dialect::talk::{Dialect, Refused};
@@ -172,8 +171,8 @@ impl Retold {
         self.custom.answer(&mut answer);
         self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);
-        let written = self.own.write_answer(&answer, &self.echoes);
-        Ok(Plain { body: json::body_of(&written, 2 * body.len()), usage: answer.usage })
+        let body = self.own.write_answer(&answer, &self.echoes, 2 * body.len());
+        Ok(Plain { body, usage: answer.usage })
     }
 }
 

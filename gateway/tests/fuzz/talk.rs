@@ -42,8 +42,9 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
 pub(crate) fn answer(own: Dialect, input: &[u8]) {
     let Ok(read) = own.read_answer(input) else { return };
     for to in DIALECTS {
-        let written = to.write_answer(&read, &Map::new());
-        let again = to.read_answer(written.to_string().as_bytes());
+        let body = to.write_answer(&read, &Map::new(), 0);
+        let written: Value = serde_json::from_slice(&body).expect("JSON");
+        let again = to.read_answer(&body);
         let again = match again {
             Ok(again) => again,
             Err(refused) => panic!("{to:?} does not read what it wrote: {refused:?}: {written:.900}"),
@@ -57,7 +58,8 @@ pub(crate) fn answer(own: Dialect, input: &[u8]) {
             // (Anthropic's must have a usage.)
             let counted = read.usage.is_none() || again.usage == read.usage;
             assert!(counted, "{:?} became {:?}", read.usage, again.usage);
-            let twice = to.write_answer(&again, &Map::new());
+            let twice = to.write_answer(&again, &Map::new(), 0);
+            let twice = serde_json::from_slice(&twice).expect("JSON");
             assert!(alike(&twice, &written), "{to:?} writes it otherwise: {twice:.900} not {written:.900}");
         }
     }

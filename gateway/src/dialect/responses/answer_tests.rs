@@ -11,8 +11,14 @@ fn read(value: Value) -> Answer {
     read_answer(value.to_string().as_bytes()).unwrap()
 }
 
+fn written(answer: &Answer, echoes: &Map<String, Value>) -> Value {
+    let mut out = Vec::new();
+    super::write_answer(answer, echoes, &mut out);
+    serde_json::from_slice(&out).unwrap()
+}
+
 fn write_answer(answer: &Answer) -> Value {
-    super::write_answer(answer, &Map::new())
+    written(answer, &Map::new())
 }
 
 fn answer(parts: Vec<Part>, finish: Finish) -> Answer {
@@ -123,7 +129,7 @@ fn thoughts_are_summaries_for_who_asks_for_those() {
     let thought = Reasoning { text: "hm".to_owned(), signature, ..Reasoning::default() };
     let thoughtful = answer(vec![Part::Reasoning(thought.clone())], Finish::Stop);
     let asked = read_request(br#"{"model": "m", "input": "x", "reasoning": {"summary": "auto"}}"#).unwrap();
-    let item = super::write_answer(&thoughtful, &echoes(&asked))["output"][0].clone();
+    let item = written(&thoughtful, &echoes(&asked))["output"][0].clone();
     assert_eq!(item["summary"], json!([{"type": "summary_text", "text": "hm"}]));
     assert_eq!(item["content"], Value::Null);
     assert_eq!(write_answer(&thoughtful)["output"][0]["summary"], json!([]));

@@ -259,7 +259,9 @@ fn answers_keep_their_meaning() {
         }
         count += 1;
         let read = read_answer(recording.answer.as_bytes()).unwrap();
-        let written = write_answer(&read, &Map::new());
+        let mut written = Vec::new();
+        write_answer(&read, &Map::new(), &mut written);
+        let written: Value = serde_json::from_slice(&written).unwrap();
         let mut again = read_answer(written.to_string().as_bytes()).unwrap();
         // What every answer must have is filled in where a provider leaves it out.
         again.extra = read.extra.clone();
@@ -366,7 +368,7 @@ fn damage_never_panics() {
             let _ = write_request(&request);
         }
         if let Ok(answer) = read_answer(&body) {
-            write_answer(&answer, &Map::new());
+            write_answer(&answer, &Map::new(), &mut Vec::new());
         }
         let (mut reader, mut events) = (Reader::default(), Vec::new());
         let body = String::from_utf8_lossy(&body).into_owned();

@@ -109,7 +109,8 @@ fn what_another_provider_signed_is_not_shown_to_the_clients_own() {
         {"text": "hm", "thought": true, "thoughtSignature": "AAAA"}, {"text": "Hello"},
     ]}}]});
     let answer = Dialect::Gemini.read_answer(answer.to_string().as_bytes()).unwrap();
-    let told = Dialect::Messages.write_answer(&answer, &Map::new());
+    let told = Dialect::Messages.write_answer(&answer, &Map::new(), 0);
+    let told: Value = serde_json::from_slice(&told).unwrap();
     let body = json!({"model": "m", "max_tokens": 9, "messages": [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": told["content"]},

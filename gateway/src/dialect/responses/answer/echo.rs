@@ -1,11 +1,15 @@
 //! What an answer repeats of its request. The SDKs' models have these as required fields.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::finish::Status;
-use crate::dialect::responses::fields::{Fields, mark, put, put_default};
+use super::write::error;
+use crate::dialect::json::push_members;
+use crate::dialect::responses::fields::{Fields, mark, put};
 use crate::dialect::responses::request::put_settings;
-use crate::dialect::talk::{Part, Request};
+use crate::dialect::talk::{Failed, Part, Request};
 
 /// The fields of a request that its answers repeat, in this dialect: for [`Writer::new`](super::super::Writer::new) and
 /// [`write_answer`](super::write_answer).
@@ -32,24 +36,52 @@ pub(in crate::dialect::responses) fn asks_summaries(echoes: &Fields) -> bool {
     echoes.get("reasoning").and_then(|reasoning| reasoning.get("summary")).is_some_and(Value::is_string)
 }
 
-/// The object `response` around an answer: `fields` are those it has already.
-pub(in crate::dialect::responses) fn shell(mut fields: Fields, status: &Status) -> Fields {
-    let details = status.reason.as_ref().map_or(Value::Null, |reason| json!({"reason": reason}));
-    put(&mut fields, "incomplete_details", Some(details));
-    put(&mut fields, "status", Some(status.word.as_str()));
-    put(&mut fields, "error", Some(Value::Null));
-    for name in ["instructions", "max_output_tokens", "previous_response_id", "temperature", "top_p", "user"]
-    {
-        put_default(&mut fields, name, Value::Null);
+/// The object `response`, which is never put together: of long requests it repeats much, a stream thrice.
+#[derive(Debug)]
+pub(in crate::dialect::responses) struct Response<'a> {
+    /// What the answer says.
+    said: Fields,
+    /// What it repeats of its request, where it does not say otherwise.
+    echoes: &'a Fields,
+}
+
+/// What stands in every answer that does not say otherwise.
+static REST: LazyLock<Fields> = LazyLock::new(|| {
+    let nulls = ["instructions", "max_output_tokens", "previous_response_id", "temperature", "top_p", "user"];
+    let mut rest: Fields = nulls.into_iter().map(|name| (name.to_owned(), Value::Null)).collect();
+    put(&mut rest, "object", Some("response"));
+    put(&mut rest, "metadata", Some(Fields::new()));
+    put(&mut rest, "parallel_tool_calls", Some(true));
+    put(&mut rest, "reasoning", Some(json!({"effort": null, "summary": null})));
+    put(&mut rest, "store", Some(false));
+    put(&mut rest, "text", Some(json!({"format": {"type": "text"}})));
+    put(&mut rest, "tool_choice", Some("auto"));
+    put(&mut rest, "tools", Some(Vec::<Value>::new()));
+    put(&mut rest, "truncation", Some("disabled"));
+    rest
+});
+
+impl<'a> Response<'a> {
+    /// Of an answer that says `said`, and how it ended.
+    pub(in crate::dialect::responses) fn new(
+        mut said: Fields,
+        status: &Status,
+        failed: Option<&Failed>,
+        echoes: &'a Fields,
+    ) -> Response<'a> {
+        let details = status.reason.as_ref().map_or(Value::Null, |reason| json!({"reason": reason}));
+        put(&mut said, "incomplete_details", Some(details));
+        put(&mut said, "status", Some(status.word.as_str()));
+        put(&mut said, "error", Some(failed.map_or(Value::Null, |failed| error(failed).into())));
+        Response { said, echoes }
     }
-    put_default(&mut fields, "object", "response");
-    put_default(&mut fields, "metadata", Fields::new());
-    put_default(&mut fields, "parallel_tool_calls", true);
-    put_default(&mut fields, "reasoning", json!({"effort": null, "summary": null}));
-    put_default(&mut fields, "store", false);
-    put_default(&mut fields, "text", json!({"format": {"type": "text"}}));
-    put_default(&mut fields, "tool_choice", "auto");
-    put_default(&mut fields, "tools", Vec::<Value>::new());
-    put_default(&mut fields, "truncation", "disabled");
-    fields
+
+    /// Appends it.
+    pub(in crate::dialect::responses) fn push(&self, out: &mut Vec<u8>) {
+        let repeated = self.echoes.iter().filter(|(name, _)| !self.said.contains_key(*name));
+        let rest = REST
+            .iter()
+            .filter(|(name, _)| !self.said.contains_key(*name) && !self.echoes.contains_key(*name));
+        push_members(out, self.said.iter().chain(repeated).chain(rest));
+    }
 }

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::finish::{Status, signs, status_of};
-use super::{Output, asks_summaries, shell, write_usage};
+use super::{Output, Response, asks_summaries, write_usage};
 use crate::dialect::responses::fields::{Fields, is_own, mark, put, put_extra};
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Answer, Choice, Dialect, Failed};
 
-/// Writes a whole answer. This dialect has one choice: the first. `echoes` are what it repeats of its request:
+/// Appends a whole answer. This dialect has one choice: the first. `echoes` are what it repeats of its request:
 /// [`echoes`](super::echoes).
-pub fn write_answer(answer: &Answer, echoes: &Fields) -> Value {
+pub fn write_answer(answer: &Answer, echoes: &Fields, out: &mut Vec<u8>) {
     let nothing = Choice::default();
     let choice = answer.choices.first().unwrap_or(&nothing);
     let id = answer_id(&answer.id, is_own(&answer.extra));
@@ -20,25 +20,22 @@ pub fn write_answer(answer: &Answer, echoes: &Fields) -> Value {
         status.word.clone_from(word);
     }
     let items = Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(&choice.pieces);
-    let mut out = Fields::new();
-    put_extra(&mut out, &answer.extra);
-    out.extend(echoes.iter().map(|(name, value)| (name.clone(), value.clone())));
-    put(&mut out, "output", Some(items));
-    put(&mut out, "model", Some(answer.model.as_str()));
-    put(&mut out, "created_at", Some(answer.created.unwrap_or(0)));
+    let mut said = Fields::new();
+    put_extra(&mut said, &answer.extra);
+    said.retain(|name, _| !echoes.contains_key(name));
+    put(&mut said, "output", Some(items));
+    put(&mut said, "model", Some(answer.model.as_str()));
+    put(&mut said, "created_at", Some(answer.created.unwrap_or(0)));
     let tier = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Responses));
-    put(&mut out, "service_tier", tier);
+    put(&mut said, "service_tier", tier);
     let rest = mark(&answer.extra, "#usage").and_then(Value::as_object);
     let usage = answer.usage.map_or(Value::Null, |usage| write_usage(usage, rest));
-    put(&mut out, "usage", Some(usage));
-    put(&mut out, "id", Some(id));
-    if let Some(failed) = &answer.failed {
+    put(&mut said, "usage", Some(usage));
+    put(&mut said, "id", Some(id));
+    if answer.failed.is_some() {
         status = Status { word: "failed".to_owned(), reason: None };
-        let mut whole = shell(out, &status);
-        put(&mut whole, "error", Some(error(failed)));
-        return Value::Object(whole);
     }
-    Value::Object(shell(out, &status))
+    Response::new(said, &status, answer.failed.as_ref(), echoes).push(out);
 }
 
 /// The `error` of an answer that failed.

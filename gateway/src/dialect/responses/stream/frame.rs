@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dialect::responses::answer::Response;
 use crate::dialect::responses::fields::{Fields, marks, put};
 
 /// Where an event belongs.
@@ -46,6 +47,19 @@ impl Frames {
         fields.insert("type".to_owned(), kind.into());
         fields.insert("sequence_number".to_owned(), self.number().into());
         frame(kind, &fields, to);
+    }
+
+    /// An event about the whole answer.
+    pub(super) fn push_response(&mut self, kind: &str, response: &Response<'_>, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"event: ");
+        to.extend_from_slice(kind.as_bytes());
+        to.extend_from_slice(b"\ndata: {\"type\":\"");
+        to.extend_from_slice(kind.as_bytes());
+        to.extend_from_slice(b"\",\"sequence_number\":");
+        to.extend_from_slice(self.number().to_string().as_bytes());
+        to.extend_from_slice(b",\"response\":");
+        response.push(to);
+        to.extend_from_slice(b"}\n\n");
     }
 
     /// An event of a place, with one more member.

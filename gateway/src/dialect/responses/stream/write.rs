@@ -6,9 +6,9 @@ use super::frame::Frames;
 use super::open::{Open, Sink, Text};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::responses::answer::{
-    Output, Status, answer_id, asks_summaries, error, shell, status_of, write_usage,
+    Output, Response, Status, answer_id, asks_summaries, status_of, write_usage,
 };
-use crate::dialect::responses::fields::{Fields, marks, put};
+use crate::dialect::responses::fields::{Fields, put};
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Delta, Dialect, Event, Failed, Finish, Opening, Own};
 
@@ -118,21 +118,27 @@ impl Writer {
         }
         for kind in ["response.created", "response.in_progress"] {
             let status = Status { word: "in_progress".to_owned(), reason: None };
-            let response = self.response(&status, Vec::new());
-            self.frames.push(kind, marks("response", response), to);
+            self.push(kind, &status, None, Vec::new(), to);
         }
     }
 
-    /// The object `response`.
-    fn response(&self, status: &Status, output: Vec<Value>) -> Fields {
-        let mut out = self.echoes.clone();
+    /// An event that holds the object `response`.
+    fn push(
+        &mut self,
+        kind: &str,
+        status: &Status,
+        failed: Option<&Failed>,
+        output: Vec<Value>,
+        to: &mut Vec<u8>,
+    ) {
+        let mut out = Fields::new();
         put(&mut out, "id", Some(self.id.as_str()));
         put(&mut out, "model", Some(self.model.as_str()));
         put(&mut out, "created_at", Some(self.created));
         put(&mut out, "service_tier", self.service_tier.as_deref());
         put(&mut out, "output", Some(output));
         put(&mut out, "usage", Some(self.usage.map_or(Value::Null, |usage| write_usage(usage, None))));
-        shell(out, status)
+        self.frames.push_response(kind, &Response::new(out, status, failed, &self.echoes), to);
     }
 
     fn sink<'a>(&'a mut self, to: &'a mut Vec<u8>) -> (Sink<'a>, &'a mut Vec<(usize, Open)>) {
@@ -219,8 +225,7 @@ impl Writer {
         let output = std::mem::take(&mut self.output);
         // There are no events for an answer that was cancelled; it is not complete.
         let kind = if status.word == "completed" { "response.completed" } else { "response.incomplete" };
-        let response = self.response(&status, output);
-        self.frames.push(kind, marks("response", response), to);
+        self.push(kind, &status, None, output, to);
         self.over = true;
     }
 
@@ -228,10 +233,8 @@ impl Writer {
         let status = Status { word: "failed".to_owned(), reason: None };
         let mut output = std::mem::take(&mut self.output);
         output.retain(|item| !item.is_null());
-        let mut response = self.response(&status, output);
         let failed = Failed { kind: kind.to_owned(), message: message.to_owned() };
-        put(&mut response, "error", Some(error(&failed)));
-        self.frames.push("response.failed", marks("response", response), to);
+        self.push("response.failed", &status, Some(&failed), output, to);
         self.over = true;
     }
 }
