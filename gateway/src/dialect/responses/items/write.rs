@@ -62,9 +62,9 @@ fn write_item(piece: &Piece, ids: &mut Ids, path: &str) -> Result<Option<Value>,
         Part::Call(call) => write_call(call, ids.call(call)),
         Part::Result(result) => write_result(result, ids.result(result), path)?,
         Part::Reasoning(thought) => {
-            // What another provider tells only encrypted, and its signatures and ids, this one would refuse.
+            // The item must have an id, and what another provider encrypted or signed this one would refuse.
             if is_foreign(thought) {
-                if thought.text.is_empty() && thought.summary.is_empty() && !has_extra(&piece.extra) {
+                if !has_extra(&piece.extra) {
                     return Ok(None);
                 }
                 reasoning(&Reasoning { id: None, ..thought.clone() }, None)
