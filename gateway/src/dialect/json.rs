@@ -10,8 +10,6 @@
 //! [`push_value`] writes what was built. A body is mostly a few long texts, so [`push_string`] copies runs without a
 //! character that must be escaped, where serde_json looks at every byte.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -184,7 +182,7 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
 /// turns into a few instructions each.
 fn plain(text: &[u8]) -> usize {
     const BLOCK: usize = 32;
-    let needs = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let needs = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
     let clean = |block: &&[u8]| !block.iter().fold(false, |some, byte| some | needs(byte));
     let blocks = text.chunks_exact(BLOCK).take_while(clean).count() * BLOCK;
     let rest = text.get(blocks..).unwrap_or_default();
@@ -216,7 +214,7 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(number) => _ = write!(out, "{number}"), // a Vec takes all
+        Value::Number(number) => _ = serde_json::to_writer(out, number), // a Vec takes all
         Value::String(text) => push_string(out, text),
         Value::Array(values) => {
             let mut before = b'[';

@@ -9,9 +9,10 @@ use crate::dialect::talk::{Call, Dialect, Own, Part, Piece, Refused};
 /// Under which name a [`Part::Foreign`] keeps a call of an unknown kind.
 const CALL: &str = "tool_call";
 
-/// Reads `tool_calls`.
+/// Reads the `tool_calls` of the message at `path`.
 pub(super) fn read(list: Vec<Value>, path: &str) -> Result<Vec<Piece>, Refused> {
-    list.into_iter().enumerate().map(|(n, call)| read_call(call, &format!("{path}[{n}]"))).collect()
+    let read = |(n, call)| read_call(call, &format!("{path}.tool_calls[{n}]"));
+    list.into_iter().enumerate().map(read).collect()
 }
 
 fn read_call(value: Value, path: &str) -> Result<Piece, Refused> {

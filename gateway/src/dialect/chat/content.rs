@@ -2,20 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::fields::{Fields, at, extra, has_extra, mark, need_text, object, put_extra, take, take_text};
+use super::fields::{
+    Fields, at, extra, has_extra, mark, need_text, object, put_extra, take, take_text, wrong,
+};
 use super::{media, reasoning};
 use crate::dialect::talk::{Cache, Dialect, Extra, MediaKind, Part, Piece, Refused};
 
-/// Reads `content`. An empty string says nothing, as does `null`: some clients need the field.
+/// Reads the `content` of the message at `path`. An empty string says nothing, as does `null`: some clients need the field.
 pub(super) fn read(content: Option<Value>, path: &str) -> Result<Vec<Piece>, Refused> {
     match content {
         None => Ok(Vec::new()),
         Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
         Some(Value::String(text)) => Ok(vec![Part::text(text).into()]),
         Some(Value::Array(parts)) => {
-            parts.into_iter().enumerate().map(|(n, part)| read_part(part, &format!("{path}[{n}]"))).collect()
+            let read = |(n, part)| read_part(part, &format!("{path}.content[{n}]"));
+            parts.into_iter().enumerate().map(read).collect()
         }
-        Some(_) => Err(Refused::field(path, format!("`{path}` must be a string or a list of parts."))),
+        Some(_) => Err(wrong(path, "content", "a string or a list of parts")),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::dialect::talk::{Dialect, Extra, fields};
 
 pub(super) use crate::dialect::talk::fields::{
     Fields, MOST, at, need_text, object, put, take, take_bool, take_count, take_list, take_object, take_real,
-    take_text, take_whole,
+    take_text, take_whole, wrong,
 };
 
 /// What is left of an object, and the marks. A foreign field that looks like a mark is nobody's.

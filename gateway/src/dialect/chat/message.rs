@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, at, extra, mark, put, put_extra, take, take_list, take_text};
+use super::fields::{Fields, extra, mark, put, put_extra, take, take_list, take_text};
 use super::{calls, content, media, reasoning};
 use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{
@@ -14,7 +14,7 @@ use crate::dialect::talk::{
 pub(super) fn read(left: &mut Fields, marks: &mut Fields, path: &str) -> Result<Vec<Piece>, Refused> {
     let mut pieces = read_reasoning(left, marks, path)?;
     let start = pieces.len();
-    pieces.extend(content::read(take(left, "content"), &at(path, "content"))?);
+    pieces.extend(content::read(take(left, "content"), path)?);
     if let Some(text) = content::take_refusal(left, path)? {
         pieces.push(Part::Refusal(text).into());
     }
@@ -24,7 +24,7 @@ pub(super) fn read(left: &mut Fields, marks: &mut Fields, path: &str) -> Result<
     }
     content::cache_of_message(left, &mut pieces);
     pieces.extend(calls::read_legacy(left, path)?);
-    pieces.extend(calls::read(take_list(left, path, "tool_calls")?, &at(path, "tool_calls"))?);
+    pieces.extend(calls::read(take_list(left, path, "tool_calls")?, path)?);
     read_images(left, &mut pieces, path)?;
     pieces.extend(left.get("audio").and_then(spoken));
     Ok(pieces)

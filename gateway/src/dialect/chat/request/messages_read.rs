@@ -38,7 +38,7 @@ fn read_message(value: Value, path: &str, calls: &mut Calls) -> Result<Message, 
 
 fn read_plain(role: Role, mut left: Fields, path: &str) -> Result<Message, Refused> {
     let name = take_text(&mut left, path, "name")?;
-    let mut pieces = content::read(take(&mut left, "content"), &at(path, "content"))?;
+    let mut pieces = content::read(take(&mut left, "content"), path)?;
     content::cache_of_message(&left, &mut pieces);
     Ok(Message { role, pieces, name, extra: extra(left, Fields::new()) })
 }
@@ -65,7 +65,7 @@ fn read_result(mut left: Fields, path: &str, calls: &Calls) -> Result<Message, R
     if said.is_some() {
         marks.insert("#name".into(), true.into());
     }
-    let mut pieces = content::read(take(&mut left, "content"), &at(path, "content"))?;
+    let mut pieces = content::read(take(&mut left, "content"), path)?;
     content::cache_of_message(&left, &mut pieces);
     pieces.iter_mut().for_each(keep_media_here);
     // A mark on the last part is one on the result, where the other dialects have it.
@@ -89,7 +89,7 @@ fn keep_media_here(piece: &mut Piece) {
 /// A message of the role `function`: a result without an id.
 fn read_legacy_result(mut left: Fields, path: &str) -> Result<Message, Refused> {
     let name = need_text(&mut left, path, "name")?;
-    let pieces = content::read(take(&mut left, "content"), &at(path, "content"))?;
+    let pieces = content::read(take(&mut left, "content"), path)?;
     let part = Part::Result(ToolResult { name, pieces, ..ToolResult::default() });
     let marks = Fields::from_iter([("#function".to_owned(), true.into())]);
     Ok(Message { role: Role::User, pieces: vec![part.into()], name: None, extra: extra(left, marks) })
