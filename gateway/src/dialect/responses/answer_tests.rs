@@ -233,3 +233,27 @@ fn an_answer_repeats_its_request() {
     }
     assert!(!echoes.contains_key("service_tier"));
 }
+
+/// Broken on purpose to see it fail: the last layer counts, a layer that has the name too is not walked on.
+#[test]
+fn what_is_said_counts_before_what_is_repeated_and_that_before_the_rest() {
+    let answer = Answer { model: "given".to_owned(), ..answer(vec![Part::text("Hi")], Finish::Stop) };
+    let repeated = json!({"model": "asked", "temperature": 0.5, "truncation": "auto", "a": 1, "z": 2});
+    let mut out = Vec::new();
+    super::write_answer(&answer, repeated.as_object().unwrap(), &mut out);
+    let (text, value) =
+        (String::from_utf8(out.clone()).unwrap(), serde_json::from_slice::<Value>(&out).unwrap());
+    let wanted = [("model", json!("given")), ("temperature", json!(0.5)), ("truncation", json!("auto"))];
+    for (name, wanted) in wanted.into_iter().chain([("a", json!(1)), ("z", json!(2)), ("top_p", json!(null))])
+    {
+        assert_eq!(
+            (&value[name], text.matches(&format!("\"{name}\":")).count()),
+            (&wanted, 1),
+            "{name}: {text}"
+        );
+    }
+    assert_eq!(
+        value.as_object().unwrap().len(),
+        written(&answer, &Map::new()).as_object().unwrap().len() + 2
+    );
+}

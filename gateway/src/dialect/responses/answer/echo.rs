@@ -78,10 +78,19 @@ impl<'a> Response<'a> {
 
     /// Appends it.
     pub(in crate::dialect::responses) fn push(&self, out: &mut Vec<u8>) {
-        let repeated = self.echoes.iter().filter(|(name, _)| !self.said.contains_key(*name));
-        let rest = REST
-            .iter()
-            .filter(|(name, _)| !self.said.contains_key(*name) && !self.echoes.contains_key(*name));
-        push_members(out, self.said.iter().chain(repeated).chain(rest));
+        push_members(out, over([&self.said, self.echoes, &REST]));
     }
+}
+
+/// The members of all; of one name that of the first which has it. All are sorted, so they are walked side by side.
+fn over(layers: [&Fields; 3]) -> impl Iterator<Item = (&String, &Value)> {
+    let mut layers = layers.map(|layer| layer.iter().peekable());
+    std::iter::from_fn(move || {
+        let next = layers.iter_mut().filter_map(|layer| layer.peek().map(|(name, _)| *name)).min()?;
+        let mut found = None;
+        for layer in &mut layers {
+            found = found.or(layer.next_if(|(name, _)| *name == next));
+        }
+        found
+    })
 }
