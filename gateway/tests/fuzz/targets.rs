@@ -5,7 +5,7 @@ mod cut;
 mod edge;
 mod failure;
 mod framing;
-mod openai;
+mod rewrite;
 mod stream;
 mod talk;
 
@@ -45,11 +45,15 @@ pub(crate) const TARGETS: &[Target] = &[
     target("stream_messages", |input| stream::told(Dialect::Messages, input)),
     target("stream_gemini", |input| stream::told(Dialect::Gemini, input)),
     target("stream_converse", |input| stream::told(Dialect::Converse, &framing::of_lines(input))),
-    target("rewrite_chat", |input| openai::rewritten(Api::Chat, input)),
-    target("rewrite_completions", |input| openai::rewritten(Api::Completions, input)),
-    target("rewrite_embeddings", |input| openai::rewritten(Api::Embeddings, input)),
-    target("rewrite_rerank", |input| openai::rewritten(Api::Rerank, input)),
-    target("rewrite_responses", |input| openai::rewritten(Api::Responses, input)),
+    target("rewrite_chat", |input| rewrite::rewritten(Api::Chat, input)),
+    target("rewrite_completions", |input| rewrite::rewritten(Api::Completions, input)),
+    target("rewrite_embeddings", |input| rewrite::rewritten(Api::Embeddings, input)),
+    target("rewrite_rerank", |input| rewrite::rewritten(Api::Rerank, input)),
+    target("rewrite_responses", |input| rewrite::rewritten(Api::Responses, input)),
+    target("rewrite_messages", |input| rewrite::rewritten(Api::Messages, input)),
+    target("rewrite_generate", |input| rewrite::renamed(Api::Generate, input)),
+    target("rewrite_count", |input| rewrite::renamed(Api::GeminiCountTokens, input)),
+    target("rewrite_embed", |input| rewrite::renamed(Api::BatchEmbedContents, input)),
     target("failure_answer", failure::of_answer),
     target("failure_event", failure::of_event),
     target("proxy", edge::proxy),
