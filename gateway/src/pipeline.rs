@@ -90,8 +90,16 @@ struct Tried {
     deployments: Vec<DeploymentId>,
     /// Those of them whose account does not keep what the call continues.
     without: Vec<DeploymentId>,
-    /// Models of dialects that cannot say the request.
-    unsayable: Vec<(Way, String)>,
+    /// Where the request cannot be said.
+    unsayable: Vec<Spoken>,
+}
+
+/// A way to ask a provider for a model: what one deployment of the same could not be told, no other can.
+#[derive(PartialEq, Eq)]
+struct Spoken {
+    way: Way,
+    preset: String,
+    model: String,
 }
 
 /// Serves a call.
@@ -294,7 +302,7 @@ impl Call<'_> {
         let model = &config.models[id.0];
         let Tried { deployments: tried, without, unsayable } = tried;
         let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
-        let can = |spoken: (Way, String)| !unsayable.contains(&spoken);
+        let can = |spoken: Spoken| !unsayable.contains(&spoken);
         let able = |id: DeploymentId| match unsayable.is_empty() {
             true => self.way(id).is_some(),
             false => self.spoken(id).is_some_and(can),
@@ -312,9 +320,11 @@ impl Call<'_> {
         self.snapshot.endpoints[deployment.0].way(self.peek.api)
     }
 
-    /// The same, and the model: what one deployment could not be told, no other of its model can.
-    fn spoken(&self, deployment: DeploymentId) -> Option<(Way, String)> {
-        Some((self.way(deployment)?, self.snapshot.config.deployments[deployment.0].model.clone()))
+    /// The same, and at whom.
+    fn spoken(&self, deployment: DeploymentId) -> Option<Spoken> {
+        let preset = self.snapshot.endpoints[deployment.0].preset().name.clone();
+        let model = self.snapshot.config.deployments[deployment.0].model.clone();
+        Some(Spoken { way: self.way(deployment)?, preset, model })
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {

@@ -98,8 +98,7 @@ def as_events(recording, array):
 
 def elsewhere(recording):
     """The same in another guise: at its provider's own preset, OpenAI's at one that takes less, Claude on Vertex,
-    Google's streams for a client that wants
-    an array."""
+    Google's streams for a client that wants an array."""
     if recording.home == "compatible" and speaks(recording.provider, recording.endpoint):
         yield replace(recording, id=f"{recording.id}/own", home=recording.provider)
     if recording.provider == "openai" and recording.endpoint == "chat_completions" and recording.status == 200:

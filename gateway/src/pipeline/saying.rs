@@ -24,7 +24,7 @@ use crate::dialect::responses;
 use crate::dialect::talk::{Dialect, Refused, Request};
 use crate::dialect::voice::{Form, Voice};
 use crate::upstream::Endpoint;
-use crate::upstream::departures::{departs, fit, shorten_ids};
+use crate::upstream::departures::{departs, fit};
 use crate::upstream::telling::{Retold, Telling};
 use crate::upstream::way::{self, Way};
 
@@ -233,9 +233,6 @@ fn write(request: &Request, own: Dialect, asked: &Asked, to: &To) -> Result<(Byt
         // It must say so, or its provider would hold the most that the model can say. Room is held for this (all of it,
         // unless `reserve` says otherwise).
         request.max_output.get_or_insert(to.most);
-    }
-    if preset.has(Quirk::ShortToolCallIds) {
-        shorten_ids(&mut request);
     }
     let mut written = theirs.write_request(&request, way::manners(preset))?;
     if let Value::Object(fields) = &mut written {

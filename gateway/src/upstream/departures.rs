@@ -1,14 +1,15 @@
 //! What a provider departs in from the dialect that it speaks, and how a request is made to fit it.
 //!
-//! To add one: a [`Quirk`], its mark here if a client's own body may hold it, and the change in [`fit`] or in the manners
-//! of [`super::way`].
+//! To add one: a [`Quirk`], its mark here if a client's own body may hold it, and what becomes of it: in [`fit`], if a field
+//! is one too many, or in the [`Manners`](crate::dialect::chat::Manners) that [`super::way`] makes, if Chat is written
+//! otherwise. The tests here hold to it that nothing departs any more of what was fitted.
 
 use http::HeaderValue;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::config::preset::{Preset, Quirk};
-use crate::dialect::talk::{Dialect, Part, Request};
+use crate::dialect::talk::Dialect;
 
 /// What a client's own Chat request may hold that some providers do not take as OpenAI does.
 const MARKS: [(Quirk, &str); 3] = [
@@ -16,6 +17,7 @@ const MARKS: [(Quirk, &str); 3] = [
     (Quirk::MaxTokensName, "\"max_completion_tokens\""),
     (Quirk::NoDeveloperRole, "\"developer\""),
 ];
+
 /// What Chat has Google's thought signatures in.
 const SIGNATURES: &str = "\"extra_content\"";
 /// Does a client's own Chat request hold what this provider refuses, or ignores where it is a bound that room is held for?
@@ -28,9 +30,15 @@ pub fn departs(body: &[u8], preset: &Preset) -> bool {
         || preset.has(Quirk::ShortToolCallIds) && !named_shortly(body)
 }
 
-/// Are letters of ASCII escaped? So names could be written that no mark is found in.
+/// Are small letters or `_` escaped? So names could be written that no mark is found in. Some clients escape signs.
 fn is_escaped(body: &[u8]) -> bool {
-    memmem::find_iter(body, br"\u00").any(|at| matches!(body.get(at + 4), Some(b'2'..=b'7')))
+    let of_a_name = |at| match body.get(at + 4..at + 6) {
+        Some([b'5', low]) => low.eq_ignore_ascii_case(&b'f'),
+        Some([b'6', low]) => *low != b'0',
+        Some([b'7', low]) => matches!(low, b'0'..=b'9' | b'a' | b'A'),
+        _ => false,
+    };
+    memmem::find_iter(body, br"\u00").any(of_a_name)
 }
 
 /// Is every result of a tool that of a call with a short id?
@@ -61,37 +69,66 @@ pub fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset, be
         // Google's documentation of Claude on Vertex AI.
         fields.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
     }
-    if theirs == Dialect::Chat && !preset.has(Quirk::TakesSignatures) {
+    if theirs == Dialect::Chat {
+        fit_chat(fields, preset);
+    }
+}
+
+fn fit_chat(fields: &mut Map<String, Value>, preset: &Preset) {
+    if !preset.has(Quirk::TakesSignatures) {
         drop_signatures(fields);
     }
     if preset.has(Quirk::NoStreamOptions) {
         fields.remove("stream_options");
     }
+    if preset.has(Quirk::ShortToolCallIds) {
+        shorten_ids(fields);
+    }
+    if preset.has(Quirk::StrictFields) {
+        for name in REFUSED {
+            fields.remove(name);
+        }
+        if let Some(seed) = fields.remove("seed") {
+            fields.insert("random_seed".to_owned(), seed);
+        }
+    }
+}
+
+/// What other dialects say that the one provider which refuses unknown fields (Mistral, by its API reference) does not know.
+const REFUSED: [&str; 7] =
+    ["user", "verbosity", "prompt_cache_key", "service_tier", "logprobs", "top_logprobs", "store"];
+
+fn messages(fields: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let messages = fields.get_mut("messages").and_then(Value::as_array_mut);
+    messages.into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
+fn calls(message: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+    calls.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 /// Google's thought signatures: of providers that speak Chat only Google knows the field, and some refuse what they do not
 /// know.
 fn drop_signatures(fields: &mut Map<String, Value>) {
-    let messages = fields.get_mut("messages").and_then(Value::as_array_mut);
-    for message in messages.into_iter().flatten().filter_map(Value::as_object_mut) {
+    for message in messages(fields) {
         message.remove("extra_content");
-        let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
-        for call in calls.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for call in calls(message) {
             call.remove("extra_content");
         }
     }
 }
 
-/// Ids of calls that other providers made, as nine letters and digits: the same for the same.
-pub fn shorten_ids(request: &mut Request) {
-    for piece in request.messages.iter_mut().flat_map(|message| &mut message.pieces) {
-        let id = match &mut piece.part {
-            Part::Call(call) => &mut call.id,
-            Part::Result(result) => &mut result.id,
-            _ => continue,
-        };
-        if !id.is_empty() && !is_short(id.as_bytes()) {
-            *id = short(id);
+/// Ids of calls that others made, as nine letters and digits: the same for the same.
+fn shorten_ids(fields: &mut Map<String, Value>) {
+    let shorten = |holder: &mut Map<String, Value>, name: &str| match holder.get_mut(name) {
+        Some(Value::String(id)) if !is_short(id.as_bytes()) => *id = short(id),
+        _ => {}
+    };
+    for message in messages(fields) {
+        shorten(message, "tool_call_id");
+        for call in calls(message) {
+            shorten(call, "id");
         }
     }
 }
@@ -130,7 +167,7 @@ mod tests {
             ),
             ("deepseek", r#"{"max_completion_tokens": 9}"#, true),
             ("deepseek", r#"{"max_completion\u005ftokens": 9}"#, true),
-            ("deepseek", r#"{"messages": [{"content": "caf\u00e9"}]}"#, false),
+            ("deepseek", r#"{"messages": [{"content": "caf\u00e9, it\u0027s \u003cgood\u003e"}]}"#, false),
             ("deepseek", r#"{"messages": [{"role": "tool", "tool_call_id": "call_1"}]}"#, false),
             ("openai", r#"{"max_completion_tokens": 9, "x": "\u00e9", "role": "developer"}"#, false),
             ("openai", r#"{"tool_calls": [{"extra_content": {}}]}"#, true),

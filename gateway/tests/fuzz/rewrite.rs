@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Value, from_slice};
 use weir::dialect::api::Api;
-use weir::dialect::request::{InPath, peek, rewrite};
+use weir::dialect::request::{InPath, peek, rename, rewrite};
 
 /// What is taken is JSON, and stays it; nothing but the model and the wish for usage is another afterwards, whatever
 /// reader looks at it.
@@ -12,19 +12,22 @@ pub(crate) fn rewritten(api: Api, input: &[u8]) {
     let body = Bytes::copy_from_slice(input);
     for (named, upstream) in [(None, "up\"stream\\"), (Some("in-the-path"), "in-the-path"), (None, "")] {
         let Ok(peek) = peek(api, &body, InPath { model: named, stream: false }) else { continue };
-        assert!(serde_json::from_slice::<IgnoredAny>(&body).is_ok(), "it was taken, and is no JSON");
+        assert!(from_slice::<IgnoredAny>(&body).is_ok(), "it was taken, and is no JSON");
         assert!(named.is_none_or(|named| peek.model == named));
         let out = rewrite(&body, &peek, upstream);
-        assert!(serde_json::from_slice::<IgnoredAny>(&out).is_ok(), "it is no JSON any more");
+        assert!(from_slice::<IgnoredAny>(&out).is_ok(), "it is no JSON any more");
         // (A number that no f64 holds is JSON, but no value of serde's.)
-        let (Ok(before), Ok(after)) = (serde_json::from_slice(&body), serde_json::from_slice(&out)) else {
+        let (Ok(before), Ok(after)) = (from_slice(&body), from_slice(&out)) else {
             continue;
         };
-        compare(before, after, upstream, peek.stream && api.asks_for_usage());
+        compare(&before, after, upstream, peek.stream && api.asks_for_usage());
+        let named = rename(&body, &peek, upstream);
+        compare(&before, from_slice(&named).expect("JSON"), upstream, false);
     }
 }
 
-fn compare(mut before: Value, mut after: Value, upstream: &str, asks: bool) {
+fn compare(before: &Value, mut after: Value, upstream: &str, asks: bool) {
+    let mut before = before.clone();
     assert_eq!(after["model"], upstream);
     if asks {
         assert_eq!(after["stream_options"]["include_usage"], true, "no usage is asked for");
@@ -42,18 +45,25 @@ fn compare(mut before: Value, mut after: Value, upstream: &str, asks: bool) {
 
 /// Google's: what is taken is JSON, and stays it; only resources that name the model are others afterwards. Broken on purpose to
 /// see it fail: a resource without its slash.
-pub(crate) fn renamed(api: Api, input: &[u8]) {
+pub(crate) fn resources(api: Api, input: &[u8]) {
     let body = Bytes::copy_from_slice(input);
     for (upstream, resource) in [("up\"stream", "models/up\"stream"), ("tunedModels/one", "tunedModels/one")]
     {
         let Ok(peek) = peek(api, &body, InPath { model: Some("asked"), stream: true }) else { continue };
-        assert!(serde_json::from_slice::<IgnoredAny>(&body).is_ok(), "it was taken, and is no JSON");
+        assert!(from_slice::<IgnoredAny>(&body).is_ok(), "it was taken, and is no JSON");
         assert_eq!((peek.model.as_str(), peek.stream), ("asked", api == Api::Generate));
         let out = rewrite(&body, &peek, upstream);
-        assert!(serde_json::from_slice::<IgnoredAny>(&out).is_ok(), "it is no JSON any more");
-        let (Ok(before), Ok(after)) = (serde_json::from_slice(&body), serde_json::from_slice(&out)) else {
+        assert!(from_slice::<IgnoredAny>(&out).is_ok(), "it is no JSON any more");
+        let (Ok(before), Ok(after)) = (from_slice::<Value>(&body), from_slice::<Value>(&out)) else {
             continue;
         };
+        let places = ["/generateContentRequest/model", "/requests/0/model"];
+        for place in places.into_iter().filter(|place| before.pointer(place).is_some_and(Value::is_string)) {
+            assert!(
+                api == Api::Generate || after.pointer(place).is_some_and(|name| name == resource),
+                "{place}"
+            );
+        }
         assert!(differ_in_name(&before, &after, resource), "more than the model has changed");
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
 /// The same of answers.
 pub(crate) fn answer(own: Dialect, input: &[u8]) {
     let Ok(read) = own.read_answer(input) else { return };
-    for to in DIALECTS {
+    // What failed is told as an error; Bedrock's errors are known by their status.
+    for to in DIALECTS.into_iter().filter(|to| read.failed.is_none() || *to != Dialect::Converse) {
         let body = to.write_answer(&read, &Map::new(), 0);
         let written: Value = serde_json::from_slice(&body).expect("JSON");
         let again = to.read_answer(&body);

@@ -38,6 +38,9 @@ fn input(record: &Value, kind: &str, dialect: &str) -> Option<Vec<u8>> {
         _ => return None,
     };
     let own = match record["endpoint"].as_str()? {
+        "generateContent" | "streamGenerateContent" if kind == "rewrite" => "generate",
+        "countTokens" => "count",
+        "batchEmbedContents" => "embed",
         "chat_completions" => "chat",
         "generateContent" | "streamGenerateContent" => "gemini",
         "converse" | "converse_stream" => "converse",

@@ -76,6 +76,7 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
     ("name = \"some\"", "name = \"other\"", 1, "must be called `other.toml`"),
     ("name = \"some\"", "name = \"So me\"", 1, "small letters"),
     ("as_of = 2026-11-29", "as_of = 2026-13-29", 2, ""),
+    ("\"ignores-n\"", "\"no-stream-options\"", 7, "without `usage-unasked`"),
     ("as_of = 2026-11-29", "as_of = \"2026-11-29\"", 2, "invalid type"),
     ("as_of = 2026-11-29", "as_of = 2026-11-29T10:00:00Z", 2, "without a time"),
     ("as_of = 2026-11-29", "as_of = 10:00:00", 2, "expected a date"),

@@ -98,7 +98,8 @@ pub enum Dialect {
     Ollama,
 }
 
-/// Where a provider departs from the dialect it speaks.
+/// Where a provider departs from the dialect it speaks. What acts on requests stands in `upstream/departures.rs` and
+/// `upstream/way.rs`; the others are facts for whoever reads the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quirk {

@@ -69,6 +69,7 @@ fn read_max_output(api: Api, fields: &Fields<'_>) -> Result<Option<u64>, BadRequ
     }
     let (own, other) = match api {
         Api::Responses => (of_responses, of_chat),
+        Api::Completions => (max_tokens, max_completion_tokens.max(of_responses)),
         _ => (of_chat, of_responses),
     };
     Ok(own.map(|own| own.max(other.unwrap_or(0))))

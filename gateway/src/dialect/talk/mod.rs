@@ -1,7 +1,7 @@
 //! A conversation in no dialect: what a client asks ([`request`]), what a model answers ([`answer`]), and the same in a
 //! stream ([`event`]). Each dialect reads its own wire format into these and writes them; none knows of another.
 //!
-//! Nothing is lost between two sides of one dialect, for there bytes pass. Between two dialects all that both can say is
+//! Nothing is lost between two sides of one dialect, for there bytes pass wherever they can. Between two dialects all that both can say is
 //! kept; what only one can say stays in [`Extra`] or [`Part::Foreign`] under its dialect's name, and whoever writes another
 //! dialect leaves it out. What all can say but only its maker understands (a signature, a file's id) is an [`Own`].
 

@@ -71,7 +71,7 @@ fn foreign_ids_are_short_where_they_must_be_and_still_name_their_calls() {
     assert_eq!(out["messages"][2]["tool_call_id"], id);
 }
 
-/// Mistral refuses `stream_options` and `max_completion_tokens` (422, `extra_forbidden`); whoever ignores the latter says
+/// Mistral refuses `stream_options` and `max_completion_tokens` (422, `extra_forbidden`, by reports); whoever ignores the latter says
 /// more than room is held for. Broken on purpose to see it fail: the client's words kept.
 #[test]
 fn a_client_of_chat_is_understood_by_providers_that_depart_from_it() {
@@ -86,6 +86,49 @@ fn a_client_of_chat_is_understood_by_providers_that_depart_from_it() {
         {"role": "user", "content": "Hi"},
     ]});
     assert_eq!(out, wanted);
+}
+
+/// Who says both bounds gets the newer one. Broken on purpose to see it fail: the older one, as it went along.
+#[test]
+fn what_was_fitted_departs_no_more() {
+    let call = json!({"id": "call_1", "type": "function", "extra_content": {"google": {"thought_signature": "AAAA"}},
+        "function": {"name": "f", "arguments": "{}"}});
+    let body = json!({"model": "m", "stream": true, "stream_options": {"include_usage": false}, "user": "u", "seed": 1,
+        "max_completion_tokens": 9, "max_tokens": 4000, "messages": [
+        {"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "1"},
+    ]});
+    let presets = Presets::built_in().unwrap();
+    let mut departed = 0;
+    for preset in presets
+        .names()
+        .map(|name| presets.get(name).unwrap())
+        .filter(|preset| preset.paths.contains_key(&preset::Call::Chat))
+    {
+        departed += usize::from(departs(body.to_string().as_bytes(), preset));
+        let out = written(Dialect::Chat, &body, &preset.name, Dialect::Chat, true);
+        assert!(!departs(out.to_string().as_bytes(), preset), "{}: {out}", preset.name);
+        let newer = out.get("max_completion_tokens").or(out.get("max_tokens"));
+        assert_eq!(newer, Some(&json!(9)), "{}: {out}", preset.name);
+    }
+    assert!(departed > 10, "{departed}");
+    let out = written(Dialect::Chat, &body, "mistral", Dialect::Chat, true);
+    assert_eq!((out.get("user"), &out["random_seed"], out.get("seed")), (None, &json!(1), None));
+}
+
+/// A Gemini client's calls have no ids; those made up for them are short too where they must be. Broken on purpose to see it
+/// fail: ids shortened before they are made up.
+#[test]
+fn ids_that_are_made_up_are_short_where_they_must_be() {
+    let body = json!({"contents": [
+        {"role": "user", "parts": [{"text": "Hi"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": 1}}}]},
+    ]});
+    let out = written(Dialect::Gemini, &body, "mistral", Dialect::Chat, false);
+    let id = out["messages"][1]["tool_calls"][0]["id"].as_str().unwrap();
+    assert_eq!((id.len(), &out["messages"][2]["tool_call_id"]), (9, &json!(id)), "{out}");
 }
 
 /// Broken on purpose to see it fail: it goes in the header alone.

@@ -24,6 +24,10 @@ pub(super) fn write(request: &Request, manners: Manners) -> Result<Value, Refuse
     write_sampling(&mut out, request, manners);
     write_account(&mut out, request);
     put_extra(&mut out, &request.extra);
+    if !manners.max_completion_tokens {
+        // The older bound went along unread; here it has the newer one's place.
+        put(&mut out, "max_tokens", request.max_output);
+    }
     Ok(Value::Object(out))
 }
 

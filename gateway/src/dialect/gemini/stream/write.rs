@@ -221,6 +221,7 @@ impl Writer {
 
     fn done(&mut self, to: &mut Vec<u8>) {
         self.flush(to);
+        self.finish_all();
         let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": finish::write(finish), "index": choice});
         let candidates: Vec<Value> = self.finished.iter().map(candidate).collect();
         let mut event = Vec::new();
@@ -231,6 +232,17 @@ impl Writer {
         }
         self.frames.event(&event, true, to);
         self.close(to);
+    }
+
+    /// Some of Chat's servers end a stream without a word for why; of Google's only that word shows that it is whole.
+    fn finish_all(&mut self) {
+        let mut choices: Vec<u64> = self.said.keys().copied().collect();
+        choices.sort_unstable();
+        choices.retain(|choice| self.finished.iter().all(|(finished, _)| finished != choice));
+        if choices.is_empty() && self.finished.is_empty() {
+            choices.push(0);
+        }
+        self.finished.extend(choices.into_iter().map(|choice| (choice, Finish::Stop)));
     }
 
     fn fail(&mut self, kind: &str, message: &str, to: &mut Vec<u8>) {

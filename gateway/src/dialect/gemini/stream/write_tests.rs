@@ -80,7 +80,9 @@ fn an_array_is_written_as_one() {
     assert_eq!(all.last(), Some(&error));
     assert_eq!(written(&failing).last(), Some(&error));
     let nothing: Vec<Value> = serde_json::from_str(&write(&[start(), Event::Done], Framing::Array)).unwrap();
-    assert_eq!(nothing, [json!({})]);
+    let empty =
+        json!({"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": "STOP", "index": 0});
+    assert_eq!(nothing, [json!({"candidates": [empty]})]);
 }
 
 #[test]
@@ -146,5 +148,23 @@ fn parts_that_come_whole_are_written_at_once() {
     assert_eq!(written(&events)[0]["candidates"][0]["content"]["parts"], json!([part]));
     let theirs = Part::Foreign(Dialect::Messages, json!({}));
     let events = [start(), begin(0, Opening::Whole(Box::new(theirs.into()))), end(0), Event::Done];
-    assert_eq!(written(&events), [json!({})]);
+    assert_eq!(written(&events)[0]["candidates"][0]["content"]["parts"], json!([{"text": ""}]));
+}
+
+/// Broken on purpose to see it fail: only choices that said something, or only those that had a word for their end.
+#[test]
+fn every_choice_is_finished_though_nobody_said_why() {
+    let ends = |events: &[Event]| {
+        let chunks = written(events);
+        let last = chunks.last().unwrap()["candidates"].as_array().unwrap().clone();
+        assert!(read(&chunks).is_ok(), "{chunks:?}");
+        last.iter().map(|one| (one["index"].clone(), one["finishReason"].clone())).collect::<Vec<_>>()
+    };
+    let stop = |choice: u64| (json!(choice), json!("STOP"));
+    assert_eq!(ends(&[start(), Event::Usage(Usage::default()), Event::Done]), [stop(0)]);
+    let said = [start(), begin(0, Opening::Text), text(0, "a"), end(0)];
+    assert_eq!(ends(&[&said[..], &[Event::Done]].concat()), [stop(0)]);
+    let of_another = Event::Finish { choice: 1, finish: Finish::Length };
+    let wanted = [(json!(1), json!("MAX_TOKENS")), stop(0)];
+    assert_eq!(ends(&[&said[..], &[of_another, Event::Done]].concat()), wanted);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Group, groups};
-use crate::dialect::responses::fields::{Fields, has_extra, mark, put, put_extra};
+use crate::dialect::responses::fields::{Fields, mark, put, put_extra};
 use crate::dialect::responses::parts;
 use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::{Call, Dialect, Message, Part, Piece, Reasoning, Refused, Role, ToolResult};
@@ -61,17 +61,9 @@ fn write_item(piece: &Piece, ids: &mut Ids, path: &str) -> Result<Option<Value>,
     let mut out = match &piece.part {
         Part::Call(call) => write_call(call, ids.call(call)),
         Part::Result(result) => write_result(result, ids.result(result), path)?,
-        Part::Reasoning(thought) => {
-            // The item must have an id, and what another provider encrypted or signed this one would refuse.
-            if is_foreign(thought) {
-                if !has_extra(&piece.extra) {
-                    return Ok(None);
-                }
-                reasoning(&Reasoning { id: None, ..thought.clone() }, None)
-            } else {
-                reasoning(thought, sealed(thought))
-            }
-        }
+        // The item must have an id, and what another provider encrypted or signed this one would refuse.
+        Part::Reasoning(thought) if is_foreign(thought) => return Ok(None),
+        Part::Reasoning(thought) => reasoning(thought, sealed(thought)),
         Part::Foreign(Dialect::Responses, item) => return Ok(Some(item.clone())),
         _ => return Ok(None),
     };

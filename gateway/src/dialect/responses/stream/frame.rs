@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dialect::json::push_members;
 use crate::dialect::responses::answer::Response;
 use crate::dialect::responses::fields::{Fields, marks, put};
 
@@ -46,20 +47,21 @@ impl Frames {
     pub(super) fn push(&mut self, kind: &str, mut fields: Fields, to: &mut Vec<u8>) {
         fields.insert("type".to_owned(), kind.into());
         fields.insert("sequence_number".to_owned(), self.number().into());
-        frame(kind, &fields, to);
+        frame(kind, to, |to| push_members(to, &fields));
     }
 
     /// An event about the whole answer.
     pub(super) fn push_response(&mut self, kind: &str, response: &Response<'_>, to: &mut Vec<u8>) {
-        to.extend_from_slice(b"event: ");
-        to.extend_from_slice(kind.as_bytes());
-        to.extend_from_slice(b"\ndata: {\"type\":\"");
-        to.extend_from_slice(kind.as_bytes());
-        to.extend_from_slice(b"\",\"sequence_number\":");
-        to.extend_from_slice(self.number().to_string().as_bytes());
-        to.extend_from_slice(b",\"response\":");
-        response.push(to);
-        to.extend_from_slice(b"}\n\n");
+        let number = self.number().to_string();
+        frame(kind, to, |to| {
+            to.extend_from_slice(b"{\"type\":\"");
+            to.extend_from_slice(kind.as_bytes());
+            to.extend_from_slice(b"\",\"sequence_number\":");
+            to.extend_from_slice(number.as_bytes());
+            to.extend_from_slice(b",\"response\":");
+            response.push(to);
+            to.push(b'}');
+        });
     }
 
     /// An event of a place, with one more member.
@@ -97,15 +99,15 @@ impl Frames {
             delta,
             logprobs,
         };
-        frame(kind, &body, to);
+        // Strings and numbers always have a form in JSON, and a `Vec` takes everything.
+        frame(kind, to, |to| _ = serde_json::to_writer(to, &body));
     }
 }
 
-fn frame(kind: &str, body: &impl Serialize, to: &mut Vec<u8>) {
+fn frame(kind: &str, to: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     to.extend_from_slice(b"event: ");
     to.extend_from_slice(kind.as_bytes());
     to.extend_from_slice(b"\ndata: ");
-    // Strings and numbers always have a form in JSON, and a `Vec` takes everything.
-    let _ = serde_json::to_writer(&mut *to, body);
+    body(to);
     to.extend_from_slice(b"\n\n");
 }
