@@ -111,9 +111,9 @@ fn said_in(request: &Request) -> Said {
     request.messages.iter().for_each(|message| all.add(message.role, &message.pieces));
     // (Where only instructions are left, they are written as what the user says: providers want a turn of it.)
     let instructs = |role: &Role| matches!(role, Role::System | Role::Developer);
-    if all.media + all.results.len() + all.calls.len() == 0
-        && all.texts.iter().all(|(role, _)| instructs(role))
-    {
+    let mut turns = request.messages.iter().filter(|message| !instructs(&message.role));
+    let alone = !all.texts.is_empty() && all.texts.iter().all(|(role, _)| instructs(role));
+    if alone && turns.all(|turn| turn.pieces.is_empty()) {
         all.texts = vec![(Role::User, all.texts.iter().map(|(_, text)| text.as_str()).collect())];
     }
     all

@@ -81,6 +81,14 @@ impl Frames {
         self.end(to);
     }
 
+    /// A sign of life: space between events is allowed in both framings; a comment would stop old clients. Before an array there
+    /// is none, for whoever ends the body sees by what is in it that the array has begun.
+    pub(super) fn ping(&self, to: &mut Vec<u8>) {
+        if self.begun || self.framing == Framing::Sse {
+            to.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// The tier of service, when it is known only late.
     pub(super) fn tier(&mut self, tier: Option<&Own<String>>) {
         let word = tier.and_then(|tier| given_tier(tier, Dialect::Gemini));

@@ -83,8 +83,7 @@ impl Writer {
                     self.frames.event(&nothing, true, to);
                 }
             }
-            // Space between events is allowed in both framings; a comment would stop old clients.
-            Event::Ping => to.extend_from_slice(b"\r\n"),
+            Event::Ping => self.frames.ping(to),
             Event::Failed { kind, message } => self.fail(kind, message, to),
             Event::About { service_tier, .. } => self.frames.tier(service_tier.as_ref()),
             Event::Done => self.done(to),
