@@ -141,10 +141,14 @@ impl Said {
         for piece in pieces {
             match &piece.part {
                 Part::Text { text, .. } | Part::Refusal(text) => self.text(role, text),
+                // No dialect but Chat and Gemini has media that a model said; the others are told of them in words.
+                Part::Media(_) if role == Role::Assistant => {}
                 Part::Media(_) => self.media += 1,
                 Part::Call(call) => self.calls.push(call.name.clone()),
                 Part::Result(result) => {
-                    self.results.push(said(role, &result.pieces));
+                    // A result within a result is nobody's.
+                    let within = said(role, &result.pieces);
+                    self.results.push(Said { results: Vec::new(), ..within });
                 }
                 // What the model did not sign, no provider takes back.
                 Part::Reasoning(reasoning) if reasoning.signature.is_some() => {
