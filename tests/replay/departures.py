@@ -9,6 +9,8 @@ BOUNDED_BY_MAX_TOKENS = {"mistral", "deepseek", "perplexity", "together"}
 WITHOUT_DEVELOPER = {"mistral", "deepseek", "perplexity", "together", "cerebras"}
 WITHOUT_STREAM_OPTIONS = {"mistral"}
 SHORT_IDS = {"mistral"}
+STRICT = {"mistral"}
+UNKNOWN = ("user", "verbosity", "prompt_cache_key", "service_tier", "logprobs", "top_logprobs", "store")
 UNSAID = {"stream": False, "logprobs": False, "top_logprobs": 0}  # the values of absent fields
 
 
@@ -28,7 +30,11 @@ def fitted(home, request):
         if home in WITHOUT_DEVELOPER and message["role"] == "developer":
             message["role"] = "system"
     long = home in SHORT_IDS and any(not is_short(holder[key]) for holder, key in ids(body))
-    return body if long or body != before else None
+    if not long and body == before:
+        return None
+    if home in STRICT:  # it refuses these too, but a client's own words that need nothing else pass
+        body = {("random_seed" if name == "seed" else name): value for name, value in body.items() if name not in UNKNOWN}
+    return body
 
 
 def ids(body):
