@@ -14,6 +14,13 @@ TABLE = (
         "over Chat they keep no thought of an answer, so none can go back to the model",
     ),
     (
+        ("pydantic-chat",),
+        ("responses",),
+        LOOP,
+        ("asks.signatures",),
+        "over Chat it gives a thought back as mere text, without the `reasoning_details` that hold its encryption",
+    ),
+    (
         CHAT,
         ("anthropic", "bedrock"),
         LOOP,
