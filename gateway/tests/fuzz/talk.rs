@@ -146,9 +146,9 @@ impl Said {
                 Part::Media(_) => self.media += 1,
                 Part::Call(call) => self.calls.push(call.name.clone()),
                 Part::Result(result) => {
-                    // A result within a result is nobody's.
+                    // A call or a result within a result is nobody's.
                     let within = said(role, &result.pieces);
-                    self.results.push(Said { results: Vec::new(), ..within });
+                    self.results.push(Said { calls: Vec::new(), results: Vec::new(), ..within });
                 }
                 // What the model did not sign, no provider takes back.
                 Part::Reasoning(reasoning) if reasoning.signature.is_some() => {
