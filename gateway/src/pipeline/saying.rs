@@ -188,7 +188,8 @@ async fn refit(
     preset: &Arc<Preset>,
     beta: Option<HeaderValue>,
 ) -> Result<Bytes, Refused> {
-    if theirs != Dialect::Messages || !preset.has(Quirk::NoModelInBody) {
+    let changes = [Quirk::NoModelInBody, Quirk::VersionInBody].into_iter().any(|quirk| preset.has(quirk));
+    if theirs != Dialect::Messages || !changes {
         return Ok(body);
     }
     let (size, preset) = (body.len(), preset.clone());

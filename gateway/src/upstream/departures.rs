@@ -20,6 +20,7 @@ const MARKS: [(Quirk, &str); 3] = [
 
 /// What Chat has Google's thought signatures in.
 const SIGNATURES: &str = "\"extra_content\"";
+
 /// Does a client's own Chat request hold what this provider refuses, or ignores where it is a bound that room is held for?
 /// What looks so may be a text; then it is merely written anew.
 pub fn departs(body: &[u8], preset: &Preset) -> bool {
@@ -60,17 +61,23 @@ fn is_short(id: &[u8]) -> bool {
 pub fn fit(fields: &mut Map<String, Value>, theirs: Dialect, preset: &Preset, beta: Option<&HeaderValue>) {
     if preset.has(Quirk::NoModelInBody) {
         fields.remove("model");
-        if let Some(beta) = beta.and_then(|beta| beta.to_str().ok()) {
-            let names: Vec<&str> = beta.split(',').map(str::trim).collect();
-            fields.insert("anthropic_beta".to_owned(), names.into());
-        }
     }
-    if theirs == Dialect::Messages && preset.has(Quirk::VersionInBody) {
-        // Google's documentation of Claude on Vertex AI.
-        fields.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
+    match theirs {
+        Dialect::Messages => fit_messages(fields, preset, beta),
+        Dialect::Chat => fit_chat(fields, preset),
+        Dialect::Responses | Dialect::Gemini | Dialect::Converse => {}
     }
-    if theirs == Dialect::Chat {
-        fit_chat(fields, preset);
+}
+
+/// Claude on Vertex AI, by Google's documentation: what is a header at Anthropic stands in the body.
+fn fit_messages(fields: &mut Map<String, Value>, preset: &Preset, beta: Option<&HeaderValue>) {
+    if !preset.has(Quirk::VersionInBody) {
+        return;
+    }
+    fields.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
+    if let Some(beta) = beta.and_then(|beta| beta.to_str().ok()) {
+        let names: Vec<&str> = beta.split(',').map(str::trim).collect();
+        fields.insert("anthropic_beta".to_owned(), names.into());
     }
 }
 

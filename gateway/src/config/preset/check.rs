@@ -238,10 +238,8 @@ fn quirks(written: &[Spanned<Quirk>], found: &mut Found) -> BTreeSet<Quirk> {
             found.at(quirk.span(), "this quirk is named twice");
         }
     }
-    if all.contains(&Quirk::NoStreamOptions)
-        && !all.contains(&Quirk::UsageUnasked)
-        && let Some(quirk) = written.iter().find(|quirk| *quirk.get_ref() == Quirk::NoStreamOptions)
-    {
+    let refuses = written.iter().find(|quirk| *quirk.get_ref() == Quirk::NoStreamOptions);
+    if let Some(quirk) = refuses.filter(|_| !all.contains(&Quirk::UsageUnasked)) {
         found.at(
             quirk.span(),
             "without `usage-unasked` no stream tells what it used, and none could be settled",

@@ -1,8 +1,8 @@
 //! A conversation in no dialect: what a client asks ([`request`]), what a model answers ([`answer`]), and the same in a
 //! stream ([`event`]). Each dialect reads its own wire format into these and writes them; none knows of another.
 //!
-//! Nothing is lost between two sides of one dialect, for there bytes pass wherever they can. Between two dialects all that both can say is
-//! kept; what only one can say stays in [`Extra`] or [`Part::Foreign`] under its dialect's name, and whoever writes another
+//! Nothing is lost between two sides of one dialect, for there bytes pass wherever they can. Between two dialects all that
+//! both can say is kept; what only one can say stays in [`Extra`] or [`Part::Foreign`] under its dialect's name, and whoever writes another
 //! dialect leaves it out. What all can say but only its maker understands (a signature, a file's id) is an [`Own`].
 
 pub mod answer;
@@ -13,7 +13,7 @@ pub(in crate::dialect) mod fields;
 pub(in crate::dialect) mod ids;
 pub mod own;
 pub mod request;
-pub mod shared;
+pub mod shared_list;
 pub mod tier;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub use request::{
     Cache, Call, Citation, Effort, Extra, Format, Media, MediaKind, Message, Part, Piece, Reasoning, Request,
     Role, Source, Thinking, Tool, ToolChoice, ToolKind, ToolResult,
 };
-pub use shared::Shared;
+pub use shared_list::SharedList;
 
 /// The dialects that can carry a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::shared::Shared;
+use super::shared_list::SharedList;
 use super::{Dialect, Own};
 
 /// A request for an answer. A copy is cheap: what is long is shared.
@@ -11,9 +11,9 @@ pub struct Request {
     /// The model asked for; empty where the path names it.
     pub model: String,
     /// The conversation, instructions included, oldest first.
-    pub messages: Shared<Message>,
+    pub messages: SharedList<Message>,
     /// Tools that the model may call.
-    pub tools: Shared<Tool>,
+    pub tools: SharedList<Tool>,
     /// Which it may or must call.
     pub tool_choice: Option<ToolChoice>,
     /// May it call several at once?

@@ -5,27 +5,27 @@ use std::sync::Arc;
 
 /// A list whose copies are one, until one of them is changed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shared<T>(Arc<Vec<T>>);
+pub struct SharedList<T>(Arc<Vec<T>>);
 
-impl<T> Default for Shared<T> {
-    fn default() -> Shared<T> {
+impl<T> Default for SharedList<T> {
+    fn default() -> SharedList<T> {
         Vec::new().into()
     }
 }
 
-impl<T> From<Vec<T>> for Shared<T> {
-    fn from(list: Vec<T>) -> Shared<T> {
-        Shared(Arc::new(list))
+impl<T> From<Vec<T>> for SharedList<T> {
+    fn from(list: Vec<T>) -> SharedList<T> {
+        SharedList(Arc::new(list))
     }
 }
 
-impl<T> FromIterator<T> for Shared<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(list: I) -> Shared<T> {
+impl<T> FromIterator<T> for SharedList<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(list: I) -> SharedList<T> {
         Vec::from_iter(list).into()
     }
 }
 
-impl<'a, T> IntoIterator for &'a Shared<T> {
+impl<'a, T> IntoIterator for &'a SharedList<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;
 
@@ -34,7 +34,7 @@ impl<'a, T> IntoIterator for &'a Shared<T> {
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T> Deref for SharedList<T> {
     type Target = Vec<T>;
 
     fn deref(&self) -> &Vec<T> {
@@ -42,7 +42,7 @@ impl<T> Deref for Shared<T> {
     }
 }
 
-impl<T: Clone> DerefMut for Shared<T> {
+impl<T: Clone> DerefMut for SharedList<T> {
     fn deref_mut(&mut self) -> &mut Vec<T> {
         Arc::make_mut(&mut self.0)
     }
