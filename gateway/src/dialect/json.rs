@@ -178,15 +178,19 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// How many bytes come before the first that must be escaped. Blocks are looked at without branches, which the compiler
-/// turns into a few instructions each.
+/// How many bytes come before the first that must be escaped.
 fn plain(text: &[u8]) -> usize {
-    const BLOCK: usize = 32;
-    let needs = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    let clean = |block: &&[u8]| !block.iter().fold(false, |some, byte| some | needs(byte));
-    let blocks = text.chunks_exact(BLOCK).take_while(clean).count() * BLOCK;
-    let rest = text.get(blocks..).unwrap_or_default();
-    blocks + rest.iter().position(needs).unwrap_or(rest.len())
+    let long = clean::<32>(text);
+    let short = long + clean::<8>(&text[long..]);
+    short + clean::<1>(&text[short..])
+}
+
+/// How many bytes the first blocks have in which none must be escaped. Blocks are looked at without branches, which the
+/// compiler turns into a few instructions each.
+fn clean<const BLOCK: usize>(text: &[u8]) -> usize {
+    let must = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    let clean = |block: &&[u8; BLOCK]| !block.iter().fold(false, |some, byte| some | must(byte));
+    text.as_chunks().0.iter().take_while(clean).count() * BLOCK
 }
 
 fn push_escaped(out: &mut Vec<u8>, byte: u8) {

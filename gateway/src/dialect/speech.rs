@@ -43,6 +43,14 @@ impl Dialect {
         }
     }
 
+    /// Reads a plain answer for clients of other dialects: what only this one knows may be missing.
+    pub fn read_answer_for_others(self, body: &[u8]) -> Result<Answer, Refused> {
+        match self {
+            Dialect::Chat => chat::read_answer_for_others(body),
+            _ => self.read_answer(body),
+        }
+    }
+
     /// Writes a plain answer, of about `near` bytes. `echoes` are what an answer in Responses repeats of its request.
     pub fn write_answer(self, answer: &Answer, echoes: &Map<String, Value>, near: usize) -> Bytes {
         let mut out = Vec::with_capacity(near);

@@ -164,7 +164,7 @@ impl Retold {
     }
 
     fn tell(&self, body: &[u8]) -> Result<Plain, Refused> {
-        let mut answer = self.theirs.read_answer(body)?;
+        let mut answer = self.theirs.read_answer_for_others(body)?;
         if let Some(failed) = answer.failed {
             return Err(Refused::whole(failed.message));
         }

@@ -8,7 +8,8 @@ use super::fields::{
     Fields, MOST, extra, object, put, put_extra, take, take_count, take_list, take_object, take_text,
 };
 use super::message::{self, Manner};
-use crate::dialect::openai::answer::{Usage, parse_error, usage_of};
+use super::text_alone;
+use crate::dialect::openai::answer::{Usage, parse_error};
 use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{
@@ -33,7 +34,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         model: take_text(&mut left, "", "model")?.unwrap_or_default(),
         created: created(left.get("created")),
         service_tier: take_text(&mut left, "", "service_tier")?.map(|tier| Own::new(Dialect::Chat, tier)),
-        usage: usage_of(body),
+        usage: left.get("usage").and_then(Usage::of),
         ..Answer::default()
     };
     left.remove("created");
@@ -41,6 +42,11 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     cite_searched(&left, &mut answer);
     answer.extra = extra(left, Fields::new());
     Ok(answer)
+}
+
+/// Reads a whole answer for clients of other dialects: what only this one knows may be missing.
+pub fn read_answer_for_others(body: &[u8]) -> Result<Answer, Refused> {
+    text_alone::read(body).map_or_else(|| read_answer(body), Ok)
 }
 
 /// A time in Unix seconds; some tell it with a fraction.

@@ -14,8 +14,9 @@ mod message;
 mod reasoning;
 mod request;
 mod stream;
+mod text_alone;
 
-pub use answer::{read_answer, write_answer};
+pub use answer::{read_answer, read_answer_for_others, write_answer};
 pub use request::{Manners, read_request, write_request, write_request_for};
 pub use stream::{Reader, Writer};
 

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Reader, Writer, read_answer, read_request, write_answer, write_request};
+use super::{Reader, Writer, read_answer, read_answer_for_others, read_request, write_answer, write_request};
 use crate::dialect::openai::answer::usage_of;
 use crate::dialect::talk::{Answer, Delta, Event, Finish, Opening, Part};
 
@@ -83,6 +83,8 @@ fn answers_mean_the_same_when_written_again() {
             bare
         };
         assert_eq!(bare(&again), bare(&answer), "{id}");
+        let for_others = read_answer_for_others(text.as_bytes()).unwrap();
+        assert_eq!(bare(&for_others), bare(&answer), "{id}");
         check_answer(id, &answer, &serde_json::from_str(text).unwrap());
         read += 1;
     }

@@ -3,12 +3,13 @@ use serde_json::json;
 
 use super::*;
 
+/// In the text of an answer and as a value it is the same.
 fn usage(value: Value) -> Option<Usage> {
-    usage_of(
-        json!({ "id": "x", "choices": [{ "message": { "content": "\"usage\":{}" } }], "usage": value })
-            .to_string()
-            .as_bytes(),
-    )
+    let read = Usage::of(&value);
+    let answer =
+        json!({ "id": "x", "choices": [{ "message": { "content": "\"usage\":{}" } }], "usage": value });
+    assert_eq!(usage_of(answer.to_string().as_bytes()), read);
+    read
 }
 
 #[test]
