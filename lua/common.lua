@@ -28,7 +28,7 @@
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
 
-local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
+local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, NEXT_SYNC = 1000, 1000, 10000, 3600000, 1000, 250
 local TICKS = 1048576 -- of pacing, per ms: 2^20
 local LAYOUT = 3
 local LEARN, LEAST, SETTLE = 2000, 400, 1000

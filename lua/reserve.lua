@@ -32,7 +32,7 @@ if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 if learning == 1 then return commit({LEARNING, max(0, learn[1] + LEARN + 1 - l)}) end
 if dead[inc] or not read[2] then return is_gone() end
 local exp, d_head, d_end, told = struct.unpack('<dddd', read[2])
-if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, HEAR_FIRST, 0, 0, 0}) end
+if l > exp and l - l_ack > TTL / 2 then return commit({DENIED, NEXT_SYNC, 0, 0, 0}) end
 
 -- Pacing counts in ticks of 2^-20 ms: what is left of a meter's level; what an amount costs (core/meter.rs).
 local function drained(v, b) return max(0, v[b + LEVEL] - (l - v[b + LEVEL_AT]) * TICKS) end
@@ -54,8 +54,8 @@ local function room_at(p, i, excess)
       if left >= excess then return (bucket + n) * v[b + WIDTH], true end
     end
   end
-  -- Head holds will be posted in full and leave with the window; others give back what they do not use.
-  if n > 0 and v[b + STAGE] == 0 then return (last + n) * v[b + WIDTH], false end
+  -- Head holds are posted in full, by the next SYNC, and leave with their bucket; others give back what they do not use.
+  if n > 0 and v[b + STAGE] == 0 then return (floor((l + NEXT_SYNC) / v[b + WIDTH]) + n) * v[b + WIDTH], false end
   return l + UNKNOWN_WAIT, false
 end
 

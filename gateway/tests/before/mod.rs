@@ -30,6 +30,19 @@ pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     }
 }
 
+/// When the end of other calls makes room is a guess, and the version before guessed otherwise: of two refusals of which one
+/// is a guess nothing is compared.
+pub(crate) fn without_guesses(one: Reply, other: Reply) -> (Reply, Reply) {
+    let denied = |reply: &Reply| match reply {
+        Reply::Reserved(Reserved::Denied(denied)) => Some(denied.exact),
+        _ => None,
+    };
+    match (denied(&one), denied(&other)) {
+        (Some(exact), Some(same)) if !exact || !same => (one.clone(), one),
+        _ => (one, other),
+    }
+}
+
 /// The version before tells nothing unasked.
 pub(crate) fn untold(reply: Reply) -> Reply {
     match reply {

@@ -6,7 +6,7 @@
 //! `1 + step / window` of its limit after one. Smooth use reaches `buckets / (buckets + 2)` of the limit: 96.8 % with 60.
 
 use super::mutant::{Mutant, on};
-use super::{Ms, RAISE_AFTER};
+use super::{Ms, NEXT_SYNC, RAISE_AFTER};
 
 /// Waiting time named when only the end of other calls can make room: nobody knows when that is.
 pub const UNKNOWN_WAIT: Ms = 1_000;
@@ -232,10 +232,12 @@ impl Meter {
                 return ((bucket + slots) * self.shape.width, true);
             }
         }
-        // Holds stand in the way. Those that will be posted in full leave with the window, at best; others give back
-        // what they do not use, nobody knows when.
+        // Holds stand in the way. Those that will be posted in full leave with the bucket that they are posted in, by
+        // the next SYNC if all goes well; others give back what they do not use, nobody knows when.
         match (self.shape.mode, self.shape.stage) {
-            (Mode::Window, Stage::Head) => ((self.last + slots) * self.shape.width, false),
+            (Mode::Window, Stage::Head) => {
+                (((l + NEXT_SYNC) / self.shape.width + slots) * self.shape.width, false)
+            }
             (Mode::Window, Stage::End) | (Mode::Gauge, _) => (l + UNKNOWN_WAIT, false),
         }
     }

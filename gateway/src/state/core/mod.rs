@@ -52,6 +52,8 @@ pub type Ms = u64;
 
 /// A replica not heard of for this long is not counted among the living.
 pub const TTL: Ms = 1_000;
+/// By then a replica that lives has said another SYNC: a little more than the time between two.
+pub const NEXT_SYNC: Ms = 250;
 /// A clock step larger than this is believed only as far as the caller's own clock witnesses it.
 pub const GAP: Ms = 1_000;
 /// A raised cap takes effect this long after the last declaration of the lower one.

@@ -9,12 +9,9 @@ mod messages;
 
 use super::meter::{Fit, Meter};
 use super::mutant::{Mutant, on};
-use super::{Caller, Ms, Pin, Reply, State, TTL};
+use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
 
 pub use messages::*;
-
-/// What a replica that must hear first is told to wait, ms: a little more than the time between two SYNCs.
-pub const HEAR_FIRST: Ms = 250;
 
 /// How a set of draws fits: the worst of its meters.
 #[derive(Clone, Copy)]
@@ -96,7 +93,7 @@ impl State {
     pub(super) fn reserve(&mut self, ask: &Reserve) -> Reply {
         if self.is_lost(&ask.caller) && !on(Mutant::DeafDraws) {
             return Reply::Reserved(Reserved::Denied(Denied {
-                retry_in: HEAR_FIRST,
+                retry_in: NEXT_SYNC,
                 exact: false,
                 pool: 0,
                 common: false,

@@ -1,7 +1,7 @@
 //! A meter alone: windows of every length, pacing, the largest numbers, caps of two configurations.
 
 use crate::state::core::meter::{Fit, TICKS};
-use crate::state::core::{Meter, Ms, RAISE_AFTER, Shape, Stage};
+use crate::state::core::{Meter, Ms, NEXT_SYNC, RAISE_AFTER, Shape, Stage};
 
 const START: Ms = 1_700_000_000_123;
 /// Lengths that 60 divides and that it does not.
@@ -45,6 +45,25 @@ fn no_window_of_any_length_exceeds_its_cap_and_waits_are_exact() {
         for (at, (since, _)) in admitted.iter().enumerate() {
             let within = admitted[at..].iter().take_while(|(l, _)| *l < since + per);
             assert!(within.map(|(_, amount)| amount).sum::<u64>() <= 20, "window of {per} from {since}");
+        }
+    }
+}
+
+/// What is charged on arrival is posted with the next SYNC, into the bucket of that time. Broken on purpose to see it fail:
+/// the wait reckoned from the bucket of the refusal.
+#[test]
+fn a_wait_for_what_is_not_posted_yet_is_kept_by_the_next_sync() {
+    for per in WINDOWS {
+        for (into, told_after) in [(0, 3), (per / 7, 3), (per - 1, 3), (per - 1, NEXT_SYNC), (0, NEXT_SYNC)] {
+            let (mut meter, l) = (Meter::new(Shape::window(per, Stage::Head), 2, START), START + into);
+            meter.advance(l);
+            meter.take(2, 0, l);
+            let Fit::Wait { at, exact: false } = meter.fit(1, 0, l) else { panic!("no wait") };
+            meter.advance(l + told_after);
+            meter.hold -= 2;
+            meter.post(2);
+            meter.advance(at);
+            assert!(matches!(meter.fit(1, 0, at), Fit::Yes(_)), "window of {per}, told after {told_after}");
         }
     }
 }
