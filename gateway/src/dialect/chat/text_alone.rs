@@ -137,8 +137,7 @@ mod tests {
         }
     }
 
-    /// Broken on purpose to see it fail: each member of `Message` in turn left out, so that it is hopped over; likewise
-    /// `logprobs`, `citations`, `error`.
+    /// Broken on purpose to see it fail: `reasoning` left out of what must not be there.
     #[test]
     fn what_means_more_is_left_to_the_other() {
         let more = json!(["x"]);
