@@ -11,7 +11,7 @@ use super::{Dialect, Extra, Refused};
 pub(in crate::dialect) type Fields = Map<String, Value>;
 
 /// No count in a request or answer is higher: contexts are of some ten million tokens, and who wants no bound says 2^31 - 1.
-pub(in crate::dialect) const MOST: u64 = 1 << 32;
+pub(in crate::dialect) const MOST: u64 = u32::MAX as u64;
 
 /// The path of a member.
 pub(in crate::dialect) fn at(path: &str, name: &str) -> String {
