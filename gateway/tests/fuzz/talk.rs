@@ -109,11 +109,11 @@ struct Said {
 fn said_in(request: &Request) -> Said {
     let mut all = Said::default();
     request.messages.iter().for_each(|message| all.add(message.role, &message.pieces));
-    // (Where only instructions are left, they are written as what the user says: providers want a turn of it.)
+    // (Where only instructions say something, they are written as what the user says: providers want a turn of it.)
     let instructs = |role: &Role| matches!(role, Role::System | Role::Developer);
     let mut turns = request.messages.iter().filter(|message| !instructs(&message.role));
     let alone = !all.texts.is_empty() && all.texts.iter().all(|(role, _)| instructs(role));
-    if alone && turns.all(|turn| turn.pieces.is_empty()) {
+    if alone && turns.all(|turn| said(turn.role, &turn.pieces) == Said::default()) {
         all.texts = vec![(Role::User, all.texts.iter().map(|(_, text)| text.as_str()).collect())];
     }
     all

@@ -26,7 +26,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
     if take(&mut left, "error").is_some() {
         // OpenRouter answers so, with a status of 200.
         let error = parse_error(body).unwrap_or_default();
-        let failed = Failed { kind: error.kind.or(error.code).unwrap_or_default(), message: error.message };
+        let failed = Failed::new(error.kind.or(error.code).unwrap_or_default(), error.message);
         return Ok(Answer { failed: Some(failed), ..Answer::default() });
     }
     let mut answer = Answer {

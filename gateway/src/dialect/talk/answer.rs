@@ -37,6 +37,14 @@ pub struct Failed {
     pub message: String,
 }
 
+impl Failed {
+    /// With words, if the provider has some.
+    pub fn new(kind: String, message: String) -> Failed {
+        let message = if message.is_empty() { "The provider gave no reason.".to_owned() } else { message };
+        Failed { kind, message }
+    }
+}
+
 /// One of the answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {

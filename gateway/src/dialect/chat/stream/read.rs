@@ -10,7 +10,7 @@ use super::choice::Choice;
 use super::wire::{Chunk, ChunkDelta};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::{Usage, parse_error};
-use crate::dialect::talk::{Dialect, Event, Extra, Own, Refused};
+use crate::dialect::talk::{Dialect, Event, Extra, Failed, Own, Refused};
 
 /// No provider gives more answers at once.
 const MOST_CHOICES: usize = 128;
@@ -74,10 +74,9 @@ impl Reader {
     fn fail(&mut self, data: &[u8], to: &mut Vec<Event>) {
         let error = parse_error(data).unwrap_or_default();
         self.over = true;
-        to.push(Event::Failed {
-            kind: error.kind.or(error.code).unwrap_or_default(),
-            message: error.message,
-        });
+        let Failed { kind, message } =
+            Failed::new(error.kind.or(error.code).unwrap_or_default(), error.message);
+        to.push(Event::Failed { kind, message });
     }
 
     fn done(&mut self, to: &mut Vec<Event>) -> Result<(), Refused> {

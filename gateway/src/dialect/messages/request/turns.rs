@@ -30,8 +30,8 @@ struct Turn {
 }
 
 impl Turns {
-    /// Of the messages of a request.
-    pub(super) fn of(messages: &[Message], model: Model) -> Result<Turns, Refused> {
+    /// Of the messages of a request, and what else the model is told.
+    pub(super) fn of(messages: &[Message], more: Option<String>, model: Model) -> Result<Turns, Refused> {
         let mut turns = Turns::default();
         let mut ids = Ids::new(clean);
         for message in messages {
@@ -41,6 +41,8 @@ impl Turns {
                 Role::Assistant => turns.say("assistant", message, &mut ids)?,
             }
         }
+        turns.place_instructions();
+        turns.system.extend(more.map(|text| json!({"type": "text", "text": text})));
         turns.settle();
         Ok(turns)
     }
@@ -109,7 +111,6 @@ impl Turns {
     }
 
     fn settle(&mut self) {
-        self.place_instructions();
         if self.turns.is_empty() && !self.system.is_empty() {
             // Anthropic demands a turn; OpenAI takes instructions alone.
             let blocks = std::mem::take(&mut self.system);

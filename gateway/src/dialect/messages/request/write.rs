@@ -25,7 +25,8 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
         return Err(Refused::field("n", "This model's API gives one answer to a request."));
     }
     let model = Model::of(&request.model);
-    let mut turns = Turns::of(&request.messages, model)?;
+    let (format, instructions) = format::write(request.format.as_ref(), model);
+    let mut turns = Turns::of(&request.messages, instructions, model)?;
     if request.extra.get(Dialect::Messages, "cache_control").is_some() {
         turns.unmark_last();
     }
@@ -37,8 +38,6 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
     }
     let bound = is_forced(request) || turns.lost_thought();
     let plan = thinking::plan(request, model, bound);
-    let (format, instructions) = format::write(request.format.as_ref(), model);
-    turns.system.extend(instructions.map(|text| json!({"type": "text", "text": text})));
 
     let mut body = Map::new();
     add_words(&mut body, request);

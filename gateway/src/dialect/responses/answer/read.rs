@@ -66,6 +66,6 @@ fn take_status(fields: &mut Fields) -> Result<Status, Refused> {
 pub(in crate::dialect::responses) fn failure(error: &Value) -> Failed {
     let text = |name: &str| error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let kind = text("code").or_else(|| text("type")).unwrap_or_default().to_owned();
-    let message = text("message").or_else(|| error.as_str()).unwrap_or("The provider gave no reason.");
-    Failed { kind, message: message.to_owned() }
+    let message = text("message").or_else(|| error.as_str()).unwrap_or_default();
+    Failed::new(kind, message.to_owned())
 }
