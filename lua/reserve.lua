@@ -54,7 +54,7 @@ local function room_at(p, i, excess)
       if left >= excess then return (bucket + n) * v[b + WIDTH], true end
     end
   end
-  -- Head holds are posted in full, by the next SYNC, and leave with their bucket; others give back what they do not use.
+  -- Head holds are posted in full, with the next SYNC at best, and leave with its bucket; others give back what they do not use.
   if n > 0 and v[b + STAGE] == 0 then return (floor((l + NEXT_SYNC) / v[b + WIDTH]) + n) * v[b + WIDTH], false end
   return l + UNKNOWN_WAIT, false
 end

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use weir::dialect::chat::Manners;
-use weir::dialect::talk::{Dialect, Part, Piece, Refused, Request, Role};
+use weir::dialect::talk::{Answer, Dialect, Extra, Part, Piece, Refused, Request, Role};
 
 use super::cut::short;
 
@@ -40,7 +40,12 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
 
 /// The same of answers.
 pub(crate) fn answer(own: Dialect, input: &[u8]) {
-    let Ok(read) = own.read_answer(input) else { return };
+    let Ok(read) = own.read_answer(input) else {
+        assert!(own.read_answer_for_others(input).is_err(), "read for others alone");
+        return;
+    };
+    let for_others = own.read_answer_for_others(input).expect("read for all");
+    assert!(portable(&for_others) == portable(&read), "read otherwise for others: {for_others:.900?}");
     // What failed is told as an error; Bedrock's errors are known by their status.
     for to in DIALECTS.into_iter().filter(|to| read.failed.is_none() || *to != Dialect::Converse) {
         let body = to.write_answer(&read, &Map::new(), 0);
@@ -64,6 +69,13 @@ pub(crate) fn answer(own: Dialect, input: &[u8]) {
             assert!(alike(&twice, &written), "{to:?} writes it otherwise: {twice:.900} not {written:.900}");
         }
     }
+}
+
+/// An answer without what only its own dialect knows of it as a whole.
+fn portable(answer: &Answer) -> Answer {
+    let mut portable = Answer { extra: Extra::default(), ..answer.clone() };
+    portable.choices.iter_mut().for_each(|choice| choice.extra = Extra::default());
+    portable
 }
 
 /// Schemas are passed as they came, and how far a number may go is another thing in each dialect: the upstream refuses

@@ -11,8 +11,10 @@ use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::{Answer, Choice, Dialect, Own, Part};
 
-/// Not there, `null` or an empty list. Anything else has a meaning that is not read here.
-type Nothing = Option<[u8; 0]>;
+/// Not there, or `null`. Anything else may have a meaning that is not read here.
+type Nothing = Option<()>;
+/// The same, or an empty list.
+type NoneOf = Option<[u8; 0]>;
 
 #[derive(Deserialize)]
 struct Whole<'a> {
@@ -26,14 +28,14 @@ struct Whole<'a> {
     #[serde(rename = "error")]
     _error: Nothing,
     #[serde(rename = "search_results")]
-    _search_results: Nothing,
+    _search_results: NoneOf,
     #[serde(rename = "citations")]
-    _citations: Nothing,
+    _citations: NoneOf,
 }
 
 #[derive(Deserialize)]
 struct OneChoice {
-    index: Option<u64>,
+    index: Option<u32>,
     finish_reason: Option<String>,
     message: Message,
     #[serde(rename = "logprobs")]
@@ -46,7 +48,7 @@ struct Message {
     #[serde(rename = "refusal")]
     _refusal: Nothing,
     #[serde(rename = "tool_calls")]
-    _tool_calls: Nothing,
+    _tool_calls: NoneOf,
     #[serde(rename = "function_call")]
     _function_call: Nothing,
     #[serde(rename = "reasoning_content")]
@@ -54,11 +56,11 @@ struct Message {
     #[serde(rename = "reasoning")]
     _reasoning: Nothing,
     #[serde(rename = "reasoning_details")]
-    _reasoning_details: Nothing,
+    _reasoning_details: NoneOf,
     #[serde(rename = "annotations")]
-    _annotations: Nothing,
+    _annotations: NoneOf,
     #[serde(rename = "images")]
-    _images: Nothing,
+    _images: NoneOf,
     #[serde(rename = "audio")]
     _audio: Nothing,
     #[serde(rename = "extra_content")]
@@ -69,11 +71,14 @@ struct Message {
 
 /// Reads such an answer; of any other, or none, `None`.
 pub(super) fn read(body: &[u8]) -> Option<Answer> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return None; // serde takes a list for a struct
+    }
     let whole: Whole<'_> = serde_json::from_slice(body).ok()?;
     let [choice] = whole.choices;
     let text = choice.message.content;
     let choice = Choice {
-        index: choice.index.unwrap_or(0),
+        index: choice.index.unwrap_or(0).into(),
         pieces: if text.is_empty() { Vec::new() } else { vec![Part::text(text).into()] },
         finish: choice.finish_reason.map(|word| read_finish(&word, Seen::default())),
         ..Choice::default()
@@ -156,6 +161,8 @@ mod tests {
             ("/choices/0/message/content", json!(null)),
             ("/created", json!(1.5)),
             ("/id", json!(1)),
+            ("/choices/0/index", json!(1u64 << 32)),
+            ("/choices/0/message/refusal", json!([])),
         ] {
             let mut answer = answer();
             *answer.pointer_mut(place).unwrap() = odd;

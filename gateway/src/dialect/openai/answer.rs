@@ -53,19 +53,22 @@ struct ReadUsage {
 }
 
 impl ReadUsage {
+    /// Of two names for one count the larger counts, in whichever order they come: some servers fill only one of them, and say
+    /// 0 in the other.
     fn member(&mut self, mut told: impl Told, key: &[u8]) -> Option<()> {
         match key {
-            b"prompt_tokens" | b"input_tokens" => self.input = told.count()?.or(self.input),
-            b"completion_tokens" | b"output_tokens" => self.output = told.count()?.or(self.output),
+            b"prompt_tokens" | b"input_tokens" => self.input = self.input.max(told.count()?),
+            b"completion_tokens" | b"output_tokens" => self.output = self.output.max(told.count()?),
             b"total_tokens" => self.total = told.count()?,
             b"prompt_cache_hit_tokens" => self.cached = self.cached.max(told.count()?.unwrap_or(0)),
             b"prompt_tokens_details" | b"input_tokens_details" if told.is_object() => {
                 let [cached, written] = told.details([b"cached_tokens", b"cache_write_tokens"])?;
                 self.cached = self.cached.max(cached);
-                self.written = written;
+                self.written = self.written.max(written);
             }
             b"completion_tokens_details" | b"output_tokens_details" if told.is_object() => {
-                [self.reasoning] = told.details([b"reasoning_tokens"])?;
+                let [reasoning] = told.details([b"reasoning_tokens"])?;
+                self.reasoning = self.reasoning.max(reasoning);
             }
             _ => told.pass()?,
         }

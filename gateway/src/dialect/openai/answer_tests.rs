@@ -37,6 +37,20 @@ fn usage_is_read_with_its_details() {
     );
 }
 
+/// Broken on purpose to see it fail: the name that comes last counts.
+#[test]
+fn of_two_names_for_one_count_the_larger_counts_in_any_order() {
+    let both = [
+        r#"{"prompt_tokens":10,"completion_tokens":5,"input_tokens":0,"output_tokens":0,"total_tokens":15}"#,
+        r#"{"input_tokens":0,"output_tokens":0,"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+    ];
+    for text in both {
+        let due = Some(Usage { input: 10, output: 5, ..Usage::default() });
+        assert_eq!(Usage::read(&mut Cursor::new(text.as_bytes())), Some(due));
+        assert_eq!(Usage::of(&serde_json::from_str(text).unwrap()), due);
+    }
+}
+
 #[test]
 fn usage_tolerates_what_providers_do_to_it() {
     assert_eq!(usage(json!(null)), None);

@@ -232,8 +232,8 @@ impl Meter {
                 return ((bucket + slots) * self.shape.width, true);
             }
         }
-        // Holds stand in the way. Those that will be posted in full leave with the bucket that they are posted in, by
-        // the next SYNC if all goes well; others give back what they do not use, nobody knows when.
+        // Holds stand in the way. Those that will be posted in full leave with the bucket that they are posted in: that of the
+        // next SYNC, if their answers have begun by then; others give back what they do not use, nobody knows when.
         match (self.shape.mode, self.shape.stage) {
             (Mode::Window, Stage::Head) => {
                 (((l + NEXT_SYNC) / self.shape.width + slots) * self.shape.width, false)

@@ -49,10 +49,10 @@ fn no_window_of_any_length_exceeds_its_cap_and_waits_are_exact() {
     }
 }
 
-/// What is charged on arrival is posted with the next SYNC, into the bucket of that time. Broken on purpose to see it fail:
-/// the wait reckoned from the bucket of the refusal.
+/// What is charged on arrival is posted with the SYNC after its answer has begun, into the bucket of that time: soon, as most
+/// begin soon. Broken on purpose to see it fail: the wait reckoned from the bucket of the refusal.
 #[test]
-fn a_wait_for_what_is_not_posted_yet_is_kept_by_the_next_sync() {
+fn a_wait_for_what_the_next_sync_will_post_is_kept() {
     for per in WINDOWS {
         for (into, told_after) in [(0, 3), (per / 7, 3), (per - 1, 3), (per - 1, NEXT_SYNC), (0, NEXT_SYNC)] {
             let (mut meter, l) = (Meter::new(Shape::window(per, Stage::Head), 2, START), START + into);
