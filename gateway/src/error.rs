@@ -47,6 +47,10 @@ pub enum Kind {
     TooBigForLimit,
     /// The upstream refused this request itself.
     Refused(StatusCode),
+    /// It refused it, for it is longer than the model can read.
+    ContextTooLong(StatusCode),
+    /// It refused it, for what it says.
+    ContentFiltered(StatusCode),
     /// Every candidate failed.
     UpstreamFailed,
     /// The last candidate was too slow, or the call's time is over.
@@ -149,7 +153,7 @@ impl Kind {
             Kind::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::SlowClient => StatusCode::REQUEST_TIMEOUT,
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => StatusCode::TOO_MANY_REQUESTS,
-            Kind::Refused(status) => status,
+            Kind::Refused(status) | Kind::ContextTooLong(status) | Kind::ContentFiltered(status) => status,
             Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Kind::StateAway | Kind::Overloaded | Kind::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -172,7 +176,7 @@ impl Kind {
             Kind::Encoded => "unsupported_content_encoding",
             Kind::SlowClient => "request_timeout",
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_exceeded",
-            Kind::Refused(_) => "upstream_refused",
+            Kind::Refused(_) | Kind::ContextTooLong(_) | Kind::ContentFiltered(_) => "upstream_refused",
             Kind::UpstreamFailed => "upstream_failed",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_unavailable",
@@ -201,7 +205,9 @@ impl Kind {
             | Kind::TooLarge
             | Kind::Encoded
             | Kind::SlowClient
-            | Kind::Refused(_) => Fault::Client,
+            | Kind::Refused(_)
+            | Kind::ContextTooLong(_)
+            | Kind::ContentFiltered(_) => Fault::Client,
             Kind::ModelForbidden | Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => {
                 Fault::Policy
             }
@@ -229,6 +235,8 @@ impl Kind {
             Kind::NoCapacity => "no_capacity",
             Kind::TooBigForLimit => "too_big_for_limit",
             Kind::Refused(_) => "refused",
+            Kind::ContextTooLong(_) => "context_too_long",
+            Kind::ContentFiltered(_) => "content_filtered",
             Kind::UpstreamFailed => "upstream_failed",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::StateAway => "state_away",

@@ -28,6 +28,7 @@ pub mod route;
 pub mod settle;
 pub mod shared;
 pub mod sim;
+pub mod standing;
 pub mod state;
 pub mod telemetry;
 pub mod tls;

@@ -9,6 +9,7 @@ mod attempt;
 mod continued;
 mod count;
 mod explain;
+mod fallbacks;
 mod judge;
 mod limits;
 mod saying;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use attempt::Attempt;
 use continued::Home;
+use fallbacks::sooner;
 use judge::What;
 use saying::{Asked, ReadOnce};
 
@@ -220,32 +222,6 @@ fn note(record: &mut Option<Record>, write: impl FnOnce(&mut Record)) {
 }
 
 impl Call<'_> {
-    /// The model asked for, then its fallbacks.
-    async fn serve(&self, asked: ModelId, record: &mut Option<Record>) -> Result<Response<Body>, Error> {
-        let models = &self.snapshot.config.models;
-        let (mut tried, mut first) = (Tried::default(), None);
-        for model in std::iter::once(&asked).chain(&models[asked.0].fallbacks) {
-            if *model != asked && !self.may_use(*model) {
-                continue;
-            }
-            match self.serve_model(*model, &mut tried, record).await {
-                Ok(response) => return Ok(response),
-                // That a fallback cannot take the call says nothing of the model asked for.
-                Err(error) if error.kind == Kind::NoCandidate && first.is_some() => {}
-                Err(error) if !falls_back(error.kind) => return Err(error),
-                Err(error) => first = Some(sooner(first, error)),
-            }
-        }
-        Err(first.unwrap_or_else(|| Error::new(Kind::Internal, "No model was tried.")))
-    }
-
-    /// A fallback is a model like any other: the tenant must be allowed to use it.
-    fn may_use(&self, id: ModelId) -> bool {
-        let model = &self.snapshot.config.models[id.0];
-        let mut names = std::iter::once(&model.name).chain(&model.aliases);
-        self.tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
-    }
-
     /// Attempt after attempt on the deployments of one model; each at most once in the call.
     async fn serve_model(
         &self,
@@ -297,22 +273,40 @@ impl Call<'_> {
 
     fn rank(&self, id: ModelId, tried: &Tried) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
-        let mut rotation = self.snapshot.rotations[id.0].lock();
-        let needs = Needs { input: self.input - self.guessed, output: self.peek.max_output.unwrap_or(0) };
+        let rotation = &self.snapshot.rotations[id.0];
         let model = &config.models[id.0];
+        let per_choice = if route::looks(model) { self.expected_output(id) } else { 0 };
+        let needs = self.needs(per_choice);
+        let standings = &self.snapshot.standings;
+        let outlook = |id: DeploymentId| standings[id.0].outlook(per_choice, model.latency.measure);
         let Tried { deployments: tried, without, unsayable } = tried;
-        let mut ranked = route::rank(config, model, &mut rotation, needs, tried, &mut fastrand::f64);
         let can = |spoken: Spoken| !unsayable.contains(&spoken);
         let able = |id: DeploymentId| match unsayable.is_empty() {
+            _ if tried.contains(&id) => false,
             true => self.way(id).is_some(),
             false => self.spoken(id).is_some_and(can),
         };
-        ranked.retain(|ranked| able(ranked.target.deployment));
+        let mut ranked = route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64);
         match &self.home {
             Some(home) => home.keep(config, &mut ranked),
             None => continued::drop_accounts(config, without, &mut ranked),
         }
         ranked
+    }
+
+    /// What the call asks of a deployment, with so much output to be expected for each choice.
+    fn needs(&self, per_choice: u64) -> Needs {
+        Needs {
+            input: self.input - self.guessed,
+            output: self.peek.max_output.unwrap_or(0),
+            expected: per_choice.saturating_mul(self.peek.choices),
+        }
+    }
+
+    /// What half of such calls stay within, tokens per choice.
+    fn expected_output(&self, id: ModelId) -> u64 {
+        let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
+        estimate::expected_output(self.peek.max_output, self.worker.shared.expected(&key))
     }
 
     /// How a deployment serves the call; `None` if it cannot.
@@ -348,41 +342,5 @@ impl Call<'_> {
             tokio::time::sleep(pause).await;
         }
         fits
-    }
-}
-
-/// May another model serve what this one did not?
-fn falls_back(kind: Kind) -> bool {
-    match kind {
-        Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout => true,
-        Kind::BadKey
-        | Kind::ModelForbidden
-        | Kind::ModelUnknown
-        | Kind::NotFound
-        | Kind::MethodNotAllowed
-        | Kind::NotKept
-        | Kind::NotStored
-        | Kind::NoCandidate
-        | Kind::Malformed
-        | Kind::TooLarge
-        | Kind::Encoded
-        | Kind::SlowClient
-        | Kind::RateLimited
-        | Kind::Refused(_)
-        | Kind::StateAway
-        | Kind::Overloaded
-        | Kind::Draining
-        | Kind::Internal => false,
-    }
-}
-
-/// Of two errors the one that lets the client come back sooner; else the newer.
-fn sooner(first: Option<Error>, second: Error) -> Error {
-    match first {
-        Some(first) if first.retry_after.is_some() => match second.retry_after {
-            Some(time) if Some(time) < first.retry_after => second,
-            _ => first,
-        },
-        _ => second,
     }
 }

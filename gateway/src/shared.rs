@@ -19,6 +19,7 @@ use crate::config::{Account, Config, Deployment, DeploymentId};
 use crate::dialect::failure::Class;
 use crate::pulse::Pulse;
 use crate::route::rotation::Rotation;
+use crate::standing::Standing;
 use crate::state::core::PoolDecl;
 use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
 use crate::telemetry::Metrics;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub endpoints: Vec<Endpoint>,
     /// Who may call.
     pub keys: Keys,
+    /// By [`crate::config::DeploymentId`].
+    pub standings: Vec<Arc<Standing>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
     /// Names of the models, by id.
@@ -66,6 +69,7 @@ impl Snapshot {
             pools: pools::table(&config),
             passes,
             endpoints,
+            standings: standings(&config, before),
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
             model_names: config.models.iter().map(name).collect(),
@@ -125,6 +129,20 @@ fn passes(config: &Config, before: Option<&Snapshot>) -> anyhow::Result<Vec<Pass
         kept(account).map_or_else(made, Ok).with_context(|| format!("account {}", account.name))
     };
     config.accounts.iter().map(pass).collect()
+}
+
+/// How each deployment stands: as before, if it is the same model at the same place.
+fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
+    let kept = |deployment: &Deployment| {
+        let before = before?;
+        let same = |old: &Deployment| {
+            old.name == deployment.name
+                && old.model == deployment.model
+                && old.account.base_url == deployment.account.base_url
+        };
+        before.standings.get(before.config.deployments.iter().position(same)?).cloned()
+    };
+    config.deployments.iter().map(|deployment| kept(deployment).unwrap_or_default()).collect()
 }
 
 fn endpoints(config: &Config, passes: &[Pass]) -> anyhow::Result<Vec<Endpoint>> {
@@ -237,6 +255,11 @@ impl Shared {
             Some(predictor) => predictor.observe(output),
             None => predictors.entry(key.clone()).or_default().observe(output),
         }
+    }
+
+    /// What half of such calls stay within, tokens per choice.
+    pub fn expected(&self, key: &PredictionKey) -> Option<u64> {
+        self.predictors.lock().get(key).and_then(Predictor::median)
     }
 
     /// What such calls stay within, tokens per choice.

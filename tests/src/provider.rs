@@ -34,6 +34,8 @@ pub struct Upstream {
     pub context_window: Option<u64>,
     /// How many times its limit it lets pass before it refuses: more than 1 where a test's bound is.
     pub lenience: f64,
+    /// Further lines of its deployment.
+    pub deployment: String,
     /// Further arguments of `weir provider`.
     pub behaviour: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Upstream {
             max_output: 512,
             context_window: None,
             lenience: 1.0,
+            deployment: String::new(),
             behaviour: Vec::new(),
         }
     }
@@ -59,6 +62,12 @@ impl Upstream {
     pub fn behaving(mut self, arguments: &str) -> Upstream {
         self.behaviour.extend(arguments.split_whitespace().map(str::to_owned));
         self
+    }
+
+    /// At this price for a million tokens, US$.
+    pub fn priced(self, input: f64, output: f64) -> Upstream {
+        let deployment = format!("price = {{ input = {input:?}, output = {output:?} }}\n");
+        Upstream { deployment, ..self }
     }
 
     /// The key that Weir calls it with.
@@ -83,9 +92,10 @@ impl Upstream {
         format!(
             "[[accounts]]\nname = \"{name}\"\nprovider = \"openai-compatible\"\nbase_url = \"http://{addr}/v1\"\n\
              api_key = \"{}\"\n{pool}\n[[deployments]]\nname = \"{name}\"\naccount = \"{name}\"\nmodel = \"up-{name}\"\n\
-             max_output = {}\n{window}{concurrency}\n",
+             max_output = {}\n{window}{concurrency}{}\n",
             self.key(),
             self.max_output,
+            self.deployment,
         )
     }
 }

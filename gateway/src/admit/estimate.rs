@@ -109,6 +109,15 @@ pub fn output_tokens(
     per_choice.saturating_mul(choices)
 }
 
+/// Output expected of a call while nothing is learnt, tokens per choice: answers are mostly much shorter than what is held.
+const USUAL: u64 = 250;
+
+/// What a call's output will probably be, tokens per choice: what half of such calls stay within ([`Predictor::median`]), but
+/// not more than it asks for.
+pub fn expected_output(explicit: Option<u64>, learnt: Option<u64>) -> u64 {
+    learnt.unwrap_or(USUAL).min(explicit.unwrap_or(u64::MAX))
+}
+
 /// More than any limit, and little enough that sums of it are exact in the state's numbers.
 const MOST: u64 = 1 << 50;
 

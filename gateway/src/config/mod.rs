@@ -12,6 +12,7 @@ mod pool;
 pub mod preset;
 #[cfg(test)]
 mod production_tests;
+mod ranking;
 mod raw;
 pub mod report;
 pub mod sources;
@@ -33,6 +34,7 @@ use secrecy::SecretString;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
+pub use ranking::{Latency, Measure, Statistic, Strategy};
 pub use report::{Problem, Report};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
@@ -179,6 +181,18 @@ pub struct Price {
     pub request: f64,
 }
 
+impl Price {
+    /// US$ of a call: so much input, of which so much was read from the cache and written to it, and so much output, tokens.
+    pub fn of(&self, input: u64, cached: u64, written: u64, output: u64) -> f64 {
+        let plain = input.saturating_sub(cached.saturating_add(written));
+        let tokens = plain as f64 * self.input
+            + cached as f64 * self.cache_read
+            + written as f64 * self.cache_write
+            + output as f64 * self.output;
+        tokens / 1e6 + self.request
+    }
+}
+
 /// `cooldown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldown {
@@ -199,12 +213,22 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// How targets are ranked.
     pub strategy: Strategy,
+    /// How those are that the strategy holds for equal.
+    pub tiebreak: Strategy,
+    /// Scores that differ by no more than this share are equal.
+    pub tiebreak_within: f64,
+    /// How times are measured and compared.
+    pub latency: Latency,
     /// The deployments that serve it.
     pub targets: Vec<Target>,
     /// Sessions; `None` with `affinity = false`.
     pub affinity: Option<Affinity>,
-    /// Tried in order when this model cannot serve.
+    /// Tried in order when this model has no room or fails.
     pub fallbacks: Vec<ModelId>,
+    /// Tried in order when the call is longer than it can read.
+    pub context_fallbacks: Vec<ModelId>,
+    /// Tried in order when its provider holds back what the call says.
+    pub content_fallbacks: Vec<ModelId>,
     /// Attempts and back-off.
     pub retry: Retry,
     /// Where shifting begins.
@@ -225,17 +249,6 @@ pub struct Target {
     pub tier: u32,
     /// The nearest of deployment, model, defaults.
     pub timeouts: Timeouts,
-}
-
-/// `strategy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// In turn.
-    RoundRobin,
-    /// In proportion to weights, interleaved smoothly.
-    Weighted,
-    /// Where the share in use would be least.
-    Capacity,
 }
 
 /// `affinity`.

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{CredentialKind, Pace, Reset};
-use super::{Charge, MeterKind, OnOutage, ReservePolicy, Strategy};
+use super::{Charge, MeterKind, OnOutage, ReservePolicy, Statistic, Strategy};
 
 table! {
     /// The file.
@@ -109,12 +109,19 @@ table! {
 table! {
     Defaults, "`[defaults]`" {
         strategy: Strategy,
+        tiebreak: Strategy,
+        tiebreak_within: f64,
+        latency: Latency,
         timeouts: Timeouts,
         retry: Retry,
         cooldown: Cooldown,
         headroom: Headroom,
         affinity: Affinity,
-    } later { tiebreak, tiebreak_within, latency, circuit, queue, health_check }
+    } later { circuit, queue, health_check }
+}
+
+table! {
+    Latency, "`latency`" { window: Count, statistic: Statistic, choices: Count } later {}
 }
 
 table! {
@@ -227,15 +234,19 @@ table! {
         name: String = required,
         aliases: List<String>,
         strategy: Strategy,
+        tiebreak: Strategy,
+        tiebreak_within: f64,
+        latency: Latency,
         deployments: List<Target> = required,
         affinity: Affinity,
         fallbacks: List<String>,
+        context_fallbacks: List<String>,
+        content_fallbacks: List<String>,
         timeouts: Timeouts,
         retry: Retry,
         headroom: Headroom,
     } later {
-        tiebreak, tiebreak_within, latency, queue, min_quality, baseline, tiers: when_empty,
-        context_fallbacks: when_empty, content_fallbacks: when_empty,
+        queue, min_quality, baseline, tiers: when_empty,
     }
 }
 
@@ -268,6 +279,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Limits::KEYS,
     Meter::KEYS,
     Defaults::KEYS,
+    Latency::KEYS,
     Timeouts::KEYS,
     Retry::KEYS,
     Cooldown::KEYS,

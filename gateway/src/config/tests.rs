@@ -291,6 +291,16 @@ fn models_are_found_by_name_then_alias_then_the_longest_wildcard() {
 }
 
 #[test]
+fn each_kind_of_failure_has_its_own_fallbacks() {
+    let more = "context_fallbacks = [\"rest-of*\"]\ncontent_fallbacks = [\"rest-of*\", \"rest*\"]\nfallbacks";
+    let config = loaded(&TWO.replacen("fallbacks", more, 1));
+    let model = &config.models[0];
+    assert_eq!(model.fallbacks, [ModelId(1)]);
+    assert_eq!(model.context_fallbacks, [ModelId(2)]);
+    assert_eq!(model.content_fallbacks, [ModelId(2), ModelId(1)]);
+}
+
+#[test]
 fn max_output_is_4096_unless_the_context_window_is_smaller() {
     let config = loaded(TWO);
     assert_eq!(config.deployments[0].max_output, 4096);

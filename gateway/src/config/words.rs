@@ -2,7 +2,7 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, ReservePolicy, Strategy};
+use super::{Charge, MeterKind, OnOutage, ReservePolicy, Statistic, Strategy};
 
 /// `pace`: 0 = the window only, else milliseconds.
 #[derive(Clone, Copy)]
@@ -97,16 +97,29 @@ impl Read for CredentialKind {
     }
 }
 
+impl Read for Statistic {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let quantile = |rank| Some(Statistic::Quantile(rank));
+        let words = [
+            ("p50", quantile(0.5)),
+            ("p95", quantile(0.95)),
+            ("p99", quantile(0.99)),
+            ("peak-ewma", Some(Statistic::PeakEwma)),
+        ];
+        cx.word(node, &words)
+    }
+}
+
 impl Read for Strategy {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         let words = [
             ("capacity", Some(Strategy::Capacity)),
             ("weighted", Some(Strategy::Weighted)),
             ("round-robin", Some(Strategy::RoundRobin)),
+            ("latency", Some(Strategy::Latency)),
+            ("cost", Some(Strategy::Cost)),
+            ("error-rate", Some(Strategy::ErrorRate)),
             ("least-busy", None),
-            ("latency", None),
-            ("cost", None),
-            ("error-rate", None),
             ("predictive", None),
             ("composite", None),
         ];

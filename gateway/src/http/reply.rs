@@ -193,8 +193,8 @@ impl Stream {
         let class = failure.class;
         // (Not in its words: they may tell of the account, or of the prompt.)
         tracing::warn!(target: "weir::upstream", ?class, "error inside a stream");
-        if let Some(Owed::Settlement(settlement)) = &self.owed {
-            settlement.rest(class);
+        if let Some(Owed::Settlement(settlement)) = &mut self.owed {
+            settlement.failed_by(class);
         }
         let shown = failure.shown();
         let told = match class {

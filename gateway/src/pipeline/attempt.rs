@@ -19,6 +19,7 @@ use crate::dialect::request::Continues;
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{Kept, Settlement};
+use crate::standing::Busy;
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{Reservation, place_key};
 use crate::telemetry::{Record, log};
@@ -36,6 +37,7 @@ pub(super) struct Attempt<'a> {
     /// Another deployment may be tried after this one.
     others: bool,
     pub(super) sent: Instant,
+    busy: Option<Busy>,
 }
 
 impl<'a> Attempt<'a> {
@@ -48,7 +50,17 @@ impl<'a> Attempt<'a> {
         others: bool,
     ) -> Attempt<'a> {
         let deployment = &call.snapshot.config.deployments[target.deployment.0];
-        Attempt { call, model, target, deployment, reservation, others, sent: Instant::now() }
+        let busy = call.snapshot.standings[target.deployment.0].busy();
+        Attempt {
+            call,
+            model,
+            target,
+            deployment,
+            reservation,
+            others,
+            sent: Instant::now(),
+            busy: Some(busy),
+        }
     }
 
     /// Runs it up to the first content of its answer.
@@ -196,6 +208,7 @@ impl<'a> Attempt<'a> {
 
     /// Hands reservation and record over to the answer.
     fn settlement(&mut self, record: &mut Option<Record>, streamed: bool) -> Settlement {
+        let until = self.until(); // while the reservation is here
         let shared = &self.call.worker.shared;
         let mut record = record.take().unwrap_or_else(|| Record::new(shared.metrics.clone(), String::new()));
         if streamed {
@@ -212,6 +225,10 @@ impl<'a> Attempt<'a> {
             choices: self.call.peek.choices,
             key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
             sent: self.sent,
+            first: streamed.then(|| self.sent.elapsed()),
+            blameless: false,
+            until,
+            busy: self.busy.take(),
             background: self.call.peek.background,
             kept: None,
             record,

@@ -67,6 +67,9 @@ impl Attempt<'_> {
                 }
             }
         }
+        if speaks_against(&failed, self.call.deadline) {
+            self.call.snapshot.standings[self.target.deployment.0].failed();
+        }
         let (outcome, miss) = self.judge(failed);
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
         note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
@@ -103,7 +106,11 @@ impl Attempt<'_> {
 
     fn judge_answer(&self, status: StatusCode, failure: &Failure, body: &Bytes) -> (&'static str, Miss) {
         let class = failure.class;
-        let refused = |retry| Miss { retry, ..Miss::retried(self.refused(status, failure, body), false) };
+        let refused_as = |kind, retry| {
+            let error = Error { kind, ..self.refused(status, failure, body) };
+            Miss { retry, ..Miss::retried(error, false) }
+        };
+        let refused = |retry| refused_as(Kind::Refused(status), retry);
         let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
         match class {
             Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
@@ -132,8 +139,8 @@ impl Attempt<'_> {
                 let error = Error::new(Kind::TooBigForLimit, message);
                 ("too_big", Miss::retried(error, false))
             }
-            Class::ContextTooLong => ("context_too_long", refused(false)),
-            Class::ContentFiltered => ("content_filtered", refused(false)),
+            Class::ContextTooLong => ("context_too_long", refused_as(Kind::ContextTooLong(status), false)),
+            Class::ContentFiltered => ("content_filtered", refused_as(Kind::ContentFiltered(status), false)),
             Class::BadRequest => ("refused", refused(false)),
         }
     }
@@ -164,6 +171,16 @@ impl Attempt<'_> {
             time.as_secs_f64()
         );
         Miss::retried(Error::new(Kind::NoCapacity, message).retry_after(time), false)
+    }
+}
+
+/// Does a failure speak against the deployment? Not what the client's own time, or what it asks for, is to blame for.
+fn speaks_against(failed: &Failed, deadline: Instant) -> bool {
+    match failed {
+        Failed::Broken(_) | Failed::Unreadable { .. } => true,
+        Failed::NotSent(_) | Failed::TimedOut(_) => Instant::now() < deadline,
+        Failed::Unsayable(_) => false,
+        Failed::Answered { failure, .. } => failure.class.is_theirs(),
     }
 }
 

@@ -1,8 +1,13 @@
 //! Which deployments may serve a call, and in which order they are tried. Pure: facts and draws in, an order out.
 
+pub mod behaviour;
+mod order;
 pub mod rotation;
 
+use parking_lot::Mutex;
+
 use crate::config::{Config, DeploymentId, Model, Strategy, Target};
+use order::{Order, order};
 use rotation::Rotation;
 
 /// Candidates that a capacity choice compares at most; the rest follow as a tier of their own.
@@ -26,59 +31,87 @@ pub struct Needs {
     pub input: u64,
     /// Output tokens that the client asks for, if it says so.
     pub output: u64,
+    /// Output tokens that are to be expected.
+    pub expected: u64,
 }
 
-/// Ranks the targets of a model that can serve the call and were not tried. `draw` yields numbers in [0, 1).
+impl Needs {
+    /// Does the call fit a context of so many tokens?
+    pub fn fit(&self, window: Option<u64>) -> bool {
+        window.is_none_or(|window| self.input.saturating_add(self.output) <= window)
+    }
+}
+
+/// What is to be expected of a deployment, as far as this replica knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outlook {
+    /// Until the answer is complete, seconds; none if nothing is known.
+    pub time: Option<f64>,
+    /// The share of its attempts that fail.
+    pub errors: f64,
+    /// Attempts in flight there from here.
+    pub busy: u32,
+}
+
+/// A target that can serve the call.
+#[derive(Clone, Copy, Debug)]
+struct Candidate<'a> {
+    target: &'a Target,
+    outlook: Outlook,
+    /// What the call costs there, US$; without a price more than anywhere else.
+    cost: f64,
+}
+
+/// Does the order depend on what is known of the deployments, or of the call's output?
+pub fn looks(model: &Model) -> bool {
+    matches!(model.strategy, Strategy::Latency | Strategy::Cost | Strategy::ErrorRate)
+}
+
+/// Ranks the targets of a model that are `able` to serve the call. `draw` yields numbers in [0, 1).
 ///
 /// Between `headroom.soft` and `hard` each candidate is passed over with a probability that grows with its load:
-/// its threshold is drawn uniformly between the two. A capacity choice compares instead of taking the first.
+/// its threshold is drawn uniformly between the two. A capacity choice compares instead of taking the first. By cost a
+/// dearer one serves only what a cheaper cannot.
 pub fn rank<'a>(
     config: &Config,
     model: &'a Model,
-    rotation: &mut Rotation,
+    rotation: &Mutex<Rotation>,
     needs: Needs,
-    tried: &[DeploymentId],
+    able: &dyn Fn(DeploymentId) -> bool,
+    outlook: &dyn Fn(DeploymentId) -> Outlook,
     draw: &mut dyn FnMut() -> f64,
 ) -> Vec<Ranked<'a>> {
-    let able = |target: &&Target| {
-        let deployment = &config.deployments[target.deployment.0];
-        !tried.contains(&target.deployment)
-            && deployment
-                .context_window
-                .is_none_or(|window| needs.input.saturating_add(needs.output) <= window)
+    let can = |target: &&Target| {
+        able(target.deployment) && needs.fit(config.deployments[target.deployment.0].context_window)
     };
-    let mut targets: Vec<&Target> = model.targets.iter().filter(able).collect();
-    match model.strategy {
-        Strategy::Capacity => shuffle(&mut targets, draw),
-        Strategy::Weighted => rotation.order(&mut targets, |target| target.weight, draw),
-        Strategy::RoundRobin => rotation.order(&mut targets, |_| 1.0, draw),
-    }
-    targets.sort_by_key(|target| target.tier); // stable: the order within a tier stays
-    let mut ranked = Vec::with_capacity(targets.len());
-    let mut in_tier = (u32::MAX, 0);
-    for target in targets {
-        in_tier = if in_tier.0 == target.tier { (target.tier, in_tier.1 + 1) } else { (target.tier, 0) };
-        let late = model.strategy == Strategy::Capacity && in_tier.1 >= COMPARED;
-        ranked.push(Ranked {
-            target,
-            tier: 2 * u64::from(target.tier) + u64::from(late),
-            threshold: threshold(model, draw),
-        });
+    let looks = looks(model);
+    let candidate = |target: &'a Target| {
+        let price = config.deployments[target.deployment.0].price;
+        let cost = price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
+        let outlook = if looks { outlook(target.deployment) } else { Outlook::default() };
+        Candidate { target, outlook, cost }
+    };
+    let mut candidates: Vec<Candidate<'a>> = model.targets.iter().filter(can).map(candidate).collect();
+    candidates.sort_by_key(|candidate| candidate.target.tier);
+    let mut ranked = Vec::with_capacity(candidates.len());
+    for tier in candidates.chunk_by_mut(|a, b| a.target.tier == b.target.tier) {
+        for Order { group, by, after } in order(tier, model, rotation, draw) {
+            let next = ranked.last().map_or(0, |last: &Ranked<'_>| last.tier + u64::from(after));
+            ranked.extend(group.iter().enumerate().map(|(at, candidate)| Ranked {
+                target: candidate.target,
+                tier: next + u64::from(by == Strategy::Capacity && at >= COMPARED),
+                threshold: if by == Strategy::Capacity { 0 } else { threshold(model, draw) },
+            }));
+        }
     }
     ranked
 }
 
 fn threshold(model: &Model, draw: &mut dyn FnMut() -> f64) -> u64 {
-    if model.strategy == Strategy::Capacity {
-        return 0;
-    }
     let (soft, hard) = (f64::from(model.headroom.soft), f64::from(model.headroom.hard));
     // Shares are counted against the cap, which is hard * limit already.
     ((soft + (hard - soft) * draw()) / hard * 1e6) as u64
 }
 
-fn shuffle<T>(items: &mut [T], draw: &mut dyn FnMut() -> f64) {
-    for at in (1..items.len()).rev() {
-        items.swap(at, ((at + 1) as f64 * draw()) as usize);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use ahash::AHashMap;
 
-use crate::config::{DeploymentId, Target};
+use crate::config::DeploymentId;
 
 /// The state of one model's rotation in this replica.
 #[derive(Debug, Default)]
@@ -12,22 +12,22 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Puts the target whose turn it is first and the others after it by how near their turn is.
-    pub fn order(
+    /// Puts the item whose turn it is first and the others after it by how near their turn is; `weight` tells an item's
+    /// deployment and its weight.
+    pub fn order<T>(
         &mut self,
-        targets: &mut [&Target],
-        weight: impl Fn(&Target) -> f64,
+        items: &mut [T],
+        weight: impl Fn(&T) -> (DeploymentId, f64),
         draw: &mut dyn FnMut() -> f64,
     ) {
-        let total: f64 = targets.iter().map(|target| weight(target)).sum();
-        for target in targets.iter() {
-            let current = self.current.entry(target.deployment).or_insert_with(|| draw() * total);
-            *current += weight(target);
+        let total: f64 = items.iter().map(|item| weight(item).1).sum();
+        for (deployment, weight) in items.iter().map(&weight) {
+            *self.current.entry(deployment).or_insert_with(|| draw() * total) += weight;
         }
-        let of = |target: &Target| self.current.get(&target.deployment).copied().unwrap_or(0.0);
-        targets.sort_by(|a, b| of(b).total_cmp(&of(a)));
-        if let Some(first) = targets.first() {
-            self.current.entry(first.deployment).and_modify(|current| *current -= total);
+        let of = |item: &T| self.current.get(&weight(item).0).copied().unwrap_or(0.0);
+        items.sort_by(|a, b| of(b).total_cmp(&of(a)));
+        if let Some(first) = items.first() {
+            self.current.entry(weight(first).0).and_modify(|current| *current -= total);
         }
     }
 }
@@ -35,14 +35,11 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Timeouts;
-    use std::time::Duration;
 
-    fn target(index: usize, weight: f64) -> Target {
-        let second = Duration::from_secs(1);
-        let timeouts =
-            Timeouts { connect: second, first_token: second, steady: None, idle: second, total: second };
-        Target { deployment: DeploymentId(index), weight, tier: 0, timeouts }
+    type Item = (DeploymentId, f64);
+
+    fn target(index: usize, weight: f64) -> Item {
+        (DeploymentId(index), weight)
     }
 
     #[test]
@@ -51,9 +48,9 @@ mod tests {
         let mut rotation = Rotation::default();
         let mut counts = [0i32; 3];
         for _ in 0..1_000 {
-            let mut order: Vec<&Target> = targets.iter().collect();
-            rotation.order(&mut order, |t| t.weight, &mut || 0.3);
-            counts[order[0].deployment.0] += 1;
+            let mut order = targets;
+            rotation.order(&mut order, |item| *item, &mut || 0.3);
+            counts[order[0].0.0] += 1;
         }
         for (count, expected) in counts.iter().zip([500, 300, 200]) {
             assert!((count - expected).abs() <= 2, "{counts:?}");
@@ -66,9 +63,9 @@ mod tests {
         let mut rotation = Rotation::default();
         let mut picks = Vec::new();
         for _ in 0..300 {
-            let mut order: Vec<&Target> = targets.iter().collect();
-            rotation.order(&mut order, |t| t.weight, &mut || 0.0);
-            picks.push(order[0].deployment.0);
+            let mut order = targets;
+            rotation.order(&mut order, |item| *item, &mut || 0.0);
+            picks.push(order[0].0.0);
         }
         assert!(picks.windows(3).all(|w| w.contains(&1)), "the light one comes once in any three");
     }

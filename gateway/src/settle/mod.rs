@@ -4,14 +4,16 @@
 mod kept;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use kept::Kept;
 
 use crate::config::{DeploymentId, Price};
 use crate::dialect::failure::Class;
 use crate::dialect::openai::answer::Usage;
+use crate::error::Kind;
 use crate::shared::{PredictionKey, Shared, Snapshot};
+use crate::standing::Busy;
 use crate::state::{Actual, Reservation};
 use crate::telemetry::Record;
 use crate::upstream::seen::Seen;
@@ -37,6 +39,14 @@ pub struct Settlement {
     pub key: PredictionKey,
     /// When the attempt was sent.
     pub sent: Instant,
+    /// From then to the first content, if it is streamed.
+    pub first: Option<Duration>,
+    /// It failed, and its deployment is not to blame.
+    pub blameless: bool,
+    /// The end of its time.
+    pub until: Instant,
+    /// The attempt is in flight.
+    pub busy: Option<Busy>,
     /// The answer is made after the call has ended: what it will have used is not known here.
     pub background: bool,
     /// To be told of the answer's size at its end, where later calls may refer to it.
@@ -47,6 +57,7 @@ impl Settlement {
     /// A plain answer was read whole.
     pub fn answered(mut self, usage: Option<Usage>, bytes: usize) {
         self.record.ok();
+        self.went_well(usage);
         let partial = Actual::Partial { input: self.input, delivered: bytes as u64 / 4 };
         self.close(usage, partial);
     }
@@ -54,14 +65,34 @@ impl Settlement {
     /// A stream is over: ended, failed or left by the client.
     pub fn stream_ended(mut self, seen: &Seen, outcome: &'static str) {
         self.record.stream_ended(outcome);
+        match outcome {
+            "ok" => self.went_well(seen.usage),
+            wrong if wrong == Kind::UpstreamFailed.name() => self.went_wrong(),
+            // It stopped sending; else its time was over, which the client may have set.
+            slow if slow == Kind::UpstreamTimeout.name() && Instant::now() < self.until => self.went_wrong(),
+            _ => {} // that the client or this replica went says nothing of the deployment
+        }
         let partial = Actual::Partial { input: self.input, delivered: seen.delivered.tokens() };
         // A running usage says what was used so far, not what will have been.
         self.close(seen.usage.filter(|_| seen.complete), partial);
     }
 
     /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
-    pub fn rest(&self, class: Class) {
+    pub fn failed_by(&mut self, class: Class) {
+        self.blameless = !class.is_theirs();
         self.snapshot.rest(&self.shared.client, self.deployment, class);
+    }
+
+    fn went_well(&self, usage: Option<Usage>) {
+        let (first, whole) = (self.first, self.sent.elapsed());
+        let output = usage.map(|usage| usage.output / self.choices.max(1));
+        self.snapshot.standings[self.deployment.0].answered(first, whole, output);
+    }
+
+    fn went_wrong(&self) {
+        if !self.blameless {
+            self.snapshot.standings[self.deployment.0].failed();
+        }
     }
 
     fn close(&mut self, usage: Option<Usage>, unknown: Actual) {
@@ -88,12 +119,7 @@ impl Settlement {
 
 /// US dollars of one call.
 pub fn cost(price: &Price, usage: &Usage) -> f64 {
-    let plain = usage.input.saturating_sub(usage.cached_input + usage.written_input);
-    let tokens = plain as f64 * price.input
-        + usage.cached_input as f64 * price.cache_read
-        + usage.written_input as f64 * price.cache_write
-        + usage.output as f64 * price.output;
-    tokens / 1e6 + price.request
+    price.of(usage.input, usage.cached_input, usage.written_input, usage.output)
 }
 
 #[cfg(test)]

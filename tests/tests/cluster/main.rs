@@ -15,6 +15,7 @@ mod outage;
 mod predicted;
 mod sessions;
 mod storm;
+mod strategies;
 mod told;
 mod topologies;
 

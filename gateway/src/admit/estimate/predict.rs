@@ -42,10 +42,18 @@ impl Predictor {
 
     /// What 95 of 100 such answers stay within; `None` before 20 of them.
     pub fn p95(&self) -> Option<u64> {
+        self.within(self.sum - self.sum / 20)
+    }
+
+    /// What half of such answers stay within; `None` before 20 of them.
+    pub fn median(&self) -> Option<u64> {
+        self.within(self.sum / 2)
+    }
+
+    fn within(&self, wanted: u32) -> Option<u64> {
         if self.seen < LEAST {
             return None;
         }
-        let wanted = self.sum - self.sum / 20;
         let mut below = 0;
         let found = self.weights.iter().position(|weight| {
             below += weight;
@@ -96,6 +104,8 @@ mod tests {
     fn the_quantile_is_near_the_true_one() {
         let p95 = taught(1..=1000).p95().unwrap();
         assert!((950..=1140).contains(&p95), "{p95}");
+        let median = taught(1..=1000).median().unwrap();
+        assert!((500..=640).contains(&median), "{median}");
     }
 
     #[test]

@@ -1,22 +1,37 @@
 //! Fallbacks of models: found, given once, and never leading back.
 
-use super::super::tree::{At, Reading, Span};
+use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::{ModelId, raw};
 use super::names::Names;
 
+/// The fallbacks of one kind.
+type Chain = fn(&raw::Model) -> &Field<List<String>>;
 /// One way from a model to its fallback, with its place.
 type Edge = (usize, Span);
 
-/// The fallbacks of every model, in order.
+/// The fallbacks of every model, in order: for want of room and for failures, for calls that are too long, for what they say.
 pub(super) fn fallbacks(
     list: &[At<raw::Model>],
+    names: &Names<'_>,
+    cx: &mut Reading<'_>,
+) -> Vec<[Vec<ModelId>; 3]> {
+    let kinds: [Chain; 3] =
+        [|model| &model.fallbacks, |model| &model.context_fallbacks, |model| &model.content_fallbacks];
+    let [any, context, content] = kinds.map(|of| of_one_kind(list, of, names, cx));
+    let of_model = |((any, context), content)| [any, context, content];
+    any.into_iter().zip(context).zip(content).map(of_model).collect()
+}
+
+fn of_one_kind(
+    list: &[At<raw::Model>],
+    of: Chain,
     names: &Names<'_>,
     cx: &mut Reading<'_>,
 ) -> Vec<Vec<ModelId>> {
     let mut edges: Vec<Vec<Edge>> = Vec::new();
     for (index, model) in list.iter().enumerate() {
         let mut own: Vec<Edge> = Vec::new();
-        for at in model.value.fallbacks.items() {
+        for at in of(&model.value).items() {
             let Some(found) = names.find(at, cx) else { continue };
             if found == index {
                 cx.problem(&at.span, "a model cannot be its own fallback");

@@ -28,8 +28,8 @@ pub(super) fn models<'f>(
     let list = field.items().iter().map(|at| model(at, &deployments, defaults, cx));
     let mut list: Vec<Model> = list.collect();
     let found = fallbacks::fallbacks(field.items(), &names, cx);
-    for (model, fallbacks) in list.iter_mut().zip(found) {
-        model.fallbacks = fallbacks;
+    for (model, [any, context, content]) in list.iter_mut().zip(found) {
+        (model.fallbacks, model.context_fallbacks, model.content_fallbacks) = (any, context, content);
     }
     Models { list, names }
 }
@@ -50,18 +50,40 @@ fn model(
     let written = &at.value;
     let (name, wildcard) = wildcard(written.name.value().map_or("", String::as_str));
     let timeouts = settings::timeouts(&written.timeouts, defaults.timeouts, cx);
+    let ranking = settings::ranking(written, defaults.ranking, cx);
+    if ranking.compares_prices() {
+        need_prices(written, deployed, cx);
+    }
     Model {
         name: name.to_owned(),
         wildcard,
         aliases: written.aliases.items().iter().map(|at| at.value.clone()).collect(),
-        strategy: written.strategy.or(defaults.strategy),
+        strategy: ranking.strategy,
+        tiebreak: ranking.tiebreak,
+        tiebreak_within: ranking.tiebreak_within,
+        latency: ranking.latency,
         targets: targets(written, deployed, timeouts, cx),
         affinity: settings::affinity(&written.affinity, &defaults.affinity, cx),
         // Known once every model has a name.
         fallbacks: Vec::new(),
+        context_fallbacks: Vec::new(),
+        content_fallbacks: Vec::new(),
         retry: settings::retry(&written.retry, defaults.retry, cx),
         headroom: model_headroom(&written.headroom, defaults.headroom, cx),
         total: timeouts.total,
+    }
+}
+
+/// What has no price cannot be compared: it may be dear, or one's own and free.
+fn need_prices(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading<'_>) {
+    for written in model.deployments.items().iter().filter_map(|at| at.value.name.get()) {
+        let place = deployed.written.iter().find(|at| at.value.name.value() == Some(&written.value));
+        if place.is_some_and(|at| at.value.price.is_absent()) {
+            cx.problem(
+                &written.span,
+                "the model compares prices (`cost`), and this deployment has no `price`",
+            );
+        }
     }
 }
 

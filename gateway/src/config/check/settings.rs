@@ -6,14 +6,16 @@ use http::HeaderName;
 
 use super::super::tree::{At, Field, Reading};
 use super::super::units::Count;
-use super::super::{Affinity, Cooldown, Headroom, Retry, Strategy, Timeouts, raw};
+use super::super::{
+    Affinity, Cooldown, Headroom, Latency, Measure, Retry, Statistic, Strategy, Timeouts, raw,
+};
 
 /// More attempts than this are a mistake: each may take a whole timeout.
 const MOST_ATTEMPTS: u64 = 100;
 
 /// `[defaults]`, with the built-in value of what it leaves out.
 pub(super) struct Defaults {
-    pub(super) strategy: Strategy,
+    pub(super) ranking: Ranking,
     pub(super) timeouts: Timeouts,
     pub(super) retry: Retry,
     pub(super) cooldown: Cooldown,
@@ -21,11 +23,36 @@ pub(super) struct Defaults {
     pub(super) affinity: Option<Affinity>,
 }
 
+/// How the deployments of a model are ranked.
+#[derive(Clone, Copy)]
+pub(super) struct Ranking {
+    pub(super) strategy: Strategy,
+    pub(super) tiebreak: Strategy,
+    pub(super) tiebreak_within: f64,
+    pub(super) latency: Latency,
+}
+
+impl Ranking {
+    /// Is the price of any use?
+    pub(super) fn compares_prices(&self) -> bool {
+        let ties = self.strategy == Strategy::ErrorRate && self.tiebreak == Strategy::Cost;
+        self.strategy == Strategy::Cost || ties
+    }
+}
+
 /// What holds if the file says nothing.
 fn built_in() -> Defaults {
     let seconds = Duration::from_secs;
     Defaults {
-        strategy: Strategy::Capacity,
+        ranking: Ranking {
+            strategy: Strategy::Capacity,
+            tiebreak: Strategy::Latency,
+            tiebreak_within: 0.02,
+            latency: Latency {
+                measure: Measure { window: 100, statistic: Statistic::Quantile(0.95) },
+                choices: 2,
+            },
+        },
         timeouts: Timeouts {
             connect: seconds(2),
             first_token: seconds(30),
@@ -49,7 +76,12 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
     let base = built_in();
     let Some(At { value: written, .. }) = field.get() else { return base };
     Defaults {
-        strategy: written.strategy.or(base.strategy),
+        ranking: Ranking {
+            strategy: written.strategy.or(base.ranking.strategy),
+            tiebreak: written.tiebreak.or(base.ranking.tiebreak),
+            tiebreak_within: share(&written.tiebreak_within, base.ranking.tiebreak_within, cx),
+            latency: latency(&written.latency, base.ranking.latency, cx),
+        },
         timeouts: timeouts(&written.timeouts, base.timeouts, cx),
         retry: retry(&written.retry, base.retry, cx),
         cooldown: cooldown(&written.cooldown, base.cooldown, cx),
@@ -143,6 +175,46 @@ fn permille(field: &Field<f64>, cx: &mut Reading<'_>) -> Option<u32> {
         return None;
     }
     Some(permille as u32)
+}
+
+/// What a model says of its ranking, over that of the level above.
+pub(super) fn ranking(written: &raw::Model, base: Ranking, cx: &mut Reading<'_>) -> Ranking {
+    Ranking {
+        strategy: written.strategy.or(base.strategy),
+        tiebreak: written.tiebreak.or(base.tiebreak),
+        tiebreak_within: share(&written.tiebreak_within, base.tiebreak_within, cx),
+        latency: latency(&written.latency, base.latency, cx),
+    }
+}
+
+/// `tiebreak_within` over that of the level above.
+fn share(field: &Field<f64>, base: f64, cx: &mut Reading<'_>) -> f64 {
+    match field.get() {
+        Some(At { value, .. }) if (0.0..=1.0).contains(value) => *value,
+        Some(At { span, .. }) => {
+            cx.problem(span, "expected a share from 0 to 1");
+            base
+        }
+        None => base,
+    }
+}
+
+/// `latency` over that of the level above.
+fn latency(field: &Field<raw::Latency>, base: Latency, cx: &mut Reading<'_>) -> Latency {
+    let Some(At { value: written, .. }) = field.get() else { return base };
+    let raw::Latency { window, statistic, choices } = written;
+    let mut count = |field: &Field<Count>, base: usize| {
+        let Some(At { value: Count(count), span }) = field.get() else { return base };
+        match usize::try_from(*count) {
+            Ok(count) if count <= Measure::MOST_WINDOW => count,
+            _ => {
+                cx.problem(span, format!("expected at most {}", Measure::MOST_WINDOW));
+                base
+            }
+        }
+    };
+    let (window, choices) = (count(window, base.measure.window), count(choices, base.choices));
+    Latency { measure: Measure { window, statistic: statistic.or(base.measure.statistic) }, choices }
 }
 
 /// `affinity` over that of the level above; `None` if it is off.

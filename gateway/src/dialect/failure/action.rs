@@ -52,6 +52,25 @@ pub enum Next {
 }
 
 impl Class {
+    /// Is the deployment to blame? Not for what a limit refuses, which rests, nor for what the request is.
+    pub fn is_theirs(self) -> bool {
+        match self {
+            Class::Overloaded { .. }
+            | Class::SlowDown { .. }
+            | Class::TimedOut
+            | Class::Transient
+            | Class::Auth
+            | Class::NotFound => true,
+            Class::RateLimited { .. }
+            | Class::QuotaExhausted { .. }
+            | Class::NotKept
+            | Class::TooBigForPool
+            | Class::ContextTooLong
+            | Class::ContentFiltered
+            | Class::BadRequest => false,
+        }
+    }
+
     /// What it asks for.
     pub fn action(self) -> Action {
         let plain =

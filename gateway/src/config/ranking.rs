@@ -1,0 +1,50 @@
+//! How the deployments of a model are ranked.
+
+/// `strategy`, `tiebreak`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// In turn.
+    RoundRobin,
+    /// In proportion to weights, interleaved smoothly.
+    Weighted,
+    /// Where the share in use would be least.
+    Capacity,
+    /// Where the answer would be complete soonest.
+    Latency,
+    /// Where the call costs least.
+    Cost,
+    /// Where fewest attempts fail.
+    ErrorRate,
+}
+
+/// `latency`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Latency {
+    /// How times are measured.
+    pub measure: Measure,
+    /// Of so many, drawn at random, the fastest is taken: all replicas would go to the fastest of all at once.
+    pub choices: usize,
+}
+
+/// What of many times counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measure {
+    /// The last so many.
+    pub window: usize,
+    /// Which.
+    pub statistic: Statistic,
+}
+
+impl Measure {
+    /// No `window` is larger.
+    pub const MOST_WINDOW: usize = 1_000;
+}
+
+/// `latency.statistic`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Statistic {
+    /// The time within which this share of all is.
+    Quantile(f64),
+    /// A mean that follows peaks at once and decays slowly.
+    PeakEwma,
+}

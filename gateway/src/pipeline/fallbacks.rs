@@ -1,0 +1,96 @@
+//! The models of a call: the one that is asked for, then its fallbacks.
+
+use axum::body::Body;
+use http::Response;
+
+use super::{Call, Tried};
+use crate::config::{Model, ModelId};
+use crate::error::{Error, Fault, Kind};
+use crate::telemetry::Record;
+
+impl Call<'_> {
+    /// The model asked for, then its fallbacks: those for the kind of its failure, and of theirs.
+    pub(super) async fn serve(
+        &self,
+        asked: ModelId,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Error> {
+        let model = &self.snapshot.config.models[asked.0];
+        let (mut tried, mut first) = (Tried::default(), None);
+        let mut models = vec![asked];
+        let mut next = 0;
+        while let Some(id) = models.get(next).copied() {
+            next += 1;
+            let error = match self.serve_model(id, &mut tried, record).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let Some(chain) = self.chain(model, error.kind) else { return Err(error) };
+            for fallback in chain.iter().filter(|id| self.may_use(**id)) {
+                if !models.contains(fallback) {
+                    models.push(*fallback);
+                }
+            }
+            // That a fallback cannot take the call says nothing of the model asked for.
+            if error.kind.fault() != Fault::Client || first.is_none() {
+                first = Some(sooner(first, error));
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::new(Kind::Internal, "No model was tried.")))
+    }
+
+    /// The models that may serve what another did not, by the kind of its failure; `None`: no other would.
+    fn chain<'m>(&self, model: &'m Model, kind: Kind) -> Option<&'m [ModelId]> {
+        match kind {
+            Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout => {
+                Some(&model.fallbacks)
+            }
+            Kind::ContextTooLong(_) => Some(&model.context_fallbacks),
+            Kind::NoCandidate if self.is_too_long(model) => Some(&model.context_fallbacks),
+            Kind::NoCandidate => Some(&[]),
+            Kind::ContentFiltered(_) => Some(&model.content_fallbacks),
+            Kind::BadKey
+            | Kind::ModelForbidden
+            | Kind::ModelUnknown
+            | Kind::NotFound
+            | Kind::MethodNotAllowed
+            | Kind::NotKept
+            | Kind::NotStored
+            | Kind::Malformed
+            | Kind::TooLarge
+            | Kind::Encoded
+            | Kind::SlowClient
+            | Kind::RateLimited
+            | Kind::Refused(_)
+            | Kind::StateAway
+            | Kind::Overloaded
+            | Kind::Draining
+            | Kind::Internal => None,
+        }
+    }
+
+    /// Can some deployment of the model not read so much?
+    fn is_too_long(&self, model: &Model) -> bool {
+        let needs = self.needs(0);
+        let deployments = &self.snapshot.config.deployments;
+        model.targets.iter().any(|target| !needs.fit(deployments[target.deployment.0].context_window))
+    }
+
+    /// A fallback is a model like any other: the tenant must be allowed to use it.
+    fn may_use(&self, id: ModelId) -> bool {
+        let model = &self.snapshot.config.models[id.0];
+        let mut names = std::iter::once(&model.name).chain(&model.aliases);
+        self.tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
+    }
+}
+
+/// Of two errors the one that lets the client come back sooner; else the newer.
+pub(super) fn sooner(first: Option<Error>, second: Error) -> Error {
+    match first {
+        Some(first) if first.retry_after.is_some() => match second.retry_after {
+            Some(time) if Some(time) < first.retry_after => second,
+            _ => first,
+        },
+        _ => second,
+    }
+}
