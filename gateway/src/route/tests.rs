@@ -119,7 +119,7 @@ fn one_who_fails_is_slow_however_long_answers_are() {
     }
 }
 
-/// Broken on purpose to see it fail: few errors not taken for none.
+/// Broken on purpose to see it fail: no ties.
 #[test]
 fn who_fails_less_comes_first_and_chance_is_no_difference() {
     let config = three("strategy = \"error-rate\"\ntiebreak = \"round-robin\"");

@@ -81,7 +81,6 @@ fn a_failure_before_content_moves_to_the_next_candidate_unseen() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: `content_fallbacks` taken for what is too long.
 #[test]
 fn another_model_is_tried_by_the_kind_of_failure() -> Result<()> {
     in_turn(async {

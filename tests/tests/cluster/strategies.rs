@@ -49,7 +49,6 @@ fn all_served(answers: &[Answer]) -> Result<()> {
     Ok(())
 }
 
-/// Broken on purpose to see it fail: weights 5, 3, 3.
 #[test]
 fn weights_are_kept_within_one_percent() -> Result<()> {
     in_turn(async {
@@ -68,7 +67,6 @@ fn weights_are_kept_within_one_percent() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: the dear one said to be the cheapest; `tiebreak_within = 1`.
 #[test]
 fn the_cheapest_is_used_up_before_a_dearer_one_is() -> Result<()> {
     in_turn(async {
@@ -100,7 +98,6 @@ fn the_cheapest_is_used_up_before_a_dearer_one_is() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: `choices = 3`; the strategy `round-robin`.
 #[test]
 fn the_fast_one_is_preferred_and_not_flooded() -> Result<()> {
     in_turn(async {
@@ -119,7 +116,6 @@ fn the_fast_one_is_preferred_and_not_flooded() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: failures not noted.
 #[test]
 fn one_who_fails_at_once_is_not_taken_for_fast() -> Result<()> {
     in_turn(async {
@@ -135,7 +131,6 @@ fn one_who_fails_at_once_is_not_taken_for_fast() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: the strategy `round-robin`.
 #[test]
 fn who_fails_seldom_gets_more_than_who_fails_often() -> Result<()> {
     in_turn(async {
