@@ -278,7 +278,7 @@ impl Call<'_> {
         let per_choice = if route::looks(model) { self.expected_output(id) } else { 0 };
         let needs = self.needs(per_choice);
         let standings = &self.snapshot.standings;
-        let outlook = |id: DeploymentId| standings[id.0].outlook(per_choice, model.latency.measure);
+        let outlook = |id: DeploymentId| standings[id.0].outlook(per_choice, model.ranking.latency.measure);
         let Tried { deployments: tried, without, unsayable } = tried;
         let can = |spoken: Spoken| !unsayable.contains(&spoken);
         let able = |id: DeploymentId| match unsayable.is_empty() {

@@ -34,7 +34,7 @@ use secrecy::SecretString;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
-pub use ranking::{Latency, Measure, Statistic, Strategy};
+pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
 pub use report::{Problem, Report};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
@@ -212,13 +212,7 @@ pub struct Model {
     /// Other names.
     pub aliases: Vec<String>,
     /// How targets are ranked.
-    pub strategy: Strategy,
-    /// How those are that the strategy holds for equal.
-    pub tiebreak: Strategy,
-    /// Scores that differ by no more than this share are equal.
-    pub tiebreak_within: f64,
-    /// How times are measured and compared.
-    pub latency: Latency,
+    pub ranking: Ranking,
     /// The deployments that serve it.
     pub targets: Vec<Target>,
     /// Sessions; `None` with `affinity = false`.

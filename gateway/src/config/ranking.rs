@@ -17,6 +17,27 @@ pub enum Strategy {
     ErrorRate,
 }
 
+/// How the deployments of a model are ranked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranking {
+    /// How.
+    pub strategy: Strategy,
+    /// How those are that the strategy holds for equal.
+    pub tiebreak: Strategy,
+    /// Scores that differ by no more than this share are equal.
+    pub tiebreak_within: f64,
+    /// How times are measured and compared.
+    pub latency: Latency,
+}
+
+impl Ranking {
+    /// Is the price of any use?
+    pub fn compares_prices(&self) -> bool {
+        let ties = self.strategy == Strategy::ErrorRate && self.tiebreak == Strategy::Cost;
+        self.strategy == Strategy::Cost || ties
+    }
+}
+
 /// `latency`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latency {

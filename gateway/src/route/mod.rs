@@ -64,7 +64,7 @@ struct Candidate<'a> {
 
 /// Does the order depend on what is known of the deployments, or of the call's output?
 pub fn looks(model: &Model) -> bool {
-    matches!(model.strategy, Strategy::Latency | Strategy::Cost | Strategy::ErrorRate)
+    matches!(model.ranking.strategy, Strategy::Latency | Strategy::Cost | Strategy::ErrorRate)
 }
 
 /// Ranks the targets of a model that are `able` to serve the call. `draw` yields numbers in [0, 1).

@@ -36,11 +36,11 @@ pub(super) fn order<'c, 'a>(
         Strategy::Capacity => shuffle(group, draw),
         Strategy::Weighted => rotation.lock().order(group, |c| (c.target.deployment, c.target.weight), draw),
         Strategy::RoundRobin => rotation.lock().order(group, |c| (c.target.deployment, 1.0), draw),
-        Strategy::Latency => fastest_first(group, model.latency.choices, draw),
+        Strategy::Latency => fastest_first(group, model.ranking.latency.choices, draw),
         Strategy::Cost => group.sort_by(|a, b| a.cost.total_cmp(&b.cost)),
         Strategy::ErrorRate => group.sort_by(|a, b| errors(a).total_cmp(&errors(b))),
     };
-    let strategy = model.strategy;
+    let strategy = model.ranking.strategy;
     by(strategy, tier);
     let score: fn(&Candidate<'_>) -> f64 = match strategy {
         Strategy::Cost => |candidate| candidate.cost,
@@ -52,16 +52,16 @@ pub(super) fn order<'c, 'a>(
     let mut groups: Vec<Order<'c, 'a>> = Vec::new();
     let mut rest = tier;
     while !rest.is_empty() {
-        let (group, after) = rest.split_at_mut(ties(rest, score, model.tiebreak_within));
+        let (group, after) = rest.split_at_mut(ties(rest, score, model.ranking.tiebreak_within));
         rest = after;
-        let one = group.len() == 1 || model.tiebreak == strategy;
+        let one = group.len() == 1 || model.ranking.tiebreak == strategy;
         if !one {
-            by(model.tiebreak, group);
+            by(model.ranking.tiebreak, group);
         }
         // A capacity choice takes none at first sight, so none but its own may stand in its tier.
         let compared = groups.last().is_none_or(|last| last.by == Strategy::Capacity);
         let after = strategy == Strategy::Cost || compared;
-        groups.push(Order { group, by: if one { strategy } else { model.tiebreak }, after });
+        groups.push(Order { group, by: if one { strategy } else { model.ranking.tiebreak }, after });
     }
     groups
 }

@@ -8,6 +8,7 @@
 mod controls;
 mod drain;
 mod failures;
+mod fallbacks;
 mod faults;
 mod life;
 mod limits;

@@ -50,7 +50,8 @@ fn model(
     let written = &at.value;
     let (name, wildcard) = wildcard(written.name.value().map_or("", String::as_str));
     let timeouts = settings::timeouts(&written.timeouts, defaults.timeouts, cx);
-    let ranking = settings::ranking(written, defaults.ranking, cx);
+    let said = (&written.strategy, &written.tiebreak, &written.tiebreak_within, &written.latency);
+    let ranking = settings::ranking(said, defaults.ranking, cx);
     if ranking.compares_prices() {
         need_prices(written, deployed, cx);
     }
@@ -58,10 +59,7 @@ fn model(
         name: name.to_owned(),
         wildcard,
         aliases: written.aliases.items().iter().map(|at| at.value.clone()).collect(),
-        strategy: ranking.strategy,
-        tiebreak: ranking.tiebreak,
-        tiebreak_within: ranking.tiebreak_within,
-        latency: ranking.latency,
+        ranking,
         targets: targets(written, deployed, timeouts, cx),
         affinity: settings::affinity(&written.affinity, &defaults.affinity, cx),
         // Known once every model has a name.

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::Count;
 use super::super::{
-    Affinity, Cooldown, Headroom, Latency, Measure, Retry, Statistic, Strategy, Timeouts, raw,
+    Affinity, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts, raw,
 };
 
 /// More attempts than this are a mistake: each may take a whole timeout.
@@ -21,23 +21,6 @@ pub(super) struct Defaults {
     pub(super) cooldown: Cooldown,
     pub(super) headroom: Headroom,
     pub(super) affinity: Option<Affinity>,
-}
-
-/// How the deployments of a model are ranked.
-#[derive(Clone, Copy)]
-pub(super) struct Ranking {
-    pub(super) strategy: Strategy,
-    pub(super) tiebreak: Strategy,
-    pub(super) tiebreak_within: f64,
-    pub(super) latency: Latency,
-}
-
-impl Ranking {
-    /// Is the price of any use?
-    pub(super) fn compares_prices(&self) -> bool {
-        let ties = self.strategy == Strategy::ErrorRate && self.tiebreak == Strategy::Cost;
-        self.strategy == Strategy::Cost || ties
-    }
 }
 
 /// What holds if the file says nothing.
@@ -76,12 +59,11 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
     let base = built_in();
     let Some(At { value: written, .. }) = field.get() else { return base };
     Defaults {
-        ranking: Ranking {
-            strategy: written.strategy.or(base.ranking.strategy),
-            tiebreak: written.tiebreak.or(base.ranking.tiebreak),
-            tiebreak_within: share(&written.tiebreak_within, base.ranking.tiebreak_within, cx),
-            latency: latency(&written.latency, base.ranking.latency, cx),
-        },
+        ranking: ranking(
+            (&written.strategy, &written.tiebreak, &written.tiebreak_within, &written.latency),
+            base.ranking,
+            cx,
+        ),
         timeouts: timeouts(&written.timeouts, base.timeouts, cx),
         retry: retry(&written.retry, base.retry, cx),
         cooldown: cooldown(&written.cooldown, base.cooldown, cx),
@@ -177,13 +159,22 @@ fn permille(field: &Field<f64>, cx: &mut Reading<'_>) -> Option<u32> {
     Some(permille as u32)
 }
 
-/// What a model says of its ranking, over that of the level above.
-pub(super) fn ranking(written: &raw::Model, base: Ranking, cx: &mut Reading<'_>) -> Ranking {
+/// `strategy`, `tiebreak`, `tiebreak_within` and `latency` over those of the level above.
+pub(super) fn ranking(
+    (strategy, tiebreak, within, times): (
+        &Field<Strategy>,
+        &Field<Strategy>,
+        &Field<f64>,
+        &Field<raw::Latency>,
+    ),
+    base: Ranking,
+    cx: &mut Reading<'_>,
+) -> Ranking {
     Ranking {
-        strategy: written.strategy.or(base.strategy),
-        tiebreak: written.tiebreak.or(base.tiebreak),
-        tiebreak_within: share(&written.tiebreak_within, base.tiebreak_within, cx),
-        latency: latency(&written.latency, base.latency, cx),
+        strategy: strategy.or(base.strategy),
+        tiebreak: tiebreak.or(base.tiebreak),
+        tiebreak_within: share(within, base.tiebreak_within, cx),
+        latency: latency(times, base.latency, cx),
     }
 }
 
