@@ -9,7 +9,7 @@ use super::fields::{
 };
 use super::message::{self, Manner};
 use super::text_alone;
-use crate::dialect::openai::answer::{Usage, parse_error};
+use crate::dialect::openai::answer::{Usage, parse_error, usage_of};
 use crate::dialect::talk::ids::Ids;
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{
@@ -34,7 +34,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Refused> {
         model: take_text(&mut left, "", "model")?.unwrap_or_default(),
         created: created(left.get("created")),
         service_tier: take_text(&mut left, "", "service_tier")?.map(|tier| Own::new(Dialect::Chat, tier)),
-        usage: left.get("usage").and_then(Usage::of),
+        usage: usage_of(body),
         ..Answer::default()
     };
     left.remove("created");

@@ -1,6 +1,6 @@
 //! An answer that is one text and nothing else, as nearly all are, for clients of other dialects.
 //!
-//! [`read_answer`](super::read_answer) keeps all that an answer says, in maps, and takes thrice as long. What only this
+//! [`read_answer`](super::read_answer) keeps all that an answer says, in maps, which takes far longer. What only this
 //! dialect knows is of no use in another, so here it is hopped over, as in streams.
 
 use serde::Deserialize;
@@ -168,6 +168,12 @@ mod tests {
             *answer.pointer_mut(place).unwrap() = odd;
             assert_eq!(read(answer.to_string().as_bytes()), None, "{answer}");
         }
+        let mut failed = answer();
+        failed["error"] = json!([]);
+        assert_eq!(read(failed.to_string().as_bytes()), None);
+        let message = json!(["Hi", null, null, null, null, null, null, null, null, null, null, null]);
+        let listed = json!(["c", "m", 7, null, null, [[0, "stop", message, null]], null, null, null]);
+        assert_eq!(read(listed.to_string().as_bytes()), None, "no object");
         let twice =
             answer().to_string().replacen("{\"choices\"", "{\"id\":\"d\",\"id\":\"c\",\"choices\"", 1);
         assert_eq!(read(twice.as_bytes()), None, "{twice}");

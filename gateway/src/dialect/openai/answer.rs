@@ -31,15 +31,6 @@ impl Usage {
         cursor.members(|cursor, key| read.member(cursor, key))?;
         Some(read.settle())
     }
-
-    /// The same of an object that was read already.
-    pub(crate) fn of(usage: &Value) -> Option<Usage> {
-        let mut read = ReadUsage::default();
-        for (name, value) in usage.as_object()? {
-            read.member(value, name.as_bytes())?;
-        }
-        read.settle()
-    }
 }
 
 #[derive(Default)]
@@ -55,22 +46,22 @@ struct ReadUsage {
 impl ReadUsage {
     /// Of two names for one count the larger counts, in whichever order they come: some servers fill only one of them, and say
     /// 0 in the other.
-    fn member(&mut self, mut told: impl Told, key: &[u8]) -> Option<()> {
+    fn member<'a>(&mut self, cursor: &mut Cursor<'a>, key: &'a [u8]) -> Option<()> {
         match key {
-            b"prompt_tokens" | b"input_tokens" => self.input = self.input.max(told.count()?),
-            b"completion_tokens" | b"output_tokens" => self.output = self.output.max(told.count()?),
-            b"total_tokens" => self.total = told.count()?,
-            b"prompt_cache_hit_tokens" => self.cached = self.cached.max(told.count()?.unwrap_or(0)),
-            b"prompt_tokens_details" | b"input_tokens_details" if told.is_object() => {
-                let [cached, written] = told.details([b"cached_tokens", b"cache_write_tokens"])?;
+            b"prompt_tokens" | b"input_tokens" => self.input = self.input.max(count(cursor)?),
+            b"completion_tokens" | b"output_tokens" => self.output = self.output.max(count(cursor)?),
+            b"total_tokens" => self.total = count(cursor)?,
+            b"prompt_cache_hit_tokens" => self.cached = self.cached.max(count(cursor)?.unwrap_or(0)),
+            b"prompt_tokens_details" | b"input_tokens_details" if cursor.next_byte()? == b'{' => {
+                let [cached, written] = details(cursor, [b"cached_tokens", b"cache_write_tokens"])?;
                 self.cached = self.cached.max(cached);
                 self.written = self.written.max(written);
             }
-            b"completion_tokens_details" | b"output_tokens_details" if told.is_object() => {
-                let [reasoning] = told.details([b"reasoning_tokens"])?;
+            b"completion_tokens_details" | b"output_tokens_details" if cursor.next_byte()? == b'{' => {
+                let [reasoning] = details(cursor, [b"reasoning_tokens"])?;
                 self.reasoning = self.reasoning.max(reasoning);
             }
-            _ => told.pass()?,
+            _ => cursor.skip()?,
         }
         Some(())
     }
@@ -100,70 +91,28 @@ impl ReadUsage {
 /// that says so is wrong, often with a -1 for what it does not know, and would use up a tenant's limits by a word.
 const MOST_TOKENS: u64 = 1 << 30;
 
-/// The value of a member of `usage`, in text or read already. `None` is damaged JSON.
-trait Told {
-    /// A count of tokens, rounded up; `null`, negative, foreign and absurd values count as absent.
-    fn count(&mut self) -> Option<Option<u64>>;
-    fn is_object(&mut self) -> bool;
-    /// Counts inside an object, by their names; 0 where absent.
-    fn details<const N: usize>(&mut self, names: [&[u8]; N]) -> Option<[u64; N]>;
-    /// It counts nothing.
-    fn pass(&mut self) -> Option<()>;
-}
-
-impl Told for &mut Cursor<'_> {
-    fn count(&mut self) -> Option<Option<u64>> {
-        let raw = self.value()?;
-        let text = std::str::from_utf8(raw).ok();
-        let whole = text.and_then(|text| text.parse::<u64>().ok());
-        Some(tokens(whole, || text.and_then(|text| text.parse().ok())))
-    }
-
-    fn is_object(&mut self) -> bool {
-        self.next_byte() == Some(b'{')
-    }
-
-    fn details<const N: usize>(&mut self, names: [&[u8]; N]) -> Option<[u64; N]> {
-        let mut found = [0; N];
-        self.members(|mut cursor, key| match names.iter().position(|name| *name == key) {
-            Some(at) => {
-                found[at] = cursor.count()?.unwrap_or(0);
-                Some(())
-            }
-            None => cursor.skip(),
-        })?;
-        Some(found)
-    }
-
-    fn pass(&mut self) -> Option<()> {
-        self.skip()
-    }
-}
-
-impl Told for &Value {
-    fn count(&mut self) -> Option<Option<u64>> {
-        Some(tokens(self.as_u64(), || self.as_f64()))
-    }
-
-    fn is_object(&mut self) -> bool {
-        Value::is_object(self)
-    }
-
-    fn details<const N: usize>(&mut self, names: [&[u8]; N]) -> Option<[u64; N]> {
-        let named = |name: &[u8]| self.get(std::str::from_utf8(name).ok()?)?.count()?;
-        Some(names.map(|name| named(name).unwrap_or(0)))
-    }
-
-    fn pass(&mut self) -> Option<()> {
-        Some(())
-    }
-}
-
-/// A count that stands there as a whole number, or a real one.
-fn tokens(whole: Option<u64>, real: impl FnOnce() -> Option<f64>) -> Option<u64> {
+/// A count of tokens, rounded up; `null`, negative, foreign and absurd values count as absent.
+fn count(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
+    let raw = cursor.value()?;
+    let text = std::str::from_utf8(raw).ok();
+    let whole = text.and_then(|text| text.parse::<u64>().ok());
     // The cast saturates.
-    let real = || real().filter(|real| *real >= 0.0).map(|real| real.ceil() as u64);
-    whole.or_else(real).filter(|count| *count <= MOST_TOKENS)
+    let real = || text.and_then(|text| text.parse::<f64>().ok()).filter(|real| *real >= 0.0);
+    let read = whole.or_else(|| real().map(|real| real.ceil() as u64));
+    Some(read.filter(|count| *count <= MOST_TOKENS))
+}
+
+/// Counts inside a member, by their names; 0 where absent.
+fn details<const N: usize>(cursor: &mut Cursor<'_>, names: [&[u8]; N]) -> Option<[u64; N]> {
+    let mut found = [0; N];
+    cursor.members(|cursor, key| match names.iter().position(|name| *name == key) {
+        Some(at) => {
+            found[at] = count(cursor)?.unwrap_or(0);
+            Some(())
+        }
+        None => cursor.skip(),
+    })?;
+    Some(found)
 }
 
 /// The usage of a plain answer; `None` if the body has none or is not an object.

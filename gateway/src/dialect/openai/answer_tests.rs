@@ -3,13 +3,12 @@ use serde_json::json;
 
 use super::*;
 
-/// In the text of an answer and as a value it is the same.
 fn usage(value: Value) -> Option<Usage> {
-    let read = Usage::of(&value);
-    let answer =
-        json!({ "id": "x", "choices": [{ "message": { "content": "\"usage\":{}" } }], "usage": value });
-    assert_eq!(usage_of(answer.to_string().as_bytes()), read);
-    read
+    usage_of(
+        json!({ "id": "x", "choices": [{ "message": { "content": "\"usage\":{}" } }], "usage": value })
+            .to_string()
+            .as_bytes(),
+    )
 }
 
 #[test]
@@ -47,7 +46,6 @@ fn of_two_names_for_one_count_the_larger_counts_in_any_order() {
     for text in both {
         let due = Some(Usage { input: 10, output: 5, ..Usage::default() });
         assert_eq!(Usage::read(&mut Cursor::new(text.as_bytes())), Some(due));
-        assert_eq!(Usage::of(&serde_json::from_str(text).unwrap()), due);
     }
 }
 

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::responses::fields::Fields;
 
 /// Reads `usage`, and what it says beyond tokens (costs, tools that the provider ran).
 pub(in crate::dialect::responses) fn read_usage(usage: Value) -> (Option<Usage>, Fields) {
-    let read = Usage::of(&usage);
+    let text = usage.to_string();
+    let read = Usage::read(&mut Cursor::new(text.as_bytes())).flatten();
     let Value::Object(mut rest) = usage else { return (None, Fields::new()) };
     for known in
         ["input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details"]
