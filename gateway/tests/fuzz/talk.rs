@@ -40,10 +40,8 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
 
 /// The same of answers.
 pub(crate) fn answer(own: Dialect, input: &[u8]) {
-    let Ok(read) = own.read_answer(input) else {
-        assert!(own.read_answer_for_others(input).is_err(), "read for others alone");
-        return;
-    };
+    // (For others it may be read all the same: a number that nobody can hold, in a field that nobody reads, is hopped over.)
+    let Ok(read) = own.read_answer(input) else { return };
     let for_others = own.read_answer_for_others(input).expect("read for all");
     assert!(portable(&for_others) == portable(&read), "read otherwise for others: {for_others:.900?}");
     // What failed is told as an error; Bedrock's errors are known by their status.
