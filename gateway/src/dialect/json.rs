@@ -220,17 +220,20 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Number(number) => _ = serde_json::to_writer(out, number), // a Vec takes all
         Value::String(text) => push_string(out, text),
-        Value::Array(values) => {
-            let mut before = b'[';
-            for value in values {
-                out.push(before);
-                push_value(out, value);
-                before = b',';
-            }
-            close(out, values.is_empty(), b"[]");
-        }
+        Value::Array(values) => push_list(out, values),
         Value::Object(members) => push_members(out, members),
     }
+}
+
+/// Appends a list.
+pub(crate) fn push_list(out: &mut Vec<u8>, values: &[Value]) {
+    let mut before = b'[';
+    for value in values {
+        out.push(before);
+        push_value(out, value);
+        before = b',';
+    }
+    close(out, values.is_empty(), b"[]");
 }
 
 /// Appends an object of these members.
@@ -247,6 +250,52 @@ pub(crate) fn push_members<'a>(
         before = b',';
     }
     close(out, before == b'{', b"{}");
+}
+
+/// An object that is written member by member, where a map would only be made to be written.
+pub(crate) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    before: u8,
+}
+
+impl<'o> Object<'o> {
+    /// Appends an object to `out`; what follows are its members, then [`Object::end`].
+    pub(crate) fn new(out: &'o mut Vec<u8>) -> Object<'o> {
+        Object { out, before: b'{' }
+    }
+
+    /// A member; its value is to be appended to what this returns.
+    pub(crate) fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        self.out.push(std::mem::replace(&mut self.before, b','));
+        push_string(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
+    /// A member whose value is JSON already.
+    pub(crate) fn json(&mut self, name: &str, json: &str) {
+        self.name(name).extend_from_slice(json.as_bytes());
+    }
+
+    /// A string.
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
+        push_string(self.name(name), text);
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&mut self, name: &str, number: u64) {
+        self.json(name, itoa::Buffer::new().format(number));
+    }
+
+    /// Any value.
+    pub(crate) fn value(&mut self, name: &str, value: &Value) {
+        push_value(self.name(name), value);
+    }
+
+    /// There are no more.
+    pub(crate) fn end(self) {
+        close(self.out, self.before == b'{', b"{}");
+    }
 }
 
 fn close(out: &mut Vec<u8>, empty: bool, both: &[u8; 2]) {

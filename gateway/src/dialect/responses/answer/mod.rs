@@ -8,11 +8,11 @@ mod usage;
 mod write;
 
 pub use echo::echoes;
-pub(super) use echo::{Response, asks_summaries};
+pub(super) use echo::{Items, Response, asks_summaries};
 pub(super) use finish::{Status, finish_of, status_of};
 pub(super) use output::{Output, call_id, call_item, item_id, message_item, reasoning_item};
 pub use read::read_answer;
 pub(super) use read::{failure, head};
-pub(super) use usage::{read_usage, write_usage};
+pub(super) use usage::read_usage;
 pub(super) use write::answer_id;
 pub use write::write_answer;

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::finish::{Status, signs, status_of};
-use super::{Output, Response, asks_summaries, write_usage};
-use crate::dialect::responses::fields::{Fields, is_own, mark, put, put_extra};
+use super::{Items, Output, Response, asks_summaries};
+use crate::dialect::json::Object;
+use crate::dialect::responses::fields::{Fields, is_own, mark, put_extra};
 use crate::dialect::talk::tier::given_tier;
-use crate::dialect::talk::{Answer, Choice, Dialect, Failed};
+use crate::dialect::talk::{Answer, Choice, Dialect, Failed, Part, Piece};
 
 /// Appends a whole answer. This dialect has one choice: the first. `echoes` are what it repeats of its request:
 /// [`echoes`](super::echoes).
@@ -19,30 +20,43 @@ pub fn write_answer(answer: &Answer, echoes: &Fields, out: &mut Vec<u8>) {
     if let Some(Value::String(word)) = mark(&answer.extra, "#status") {
         status.word.clone_from(word);
     }
-    let items = Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(&choice.pieces);
-    let mut said = Fields::new();
-    put_extra(&mut said, &answer.extra);
-    said.retain(|name, _| !echoes.contains_key(name));
-    put(&mut said, "output", Some(items));
-    put(&mut said, "model", Some(answer.model.as_str()));
-    put(&mut said, "created_at", Some(answer.created.unwrap_or(0)));
-    let tier = answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Responses));
-    put(&mut said, "service_tier", tier);
-    let rest = mark(&answer.extra, "#usage").and_then(Value::as_object);
-    let usage = answer.usage.map_or(Value::Null, |usage| write_usage(usage, rest));
-    put(&mut said, "usage", Some(usage));
-    put(&mut said, "id", Some(id));
     if answer.failed.is_some() {
         status = Status { word: "failed".to_owned(), reason: None };
     }
-    Response::new(said, &status, answer.failed.as_ref(), echoes).push(out);
+    let output = match &choice.pieces[..] {
+        [Piece { part: Part::Text { text, citations, .. }, extra, .. }]
+            if citations.is_empty() && extra.0.is_none() && choice.logprobs.is_empty() =>
+        {
+            Items::Text(text)
+        }
+        pieces => {
+            Items::Listed(Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(pieces))
+        }
+    };
+    let mut more = Fields::new();
+    put_extra(&mut more, &answer.extra);
+    Response {
+        id: &id,
+        model: &answer.model,
+        created: answer.created.unwrap_or(0),
+        service_tier: answer.service_tier.as_ref().and_then(|tier| given_tier(tier, Dialect::Responses)),
+        status: &status,
+        failed: answer.failed.as_ref(),
+        output,
+        usage: answer.usage,
+        beyond: mark(&answer.extra, "#usage").and_then(Value::as_object),
+        more,
+        echoes,
+    }
+    .push(out);
 }
 
-/// The `error` of an answer that failed.
-pub(in crate::dialect::responses) fn error(failed: &Failed) -> Fields {
-    let code = if failed.kind.is_empty() { "server_error" } else { &failed.kind };
-    let message = failed.message.as_str();
-    Fields::from_iter([("code".to_owned(), code.into()), ("message".to_owned(), message.into())])
+/// Appends the `error` of an answer that failed.
+pub(super) fn push_error(failed: &Failed, out: &mut Vec<u8>) {
+    let mut to = Object::new(out);
+    to.text("code", if failed.kind.is_empty() { "server_error" } else { &failed.kind });
+    to.text("message", &failed.message);
+    to.end();
 }
 
 /// The answer's id in this dialect.

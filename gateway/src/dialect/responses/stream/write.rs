@@ -6,9 +6,9 @@ use super::frame::Frames;
 use super::open::{Open, Sink, Text};
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::responses::answer::{
-    Output, Response, Status, answer_id, asks_summaries, status_of, write_usage,
+    Items, Output, Response, Status, answer_id, asks_summaries, status_of,
 };
-use crate::dialect::responses::fields::{Fields, put};
+use crate::dialect::responses::fields::Fields;
 use crate::dialect::talk::tier::given_tier;
 use crate::dialect::talk::{Delta, Dialect, Event, Failed, Finish, Opening, Own};
 
@@ -131,14 +131,20 @@ impl Writer {
         output: Vec<Value>,
         to: &mut Vec<u8>,
     ) {
-        let mut out = Fields::new();
-        put(&mut out, "id", Some(self.id.as_str()));
-        put(&mut out, "model", Some(self.model.as_str()));
-        put(&mut out, "created_at", Some(self.created));
-        put(&mut out, "service_tier", self.service_tier.as_deref());
-        put(&mut out, "output", Some(output));
-        put(&mut out, "usage", Some(self.usage.map_or(Value::Null, |usage| write_usage(usage, None))));
-        self.frames.push_response(kind, &Response::new(out, status, failed, &self.echoes), to);
+        let response = Response {
+            id: &self.id,
+            model: &self.model,
+            created: self.created,
+            service_tier: self.service_tier.as_deref(),
+            status,
+            failed,
+            output: Items::Listed(output),
+            usage: self.usage,
+            beyond: None,
+            more: Fields::new(),
+            echoes: &self.echoes,
+        };
+        self.frames.push_response(kind, &response, to);
     }
 
     fn sink<'a>(&'a mut self, to: &'a mut Vec<u8>) -> (Sink<'a>, &'a mut Vec<(usize, Open)>) {
