@@ -24,6 +24,9 @@
 --   p:POOL         rest_until, epoch, then 14 of each meter (CAP ... IMAGE_POSTED below)      2 + 14n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
 --   h:POOL         the same of before data were lost (core/learn.rs); mostly absent
+--   b              7 of each deployment whose circuit is not plainly closed (core/circuit.rs): its tag, then 1, next, lone,
+--                  permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back    7n d
+--   w:TAG          slot, its width, failed in a row; then what went well and what failed of each of the 10 slots        23 d
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
@@ -63,7 +66,7 @@ local function format(n)
   if n < #FORMAT then return string.sub(FORMAT, 1, n + 1) end
   return '<' .. string.rep('d', n)
 end
-local function doubles(s, n) return {struct.unpack(format(n), s)} end
+local function doubles(s, n) return {struct.unpack(format(n), s)} end -- one more: where it ended
 local function packed(t, n) return struct.pack(format(n), unpack(t, 1, n)) end
 
 local function list(field)

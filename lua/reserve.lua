@@ -1,32 +1,35 @@
 -- reserve.lua: chooses a candidate and draws on every pool that the call touches, all or nothing.
 -- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits; a
--- grant is followed by d_head of its caller's life at least.
+-- grant is followed by d_head of its caller's life at least; of an open circuit one probe runs at a time.
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
 --                   ttl         ms that the session is remembered
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
+--                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
---          | {1, retry in ms, exact, pool, common} | {2, pool, meter} larger than a cap
---          both followed, if asked for or if the first candidate itself is why it was not taken, by {left per meter},
---          {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool | 3 larger than a cap, 0, pool}
+--          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
+--          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
+--          {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool |
+--          3 larger than a cap, 0, pool | 4 circuit open, ms, 0 | 5 fits and comes back, share, 0};
+--          behind them the number of a probe's permit, if it is one
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
-local asked, common, candidates, ttl, left, why = unpack(cmsgpack.unpack(ARGV[2]))
-left, why = left or 0, why or 0 -- absent if nothing is asked for
-local wanted = {'e', 'i:' .. inc}
+local PROBE, RAMP, OPEN = 1, 2, 3 -- what a circuit says that is not closed
+local asked, common, candidates, ttl, left, why, luck = unpack(cmsgpack.unpack(ARGV[2]))
+local wanted = {'e', 'i:' .. inc, 'b'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
-for at = 1, ahead do wanted[at + 2] = 'p:' .. asked[at][1] end
-for at = 1, counted do wanted[at + 2 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
+for at = 1, ahead do wanted[at + 3] = 'p:' .. asked[at][1] end
+for at = 1, counted do wanted[at + 3 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
 local read = redis.call('HMGET', key, unpack(wanted))
 if not advance_clock(read[1]) then return other_layout() end
-for at = 1, ahead do record(asked[at][1], read[at + 2]) end
+for at = 1, ahead do record(asked[at][1], read[at + 3]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 if learning == 1 then return commit({LEARNING, max(0, learn[1] + LEARN + 1 - l)}) end
@@ -91,13 +94,43 @@ local function fits(draws)
   return {floor(share)}
 end
 
+-- Circuits that are not plainly closed (common.lua); mostly there are none.
+local circuits = read[3] and doubles(read[3], #read[3] / 8)
+if circuits then circuits[#circuits] = nil end
+local permit = 0
+
+-- How a candidate fits, and what its circuit says: nothing if it is closed (core/circuit.rs).
+local function look(candidate)
+  local fit = fits(candidate[4])
+  for at = 1, circuits and #circuits or 0, 7 do
+    if circuits[at] == candidate[1] then
+      local is_open, first, second = circuits[at + 1] == 1, circuits[at + 2], circuits[at + 3]
+      if is_open then
+        fit.circuit, fit.gate = at, first <= l and PROBE or OPEN
+        fit.next, fit.lone = first, second
+      elseif l - first < second and luck * second >= (l - first) * 1000000 then
+        fit.gate = RAMP
+      end
+    end
+  end
+  return fit
+end
+
+-- Lets a call through an open circuit.
+local function probe(at)
+  circuits[at + 2], circuits[at + 3] = l + d_head, l + d_head
+  permit = max(l, circuits[at + 4] + 1)
+  circuits[at + 4] = permit
+  put['b'] = packed(circuits, #circuits)
+end
+
 -- Adds a draw to the caller's own counters; its list of pools grows when it meets one for the first time.
 local met
 local function count(draw, n)
   local at = draw[1] + 1
   local pool, field, s = asked[at][1]
   if at <= counted then
-    field, s = wanted[at + 2 + ahead], read[at + 2 + ahead]
+    field, s = wanted[at + 3 + ahead], read[at + 3 + ahead]
   else
     field = 'c:' .. inc .. ':' .. pool
     s = redis.call('HGET', key, field)
@@ -137,7 +170,7 @@ local seen = {}
 local function tell(reply)
   local plain = reply[1] == GRANTED and reply[2] == 0 or reply[1] == DENIED and reply[5] == 1
   local all = why == 1 or seen[1] and not plain
-  if left == 0 and not all then return commit(reply) end
+  if left == 0 and not all and permit == 0 then return commit(reply) end
   local rest, verdicts = {}, {}
   if left > 0 then
     local p = touch(asked[left])
@@ -149,15 +182,18 @@ local function tell(reply)
   for index = 1, all and #candidates or 0 do
     local fit, at = seen[index], 3 * index - 2
     verdicts[at], verdicts[at + 1], verdicts[at + 2] = 0, 0, 0
-    if fit and fit[1] then
-      verdicts[at], verdicts[at + 1] = 1, fit[1]
-    elseif fit and fit[2] then
-      verdicts[at], verdicts[at + 1], verdicts[at + 2] = 2, fit[2] - l, fit[4]
-    elseif fit then
+    if fit and not fit[1] and not fit[2] then
       verdicts[at], verdicts[at + 2] = 3, fit[4]
+    elseif fit and fit.gate == OPEN then
+      verdicts[at], verdicts[at + 1] = 4, fit.next - l
+    elseif fit and fit[1] then
+      verdicts[at], verdicts[at + 1] = fit.gate == RAMP and 5 or 1, fit[1]
+    elseif fit then
+      verdicts[at], verdicts[at + 1], verdicts[at + 2] = 2, fit[2] - l, fit[4]
     end
   end
   reply[6], reply[7] = rest, verdicts
+  if permit > 0 then reply[8] = permit end
   return commit(reply)
 end
 
@@ -181,6 +217,7 @@ local function chosen(index, share)
   local candidate = candidates[index]
   grant(common)
   grant(candidate[4])
+  if seen[index].circuit then probe(seen[index].circuit) end
   if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
   if not KEYS[2] then return tell(reply) end
@@ -200,33 +237,45 @@ end
 if pin_tag then
   for index, candidate in ipairs(candidates) do
     if candidate[1] == pin_tag then
-      seen[index] = fits(candidate[4])
-      if seen[index][1] then return chosen(index, seen[index][1]) end
+      local fit = look(candidate)
+      seen[index] = fit
+      if fit[1] and not fit.circuit then return chosen(index, fit[1]) end
       break
     end
   end
 end
-local wait, never, least, least_share
+local least, least_share                          -- to be taken before others
+local ramp, ramp_share, wait, opens, lone, soonest, never -- what is left (core/reserve.rs)
 for index, candidate in ipairs(candidates) do
-  local fit = seen[index] or fits(candidate[4])
+  local fit = seen[index] or look(candidate)
   seen[index] = fit
-  if fit[1] then
-    if fit[1] <= candidate[3] then return chosen(index, fit[1]) end
-    if not least or fit[1] < least_share then least, least_share = index, fit[1] end
+  if not fit[1] and not fit[2] then
+    never = never or fit
+  elseif fit.gate == OPEN then
+    if not opens or max(fit.next, fit[2] or l) < opens then opens = max(fit.next, fit[2] or l) end
+    if not soonest or max(fit.lone, fit[2] or l) < soonest then soonest = max(fit.lone, fit[2] or l) end
+    if fit[1] and fit.lone <= l then lone = lone or index end
   elseif fit[2] then
     if not wait or fit[2] < wait[2] then wait = fit end
+  elseif fit.gate == RAMP then
+    if not ramp or fit[1] < ramp_share then ramp, ramp_share = index, fit[1] end
   else
-    never = never or fit
+    if fit[1] <= candidate[3] then return chosen(index, fit[1]) end
+    if not least or fit[1] < least_share then least, least_share = index, fit[1] end
   end
   local following = candidates[index + 1]
   if least and (not following or following[2] ~= candidate[2]) then return chosen(least, least_share) end
 end
+if ramp then return chosen(ramp, ramp_share) end
+if not wait and lone then return chosen(lone, seen[lone][1]) end
+local circuit = wait and opens or soonest
+if circuit and (not wait or circuit < wait[2]) then wait = {nil, circuit, false, 0, whose = 2} end
 if wait and shared[2] then -- room on both is needed: the later time counts
   local exact = wait[3] and shared[3]
   local later = wait[2] > shared[2] and wait or shared
-  return denied({nil, later[2], exact, later[4]}, later == shared and 1 or 0)
+  return denied({nil, later[2], exact, later[4]}, later == shared and 1 or wait.whose or 0)
 end
-if wait then return denied(wait, 0) end
+if wait then return denied(wait, wait.whose or 0) end
 if never then return commit({TOO_BIG, never[4], never[5]}) end
 if shared[2] then return denied(shared, 1) end
 return tell({DENIED, 0, 0, 0, 0})

@@ -1,16 +1,21 @@
--- sync.lua: a replica's report: what it gave back and posted, renewal of its life, pools to rest.
+-- sync.lua: a replica's report: what it gave back and posted, renewal of its life, pools to rest, how attempts ended.
 -- Keeps: counters only grow (each receiver takes the maximum), so a lost, doubled or late report heals; a report
 -- that contradicts the grants changes nothing; a longer rest is never shortened.
 -- KEYS[1]  hash     the state
 -- ARGV[1]  msgpack  head (common.lua)
 -- ARGV[2]  msgpack  {{pool, {returned per meter}, {posted per meter}, look}, ...}; look = 1: answer with an image
 -- ARGV[3]  msgpack  {{pool, ms to rest}, ...}
--- ARGV[4]  '1'      count the living (costs a look at each)
--- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {}}
+-- ARGV[4]  '1'      count the living (costs a look at each), tell of circuits
+-- ARGV[5]  msgpack  {{tag, ok, failed, failed since the last ok, {failures, ratio in millionths, min_calls, window, open,
+--                   successes, ramp}, {permit, 0 says nothing 1 ok 2 failed, ...}}, ...}: how attempts ended (core/circuit.rs)
+-- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {};
+--          then, if asked for and if there are any, the field b}
 --          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
 asks_run = ARGV[4] == '1'
-if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
+local SLOTS, LONE, MOST = 10, 1000, 1000 -- of circuits: slots of a window, the next lone probe after one, how many at most
+local head = redis.call('HMGET', key, 'e', 'b')
+if not advance_clock(head[1]) then return other_layout() end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 local life = redis.call('HGET', key, 'i:' .. inc)
@@ -78,6 +83,79 @@ for _, rest in ipairs(rests) do
   if l + rest[2] > p.v[REST] then p.v[REST], p.dirty = l + rest[2], true end
 end
 
+-- Circuits (core/circuit.rs): where each begins in this list, and whether it changes.
+local circuits, turned = head[2] and doubles(head[2], #head[2] / 8) or {}, false
+circuits[#circuits] = nil
+local function place(tag)
+  for at = 1, #circuits, 7 do
+    if circuits[at] == tag then return at end
+  end
+end
+local function set(at, ...)
+  for i, n in ipairs({...}) do circuits[at + i - 1] = n end
+  turned = true
+end
+
+local function probed(at, of, probe, trip)
+  if circuits[at + 1] ~= 1 or of > circuits[at + 4] or of < circuits[at + 6] then return end
+  turned = true
+  if of == circuits[at + 4] then
+    circuits[at + 2], circuits[at + 3] = l, l
+    if probe == 2 then circuits[at + 2], circuits[at + 3] = l + trip[5], l + min(trip[5], LONE) end
+  end
+  if probe == 2 then
+    circuits[at + 5] = 0
+  elseif probe == 1 and circuits[at + 5] + 1 < trip[6] then
+    circuits[at + 5] = circuits[at + 5] + 1
+  elseif probe == 1 then
+    set(at, circuits[at], 2, l, trip[7], 0, 0, 0)
+  end
+end
+
+-- Adds to a deployment's counts; whether they are too many failures.
+local function trips(field, ok, failed, run, trip)
+  local width = max(1, floor(trip[4] / SLOTS))
+  local slot = floor(l / width)
+  local s = put[field] or redis.call('HGET', key, field)
+  local counts = s and doubles(s, 3 + 2 * SLOTS)
+  if not counts or counts[2] ~= width then
+    counts = {slot, width}
+    for at = 3, 3 + 2 * SLOTS do counts[at] = 0 end
+  end
+  for passed = counts[1] + 1, min(slot, counts[1] + SLOTS) do
+    local at = 4 + 2 * (passed % SLOTS)
+    counts[at], counts[at + 1] = 0, 0
+  end
+  counts[1], counts[3] = slot, ok > 0 and run or counts[3] + failed
+  local at = 4 + 2 * (slot % SLOTS)
+  counts[at], counts[at + 1] = counts[at] + ok, counts[at + 1] + failed
+  put[field] = packed(counts, 3 + 2 * SLOTS)
+  local wrong, all = 0, 0
+  for i = 4, 2 + 2 * SLOTS, 2 do wrong, all = wrong + counts[i + 1], all + counts[i] + counts[i + 1] end
+  return wrong > 0 and (counts[3] >= trip[1] or all >= trip[3] and wrong * 1000000 >= trip[2] * all)
+end
+
+for _, outcome in ipairs(cmsgpack.unpack(ARGV[5])) do
+  local tag, ok, failed, run, trip, probes = unpack(outcome)
+  local at, field = place(tag), 'w:' .. string.format('%.0f', tag)
+  for i = 1, at and #probes or 0, 2 do probed(at, probes[i], probes[i + 1], trip) end
+  local is_open = at and circuits[at + 1] == 1
+  if ok + failed > 0 and not is_open and trips(field, ok, failed, run, trip) and (at or #circuits < 7 * MOST) then
+    set(at or #circuits + 1, tag, 1, l + trip[5], l + min(trip[5], LONE), 0, 0, l)
+    put[field] = nil
+    gone[#gone + 1] = field
+  end
+end
+local left = {}
+for at = 1, #circuits, 7 do
+  if circuits[at + 1] == 1 or l < circuits[at + 2] + circuits[at + 3] then
+    for i = at, at + 6 do left[#left + 1] = circuits[i] end
+  end
+end
+if turned or #left < #circuits then
+  if #left > 0 then put['b'] = packed(left, #left) else gone[#gone + 1] = 'b' end
+end
+
 local exp, d_head, d_end, told = struct.unpack('<dddd', life)
 local renewed = 0
 if l - l_ack <= TTL / 2 then
@@ -118,4 +196,5 @@ for at, report in ipairs(reports) do
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, used, cap, max(0, p.v[REST] - l)
   reply[n + 5] = image
 end
+if ARGV[4] == '1' and #left > 0 then reply[#reply + 1] = packed(left, #left) end
 return commit(reply)

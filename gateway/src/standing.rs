@@ -7,9 +7,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::boot_ms;
-use crate::config::Measure;
+use crate::config::{Circuit, Deployment, Measure};
 use crate::route::Outlook;
 use crate::route::behaviour::{Answered, Behaviour};
+use crate::state::Client;
+use crate::state::core::{Ending, Trip};
 
 /// One deployment's. It outlives reloads.
 #[derive(Debug, Default)]
@@ -29,31 +31,84 @@ impl Standing {
         }
     }
 
-    /// An attempt was answered in full: its first content, if it was streamed, and its end came so long after it was sent;
-    /// `output` are the tokens of a choice, if they are known.
-    pub fn answered(&self, first: Option<Duration>, whole: Duration, output: Option<u64>) {
-        self.behaviour.lock().answered(Answered { first, whole, output }, boot_ms());
-    }
-
-    /// An attempt failed, and its deployment is to blame.
-    pub fn failed(&self) {
-        self.behaviour.lock().failed(boot_ms());
-    }
-
     /// An attempt is in flight, until what this returns is dropped.
-    pub fn busy(self: &Arc<Standing>) -> Busy {
+    pub fn busy(self: &Arc<Standing>, circuit: Option<Line>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(self.clone())
+        Busy { standing: self.clone(), circuit, began: false }
     }
+}
+
+/// To whom it is told how an attempt ended.
+#[derive(Debug)]
+pub struct Line {
+    client: Arc<Client>,
+    tag: u64,
+    trip: Trip,
+    permit: u64, // of a probe, until it is told what became of it
+}
+
+impl Line {
+    /// Of an attempt at `deployment`, with the permit of a probe or 0; none if its circuit never opens.
+    pub fn of(deployment: &Deployment, permit: u64, client: &Arc<Client>) -> Option<Line> {
+        let trip = trip(&deployment.circuit)?;
+        Some(Line { client: client.clone(), tag: deployment.tag, trip, permit })
+    }
+
+    fn tell(&mut self, ending: Ending) {
+        let permit = std::mem::take(&mut self.permit);
+        if ending != Ending::Unknown || permit > 0 {
+            self.client.ended(self.tag, self.trip, ending, permit);
+        }
+    }
+}
+
+fn trip(circuit: &Circuit) -> Option<Trip> {
+    let Circuit { enabled, failures, ratio, min_calls, window, open, successes, ramp } = *circuit;
+    let ms = |time: Duration| time.as_millis() as u64;
+    let (window, open, ramp) = (ms(window), ms(open), ms(ramp));
+    enabled.then_some(Trip { failures, ratio, min_calls, window, open, successes, ramp })
 }
 
 /// An attempt in flight.
 #[derive(Debug)]
-pub struct Busy(Arc<Standing>);
+pub struct Busy {
+    standing: Arc<Standing>,
+    circuit: Option<Line>,
+    began: bool,
+}
+
+impl Busy {
+    /// Its answer has begun with content. A deployment that gets so far works.
+    pub fn began(&mut self) {
+        if !std::mem::replace(&mut self.began, true) {
+            self.tell(Ending::Well);
+        }
+    }
+
+    /// It was answered in full: its first content, if it was streamed, and its end came so long after it was sent;
+    /// `output` are the tokens of a choice, if they are known.
+    pub fn answered(&mut self, first: Option<Duration>, whole: Duration, output: Option<u64>) {
+        self.began();
+        self.standing.behaviour.lock().answered(Answered { first, whole, output }, boot_ms());
+    }
+
+    /// It failed, and its deployment is to blame.
+    pub fn failed(&mut self) {
+        self.standing.behaviour.lock().failed(boot_ms());
+        self.tell(Ending::Wrong);
+    }
+
+    fn tell(&mut self, ending: Ending) {
+        if let Some(line) = &mut self.circuit {
+            line.tell(ending);
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.standing.busy.fetch_sub(1, Ordering::Relaxed);
+        self.tell(Ending::Unknown); // a probe that nothing became of makes room for another
     }
 }
 
@@ -65,7 +120,7 @@ mod tests {
     fn what_is_in_flight_is_counted_until_it_is_dropped() {
         let standing = Arc::new(Standing::default());
         let measure = Measure { window: 10, statistic: crate::config::Statistic::PeakEwma };
-        let (one, other) = (standing.busy(), standing.busy());
+        let (one, other) = (standing.busy(None), standing.busy(None));
         assert_eq!(standing.outlook(1, measure).busy, 2);
         drop(one);
         assert_eq!(standing.outlook(1, measure).busy, 1);

@@ -57,6 +57,7 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
         candidates: vec![Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws: vec![] }],
         session: None,
         tell: Default::default(),
+        luck: 0,
     };
     Wish { infos, ask: Arc::new(ask) }
 }

@@ -3,7 +3,7 @@
 //!
 //! Broken on purpose once, each seen to fail: no guard bucket in `slots`; `min` for `max` in the clock; expired
 //! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
-//! move; a shorter rest shortening a longer one; the pacing level not drained.
+//! move; a shorter rest shortening a longer one; the pacing level not drained; a probe that does not hold back others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
 
@@ -149,7 +149,7 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
     let left = n[5].is_multiple_of(3).then_some(n[6] as usize % pools.len());
     let tell = Tell { left, why: n[5].is_multiple_of(4) };
-    let mut ask = Reserve { caller, common: vec![draw(0, n[8])], candidates, session, pools, tell };
+    let mut ask = Reserve { caller, common: vec![draw(0, n[8])], candidates, session, pools, tell, luck: n[1] % 1_000_000 };
     ask.normalise();
     ask
 }
@@ -178,7 +178,32 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
         .filter(|(at, _)| (n[4] >> at).is_multiple_of(9))
         .map(|(_, decl)| Rest { key: decl.key, for_ms: n[5] % 4_000 })
         .collect();
-    Sync { caller, reports, rests, count: n[6].is_multiple_of(2) }
+    Sync { caller, reports, rests, outcomes: outcomes(n, state), count: n[6].is_multiple_of(2) }
+}
+
+/// How attempts at the candidates ended, also of probes that were never let through.
+fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
+    let trip = Trip {
+        failures: 2 + n[9] % 3,
+        ratio: 400_000,
+        min_calls: 4 + n[9] % 5,
+        window: [7, 3_000, 20_000][(n[9] % 3) as usize],
+        open: 300 + n[10] % 2_000,
+        successes: 1 + n[10] % 2,
+        ramp: [0, 700, 9_000][(n[10] % 3) as usize],
+    };
+    let endings = [Ending::Unknown, Ending::Well, Ending::Wrong];
+    let outcome = |tag: u64| {
+        let n = |at: usize| n[at] >> (5 * tag);
+        let permit = match state.circuits.known.get(&tag) {
+            Some(Circuit::Open { permit, since, .. }) => [*permit, *permit, *permit, since - 1][(n(8) % 4) as usize],
+            _ => state.clock.l,
+        };
+        let (ok, failed) = (n(9) % 4 / 2, n(8) % 4);
+        let probes = if permit > 0 { vec![(permit, endings[(n(10) % 3) as usize])] } else { vec![] };
+        Outcome { tag, ok, failed, run: failed.min(n(11) % 4), probes, trip }
+    };
+    (1..4).filter(|tag| (n[7] >> (3 * tag)).is_multiple_of(6)).map(outcome).collect()
 }
 
 /// What a replica says that it knows; some of it may be so.
@@ -309,7 +334,7 @@ fn is_known_to_both(command: &Command) -> bool {
     }
 }
 
-fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64) {
+fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut (u64, u64)) {
     clear(server);
     let keys = Keys::new("t");
     let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
@@ -337,6 +362,7 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64)
         }
         let is_old = versions == Versions::Both && op.who.is_multiple_of(2);
         let command = resolve(op, &core);
+        let command = if versions == Versions::Both { before::without_outcomes(command) } else { command };
         let command = if is_old { before::asking_for_nothing(&command) } else { command };
         if versions == Versions::Both && !is_known_to_both(&command) {
             continue;
@@ -354,7 +380,9 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64)
         } else {
             (expected, run(server, &keys, &command, stamp))
         };
-        *granted += u64::from(matches!(got, Reply::Reserved(Reserved::Granted(_))));
+        if let Reply::Reserved(Reserved::Granted(Granted { permit, .. })) = got {
+            (granted.0, granted.1) = (granted.0 + 1, granted.1 + u64::from(permit > 0));
+        }
         assert_eq!(got, expected, "reply to step {at}: {command:?}");
         let stored = state(server, &keys, &sessions).expect("a state");
         let (stored, due) = (comparable(stored, versions), comparable(core.clone(), versions));
@@ -369,7 +397,7 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut u64)
 fn nothing_new(core: &State) -> Command {
     let inc = Incarnation { name: "one".into(), k: 1 };
     let caller = Caller { epoch: core.epoch, inc, l_ack: core.now(), x: 0 };
-    Command::Sync(Sync { caller, reports: vec![], rests: vec![], count: false })
+    Command::Sync(Sync { caller, reports: vec![], rests: vec![], outcomes: vec![], count: false })
 }
 
 #[test]
@@ -395,21 +423,23 @@ fn compare(versions: Versions, steps: u32) {
         rng_seed: seed(),
         ..ProptestConfig::default()
     };
-    let (taken, granted) = (std::cell::Cell::new(0u64), std::cell::Cell::new(0u64));
+    let (taken, granted) = (std::cell::Cell::new(0u64), std::cell::Cell::new((0u64, 0u64)));
     let server = std::cell::RefCell::new(&mut server);
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let result = runner.run(&prop::collection::vec(op(), 100..=130), |ops| {
-        let mut count = 0;
+        let mut count = granted.get();
         check(&mut server.borrow_mut(), &ops, versions, &mut count);
         taken.set(taken.get() + ops.len() as u64);
-        granted.set(granted.get() + count);
+        granted.set(count);
         Ok(())
     });
-    println!("{} steps compared, {} granted", taken.get(), granted.get());
+    let (granted, probes) = granted.get();
+    println!("{} steps compared, {granted} granted, {probes} of them probes", taken.get());
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    assert!(granted.get() * 80 > taken.get(), "the sequences grant too rarely to mean much");
+    assert!(granted * 80 > taken.get(), "the sequences grant too rarely to mean much");
+    assert!(versions == Versions::Both || probes * 2_000 > taken.get(), "too few probes to mean much");
 }
 
 /// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.

@@ -17,6 +17,8 @@ pub struct AskFor {
     pub left: Option<PoolId>,
     /// What became of each candidate.
     pub why: bool,
+    /// Drawn evenly from 0 to 999,999, for deployments whose calls are coming back.
+    pub luck: u64,
 }
 
 /// Builds the request for room: `common` pools whoever serves it, each candidate's own pools besides.
@@ -55,7 +57,7 @@ pub fn wish(
     let tell = Tell { left: tenant, why: ask_for.why };
     let infos: Vec<Arc<PoolInfo>> = pools.index.iter().map(|pool| infos[pool.0].clone()).collect();
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
-    let mut ask = Reserve { caller: nobody(), pools: decls, common, candidates, session, tell };
+    let mut ask = Reserve { caller: nobody(), pools: decls, common, candidates, session, tell, luck: ask_for.luck };
     ask.normalise();
     Wish { infos, ask: Arc::new(ask) }
 }

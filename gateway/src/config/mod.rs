@@ -156,6 +156,8 @@ pub struct Deployment {
     pub max_output: u64,
     /// Rest after a 429.
     pub cooldown: Cooldown,
+    /// What is done when it fails.
+    pub circuit: Circuit,
 }
 
 impl Deployment {
@@ -200,6 +202,27 @@ pub struct Cooldown {
     pub default: Duration,
     /// No rest is longer.
     pub max: Duration,
+}
+
+/// `circuit`: when a deployment that fails is left alone by all replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    /// Whether it ever is.
+    pub enabled: bool,
+    /// So many attempts in a row failed.
+    pub failures: u64,
+    /// Or this share of those in the window, millionths,
+    pub ratio: u64,
+    /// of so many at least.
+    pub min_calls: u64,
+    /// How long attempts are counted.
+    pub window: Duration,
+    /// How long it is left alone before one call is let through.
+    pub open: Duration,
+    /// So many such calls in a row must go well.
+    pub successes: u64,
+    /// Then all calls are back in this time.
+    pub ramp: Duration,
 }
 
 /// `[[models]]`.

@@ -115,9 +115,10 @@ table! {
         timeouts: Timeouts,
         retry: Retry,
         cooldown: Cooldown,
+        circuit: Circuit,
         headroom: Headroom,
         affinity: Affinity,
-    } later { circuit, queue, health_check }
+    } later { queue, health_check }
 }
 
 table! {
@@ -140,6 +141,19 @@ table! {
 
 table! {
     Cooldown, "`cooldown`" { default: Duration, max: Duration } later {}
+}
+
+table! {
+    Circuit, "`circuit`" {
+        enabled: bool,
+        failures: Count,
+        ratio: f64,
+        min_calls: Count,
+        window: Duration,
+        open: Duration,
+        successes: Count,
+        ramp: Pause,
+    } later {}
 }
 
 table! {
@@ -216,7 +230,8 @@ table! {
         max_output: Count,
         timeouts: Timeouts,
         cooldown: Cooldown,
-    } later { supports, quality, params, tags: when_empty, metadata, health_check, region, circuit }
+        circuit: Circuit,
+    } later { supports, quality, params, tags: when_empty, metadata, health_check, region }
 }
 
 table! {
@@ -283,6 +298,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Timeouts::KEYS,
     Retry::KEYS,
     Cooldown::KEYS,
+    Circuit::KEYS,
     Headroom::KEYS,
     AffinityTable::KEYS,
     Account::KEYS,

@@ -32,7 +32,8 @@ impl Call<'_> {
         let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let ask_for = AskFor { left: self.tenant.and_then(|tenant| tenant.pool), why };
+        let left = self.tenant.and_then(|tenant| tenant.pool);
+        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000) };
         let (infos, session_asked) = (&self.snapshot.pools, session.clone());
         let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
         let asked = Instant::now();
@@ -102,6 +103,11 @@ impl Call<'_> {
     }
 
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
+        let wait = Duration::from_millis(denied.retry_in.max(1));
+        if denied.open {
+            let message = "Every deployment of this model that has room has failed lately.";
+            return Error::new(Kind::UpstreamFailed, message).retry_after(wait);
+        }
         let pool = infos.get(denied.pool);
         let name = pool.map_or_else(|| "".into(), |pool| pool.name.clone());
         let ours = denied.common
@@ -112,7 +118,6 @@ impl Call<'_> {
             (false, _) => "capacity",
         };
         self.worker.shared.metrics.denied(scope, &name);
-        let wait = Duration::from_millis(denied.retry_in.max(1));
         let (kind, whose) = match scope {
             "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
             "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),

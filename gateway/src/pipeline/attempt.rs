@@ -19,7 +19,7 @@ use crate::dialect::request::Continues;
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{Kept, Settlement};
-use crate::standing::Busy;
+use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{Reservation, place_key};
 use crate::telemetry::{Record, log};
@@ -37,7 +37,7 @@ pub(super) struct Attempt<'a> {
     /// Another deployment may be tried after this one.
     others: bool,
     pub(super) sent: Instant,
-    busy: Option<Busy>,
+    pub(super) busy: Option<Busy>,
 }
 
 impl<'a> Attempt<'a> {
@@ -50,7 +50,9 @@ impl<'a> Attempt<'a> {
         others: bool,
     ) -> Attempt<'a> {
         let deployment = &call.snapshot.config.deployments[target.deployment.0];
-        let busy = call.snapshot.standings[target.deployment.0].busy();
+        let permit = reservation.as_ref().map_or(0, |reservation| reservation.permit);
+        let line = Line::of(deployment, permit, &call.worker.shared.client);
+        let busy = call.snapshot.standings[target.deployment.0].busy(line);
         Attempt {
             call,
             model,
@@ -213,6 +215,9 @@ impl<'a> Attempt<'a> {
         let mut record = record.take().unwrap_or_else(|| Record::new(shared.metrics.clone(), String::new()));
         if streamed {
             record.first_token = Some(record.started.elapsed());
+            if let Some(busy) = &mut self.busy {
+                busy.began();
+            }
         }
         shared.metrics.attempt(&self.deployment.name, "ok");
         record.explanation.tried(&self.deployment.name, "ok");

@@ -28,6 +28,8 @@ impl Call<'_> {
             let why = match verdict {
                 // Where nothing is taken, none was preferred: the call has no room in what it draws on besides.
                 Verdict::NotLooked | Verdict::Fits(_) if taken.is_none() => continue,
+                Verdict::Open(ms) => Why::Failing { time: Duration::from_millis(ms) },
+                Verdict::Recovers(_) => Why::Recovers,
                 Verdict::NotLooked => Why::NotLooked,
                 Verdict::Fits(share) => Why::NotPreferred { share: share as f64 / 1e6 },
                 Verdict::Waits(ms, at) => {
@@ -103,7 +105,8 @@ pub(super) fn every(why: Why, record: &mut Record) {
 
 /// A refusal by what every candidate draws on besides, or one of which nothing more is known.
 pub(super) fn denial(wish: &Wish, denied: &Denied) -> Why {
-    Why::NoRoom { time: Duration::from_millis(denied.retry_in), pool: pool_name(wish, denied.pool) }
+    let time = Duration::from_millis(denied.retry_in);
+    if denied.open { Why::Failing { time } } else { Why::NoRoom { time, pool: pool_name(wish, denied.pool) } }
 }
 
 fn pool_name(wish: &Wish, at: usize) -> Arc<str> {

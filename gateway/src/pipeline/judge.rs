@@ -67,8 +67,8 @@ impl Attempt<'_> {
                 }
             }
         }
-        if speaks_against(&failed, self.call.deadline) {
-            self.call.snapshot.standings[self.target.deployment.0].failed();
+        if let Some(busy) = self.busy.as_mut().filter(|_| speaks_against(&failed, self.call.deadline)) {
+            busy.failed();
         }
         let (outcome, miss) = self.judge(failed);
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);

@@ -83,15 +83,17 @@ impl Settlement {
         self.snapshot.rest(&self.shared.client, self.deployment, class);
     }
 
-    fn went_well(&self, usage: Option<Usage>) {
+    fn went_well(&mut self, usage: Option<Usage>) {
         let (first, whole) = (self.first, self.sent.elapsed());
         let output = usage.map(|usage| usage.output / self.choices.max(1));
-        self.snapshot.standings[self.deployment.0].answered(first, whole, output);
+        if let Some(busy) = &mut self.busy {
+            busy.answered(first, whole, output);
+        }
     }
 
-    fn went_wrong(&self) {
-        if !self.blameless {
-            self.snapshot.standings[self.deployment.0].failed();
+    fn went_wrong(&mut self) {
+        if let Some(busy) = self.busy.as_mut().filter(|_| !self.blameless) {
+            busy.failed();
         }
     }
 

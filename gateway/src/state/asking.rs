@@ -153,7 +153,10 @@ impl Client {
             Usable::Nothing | Usable::Freely(_) if hitch.is_some() => return Err(hitch),
             Usable::Nothing => return Err(None),
             Usable::Shared(_) if *failure == Away::OtherLayout => return Err(None), // others are granted the whole
-            Usable::Freely(candidates) => return Ok(Outcome::Unlimited(candidates)),
+            Usable::Freely(mut candidates) => {
+                self.side.lock().open_last(&wish.ask, &mut candidates, boot_ms());
+                return Ok(Outcome::Unlimited(candidates));
+            }
             Usable::Shared(candidates) => candidates,
         };
         let mut ask = Arc::new(outage::only(&wish.ask, &kept));
@@ -197,6 +200,7 @@ impl Client {
             index: granted.index,
             session: granted.session,
             share: granted.share,
+            permit: granted.permit,
             send_by: until(deadlines.head),
             head_by: by(deadlines.head),
             end_by: by(deadlines.end),

@@ -3,6 +3,7 @@
 //!
 //! What is sent and what a reply means is decided by [`Side`]; here are the locks, the clock and the waiting.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Command, Incarnation, Ms, PoolDecl, Reply};
+use super::core::{Circuit, Command, Ending, Incarnation, Ms, PoolDecl, Reply, Trip};
 use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
@@ -177,6 +178,20 @@ impl Client {
     pub fn rest(&self, key: &Arc<str>, time: Duration) {
         self.side.lock().rest(key.clone(), boot_ms() + ms(time));
         self.bell.ring_loud();
+    }
+
+    /// An attempt at the deployment `tag` ended; `permit`: that of a probe, else 0. What went wrong, and what became of a
+    /// probe, every replica hears soon.
+    pub fn ended(&self, tag: u64, trip: Trip, ending: Ending, permit: u64) {
+        self.side.lock().ended(tag, trip, ending, permit, boot_ms());
+        if ending == Ending::Wrong || permit > 0 {
+            self.bell.ring([].into_iter(), true);
+        }
+    }
+
+    /// The circuits that are not plainly closed, as far as this replica knows, by the deployment's tag.
+    pub fn circuits(&self) -> BTreeMap<u64, Circuit> {
+        self.side.lock().circuits().clone()
     }
 
     /// What a reply means that is not the one hoped for; an error if asking again is of no use.

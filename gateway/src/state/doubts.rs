@@ -121,6 +121,7 @@ mod tests {
                 candidates: vec![candidate],
                 session: None,
                 tell: Default::default(),
+                luck: 0,
             }))
         }
 

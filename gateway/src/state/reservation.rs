@@ -23,6 +23,8 @@ pub struct Reservation {
     pub session: SessionOutcome,
     /// Highest share in use over the drawn meters, millionths.
     pub share: u64,
+    /// That of a probe of an open circuit; else 0.
+    pub permit: u64,
     /// Nothing may be sent on it later; ms of [`crate::clock::boot_ms`]. (The two below are for timers, which stand still
     /// while the machine is suspended; the state goes on counting.)
     pub send_by: Ms,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::Deadlines;
 use super::core::mutant::{Mutant, on};
 use super::core::{
-    Amounts, Caller, Candidate, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl,
+    Amounts, Caller, Candidate, Circuits, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl,
     PoolMemory, Reply, Reserve, Reserved, Stage, Stamp, State, TTL, Tell,
 };
 use super::ledger::{Drawn, Ledger};
@@ -112,6 +112,11 @@ impl Share {
         self.of
     }
 
+    /// Its circuits, by the own clock; exchanged for others.
+    pub fn exchange(&mut self, circuits: &mut Circuits) {
+        std::mem::swap(&mut self.core.circuits, circuits);
+    }
+
     /// Asks for room; `counts` says of each pool of the call whether it counts at all, `pin` where its session went last.
     pub fn reserve(
         &mut self,
@@ -135,6 +140,7 @@ impl Share {
             candidates: ask.candidates.iter().map(|c| self.candidate(c)).collect(),
             session: ask.session.clone(),
             tell: Tell { left: None, ..ask.tell }, // a part of what is left says nothing
+            luck: ask.luck,
         };
         let outstanding = self.ledger.sending(ask.clone());
         let reply = self.core.step(&Command::Reserve(scaled.into()), now);

@@ -21,7 +21,10 @@ pub use report::Told;
 
 use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
-use super::core::{Caller, Incarnation, Join, Memory, Ms, PoolDecl, Reply, TTL};
+use super::core::circuit::Gate;
+use super::core::{
+    Caller, Circuit, Circuits, Ending, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, Reserve, TTL, Trip,
+};
 use super::ledger::Ledger;
 use super::living::Life;
 use super::share::{Before, Share};
@@ -63,6 +66,8 @@ pub struct Side {
     ack: Option<(u64, Ms, Ms)>,    // of the newest reply: data set, logical time; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
     rests: BTreeMap<Arc<str>, Ms>, // until when
+    outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
+    circuits: Circuits,            // as heard last; own clock
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
@@ -108,6 +113,8 @@ impl Side {
             ack: None,
             heard: now,
             rests: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            circuits: Circuits::default(),
             expected,
             most: (0, 0),
             share: None,
@@ -332,6 +339,33 @@ impl Side {
         }
         let known = self.rests.entry(key).or_default();
         *known = until.max(*known);
+    }
+
+    /// An attempt at the deployment `tag` ended; `permit`: that of a probe, else 0. It is told with the next SYNC, or judged
+    /// here while the state is away.
+    pub fn ended(&mut self, tag: u64, trip: Trip, ending: Ending, permit: u64, now: Ms) {
+        let mut one = Outcome::none(tag, trip);
+        if now.saturating_sub(self.heard) > TTL {
+            one.add(ending, permit);
+            self.circuits.take(&one, now);
+            self.circuits.settle(now);
+            return;
+        }
+        let outcome = self.outcomes.entry(tag).or_insert(one);
+        outcome.trip = trip;
+        outcome.add(ending, permit);
+    }
+
+    /// Puts the candidates whose circuit is open behind the others.
+    pub fn open_last(&self, ask: &Reserve, candidates: &mut [usize], now: Ms) {
+        let is_open =
+            |at: &usize| matches!(self.circuits.gate(ask.candidates[*at].tag, now, ask.luck), Gate::Open { .. });
+        candidates.sort_by_key(is_open);
+    }
+
+    /// The circuits that are not plainly closed, as far as this replica knows, by the deployment's tag.
+    pub fn circuits(&self) -> &BTreeMap<u64, Circuit> {
+        &self.circuits.known
     }
 
     /// The life `inc` is over; `highest` is the highest number that the state knows of this name.

@@ -24,6 +24,13 @@ pub enum Why {
         /// Because of this pool.
         pool: Arc<str>,
     },
+    /// It has failed lately: its circuit is open.
+    Failing {
+        /// For how long.
+        time: Duration,
+    },
+    /// It had failed, and takes calls again little by little.
+    Recovers,
     /// The call is larger than a whole limit of this pool.
     TooLarge {
         /// The pool.
@@ -121,6 +128,10 @@ fn plain(out: &mut String, why: &Why) {
         Why::NoSuchCall => out.push_str("its provider has no such call"),
         Why::Unsayable => out.push_str("the request cannot be said in its dialect"),
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),
+        Why::Failing { time } => {
+            write(out, format_args!("has failed lately, left alone for {:.3} s", time.as_secs_f64()));
+        }
+        Why::Recovers => out.push_str("has failed lately, takes calls again little by little"),
         Why::StateAway => out.push_str("the shared state is not reachable"),
         Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}
     }

@@ -8,6 +8,7 @@ use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
 use super::accounts::{self, Accounts};
+use super::circuit;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
@@ -83,6 +84,7 @@ fn link(
         context_window,
         max_output,
         cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
+        circuit: circuit::circuit(&written.circuit, defaults.circuit, cx),
     };
     Linked { deployment, account: index }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod accounts;
 mod addresses;
+mod circuit;
 mod credentials;
 mod deployments;
 mod fallbacks;

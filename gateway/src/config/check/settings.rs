@@ -6,8 +6,9 @@ use http::HeaderName;
 
 use super::super::tree::{At, Field, Reading};
 use super::super::units::Count;
+use super::circuit;
 use super::super::{
-    Affinity, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts, raw,
+    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts, raw,
 };
 
 /// More attempts than this are a mistake: each may take a whole timeout.
@@ -19,6 +20,7 @@ pub(super) struct Defaults {
     pub(super) timeouts: Timeouts,
     pub(super) retry: Retry,
     pub(super) cooldown: Cooldown,
+    pub(super) circuit: Circuit,
     pub(super) headroom: Headroom,
     pub(super) affinity: Option<Affinity>,
 }
@@ -45,6 +47,7 @@ fn built_in() -> Defaults {
         },
         retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8) },
         cooldown: Cooldown { default: seconds(5), max: seconds(600) },
+        circuit: circuit::built_in(),
         headroom: Headroom { soft: 800, hard: 1000 },
         affinity: Some(built_in_affinity()),
     }
@@ -67,6 +70,7 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         timeouts: timeouts(&written.timeouts, base.timeouts, cx),
         retry: retry(&written.retry, base.retry, cx),
         cooldown: cooldown(&written.cooldown, base.cooldown, cx),
+        circuit: circuit::circuit(&written.circuit, base.circuit, cx),
         headroom: headroom(&written.headroom, base.headroom, cx),
         affinity: affinity(&written.affinity, &base.affinity, cx),
     }

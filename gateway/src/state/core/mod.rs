@@ -19,6 +19,7 @@
 //! All numbers are integers below 2^53 (Lua's numbers are doubles); times are milliseconds of the logical clock
 //! ([`clock`]).
 
+pub mod circuit;
 pub mod clock;
 mod image;
 pub mod learn;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use mutant::{Mutant, on};
 
+pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
 pub use clock::Clock;
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};
 pub use life::{Join, Joined, Life};
@@ -180,6 +182,8 @@ pub struct State {
     pub pending: Vec<Pending>,
     /// By session key.
     pub pins: BTreeMap<String, Pin>,
+    /// Of deployments.
+    pub circuits: Circuits,
     /// The server that this data set was last seen on; 0: nobody said.
     pub run: u64,
     /// Until what may be forgotten is known again.
@@ -259,6 +263,7 @@ impl State {
             names: BTreeMap::new(),
             pending: Vec::new(),
             pins: BTreeMap::new(),
+            circuits: Circuits::default(),
             run: 0,
             learn: None,
         }

@@ -3,10 +3,12 @@
 //! Candidates come ranked. Within a tier the first one whose share of use stays under its own threshold wins
 //! (thresholds are drawn by the replica between soft and hard, so that load shifts gradually and replicas do not
 //! herd); else the least used one that fits at all; then the next tier. A session's pin goes before all of them
-//! while it fits: it is advice and yields to limits and rests.
+//! while it fits: it is advice and yields to limits, rests and open circuits. Who comes back from an open circuit is
+//! passed by at first, more seldom from moment to moment, and taken if nobody else fits.
 
 mod messages;
 
+use super::circuit::Gate;
 use super::meter::{Fit, Meter};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
@@ -21,12 +23,13 @@ enum Fits {
     Never { pool: usize, meter: usize },
 }
 
-/// Until when something must wait, whether that is known, and for which pool.
+/// Until when something must wait, whether that is known, and for which pool; or that it is for a circuit.
 #[derive(Clone, Copy)]
 struct Wait {
     at: Ms,
     exact: bool,
     pool: usize,
+    open: bool,
 }
 
 impl Wait {
@@ -34,6 +37,13 @@ impl Wait {
     fn max(self, other: Wait) -> Wait {
         if self.at > other.at { self } else { other }
     }
+}
+
+/// A look at one candidate.
+#[derive(Clone, Copy)]
+struct Look {
+    fits: Fits,
+    gate: Gate,
 }
 
 /// What the candidates have to offer.
@@ -44,12 +54,74 @@ enum Best {
     NoCandidate,
 }
 
-impl Fits {
+impl Look {
     fn verdict(self, l: Ms) -> Verdict {
+        match (self.fits, self.gate) {
+            (Fits::Never { pool, .. }, _) => Verdict::Never(pool),
+            (_, Gate::Open { next, .. }) => Verdict::Open(next - l),
+            (Fits::Wait(wait), _) => Verdict::Waits(wait.at - l, wait.pool),
+            (Fits::Yes(share), Gate::Ramp) => Verdict::Recovers(share),
+            (Fits::Yes(share), Gate::Closed | Gate::Probe) => Verdict::Fits(share),
+        }
+    }
+
+    /// It fits, and may be taken before others: the share in use.
+    fn share(self) -> Option<u64> {
+        match (self.fits, self.gate) {
+            (Fits::Yes(share), Gate::Closed | Gate::Probe) => Some(share),
+            _ => None,
+        }
+    }
+}
+
+/// What is left when no candidate fits, or none that may be taken before others.
+#[derive(Default)]
+struct Left {
+    /// One whose calls are coming back: its share and index, the least used.
+    ramp: Option<(u64, usize)>,
+    /// One whose circuit is open, and which may be tried if nothing else is left.
+    lone: Option<(u64, usize)>,
+    /// The first to have room.
+    wait: Option<Wait>,
+    /// The first circuit to let a call through,
+    open: Option<Ms>,
+    /// or if nothing else is left.
+    soonest: Option<Ms>,
+    never: Option<(usize, usize)>,
+}
+
+impl Left {
+    fn note(&mut self, index: usize, look: Look, l: Ms) {
+        let earlier = |known: Option<Ms>, at: Ms| Some(known.map_or(at, |known| known.min(at)));
+        match (look.fits, look.gate) {
+            (Fits::Never { pool, meter }, _) => self.never = self.never.or(Some((pool, meter))),
+            (fits, Gate::Open { next, lone }) => {
+                let room = if let Fits::Wait(wait) = fits { wait.at } else { l };
+                self.open = earlier(self.open, next.max(room));
+                self.soonest = earlier(self.soonest, lone.max(room));
+                if let (Fits::Yes(share), true) = (fits, lone <= l) {
+                    self.lone = self.lone.or(Some((share, index)));
+                }
+            }
+            (Fits::Wait(own), _) if self.wait.is_none_or(|first| own.at < first.at) => self.wait = Some(own),
+            (Fits::Yes(share), Gate::Ramp) if self.ramp.is_none_or(|(least, _)| share < least) => {
+                self.ramp = Some((share, index));
+            }
+            (Fits::Wait(_) | Fits::Yes(_), _) => {}
+        }
+    }
+
+    fn best(self) -> Best {
+        let circuit = |at| Wait { at, exact: false, pool: 0, open: true };
         match self {
-            Fits::Yes(share) => Verdict::Fits(share),
-            Fits::Wait(wait) => Verdict::Waits(wait.at - l, wait.pool),
-            Fits::Never { pool, .. } => Verdict::Never(pool),
+            Left { ramp: Some((share, index)), .. } => Best::Fits { index, share },
+            Left { wait: Some(wait), open, .. } => {
+                Best::Waits(open.filter(|at| *at < wait.at).map_or(wait, circuit))
+            }
+            Left { lone: Some((share, index)), .. } => Best::Fits { index, share },
+            Left { soonest: Some(at), .. } => Best::Waits(circuit(at)),
+            Left { never: Some((pool, meter)), .. } => Best::Never { pool, meter },
+            _ => Best::NoCandidate,
         }
     }
 }
@@ -97,6 +169,7 @@ impl State {
                 exact: false,
                 pool: 0,
                 common: false,
+                open: false,
                 told: Told::default(),
             }));
         }
@@ -151,58 +224,59 @@ impl State {
             (Best::Waits(own), None) => self.denied(own, false),
             (Best::Never { pool, meter }, _) => Reserved::TooBig { pool, meter },
             (Best::NoCandidate, Some(common)) => self.denied(common, true),
-            (Best::NoCandidate, None) => self.denied(Wait { at: self.clock.l, exact: false, pool: 0 }, false),
+            (Best::NoCandidate, None) => self.denied(Wait { at: self.clock.l, exact: false, pool: 0, open: false }, false),
         }
     }
 
     /// The candidate to take; if none fits, how long the first one to fit must wait.
     fn best(&mut self, ask: &Reserve, pin: Option<Pin>, why: &mut [Verdict]) -> Best {
         let l = self.clock.l;
-        let mut note = |index: usize, fits: Fits| {
+        let mut note = |index: usize, look: Look| {
             if let Some(verdict) = why.get_mut(index) {
-                *verdict = fits.verdict(l);
+                *verdict = look.verdict(l);
             }
-            fits
+            look
         };
         let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
-        let pinned = pinned.map(|index| (index, note(index, self.fits(ask, &ask.candidates[index].draws))));
+        let pinned = pinned.map(|index| (index, note(index, self.look(ask, index))));
         match pinned {
-            Some((index, Fits::Yes(share))) => return Best::Fits { index, share },
+            Some((index, Look { fits: Fits::Yes(share), gate: Gate::Closed | Gate::Ramp })) => {
+                return Best::Fits { index, share };
+            }
             Some((index, _)) if on(Mutant::PinBeatsLimits) => return Best::Fits { index, share: 0 },
             Some(_) | None => {}
         }
-        let (mut wait, mut never) = (None::<Wait>, None);
+        let mut left = Left::default();
         let mut least: Option<(u64, usize)> = None;
         for (index, candidate) in ask.candidates.iter().enumerate() {
-            let fits = match pinned {
-                Some((at, fits)) if at == index => fits,
-                _ => note(index, self.fits(ask, &candidate.draws)),
+            let look = match pinned {
+                Some((at, look)) if at == index => look,
+                _ => note(index, self.look(ask, index)),
             };
-            match fits {
-                Fits::Yes(share) if share <= candidate.threshold => return Best::Fits { index, share },
-                Fits::Yes(share) if least.is_none_or(|(lowest, _)| share < lowest) => {
-                    least = Some((share, index));
-                }
-                Fits::Yes(_) => {}
-                Fits::Wait(own) if wait.is_none_or(|earliest| own.at < earliest.at) => wait = Some(own),
-                Fits::Wait(_) => {}
-                Fits::Never { pool, meter } => never = never.or(Some((pool, meter))),
+            match look.share() {
+                Some(share) if share <= candidate.threshold => return Best::Fits { index, share },
+                Some(share) if least.is_none_or(|(lowest, _)| share < lowest) => least = Some((share, index)),
+                Some(_) => {}
+                None => left.note(index, look, l),
             }
             let tier_ends = ask.candidates.get(index + 1).is_none_or(|next| next.tier != candidate.tier);
             if let (true, Some((share, index))) = (tier_ends, least) {
                 return Best::Fits { index, share };
             }
         }
-        match (wait, never) {
-            (Some(wait), _) => Best::Waits(wait),
-            (None, Some((pool, meter))) => Best::Never { pool, meter },
-            (None, None) => Best::NoCandidate,
-        }
+        left.best()
+    }
+
+    fn look(&mut self, ask: &Reserve, index: usize) -> Look {
+        let candidate = &ask.candidates[index];
+        let gate = self.circuits.gate(candidate.tag, self.clock.l, ask.luck);
+        Look { fits: self.fits(ask, &candidate.draws), gate }
     }
 
     fn denied(&self, wait: Wait, common: bool) -> Reserved {
-        let Wait { at, exact, pool } = wait;
-        Reserved::Denied(Denied { retry_in: at - self.clock.l, exact, pool, common, told: Told::default() })
+        let Wait { at, exact, pool, open } = wait;
+        let retry_in = at - self.clock.l;
+        Reserved::Denied(Denied { retry_in, exact, pool, common, open, told: Told::default() })
     }
 
     /// Checks every meter of every draw; touches the pools.
@@ -218,12 +292,12 @@ impl State {
             let decl = &ask.pools[draw.pool];
             let pool = self.touch(decl);
             if pool.rest_until > l && !on(Mutant::RestIgnored) {
-                waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool });
+                waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool, open: false });
             }
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
                 match meter.fit(*amount, decl.meters[index].pace, l) {
                     Fit::Yes(used) => share = share.max(used),
-                    Fit::Wait { at, exact } => waits(Wait { at, exact, pool: draw.pool }),
+                    Fit::Wait { at, exact } => waits(Wait { at, exact, pool: draw.pool, open: false }),
                     Fit::Never => return Fits::Never { pool: draw.pool, meter: index },
                 }
                 if on(Mutant::PartialReserve) {
@@ -250,8 +324,11 @@ impl State {
                 counters[at].granted += amount;
             }
         }
-        let session = self.pin(ask, ask.candidates[index].tag, pin);
-        Reserved::Granted(Granted { index, session, share, l, told: Told::default() })
+        let tag = ask.candidates[index].tag;
+        let answered = self.lives.get(&ask.caller.inc).map_or(0, |life| life.d_head);
+        let permit = self.circuits.probe(tag, l, answered);
+        let session = self.pin(ask, tag, pin);
+        Reserved::Granted(Granted { index, session, share, l, permit, told: Told::default() })
     }
 
     fn pin_of(&self, ask: &Reserve) -> Option<Pin> {

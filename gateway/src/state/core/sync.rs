@@ -1,10 +1,11 @@
-//! SYNC: a replica reports its counters, renews its life and rests pools; it learns what it was granted.
+//! SYNC: a replica reports its counters, renews its life, rests pools and tells how attempts ended; it learns what it was
+//! granted, and which circuits are open.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::mutant::{Mutant, on};
-use super::{Caller, Counters, Incarnation, Ms, Reply, State, TTL};
+use super::{Caller, Circuit, Counters, Incarnation, Ms, Outcome, Reply, State, TTL};
 
 /// A replica's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +16,9 @@ pub struct Sync {
     pub reports: Vec<PoolReport>,
     /// Pools that a provider asked to leave alone.
     pub rests: Vec<Rest>,
-    /// Whether the living are to be counted (not in every flush: it costs a look at each of them).
+    /// How attempts ended.
+    pub outcomes: Vec<Outcome>,
+    /// Whether the living are to be counted, and circuits told (not in every flush: it costs a look at each of them).
     pub count: bool,
 }
 
@@ -54,6 +57,8 @@ pub struct Synced {
     pub learning: bool,
     /// In the order of the reports.
     pub pools: Vec<PoolView>,
+    /// Circuits that are not plainly closed, by the deployment's tag; none if it was not asked.
+    pub circuits: Vec<(u64, Circuit)>,
 }
 
 /// A pool as a replica sees it.
@@ -98,13 +103,16 @@ impl State {
             let shorter = on(Mutant::ShorterRestWins);
             pool.rest_until = if shorter { until } else { pool.rest_until.max(until) };
         }
+        sync.outcomes.iter().for_each(|outcome| self.circuits.take(outcome, l));
+        self.circuits.settle(l);
         let heard = l.saturating_sub(sync.caller.l_ack) <= TTL / 2 || on(Mutant::RenewedWithoutAck);
         if let (true, Some(life)) = (heard, self.lives.get_mut(&sync.caller.inc)) {
             life.exp = life.exp.max(l + TTL);
         }
         let pools = sync.reports.iter().map(|report| self.view(&sync.caller, report)).collect();
         let live = if sync.count { self.known_to_live() } else { Vec::new() };
-        Reply::Synced(Synced { l, lease: heard, live, learning: self.learn.is_some(), pools })
+        let circuits = if sync.count { self.circuits.known.clone().into_iter().collect() } else { Vec::new() };
+        Reply::Synced(Synced { l, lease: heard, live, learning: self.learn.is_some(), pools, circuits })
     }
 
     /// Those heard of within [`TTL`], and those still to be heard of after a loss.

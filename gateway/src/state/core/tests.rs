@@ -7,6 +7,7 @@ mod audit;
 mod byhand;
 mod call;
 mod checks;
+mod circuits;
 mod faults;
 mod forgotten;
 mod judge;

@@ -1,7 +1,9 @@
 //! What the scripts are told: their ARGV.
 
 use super::msgpack::Pack;
-use crate::state::core::{Caller, Draw, Join, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell};
+use crate::state::core::{
+    Caller, Draw, Ending, Join, Outcome, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell, Trip,
+};
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
 pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
@@ -15,9 +17,7 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    // What is not asked for is not sent, as in the version before.
-    let tells = ask.tell != Tell::default();
-    pack.array(if tells { 6 } else { 4 }).array(ask.pools.len());
+    pack.array(7).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -26,9 +26,8 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         draws(&mut pack, &candidate.draws);
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
-    if tells {
-        pack.uint(ask.tell.left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(ask.tell.why));
-    }
+    let Tell { left, why } = ask.tell;
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
     pack.into_bytes()
 }
 
@@ -80,8 +79,8 @@ fn decl(pack: &mut Pack, decl: &PoolDecl) {
     }
 }
 
-/// ARGV[2] and ARGV[3] of `sync.lua`.
-pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>) {
+/// ARGV[2], ARGV[3] and ARGV[5] of `sync.lua`.
+pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
@@ -93,5 +92,22 @@ pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>) {
     for rest in &sync.rests {
         rests.array(2).text(&rest.key).uint(rest.for_ms);
     }
-    (reports.into_bytes(), rests.into_bytes())
+    (reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes))
+}
+
+fn outcomes(outcomes: &[Outcome]) -> Vec<u8> {
+    let mut pack = Pack::default();
+    pack.array(outcomes.len());
+    for Outcome { tag, ok, failed, run, probes, trip } in outcomes {
+        let Trip { failures, ratio, min_calls, window, open, successes, ramp } = *trip;
+        pack.array(6).uint(*tag).uint(*ok).uint(*failed).uint(*run);
+        pack.uints(&[failures, ratio, min_calls, window, open, successes, ramp]);
+        let said = |ending: &Ending| match ending {
+            Ending::Unknown => 0,
+            Ending::Well => 1,
+            Ending::Wrong => 2,
+        };
+        pack.uints(&probes.iter().flat_map(|(permit, ending)| [*permit, said(ending)]).collect::<Vec<_>>());
+    }
+    pack.into_bytes()
 }

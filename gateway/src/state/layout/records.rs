@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::msgpack::Unpack;
 use super::{LAYOUT, Malformed, malformed};
+use crate::state::core::circuit::Counts;
 use crate::state::core::{
-    Clock, Counters, Incarnation, Learn, Life, Meter, Mode, Pending, Pin, Pool, Shape, Stage, State,
+    Circuit, Clock, Counters, Incarnation, Learn, Life, Meter, Mode, Pending, Pin, Pool, Shape, Stage, State,
     Unsettled,
 };
 
@@ -44,7 +45,12 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
                 let [k, forget] = doubles(value)?[..] else { return Err(malformed("name")) };
                 state.names.insert(name.to_owned(), (k, forget));
             }
+            Some(("w", tag)) => {
+                let tag = tag.parse().map_err(|_| malformed("tag"))?;
+                state.circuits.counts.insert(tag, counts(value)?);
+            }
             _ if field == "d" => state.pending = decode_pending(value)?,
+            _ if field == "b" => state.circuits.known = circuits(value)?,
             _ => {}
         }
     }
@@ -156,6 +162,26 @@ pub(super) fn pool(record: &[u8], rings: [Option<&[u8]>; 2]) -> Result<Pool, Mal
         });
     }
     Ok(pool)
+}
+
+/// Seven doubles each: the tag, then 1, next, lone, permit, good, since of an open one, or 2, since, whole of one that was.
+pub(super) fn circuits(record: &[u8]) -> Result<BTreeMap<u64, Circuit>, Malformed> {
+    let read = |of: &[u64]| match *of {
+        [tag, 1, next, lone, permit, good, since] => {
+            Ok((tag, Circuit::Open { next, lone, permit, good, since }))
+        }
+        [tag, 2, since, whole, ..] => Ok((tag, Circuit::Ramp { since, whole })),
+        _ => Err(malformed("circuit")),
+    };
+    doubles(record)?.chunks(7).map(read).collect()
+}
+
+/// The slot, its width, how many failed in a row; then what went well and what failed of each slot.
+fn counts(record: &[u8]) -> Result<Counts, Malformed> {
+    let v = doubles(record)?;
+    let [slot, width, run, ref rest @ ..] = v[..] else { return Err(malformed("counts")) };
+    let pairs: Vec<(u64, u64)> = rest.as_chunks().0.iter().map(|[ok, failed]| (*ok, *failed)).collect();
+    Ok(Counts { slot, width, run, slots: pairs.try_into().map_err(|_| malformed("counts"))? })
 }
 
 fn doubles(bytes: &[u8]) -> Result<Vec<u64>, Malformed> {

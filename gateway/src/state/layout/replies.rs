@@ -1,7 +1,7 @@
 //! What the scripts answer: MessagePack in one string, which is cheaper to write and to read than an array of the
 //! Redis protocol. The heads of the scripts list the replies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Value;
 
@@ -41,15 +41,15 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
             share: at.uint()?,
             l: at.uint()?,
             told: told(&mut at, len)?,
+            permit: if len > 7 { at.uint()? } else { 0 },
         })),
         (0, Asked::Sync) => Reply::Synced(synced(&mut at, len)?),
-        (1, Asked::Reserve) => Reply::Reserved(Reserved::Denied(Denied {
-            retry_in: at.uint()?,
-            exact: at.uint()? == 1,
-            pool: at.uint()? as usize,
-            common: at.uint()? == 1,
-            told: told(&mut at, len)?,
-        })),
+        (1, Asked::Reserve) => {
+            let (retry_in, exact, pool) = (at.uint()?, at.uint()? == 1, at.uint()? as usize);
+            let whose = at.uint()?;
+            let (common, open, told) = (whose == 1, whose == 2, told(&mut at, len)?);
+            Reply::Reserved(Reserved::Denied(Denied { retry_in, exact, pool, common, open, told }))
+        }
         (2, Asked::Reserve) => {
             Reply::Reserved(Reserved::TooBig { pool: at.uint()? as usize, meter: at.uint()? as usize })
         }
@@ -72,6 +72,8 @@ fn told(at: &mut Unpack<'_>, len: usize) -> Result<Told, Malformed> {
         [1, share, _] => Ok(Verdict::Fits(share)),
         [2, ms, pool] => Ok(Verdict::Waits(ms, pool as usize)),
         [3, _, pool] => Ok(Verdict::Never(pool as usize)),
+        [4, ms, _] => Ok(Verdict::Open(ms)),
+        [5, share, _] => Ok(Verdict::Recovers(share)),
         _ => Err(malformed("verdict")),
     };
     Ok(Told { left, why: at.uints()?.chunks(3).map(verdict).collect::<Result<_, _>>()? })
@@ -98,7 +100,10 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
         let (granted, used, cap, rest) = (at.uints()?, at.uints()?, at.uints()?, at.uint()?);
         pools.push(PoolView { granted, used, cap, rest, image: image(at, l)? });
     }
-    Ok(Synced { l, lease, live, learning, pools })
+    // Told behind them if there are any.
+    let circuits = if len % 5 == 1 { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
+    let circuits = circuits.into_iter().collect();
+    Ok(Synced { l, lease, live, learning, pools, circuits })
 }
 
 /// A pool's record and rings as stored, if an image was asked for.

@@ -77,7 +77,9 @@ impl Side {
         let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };
         let (l_ack, x) = (0, 0);
         Arc::make_mut(ask).caller = Caller { epoch: life.ledger.epoch(), inc: life.ledger.inc(), l_ack, x };
+        share.exchange(&mut self.circuits);
         let shared = share.reserve(ask, counts, pin, now);
+        share.exchange(&mut self.circuits);
         if let Shared::Granted(..) = shared {
             life.granted(now);
         }

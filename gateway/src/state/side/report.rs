@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Heard, Side};
 use crate::state::books::{PoolBooks, Said};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Caller, Incarnation, Ms, PoolReport, Reply, Rest, Sync};
+use crate::state::core::{Caller, Circuit, Incarnation, Ms, PoolReport, Reply, Rest, Sync};
 use crate::state::ledger::Ledger;
 use crate::state::living::Life;
 
@@ -29,7 +29,9 @@ impl Side {
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
-        Some(self.report(ledger, rests, now, count, count))
+        let outcomes = std::mem::take(&mut self.outcomes).into_values().collect();
+        let (sync, told) = self.report(ledger, rests, now, count, count);
+        Some((Sync { outcomes, ..sync }, told))
     }
 
     /// The next SYNCs of older lives. They look as well: after a loss of data what was posted since a look is posted again.
@@ -61,7 +63,7 @@ impl Side {
             counted: count,
             sent: now,
         };
-        (Sync { caller, reports, rests, count }, told)
+        (Sync { caller, reports, rests, outcomes: Vec::new(), count }, told)
     }
 
     /// The answer to a SYNC.
@@ -74,6 +76,10 @@ impl Side {
                 self.saw(told.epoch, synced.l, now);
                 told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
                 // (While it learns, the living are those that are still to tell as well.)
+                if told.counted {
+                    let here = |(tag, circuit): (u64, Circuit)| (tag, circuit.moved(synced.l, now));
+                    self.circuits.known = synced.circuits.into_iter().map(here).collect();
+                }
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);
                     self.forget_past(now);
@@ -90,7 +96,7 @@ impl Side {
         }
     }
 
-    /// A SYNC was not answered: everything in it is said again.
+    /// A SYNC was not answered: everything in it is said again, but for how attempts ended, which may have been heard.
     pub fn unanswered(&mut self, told: Told, now: Ms) {
         told.ledger.unheard(&told.books);
         told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));

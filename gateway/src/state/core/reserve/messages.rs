@@ -17,6 +17,8 @@ pub struct Reserve {
     pub session: Option<SessionRef>,
     /// What the reply shall tell besides.
     pub tell: Tell,
+    /// Drawn evenly from 0 to 999,999: a deployment whose calls are coming back takes so many of them.
+    pub luck: u64,
 }
 
 /// What a reply tells besides, on request. It decides nothing.
@@ -49,6 +51,10 @@ pub enum Verdict {
     Waits(Ms, usize),
     /// The call is larger than a limit of this pool.
     Never(usize),
+    /// Its circuit is open for so many ms.
+    Open(Ms),
+    /// It fits, at this share in use, millionths; but its circuit was open lately, and its calls are coming back.
+    Recovers(u64),
 }
 
 /// A session as a call names it.
@@ -112,6 +118,8 @@ pub struct Granted {
     pub share: u64,
     /// Logical time.
     pub l: Ms,
+    /// It is a probe of an open circuit: its permit's number; else 0.
+    pub permit: u64,
     /// What was asked for besides.
     pub told: Told,
 }
@@ -140,6 +148,8 @@ pub struct Denied {
     pub pool: usize,
     /// Whether it is one of the common draws.
     pub common: bool,
+    /// Whether no pool stands in the way longest but a circuit: `pool` says nothing.
+    pub open: bool,
     /// What was asked for besides.
     pub told: Told,
 }

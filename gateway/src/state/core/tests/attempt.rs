@@ -102,6 +102,7 @@ impl World {
         call.index = granted.index;
         call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(call.granted, |(_, t)| *t);
         call.reservation = Some(Reservation {
+            permit: 0,
             index: granted.index,
             session: granted.session,
             share: granted.share,

@@ -42,6 +42,7 @@ fn wish(pools: &[PoolDecl]) -> Arc<Reserve> {
         candidates: vec![candidate],
         session: None,
         tell: Default::default(),
+        luck: 0,
     })
 }
 

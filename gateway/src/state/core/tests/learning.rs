@@ -97,7 +97,7 @@ pub(super) fn missing_replicas_hold_on() -> Result<(), Breach> {
     let mut state = lost();
     state.step(&hello("one", 2, 2, 4, 5), BORN + 10);
     let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
-    let sync = Command::Sync(Sync { caller, reports: vec![], rests: vec![], count: false });
+    let sync = Command::Sync(Sync { caller, reports: vec![], rests: vec![], outcomes: vec![], count: false });
     for now in (BORN..BORN + LEARN + 400).step_by(200) {
         state.step(&sync, now);
     }
@@ -236,6 +236,7 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
         candidates: vec![candidate],
         session: None,
         tell: Default::default(),
+        luck: 0,
     };
     let outstanding = ledger.sending(Arc::new(ask));
     ledger.turn(EPOCH);
@@ -261,6 +262,7 @@ fn nothing_is_granted_while_learning() {
         candidates: vec![candidate],
         session: None,
         tell: Default::default(),
+        luck: 0,
     };
     let ask = Command::Reserve(Arc::new(ask));
     assert!(matches!(state.step(&ask, BORN + 20), Reply::Learning(_)));

@@ -123,6 +123,7 @@ impl Replica {
             candidates: vec![candidate],
             session: None,
             tell: Default::default(),
+            luck: 0,
         }
     }
 }

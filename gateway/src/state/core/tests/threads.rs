@@ -40,6 +40,7 @@ impl Shared {
             candidates: vec![candidate(pool), candidate((pool + 1) % pools.len())],
             session: None,
             tell: Default::default(),
+            luck: 0,
         });
         let outstanding = self.ledger.sending(ask.clone());
         let command = Command::Reserve(ask);
@@ -60,7 +61,8 @@ impl Shared {
 
     fn sync(&self) {
         let (pools, reports) = self.ledger.report(false);
-        let sync = Sync { caller: self.caller(), reports: reports.clone(), rests: vec![], count: false };
+        let (caller, told) = (self.caller(), reports.clone());
+        let sync = Sync { caller, reports: told, rests: vec![], outcomes: vec![], count: false };
         let reply = self.run(&Command::Sync(sync));
         let Reply::Synced(synced) = reply else { panic!("reports contradict grants: {reply:?}") };
         std::thread::yield_now();

@@ -1,0 +1,263 @@
+//! Circuits: which deployments fail so much that calls had better go elsewhere, as all replicas together see them.
+//!
+//! Replicas tell with each SYNC how attempts ended. When too many failed, in a row or by share, the circuit *opens*:
+//! RESERVE passes the deployment by. After a while one call, of whichever replica asks first, is let through as a *probe*;
+//! no other while it runs. A probe that fails opens the circuit for as long again, some that succeed close it. Then calls
+//! come back little by little (the *ramp*).
+//!
+//! A circuit is advice, as a pin is: where every candidate of a call is open, one at a time is tried, soon. Refusing them
+//! all for half a minute would make an outage of what may have been a hiccup.
+//!
+//! What is told is told once: when a SYNC is lost, so are its outcomes. Nothing is counted twice, and a probe of which
+//! nobody hears makes room for another when its answer should have begun.
+
+use std::collections::BTreeMap;
+
+use super::Ms;
+
+/// Slots of the window in which attempts are counted.
+pub const SLOTS: usize = 10;
+/// Where nothing but open circuits is left, the next probe comes this long after one that failed.
+pub const LONE: Ms = 1_000;
+
+/// So many circuits at most are not plainly closed: all of them are looked at in every RESERVE.
+pub const MOST: usize = 1_000;
+
+/// When a circuit opens and closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trip {
+    /// So many attempts in a row failed.
+    pub failures: u64,
+    /// Or this share of those in the window, millionths,
+    pub ratio: u64,
+    /// of so many at least.
+    pub min_calls: u64,
+    /// How long attempts are counted, ms; at least [`SLOTS`].
+    pub window: Ms,
+    /// How long it stays open, ms.
+    pub open: Ms,
+    /// Probes in a row that must succeed.
+    pub successes: u64,
+    /// In so many ms all calls are back.
+    pub ramp: Ms,
+}
+
+/// How the attempts at one deployment ended since the last SYNC of a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The deployment's tag.
+    pub tag: u64,
+    /// Attempts that went well.
+    pub ok: u64,
+    /// Attempts that failed by the deployment's fault.
+    pub failed: u64,
+    /// How many failed behind the last that went well.
+    pub run: u64,
+    /// What became of probes: their permits.
+    pub probes: Vec<(u64, Ending)>,
+    /// By what the replica judges.
+    pub trip: Trip,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// That says nothing of the deployment: the client left, say, or nothing was sent.
+    Unknown,
+    /// It went well.
+    Well,
+    /// It failed, and the deployment is to blame.
+    Wrong,
+}
+
+/// Attempts at one deployment, of all replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Number of the current slot: logical time by its width.
+    pub slot: u64,
+    /// Width of a slot, ms.
+    pub width: Ms,
+    /// Failed in a row.
+    pub run: u64,
+    /// Went well and failed, by slot.
+    pub slots: [(u64, u64); SLOTS],
+}
+
+/// A circuit that is not plainly closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circuit {
+    /// Calls go elsewhere.
+    Open {
+        /// A probe is let through from this time on,
+        next: Ms,
+        /// or, where nothing else is left, from this.
+        lone: Ms,
+        /// Number of the latest probe, which no other ever has; 0: there was none.
+        permit: u64,
+        /// Probes that went well in a row.
+        good: u64,
+        /// When it opened.
+        since: Ms,
+    },
+    /// Closed, and calls are coming back.
+    Ramp {
+        /// Since when.
+        since: Ms,
+        /// In so many ms all are back.
+        whole: Ms,
+    },
+}
+
+/// What a circuit says to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It may go.
+    Closed,
+    /// It may go if nobody else can take it: others are coming back before it.
+    Ramp,
+    /// It may go, as a probe.
+    Probe,
+    /// Not before `next`; if nothing else is left, from `lone` on as a probe.
+    Open {
+        /// A time.
+        next: Ms,
+        /// Another, not later.
+        lone: Ms,
+    },
+}
+
+/// All circuits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circuits {
+    /// Those that are not plainly closed, by the deployment's tag.
+    pub known: BTreeMap<u64, Circuit>,
+    /// Attempts, by the deployment's tag.
+    pub counts: BTreeMap<u64, Counts>,
+}
+
+impl Counts {
+    /// Brings it to `l` and adds what was told.
+    fn add(&mut self, outcome: &Outcome, l: Ms) {
+        let width = (outcome.trip.window / SLOTS as Ms).max(1);
+        if width != self.width {
+            *self = Counts { width, slot: l / width, ..Counts::default() };
+        }
+        let slot = l / width;
+        for passed in (self.slot + 1..=slot).take(SLOTS) {
+            self.slots[(passed % SLOTS as u64) as usize] = (0, 0);
+        }
+        // (After more than a window without a word every slot was cleared, whichever they were.)
+        self.slot = slot;
+        let (ok, failed) = &mut self.slots[(slot % SLOTS as u64) as usize];
+        *ok += outcome.ok;
+        *failed += outcome.failed;
+        self.run = if outcome.ok > 0 { outcome.run } else { self.run + outcome.failed };
+    }
+
+    /// Is it too much?
+    fn trips(&self, trip: &Trip) -> bool {
+        let sum = |part: fn(&(u64, u64)) -> u64| self.slots.iter().map(part).sum::<u64>();
+        let (ok, failed) = (sum(|slot| slot.0), sum(|slot| slot.1));
+        let all = ok + failed;
+        failed > 0 && (self.run >= trip.failures || all >= trip.min_calls && failed * 1_000_000 >= trip.ratio * all)
+    }
+}
+
+impl Outcome {
+    /// Of nothing yet.
+    pub fn none(tag: u64, trip: Trip) -> Outcome {
+        Outcome { tag, ok: 0, failed: 0, run: 0, probes: Vec::new(), trip }
+    }
+
+    /// Another attempt ended; `permit`: of a probe, else 0.
+    pub fn add(&mut self, ending: Ending, permit: u64) {
+        match ending {
+            Ending::Unknown => {}
+            Ending::Well => (self.ok, self.run) = (self.ok + 1, 0),
+            Ending::Wrong => (self.failed, self.run) = (self.failed + 1, self.run + 1),
+        }
+        if permit > 0 {
+            self.probes.push((permit, ending));
+        }
+    }
+}
+
+impl Circuit {
+    /// The same by another clock, which shows `there` when this one's is `here`.
+    pub fn moved(self, here: Ms, there: Ms) -> Circuit {
+        let at = |time: Ms| (there + time).saturating_sub(here);
+        match self {
+            Circuit::Open { next, lone, permit, good, since } => {
+                Circuit::Open { next: at(next), lone: at(lone), permit, good, since: at(since) }
+            }
+            Circuit::Ramp { since, whole } => Circuit::Ramp { since: at(since), whole },
+        }
+    }
+}
+
+impl Circuits {
+    /// What the circuit of a deployment says to a call at `l`; `luck` is drawn evenly from 0 to 999,999.
+    pub fn gate(&self, tag: u64, l: Ms, luck: u64) -> Gate {
+        match self.known.get(&tag) {
+            None => Gate::Closed,
+            Some(Circuit::Open { next, .. }) if *next <= l => Gate::Probe,
+            Some(Circuit::Open { next, lone, .. }) => Gate::Open { next: *next, lone: *lone },
+            Some(Circuit::Ramp { since, whole }) => {
+                let back = l - since;
+                if back >= *whole || luck * whole < back * 1_000_000 { Gate::Closed } else { Gate::Ramp }
+            }
+        }
+    }
+
+    /// A call was let through an open circuit: the number of its permit. It will be over in `for_ms`.
+    pub fn probe(&mut self, tag: u64, l: Ms, for_ms: Ms) -> u64 {
+        let Some(Circuit::Open { next, lone, permit, .. }) = self.known.get_mut(&tag) else { return 0 };
+        (*next, *lone) = (l + for_ms, l + for_ms);
+        *permit = l.max(*permit + 1); // time does not go back, so none is given twice
+        *permit
+    }
+
+    /// Takes what a replica tells.
+    pub fn take(&mut self, outcome: &Outcome, l: Ms) {
+        let trip = &outcome.trip;
+        for (permit, ending) in &outcome.probes {
+            self.probed(outcome.tag, *permit, *ending, trip, l);
+        }
+        if outcome.ok + outcome.failed == 0 || matches!(self.known.get(&outcome.tag), Some(Circuit::Open { .. })) {
+            return; // attempts that began before it opened say nothing new
+        }
+        let counts = self.counts.entry(outcome.tag).or_default();
+        counts.add(outcome, l);
+        if counts.trips(trip) && (self.known.len() < MOST || self.known.contains_key(&outcome.tag)) {
+            let (next, lone) = (l + trip.open, l + trip.open.min(LONE));
+            self.known.insert(outcome.tag, Circuit::Open { next, lone, permit: 0, good: 0, since: l });
+            self.counts.remove(&outcome.tag); // what comes after it closes is judged anew
+        }
+    }
+
+    /// (A probe that takes long may be given up, for its replica may have died, and end well after all.)
+    fn probed(&mut self, tag: u64, of: u64, ending: Ending, trip: &Trip, l: Ms) {
+        let Some(Circuit::Open { next, lone, permit, good, since }) = self.known.get_mut(&tag) else { return };
+        if of > *permit || of < *since {
+            return; // of another time when it was open
+        }
+        let again = if ending == Ending::Wrong { (l + trip.open, l + trip.open.min(LONE)) } else { (l, l) };
+        if of == *permit {
+            (*next, *lone) = again; // else another one runs
+        }
+        match ending {
+            Ending::Unknown => {}
+            Ending::Wrong => *good = 0,
+            Ending::Well if *good + 1 < trip.successes => *good += 1,
+            Ending::Well => _ = self.known.insert(tag, Circuit::Ramp { since: l, whole: trip.ramp }),
+        }
+    }
+
+    /// Forgets circuits that are plainly closed again.
+    pub fn settle(&mut self, l: Ms) {
+        self.known.retain(|_, circuit| match circuit {
+            Circuit::Open { .. } => true,
+            Circuit::Ramp { since, whole } => l < *since + *whole,
+        });
+    }
+}
