@@ -53,6 +53,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// `[[models]]`, TOML.
     pub models: Option<String>,
+    /// Further lines of `[defaults]`.
+    pub defaults: String,
     /// How Redis is set up.
     pub topology: Topology,
     /// Length of windows.
@@ -80,6 +82,7 @@ impl Plan {
             on_outage: "closed",
             timeouts: Timeouts::default(),
             models: None,
+            defaults: String::new(),
             topology: Topology::Single,
             scale: Scale::short(),
             apart: false,
@@ -100,11 +103,12 @@ impl Plan {
         format!(
             "[state]\n{servers}\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
              timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
-             retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\n\n{accounts}{}",
+             retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\n{}\n{accounts}{}",
             self.on_outage,
             connect.as_millis(),
             first_token.as_millis(),
             total.as_millis(),
+            self.defaults,
             self.models.as_ref().unwrap_or(&every),
         )
     }

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::MeterKind;
 use crate::shared::{Shared, Snapshot};
+use crate::state::core::Circuit;
 use crate::state::{Away, PoolInfo, Port, core};
 
 /// What the admin pages look at.
@@ -104,6 +105,9 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     if let Ok(state) = desk.port.snapshot().await {
         desk.show(&snapshot.pools, &state);
+        for deployment in &snapshot.config.deployments {
+            shared.metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
+        }
     }
     match shared.metrics.text() {
         Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
@@ -159,6 +163,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
                 "name": *deployment.name, "account": deployment.account.name, "model": deployment.model,
                 "pools": deployment.pools.iter().map(|pool| &*snapshot.pools[pool.0].name).collect::<Vec<_>>(),
                 "rests_ms": deployment.pools.iter().map(rest).max().unwrap_or(0),
+                "circuit": circuit(state.circuits.known.get(&deployment.tag), l),
             })
         })
         .collect();
@@ -169,6 +174,16 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
         "replicas": replicas, "pools": pools(snapshot, state), "deployments": deployments,
         "pending": state.pending.len(),
     })
+}
+
+fn circuit(circuit: Option<&Circuit>, l: u64) -> Value {
+    match circuit {
+        Some(Circuit::Open { next, .. }) => json!({"state": "open", "next_probe_ms": next.saturating_sub(l)}),
+        Some(Circuit::Ramp { since, whole }) if l < since + whole => {
+            json!({"state": "recovering", "whole_in_ms": since + whole - l})
+        }
+        Some(Circuit::Ramp { .. }) | None => json!({"state": "closed"}),
+    }
 }
 
 fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::{Record, log};
-use crate::state::core::SessionOutcome;
+use crate::state::core::{Circuit, SessionOutcome};
 
 const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -41,6 +41,7 @@ pub struct Metrics {
     reservation_error: Histogram<f64>,
     utilisation: Gauge<f64>,
     degraded: Gauge<u64>,
+    circuits: Gauge<u64>,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
@@ -160,6 +161,10 @@ impl Metrics {
                 .u64_gauge("weir_degraded")
                 .with_description("1 while the shared state is away")
                 .build(),
+            circuits: meter
+                .u64_gauge("weir_circuit_state")
+                .with_description("Of each deployment: 0 closed, 1 calls are coming back, 2 open")
+                .build(),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
             reloaded: meter
                 .u64_gauge("weir_config_last_reload_successful")
@@ -250,6 +255,16 @@ impl Metrics {
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// What the circuit of a deployment is; none if it is plainly closed.
+    pub fn circuit(&self, deployment: &Arc<str>, circuit: Option<&Circuit>) {
+        let state = match circuit {
+            None => 0,
+            Some(Circuit::Ramp { .. }) => 1,
+            Some(Circuit::Open { .. }) => 2,
+        };
+        self.circuits.record(state, &[KeyValue::new("deployment", deployment.clone())]);
     }
 
     /// The configuration was read again.

@@ -5,6 +5,7 @@
 //! share the machine. `WEIR_BIN` names the gateway, `WEIR_FULL=1` makes windows real minutes; the controls, which
 //! need a gateway of their own, run with `--ignored`.
 
+mod circuits;
 mod controls;
 mod drain;
 mod failures;
