@@ -149,7 +149,15 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
     let left = n[5].is_multiple_of(3).then_some(n[6] as usize % pools.len());
     let tell = Tell { left, why: n[5].is_multiple_of(4) };
-    let mut ask = Reserve { caller, common: vec![draw(0, n[8])], candidates, session, pools, tell, luck: n[1] % 1_000_000 };
+    let mut ask = Reserve {
+        caller,
+        common: vec![draw(0, n[8])],
+        candidates,
+        session,
+        pools,
+        tell,
+        luck: n[1] % 1_000_000,
+    };
     ask.normalise();
     ask
 }
@@ -196,7 +204,9 @@ fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
     let outcome = |tag: u64| {
         let n = |at: usize| n[at] >> (5 * tag);
         let permit = match state.circuits.known.get(&tag) {
-            Some(Circuit::Open { permit, since, .. }) => [*permit, *permit, *permit, since - 1][(n(8) % 4) as usize],
+            Some(Circuit::Open { permit, since, .. }) => {
+                [*permit, *permit, *permit, since - 1][(n(8) % 4) as usize]
+            }
             _ => state.clock.l,
         };
         let (ok, failed) = (n(9) % 4 / 2, n(8) % 4);

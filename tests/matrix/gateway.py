@@ -16,6 +16,7 @@ admin_listen = "127.0.0.1:{admin}"
 
 [defaults]
 retry = {{ attempts = 1 }}
+circuit = {{ enabled = false }}
 timeouts = {{ connect = "2s", first_token = "15s", idle = "15s", total = "30s" }}
 """
 

@@ -71,6 +71,7 @@ def text(port, admin, lines, base_url, presets, account):
     """The file. The limits are never met: they are there so that every call reserves and settles."""
     parts = [f'version = 1\nproviders_dir = "{presets}"\n\n[server]']
     parts.append(f'listen = "127.0.0.1:{port}"\nadmin_listen = "127.0.0.1:{admin}"\n')
+    parts.append("[defaults]\ncircuit = { enabled = false }\n")  # every failure is looked at by itself
     for line in lines:
         name, upstream = json.dumps(line.model), json.dumps(line.upstream_model)
         parts.append(account(line, base_url))

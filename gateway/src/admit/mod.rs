@@ -57,7 +57,8 @@ pub fn wish(
     let tell = Tell { left: tenant, why: ask_for.why };
     let infos: Vec<Arc<PoolInfo>> = pools.index.iter().map(|pool| infos[pool.0].clone()).collect();
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
-    let mut ask = Reserve { caller: nobody(), pools: decls, common, candidates, session, tell, luck: ask_for.luck };
+    let mut ask =
+        Reserve { caller: nobody(), pools: decls, common, candidates, session, tell, luck: ask_for.luck };
     ask.normalise();
     Wish { infos, ask: Arc::new(ask) }
 }

@@ -33,9 +33,15 @@ pub fn apply(text: &str) -> String {
             .replace("'PX', ttl + 60000)", "'PX', ttl + 60000) end")
             .replace("if used > cap or wait > l then", "if not TAKES and (used > cap or wait > l) then")
             .replace("TAKES", if text.contains("local function fits") { "ARGV[3]" } else { "true" }),
+        // A probe of an open circuit holds no other back.
+        "probes-pile-up" => text.replace("circuits[at + 2], circuits[at + 3] = l + d_head, l + d_head", ""),
         _ => return text.to_owned(),
     };
-    let place = if control == "forget-images" { "local function remember" } else { "local function fits" };
+    let place = match control.as_str() {
+        "forget-images" => "local function remember",
+        "probes-pile-up" => "local function probe(",
+        _ => "local function fits",
+    };
     assert!(damaged != text || !text.contains(place), "control {control} changes nothing");
     // (What it defines is of use only if something calls it.)
     assert!(

@@ -145,7 +145,11 @@ impl Call {
             Command::Sync(sync) => {
                 let (reports, rests, outcomes) = layout::sync(sync);
                 let count = vec![if sync.count { b'1' } else { b'0' }];
-                (&*SYNC, Asked::Sync, vec![layout::head(&sync.caller, stamp), reports, rests, count, outcomes])
+                (
+                    &*SYNC,
+                    Asked::Sync,
+                    vec![layout::head(&sync.caller, stamp), reports, rests, count, outcomes],
+                )
             }
             Command::Bye(caller) => (&*BYE, Asked::Bye, vec![layout::head(caller, stamp)]),
         };

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use super::Deadlines;
 use super::core::mutant::{Mutant, on};
 use super::core::{
-    Amounts, Caller, Candidate, Circuits, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin, PoolDecl,
-    PoolMemory, Reply, Reserve, Reserved, Stage, Stamp, State, TTL, Tell,
+    Amounts, Caller, Candidate, Circuits, Command, Counters, Draw, Granted, Join, Memory, Ms, Pending, Pin,
+    PoolDecl, PoolMemory, Reply, Reserve, Reserved, Stage, Stamp, State, TTL, Tell,
 };
 use super::ledger::{Drawn, Ledger};
 

@@ -20,10 +20,11 @@ pub use alone::{AWAY_AFTER, Alone, HITCH};
 pub use report::Told;
 
 use super::books::PoolBooks;
-use super::core::mutant::{Mutant, on};
 use super::core::circuit::Gate;
+use super::core::mutant::{Mutant, on};
 use super::core::{
-    Caller, Circuit, Circuits, Ending, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, Reserve, TTL, Trip,
+    Caller, Circuit, Circuits, Ending, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, Reserve, TTL,
+    Trip,
 };
 use super::ledger::Ledger;
 use super::living::Life;
@@ -62,12 +63,12 @@ pub struct Side {
     lives: Vec<Life>,        // the current one last
     past: Vec<(Before, Ms)>, // lives that the state buried, until the current one has seen what they used, or so long
     roster: Vec<Incarnation>,
-    roster_at: Ms,                 // own clock; 0: never heard
-    ack: Option<(u64, Ms, Ms)>,    // of the newest reply: data set, logical time; own clock when it came
+    roster_at: Ms,                    // own clock; 0: never heard
+    ack: Option<(u64, Ms, Ms)>,       // of the newest reply: data set, logical time; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
     rests: BTreeMap<Arc<str>, Ms>, // until when
     outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
-    circuits: Circuits,            // as heard last; own clock
+    circuits: Circuits, // as heard last; own clock
     expected: u64, // replicas, by the configuration; 0: it does not say
     most: (u64, Ms), // replicas alive, the most heard of lately, and when
     share: Option<Share>,
@@ -358,8 +359,9 @@ impl Side {
 
     /// Puts the candidates whose circuit is open behind the others.
     pub fn open_last(&self, ask: &Reserve, candidates: &mut [usize], now: Ms) {
-        let is_open =
-            |at: &usize| matches!(self.circuits.gate(ask.candidates[*at].tag, now, ask.luck), Gate::Open { .. });
+        let is_open = |at: &usize| {
+            matches!(self.circuits.gate(ask.candidates[*at].tag, now, ask.luck), Gate::Open { .. })
+        };
         candidates.sort_by_key(is_open);
     }
 

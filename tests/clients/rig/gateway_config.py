@@ -127,6 +127,7 @@ def text(listen, admin, ports, redis_port):
             'max_body = "1MiB"\ndrain_delay = "0s"\n',
             state,
             '[defaults]\nretry = { attempts = 3, base = "10ms", max = "50ms" }',
+            "circuit = { enabled = false }",  # every failure is looked at by itself
             'timeouts = { connect = "2s", first_token = "45s", idle = "45s", total = "2m" }\n',
             accounts(**ports),
             MODELS,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use weir_tests::client::{Answer, Ask, Client, unix_us};
+use weir_tests::gateway::Binary;
 use weir_tests::load::{Load, Phase};
 use weir_tests::provider::{Provider, Upstream};
 use weir_tests::site::{Plan, Site};
@@ -31,33 +32,36 @@ async fn seen(provider: &Provider, from: u64, to: u64) -> Result<usize> {
     Ok(arrivals.iter().filter(|one| (from..to).contains(&one.arrival_us)).count())
 }
 
-/// Broken on purpose to see it fail: `reserve.lua` leaving `next` of a circuit as it was when a probe goes.
+/// Broken on purpose in `controls.rs`.
 #[test]
 fn who_dies_costs_no_client_an_error_and_is_tried_once_per_open_period() -> Result<()> {
-    in_turn(async {
-        let upstreams = ["dies", "lives", "lives-too"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
-        let defaults = "circuit = { open = \"2s\", ramp = \"2s\", window = \"10s\" }\n".to_owned();
-        let site = Site::start(Plan { defaults, ..Plan::new("circuits-dies", upstreams) }).await?;
-        all_served(&load(&site, 100.0, Duration::from_secs(2)).finish().await)?;
-        let dies = &site.providers[0];
-        dies.fail(&["status=500"]).await?;
-        let died = unix_us();
-        let periods = 4;
-        all_served(&load(&site, 100.0, OPEN * periods).finish().await)?;
-        let (settled, until) = (died + 500_000, unix_us());
-        let before = seen(dies, died, settled).await?;
-        let probes = seen(dies, settled, until).await?;
-        println!("circuits-dies: {before} calls until it opened, then {probes} probes in {periods} periods");
-        ensure!(before <= 30, "{before} calls went there after it had died");
-        ensure!((2..=periods as usize).contains(&probes), "{probes} probes in {periods} periods");
-        dies.fail(&[]).await?;
-        all_served(&load(&site, 100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
-        let healed = unix_us();
-        all_served(&load(&site, 100.0, Duration::from_secs(3)).finish().await)?;
-        let back = seen(dies, healed, unix_us()).await?;
-        ensure!(back >= 75, "a third of 300 calls was due, {back} came");
-        Ok(())
-    })
+    in_turn(one_dies(None))
+}
+
+/// One of three dies and comes back, behind these gateways.
+pub async fn one_dies(binary: Option<Binary>) -> Result<()> {
+    let upstreams = ["dies", "lives", "lives-too"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
+    let defaults = "circuit = { open = \"2s\", ramp = \"2s\", window = \"10s\" }\n".to_owned();
+    let site = Site::start(Plan { defaults, binary, ..Plan::new("circuits-dies", upstreams) }).await?;
+    all_served(&load(&site, 100.0, Duration::from_secs(2)).finish().await)?;
+    let dies = &site.providers[0];
+    dies.fail(&["status=500"]).await?;
+    let died = unix_us();
+    let periods = 4;
+    all_served(&load(&site, 100.0, OPEN * periods).finish().await)?;
+    let (settled, until) = (died + 500_000, unix_us());
+    let before = seen(dies, died, settled).await?;
+    let probes = seen(dies, settled, until).await?;
+    println!("circuits-dies: {before} calls until it opened, then {probes} probes in {periods} periods");
+    ensure!(before <= 30, "{before} calls went there after it had died");
+    ensure!((2..=periods as usize).contains(&probes), "{probes} probes in {periods} periods");
+    dies.fail(&[]).await?;
+    all_served(&load(&site, 100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
+    let healed = unix_us();
+    all_served(&load(&site, 100.0, Duration::from_secs(3)).finish().await)?;
+    let back = seen(dies, healed, unix_us()).await?;
+    ensure!(back >= 75, "a third of 300 calls was due, {back} came");
+    Ok(())
 }
 
 /// Opens a circuit on the first replica; how long the others go on calling there.
@@ -98,7 +102,8 @@ fn what_one_replica_has_seen_the_others_obey_at_once() -> Result<()> {
         let models = "[[models]]\nname = \"m\"\ndeployments = [{ name = \"fails\", priority = 0 }, \
                       { name = \"helps\", priority = 1 }]\n";
         let defaults = "circuit = { open = \"300ms\", ramp = \"0s\", successes = 1 }\n".to_owned();
-        let plan = Plan { models: Some(models.to_owned()), defaults, ..Plan::new("circuits-push", upstreams) };
+        let plan =
+            Plan { models: Some(models.to_owned()), defaults, ..Plan::new("circuits-push", upstreams) };
         let site = Site::start(plan).await?;
         let replicas: Vec<Client> = site.replicas.iter().map(|replica| Client::new(replica.addr())).collect();
         let mut times = Vec::new();

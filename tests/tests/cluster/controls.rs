@@ -7,6 +7,7 @@ use weir_tests::judge::Unit;
 use weir_tests::place;
 use weir_tests::scale::Scale;
 
+use crate::circuits;
 use crate::faults::fault::Fault;
 use crate::faults::row::{Row, SLOW, clock_bound};
 use crate::in_turn;
@@ -55,6 +56,16 @@ fn forgetting_what_replicas_saw_breaks_the_limits_when_data_are_lost() -> Result
 fn believing_the_clock_of_redis_breaks_the_bound() -> Result<()> {
     let row = Row::new("control: clock", Fault::StepClock);
     must_break_under("believe-clock", Row { bound: clock_bound, ..row })
+}
+
+#[test]
+#[ignore = "builds a gateway with the feature `controls`"]
+fn letting_probes_pile_up_is_noticed() -> Result<()> {
+    let binary = Some(Binary { path: place::damageable_weir()?, control: Some("probes-pile-up") });
+    let damaged = in_turn(circuits::one_dies(binary));
+    println!("probes-pile-up: {damaged:?}");
+    ensure!(damaged.is_err(), "probes-pile-up passes unnoticed");
+    Ok(())
 }
 
 /// A row of the faults on a gateway with a damage must exceed its bound.

@@ -17,12 +17,16 @@ use crate::in_turn;
 const BAD_FIRST: &str = "[[models]]\nname = \"m\"\n\
     deployments = [{ name = \"bad\", priority = 0 }, { name = \"good\", priority = 1 }]\n";
 
+/// Every failure is looked at by itself.
+const NO_CIRCUITS: &str = "circuit = { enabled = false }\n";
+
 fn bad_and_good(name: &str) -> Plan {
     let fast = |name| Upstream::new(name).behaving("--output 20 --latency 5ms --pace 2ms");
     let ms = Duration::from_millis;
     Plan {
         replicas: 1,
         models: Some(BAD_FIRST.to_owned()),
+        defaults: NO_CIRCUITS.to_owned(),
         timeouts: Timeouts { connect: ms(300), first_token: ms(700), total: ms(5_000) },
         ..Plan::new(name, vec![fast("bad"), fast("good")])
     }

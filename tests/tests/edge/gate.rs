@@ -155,6 +155,7 @@ unread_timeout = "10s"
 timeouts = {{ connect = "1s", first_token = "1500ms", idle = "1200ms", total = "5s" }}
 retry = {{ attempts = 3, base = "1ms", max = "5ms" }}
 cooldown = {{ default = "1ms", max = "{rest}ms" }}
+circuit = {{ enabled = false }}
 
 [[tenants]]
 name = "team"

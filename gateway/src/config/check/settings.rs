@@ -6,10 +6,11 @@ use http::HeaderName;
 
 use super::super::tree::{At, Field, Reading};
 use super::super::units::Count;
-use super::circuit;
 use super::super::{
-    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts, raw,
+    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts,
+    raw,
 };
+use super::circuit;
 
 /// More attempts than this are a mistake: each may take a whole timeout.
 const MOST_ATTEMPTS: u64 = 100;

@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use super::Ms;
+use super::mutant::{Mutant, on};
 
 /// Slots of the window in which attempts are counted.
 pub const SLOTS: usize = 10;
@@ -143,7 +144,7 @@ impl Counts {
             *self = Counts { width, slot: l / width, ..Counts::default() };
         }
         let slot = l / width;
-        for passed in (self.slot + 1..=slot).take(SLOTS) {
+        for passed in (self.slot + 1..=slot).take(if on(Mutant::OldFailuresCount) { 0 } else { SLOTS }) {
             self.slots[(passed % SLOTS as u64) as usize] = (0, 0);
         }
         // (After more than a window without a word every slot was cleared, whichever they were.)
@@ -159,7 +160,8 @@ impl Counts {
         let sum = |part: fn(&(u64, u64)) -> u64| self.slots.iter().map(part).sum::<u64>();
         let (ok, failed) = (sum(|slot| slot.0), sum(|slot| slot.1));
         let all = ok + failed;
-        failed > 0 && (self.run >= trip.failures || all >= trip.min_calls && failed * 1_000_000 >= trip.ratio * all)
+        failed > 0
+            && (self.run >= trip.failures || all >= trip.min_calls && failed * 1_000_000 >= trip.ratio * all)
     }
 }
 
@@ -204,7 +206,11 @@ impl Circuits {
             Some(Circuit::Open { next, lone, .. }) => Gate::Open { next: *next, lone: *lone },
             Some(Circuit::Ramp { since, whole }) => {
                 let back = l - since;
-                if back >= *whole || luck * whole < back * 1_000_000 { Gate::Closed } else { Gate::Ramp }
+                if back >= *whole || on(Mutant::RecoversAtOnce) || luck * whole < back * 1_000_000 {
+                    Gate::Closed
+                } else {
+                    Gate::Ramp
+                }
             }
         }
     }
@@ -212,7 +218,9 @@ impl Circuits {
     /// A call was let through an open circuit: the number of its permit. It will be over in `for_ms`.
     pub fn probe(&mut self, tag: u64, l: Ms, for_ms: Ms) -> u64 {
         let Some(Circuit::Open { next, lone, permit, .. }) = self.known.get_mut(&tag) else { return 0 };
-        (*next, *lone) = (l + for_ms, l + for_ms);
+        if !on(Mutant::ProbesPileUp) {
+            (*next, *lone) = (l + for_ms, l + for_ms);
+        }
         *permit = l.max(*permit + 1); // time does not go back, so none is given twice
         *permit
     }
@@ -223,7 +231,9 @@ impl Circuits {
         for (permit, ending) in &outcome.probes {
             self.probed(outcome.tag, *permit, *ending, trip, l);
         }
-        if outcome.ok + outcome.failed == 0 || matches!(self.known.get(&outcome.tag), Some(Circuit::Open { .. })) {
+        if outcome.ok + outcome.failed == 0
+            || matches!(self.known.get(&outcome.tag), Some(Circuit::Open { .. }))
+        {
             return; // attempts that began before it opened say nothing new
         }
         let counts = self.counts.entry(outcome.tag).or_default();
@@ -237,12 +247,14 @@ impl Circuits {
 
     /// (A probe that takes long may be given up, for its replica may have died, and end well after all.)
     fn probed(&mut self, tag: u64, of: u64, ending: Ending, trip: &Trip, l: Ms) {
-        let Some(Circuit::Open { next, lone, permit, good, since }) = self.known.get_mut(&tag) else { return };
+        let Some(Circuit::Open { next, lone, permit, good, since }) = self.known.get_mut(&tag) else {
+            return;
+        };
         if of > *permit || of < *since {
             return; // of another time when it was open
         }
         let again = if ending == Ending::Wrong { (l + trip.open, l + trip.open.min(LONE)) } else { (l, l) };
-        if of == *permit {
+        if of == *permit || on(Mutant::AnyPermitCounts) {
             (*next, *lone) = again; // else another one runs
         }
         match ending {

@@ -75,6 +75,11 @@ mutants! {
     OldEpochGrantUsed,
     OwnHistoriesOnly,
     LearningEndedByNewcomer,
+    ProbesPileUp,
+    AnyPermitCounts,
+    RecoversAtOnce,
+    LoneNeverTried,
+    OldFailuresCount,
     // the replica's side
     SettledTwice,
     ExcessDropped,

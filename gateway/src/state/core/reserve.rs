@@ -99,7 +99,7 @@ impl Left {
                 let room = if let Fits::Wait(wait) = fits { wait.at } else { l };
                 self.open = earlier(self.open, next.max(room));
                 self.soonest = earlier(self.soonest, lone.max(room));
-                if let (Fits::Yes(share), true) = (fits, lone <= l) {
+                if let (Fits::Yes(share), true) = (fits, lone <= l && !on(Mutant::LoneNeverTried)) {
                     self.lone = self.lone.or(Some((share, index)));
                 }
             }
@@ -224,7 +224,9 @@ impl State {
             (Best::Waits(own), None) => self.denied(own, false),
             (Best::Never { pool, meter }, _) => Reserved::TooBig { pool, meter },
             (Best::NoCandidate, Some(common)) => self.denied(common, true),
-            (Best::NoCandidate, None) => self.denied(Wait { at: self.clock.l, exact: false, pool: 0, open: false }, false),
+            (Best::NoCandidate, None) => {
+                self.denied(Wait { at: self.clock.l, exact: false, pool: 0, open: false }, false)
+            }
         }
     }
 

@@ -111,7 +111,8 @@ impl State {
         }
         let pools = sync.reports.iter().map(|report| self.view(&sync.caller, report)).collect();
         let live = if sync.count { self.known_to_live() } else { Vec::new() };
-        let circuits = if sync.count { self.circuits.known.clone().into_iter().collect() } else { Vec::new() };
+        let circuits =
+            if sync.count { self.circuits.known.clone().into_iter().collect() } else { Vec::new() };
         Reply::Synced(Synced { l, lease: heard, live, learning: self.learn.is_some(), pools, circuits })
     }
 

@@ -29,9 +29,7 @@ pub fn write_answer(answer: &Answer, echoes: &Fields, out: &mut Vec<u8>) {
         {
             Items::Text(text)
         }
-        pieces => {
-            Items::Listed(Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(pieces))
-        }
+        pieces => Items::Listed(Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(pieces)),
     };
     let mut more = Fields::new();
     put_extra(&mut more, &answer.extra);

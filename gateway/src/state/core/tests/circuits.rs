@@ -1,13 +1,15 @@
-//! Circuits, as three replicas meet them: by hand, and in random order.
+//! Circuits, as three replicas meet them: by hand, and in random order. What was broken on purpose to see them fail stands in
+//! [`super::mutants`].
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::judge::Breach;
 use crate::state::core::circuit::LONE;
 use crate::state::core::{
-    Caller, Candidate, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join, Ms, Outcome,
-    PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
+    Caller, Candidate, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join, Ms,
+    Outcome, PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
 };
 
 const BORN: Ms = 1_000_000;
@@ -73,8 +75,12 @@ impl Cluster {
         let shape = Declared { shape: Shape::gauge(), cap, pace: 0 };
         let pool = |tag: &u64| PoolDecl { key: format!("p{tag}").into(), meters: [shape].into() };
         let draw = |pool: usize| vec![Draw { pool, amounts: [1].into_iter().collect() }];
-        let candidate =
-            |(at, tag): (usize, &u64)| Candidate { tag: *tag, tier: 0, threshold: 1_000_000, draws: draw(at) };
+        let candidate = |(at, tag): (usize, &u64)| Candidate {
+            tag: *tag,
+            tier: 0,
+            threshold: 1_000_000,
+            draws: draw(at),
+        };
         let ask = Reserve {
             caller: self.caller(who),
             pools: tags.iter().map(pool).collect(),
@@ -98,7 +104,6 @@ impl Cluster {
 
 const ROOM: u64 = 1_000;
 
-/// Broken on purpose to see it fail: a probe that leaves `next` as it was.
 #[test]
 fn five_failures_in_a_row_wherever_they_were_seen_open_it_and_one_probe_goes_at_a_time() {
     let mut cluster = Cluster::new();
@@ -123,7 +128,6 @@ fn five_failures_in_a_row_wherever_they_were_seen_open_it_and_one_probe_goes_at_
     assert!(matches!(cluster.ask(1, &[1, 2], ROOM, 0, None), Ok((0, 1..))));
 }
 
-/// Broken on purpose to see it fail: `Gate::Ramp` taken as closed.
 #[test]
 fn probes_that_go_well_close_it_and_calls_come_back_little_by_little() {
     let mut cluster = Cluster::new();
@@ -162,7 +166,6 @@ fn half_of_twenty_open_it_and_what_is_old_does_not_count() {
     assert!(cluster.state.circuits.known.contains_key(&1), "10 of 20");
 }
 
-/// Broken on purpose to see it fail: lone candidates left out of what may be taken.
 #[test]
 fn where_nothing_else_is_left_one_call_at_a_time_is_let_through_soon() {
     let mut cluster = Cluster::new();
@@ -227,6 +230,16 @@ fn who_is_passed_by_is_told_why() {
     assert_eq!(granted.told.why, [Verdict::Open(TRIP.open), Verdict::Fits(0)]);
 }
 
+/// What finds a circuit that is broken on purpose.
+pub(super) fn all() -> Result<(), Breach> {
+    five_failures_in_a_row_wherever_they_were_seen_open_it_and_one_probe_goes_at_a_time();
+    probes_that_go_well_close_it_and_calls_come_back_little_by_little();
+    half_of_twenty_open_it_and_what_is_old_does_not_count();
+    where_nothing_else_is_left_one_call_at_a_time_is_let_through_soon();
+    a_probe_of_which_nothing_is_heard_makes_room_for_another_and_may_end_well_after_all();
+    Ok(())
+}
+
 /// What may happen.
 #[derive(Clone, Debug)]
 enum Event {
@@ -254,7 +267,6 @@ struct Running {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Broken on purpose to see it fail: a probe that leaves `next` as it was; an ending that is not looked at for its permit.
     #[test]
     fn one_probe_at_a_time_and_none_before_its_time(events in prop::collection::vec(event(), 1..120)) {
         let (mut cluster, mut running) = (Cluster::new(), Vec::<Running>::new());

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::byhand;
 use super::call::{Ending, Fate, ask};
+use super::circuits;
 use super::judge::{Breach, breach};
 use super::learning;
 use super::plan::{Knobs, MINUTE, Op, Plan, what};
@@ -69,6 +70,9 @@ fn killer(mutant: Mutant) -> Killer {
         UnseenPostsForgotten | LearningSkipped | ToldTwice => Killer::Worlds,
         OwnHistoriesOnly => Killer::Worlds,
         LearningEndedByNewcomer => Killer::Model,
+        ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount => {
+            Killer::Check(circuits::all)
+        }
     }
 }
 
@@ -76,7 +80,7 @@ fn killer(mutant: Mutant) -> Killer {
 fn broken<T>(mutant: Mutant, run: impl FnOnce() -> Result<T, Breach>) -> Option<Breach> {
     match catch_unwind(AssertUnwindSafe(|| without(mutant, run))) {
         Ok(result) => result.err(),
-        Err(_) => Some(breach("arithmetic", "a count fell below zero")),
+        Err(_) => Some(breach("arithmetic", "a count fell below zero, or a check by hand failed")),
     }
 }
 
