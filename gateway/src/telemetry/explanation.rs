@@ -37,6 +37,12 @@ pub enum Why {
     NoSuchCall,
     /// Its dialect cannot say the request.
     Unsayable,
+    /// Its account has asked not to be tried again with this call.
+    AccountRefuses,
+    /// The attempts of its tier, or of the model, are used up.
+    NoAttempts,
+    /// The failure before took so long that nothing is tried after it.
+    TooSlow,
     /// The shared state could not be asked for room.
     StateAway,
 }
@@ -56,6 +62,11 @@ impl Explanation {
     /// Another event.
     pub fn add(&mut self, deployment: &Arc<str>, why: Why) {
         self.steps.push((deployment.clone(), why));
+    }
+
+    /// Has this been told of it already?
+    pub fn tells(&self, deployment: &Arc<str>, why: &Why) -> bool {
+        self.steps.iter().any(|(name, told)| name == deployment && told == why)
     }
 
     /// A candidate was tried. The first one that serves explains itself.
@@ -121,6 +132,9 @@ fn plain(out: &mut String, why: &Why) {
         Why::NoSuchCall => out.push_str("its provider has no such call"),
         Why::Unsayable => out.push_str("the request cannot be said in its dialect"),
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),
+        Why::AccountRefuses => out.push_str("its account asks not to be tried again"),
+        Why::NoAttempts => out.push_str("no attempts are left"),
+        Why::TooSlow => out.push_str("not tried after so slow a failure"),
         Why::StateAway => out.push_str("the shared state is not reachable"),
         Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}
     }

@@ -10,6 +10,7 @@ mod addresses;
 mod credentials;
 mod deployments;
 mod fallbacks;
+mod model_tiers;
 mod models;
 mod names;
 mod pools;
