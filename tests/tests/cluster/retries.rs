@@ -91,7 +91,7 @@ fn a_tier_has_the_attempts_that_it_is_given_and_the_next_one_goes_on() -> Result
     })
 }
 
-/// Broken on purpose to see it fail: the time-outs of tiers read, and not used.
+/// Broken on purpose to see it fail: the time-outs of tiers not used.
 #[test]
 fn a_tier_has_the_time_outs_that_it_is_given() -> Result<()> {
     in_turn(async {
@@ -139,7 +139,7 @@ fn a_slow_failure_is_tried_nowhere_else_and_a_quick_one_is() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: the provider's word not kept; taken for the deployment alone.
+/// Broken on purpose to see it fail: its `false` not kept; its `true` not heard.
 #[test]
 fn an_account_that_asks_not_to_be_tried_again_is_left_alone_for_the_call() -> Result<()> {
     in_turn(async {
@@ -184,7 +184,8 @@ fn an_account_that_asks_not_to_be_tried_again_is_left_alone_for_the_call() -> Re
     })
 }
 
-/// Broken on purpose to see it fail: no grace; grace though fallbacks are left; grace though the only one left had its turn.
+/// Broken on purpose to see it fail: every stream bounded by `first_token`; fallbacks not looked at; one that had its turn
+/// taken for a fallback.
 #[test]
 fn a_late_stream_is_waited_for_where_nothing_else_is_left_to_try() -> Result<()> {
     in_turn(async {
@@ -229,7 +230,7 @@ fn a_late_stream_is_waited_for_where_nothing_else_is_left_to_try() -> Result<()>
     })
 }
 
-/// Broken on purpose to see it fail: pauses that do not look at the deadline; the call's time begun anew for a fallback.
+/// Broken on purpose to see it fail: pauses that do not look at the deadline; attempts bounded by their own total alone.
 #[test]
 fn the_total_bounds_all_attempts_and_the_pauses_between_them() -> Result<()> {
     in_turn(async {
