@@ -186,9 +186,37 @@ impl Kind {
         }
     }
 
-    /// Is the client told not to try again? We have done so already, or nothing would change.
+    /// Is the client told not to try again (`x-should-retry: false`)? We have done so already, or nothing would change.
+    /// A retry of the client's on top of ours multiplies the load of who is down.
     pub fn is_final(self) -> bool {
-        matches!(self, Kind::UpstreamFailed | Kind::UpstreamTimeout | Kind::TooBigForLimit)
+        match self {
+            // Tried wherever it may be, or for as long as it may take.
+            Kind::UpstreamFailed | Kind::UpstreamTimeout => true,
+            // The same request meets the same refusal; the status may be one that clients try again.
+            Kind::Refused(_) | Kind::ContextTooLong(_) | Kind::ContentFiltered(_) | Kind::TooBigForLimit => {
+                true
+            }
+            // There is a time to come back, or another replica.
+            Kind::RateLimited
+            | Kind::NoCapacity
+            | Kind::StateAway
+            | Kind::Overloaded
+            | Kind::Draining
+            | Kind::SlowClient
+            | Kind::Internal => false,
+            // No client tries such a status again.
+            Kind::BadKey
+            | Kind::ModelForbidden
+            | Kind::ModelUnknown
+            | Kind::NotFound
+            | Kind::MethodNotAllowed
+            | Kind::NotKept
+            | Kind::NotStored
+            | Kind::NoCandidate
+            | Kind::Malformed
+            | Kind::TooLarge
+            | Kind::Encoded => false,
+        }
     }
 
     /// Whose fault it is.
@@ -244,5 +272,81 @@ impl Kind {
             Kind::Draining => "draining",
             Kind::Internal => "internal",
         }
+    }
+}
+
+#[cfg(test)]
+impl Kind {
+    /// Every kind; the match makes sure that none is forgotten. A provider's status is one that clients try again.
+    pub(crate) fn all() -> Vec<Kind> {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let next = |kind: &Kind| match kind {
+            Kind::BadKey => Some(Kind::ModelForbidden),
+            Kind::ModelForbidden => Some(Kind::ModelUnknown),
+            Kind::ModelUnknown => Some(Kind::NotFound),
+            Kind::NotFound => Some(Kind::MethodNotAllowed),
+            Kind::MethodNotAllowed => Some(Kind::NotKept),
+            Kind::NotKept => Some(Kind::NotStored),
+            Kind::NotStored => Some(Kind::NoCandidate),
+            Kind::NoCandidate => Some(Kind::Malformed),
+            Kind::Malformed => Some(Kind::TooLarge),
+            Kind::TooLarge => Some(Kind::Encoded),
+            Kind::Encoded => Some(Kind::SlowClient),
+            Kind::SlowClient => Some(Kind::RateLimited),
+            Kind::RateLimited => Some(Kind::NoCapacity),
+            Kind::NoCapacity => Some(Kind::TooBigForLimit),
+            Kind::TooBigForLimit => Some(Kind::Refused(status)),
+            Kind::Refused(_) => Some(Kind::ContextTooLong(status)),
+            Kind::ContextTooLong(_) => Some(Kind::ContentFiltered(status)),
+            Kind::ContentFiltered(_) => Some(Kind::UpstreamFailed),
+            Kind::UpstreamFailed => Some(Kind::UpstreamTimeout),
+            Kind::UpstreamTimeout => Some(Kind::StateAway),
+            Kind::StateAway => Some(Kind::Overloaded),
+            Kind::Overloaded => Some(Kind::Draining),
+            Kind::Draining => Some(Kind::Internal),
+            Kind::Internal => None,
+        };
+        std::iter::successors(Some(Kind::BadKey), next).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OpenAI's and Anthropic's clients try 408, 409, 429 and 5xx again unless they are told not to; whoever is not told may
+    /// come back later or elsewhere. Broken on purpose to see it fail: refusals, which may have a provider's 500, left out.
+    #[test]
+    fn a_client_is_told_not_to_try_again_what_was_tried_or_cannot_change() {
+        let tried_again = |kind: &Kind| {
+            let status = kind.status();
+            matches!(status.as_u16(), 408 | 409 | 429) || status.is_server_error()
+        };
+        let (last, others): (Vec<Kind>, Vec<Kind>) =
+            Kind::all().into_iter().filter(tried_again).partition(|kind| kind.is_final());
+        let names = |kinds: Vec<Kind>| kinds.into_iter().map(Kind::name).collect::<Vec<_>>();
+        assert_eq!(
+            names(last),
+            [
+                "too_big_for_limit",
+                "refused",
+                "context_too_long",
+                "content_filtered",
+                "upstream_failed",
+                "upstream_timeout"
+            ]
+        );
+        assert_eq!(
+            names(others),
+            [
+                "slow_client",
+                "rate_limited",
+                "no_capacity",
+                "state_away",
+                "overloaded",
+                "draining",
+                "internal"
+            ]
+        );
     }
 }

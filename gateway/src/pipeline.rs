@@ -14,6 +14,7 @@ mod judge;
 mod limits;
 mod saying;
 pub mod stored;
+mod tried;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,25 +26,26 @@ use sha2::{Digest, Sha256};
 
 use attempt::Attempt;
 use continued::Home;
-use fallbacks::sooner;
+use fallbacks::{Ahead, sooner};
 use judge::What;
 use saying::{Asked, ReadOnce};
+use tried::Tried;
 
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
 use crate::auth::Credentials;
-use crate::config::{DeploymentId, Model, ModelId, Tenant};
+use crate::config::{DeploymentId, Model, ModelId, Target, Tenant};
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
 use crate::dialect::request::{self, BadRequest, InPath, Peek};
 use crate::dialect::voice::Form;
 use crate::error::{Error, Kind};
 use crate::http as edge;
+use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::state::core::SessionRef;
 use crate::telemetry::Record;
-use crate::upstream::way::Way;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
@@ -84,24 +86,6 @@ struct Call<'a> {
     read_once: ReadOnce,
     asked: Asked,
     deadline: Instant,
-}
-
-/// What a call has tried, whichever of its models led there.
-#[derive(Default)]
-struct Tried {
-    deployments: Vec<DeploymentId>,
-    /// Those of them whose account does not keep what the call continues.
-    without: Vec<DeploymentId>,
-    /// Where the request cannot be said.
-    unsayable: Vec<Spoken>,
-}
-
-/// A way to ask a provider for a model: what one deployment of the same could not be told, no other can.
-#[derive(PartialEq, Eq)]
-struct Spoken {
-    way: Way,
-    preset: String,
-    model: String,
 }
 
 /// Serves a call.
@@ -226,41 +210,47 @@ impl Call<'_> {
     async fn serve_model(
         &self,
         id: ModelId,
+        ahead: Ahead<'_>,
         tried: &mut Tried,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Error> {
         let model = &self.snapshot.config.models[id.0];
         let session = self.session(id, model);
-        let (mut attempts, mut pause, mut last) = (0, false, None);
+        let (mut attempts, mut pause, mut last) = (Attempts::new(model), false, None);
         let before = tried.deployments.len();
-        while attempts < model.retry.attempts {
+        while attempts.are_left() && !tried.over {
             if Instant::now() >= self.deadline {
                 return Err(Error::late());
             }
-            let ranked = self.rank(id, tried);
+            let ranked = self.rank(id, &attempts, tried);
             if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
-            if ranked.is_empty() || pause && !self.pause(model, attempts).await {
+            if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
             let (reservation, index) = self.admit(id, &ranked, session.clone(), tried, record).await?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
-            let others = ranked.len() > 1 && attempts + 1 < model.retry.attempts;
+            let others = attempts.may_go_on(&ranked, index) || self.may_fall_back(ahead, tried);
             match Attempt::new(self, id, target, reservation, others).run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
                 Err(miss) => {
                     last = Some(sooner(last, miss.error));
+                    tried.refusing.extend(miss.refuses.then_some(target.deployment));
                     match miss.what {
-                        What::Attempt => (attempts, pause) = (attempts + 1, miss.pause),
+                        What::Attempt => {
+                            attempts.count(target);
+                            (pause, tried.over) = (miss.pause, miss.slow);
+                        }
                         What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
                         What::Unsayable => tried.unsayable.extend(self.spoken(target.deployment)),
                     }
                 }
             }
         }
+        self.explain_untried(model, &attempts, tried, record);
         Err(last.unwrap_or_else(|| match &self.home {
             Some(home) => home.not_served(&self.peek.model),
             None => {
@@ -271,7 +261,7 @@ impl Call<'_> {
         }))
     }
 
-    fn rank(&self, id: ModelId, tried: &Tried) -> Vec<Ranked<'_>> {
+    fn rank(&self, id: ModelId, attempts: &Attempts<'_>, tried: &Tried) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
         let rotation = &self.snapshot.rotations[id.0];
         let model = &config.models[id.0];
@@ -279,17 +269,10 @@ impl Call<'_> {
         let needs = self.needs(per_choice);
         let standings = &self.snapshot.standings;
         let outlook = |id: DeploymentId| standings[id.0].outlook(per_choice, model.ranking.latency.measure);
-        let Tried { deployments: tried, without, unsayable } = tried;
-        let can = |spoken: Spoken| !unsayable.contains(&spoken);
-        let able = |id: DeploymentId| match unsayable.is_empty() {
-            _ if tried.contains(&id) => false,
-            true => self.way(id).is_some(),
-            false => self.spoken(id).is_some_and(can),
-        };
+        let able = |target: &Target| attempts.may_go_to(target) && self.is_able(target.deployment, tried);
         let mut ranked = route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64);
-        match &self.home {
-            Some(home) => home.keep(config, &mut ranked),
-            None => continued::drop_accounts(config, without, &mut ranked),
+        if let Some(home) = &self.home {
+            home.keep(config, &mut ranked);
         }
         ranked
     }
@@ -307,18 +290,6 @@ impl Call<'_> {
     fn expected_output(&self, id: ModelId) -> u64 {
         let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
         estimate::expected_output(self.peek.max_output, self.worker.shared.expected(&key))
-    }
-
-    /// How a deployment serves the call; `None` if it cannot.
-    fn way(&self, deployment: DeploymentId) -> Option<Way> {
-        self.snapshot.endpoints[deployment.0].way(self.peek.api)
-    }
-
-    /// The same, and at whom.
-    fn spoken(&self, deployment: DeploymentId) -> Option<Spoken> {
-        let preset = self.snapshot.endpoints[deployment.0].preset().name.clone();
-        let model = self.snapshot.config.deployments[deployment.0].model.clone();
-        Some(Spoken { way: self.way(deployment)?, preset, model })
     }
 
     fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {

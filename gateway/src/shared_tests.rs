@@ -26,3 +26,23 @@ fn a_reload_keeps_the_tokens_of_accounts_that_pay_as_before() {
     let other = Snapshot::new(config("two", more), Some(&same)).unwrap();
     assert!(!Arc::ptr_eq(made(&same, 0), made(&other, 0)));
 }
+
+/// What the state is told bounds how long attempts last: a longer time-out of a tier, or of a deployment in it, counts.
+/// Broken on purpose to see it fail: the time-outs of models alone.
+#[test]
+fn the_deadlines_are_those_of_the_longest_time_outs_wherever_they_stand() {
+    let deadlines = |tier: &str, deployment: &str| {
+        let more = format!(
+            "[[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\n\
+             [[deployments]]\nname = \"e\"\naccount = \"a\"\nmodel = \"x\"\n{deployment}\
+             [[models]]\nname = \"m\"\ndeployments = [\"d\", {{ name = \"e\", priority = 1 }}]\n\
+             timeouts = {{ connect = \"1s\", first_token = \"4s\", total = \"60s\" }}\n{tier}"
+        );
+        let Deadlines { head, end } = Snapshot::new(config("one", &more), None).unwrap().deadlines();
+        (head, end)
+    };
+    assert_eq!(deadlines("", ""), (5_250, 60_250));
+    let longer = "tiers = [{ priority = 1, timeouts = { first_token = \"30s\", total = \"5m\" } }]\n";
+    assert_eq!(deadlines(longer, ""), (31_250, 300_250));
+    assert_eq!(deadlines(longer, "timeouts = { total = \"40s\" }\n"), (31_250, 60_250));
+}

@@ -15,6 +15,7 @@ mod production_tests;
 mod ranking;
 mod raw;
 pub mod report;
+mod retry;
 pub mod sources;
 mod state;
 mod suggest;
@@ -36,6 +37,7 @@ pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, S
 use preset::{Call, FillError, Preset};
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
 pub use report::{Problem, Report};
+pub use retry::{Retry, Tier, Timeouts};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
 
@@ -238,6 +240,8 @@ pub struct Model {
     pub ranking: Ranking,
     /// The deployments that serve it.
     pub targets: Vec<Target>,
+    /// Tiers with a bound of their own on attempts; others have none but the model's.
+    pub tiers: Vec<Tier>,
     /// Sessions; `None` with `affinity = false`.
     pub affinity: Option<Affinity>,
     /// Tried in order when this model has no room or fails.
@@ -264,7 +268,7 @@ pub struct Target {
     pub weight: f64,
     /// Lower first.
     pub tier: u32,
-    /// The nearest of deployment, model, defaults.
+    /// The nearest of deployment, tier, model, defaults.
     pub timeouts: Timeouts,
 }
 
@@ -275,33 +279,6 @@ pub struct Affinity {
     pub header: http::HeaderName,
     /// A session is forgotten after this long without a call.
     pub ttl: Duration,
-}
-
-/// `timeouts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// TCP and TLS.
-    pub connect: Duration,
-    /// From the end of connect to the first content.
-    pub first_token: Duration,
-    /// From the first content of a stream to its sixteenth token; none: it is not waited for. A stream that is slower is left
-    /// for another deployment while the client has seen nothing of it.
-    pub steady: Option<Duration>,
-    /// Between two reads of an answer.
-    pub idle: Duration,
-    /// Of one attempt; on a model, of the whole call.
-    pub total: Duration,
-}
-
-/// `retry`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts in all.
-    pub attempts: u32,
-    /// First back-off (full jitter, doubling).
-    pub base: Duration,
-    /// No back-off is longer.
-    pub max: Duration,
 }
 
 /// `headroom`, per mille of the declared limit.

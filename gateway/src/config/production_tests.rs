@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Cooldown, Credentials, Defaults, Deployment, File, Headroom, Limits,
-    Listener, Meter, Model, Price, Retry, Sentinel, Server, State, TargetTable, Tenant, Timeouts, TlsFiles,
+    Listener, Meter, Model, Price, Retry, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts,
+    TlsFiles,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -29,6 +30,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("deployments.price", Price::KEYS),
     ("models", Model::KEYS),
     ("models.deployments", TargetTable::KEYS),
+    ("models.tiers", Tier::KEYS),
     ("tenants", Tenant::KEYS),
 ];
 

@@ -136,7 +136,7 @@ table! {
 }
 
 table! {
-    Retry, "`retry`" { attempts: Count, base: Duration, max: Duration } later { budget }
+    Retry, "`retry`" { attempts: Count, base: Duration, max: Duration, slow_after: Pause } later { budget }
 }
 
 table! {
@@ -253,6 +253,7 @@ table! {
         tiebreak_within: f64,
         latency: Latency,
         deployments: List<Target> = required,
+        tiers: List<Tier>,
         affinity: Affinity,
         fallbacks: List<String>,
         context_fallbacks: List<String>,
@@ -261,7 +262,7 @@ table! {
         retry: Retry,
         headroom: Headroom,
     } later {
-        queue, min_quality, baseline, tiers: when_empty,
+        queue, min_quality, baseline,
     }
 }
 
@@ -271,6 +272,10 @@ table! {
         weight: Weight,
         priority: u32,
     } later { min_share }
+}
+
+table! {
+    Tier, "a model's `tiers`" { priority: u32 = required, attempts: Count, timeouts: Timeouts } later {}
 }
 
 table! {
@@ -308,6 +313,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Price::KEYS,
     Model::KEYS,
     TargetTable::KEYS,
+    Tier::KEYS,
     Tenant::KEYS,
 ];
 

@@ -279,6 +279,35 @@ fn the_nearest_setting_wins_key_by_key() {
     assert_eq!(model.headroom, Headroom { soft: 800, hard: 900 });
 }
 
+/// Broken on purpose to see it fail: the tier's over the deployment's; the model's bases for deployments.
+#[test]
+fn of_time_outs_a_deployments_go_before_its_tiers_and_those_before_the_models() {
+    let tiers = "tiers = [{ priority = 0, attempts = 1, timeouts = { first_token = \"9s\", idle = \"5s\", \
+                 total = \"40s\" } }, { priority = 1 }]\n\
+                 retry = { slow_after = \"3s\" }\nfallbacks";
+    let config = loaded(&TWO.replacen("fallbacks", tiers, 1));
+    let [model, rest, _] = &config.models[..] else { panic!() };
+    let seconds = Duration::from_secs;
+    let times = |target: &Target| {
+        let Timeouts { connect, first_token, idle, total, .. } = target.timeouts;
+        [connect, first_token, idle, total].map(|time| time.as_secs())
+    };
+    // The first deployment has an `idle` of its own.
+    assert_eq!(
+        model.targets.iter().map(times).collect::<Vec<_>>(),
+        [[2, 9, 7, 40], [2, 20, 60, 60], [2, 9, 5, 40]]
+    );
+    assert_eq!(model.total, seconds(60), "a tier's total is not the call's");
+    assert_eq!(model.tiers, [Tier { priority: 0, attempts: 1 }]);
+    assert_eq!((model.retry.slow_after, rest.retry.slow_after), (Some(seconds(3)), None));
+    let off = loaded(
+        "defaults.retry.slow_after = \"3s\"\nmodels = [{ name = \"n\", deployments = [\"d\"], \
+                      retry = { slow_after = \"0s\" } }]\naccounts = [{ name = \"a\", provider = \"openai\", \
+                      api_key = \"k\" }]\ndeployments = [{ name = \"d\", account = \"a\", model = \"x\" }]",
+    );
+    assert_eq!(off.models[0].retry.slow_after, None);
+}
+
 #[test]
 fn models_are_found_by_name_then_alias_then_the_longest_wildcard() {
     let config = loaded(TWO);

@@ -117,6 +117,18 @@ mod tests {
         }
     }
 
+    /// Broken on purpose to see it fail: the header left out.
+    #[tokio::test]
+    async fn who_is_not_to_try_again_is_told_in_every_voice() {
+        for kind in Kind::all() {
+            for voice in [Voice::OpenAi, Voice::Anthropic, Voice::Google] {
+                let (headers, _) = refused(&Error::new(kind, "No."), voice, None).await;
+                let told = headers.get("x-should-retry").map(|value| value == "false");
+                assert_eq!(told, kind.is_final().then_some(true), "{kind:?}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn the_upstreams_words_are_said_in_the_voice_of_the_client() {
         let said = UpstreamError {
@@ -143,25 +155,7 @@ mod tests {
     /// One of our codes is also a word of Anthropic's. Broken on purpose to see it fail: that code left out as foreign.
     #[tokio::test]
     async fn every_code_of_ours_reaches_openais_clients() {
-        for kind in [
-            Kind::BadKey,
-            Kind::ModelForbidden,
-            Kind::ModelUnknown,
-            Kind::NotFound,
-            Kind::NotKept,
-            Kind::NotStored,
-            Kind::Malformed,
-            Kind::TooLarge,
-            Kind::Encoded,
-            Kind::SlowClient,
-            Kind::RateLimited,
-            Kind::UpstreamFailed,
-            Kind::UpstreamTimeout,
-            Kind::StateAway,
-            Kind::Overloaded,
-            Kind::Draining,
-            Kind::Internal,
-        ] {
+        for kind in Kind::all() {
             let (_, body) = refused(&Error::new(kind, "No."), Voice::OpenAi, None).await;
             assert_eq!(body["error"]["code"], kind.code());
         }

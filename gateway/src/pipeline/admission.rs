@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{AWAY_RETRY, Call, Tried, explain, note};
+use super::tried::Tried;
+use super::{AWAY_RETRY, Call, explain, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
 use crate::config::preset;

@@ -13,7 +13,7 @@ use super::saying::Saying;
 use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;
-use crate::config::{Deployment, ModelId, Target};
+use crate::config::{Deployment, ModelId, Retry, Target};
 use crate::dialect::openai::answer::{Usage, id_of};
 use crate::dialect::request::Continues;
 use crate::http as edge;
@@ -34,7 +34,7 @@ pub(super) struct Attempt<'a> {
     pub(super) target: &'a Target,
     pub(super) deployment: &'a Deployment,
     pub(super) reservation: Option<Reservation>,
-    /// Another deployment may be tried after this one.
+    /// Another deployment may be tried after this one, unless it fails too slowly.
     others: bool,
     pub(super) sent: Instant,
     pub(super) busy: Option<Busy>,
@@ -91,7 +91,7 @@ impl<'a> Attempt<'a> {
             return Err(Failed::NotSent("stalled before sending".into()));
         }
         let (call, until) = (self.call, self.until());
-        let head_by = if call.peek.stream { self.first_by().min(until) } else { until };
+        let head_by = if call.peek.stream { self.first_by() } else { until };
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
         let saying = tokio::time::timeout_at(head_by.into(), call.say(endpoint, self.deployment)).await;
         let saying = saying.map_err(|_| Failed::NotSent("too long to be written".into()))?;
@@ -125,8 +125,9 @@ impl<'a> Attempt<'a> {
     ) -> Result<Response<Body>, Failed> {
         let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
         let mut opened = answer::open(upstream, telling, &head.headers, opening).await?;
-        if let Some(time) = self.target.timeouts.steady.filter(|_| self.others) {
-            answer::steady(&mut opened, Instant::now() + time, patience).await?;
+        let steady_by = self.target.timeouts.steady.map(|time| Instant::now() + time);
+        if let Some(by) = steady_by.filter(|by| self.may_go_on(*by)) {
+            answer::steady(&mut opened, by, patience).await?;
         }
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
@@ -195,11 +196,24 @@ impl<'a> Attempt<'a> {
         self.reservation.as_ref().map_or(send_by, |reservation| reservation.send_by.min(send_by))
     }
 
-    /// When a stream's first content must have come.
+    /// When a stream's first content must have come. Where nothing else would be tried, giving up would only turn a late
+    /// answer into an error; then it is waited for as a plain answer is.
     fn first_by(&self) -> Instant {
-        let timeouts = self.target.timeouts;
+        let (timeouts, until) = (self.target.timeouts, self.until());
         let first = self.sent + timeouts.connect + timeouts.first_token;
-        self.reservation.as_ref().map_or(first, |reservation| first.min(reservation.head_by))
+        let first = self.reservation.as_ref().map_or(first, |reservation| first.min(reservation.head_by));
+        if self.may_go_on(first) { first.min(until) } else { until }
+    }
+
+    /// Would another deployment be tried if this attempt failed then?
+    fn may_go_on(&self, then: Instant) -> bool {
+        let took = then.saturating_duration_since(self.sent);
+        self.others && then < self.call.deadline && !self.retry().is_slow(took)
+    }
+
+    /// How often and how long the model may be tried.
+    pub(super) fn retry(&self) -> &Retry {
+        &self.call.snapshot.config.models[self.model.0].retry
     }
 
     /// After a stall the reservation may be about to expire: then nothing may be sent on it.

@@ -56,8 +56,13 @@ impl Home {
         if ranked.iter().any(itself) {
             return ranked.retain(itself);
         }
+        ranked.retain(|other| self.may_be(config, other.target.deployment));
+    }
+
+    /// Is a deployment in the right account?
+    pub(super) fn may_be(&self, config: &Config, id: DeploymentId) -> bool {
         let account = |id: DeploymentId| &config.deployments[id.0].account;
-        ranked.retain(|other| Arc::ptr_eq(account(other.target.deployment), account(self.deployment)));
+        Arc::ptr_eq(account(id), account(self.deployment))
     }
 
     /// No deployment of the model asked for, or of what is left of it, is in the right account.
@@ -68,12 +73,6 @@ impl Home {
         );
         Error::new(Kind::NoCandidate, message).param(self.param)
     }
-}
-
-/// Leaves the candidates of other accounts than these deployments have.
-pub(super) fn drop_accounts(config: &Config, of: &[DeploymentId], ranked: &mut Vec<Ranked<'_>>) {
-    let account = |id: DeploymentId| &config.deployments[id.0].account;
-    ranked.retain(|other| !of.iter().any(|id| Arc::ptr_eq(account(*id), account(other.target.deployment))));
 }
 
 /// As OpenAI says it.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, Tried, limits};
+use super::tried::Tried;
+use super::{Call, limits};
 use crate::config::Model;
 use crate::route::Ranked;
+use crate::route::attempts::Attempts;
 use crate::state::Wish;
 use crate::state::core::{Denied, Draw, Told, Verdict};
 use crate::telemetry::{Record, Why};
@@ -55,10 +57,9 @@ impl Call<'_> {
         let is_ranked = |id| ranked.iter().any(|ranked| ranked.target.deployment == id);
         for id in deployments.filter(|id| !tried.deployments.contains(id) && !is_ranked(*id)) {
             let deployment = &self.snapshot.config.deployments[id.0];
-            let long = deployment.context_window.is_some_and(|window| {
-                (self.input - self.guessed).saturating_add(self.peek.max_output.unwrap_or(0)) > window
-            });
+            let long = !self.needs(0).fit(deployment.context_window);
             let why = match self.way(id) {
+                Some(_) if self.is_refused(id, tried) => Why::AccountRefuses,
                 None => Why::NoSuchCall,
                 Some(_) if self.spoken(id).is_some_and(|spoken| tried.unsayable.contains(&spoken)) => {
                     Why::Unsayable
@@ -67,6 +68,30 @@ impl Call<'_> {
                 Some(_) => Why::NotItsHome,
             };
             record.explanation.add(&deployment.name, why);
+        }
+    }
+
+    /// Tells of the candidates that a call that has failed did not try.
+    pub(super) fn explain_untried(
+        &self,
+        model: &Model,
+        attempts: &Attempts<'_>,
+        tried: &Tried,
+        record: &mut Option<Record>,
+    ) {
+        let Some(record) = record else { return };
+        for target in model.targets.iter().filter(|target| !tried.deployments.contains(&target.deployment)) {
+            let why = match tried.over {
+                _ if self.is_refused(target.deployment, tried) => Why::AccountRefuses,
+                _ if !self.is_candidate(target.deployment, tried) => continue, // told of at the beginning
+                true => Why::TooSlow,
+                false if !attempts.are_left() || !attempts.may_go_to(target) => Why::NoAttempts,
+                false => continue,
+            };
+            let name = &self.snapshot.config.deployments[target.deployment.0].name;
+            if !record.explanation.tells(name, &why) {
+                record.explanation.add(name, why);
+            }
         }
     }
 

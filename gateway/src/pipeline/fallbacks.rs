@@ -3,10 +3,19 @@
 use axum::body::Body;
 use http::Response;
 
-use super::{Call, Tried};
+use super::Call;
+use super::tried::Tried;
 use crate::config::{Model, ModelId};
 use crate::error::{Error, Fault, Kind};
 use crate::telemetry::Record;
+
+/// The models of a call: those begun, those to come, and those that come if the current one does not answer in time.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<'m> {
+    listed: &'m [ModelId],
+    begun: usize,
+    fallbacks: &'m [ModelId],
+}
 
 impl Call<'_> {
     /// The model asked for, then its fallbacks: those for the kind of its failure, and of theirs.
@@ -21,11 +30,13 @@ impl Call<'_> {
         let mut next = 0;
         while let Some(id) = models.get(next).copied() {
             next += 1;
-            let error = match self.serve_model(id, &mut tried, record).await {
+            let ahead = Ahead { listed: &models, begun: next, fallbacks: &model.fallbacks };
+            let error = match self.serve_model(id, ahead, &mut tried, record).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let Some(chain) = self.chain(model, error.kind) else { return Err(error) };
+            let chain = self.chain(model, error.kind).filter(|_| !tried.over);
+            let Some(chain) = chain else { return Err(error) };
             for fallback in chain.iter().filter(|id| self.may_use(**id)) {
                 if !models.contains(fallback) {
                     models.push(*fallback);
@@ -67,6 +78,14 @@ impl Call<'_> {
             | Kind::Draining
             | Kind::Internal => None,
         }
+    }
+
+    /// Is there a deployment to try in the models that come after the current one, if that does not answer in time?
+    pub(super) fn may_fall_back(&self, ahead: Ahead<'_>, tried: &Tried) -> bool {
+        let (begun, to_come) = ahead.listed.split_at(ahead.begun);
+        let added = ahead.fallbacks.iter().filter(|id| !begun.contains(id) && self.may_use(**id));
+        let targets = to_come.iter().chain(added).flat_map(|id| &self.snapshot.config.models[id.0].targets);
+        targets.map(|target| target.deployment).any(|id| self.is_candidate(id, tried))
     }
 
     /// Can some deployment of the model not read so much?

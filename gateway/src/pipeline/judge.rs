@@ -24,6 +24,10 @@ pub(super) struct Miss {
     pub(super) retry: bool,
     /// After a pause: the fault may be a shared one.
     pub(super) pause: bool,
+    /// But nothing is tried any more: it took too long.
+    pub(super) slow: bool,
+    /// And nothing of its account is: the provider has said so.
+    pub(super) refuses: bool,
     /// What it counts as.
     pub(super) what: What,
 }
@@ -42,7 +46,7 @@ pub(super) enum What {
 impl Miss {
     /// Another deployment is tried, after a pause if so said.
     fn retried(error: Error, pause: bool) -> Miss {
-        Miss { error, retry: true, pause, what: What::Attempt }
+        Miss { error, retry: true, pause, slow: false, refuses: false, what: What::Attempt }
     }
 }
 
@@ -73,7 +77,7 @@ impl Attempt<'_> {
         let (outcome, miss) = self.judge(failed);
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
         note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
-        miss
+        Miss { slow: self.retry().is_slow(self.sent.elapsed()), ..miss }
     }
 
     fn judge(&self, failed: Failed) -> (&'static str, Miss) {
@@ -99,7 +103,8 @@ impl Attempt<'_> {
                     target: "weir::upstream", deployment = %name, status = status.as_u16(),
                     class = ?failure.class, "attempt refused"
                 );
-                self.judge_answer(status, &failure, &body)
+                let (outcome, miss) = self.judge_answer(status, &failure, &body);
+                (outcome, Miss { refuses: failure.should_retry == Some(false), ..miss })
             }
         }
     }
@@ -141,7 +146,8 @@ impl Attempt<'_> {
             }
             Class::ContextTooLong => ("context_too_long", refused_as(Kind::ContextTooLong(status), false)),
             Class::ContentFiltered => ("content_filtered", refused_as(Kind::ContentFiltered(status), false)),
-            Class::BadRequest => ("refused", refused(false)),
+            // It asks for another try, so the request is not to blame.
+            Class::BadRequest => ("refused", refused(failure.should_retry == Some(true))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which deployments may serve a call, and in which order they are tried. Pure: facts and draws in, an order out.
 
+pub mod attempts;
 pub mod behaviour;
 mod order;
 pub mod rotation;
@@ -77,13 +78,12 @@ pub fn rank<'a>(
     model: &'a Model,
     rotation: &Mutex<Rotation>,
     needs: Needs,
-    able: &dyn Fn(DeploymentId) -> bool,
+    able: &dyn Fn(&Target) -> bool,
     outlook: &dyn Fn(DeploymentId) -> Outlook,
     draw: &mut dyn FnMut() -> f64,
 ) -> Vec<Ranked<'a>> {
-    let can = |target: &&Target| {
-        able(target.deployment) && needs.fit(config.deployments[target.deployment.0].context_window)
-    };
+    let can =
+        |target: &&Target| able(target) && needs.fit(config.deployments[target.deployment.0].context_window);
     let looks = looks(model);
     let candidate = |target: &'a Target| {
         let price = config.deployments[target.deployment.0].price;

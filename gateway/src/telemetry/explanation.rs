@@ -44,6 +44,12 @@ pub enum Why {
     NoSuchCall,
     /// Its dialect cannot say the request.
     Unsayable,
+    /// Its account has asked not to be tried again with this call.
+    AccountRefuses,
+    /// The attempts of its tier, or of the model, are used up.
+    NoAttempts,
+    /// The failure before took so long that nothing is tried after it.
+    TooSlow,
     /// The shared state could not be asked for room.
     StateAway,
 }
@@ -63,6 +69,11 @@ impl Explanation {
     /// Another event.
     pub fn add(&mut self, deployment: &Arc<str>, why: Why) {
         self.steps.push((deployment.clone(), why));
+    }
+
+    /// Has this been told of it already?
+    pub fn tells(&self, deployment: &Arc<str>, why: &Why) -> bool {
+        self.steps.iter().any(|(name, told)| name == deployment && told == why)
     }
 
     /// A candidate was tried. The first one that serves explains itself.
@@ -132,6 +143,9 @@ fn plain(out: &mut String, why: &Why) {
             write(out, format_args!("has failed lately, left alone for {:.3} s", time.as_secs_f64()));
         }
         Why::Recovers => out.push_str("has failed lately, takes calls again little by little"),
+        Why::AccountRefuses => out.push_str("its account asks not to be tried again"),
+        Why::NoAttempts => out.push_str("no attempts are left"),
+        Why::TooSlow => out.push_str("not tried after so slow a failure"),
         Why::StateAway => out.push_str("the shared state is not reachable"),
         Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}
     }

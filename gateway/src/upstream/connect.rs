@@ -16,6 +16,14 @@ use tower::Service;
 use super::resolve::Resolver;
 use super::unasked::Guarded;
 
+/// After so much silence the peer is asked whether it is there, and again and again.
+const QUIET: Duration = Duration::from_secs(30);
+const PROBE: Duration = Duration::from_secs(10);
+/// One that acknowledges nothing for so long is gone: an answer may be awaited for much longer than that, and the kernel
+/// alone would try for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_secs(60);
+
 type Inner = HttpsConnector<HttpConnector<Resolver>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -31,7 +39,10 @@ impl Connector {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        tcp.set_keepalive(Some(QUIET));
+        tcp.set_keepalive_interval(Some(PROBE));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(GONE));
         let inner = HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()

@@ -60,7 +60,7 @@ affinity = { header = "x-session-id", ttl = "1h" }
 
 [[models]]
 name = "late"
-timeouts = { first_token = "300ms" }
+timeouts = { connect = "100ms", first_token = "200ms", total = "300ms" }
 retry = { attempts = 1 }
 deployments = ["slow"]
 

@@ -326,6 +326,8 @@ fn account_at(addr: SocketAddr) -> String {
 }
 
 const FAILED: &str = "HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const FAILED_FOR_GOOD: &str = "HTTP/1.1 500 Internal Server Error\r\nx-should-retry: false\r\nconnection: close\r\n\
+    content-length: 0\r\n\r\n";
 const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 15\r\n\r\n\
     {\"id\":\"resp_1\"}";
 
@@ -339,6 +341,20 @@ fn a_request_for_what_is_kept_is_made_again_after_a_failure_that_may_pass() -> R
         let site = Site::start(Plan { replicas: 1, ..plan }).await?;
         let (status, body) = get(site.replicas[0].addr(), "/v1/responses/resp_1").await?;
         ensure!(status == 200 && body == r#"{"id":"resp_1"}"#, "{status}: {body:?}");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: the provider's word not heard.
+#[test]
+fn a_request_for_what_is_kept_is_not_made_again_against_the_providers_word() -> Result<()> {
+    in_turn(async {
+        let bad = account_at(answering(&[FAILED_FOR_GOOD, KEPT]).await?);
+        let models = format!("{bad}[[models]]\nname = \"m\"\ndeployments = [\"bad\"]\n");
+        let plan = Plan { models: Some(models), ..Plan::new("failures-kept-said", Vec::new()) };
+        let site = Site::start(Plan { replicas: 1, ..plan }).await?;
+        let (status, body) = get(site.replicas[0].addr(), "/v1/responses/resp_1").await?;
+        ensure!(status == 502, "{status}: {body:?}");
         Ok(())
     })
 }

@@ -15,6 +15,7 @@ mod life;
 mod limits;
 mod outage;
 mod predicted;
+mod retries;
 mod sessions;
 mod storm;
 mod strategies;

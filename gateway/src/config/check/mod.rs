@@ -11,6 +11,7 @@ mod circuit;
 mod credentials;
 mod deployments;
 mod fallbacks;
+mod model_tiers;
 mod models;
 mod names;
 mod pools;

@@ -4,6 +4,7 @@ use super::super::tree::{At, Field, List, Reading};
 use super::super::{DeploymentId, Headroom, Model, Target, Timeouts, raw};
 use super::deployments::Deployments;
 use super::fallbacks;
+use super::model_tiers::ModelTiers;
 use super::names::{self, Names};
 use super::pools::{self, Pools};
 use super::settings::{self, Defaults};
@@ -55,18 +56,21 @@ fn model(
     if ranking.compares_prices() {
         need_prices(written, deployed, cx);
     }
+    let retry = settings::retry(&written.retry, defaults.retry, cx);
+    let tiers = ModelTiers::of(written, retry, timeouts, cx);
     Model {
         name: name.to_owned(),
         wildcard,
         aliases: written.aliases.items().iter().map(|at| at.value.clone()).collect(),
         ranking,
-        targets: targets(written, deployed, timeouts, cx),
+        targets: targets(written, deployed, (&tiers, timeouts), cx),
+        tiers: tiers.bounded,
         affinity: settings::affinity(&written.affinity, &defaults.affinity, cx),
         // Known once every model has a name.
         fallbacks: Vec::new(),
         context_fallbacks: Vec::new(),
         content_fallbacks: Vec::new(),
-        retry: settings::retry(&written.retry, defaults.retry, cx),
+        retry,
         headroom: model_headroom(&written.headroom, defaults.headroom, cx),
         total: timeouts.total,
     }
@@ -126,11 +130,11 @@ fn names<'f>(field: &'f Field<List<raw::Model>>, cx: &mut Reading<'_>) -> Names<
     names
 }
 
-/// The targets of a model; `timeouts` are the model's.
+/// The targets of a model; `timeouts` are the model's, and those of its tiers go over them.
 fn targets(
     model: &raw::Model,
     deployed: &Deployed<'_, '_>,
-    timeouts: Timeouts,
+    (tiers, timeouts): (&ModelTiers, Timeouts),
     cx: &mut Reading<'_>,
 ) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
@@ -149,13 +153,10 @@ fn targets(
                 1.0
             }
         };
-        let timeouts = settings::timeouts(&deployed.written[index].value.timeouts, timeouts, cx);
-        targets.push(Target {
-            deployment: DeploymentId(index),
-            weight,
-            tier: written.priority.or(0),
-            timeouts,
-        });
+        let tier = written.priority.or(0);
+        let above = tiers.timeouts(tier).unwrap_or(timeouts);
+        let timeouts = settings::timeouts(&deployed.written[index].value.timeouts, above, cx);
+        targets.push(Target { deployment: DeploymentId(index), weight, tier, timeouts });
     }
     if let Some(list) = model.deployments.get().filter(|list| list.value.written == 0) {
         cx.problem(&list.span, "a model needs at least one deployment");

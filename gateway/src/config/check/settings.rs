@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::super::tree::{At, Field, Reading};
-use super::super::units::Count;
+use super::super::units::{Count, Pause};
 use super::super::{
     Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts,
     raw,
@@ -46,7 +46,7 @@ fn built_in() -> Defaults {
             idle: seconds(60),
             total: seconds(600),
         },
-        retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8) },
+        retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8), slow_after: None },
         cooldown: Cooldown { default: seconds(5), max: seconds(600) },
         circuit: circuit::built_in(),
         headroom: Headroom { soft: 800, hard: 1000 },
@@ -110,19 +110,33 @@ pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Re
 /// `retry` over that of the level above.
 pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>) -> Retry {
     let Some(At { value: written, span }) = field.get() else { return base };
-    let raw::Retry { attempts, base: first, max } = written;
-    let mut resolved = Retry { attempts: base.attempts, base: first.or(base.base), max: max.or(base.max) };
-    if let Some(At { value: Count(count), span }) = attempts.get() {
-        match u32::try_from(*count) {
-            Ok(count) if u64::from(count) <= MOST_ATTEMPTS => resolved.attempts = count,
-            _ => cx.problem(span, format!("more than {MOST_ATTEMPTS} attempts")),
-        }
-    }
+    let raw::Retry { attempts: count, base: first, max, slow_after } = written;
+    let resolved = Retry {
+        attempts: attempts(count, cx).unwrap_or(base.attempts),
+        base: first.or(base.base),
+        max: max.or(base.max),
+        slow_after: match slow_after.value() {
+            Some(Pause(time)) => Some(*time).filter(|time| !time.is_zero()),
+            None => base.slow_after,
+        },
+    };
     if is_ours_to_judge(&[first, max]) && resolved.base > resolved.max {
         let [base, max] = [resolved.base, resolved.max].map(humantime::format_duration);
         cx.problem(span, format!("`base` ({base}) exceeds `max` ({max})"));
     }
     resolved
+}
+
+/// A number of attempts; none if there is none, or one that is reported.
+pub(super) fn attempts(field: &Field<Count>, cx: &mut Reading<'_>) -> Option<u32> {
+    let At { value: Count(count), span } = field.get()?;
+    match u32::try_from(*count) {
+        Ok(count) if u64::from(count) <= MOST_ATTEMPTS => Some(count),
+        _ => {
+            cx.problem(span, format!("more than {MOST_ATTEMPTS} attempts"));
+            None
+        }
+    }
 }
 
 /// `cooldown` over that of the level above.

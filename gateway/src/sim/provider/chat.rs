@@ -41,8 +41,9 @@ pub(super) async fn complete(
                 tokio::time::sleep(wait).await;
             }
             match &prepared.fault {
-                Some(FaultKind::Status { code, retry_after, body }) => {
-                    Ok(reply.injected(call, *code, retry_after.as_deref(), body.as_deref()))
+                Some(FaultKind::Status { code, retry_after, should_retry, body }) => {
+                    let headers = [(RETRY_AFTER, retry_after), (SHOULD_RETRY, should_retry)];
+                    Ok(reply.injected(call, *code, headers, body.as_deref()))
                 }
                 Some(FaultKind::Stall(Place::BeforeHeaders)) => {
                     call.stalled();
@@ -54,7 +55,7 @@ pub(super) async fn complete(
                 }
                 // A plain answer has no frames to put an error into.
                 Some(FaultKind::ErrorChunk(_)) if !prepared.ask.stream => {
-                    Ok(reply.injected(call, 500, None, None))
+                    Ok(reply.injected(call, 500, [], None))
                 }
                 Some(_) | None => Ok(reply.answer(call, &behaviour, prepared, &mut rng)),
             }
@@ -208,18 +209,20 @@ impl Reply {
     }
 
     /// An injected error answer.
-    fn injected(
+    fn injected<const N: usize>(
         self,
         call: Call,
         code: u16,
-        retry_after: Option<&str>,
+        headers: [(HeaderName, &Option<String>); N],
         body: Option<&str>,
     ) -> Response<Play> {
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = body.map_or_else(wire::server_error, str::to_owned);
         let mut response = self.error(call, status, "injected_status", body);
-        if let Some(value) = retry_after.and_then(|value| HeaderValue::from_str(value).ok()) {
-            response.headers_mut().insert(RETRY_AFTER, value);
+        for (name, value) in headers {
+            if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                response.headers_mut().insert(name, value);
+            }
         }
         response
     }
@@ -246,6 +249,7 @@ impl Reply {
     }
 }
 
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const REQUESTS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),

@@ -28,6 +28,8 @@ pub enum FaultKind {
         code: u16,
         /// `retry-after` in seconds, as written.
         retry_after: Option<String>,
+        /// `x-should-retry`, as written.
+        should_retry: Option<String>,
         /// Body instead of OpenAI's.
         body: Option<String>,
     },
@@ -61,28 +63,30 @@ impl FromStr for Fault {
             Some((front, body)) => (front, Some(body.to_owned())),
             None => (text, None),
         };
-        let (mut kind, mut share, mut times, mut retry_after) = (None, 1.0, None, None);
+        let (mut kind, mut share, mut times) = (None, 1.0, None);
+        let (mut retry_after, mut should_retry) = (None, None);
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not NAME=VALUE"))?;
             match name {
                 "share" => share = parse_share(value)?,
                 "times" => times = Some(value.parse().map_err(|_| format!("times={value}: not a number"))?),
                 "retry-after" => retry_after = Some(value.to_owned()),
+                "should-retry" => should_retry = Some(value.to_owned()),
                 _ if kind.is_some() => return Err(format!("`{part}`: one kind of failure at a time")),
                 _ => kind = Some(parse_kind(name, value)?),
             }
         }
         let mut kind = kind.ok_or("no kind of failure: status, stall, cut, error-chunk or slow")?;
         match &mut kind {
-            FaultKind::Status { retry_after: header, body: text, .. } => {
-                (*header, *text) = (retry_after, body)
+            FaultKind::Status { retry_after: wait, should_retry: again, body: text, .. } => {
+                (*wait, *again, *text) = (retry_after, should_retry, body)
             }
             FaultKind::Stall(_)
             | FaultKind::Cut(_)
             | FaultKind::ErrorChunk(_)
             | FaultKind::SlowFirstToken(_) => {
-                if retry_after.is_some() || body.is_some() {
-                    return Err("retry-after and body belong to status".into());
+                if retry_after.is_some() || should_retry.is_some() || body.is_some() {
+                    return Err("retry-after, should-retry and body belong to status".into());
                 }
             }
         }
@@ -94,7 +98,9 @@ fn parse_kind(name: &str, value: &str) -> Result<FaultKind, String> {
     let unknown = || format!("`{name}={value}` is not a failure");
     match (name, value) {
         ("status", _) => match value.parse() {
-            Ok(code @ 400..=599) => Ok(FaultKind::Status { code, retry_after: None, body: None }),
+            Ok(code @ 400..=599) => {
+                Ok(FaultKind::Status { code, retry_after: None, should_retry: None, body: None })
+            }
             Ok(_) | Err(_) => Err(format!("status={value} is not an error status (400 to 599)")),
         },
         ("stall", "before") => Ok(FaultKind::Stall(Place::BeforeHeaders)),
@@ -158,11 +164,12 @@ mod tests {
     fn every_kind_of_failure_can_be_written() {
         let kind = |text: &str| text.parse::<Fault>().map(|fault| fault.kind);
         assert_eq!(
-            "status=503,share=0.25,retry-after=2,body={\"a\":1,\"b\":2}".parse(),
+            "status=503,share=0.25,retry-after=2,should-retry=false,body={\"a\":1,\"b\":2}".parse(),
             Ok(Fault {
                 kind: FaultKind::Status {
                     code: 503,
                     retry_after: Some("2".into()),
+                    should_retry: Some("false".into()),
                     body: Some("{\"a\":1,\"b\":2}".into())
                 },
                 share: 0.25,
@@ -177,8 +184,16 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "share=0.5", "status=200", "stall=never", "cut=mid,stall=mid", "cut=mid,body=x", "x"]
-        {
+        for text in [
+            "",
+            "share=0.5",
+            "status=200",
+            "stall=never",
+            "cut=mid,stall=mid",
+            "cut=mid,body=x",
+            "cut=mid,should-retry=false",
+            "x",
+        ] {
             assert!(text.parse::<Fault>().is_err(), "{text}");
         }
         assert!(FaultPlan::new(vec!["cut=mid".parse().unwrap(), "stall=mid".parse().unwrap()]).is_err());

@@ -1,0 +1,73 @@
+//! What a call has tried, and which deployments that leaves.
+
+use std::sync::Arc;
+
+use super::Call;
+use crate::config::DeploymentId;
+use crate::upstream::way::Way;
+
+/// What a call has tried, whichever of its models led there.
+#[derive(Default)]
+pub(super) struct Tried {
+    pub(super) deployments: Vec<DeploymentId>,
+    /// Those of them whose account does not keep what the call continues.
+    pub(super) without: Vec<DeploymentId>,
+    /// Those of them whose account has asked not to be tried again.
+    pub(super) refusing: Vec<DeploymentId>,
+    /// Where the request cannot be said.
+    pub(super) unsayable: Vec<Spoken>,
+    /// A failure has taken so long that the call is tried nowhere else.
+    pub(super) over: bool,
+}
+
+/// A way to ask a provider for a model: what one deployment of the same could not be told, no other can.
+#[derive(PartialEq, Eq)]
+pub(super) struct Spoken {
+    way: Way,
+    preset: String,
+    model: String,
+}
+
+impl Call<'_> {
+    /// Can this deployment serve the call, and may it still be asked?
+    pub(super) fn is_able(&self, id: DeploymentId, tried: &Tried) -> bool {
+        let Tried { deployments, without, refusing: _, unsayable, over: _ } = tried;
+        if deployments.contains(&id) || self.is_of(id, without) || self.is_refused(id, tried) {
+            return false;
+        }
+        match unsayable.is_empty() {
+            true => self.way(id).is_some(),
+            false => self.spoken(id).is_some_and(|spoken| !unsayable.contains(&spoken)),
+        }
+    }
+
+    /// Has its account asked not to be tried again?
+    pub(super) fn is_refused(&self, id: DeploymentId, tried: &Tried) -> bool {
+        self.is_of(id, &tried.refusing)
+    }
+
+    /// Is a deployment of the account of one of these?
+    fn is_of(&self, id: DeploymentId, others: &[DeploymentId]) -> bool {
+        let account = |id: DeploymentId| &self.snapshot.config.deployments[id.0].account;
+        others.iter().any(|other| Arc::ptr_eq(account(*other), account(id)))
+    }
+
+    /// May this deployment serve the call, as far as is known without asking anybody?
+    pub(super) fn is_candidate(&self, id: DeploymentId, tried: &Tried) -> bool {
+        let config = &self.snapshot.config;
+        let at_home = self.home.as_ref().is_none_or(|home| home.may_be(config, id));
+        at_home && self.needs(0).fit(config.deployments[id.0].context_window) && self.is_able(id, tried)
+    }
+
+    /// How a deployment serves the call; `None` if it cannot.
+    pub(super) fn way(&self, deployment: DeploymentId) -> Option<Way> {
+        self.snapshot.endpoints[deployment.0].way(self.peek.api)
+    }
+
+    /// The same, and at whom.
+    pub(super) fn spoken(&self, deployment: DeploymentId) -> Option<Spoken> {
+        let preset = self.snapshot.endpoints[deployment.0].preset().name.clone();
+        let model = self.snapshot.config.deployments[deployment.0].model.clone();
+        Some(Spoken { way: self.way(deployment)?, preset, model })
+    }
+}
