@@ -229,7 +229,11 @@ impl Call<'_> {
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
-            let (reservation, index) = self.admit(id, &ranked, session.clone(), tried, record).await?;
+            let admitted = self.admit(id, &ranked, session.clone(), tried, record).await;
+            let (reservation, index) = admitted.map_err(|error| match last.take() {
+                Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
+                _ => error,
+            })?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
             let others = attempts.may_go_on(&ranked, index) || self.may_fall_back(ahead, tried);

@@ -39,7 +39,7 @@ fn who_dies_costs_no_client_an_error_and_is_tried_once_per_open_period() -> Resu
 }
 
 /// One of three dies and comes back, behind these gateways.
-pub async fn one_dies(binary: Option<Binary>) -> Result<()> {
+pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
     let upstreams = ["dies", "lives", "lives-too"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
     let defaults = "circuit = { open = \"2s\", ramp = \"2s\", window = \"10s\" }\n".to_owned();
     let site = Site::start(Plan { defaults, binary, ..Plan::new("circuits-dies", upstreams) }).await?;

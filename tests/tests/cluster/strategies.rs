@@ -123,7 +123,7 @@ fn one_who_fails_at_once_is_not_taken_for_fast() -> Result<()> {
         let hole = Upstream::new("hole").behaving("--output 20 --latency 1ms --fail status=500");
         let site =
             site("strategies-hole", vec![hole, fine("a"), fine("b")], "strategy = \"latency\"").await?;
-        let answers = load(&site, 80.0, 20.0).await;
+        let answers = load(&site, 80.0, 12.0).await;
         all_served(&answers)?;
         let counts = seen(&site).await?;
         ensure!(counts[0] < 0.02 * answers.len() as f64, "{counts:?}");
@@ -138,7 +138,7 @@ fn who_fails_seldom_gets_more_than_who_fails_often() -> Result<()> {
             |name, share| Upstream::new(name).behaving(&format!("{QUICK} --fail status=500,share={share}"));
         let upstreams = vec![failing("often", 0.05), failing("seldom", 0.001), failing("as-seldom", 0.001)];
         let site = site("strategies-errors", upstreams, "strategy = \"error-rate\"").await?;
-        all_served(&load(&site, 150.0, 20.0).await)?;
+        all_served(&load(&site, 150.0, 12.0).await)?;
         let counts = seen(&site).await?;
         ensure!(counts[0] < 0.4 * counts[1] && counts[0] < 0.4 * counts[2], "{counts:?}");
         Ok(())
