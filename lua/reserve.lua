@@ -7,7 +7,7 @@
 -- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
---                   candidates  {tag, tier, threshold in millionths, {draws as in common}}, ... best first
+--                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
 --                   ttl         ms that the session is remembered
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
@@ -103,7 +103,7 @@ local permit = 0
 local function look(candidate)
   local fit = fits(candidate[4])
   for at = 1, circuits and #circuits or 0, 7 do
-    if circuits[at] == candidate[1] then
+    if circuits[at] == candidate[1] and candidate[5] == 1 then
       local is_open, first, second = circuits[at + 1] == 1, circuits[at + 2], circuits[at + 3]
       if is_open then
         fit.circuit, fit.gate = at, first <= l and PROBE or OPEN

@@ -13,7 +13,7 @@
 --          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
 asks_run = ARGV[4] == '1'
-local SLOTS, LONE, MOST = 10, 1000, 1000 -- of circuits: slots of a window, the next lone probe after one, how many at most
+local SLOTS, LONE, MOST, FORGET = 10, 1000, 1000, 3600000 -- of circuits (core/circuit.rs)
 local head = redis.call('HMGET', key, 'e', 'b')
 if not advance_clock(head[1]) then return other_layout() end
 expire()
@@ -148,7 +148,8 @@ for _, outcome in ipairs(cmsgpack.unpack(ARGV[5])) do
 end
 local left = {}
 for at = 1, #circuits, 7 do
-  if circuits[at + 1] == 1 or l < circuits[at + 2] + circuits[at + 3] then
+  local rest = circuits[at + 1] == 1 and FORGET or circuits[at + 3]
+  if l < circuits[at + 2] + rest then
     for i = at, at + 6 do left[#left + 1] = circuits[i] end
   end
 end

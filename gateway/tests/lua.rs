@@ -128,6 +128,7 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
             tag: 1 + (n[3] + at) % 3,
             tier: at * (n[4] % 2),
             threshold: thresholds[(n[5] >> at) as usize % 4],
+            circuit: !(n[10] >> at).is_multiple_of(5),
             draws: vec![draw(1 + ((n[3] + at) % 3) as usize, n[6] >> at), draw(4, 0)],
         })
         .collect();

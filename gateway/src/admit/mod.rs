@@ -45,6 +45,7 @@ pub fn wish(
                 tag: deployment.tag,
                 tier: ranked.tier,
                 threshold: ranked.threshold,
+                circuit: deployment.circuit.enabled,
                 draws: deployment
                     .pools
                     .iter()

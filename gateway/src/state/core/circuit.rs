@@ -21,6 +21,9 @@ pub const SLOTS: usize = 10;
 /// Where nothing but open circuits is left, the next probe comes this long after one that failed.
 pub const LONE: Ms = 1_000;
 
+/// So long after a probe was due an open circuit is forgotten.
+pub const FORGET: Ms = 3_600_000;
+
 /// So many circuits at most are not plainly closed: all of them are looked at in every RESERVE.
 pub const MOST: usize = 1_000;
 
@@ -265,10 +268,11 @@ impl Circuits {
         }
     }
 
-    /// Forgets circuits that are plainly closed again.
+    /// Forgets circuits that are plainly closed again, and open ones of which no call was let through for long: their deployments
+    /// are no more.
     pub fn settle(&mut self, l: Ms) {
         self.known.retain(|_, circuit| match circuit {
-            Circuit::Open { .. } => true,
+            Circuit::Open { next, .. } => l < *next + FORGET,
             Circuit::Ramp { since, whole } => l < *since + *whole,
         });
     }

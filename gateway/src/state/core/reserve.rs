@@ -271,7 +271,10 @@ impl State {
 
     fn look(&mut self, ask: &Reserve, index: usize) -> Look {
         let candidate = &ask.candidates[index];
-        let gate = self.circuits.gate(candidate.tag, self.clock.l, ask.luck);
+        let gate = match candidate.circuit {
+            true => self.circuits.gate(candidate.tag, self.clock.l, ask.luck),
+            false => Gate::Closed,
+        };
         Look { fits: self.fits(ask, &candidate.draws), gate }
     }
 
@@ -326,9 +329,9 @@ impl State {
                 counters[at].granted += amount;
             }
         }
-        let tag = ask.candidates[index].tag;
+        let Candidate { tag, circuit, .. } = ask.candidates[index];
         let answered = self.lives.get(&ask.caller.inc).map_or(0, |life| life.d_head);
-        let permit = self.circuits.probe(tag, l, answered);
+        let permit = if circuit { self.circuits.probe(tag, l, answered) } else { 0 };
         let session = self.pin(ask, tag, pin);
         Reserved::Granted(Granted { index, session, share, l, permit, told: Told::default() })
     }

@@ -22,8 +22,9 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
     for candidate in &ask.candidates {
-        pack.array(4).uint(candidate.tag).uint(candidate.tier).uint(candidate.threshold);
+        pack.array(5).uint(candidate.tag).uint(candidate.tier).uint(candidate.threshold);
         draws(&mut pack, &candidate.draws);
+        pack.uint(u64::from(candidate.circuit));
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why } = ask.tell;

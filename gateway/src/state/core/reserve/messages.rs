@@ -87,6 +87,8 @@ pub struct Candidate {
     pub tier: u64,
     /// Taken at first sight while its share stays at or under this, millionths.
     pub threshold: u64,
+    /// Its circuit counts.
+    pub circuit: bool,
     /// On its own pools.
     pub draws: Vec<Draw>,
 }

@@ -79,6 +79,7 @@ impl Cluster {
             tag: *tag,
             tier: 0,
             threshold: 1_000_000,
+            circuit: true,
             draws: draw(at),
         };
         let ask = Reserve {
@@ -214,7 +215,7 @@ fn who_is_passed_by_is_told_why() {
     let mut cluster = Cluster::new();
     cluster.fail(1, 5);
     let caller = cluster.caller(0);
-    let candidate = |tag| Candidate { tag, tier: 0, threshold: 1_000_000, draws: vec![] };
+    let candidate = |tag| Candidate { tag, tier: 0, threshold: 1_000_000, circuit: true, draws: vec![] };
     let ask = Reserve {
         caller,
         pools: vec![],

@@ -32,7 +32,13 @@ impl Shared {
     fn call(&self, rng: &mut fastrand::Rng, pools: &[PoolDecl]) {
         let pool = rng.usize(..pools.len());
         let draws = |pool| vec![Draw { pool, amounts: [1, rng.clone().u64(1..9)].into_iter().collect() }];
-        let candidate = |pool: usize| Candidate { tag: 1, tier: 0, threshold: 1_000_000, draws: draws(pool) };
+        let candidate = |pool: usize| Candidate {
+            tag: 1,
+            tier: 0,
+            threshold: 1_000_000,
+            circuit: true,
+            draws: draws(pool),
+        };
         let ask = Arc::new(Reserve {
             caller: self.caller(),
             pools: pools.to_vec(),
