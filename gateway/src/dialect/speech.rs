@@ -12,6 +12,22 @@ use super::{chat, converse, gemini, messages, responses};
 impl Dialect {
     /// Reads a request's body.
     pub fn read_request(self, body: &[u8]) -> Result<Request, Refused> {
+        self.read_text_alone(body).map_or_else(|| self.read_any_request(body), Ok)
+    }
+
+    /// Reads a request that is texts and a few numbers, if its dialect has a reader for those.
+    pub(super) fn read_text_alone(self, body: &[u8]) -> Option<Request> {
+        match self {
+            Dialect::Responses => responses::read_text_alone(body),
+            Dialect::Messages => messages::read_text_alone(body),
+            Dialect::Gemini => gemini::read_text_alone(body),
+            // Between two sides of Chat bytes pass, and no client speaks Converse.
+            Dialect::Chat | Dialect::Converse => None,
+        }
+    }
+
+    /// Reads a request's body by the general reader, whatever it holds.
+    pub fn read_any_request(self, body: &[u8]) -> Result<Request, Refused> {
         match self {
             Dialect::Chat => chat::read_request(body),
             Dialect::Responses => responses::read_request(body),

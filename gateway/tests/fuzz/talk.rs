@@ -13,7 +13,9 @@ const DIALECTS: [Dialect; 5] =
 /// writing it once more changes nothing. (Written for the first time it is put in order: what a provider requires is there,
 /// what says nothing is not.)
 pub(crate) fn request(own: Dialect, input: &[u8]) {
-    let Ok(read) = own.read_request(input) else { return };
+    let read = own.read_request(input);
+    assert!(read == own.read_any_request(input), "read otherwise than by the general reader: {read:.900?}");
+    let Ok(read) = read else { return };
     for to in DIALECTS {
         let Ok(written) = to.write_request(&read, Manners::default()) else { continue };
         let again = match to.read_request(written.to_string().as_bytes()) {
@@ -38,7 +40,7 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
     }
 }
 
-/// The same of answers.
+/// What [`request`] holds requests to, of answers.
 pub(crate) fn answer(own: Dialect, input: &[u8]) {
     // (For others it may be read all the same: a number that nobody can hold, in a field that nobody reads, is hopped over.)
     let Ok(read) = own.read_answer(input) else { return };

@@ -23,7 +23,7 @@ mod time;
 mod usage;
 
 pub use answer::{read_answer, write_answer};
-pub use request::{read_request, write_request};
+pub use request::{read_request, read_text_alone, write_request};
 pub use stream::{ArrayReader, Framing, Reader, Writer};
 
 #[cfg(test)]

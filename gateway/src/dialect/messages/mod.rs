@@ -17,5 +17,5 @@ mod usage;
 mod recorded_tests;
 
 pub use answer::{read_answer, write_answer};
-pub use request::{read_request, write_request};
+pub use request::{read_request, read_text_alone, write_request};
 pub use stream::{Reader, Writer};
