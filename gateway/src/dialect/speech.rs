@@ -73,8 +73,14 @@ impl Dialect {
         match self {
             Dialect::Chat => push_value(&mut out, &chat::write_answer(answer)),
             Dialect::Responses => responses::write_answer(answer, echoes, &mut out),
-            Dialect::Messages => push_value(&mut out, &messages::write_answer(answer)),
-            Dialect::Gemini => push_value(&mut out, &gemini::write_answer(answer)),
+            Dialect::Messages => match answer.text_alone() {
+                Some((choice, text)) => messages::push_text(answer, choice, text, &mut out),
+                None => push_value(&mut out, &messages::write_answer(answer)),
+            },
+            Dialect::Gemini => match answer.text_alone() {
+                Some((choice, text)) => gemini::push_text(answer, choice, text, &mut out),
+                None => push_value(&mut out, &gemini::write_answer(answer)),
+            },
             Dialect::Converse => push_value(&mut out, &converse::write_answer(answer)),
         }
         out.into()

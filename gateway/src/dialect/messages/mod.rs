@@ -11,6 +11,7 @@ mod ids;
 mod model;
 mod request;
 mod stream;
+mod text_alone;
 mod usage;
 
 #[cfg(test)]
@@ -19,3 +20,4 @@ mod recorded_tests;
 pub use answer::{read_answer, write_answer};
 pub use request::{read_request, read_text_alone, write_request};
 pub use stream::{Reader, Writer};
+pub(in crate::dialect) use text_alone::push_text;

@@ -67,7 +67,16 @@ pub(in crate::dialect::responses) enum Items<'a> {
 
 /// What every answer says itself.
 const SAID: [&str; 10] = [
-    "id", "object", "created_at", "status", "error", "incomplete_details", "model", "output", "usage", "service_tier",
+    "id",
+    "object",
+    "created_at",
+    "status",
+    "error",
+    "incomplete_details",
+    "model",
+    "output",
+    "usage",
+    "service_tier",
 ];
 
 /// What stands in every answer that does not say otherwise.
