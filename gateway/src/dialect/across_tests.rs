@@ -159,6 +159,21 @@ fn requests_keep_what_both_dialects_can_say() {
     tally.conclude(5_000);
 }
 
+/// What is read without maps of recorded requests is what maps say.
+#[test]
+fn recorded_texts_are_read_as_ever() {
+    let mut alone = BTreeMap::new();
+    let records = records();
+    for (id, from, record) in &records {
+        let Some(body) = body(&record["request"]) else { continue };
+        let Some(request) = from.read_text_alone(body.as_bytes()) else { continue };
+        assert_eq!(Ok(&request), from.read_any_request(body.as_bytes()).as_ref(), "{id}");
+        *alone.entry(from).or_insert(0) += 1;
+    }
+    println!("texts alone: {alone:?}");
+    assert!(records.is_empty() || alone.len() == 3, "{alone:?}");
+}
+
 /// Seen to fail: arguments that the longest answer had cut off, before the test read them as they are wrapped.
 #[test]
 fn answers_keep_what_both_dialects_can_say() {

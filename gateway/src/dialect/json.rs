@@ -227,13 +227,22 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
 
 /// Appends a list.
 pub(crate) fn push_list(out: &mut Vec<u8>, values: &[Value]) {
+    push_each(out, values, push_value);
+}
+
+/// Appends a list of what `push` appends of each.
+pub(crate) fn push_each<T>(
+    out: &mut Vec<u8>,
+    each: impl IntoIterator<Item = T>,
+    push: impl Fn(&mut Vec<u8>, T),
+) {
     let mut before = b'[';
-    for value in values {
+    for one in each {
         out.push(before);
-        push_value(out, value);
+        push(out, one);
         before = b',';
     }
-    close(out, values.is_empty(), b"[]");
+    close(out, before == b'[', b"[]");
 }
 
 /// Appends an object of these members.
@@ -264,32 +273,36 @@ impl<'o> Object<'o> {
         Object { out, before: b'{' }
     }
 
-    /// A member; its value is to be appended to what this returns.
-    pub(crate) fn name(&mut self, name: &str) -> &mut Vec<u8> {
-        self.out.push(std::mem::replace(&mut self.before, b','));
-        push_string(self.out, name);
-        self.out.push(b':');
+    /// A member; its value is to be appended to what this returns. A name of ours needs no escapes.
+    pub(crate) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
+        debug_assert_eq!(plain(name.as_bytes()), name.len(), "{name}");
+        self.out.extend_from_slice(&[std::mem::replace(&mut self.before, b','), b'"']);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
         self.out
     }
 
     /// A member whose value is JSON already.
-    pub(crate) fn json(&mut self, name: &str, json: &str) {
+    pub(crate) fn json(&mut self, name: &'static str, json: &str) {
         self.name(name).extend_from_slice(json.as_bytes());
     }
 
     /// A string.
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &'static str, text: &str) {
         push_string(self.name(name), text);
     }
 
     /// A whole number.
-    pub(crate) fn number(&mut self, name: &str, number: u64) {
+    pub(crate) fn number(&mut self, name: &'static str, number: u64) {
         self.json(name, itoa::Buffer::new().format(number));
     }
 
-    /// Any value.
+    /// Any value under any name.
     pub(crate) fn value(&mut self, name: &str, value: &Value) {
-        push_value(self.name(name), value);
+        self.out.push(std::mem::replace(&mut self.before, b','));
+        push_string(self.out, name);
+        self.out.push(b':');
+        push_value(self.out, value);
     }
 
     /// There are no more.

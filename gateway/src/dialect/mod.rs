@@ -18,6 +18,7 @@ pub(crate) mod json;
 pub mod limits;
 pub mod messages;
 pub mod openai;
+mod plain;
 pub mod request;
 pub mod responses;
 pub mod speech;

@@ -12,6 +12,22 @@ use super::{chat, converse, gemini, messages, responses};
 impl Dialect {
     /// Reads a request's body.
     pub fn read_request(self, body: &[u8]) -> Result<Request, Refused> {
+        self.read_text_alone(body).map_or_else(|| self.read_any_request(body), Ok)
+    }
+
+    /// Reads a request that is texts and a few numbers, if its dialect has a reader for those.
+    pub(super) fn read_text_alone(self, body: &[u8]) -> Option<Request> {
+        match self {
+            Dialect::Responses => responses::read_text_alone(body),
+            Dialect::Messages => messages::read_text_alone(body),
+            Dialect::Gemini => gemini::read_text_alone(body),
+            // Between two sides of Chat bytes pass, and no client speaks Converse.
+            Dialect::Chat | Dialect::Converse => None,
+        }
+    }
+
+    /// Reads a request's body by the general reader, whatever it holds.
+    pub fn read_any_request(self, body: &[u8]) -> Result<Request, Refused> {
         match self {
             Dialect::Chat => chat::read_request(body),
             Dialect::Responses => responses::read_request(body),
@@ -57,8 +73,14 @@ impl Dialect {
         match self {
             Dialect::Chat => push_value(&mut out, &chat::write_answer(answer)),
             Dialect::Responses => responses::write_answer(answer, echoes, &mut out),
-            Dialect::Messages => push_value(&mut out, &messages::write_answer(answer)),
-            Dialect::Gemini => push_value(&mut out, &gemini::write_answer(answer)),
+            Dialect::Messages => match answer.text_alone() {
+                Some((choice, text)) => messages::push_text(answer, choice, text, &mut out),
+                None => push_value(&mut out, &messages::write_answer(answer)),
+            },
+            Dialect::Gemini => match answer.text_alone() {
+                Some((choice, text)) => gemini::push_text(answer, choice, text, &mut out),
+                None => push_value(&mut out, &gemini::write_answer(answer)),
+            },
             Dialect::Converse => push_value(&mut out, &converse::write_answer(answer)),
         }
         out.into()

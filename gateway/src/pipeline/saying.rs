@@ -16,6 +16,7 @@ use crate::aside::look_through;
 use crate::clock::unix_now;
 use crate::config::Deployment;
 use crate::config::preset::{self, MaxTokens, Preset, Quirk};
+use crate::dialect::chat;
 use crate::dialect::custom::Custom;
 use crate::dialect::gemini::Framing;
 use crate::dialect::json;
@@ -235,16 +236,34 @@ fn write(request: &Request, own: Dialect, asked: &Asked, to: &To) -> Result<(Byt
         // unless `reserve` says otherwise).
         request.max_output.get_or_insert(to.most);
     }
-    let mut written = theirs.write_request(&request, way::manners(preset))?;
+    Ok((body(&request, to)?, Arc::new(retold)))
+}
+
+/// The body for a deployment.
+fn body(request: &Request, to: &To) -> Result<Bytes, Refused> {
+    let texts = if to.dialect == Dialect::Chat { chat::texts(&request.messages) } else { None };
+    let Some(texts) = texts else { return any_body(request, to) };
+    let manners = way::manners(&to.preset);
+    let mut settings = chat::write_settings(request, manners)?;
+    // What some providers do not take of Chat's messages (signatures, long ids) stands in no text.
+    fit(&mut settings, to.dialect, &to.preset, to.beta.as_ref());
+    Ok(chat::body_of_texts(&texts, &settings, manners, to.near))
+}
+
+/// The same of any request, in a map.
+fn any_body(request: &Request, to: &To) -> Result<Bytes, Refused> {
+    let mut written = to.dialect.write_request(request, way::manners(&to.preset))?;
     if let Value::Object(fields) = &mut written {
-        fit(fields, theirs, preset, to.beta.as_ref());
+        fit(fields, to.dialect, &to.preset, to.beta.as_ref());
     }
-    Ok((json::body_of(&written, to.near), Arc::new(retold)))
+    Ok(json::body_of(&written, to.near))
 }
 
 fn holds_max_tokens(preset: &Preset) -> bool {
     matches!(preset.counting.max_tokens, MaxTokens::Held | MaxTokens::Checked)
 }
 
+#[cfg(test)]
+mod body_tests;
 #[cfg(test)]
 mod tests;

@@ -171,7 +171,8 @@ impl Retold {
         self.custom.answer(&mut answer);
         self.name(&mut answer.id, &mut answer.model);
         answer.created.get_or_insert(self.created);
-        let body = self.own.write_answer(&answer, &self.echoes, 2 * body.len());
+        // What a Responses answer repeats, and says in any case, is longer than a short one.
+        let body = self.own.write_answer(&answer, &self.echoes, 2 * body.len() + 512);
         Ok(Plain { body, usage: answer.usage })
     }
 }

@@ -1,8 +1,9 @@
 //! Requests and plain answers of each dialect.
 
 use serde_json::{Map, Value};
-use weir::dialect::chat::Manners;
+use weir::dialect::chat::{self, Manners};
 use weir::dialect::talk::{Answer, Dialect, Extra, Part, Piece, Refused, Request, Role};
+use weir::dialect::{gemini, messages};
 
 use super::cut::short;
 
@@ -13,7 +14,10 @@ const DIALECTS: [Dialect; 5] =
 /// writing it once more changes nothing. (Written for the first time it is put in order: what a provider requires is there,
 /// what says nothing is not.)
 pub(crate) fn request(own: Dialect, input: &[u8]) {
-    let Ok(read) = own.read_request(input) else { return };
+    let read = own.read_request(input);
+    assert!(read == own.read_any_request(input), "read otherwise than by the general reader: {read:.900?}");
+    let Ok(read) = read else { return };
+    texts(&read);
     for to in DIALECTS {
         let Ok(written) = to.write_request(&read, Manners::default()) else { continue };
         let again = match to.read_request(written.to_string().as_bytes()) {
@@ -38,12 +42,27 @@ pub(crate) fn request(own: Dialect, input: &[u8]) {
     }
 }
 
-/// The same of answers.
+/// What is written straight of a request is what its map says.
+fn texts(request: &Request) {
+    for manners in [Manners::default(), Manners { parts: false, developer: false, ..Manners::default() }] {
+        let Some(texts) = chat::texts(&request.messages) else { return };
+        let straight = chat::write_settings(request, manners)
+            .map(|settings| chat::body_of_texts(&texts, &settings, manners, 0))
+            .map(|body| serde_json::from_slice::<Value>(&body).expect("JSON"));
+        let written = Dialect::Chat.write_request(request, manners);
+        // (Through text, for a number may be written in a shorter form.)
+        let again = written.map(|value| serde_json::from_str::<Value>(&value.to_string()).expect("JSON"));
+        assert!(straight == again, "written otherwise: {straight:.900?} not {again:.900?}");
+    }
+}
+
+/// What [`request`] holds requests to, of answers.
 pub(crate) fn answer(own: Dialect, input: &[u8]) {
     // (For others it may be read all the same: a number that nobody can hold, in a field that nobody reads, is hopped over.)
     let Ok(read) = own.read_answer(input) else { return };
     let for_others = own.read_answer_for_others(input).expect("read for all");
     assert!(portable(&for_others) == portable(&read), "read otherwise for others: {for_others:.900?}");
+    told_straight(&for_others);
     // What failed is told as an error; Bedrock's errors are known by their status.
     for to in DIALECTS.into_iter().filter(|to| read.failed.is_none() || *to != Dialect::Converse) {
         let body = to.write_answer(&read, &Map::new(), 0);
@@ -66,6 +85,21 @@ pub(crate) fn answer(own: Dialect, input: &[u8]) {
             let twice = serde_json::from_slice(&twice).expect("JSON");
             assert!(alike(&twice, &written), "{to:?} writes it otherwise: {twice:.900} not {written:.900}");
         }
+    }
+}
+
+/// What is written straight of an answer is what its map says.
+fn told_straight(answer: &Answer) {
+    let told = |to: Dialect| to.write_answer(answer, &Map::new(), 0);
+    for (body, map) in [
+        (told(Dialect::Messages), messages::write_answer(answer)),
+        (told(Dialect::Gemini), gemini::write_answer(answer)),
+    ] {
+        let (straight, map): (Value, Value) = (
+            serde_json::from_slice(&body).expect("JSON"),
+            serde_json::from_str(&map.to_string()).expect("JSON"),
+        );
+        assert!(straight == map, "written otherwise: {straight:.900} not {map:.900}");
     }
 }
 

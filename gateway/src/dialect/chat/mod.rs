@@ -17,7 +17,9 @@ mod stream;
 mod text_alone;
 
 pub use answer::{read_answer, read_answer_for_others, write_answer};
-pub use request::{Manners, read_request, write_request, write_request_for};
+pub use request::{
+    Manners, body_of_texts, read_request, texts, write_request, write_request_for, write_settings,
+};
 pub use stream::{Reader, Writer};
 
 #[cfg(test)]

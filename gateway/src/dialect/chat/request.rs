@@ -4,15 +4,17 @@ mod messages_read;
 mod messages_write;
 mod options;
 mod read;
+mod text_alone;
 mod thinking;
 mod tools;
 mod write;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::dialect::talk::{Refused, Request};
 
 pub use read::read_request;
+pub use text_alone::{body_of_texts, texts};
 
 /// What a provider takes of what the dialect can say. The default is all of it, as OpenAI words it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,4 +54,9 @@ pub fn write_request(request: &Request) -> Result<Value, Refused> {
 /// Writes a request's body for a provider of these manners.
 pub fn write_request_for(request: &Request, manners: Manners) -> Result<Value, Refused> {
     write::write(request, manners)
+}
+
+/// Writes all of such a body but its `messages`.
+pub fn write_settings(request: &Request, manners: Manners) -> Result<Map<String, Value>, Refused> {
+    write::write_settings(request, manners)
 }

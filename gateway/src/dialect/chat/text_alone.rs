@@ -24,7 +24,7 @@ struct Whole<'a> {
     service_tier: Option<String>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    choices: [OneChoice; 1],
+    choices: [OneChoice<'a>; 1],
     #[serde(rename = "error")]
     _error: Nothing,
     #[serde(rename = "search_results")]
@@ -34,9 +34,9 @@ struct Whole<'a> {
 }
 
 #[derive(Deserialize)]
-struct OneChoice {
+struct OneChoice<'a> {
     index: Option<u32>,
-    finish_reason: Option<String>,
+    finish_reason: Option<&'a str>,
     message: Message,
     #[serde(rename = "logprobs")]
     _logprobs: Nothing,
@@ -80,7 +80,7 @@ pub(super) fn read(body: &[u8]) -> Option<Answer> {
     let choice = Choice {
         index: choice.index.unwrap_or(0).into(),
         pieces: if text.is_empty() { Vec::new() } else { vec![Part::text(text).into()] },
-        finish: choice.finish_reason.map(|word| read_finish(&word, Seen::default())),
+        finish: choice.finish_reason.map(|word| read_finish(word, Seen::default())),
         ..Choice::default()
     };
     let usage = whole.usage.and_then(|usage| Usage::read(&mut Cursor::new(usage.get().as_bytes())));

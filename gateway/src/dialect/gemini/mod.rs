@@ -19,12 +19,14 @@ mod request;
 mod result;
 mod schema;
 mod stream;
+mod text_alone;
 mod time;
 mod usage;
 
 pub use answer::{read_answer, write_answer};
-pub use request::{read_request, write_request};
+pub use request::{read_request, read_text_alone, write_request};
 pub use stream::{ArrayReader, Framing, Reader, Writer};
+pub(in crate::dialect) use text_alone::push_text;
 
 #[cfg(test)]
 mod recorded_tests;

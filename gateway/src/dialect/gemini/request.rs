@@ -2,10 +2,12 @@
 
 mod config;
 mod read;
+mod text_alone;
 mod tools;
 mod write;
 
 pub use read::read_request;
+pub use text_alone::read_text_alone;
 pub use write::write_request;
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ mod ids;
 mod model;
 mod request;
 mod stream;
+mod text_alone;
 mod usage;
 
 #[cfg(test)]
 mod recorded_tests;
 
 pub use answer::{read_answer, write_answer};
-pub use request::{read_request, write_request};
+pub use request::{read_request, read_text_alone, write_request};
 pub use stream::{Reader, Writer};
+pub(in crate::dialect) use text_alone::push_text;

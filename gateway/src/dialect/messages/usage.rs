@@ -52,11 +52,15 @@ fn count(value: Option<Value>) -> u64 {
     value.and_then(|value| value.as_u64()).filter(|count| *count <= MOST_TOKENS).unwrap_or(0)
 }
 
+/// The input that the cache neither held nor took.
+pub(super) fn fresh(usage: Usage) -> u64 {
+    usage.input.saturating_sub(usage.cached_input).saturating_sub(usage.written_input)
+}
+
 /// As a `usage` object.
 pub(super) fn write(usage: Usage) -> Map<String, Value> {
     let mut map = Map::new();
-    let fresh = usage.input.saturating_sub(usage.cached_input).saturating_sub(usage.written_input);
-    map.insert("input_tokens".to_owned(), json!(fresh));
+    map.insert("input_tokens".to_owned(), json!(fresh(usage)));
     map.insert("cache_creation_input_tokens".to_owned(), json!(usage.written_input));
     map.insert("cache_read_input_tokens".to_owned(), json!(usage.cached_input));
     map.insert("output_tokens".to_owned(), json!(usage.output));

@@ -27,7 +27,7 @@ mod stream;
 mod tools;
 
 pub use answer::{echoes, read_answer, write_answer};
-pub use request::{check_portable, read_request, write_request};
+pub use request::{check_portable, read_request, read_text_alone, write_request};
 pub use stream::{Reader, Writer};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::request::{Extra, Piece};
+use super::request::{Extra, Part, Piece};
 use super::{Dialect, Own};
 use crate::dialect::openai::answer::Usage;
 
@@ -26,6 +26,19 @@ pub struct Answer {
     pub service_tier: Option<Own<String>>,
     /// What only one dialect can say.
     pub extra: Extra,
+}
+
+impl Answer {
+    /// The choice and its text, if that is all that the answer says, and nothing about it is known to one dialect alone.
+    pub(in crate::dialect) fn text_alone(&self) -> Option<(&Choice, &str)> {
+        let Answer { choices, failed: None, extra: Extra(None), .. } = self else { return None };
+        let [choice @ Choice { pieces, logprobs, extra: Extra(None), .. }] = choices.as_slice() else {
+            return None;
+        };
+        let [Piece { part, extra: Extra(None), .. }] = pieces.as_slice() else { return None };
+        let Part::Text { text, signature: None, citations } = part else { return None };
+        (logprobs.is_empty() && citations.is_empty()).then_some((choice, text))
+    }
 }
 
 /// A failure that is told in the place of an answer.
@@ -90,5 +103,89 @@ impl Finish {
     /// Something else, in a word of `dialect`.
     pub fn other(dialect: Dialect, word: impl Into<String>) -> Finish {
         Finish::Other(Own::new(dialect, word))
+    }
+}
+
+#[cfg(test)]
+pub(in crate::dialect) mod tests {
+    use serde_json::json;
+
+    use super::super::Citation;
+    use super::*;
+
+    fn text() -> Part {
+        Part::text("Say \"hi\"\n\u{1}, é")
+    }
+
+    fn of(parts: Vec<Part>) -> Answer {
+        let pieces = parts.into_iter().map(Piece::from).collect();
+        let choice = Choice { pieces, finish: Some(Finish::Stop), ..Choice::default() };
+        Answer { id: "a".to_owned(), model: "m".to_owned(), choices: vec![choice], ..Answer::default() }
+    }
+
+    /// Answers of one text, each said in another way.
+    pub(in crate::dialect) fn texts_alone() -> Vec<Answer> {
+        let finishes = [
+            Finish::StopText(Some("\"".to_owned())),
+            Finish::StopText(None),
+            Finish::Length,
+            Finish::Context,
+            Finish::Calls,
+            Finish::Filtered,
+            Finish::Refused,
+            Finish::Paused,
+            Finish::Malformed,
+            Finish::other(Dialect::Chat, "odd"),
+        ];
+        let finish = |finish: Option<Finish>| {
+            let mut answer = of(vec![text()]);
+            answer.choices[0].finish = finish;
+            answer
+        };
+        let mut all: Vec<Answer> = finishes.into_iter().map(Some).chain([None]).map(finish).collect();
+        let usage = Usage { input: 9, cached_input: 4, written_input: 2, output: 5, reasoning: 0 };
+        for usage in [usage, Usage { reasoning: 3, cached_input: 0, ..usage }, Usage { input: 1, ..usage }] {
+            all.push(Answer { usage: Some(usage), created: Some(1_700_000_000), ..of(vec![text()]) });
+        }
+        for tier in ["default", "priority", "odd"] {
+            let service_tier = Some(Own::new(Dialect::Chat, tier));
+            all.push(Answer { service_tier, created: Some(u64::MAX), ..of(vec![Part::text("")]) });
+        }
+        let mut bare = Answer { id: String::new(), model: String::new(), ..of(vec![text()]) };
+        bare.choices[0].index = 3;
+        all.push(bare);
+        all
+    }
+
+    /// Broken on purpose to see it fail: each of what is asked of it left out.
+    #[test]
+    fn a_text_alone_is_known_from_more() {
+        assert!(texts_alone().iter().all(|answer| answer.text_alone().is_some()));
+        let extra = || Extra::of(Dialect::Chat, [("x".to_owned(), json!(1))].into_iter().collect());
+        let citations = vec![Citation::default()];
+        let signature = Some(Own::new(Dialect::Gemini, "AAAA"));
+        let mut more = vec![
+            of(vec![]),
+            of(vec![text(), text()]),
+            of(vec![Part::Refusal("No.".to_owned())]),
+            of(vec![Part::Text { text: "a".to_owned(), signature: None, citations }]),
+            of(vec![Part::Text { text: "a".to_owned(), signature, citations: Vec::new() }]),
+            Answer { failed: Some(Failed::default()), ..of(vec![text()]) },
+            Answer { extra: extra(), ..of(vec![text()]) },
+            Answer { choices: vec![], ..of(vec![]) },
+        ];
+        more.extend((0..4).map(|n| {
+            let mut answer = of(vec![text()]);
+            match n {
+                0 => answer.choices.push(Choice::default()),
+                1 => answer.choices[0].extra = extra(),
+                2 => answer.choices[0].logprobs.push(json!({})),
+                _ => answer.choices[0].pieces[0].extra = extra(),
+            }
+            answer
+        }));
+        for answer in more {
+            assert_eq!(answer.text_alone(), None, "{answer:?}");
+        }
     }
 }

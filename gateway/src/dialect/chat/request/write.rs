@@ -9,11 +9,18 @@ use crate::dialect::talk::{Dialect, Refused, Request};
 
 /// Writes a request's body.
 pub(super) fn write(request: &Request, manners: Manners) -> Result<Value, Refused> {
+    let messages = messages_write::write(&request.messages, manners)?;
+    let mut out = write_settings(request, manners)?;
+    out.insert("messages".into(), messages.into());
+    Ok(Value::Object(out))
+}
+
+/// Writes all fields but `messages`.
+pub(super) fn write_settings(request: &Request, manners: Manners) -> Result<Fields, Refused> {
     let mut out = Fields::new();
     if !request.model.is_empty() {
         out.insert("model".into(), request.model.as_str().into());
     }
-    out.insert("messages".into(), messages_write::write(&request.messages, manners)?.into());
     tools::write(&mut out, request, manners.cache_marks);
     tools::write_choice(&mut out, request)?;
     // Providers refuse the field where there are no tools.
@@ -28,7 +35,7 @@ pub(super) fn write(request: &Request, manners: Manners) -> Result<Value, Refuse
         // The older bound went along unread; here it has the newer one's place.
         put(&mut out, "max_tokens", request.max_output);
     }
-    Ok(Value::Object(out))
+    Ok(out)
 }
 
 fn write_sampling(out: &mut Fields, request: &Request, manners: Manners) {

@@ -4,6 +4,7 @@ mod block;
 mod format;
 mod media;
 mod read;
+mod text_alone;
 mod thinking;
 mod tools;
 mod turns;
@@ -15,4 +16,5 @@ mod read_tests;
 mod write_tests;
 
 pub use read::read_request;
+pub use text_alone::read_text_alone;
 pub use write::write_request;

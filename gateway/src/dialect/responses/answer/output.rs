@@ -145,7 +145,8 @@ impl<'a> Output<'a> {
 
 /// An id made up of the answer's: the same whenever the same answer is written.
 pub(in crate::dialect::responses) fn item_id(kind: &str, answer: &str, index: usize) -> String {
-    format!("{kind}_{}_{index}", answer.strip_prefix("resp_").unwrap_or(answer))
+    let answer = answer.strip_prefix("resp_").unwrap_or(answer);
+    [kind, "_", answer, "_", itoa::Buffer::new().format(index)].concat()
 }
 
 /// A message item; `fields` are those it has already.

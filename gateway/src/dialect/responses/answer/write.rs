@@ -59,5 +59,5 @@ pub(super) fn push_error(failed: &Failed, out: &mut Vec<u8>) {
 
 /// The answer's id in this dialect.
 pub(in crate::dialect::responses) fn answer_id(id: &str, own: bool) -> String {
-    if own || id.starts_with("resp_") { id.to_owned() } else { format!("resp_{id}") }
+    if own || id.starts_with("resp_") { id.to_owned() } else { ["resp_", id].concat() }
 }

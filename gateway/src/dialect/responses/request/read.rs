@@ -48,13 +48,16 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refused> {
     })
 }
 
-/// Takes `instructions`, marked so that they are written there again.
+/// Takes `instructions`.
 fn take_instructions(fields: &mut Fields) -> Result<Option<Message>, Refused> {
-    let Some(text) = take_text(fields, "", "instructions")?.filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
+    let text = take_text(fields, "", "instructions")?.filter(|text| !text.is_empty());
+    Ok(text.map(instructing))
+}
+
+/// The message of `instructions`, marked so that they are written there again.
+pub(super) fn instructing(text: String) -> Message {
     let extra = extra(Fields::new(), marks("#instructions", true));
-    Ok(Some(Message { role: Role::System, pieces: vec![Part::text(text).into()], name: None, extra }))
+    Message { role: Role::System, pieces: vec![Part::text(text).into()], name: None, extra }
 }
 
 /// What remains; `null` says nothing here.
