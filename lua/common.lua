@@ -26,7 +26,8 @@
 --   h:POOL         the same of before data were lost (core/learn.rs); mostly absent
 --   b              7 of each deployment whose circuit is not plainly closed (core/circuit.rs): its tag, then 1, next, lone,
 --                  permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back    7n d
---   w:TAG          slot, its width, failed in a row; then what went well and what failed of each of the 10 slots        23 d
+--   w:TAG          slot, its width, failed in a row, when something went well; then what went well and what failed of each
+--                  of the 10 slots                                                                                       24 d
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).

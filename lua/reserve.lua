@@ -21,7 +21,7 @@
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
-local PROBE, RAMP, OPEN = 1, 2, 3 -- what a circuit says that is not closed
+local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
 local asked, common, candidates, ttl, left, why, luck = unpack(cmsgpack.unpack(ARGV[2]))
 local wanted = {'e', 'i:' .. inc, 'b'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
@@ -111,6 +111,7 @@ local function look(candidate)
       elseif l - first < second and luck * second >= (l - first) * 1000000 then
         fit.gate = RAMP
       end
+      break
     end
   end
   return fit
@@ -118,7 +119,7 @@ end
 
 -- Lets a call through an open circuit.
 local function probe(at)
-  circuits[at + 2], circuits[at + 3] = l + d_head, l + d_head
+  circuits[at + 2], circuits[at + 3] = l + d_head, l + LONE
   permit = max(l, circuits[at + 4] + 1)
   circuits[at + 4] = permit
   put['b'] = packed(circuits, #circuits)

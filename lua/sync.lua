@@ -100,8 +100,10 @@ local function probed(at, of, probe, trip)
   if circuits[at + 1] ~= 1 or of > circuits[at + 4] or of < circuits[at + 6] then return end
   turned = true
   if of == circuits[at + 4] then
-    circuits[at + 2], circuits[at + 3] = l, l
-    if probe == 2 then circuits[at + 2], circuits[at + 3] = l + trip[5], l + min(trip[5], LONE) end
+    local soon = l + min(trip[5], LONE)
+    circuits[at + 2], circuits[at + 3] = soon, soon
+    if probe == 1 then circuits[at + 2], circuits[at + 3] = l, l end
+    if probe == 2 then circuits[at + 2] = l + trip[5] end
   end
   if probe == 2 then
     circuits[at + 5] = 0
@@ -117,22 +119,24 @@ local function trips(field, ok, failed, run, trip)
   local width = max(1, floor(trip[4] / SLOTS))
   local slot = floor(l / width)
   local s = put[field] or redis.call('HGET', key, field)
-  local counts = s and doubles(s, 3 + 2 * SLOTS)
-  if not counts or counts[2] ~= width then
-    counts = {slot, width}
-    for at = 3, 3 + 2 * SLOTS do counts[at] = 0 end
+  local counts = s and doubles(s, 4 + 2 * SLOTS) or {slot, 0, 0, 0}
+  if counts[2] ~= width then
+    counts[1], counts[2] = slot, width
+    for at = 5, 4 + 2 * SLOTS do counts[at] = 0 end
   end
   for passed = counts[1] + 1, min(slot, counts[1] + SLOTS) do
-    local at = 4 + 2 * (passed % SLOTS)
+    local at = 5 + 2 * (passed % SLOTS)
     counts[at], counts[at + 1] = 0, 0
   end
   counts[1], counts[3] = slot, ok > 0 and run or counts[3] + failed
-  local at = 4 + 2 * (slot % SLOTS)
+  if ok > 0 then counts[4] = l end
+  local at = 5 + 2 * (slot % SLOTS)
   counts[at], counts[at + 1] = counts[at] + ok, counts[at + 1] + failed
-  put[field] = packed(counts, 3 + 2 * SLOTS)
+  put[field] = packed(counts, 4 + 2 * SLOTS)
   local wrong, all = 0, 0
-  for i = 4, 2 + 2 * SLOTS, 2 do wrong, all = wrong + counts[i + 1], all + counts[i] + counts[i + 1] end
-  return wrong > 0 and (counts[3] >= trip[1] or all >= trip[3] and wrong * 1000000 >= trip[2] * all)
+  for i = 5, 3 + 2 * SLOTS, 2 do wrong, all = wrong + counts[i + 1], all + counts[i] + counts[i + 1] end
+  local row = counts[3] >= trip[1] and l - counts[4] >= NEXT_SYNC
+  return wrong > 0 and (row or all >= trip[3] and wrong * 1000000 >= trip[2] * all)
 end
 
 for _, outcome in ipairs(cmsgpack.unpack(ARGV[5])) do
@@ -140,6 +144,13 @@ for _, outcome in ipairs(cmsgpack.unpack(ARGV[5])) do
   local at, field = place(tag), 'w:' .. string.format('%.0f', tag)
   for i = 1, at and #probes or 0, 2 do probed(at, probes[i], probes[i + 1], trip) end
   local is_open = at and circuits[at + 1] == 1
+  if is_open and circuits[at + 2] <= l then
+    local alone = failed
+    for i = 2, #probes, 2 do if probes[i] == 2 then alone = alone - 1 end end
+    if alone > 0 then
+      circuits[at + 2], circuits[at + 3], turned = l + trip[5], l + min(trip[5], LONE), true
+    end
+  end
   if ok + failed > 0 and not is_open and trips(field, ok, failed, run, trip) and (at or #circuits < 7 * MOST) then
     set(at or #circuits + 1, tag, 1, l + trip[5], l + min(trip[5], LONE), 0, 0, l)
     put[field] = nil

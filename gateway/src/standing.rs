@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::admit::trip;
 use crate::clock::boot_ms;
-use crate::config::{Circuit, Deployment, Measure};
+use crate::config::{Deployment, Measure};
 use crate::route::Outlook;
 use crate::route::behaviour::{Answered, Behaviour};
 use crate::state::Client;
@@ -62,13 +63,6 @@ impl Line {
     }
 }
 
-fn trip(circuit: &Circuit) -> Option<Trip> {
-    let Circuit { enabled, failures, ratio, min_calls, window, open, successes, ramp } = *circuit;
-    let ms = |time: Duration| time.as_millis() as u64;
-    let (window, open, ramp) = (ms(window), ms(open), ms(ramp));
-    enabled.then_some(Trip { failures, ratio, min_calls, window, open, successes, ramp })
-}
-
 /// An attempt in flight.
 #[derive(Debug)]
 pub struct Busy {
@@ -92,10 +86,12 @@ impl Busy {
         self.standing.behaviour.lock().answered(Answered { first, whole, output }, boot_ms());
     }
 
-    /// It failed, and its deployment is to blame.
-    pub fn failed(&mut self) {
+    /// It failed, and its deployment is to blame; `opens`: in a way that opens circuits.
+    pub fn failed(&mut self, opens: bool) {
         self.standing.behaviour.lock().failed(boot_ms());
-        self.tell(Ending::Wrong);
+        if opens {
+            self.tell(Ending::Wrong);
+        }
     }
 
     fn tell(&mut self, ending: Ending) {

@@ -128,7 +128,7 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
             tag: 1 + (n[3] + at) % 3,
             tier: at * (n[4] % 2),
             threshold: thresholds[(n[5] >> at) as usize % 4],
-            circuit: !(n[10] >> at).is_multiple_of(5),
+            circuit: (!(n[10] >> at).is_multiple_of(5)).then(|| trip(n)),
             draws: vec![draw(1 + ((n[3] + at) % 3) as usize, n[6] >> at), draw(4, 0)],
         })
         .collect();
@@ -190,9 +190,8 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
     Sync { caller, reports, rests, outcomes: outcomes(n, state), count: n[6].is_multiple_of(2) }
 }
 
-/// How attempts at the candidates ended, also of probes that were never let through.
-fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
-    let trip = Trip {
+fn trip(n: &[u64; 12]) -> Trip {
+    Trip {
         failures: 2 + n[9] % 3,
         ratio: 400_000,
         min_calls: 4 + n[9] % 5,
@@ -200,7 +199,12 @@ fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
         open: 300 + n[10] % 2_000,
         successes: 1 + n[10] % 2,
         ramp: [0, 700, 9_000][(n[10] % 3) as usize],
-    };
+    }
+}
+
+/// How attempts at the candidates ended, also of probes that were never let through.
+fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
+    let trip = trip(n);
     let endings = [Ending::Unknown, Ending::Well, Ending::Wrong];
     let outcome = |tag: u64| {
         let n = |at: usize| n[at] >> (5 * tag);

@@ -3,10 +3,11 @@
 pub mod estimate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{Config, Deployment, PoolId, ReservePolicy};
+use crate::config::{Circuit, Config, Deployment, PoolId, ReservePolicy};
 use crate::route::Ranked;
-use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell};
+use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
 use crate::state::{PoolInfo, Wish};
 use estimate::Estimate;
 
@@ -45,7 +46,7 @@ pub fn wish(
                 tag: deployment.tag,
                 tier: ranked.tier,
                 threshold: ranked.threshold,
-                circuit: deployment.circuit.enabled,
+                circuit: trip(&deployment.circuit),
                 draws: deployment
                     .pools
                     .iter()
@@ -86,6 +87,14 @@ impl Pools<'_> {
             .collect();
         Draw { pool: at, amounts }
     }
+}
+
+/// By what a deployment's circuit opens; none if it never does.
+pub fn trip(circuit: &Circuit) -> Option<Trip> {
+    let Circuit { enabled, failures, ratio, min_calls, window, open, successes, ramp } = *circuit;
+    let ms = |time: Duration| time.as_millis() as u64;
+    let (window, open, ramp) = (ms(window), ms(open), ms(ramp));
+    enabled.then_some(Trip { failures, ratio, min_calls, window, open, successes, ramp })
 }
 
 /// The client fills the caller in.

@@ -106,6 +106,7 @@ impl Call<'_> {
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
         let wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
+            self.worker.shared.metrics.denied("circuit", &"".into());
             let message = "Every deployment of this model that has room has failed lately.";
             return Error::new(Kind::UpstreamFailed, message).retry_after(wait);
         }

@@ -38,6 +38,10 @@ pub(super) struct Attempt<'a> {
     others: bool,
     pub(super) sent: Instant,
     pub(super) busy: Option<Busy>,
+    /// The head of an answer has come.
+    pub(super) begun: bool,
+    /// That it was not sent is this replica's fault.
+    pub(super) ours: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -62,6 +66,8 @@ impl<'a> Attempt<'a> {
             others,
             sent: Instant::now(),
             busy: Some(busy),
+            begun: false,
+            ours: false,
         }
     }
 
@@ -88,12 +94,14 @@ impl<'a> Attempt<'a> {
     /// Sends, waits for the head, reads the answer as far as it must be held back.
     async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Response<Body>, Failed> {
         if self.is_late() {
+            self.ours = true;
             return Err(Failed::NotSent("stalled before sending".into()));
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by() } else { until };
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
         let saying = tokio::time::timeout_at(head_by.into(), call.say(endpoint, self.deployment)).await;
+        self.ours = saying.is_err();
         let saying = saying.map_err(|_| Failed::NotSent("too long to be written".into()))?;
         let Saying { call: asked, body, telling, beta } = saying.map_err(Failed::Unsayable)?;
         let request = endpoint.call(asked, body, self.send_by());
@@ -106,6 +114,7 @@ impl<'a> Attempt<'a> {
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
         }
+        self.begun = true;
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
         if call.peek.stream && is_event_stream(&head.headers) {
@@ -246,6 +255,7 @@ impl<'a> Attempt<'a> {
             sent: self.sent,
             first: streamed.then(|| self.sent.elapsed()),
             blameless: false,
+            harmless: false,
             until,
             busy: self.busy.take(),
             background: self.call.peek.background,

@@ -71,13 +71,28 @@ impl Attempt<'_> {
                 }
             }
         }
-        if let Some(busy) = self.busy.as_mut().filter(|_| speaks_against(&failed, self.call.deadline)) {
-            busy.failed();
+        let opens = self.opens_circuits(&failed);
+        let speaks = speaks_against(&failed, self.call.deadline) && !self.ours;
+        if let Some(busy) = self.busy.as_mut().filter(|_| speaks) {
+            busy.failed(opens);
         }
         let (outcome, miss) = self.judge(failed);
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
         note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
         Miss { slow: self.retry().is_slow(self.sent.elapsed()), ..miss }
+    }
+
+    /// Is it a failure that others had better be spared? Not what one request may be to blame for: an answer that cannot be
+    /// told, a long time before the first content of a stream that has begun, a conflict, a tool of the client's that is away.
+    fn opens_circuits(&self, failed: &Failed) -> bool {
+        match failed {
+            Failed::NotSent(_) | Failed::Broken(_) => true,
+            Failed::TimedOut(_) => !self.begun,
+            Failed::Unreadable { .. } | Failed::Unsayable(_) => false,
+            Failed::Answered { status, failure, .. } => {
+                failure.class.opens_circuits() && !matches!(status.as_u16(), 409 | 424)
+            }
+        }
     }
 
     fn judge(&self, failed: Failed) -> (&'static str, Miss) {

@@ -43,6 +43,8 @@ pub struct Settlement {
     pub first: Option<Duration>,
     /// It failed, and its deployment is not to blame.
     pub blameless: bool,
+    /// It failed in a way that opens no circuits.
+    pub harmless: bool,
     /// The end of its time.
     pub until: Instant,
     /// The attempt is in flight.
@@ -79,7 +81,7 @@ impl Settlement {
 
     /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
     pub fn failed_by(&mut self, class: Class) {
-        self.blameless = !class.is_theirs();
+        (self.blameless, self.harmless) = (!class.is_theirs(), !class.opens_circuits());
         self.snapshot.rest(&self.shared.client, self.deployment, class);
     }
 
@@ -93,7 +95,7 @@ impl Settlement {
 
     fn went_wrong(&mut self) {
         if let Some(busy) = self.busy.as_mut().filter(|_| !self.blameless) {
-            busy.failed();
+            busy.failed(!self.harmless);
         }
     }
 

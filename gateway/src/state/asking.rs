@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Away;
 use super::client::{Client, Contact, ms};
-use super::core::{Command, Denied, Granted, Ms, Reply, Reserve, Reserved, Told};
+use super::core::{Candidate, Command, Denied, Ending, Granted, Ms, Reply, Reserve, Reserved, Told};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
 use super::pools::PoolInfo;
@@ -113,7 +113,7 @@ impl Client {
             Arc::make_mut(&mut wish.ask).caller = self.side.lock().caller(&ledger, boot_ms());
             let sent = boot_ms();
             let outstanding = ledger.sending(wish.ask.clone());
-            match port.run(&Command::Reserve(wish.ask.clone())).await? {
+            match self.run(port, wish.ask.clone()).await? {
                 Reply::Reserved(Reserved::Granted(mut granted)) => {
                     let Some(drawn) = outstanding.granted(granted.index, granted.share) else { continue };
                     self.side.lock().saw(wish.ask.caller.epoch, granted.l, boot_ms());
@@ -137,6 +137,25 @@ impl Client {
             }
         }
         Err(Away::unexpected())
+    }
+
+    /// Runs a RESERVE. One that may be let through an open circuit is asked in a task of its own: if its caller leaves before
+    /// the answer is here, the probe must not stand in the way of others until it could not be answered any more.
+    async fn run(self: &Arc<Self>, port: &Port, ask: Arc<Reserve>) -> Result<Reply, Away> {
+        if !self.side.lock().may_probe(&ask) {
+            return port.run(&Command::Reserve(ask)).await;
+        }
+        let (this, port) = (self.clone(), port.clone());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let reply = port.run(&Command::Reserve(ask.clone())).await;
+            let _ = sender.send(Passed { reply: Some(reply), ask, client: this }); // it knows what to do if nobody waits
+        });
+        receiver
+            .await
+            .ok()
+            .and_then(|mut passed| passed.reply.take())
+            .unwrap_or_else(|| Err(Away::unexpected()))
     }
 
     /// What may be done without the state, which this call has asked in vain `since` then; else how long to wait before
@@ -207,6 +226,24 @@ impl Client {
             parts: drawn.into_iter().map(part).collect(),
             home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
+        }
+    }
+}
+
+/// The answer to a RESERVE on its way to who asked.
+struct Passed {
+    reply: Option<Result<Reply, Away>>, // until it is taken
+    ask: Arc<Reserve>,
+    client: Arc<Client>,
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        if let Some(Ok(Reply::Reserved(Reserved::Granted(granted)))) = &self.reply
+            && let Some(Candidate { tag, circuit: Some(trip), .. }) = self.ask.candidates.get(granted.index)
+            && granted.permit > 0
+        {
+            self.client.ended(*tag, *trip, Ending::Unknown, granted.permit);
         }
     }
 }

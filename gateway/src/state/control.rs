@@ -34,7 +34,7 @@ pub fn apply(text: &str) -> String {
             .replace("if used > cap or wait > l then", "if not TAKES and (used > cap or wait > l) then")
             .replace("TAKES", if text.contains("local function fits") { "ARGV[3]" } else { "true" }),
         // A probe of an open circuit holds no other back.
-        "probes-pile-up" => text.replace("circuits[at + 2], circuits[at + 3] = l + d_head, l + d_head", ""),
+        "probes-pile-up" => text.replace("circuits[at + 2], circuits[at + 3] = l + d_head, l + LONE", ""),
         _ => return text.to_owned(),
     };
     let place = match control.as_str() {

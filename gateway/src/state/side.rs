@@ -365,6 +365,12 @@ impl Side {
         candidates.sort_by_key(is_open);
     }
 
+    /// May a call that asks so be let through an open circuit, as far as this replica knows?
+    pub fn may_probe(&self, ask: &Reserve) -> bool {
+        let is_open = |tag: &u64| matches!(self.circuits.known.get(tag), Some(Circuit::Open { .. }));
+        !self.circuits.known.is_empty() && ask.candidates.iter().any(|candidate| is_open(&candidate.tag))
+    }
+
     /// The circuits that are not plainly closed, as far as this replica knows, by the deployment's tag.
     pub fn circuits(&self) -> &BTreeMap<u64, Circuit> {
         &self.circuits.known

@@ -71,6 +71,11 @@ impl Class {
         }
     }
 
+    /// Does it open circuits? Not what asks for fewer calls, nor what one request may be to blame for.
+    pub fn opens_circuits(self) -> bool {
+        self.action().breaker || matches!(self, Class::Auth)
+    }
+
     /// What it asks for.
     pub fn action(self) -> Action {
         let plain =

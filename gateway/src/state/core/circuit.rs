@@ -5,16 +5,19 @@
 //! no other while it runs. A probe that fails opens the circuit for as long again, some that succeed close it. Then calls
 //! come back little by little (the *ramp*).
 //!
-//! A circuit is advice, as a pin is: where every candidate of a call is open, one at a time is tried, soon. Refusing them
-//! all for half a minute would make an outage of what may have been a hiccup.
+//! A circuit is advice, as a pin is: where every candidate of a call is open, a call each second is let through. Refusing
+//! them all for half a minute would make an outage of what may have been a hiccup.
+//!
+//! Replicas tell of failures at once and of what went well five times a second. A row of failures counts only if nobody has
+//! told of anything that went well for longer than that: a replica that reaches nobody must not speak for all.
 //!
 //! What is told is told once: when a SYNC is lost, so are its outcomes. Nothing is counted twice, and a probe of which
 //! nobody hears makes room for another when its answer should have begun.
 
 use std::collections::BTreeMap;
 
-use super::Ms;
 use super::mutant::{Mutant, on};
+use super::{Ms, NEXT_SYNC};
 
 /// Slots of the window in which attempts are counted.
 pub const SLOTS: usize = 10;
@@ -83,6 +86,8 @@ pub struct Counts {
     pub width: Ms,
     /// Failed in a row.
     pub run: u64,
+    /// When something was said to have gone well.
+    pub well: Ms,
     /// Went well and failed, by slot.
     pub slots: [(u64, u64); SLOTS],
 }
@@ -144,7 +149,8 @@ impl Counts {
     fn add(&mut self, outcome: &Outcome, l: Ms) {
         let width = (outcome.trip.window / SLOTS as Ms).max(1);
         if width != self.width {
-            *self = Counts { width, slot: l / width, ..Counts::default() };
+            let Counts { run, well, .. } = *self;
+            *self = Counts { width, slot: l / width, run, well, ..Counts::default() };
         }
         let slot = l / width;
         for passed in (self.slot + 1..=slot).take(if on(Mutant::OldFailuresCount) { 0 } else { SLOTS }) {
@@ -156,15 +162,16 @@ impl Counts {
         *ok += outcome.ok;
         *failed += outcome.failed;
         self.run = if outcome.ok > 0 { outcome.run } else { self.run + outcome.failed };
+        self.well = if outcome.ok > 0 { l } else { self.well };
     }
 
     /// Is it too much?
-    fn trips(&self, trip: &Trip) -> bool {
+    fn trips(&self, trip: &Trip, l: Ms) -> bool {
         let sum = |part: fn(&(u64, u64)) -> u64| self.slots.iter().map(part).sum::<u64>();
         let (ok, failed) = (sum(|slot| slot.0), sum(|slot| slot.1));
         let all = ok + failed;
-        failed > 0
-            && (self.run >= trip.failures || all >= trip.min_calls && failed * 1_000_000 >= trip.ratio * all)
+        let row = self.run >= trip.failures && (l - self.well >= NEXT_SYNC || on(Mutant::OneSpeaksForAll));
+        failed > 0 && (row || all >= trip.min_calls && failed * 1_000_000 >= trip.ratio * all)
     }
 }
 
@@ -172,6 +179,14 @@ impl Outcome {
     /// Of nothing yet.
     pub fn none(tag: u64, trip: Trip) -> Outcome {
         Outcome { tag, ok: 0, failed: 0, run: 0, probes: Vec::new(), trip }
+    }
+
+    /// This, which was not heard, and what came `later`.
+    pub fn and(mut self, later: &Outcome) -> Outcome {
+        self.run = if later.ok > 0 { later.run } else { self.run + later.run };
+        (self.ok, self.failed, self.trip) = (self.ok + later.ok, self.failed + later.failed, later.trip);
+        self.probes.extend_from_slice(&later.probes);
+        self
     }
 
     /// Another attempt ended; `permit`: of a probe, else 0.
@@ -222,7 +237,7 @@ impl Circuits {
     pub fn probe(&mut self, tag: u64, l: Ms, for_ms: Ms) -> u64 {
         let Some(Circuit::Open { next, lone, permit, .. }) = self.known.get_mut(&tag) else { return 0 };
         if !on(Mutant::ProbesPileUp) {
-            (*next, *lone) = (l + for_ms, l + for_ms);
+            (*next, *lone) = (l + for_ms, l + LONE);
         }
         *permit = l.max(*permit + 1); // time does not go back, so none is given twice
         *permit
@@ -234,14 +249,20 @@ impl Circuits {
         for (permit, ending) in &outcome.probes {
             self.probed(outcome.tag, *permit, *ending, trip, l);
         }
-        if outcome.ok + outcome.failed == 0
-            || matches!(self.known.get(&outcome.tag), Some(Circuit::Open { .. }))
-        {
-            return; // attempts that began before it opened say nothing new
+        if outcome.ok + outcome.failed == 0 {
+            return;
+        }
+        if let Some(Circuit::Open { next, lone, .. }) = self.known.get_mut(&outcome.tag) {
+            // Attempts that began before it opened say nothing new; but while the state is away all go without permits.
+            let probes = outcome.probes.iter().filter(|(_, ending)| *ending == Ending::Wrong).count() as u64;
+            if outcome.failed > probes && *next <= l {
+                (*next, *lone) = (l + trip.open, l + trip.open.min(LONE));
+            }
+            return;
         }
         let counts = self.counts.entry(outcome.tag).or_default();
         counts.add(outcome, l);
-        if counts.trips(trip) && (self.known.len() < MOST || self.known.contains_key(&outcome.tag)) {
+        if counts.trips(trip, l) && (self.known.len() < MOST || self.known.contains_key(&outcome.tag)) {
             let (next, lone) = (l + trip.open, l + trip.open.min(LONE));
             self.known.insert(outcome.tag, Circuit::Open { next, lone, permit: 0, good: 0, since: l });
             self.counts.remove(&outcome.tag); // what comes after it closes is judged anew
@@ -256,7 +277,12 @@ impl Circuits {
         if of > *permit || of < *since {
             return; // of another time when it was open
         }
-        let again = if ending == Ending::Wrong { (l + trip.open, l + trip.open.min(LONE)) } else { (l, l) };
+        let soon = l + trip.open.min(LONE);
+        let again = match ending {
+            Ending::Well => (l, l),
+            Ending::Unknown => (soon, soon),
+            Ending::Wrong => (l + trip.open, soon),
+        };
         if of == *permit || on(Mutant::AnyPermitCounts) {
             (*next, *lone) = again; // else another one runs
         }

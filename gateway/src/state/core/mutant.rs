@@ -80,6 +80,7 @@ mutants! {
     RecoversAtOnce,
     LoneNeverTried,
     OldFailuresCount,
+    OneSpeaksForAll,
     // the replica's side
     SettledTwice,
     ExcessDropped,

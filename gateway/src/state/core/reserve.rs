@@ -272,8 +272,8 @@ impl State {
     fn look(&mut self, ask: &Reserve, index: usize) -> Look {
         let candidate = &ask.candidates[index];
         let gate = match candidate.circuit {
-            true => self.circuits.gate(candidate.tag, self.clock.l, ask.luck),
-            false => Gate::Closed,
+            Some(_) => self.circuits.gate(candidate.tag, self.clock.l, ask.luck),
+            None => Gate::Closed,
         };
         Look { fits: self.fits(ask, &candidate.draws), gate }
     }
@@ -331,7 +331,7 @@ impl State {
         }
         let Candidate { tag, circuit, .. } = ask.candidates[index];
         let answered = self.lives.get(&ask.caller.inc).map_or(0, |life| life.d_head);
-        let permit = if circuit { self.circuits.probe(tag, l, answered) } else { 0 };
+        let permit = circuit.map_or(0, |_| self.circuits.probe(tag, l, answered));
         let session = self.pin(ask, tag, pin);
         Reserved::Granted(Granted { index, session, share, l, permit, told: Told::default() })
     }

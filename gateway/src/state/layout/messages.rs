@@ -24,7 +24,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     for candidate in &ask.candidates {
         pack.array(5).uint(candidate.tag).uint(candidate.tier).uint(candidate.threshold);
         draws(&mut pack, &candidate.draws);
-        pack.uint(u64::from(candidate.circuit));
+        pack.uint(u64::from(candidate.circuit.is_some()));
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why } = ask.tell;

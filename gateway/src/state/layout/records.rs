@@ -176,12 +176,12 @@ pub(super) fn circuits(record: &[u8]) -> Result<BTreeMap<u64, Circuit>, Malforme
     doubles(record)?.chunks(7).map(read).collect()
 }
 
-/// The slot, its width, how many failed in a row; then what went well and what failed of each slot.
+/// The slot, its width, how many failed in a row, when something went well; then what went well and what failed of each slot.
 fn counts(record: &[u8]) -> Result<Counts, Malformed> {
     let v = doubles(record)?;
-    let [slot, width, run, ref rest @ ..] = v[..] else { return Err(malformed("counts")) };
+    let [slot, width, run, well, ref rest @ ..] = v[..] else { return Err(malformed("counts")) };
     let pairs: Vec<(u64, u64)> = rest.as_chunks().0.iter().map(|[ok, failed]| (*ok, *failed)).collect();
-    Ok(Counts { slot, width, run, slots: pairs.try_into().map_err(|_| malformed("counts"))? })
+    Ok(Counts { slot, width, run, well, slots: pairs.try_into().map_err(|_| malformed("counts"))? })
 }
 
 fn doubles(bytes: &[u8]) -> Result<Vec<u64>, Malformed> {

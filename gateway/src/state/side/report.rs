@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Heard, Side};
 use crate::state::books::{PoolBooks, Said};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Caller, Circuit, Incarnation, Ms, PoolReport, Reply, Rest, Sync};
+use crate::state::core::{Caller, Circuit, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync};
 use crate::state::ledger::Ledger;
 use crate::state::living::Life;
 
@@ -18,6 +18,7 @@ pub struct Told {
     said: Vec<Said>, // before
     reports: Vec<PoolReport>,
     rests: Vec<Rest>,
+    outcomes: Vec<Outcome>,
     counted: bool,
     sent: Ms, // own clock; it went out then or later
 }
@@ -29,9 +30,13 @@ impl Side {
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
-        let outcomes = std::mem::take(&mut self.outcomes).into_values().collect();
+        // What went well can wait for the next that counts the living; it is what a row of failures is held against.
+        let due = |(_, outcome): &(u64, Outcome)| count || outcome.failed > 0 || !outcome.probes.is_empty();
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outcomes).into_iter().partition(due);
+        self.outcomes = later.into_iter().collect();
+        let outcomes: Vec<Outcome> = due.into_iter().map(|(_, outcome)| outcome).collect();
         let (sync, told) = self.report(ledger, rests, now, count, count);
-        Some((Sync { outcomes, ..sync }, told))
+        Some((Sync { outcomes: outcomes.clone(), ..sync }, Told { outcomes, ..told }))
     }
 
     /// The next SYNCs of older lives. They look as well: after a loss of data what was posted since a look is posted again.
@@ -60,6 +65,7 @@ impl Side {
             books,
             reports: reports.clone(),
             rests: rests.clone(),
+            outcomes: Vec::new(),
             counted: count,
             sent: now,
         };
@@ -79,6 +85,7 @@ impl Side {
                 if told.counted {
                     let here = |(tag, circuit): (u64, Circuit)| (tag, circuit.moved(synced.l, now));
                     self.circuits.known = synced.circuits.into_iter().map(here).collect();
+                    self.circuits.counts.clear();
                 }
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);
@@ -87,12 +94,22 @@ impl Side {
                 Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
             }
             reply => {
+                if matches!(reply, Reply::Epoch(_) | Reply::Gone(_)) {
+                    self.untold(&told.outcomes); // nothing of it was taken
+                }
                 if matches!(reply, Reply::Epoch(_)) {
                     told.books.iter().zip(told.said.clone()).for_each(|(pool, said)| pool.unsay(said));
                 }
                 self.unanswered(told, now);
                 self.refused(&inc, &reply, now)
             }
+        }
+    }
+
+    fn untold(&mut self, outcomes: &[Outcome]) {
+        for before in outcomes {
+            let later = self.outcomes.remove(&before.tag).unwrap_or(Outcome::none(before.tag, before.trip));
+            self.outcomes.insert(before.tag, before.clone().and(&later));
         }
     }
 

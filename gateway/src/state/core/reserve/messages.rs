@@ -1,6 +1,6 @@
 //! What RESERVE asks for and is told.
 
-use super::super::{Caller, Ms, PoolDecl};
+use super::super::{Caller, Ms, PoolDecl, Trip};
 
 /// A request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub struct Candidate {
     pub tier: u64,
     /// Taken at first sight while its share stays at or under this, millionths.
     pub threshold: u64,
-    /// Its circuit counts.
-    pub circuit: bool,
+    /// By what its circuit opens; none: it has none.
+    pub circuit: Option<Trip>,
     /// On its own pools.
     pub draws: Vec<Draw>,
 }

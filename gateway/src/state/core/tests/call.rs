@@ -148,7 +148,7 @@ pub(super) fn ask(n: u64, fate: &Fate, infos: &[Arc<PoolInfo>], caller: Caller) 
         let deployment = (first + at) % 3;
         let own = [vec![draw(1), draw(SHARED)], vec![draw(2), draw(SHARED), draw(BARE)], vec![draw(3)]];
         Candidate {
-            circuit: true,
+            circuit: None,
             tag: deployment as u64 + 1,
             tier: if tiers { at as u64 } else { 0 },
             threshold,

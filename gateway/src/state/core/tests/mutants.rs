@@ -70,9 +70,8 @@ fn killer(mutant: Mutant) -> Killer {
         UnseenPostsForgotten | LearningSkipped | ToldTwice => Killer::Worlds,
         OwnHistoriesOnly => Killer::Worlds,
         LearningEndedByNewcomer => Killer::Model,
-        ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount => {
-            Killer::Check(circuits::all)
-        }
+        ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount
+        | OneSpeaksForAll => Killer::Check(circuits::all),
     }
 }
 

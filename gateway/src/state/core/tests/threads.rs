@@ -36,7 +36,7 @@ impl Shared {
             tag: 1,
             tier: 0,
             threshold: 1_000_000,
-            circuit: true,
+            circuit: None,
             draws: draws(pool),
         };
         let ask = Arc::new(Reserve {

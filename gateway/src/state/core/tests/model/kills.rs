@@ -132,6 +132,7 @@ const KILLS: &[(&str, By)] = &[
     ("all calls are back at once when a circuit closes", Worlds(Mutant::RecoversAtOnce)),
     ("nothing is tried where all circuits are open", Worlds(Mutant::LoneNeverTried)),
     ("failures of long ago open a circuit", Worlds(Mutant::OldFailuresCount)),
+    ("one replica's failures hide what goes well elsewhere", Worlds(Mutant::OneSpeaksForAll)),
 ];
 
 /// States that are enough for any of them.
