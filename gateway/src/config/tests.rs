@@ -279,7 +279,7 @@ fn the_nearest_setting_wins_key_by_key() {
     assert_eq!(model.headroom, Headroom { soft: 800, hard: 900 });
 }
 
-/// Broken on purpose to see it fail: the tier's over the deployment's; the model's bases for deployments.
+/// Broken on purpose to see it fail: the tier's put over the deployment's; the tiers' not used.
 #[test]
 fn of_time_outs_a_deployments_go_before_its_tiers_and_those_before_the_models() {
     let tiers = "tiers = [{ priority = 0, attempts = 1, timeouts = { first_token = \"9s\", idle = \"5s\", \

@@ -2,16 +2,16 @@ use super::*;
 use crate::config::Config;
 use crate::config::check::check;
 
-/// A model `m` with two deployments of priority 0, two of 1 and one of 2.
+/// A model `m` with two deployments of priority 0, two of 1 and two of 2.
 fn config(model: &str) -> Config {
     let deployment =
         |name: &&str| format!("[[deployments]]\nname = \"{name}\"\naccount = \"a\"\nmodel = \"x\"\n");
-    let deployments: String = ["a0", "b0", "a1", "b1", "a2"].iter().map(deployment).collect();
+    let deployments: String = ["a0", "b0", "a1", "b1", "a2", "b2"].iter().map(deployment).collect();
     let text = format!(
         "version = 1\n[[accounts]]\nname = \"a\"\nprovider = \"openai-compatible\"\n\
          base_url = \"http://127.0.0.1:1/v1\"\n{deployments}\n[[models]]\nname = \"m\"\n\
          deployments = [\"a0\", \"b0\", {{ name = \"a1\", priority = 1 }}, {{ name = \"b1\", priority = 1 }}, \
-         {{ name = \"a2\", priority = 2 }}]\n{model}\n"
+         {{ name = \"a2\", priority = 2 }}, {{ name = \"b2\", priority = 2 }}]\n{model}\n"
     );
     check(std::path::Path::new("weir.toml"), &text, &|_| None).unwrap_or_else(|report| panic!("{report}"))
 }
@@ -42,15 +42,13 @@ fn attempts_of_a_tier_bound_the_tier_and_those_of_the_model_all_of_them() {
         assert_eq!(tried(&config(model)), expected, "{model}");
     };
     check("", &[("a0", true), ("b0", true), ("a1", false)]);
-    check(
-        "retry = { attempts = 9 }",
-        &[("a0", true), ("b0", true), ("a1", true), ("b1", true), ("a2", false)],
-    );
+    let all = [("a0", true), ("b0", true), ("a1", true), ("b1", true), ("a2", true), ("b2", false)];
+    check("retry = { attempts = 9 }", &all);
     check("retry = { attempts = 1 }", &[("a0", false)]);
     check("tiers = [{ priority = 0, attempts = 1 }]", &[("a0", true), ("a1", true), ("b1", false)]);
-    let each =
-        "tiers = [{ priority = 0, attempts = 1 }, { priority = 1, attempts = 1 }]\nretry = { attempts = 4 }";
-    check(each, &[("a0", true), ("a1", true), ("a2", false)]);
+    let last =
+        "tiers = [{ priority = 0, attempts = 1 }, { priority = 2, attempts = 1 }]\nretry = { attempts = 9 }";
+    check(last, &[("a0", true), ("a1", true), ("b1", true), ("a2", false)]);
     // A tier without a bound has that of the model.
     let first = "tiers = [{ priority = 1, attempts = 2 }, { priority = 2 }]\nretry = { attempts = 4 }";
     check(first, &[("a0", true), ("b0", true), ("a1", true), ("b1", false)]);
