@@ -49,11 +49,11 @@ pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
     let died = unix_us();
     let periods = 4;
     all_served(&load(&site, 100.0, OPEN * periods).finish().await)?;
-    let (settled, until) = (died + 500_000, unix_us());
+    let (settled, until) = (died + 1_000_000, unix_us());
     let before = seen(dies, died, settled).await?;
     let probes = seen(dies, settled, until).await?;
     println!("circuits-dies: {before} calls until it opened, then {probes} probes in {periods} periods");
-    ensure!(before <= 30, "{before} calls went there after it had died");
+    ensure!(before <= 40, "{before} calls went there after it had died");
     ensure!((2..=periods as usize).contains(&probes), "{probes} probes in {periods} periods");
     dies.fail(&[]).await?;
     all_served(&load(&site, 100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
@@ -67,6 +67,8 @@ pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
 /// Opens a circuit on the first replica; how long the others go on calling there.
 async fn round(site: &Site, replicas: &[Client]) -> Result<Duration> {
     let ask = Ask::new("m").max_tokens(8);
+    // What went well is told five times a second, and for a moment longer it speaks against a row of failures.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     site.providers[0].fail(&["status=500"]).await?;
     for _ in 0..5 {
         let answer = replicas[0].call(&ask).await;
