@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::dialect::talk::answer::tests::texts_alone;
 
-    /// Broken on purpose to see it fail: each member left out.
+    /// Broken on purpose to see it fail: `createTime`, the tier and `index` left out.
     #[test]
     fn a_text_alone_is_written_as_any_other_answer() {
         for answer in texts_alone() {

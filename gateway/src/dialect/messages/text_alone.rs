@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use crate::dialect::talk::answer::tests::texts_alone;
 
-    /// Broken on purpose to see it fail: each member left out.
+    /// Broken on purpose to see it fail: `stop_sequence`, the tier and the tokens of thinking left out.
     #[test]
     fn a_text_alone_is_written_as_any_other_answer() {
         for answer in texts_alone() {

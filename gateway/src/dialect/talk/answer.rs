@@ -157,7 +157,7 @@ pub(in crate::dialect) mod tests {
         all
     }
 
-    /// Broken on purpose to see it fail: each of what is asked of it left out.
+    /// Broken on purpose to see it fail: citations, log probabilities and the choice's extra not looked at.
     #[test]
     fn a_text_alone_is_known_from_more() {
         assert!(texts_alone().iter().all(|answer| answer.text_alone().is_some()));

@@ -70,8 +70,8 @@ fn more_than_texts() -> Vec<(Dialect, Value)> {
     ]
 }
 
-/// At every provider that speaks Chat. Broken on purpose to see it fail: signatures and marks for the cache of no account, the
-/// role `developer` for all, settings not made to fit.
+/// At every provider that speaks Chat. Broken on purpose to see it fail: marks for the cache not looked at, the role
+/// `developer` for all, settings not made to fit.
 #[test]
 fn texts_are_written_as_any_request_is() {
     let presets = Presets::built_in().unwrap();

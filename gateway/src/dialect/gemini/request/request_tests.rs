@@ -357,3 +357,14 @@ fn a_request_of_instructions_alone_becomes_the_users() {
         of(vec![says(Role::User, vec![Part::text("a")]), says(Role::Assistant, vec![Part::text("")])]);
     assert_eq!(written(&empty), json!({"contents": [{"role": "user", "parts": [{"text": "a"}]}]}));
 }
+
+/// Broken on purpose to see it fail: any signature taken for Google's.
+#[test]
+fn an_empty_text_is_said_only_with_a_signature_of_googles() {
+    let bearing = |signature: &str| {
+        let text = json!({"text": "", "thoughtSignature": signature});
+        let all = json!([{"role": "user", "parts": [{"text": "a"}]}, {"role": "model", "parts": [text]}]);
+        written(&read(json!({ "contents": all })))["contents"].as_array().map(Vec::len)
+    };
+    assert_eq!((bearing("AAAA"), bearing("A:")), (Some(2), Some(1)));
+}

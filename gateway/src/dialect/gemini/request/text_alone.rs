@@ -90,8 +90,7 @@ mod tests {
         format!(r#"{{"contents":{contents}}}"#)
     }
 
-    /// Broken on purpose to see it fail: no contents let pass, the bound 0 kept, no role taken for the model's, `Object` left
-    /// away from parts.
+    /// Broken on purpose to see it fail: no contents let pass, the bound 0 kept, the role `system` taken for the user's.
     #[test]
     fn texts_are_read_as_ever_and_all_else_is_left() {
         let plain = [

@@ -67,9 +67,14 @@ fn write_messages(request: &Request, body: &mut Map<String, Value>) -> Result<()
     Ok(())
 }
 
-/// Vertex refuses empty texts. Only a user who says nothing at all says it.
+/// Vertex refuses empty texts, unless they bear a signature of Google's. Only a user who says nothing at all says it.
 fn is_void(piece: &Piece, message: &Message) -> bool {
-    let empty = matches!(&piece.part, Part::Text { text, signature: None, .. } if text.is_empty());
+    let empty = match &piece.part {
+        Part::Text { text, signature, .. } => {
+            text.is_empty() && signature.as_ref().and_then(part::proof).is_none()
+        }
+        _ => false,
+    };
     empty && !(message.role == Role::User && message.pieces.len() == 1)
 }
 

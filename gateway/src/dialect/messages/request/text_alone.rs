@@ -96,8 +96,7 @@ mod tests {
         format!(r#"{{"model":"m","messages":{turns}}}"#)
     }
 
-    /// Broken on purpose to see it fail: empty texts kept, `stream_usage` left out, `Object` left away from turns, unknown
-    /// members of blocks let pass, temperatures not looked at.
+    /// Broken on purpose to see it fail: empty texts kept, `Object` left away from turns, unknown members of blocks let pass.
     #[test]
     fn texts_are_read_as_ever_and_all_else_is_left() {
         let plain = [

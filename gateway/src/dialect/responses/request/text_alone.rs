@@ -86,8 +86,8 @@ mod tests {
         format!(r#"{{"model":"m","input":{input}}}"#)
     }
 
-    /// Broken on purpose to see it fail: the mark `#own` left out, empty instructions kept, what the model says in a row in
-    /// messages of its own, its empty texts kept, items of any type taken.
+    /// Broken on purpose to see it fail: the mark `#own` left out, the model's empty texts kept, what it says in a row in
+    /// messages of its own.
     #[test]
     fn texts_are_read_as_ever_and_all_else_is_left() {
         let plain = [
