@@ -186,7 +186,7 @@ pub struct Shared {
     /// Bytes of request bodies at once.
     pub buffered: Arc<Bound>,
     /// Its workers.
-    pub pulse: Pulse,
+    pub pulse: Arc<Pulse>,
     refusal: Mutex<Option<Vec<String>>>, // what is wrong with the file that was read last; short sections
     predictors: Mutex<AHashMap<PredictionKey, Predictor>>, // short sections
     draining: AtomicBool,
@@ -207,7 +207,7 @@ impl Shared {
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
-            pulse: Pulse::new(workers),
+            pulse: Arc::new(Pulse::new(workers)),
             refusal: Mutex::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             client,

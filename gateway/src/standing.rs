@@ -9,8 +9,10 @@ use parking_lot::Mutex;
 use crate::admit::trip;
 use crate::clock::boot_ms;
 use crate::config::{Deployment, Measure};
+use crate::pulse::Pulse;
 use crate::route::Outlook;
 use crate::route::behaviour::{Answered, Behaviour};
+use crate::shared::Shared;
 use crate::state::Client;
 use crate::state::core::{Ending, Trip};
 
@@ -43,6 +45,8 @@ impl Standing {
 #[derive(Debug)]
 pub struct Line {
     client: Arc<Client>,
+    pulse: Arc<Pulse>,
+    begun: u64, // ms of `boot_ms`
     tag: u64,
     trip: Trip,
     permit: u64, // of a probe, until it is told what became of it
@@ -50,12 +54,17 @@ pub struct Line {
 
 impl Line {
     /// Of an attempt at `deployment`, with the permit of a probe or 0; none if its circuit never opens.
-    pub fn of(deployment: &Deployment, permit: u64, client: &Arc<Client>) -> Option<Line> {
+    pub fn of(deployment: &Deployment, permit: u64, shared: &Shared) -> Option<Line> {
         let trip = trip(&deployment.circuit)?;
-        Some(Line { client: client.clone(), tag: deployment.tag, trip, permit })
+        let (client, pulse, tag) = (shared.client.clone(), shared.pulse.clone(), deployment.tag);
+        Some(Line { client, pulse, begun: boot_ms(), tag, trip, permit })
     }
 
-    fn tell(&mut self, ending: Ending) {
+    fn tell(&mut self, mut ending: Ending) {
+        // After a stall of this replica everything is late, whoever is fine.
+        if ending == Ending::Wrong && self.pulse.stood_still_since(self.begun) {
+            ending = Ending::Unknown;
+        }
         let permit = std::mem::take(&mut self.permit);
         if ending != Ending::Unknown || permit > 0 {
             self.client.ended(self.tag, self.trip, ending, permit);

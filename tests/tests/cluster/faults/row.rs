@@ -199,6 +199,7 @@ impl Row {
         let upstreams = self.upstreams(scale);
         let fitting = self.fitting(&upstreams);
         let mut site = Site::start(Plan {
+            defaults: "circuit = { enabled = false }\n".to_owned(), // it is the limits that are judged here
             binary: self.binary.clone(),
             on_outage: self.on_outage,
             timeouts: self.timeouts,
