@@ -12,6 +12,9 @@ use crate::in_turn;
 
 const QUICK: &str = "--output 20 --latency 5ms --pace 1ms";
 
+/// Every attempt is made as if it were the first.
+const NO_CIRCUITS: &str = "circuit = { enabled = false }\n";
+
 /// A site with these models.
 async fn site(name: &str, replicas: usize, upstreams: Vec<Upstream>, models: &str) -> Result<Site> {
     let ms = Duration::from_millis;
@@ -19,6 +22,7 @@ async fn site(name: &str, replicas: usize, upstreams: Vec<Upstream>, models: &st
         replicas,
         models: Some(models.to_owned()),
         timeouts: Timeouts { connect: ms(200), first_token: ms(400), total: ms(5_000) },
+        defaults: NO_CIRCUITS.to_owned(),
         ..Plan::new(name, upstreams)
     })
     .await
