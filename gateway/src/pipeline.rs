@@ -44,7 +44,7 @@ use crate::http as edge;
 use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
-use crate::state::core::{Circuit, SessionRef};
+use crate::state::core::SessionRef;
 use crate::telemetry::Record;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
@@ -236,7 +236,8 @@ impl Call<'_> {
             })?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
-            let others = self.may_go_on(&attempts, &ranked, index) || self.may_fall_back(ahead, tried);
+            let others = attempts.may_go_on(&ranked, index, |target| self.is_shut(target))
+                || self.may_fall_back(ahead, tried);
             match Attempt::new(self, id, target, reservation, others).run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
@@ -281,21 +282,10 @@ impl Call<'_> {
         ranked
     }
 
-    /// May another be tried after the one that is taken? Whose circuit is open will hardly be.
-    fn may_go_on(&self, attempts: &Attempts<'_>, ranked: &[Ranked<'_>], taken: usize) -> bool {
-        let circuits = self.worker.shared.client.circuits();
-        let config = &self.snapshot.config;
-        let is_open = |ranked: &Ranked<'_>| {
-            let tag = config.deployments[ranked.target.deployment.0].tag;
-            matches!(circuits.get(&tag), Some(Circuit::Open { .. }))
-        };
-        if circuits.is_empty() {
-            return attempts.may_go_on(ranked, taken);
-        }
-        let others = ranked.iter().enumerate().filter(|(at, ranked)| *at != taken && !is_open(ranked));
-        let left: Vec<Ranked<'_>> =
-            std::iter::once(ranked[taken]).chain(others.map(|(_, ranked)| *ranked)).collect();
-        attempts.may_go_on(&left, 0)
+    /// Is the deployment's circuit open, as far as this replica knows?
+    fn is_shut(&self, target: &Target) -> bool {
+        let tag = self.snapshot.config.deployments[target.deployment.0].tag;
+        self.worker.shared.client.is_open(tag)
     }
 
     /// What the call asks of a deployment, with so much output to be expected for each choice.

@@ -41,13 +41,12 @@ impl<'m> Attempts<'m> {
         self.left_in(target.tier) > 0
     }
 
-    /// May another of the ranked be tried after the one that is taken?
-    pub fn may_go_on(&self, ranked: &[Ranked<'_>], taken: usize) -> bool {
+    /// May another of the ranked be tried after the one that is taken? Hardly one that is `shut`.
+    pub fn may_go_on(&self, ranked: &[Ranked<'_>], taken: usize, shut: impl Fn(&Target) -> bool) -> bool {
         let tier = ranked[taken].target.tier;
-        let others =
-            ranked.iter().enumerate().filter(|(at, _)| *at != taken).map(|(_, other)| other.target.tier);
-        let mut others = others.filter(|other| self.left_in(*other) > u32::from(*other == tier));
-        self.made + 1 < self.model.retry.attempts && others.next().is_some()
+        let others = ranked.iter().enumerate().filter(|(at, _)| *at != taken).map(|(_, other)| other.target);
+        let mut others = others.filter(|other| self.left_in(other.tier) > u32::from(other.tier == tier));
+        self.made + 1 < self.model.retry.attempts && others.any(|other| !shut(other))
     }
 
     fn left_in(&self, priority: u32) -> u32 {

@@ -28,7 +28,10 @@ fn tried(config: &Config) -> Vec<(&str, bool)> {
         let of = |target| Ranked { target, tier: 0, threshold: 0 };
         let ranked: Vec<Ranked<'_>> = model.targets.iter().filter(is_left).map(of).collect();
         let Some(first) = ranked.first() else { break };
-        seen.push((&*config.deployments[first.target.deployment.0].name, attempts.may_go_on(&ranked, 0)));
+        seen.push((
+            &*config.deployments[first.target.deployment.0].name,
+            attempts.may_go_on(&ranked, 0, |_| false),
+        ));
         attempts.count(first.target);
     }
     assert_eq!(attempts.made(), seen.len() as u32);
@@ -52,4 +55,14 @@ fn attempts_of_a_tier_bound_the_tier_and_those_of_the_model_all_of_them() {
     // A tier without a bound has that of the model.
     let first = "tiers = [{ priority = 1, attempts = 2 }, { priority = 2 }]\nretry = { attempts = 4 }";
     check(first, &[("a0", true), ("b0", true), ("a1", true), ("b1", false)]);
+}
+
+/// Broken on purpose to see it fail: who is shut counted as one to go on to.
+#[test]
+fn nobody_goes_on_to_who_is_shut() {
+    let config = config("");
+    let (attempts, targets) = (Attempts::new(&config.models[0]), &config.models[0].targets);
+    let ranked: Vec<_> = targets[..2].iter().map(|target| Ranked { target, tier: 0, threshold: 0 }).collect();
+    assert!(attempts.may_go_on(&ranked, 0, |target| *target == targets[0]));
+    assert!(!attempts.may_go_on(&ranked, 0, |target| *target == targets[1]));
 }

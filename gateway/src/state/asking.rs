@@ -115,7 +115,10 @@ impl Client {
             let outstanding = ledger.sending(wish.ask.clone());
             match self.run(port, wish.ask.clone()).await? {
                 Reply::Reserved(Reserved::Granted(mut granted)) => {
-                    let Some(drawn) = outstanding.granted(granted.index, granted.share) else { continue };
+                    let Some(drawn) = outstanding.granted(granted.index, granted.share) else {
+                        self.unused(&wish.ask, &granted);
+                        continue;
+                    };
                     self.side.lock().saw(wish.ask.caller.epoch, granted.l, boot_ms());
                     let told = std::mem::take(&mut granted.told);
                     return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told));
@@ -156,6 +159,15 @@ impl Client {
             .ok()
             .and_then(|mut passed| passed.reply.take())
             .unwrap_or_else(|| Err(Away::unexpected()))
+    }
+
+    /// Nobody will use what was granted: if it is a probe, nothing became of it.
+    fn unused(&self, ask: &Reserve, granted: &Granted) {
+        if let Some(Candidate { tag, circuit: Some(trip), .. }) = ask.candidates.get(granted.index)
+            && granted.permit > 0
+        {
+            self.ended(*tag, *trip, Ending::Unknown, granted.permit);
+        }
     }
 
     /// What may be done without the state, which this call has asked in vain `since` then; else how long to wait before
@@ -239,11 +251,8 @@ struct Passed {
 
 impl Drop for Passed {
     fn drop(&mut self) {
-        if let Some(Ok(Reply::Reserved(Reserved::Granted(granted)))) = &self.reply
-            && let Some(Candidate { tag, circuit: Some(trip), .. }) = self.ask.candidates.get(granted.index)
-            && granted.permit > 0
-        {
-            self.client.ended(*tag, *trip, Ending::Unknown, granted.permit);
+        if let Some(Ok(Reply::Reserved(Reserved::Granted(granted)))) = &self.reply {
+            self.client.unused(&self.ask, granted);
         }
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! What is sent and what a reply means is decided by [`Side`]; here are the locks, the clock and the waiting.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Circuit, Command, Ending, Incarnation, Ms, PoolDecl, Reply, Trip};
+use super::core::{Command, Ending, Incarnation, Ms, PoolDecl, Reply, Trip};
 use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
@@ -189,9 +188,9 @@ impl Client {
         }
     }
 
-    /// The circuits that are not plainly closed, as far as this replica knows, by the deployment's tag.
-    pub fn circuits(&self) -> BTreeMap<u64, Circuit> {
-        self.side.lock().circuits().clone()
+    /// Is the circuit of the deployment `tag` open, as far as this replica knows?
+    pub fn is_open(&self, tag: u64) -> bool {
+        self.side.lock().is_open(tag)
     }
 
     /// What a reply means that is not the one hoped for; an error if asking again is of no use.

@@ -9,6 +9,7 @@
 //! Times are milliseconds of the replica's own clock, which must count suspensions ([`crate::clock::boot_ms`]).
 
 mod alone;
+mod circuits;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,8 @@ pub use alone::{AWAY_AFTER, Alone, HITCH};
 pub use report::Told;
 
 use super::books::PoolBooks;
-use super::core::circuit::Gate;
 use super::core::mutant::{Mutant, on};
-use super::core::{
-    Caller, Circuit, Circuits, Ending, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, Reserve, TTL,
-    Trip,
-};
+use super::core::{Caller, Circuits, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
 use super::share::{Before, Share};
@@ -340,40 +337,6 @@ impl Side {
         }
         let known = self.rests.entry(key).or_default();
         *known = until.max(*known);
-    }
-
-    /// An attempt at the deployment `tag` ended; `permit`: that of a probe, else 0. It is told with the next SYNC, or judged
-    /// here while the state is away.
-    pub fn ended(&mut self, tag: u64, trip: Trip, ending: Ending, permit: u64, now: Ms) {
-        let mut one = Outcome::none(tag, trip);
-        if now.saturating_sub(self.heard) > TTL {
-            one.add(ending, permit);
-            self.circuits.take(&one, now);
-            self.circuits.settle(now);
-            return;
-        }
-        let outcome = self.outcomes.entry(tag).or_insert(one);
-        outcome.trip = trip;
-        outcome.add(ending, permit);
-    }
-
-    /// Puts the candidates whose circuit is open behind the others.
-    pub fn open_last(&self, ask: &Reserve, candidates: &mut [usize], now: Ms) {
-        let is_open = |at: &usize| {
-            matches!(self.circuits.gate(ask.candidates[*at].tag, now, ask.luck), Gate::Open { .. })
-        };
-        candidates.sort_by_key(is_open);
-    }
-
-    /// May a call that asks so be let through an open circuit, as far as this replica knows?
-    pub fn may_probe(&self, ask: &Reserve) -> bool {
-        let is_open = |tag: &u64| matches!(self.circuits.known.get(tag), Some(Circuit::Open { .. }));
-        !self.circuits.known.is_empty() && ask.candidates.iter().any(|candidate| is_open(&candidate.tag))
-    }
-
-    /// The circuits that are not plainly closed, as far as this replica knows, by the deployment's tag.
-    pub fn circuits(&self) -> &BTreeMap<u64, Circuit> {
-        &self.circuits.known
     }
 
     /// The life `inc` is over; `highest` is the highest number that the state knows of this name.

@@ -55,6 +55,7 @@ pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
     println!("circuits-dies: {before} calls until it opened, then {probes} probes in {periods} periods");
     ensure!(before <= 40, "{before} calls went there after it had died");
     ensure!((2..=periods as usize).contains(&probes), "{probes} probes in {periods} periods");
+    says_so(&site).await?;
     dies.fail(&[]).await?;
     all_served(&load(&site, 100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
     let healed = unix_us();
@@ -62,6 +63,53 @@ pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
     let back = seen(dies, healed, unix_us()).await?;
     ensure!(back >= 75, "a third of 300 calls was due, {back} came");
     Ok(())
+}
+
+/// That a circuit is open is told wherever it is promised. Broken on purpose to see it fail: the metric not recorded; the
+/// page's and the explanation's word for it another.
+async fn says_so(site: &Site) -> Result<()> {
+    let replica = &site.replicas[0];
+    let shown = replica.metric("weir_circuit_state", "deployment=\"dies\"").await?;
+    ensure!(shown == 2.0, "the metric says {shown}");
+    let page = replica.state().await?;
+    let all = page["deployments"].as_array().cloned().unwrap_or_default();
+    let states: Vec<_> = all.iter().map(|one| (&one["name"], &one["circuit"]["state"])).collect();
+    ensure!(states.contains(&(&"dies".into(), &"open".into())), "{states:?}");
+    let answer = site.client.call(&Ask::new("m").header("x-weir-explain", "1")).await;
+    let why = answer.header("x-weir-explain").to_owned();
+    ensure!(why.contains("dies: has failed lately"), "{why}");
+    Ok(())
+}
+
+/// Broken on purpose to see it fail: `Left::best` without lone candidates; every refusal final.
+#[test]
+fn who_is_alone_is_tried_each_second_and_its_clients_may_come_back() -> Result<()> {
+    in_turn(async {
+        let upstreams = vec![Upstream::new("alone").behaving(QUICK)];
+        let defaults = "circuit = { open = \"30s\", ramp = \"0s\" }\n".to_owned();
+        let site = Site::start(Plan { defaults, ..Plan::new("circuits-alone", upstreams) }).await?;
+        let provider = &site.providers[0];
+        provider.fail(&["status=500"]).await?;
+        let answers = load(&site, 50.0, Duration::from_secs(4)).finish().await;
+        let late = unix_us() - 3_000_000;
+        let refused: Vec<_> = answers.iter().filter(|answer| answer.attempts == 0).collect();
+        ensure!(
+            refused.len() > 100,
+            "{} of {} were refused without an attempt",
+            refused.len(),
+            answers.len()
+        );
+        for answer in refused {
+            let wait = answer.retry_after_ms.unwrap_or(u64::MAX);
+            ensure!(answer.status == 502 && wait <= 1_000, "{answer:?}");
+            ensure!(answer.header("x-should-retry").is_empty(), "{answer:?}");
+        }
+        let tried = seen(provider, late, unix_us()).await?;
+        ensure!((1..=4).contains(&tried), "{tried} calls in three seconds");
+        provider.fail(&[]).await?;
+        load(&site, 20.0, Duration::from_secs(3)).finish().await;
+        all_served(&load(&site, 50.0, Duration::from_secs(1)).finish().await)
+    })
 }
 
 /// Opens a circuit on the first replica; how long the others go on calling there.

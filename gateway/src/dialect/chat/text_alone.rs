@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::answer::{Seen, read_finish};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::Usage;
+use crate::dialect::plain::Object;
 use crate::dialect::talk::{Answer, Choice, Dialect, Own, Part};
 
 /// Not there, or `null`. Anything else may have a meaning that is not read here.
@@ -24,7 +25,7 @@ struct Whole<'a> {
     service_tier: Option<String>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    choices: [OneChoice<'a>; 1],
+    choices: [Object<OneChoice<'a>>; 1],
     #[serde(rename = "error")]
     _error: Nothing,
     #[serde(rename = "search_results")]
@@ -37,7 +38,7 @@ struct Whole<'a> {
 struct OneChoice<'a> {
     index: Option<u32>,
     finish_reason: Option<&'a str>,
-    message: Message,
+    message: Object<Message>,
     #[serde(rename = "logprobs")]
     _logprobs: Nothing,
 }
@@ -71,12 +72,9 @@ struct Message {
 
 /// Reads such an answer; of any other, or none, `None`.
 pub(super) fn read(body: &[u8]) -> Option<Answer> {
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return None; // serde takes a list for a struct
-    }
-    let whole: Whole<'_> = serde_json::from_slice(body).ok()?;
-    let [choice] = whole.choices;
-    let text = choice.message.content;
+    let Object(whole): Object<Whole<'_>> = serde_json::from_slice(body).ok()?;
+    let [Object(choice)] = whole.choices;
+    let Object(Message { content: text, .. }) = choice.message;
     let choice = Choice {
         index: choice.index.unwrap_or(0).into(),
         pieces: if text.is_empty() { Vec::new() } else { vec![Part::text(text).into()] },
@@ -174,6 +172,9 @@ mod tests {
         let message = json!(["Hi", null, null, null, null, null, null, null, null, null, null, null]);
         let listed = json!(["c", "m", 7, null, null, [[0, "stop", message, null]], null, null, null]);
         assert_eq!(read(listed.to_string().as_bytes()), None, "no object");
+        let mut inner = answer();
+        inner["choices"][0] = listed[5][0].clone();
+        assert_eq!(read(inner.to_string().as_bytes()), None, "no choice");
         let twice =
             answer().to_string().replacen("{\"choices\"", "{\"id\":\"d\",\"id\":\"c\",\"choices\"", 1);
         assert_eq!(read(twice.as_bytes()), None, "{twice}");

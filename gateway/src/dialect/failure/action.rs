@@ -73,7 +73,7 @@ impl Class {
 
     /// Does it open circuits? Not what asks for fewer calls, nor what one request may be to blame for.
     pub fn opens_circuits(self) -> bool {
-        self.action().breaker || matches!(self, Class::Auth)
+        self.action().breaker
     }
 
     /// What it asks for.
@@ -88,7 +88,8 @@ impl Class {
             Class::TooBigForPool => Action { next: Next::LargerPool, ..plain },
             Class::ContextTooLong => Action { next: Next::LongerContext, ..plain },
             Class::ContentFiltered => Action { next: Next::OtherPolicy, ..plain },
-            Class::Auth | Class::NotFound => Action { rests: Rests::DeploymentForLong, alert: true, ..plain },
+            Class::Auth => Action { rests: Rests::DeploymentForLong, breaker: true, alert: true, ..plain },
+            Class::NotFound => Action { rests: Rests::DeploymentForLong, alert: true, ..plain },
             Class::NotKept => Action { next: Next::OtherAccount, ..plain },
             Class::BadRequest => Action { next: Next::Nobody, ..plain },
             Class::TimedOut | Class::Transient => Action { again: true, breaker: true, ..plain },

@@ -170,7 +170,8 @@ impl Counts {
         let sum = |part: fn(&(u64, u64)) -> u64| self.slots.iter().map(part).sum::<u64>();
         let (ok, failed) = (sum(|slot| slot.0), sum(|slot| slot.1));
         let all = ok + failed;
-        let row = self.run >= trip.failures && (l - self.well >= NEXT_SYNC || on(Mutant::OneSpeaksForAll));
+        let row = self.run >= trip.failures
+            && (l.saturating_sub(self.well) >= NEXT_SYNC || on(Mutant::OneSpeaksForAll));
         failed > 0 && (row || all >= trip.min_calls && failed * 1_000_000 >= trip.ratio * all)
     }
 }
@@ -203,6 +204,11 @@ impl Outcome {
 }
 
 impl Circuit {
+    /// Do calls go elsewhere?
+    pub fn is_open(&self) -> bool {
+        matches!(self, Circuit::Open { .. })
+    }
+
     /// The same by another clock, which shows `there` when this one's is `here`.
     pub fn moved(self, here: Ms, there: Ms) -> Circuit {
         let at = |time: Ms| (there + time).saturating_sub(here);
@@ -223,7 +229,7 @@ impl Circuits {
             Some(Circuit::Open { next, .. }) if *next <= l => Gate::Probe,
             Some(Circuit::Open { next, lone, .. }) => Gate::Open { next: *next, lone: *lone },
             Some(Circuit::Ramp { since, whole }) => {
-                let back = l - since;
+                let back = l.saturating_sub(*since);
                 if back >= *whole || on(Mutant::RecoversAtOnce) || luck * whole < back * 1_000_000 {
                     Gate::Closed
                 } else {

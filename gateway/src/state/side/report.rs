@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Heard, Side};
 use crate::state::books::{PoolBooks, Said};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Caller, Circuit, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync};
+use crate::state::core::{Caller, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync};
 use crate::state::ledger::Ledger;
 use crate::state::living::Life;
 
@@ -30,11 +30,7 @@ impl Side {
         let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
-        // What went well can wait for the next that counts the living; it is what a row of failures is held against.
-        let due = |(_, outcome): &(u64, Outcome)| count || outcome.failed > 0 || !outcome.probes.is_empty();
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outcomes).into_iter().partition(due);
-        self.outcomes = later.into_iter().collect();
-        let outcomes: Vec<Outcome> = due.into_iter().map(|(_, outcome)| outcome).collect();
+        let outcomes = self.due_outcomes(count);
         let (sync, told) = self.report(ledger, rests, now, count, count);
         Some((Sync { outcomes: outcomes.clone(), ..sync }, Told { outcomes, ..told }))
     }
@@ -83,9 +79,7 @@ impl Side {
                 told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
                 // (While it learns, the living are those that are still to tell as well.)
                 if told.counted {
-                    let here = |(tag, circuit): (u64, Circuit)| (tag, circuit.moved(synced.l, now));
-                    self.circuits.known = synced.circuits.into_iter().map(here).collect();
-                    self.circuits.counts.clear();
+                    self.learn_circuits(synced.circuits, synced.l, now);
                 }
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);
@@ -103,13 +97,6 @@ impl Side {
                 self.unanswered(told, now);
                 self.refused(&inc, &reply, now)
             }
-        }
-    }
-
-    fn untold(&mut self, outcomes: &[Outcome]) {
-        for before in outcomes {
-            let later = self.outcomes.remove(&before.tag).unwrap_or(Outcome::none(before.tag, before.trip));
-            self.outcomes.insert(before.tag, before.clone().and(&later));
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Items, Output, Response, asks_summaries};
 use crate::dialect::json::Object;
 use crate::dialect::responses::fields::{Fields, is_own, mark, put_extra};
 use crate::dialect::talk::tier::given_tier;
-use crate::dialect::talk::{Answer, Choice, Dialect, Failed, Part, Piece};
+use crate::dialect::talk::{Answer, Choice, Dialect, Failed};
 
 /// Appends a whole answer. This dialect has one choice: the first. `echoes` are what it repeats of its request:
 /// [`echoes`](super::echoes).
@@ -23,13 +23,12 @@ pub fn write_answer(answer: &Answer, echoes: &Fields, out: &mut Vec<u8>) {
     if answer.failed.is_some() {
         status = Status { word: "failed".to_owned(), reason: None };
     }
-    let output = match &choice.pieces[..] {
-        [Piece { part: Part::Text { text, citations, .. }, extra, .. }]
-            if citations.is_empty() && extra.0.is_none() && choice.logprobs.is_empty() =>
-        {
-            Items::Text(text)
+    let output = match answer.text_alone() {
+        Some((_, text)) => Items::Text(text),
+        None => {
+            let mut output = Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes));
+            Items::Listed(output.items(&choice.pieces))
         }
-        pieces => Items::Listed(Output::new(&id, 0, &choice.logprobs, asks_summaries(echoes)).items(pieces)),
     };
     let mut more = Fields::new();
     put_extra(&mut more, &answer.extra);

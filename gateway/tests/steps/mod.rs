@@ -1,0 +1,273 @@
+//! Steps of a random sequence: as they are drawn, and as commands that mostly make sense.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use weir::state::core::*;
+
+/// Kinds of [`Op`]: the data are lost; they are on another server.
+pub(crate) const FLUSH: u8 = 18;
+pub(crate) const MOVE: u8 = 19;
+
+/// A step as drawn; numbers are resolved against the state so that most of them make sense.
+#[derive(Clone, Debug)]
+pub(crate) struct Op {
+    pub(crate) kind: u8,
+    pub(crate) who: u8,
+    pub(crate) step: i64,
+    ack: u8,
+    x: u64,
+    numbers: [u64; 12],
+}
+
+pub(crate) fn op() -> impl Strategy<Value = Op> {
+    let step = prop_oneof![
+        6 => 0i64..120,
+        3 => 0i64..900,
+        1 => prop_oneof![19 => 0i64..1_000, 1 => 0i64..20_000],
+        1 => -3_000i64..0,
+        1 => prop_oneof![19 => Just(1_000i64), 1 => prop::sample::select(vec![1_001, 6_000, 6_200, 4_000_000])],
+    ];
+    let x = prop_oneof![12 => 0u64..3_000, 1 => Just(4_000_000u64)]; // as long as names are remembered
+    let kind = prop_oneof![200 => 0u8..16, 8 => 16u8..18, 1 => Just(FLUSH), 1 => Just(MOVE)];
+    (kind, 0u8..4, step, 0u8..8, x, prop::array::uniform12(any::<u64>()))
+        .prop_map(|(kind, who, step, ack, x, numbers)| Op { kind, who, step, ack, x, numbers })
+}
+
+/// The largest limit that a configuration may name.
+const HUGE: u64 = (1 << 40) - 1;
+
+fn universe() -> Vec<PoolDecl> {
+    let window = |per, stage, cap, pace| Declared { shape: Shape::window(per, stage), cap, pace };
+    let gauge = |cap| Declared { shape: Shape::gauge(), cap, pace: 0 };
+    let pools: Vec<(&str, Vec<Declared>)> = vec![
+        ("tenant", vec![window(6_000, Stage::Head, 12, 0), gauge(5)]),
+        ("a", vec![window(6_000, Stage::Head, 5, 0), window(6_000, Stage::End, 500, 0)]),
+        ("b", vec![window(60_000, Stage::Head, 7, 1_000), window(1_000, Stage::Head, 900, 0)]),
+        ("c", vec![window(86_400_000, Stage::End, 2_000, 10_000), gauge(2)]),
+        ("bare", vec![]),
+        // as large as the configuration allows: products pass 2^53, sums do not
+        (
+            "huge",
+            vec![
+                window(31 * 86_400_000, Stage::End, HUGE, 10_000),
+                window(7_000, Stage::Head, HUGE / 2, 900),
+            ],
+        ),
+    ];
+    pools.into_iter().map(|(name, meters)| PoolDecl { key: Arc::from(name), meters: meters.into() }).collect()
+}
+
+fn reserve(op: &Op, caller: Caller) -> Reserve {
+    let n = &op.numbers;
+    let mut pools = universe();
+    if n[0].is_multiple_of(5) {
+        let mut meters = pools[1].meters.to_vec();
+        meters[0].cap = 1 + n[1] % 8; // another configuration of the same pool
+        pools[1].meters = meters.into();
+    }
+    let many = n[7].is_multiple_of(11); // more than a script reads at once
+    if many {
+        let meters: Arc<[Declared]> = pools[0].meters[..1].into();
+        pools.extend((0..14).map(|at| PoolDecl { key: format!("extra{at}").into(), meters: meters.clone() }));
+    }
+    let draw = |pool: usize, seed: u64| Draw {
+        pool,
+        amounts: (0..pools[pool].meters.len())
+            .map(|m| match (pools[pool].meters[m].shape.mode, pools[pool].meters[m].cap) {
+                (Mode::Gauge, _) | (_, 0..=12) => 1 + (seed >> m) % 7 / 6,
+                (_, cap) => (seed >> (8 * m)) % (cap / 3) + u64::from(seed.is_multiple_of(31)) * cap,
+            })
+            .collect(),
+    };
+    let thresholds = [0, 500_000, 800_000, 1_000_000];
+    let mut candidates: Vec<Candidate> = (0..1 + n[2] % 3)
+        .map(|at| Candidate {
+            tag: 1 + (n[3] + at) % 3,
+            tier: at * (n[4] % 2),
+            threshold: thresholds[(n[5] >> at) as usize % 4],
+            circuit: (!(n[10] >> at).is_multiple_of(5)).then(|| trip(n)),
+            draws: vec![draw(1 + ((n[3] + at) % 3) as usize, n[6] >> at), draw(4, 0)],
+        })
+        .collect();
+    if n[7].is_multiple_of(6) {
+        candidates[0].draws.push(draw(1, n[8])); // possibly the same pool twice
+    }
+    if n[7].is_multiple_of(5) {
+        let last = candidates.len() - 1;
+        candidates[last].draws.push(draw(5, n[11]));
+    }
+    if n[7].is_multiple_of(7) {
+        candidates[0].draws.push(draw(0, n[8])); // a common pool
+    }
+    if many {
+        candidates[0].draws.push(draw(pools.len() - 1 - (n[8] % 5) as usize, n[11]));
+    }
+    let session = n[9]
+        .is_multiple_of(2)
+        .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
+    let left = n[5].is_multiple_of(3).then_some(n[6] as usize % pools.len());
+    let tell = Tell { left, why: n[5].is_multiple_of(4) };
+    let mut ask = Reserve {
+        caller,
+        common: vec![draw(0, n[8])],
+        candidates,
+        session,
+        pools,
+        tell,
+        luck: n[1] % 1_000_000,
+    };
+    ask.normalise();
+    ask
+}
+
+fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
+    let n = &op.numbers;
+    let mut reports = Vec::new();
+    for (at, decl) in universe().into_iter().enumerate().filter(|(at, _)| !(n[0] >> at).is_multiple_of(3)) {
+        let own = state.lives.get(&caller.inc).and_then(|life| life.counters.get(&decl.key));
+        let part = |most: u64, seed: u64| if most == 0 { 0 } else { seed % (most + 1) };
+        let counters: Vec<Counters> = own.cloned().unwrap_or(vec![Counters::default(); decl.meters.len()]);
+        let lie = n[1].is_multiple_of(23);
+        reports.push(PoolReport {
+            key: decl.key,
+            returned: counters
+                .iter()
+                .map(|c| part(c.granted, n[2] >> at) + u64::from(lie) * c.granted + u64::from(lie))
+                .collect(),
+            posted: counters.iter().map(|c| c.posted + part(c.granted, n[3] >> at)).collect(),
+            look: (n[7] >> at).is_multiple_of(2),
+        });
+    }
+    let rests = universe()
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| (n[4] >> at).is_multiple_of(9))
+        .map(|(_, decl)| Rest { key: decl.key, for_ms: n[5] % 4_000 })
+        .collect();
+    Sync { caller, reports, rests, outcomes: outcomes(n, state), count: n[6].is_multiple_of(2) }
+}
+
+fn trip(n: &[u64; 12]) -> Trip {
+    Trip {
+        failures: 2 + n[9] % 3,
+        ratio: 400_000,
+        min_calls: 4 + n[9] % 5,
+        window: [7, 3_000, 20_000][(n[9] % 3) as usize],
+        open: 300 + n[10] % 2_000,
+        successes: 1 + n[10] % 2,
+        ramp: [0, 700, 9_000][(n[10] % 3) as usize],
+    }
+}
+
+/// How attempts at the candidates ended, also of probes that were never let through.
+fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
+    let trip = trip(n);
+    let endings = [Ending::Unknown, Ending::Well, Ending::Wrong];
+    let outcome = |tag: u64| {
+        let n = |at: usize| n[at] >> (5 * tag);
+        let permit = match state.circuits.known.get(&tag) {
+            Some(Circuit::Open { permit, since, .. }) => {
+                [*permit, *permit, *permit, since - 1][(n(8) % 4) as usize]
+            }
+            _ => state.clock.l,
+        };
+        let (ok, failed) = (n(9) % 4 / 2, n(8) % 4);
+        let probes = if permit > 0 { vec![(permit, endings[(n(10) % 3) as usize])] } else { vec![] };
+        Outcome { tag, ok, failed, run: failed.min(n(11) % 4), probes, trip }
+    };
+    (1..4).filter(|tag| (n[7] >> (3 * tag)).is_multiple_of(6)).map(outcome).collect()
+}
+
+/// What a replica says that it knows; some of it may be so.
+fn memory(op: &Op, state: &State, inc: &Incarnation) -> Memory {
+    let n = &op.numbers;
+    let told = |(at, decl): (usize, PoolDecl)| {
+        let own = state.lives.get(inc).and_then(|life| life.counters.get(&decl.key));
+        let seldom = |n: u64| if own.is_some() || n.is_multiple_of(17) { n } else { 0 };
+        let more = |c: &Counters| Counters {
+            granted: c.granted + seldom(n[1] >> at) % 4,
+            returned: c.returned + seldom(n[1] >> at) % 3,
+            posted: c.posted + seldom(n[2] >> at) % 7,
+        };
+        let counters: Vec<Counters> = own.cloned().unwrap_or(vec![Counters::default(); decl.meters.len()]);
+        let counters: Vec<Counters> =
+            counters.iter().map(more).map(|c| Counters { granted: c.granted.max(c.returned), ..c }).collect();
+        let image = !(n[3] >> at).is_multiple_of(3);
+        let each = |seed: u64, most: u64| {
+            decl.meters.iter().filter(|_| image).map(|_| seed % most).collect::<Vec<_>>()
+        };
+        let window = |_| vec![(n[5] % 7_000, n[6] % 5), (n[7] % 500, n[8] % 4), (0, n[9] % 3)];
+        PoolMemory {
+            counters: if n[4].is_multiple_of(if own.is_some() { 4 } else { 2 }) { vec![] } else { counters },
+            age: n[10] % 3_000,
+            seen: each(n[2] >> at, 4),
+            posted: each(n[11] >> at, 60),
+            others: each(n[9] >> at, 9),
+            kept: each(n[8] >> at, 4),
+            window: decl.meters.iter().filter(|_| image).map(window).collect(),
+            rest: if image { n[5] % 900 } else { 0 },
+            decl,
+        }
+    };
+    let pools = universe()
+        .into_iter()
+        .enumerate()
+        .filter(|(at, decl)| (n[0] >> at).is_multiple_of(2) && !decl.meters.is_empty());
+    let over = |inc: &Incarnation| Incarnation { k: inc.k.saturating_sub(1), ..inc.clone() };
+    let lives = state.lives.keys().flat_map(|inc| [inc.clone(), over(inc)]).enumerate();
+    let roster = lives.filter(|(at, _)| (n[0] >> at).is_multiple_of(3)).map(|(_, inc)| inc).collect();
+    Memory { age: n[6] % 2_000, roster, pools: pools.map(told).collect() }
+}
+
+pub(crate) fn resolve(op: &Op, state: &State) -> Command {
+    let name = ["one", "two"][(op.who % 2) as usize].to_owned();
+    let k = match (state.names.get(&name), op.numbers[11] % 12) {
+        (Some((k, _)), 0) => k.saturating_sub(1),
+        (Some((k, _)), 1) => k + 1,
+        (Some((k, _)), _) => *k,
+        (None, seed) => 1 + seed % 2,
+    };
+    let inc = Incarnation { name, k };
+    let l_ack = match op.ack {
+        0 => 0,
+        1 => state.clock.l.saturating_sub(op.x),
+        _ => state.clock.l,
+    };
+    let epoch = if op.ack == 7 && op.x.is_multiple_of(9) { state.epoch + 1 } else { state.epoch };
+    let caller = Caller { epoch, inc: inc.clone(), l_ack, x: if op.ack > 4 { op.x } else { 0 } };
+    if !state.lives.contains_key(&inc) && !op.numbers[10].is_multiple_of(5) {
+        let k = state.names.get(&inc.name).map_or(inc.k, |(k, _)| k + 1);
+        let memory = memory(op, state, &inc);
+        return Command::Join(Join {
+            inc: Incarnation { k, ..inc },
+            d_head: 700,
+            d_end: 2_500,
+            epoch: 0,
+            memory,
+            more: op.numbers[3].is_multiple_of(5),
+        });
+    }
+    match op.kind {
+        0 => Command::Join(Join {
+            inc: Incarnation { k: inc.k + op.numbers[0] % 2, ..inc },
+            d_head: 700,
+            d_end: 2_500,
+            ..Join::default()
+        }),
+        16 | 17 => {
+            let memory = memory(op, state, &inc);
+            Command::Join(Join {
+                inc,
+                d_head: 700 + op.numbers[4] % 2 * 100, // of a life that is known they stay as they were
+                d_end: 2_500,
+                epoch,
+                memory,
+                more: op.numbers[3].is_multiple_of(5),
+            })
+        }
+        1 => Command::Bye(caller),
+        2..=6 => Command::Sync(sync(op, caller, state)),
+        _ => Command::Reserve(Arc::new(reserve(op, caller))),
+    }
+}
