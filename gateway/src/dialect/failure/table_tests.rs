@@ -230,7 +230,7 @@ fn actions_are_those_of_the_table() {
         (TooBigForPool, (Rests::Nothing, Next::LargerPool, false, false, false)),
         (ContextTooLong, (Rests::Nothing, Next::LongerContext, false, false, false)),
         (ContentFiltered, (Rests::Nothing, Next::OtherPolicy, false, false, false)),
-        (Auth, (Rests::DeploymentForLong, Next::Anyone, false, false, true)),
+        (Auth, (Rests::DeploymentForLong, Next::Anyone, false, true, true)),
         (NotFound, (Rests::DeploymentForLong, Next::Anyone, false, false, true)),
         (NotKept, (Rests::Nothing, Next::OtherAccount, false, false, false)),
         (BadRequest, (Rests::Nothing, Next::Nobody, false, false, false)),
