@@ -15,7 +15,7 @@ pub(super) fn weight(parts: &Value) -> Weight {
 /// Of parts as they are written, doubled members and all.
 pub(super) fn of_raw(parts: &str) -> Weight {
     let messages = format!(r#"[{{"role":"user","content":{parts}}}]"#);
-    let weight = input_weight([messages.as_bytes(), b""], 1, &[]);
+    let (weight, _) = input_weight([messages.as_bytes(), b""], 1, &[]);
     Weight { sure: weight.sure - PER_MESSAGE - PER_CALL, ..weight }
 }
 
@@ -126,7 +126,7 @@ proptest! {
         let (one, other) = (format!(r#""data":"{data}""#), r#""mimeType":"video/mp4""#.to_owned());
         let (first, second) = if swap { (other, one) } else { (one, other) };
         let text = format!(r#"[{{"parts":[{{"inlineData":{{{first},{second}}}}}]}}]"#);
-        let tokens = input_weight([text.as_bytes(), b""], 1, &[]).sure;
+        let tokens = input_weight([text.as_bytes(), b""], 1, &[]).0.sure;
         prop_assert_eq!(tokens, size as u64 * 3 / 240 + 1 + PER_MESSAGE + PER_CALL);
     }
 }
@@ -179,7 +179,7 @@ fn recorded_inputs_are_estimated_near_what_anthropic_and_google_counted() {
             let raw = parts.map(|part| if part.is_null() { String::new() } else { part.to_string() });
             let [contents, system, schemas @ ..] = raw.each_ref().map(|raw| raw.as_bytes());
             let tools = if schemas[0].is_empty() { 0 } else { TOOLS }; // as the admission adds them for these providers
-            let estimate = input_weight([contents, system], 1, &schemas).sure + tools;
+            let estimate = input_weight([contents, system], 1, &schemas).0.sure + tools;
             ratios.push(estimate as f64 / counted as f64);
         }
         ratios.sort_by(f64::total_cmp);

@@ -1,6 +1,6 @@
 //! `[[deployments]]`: where each runs and which pools it draws on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::preset::FillError;
@@ -8,6 +8,7 @@ use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
 use super::accounts::{self, Accounts};
+use super::abilities;
 use super::circuit;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
@@ -21,6 +22,14 @@ const MAX_OUTPUT: u64 = 4096;
 pub(super) struct Deployments<'f> {
     pub(super) list: Vec<Linked>,
     pub(super) names: Names<'f>,
+}
+
+impl Deployments<'_> {
+    /// Every tag, once.
+    pub(super) fn tags(&self) -> Vec<Arc<str>> {
+        let all = self.list.iter().flat_map(|linked| linked.deployment.tags.iter().cloned());
+        all.collect::<BTreeSet<_>>().into_iter().collect()
+    }
 }
 
 /// A deployment and its index among the accounts.
@@ -85,6 +94,9 @@ fn link(
         max_output,
         cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
         circuit: circuit::circuit(&written.circuit, defaults.circuit, cx),
+        supports: abilities::supports(&written.supports),
+        quality: abilities::quality(&written.quality, cx),
+        tags: abilities::tags(written.tags.items(), cx),
     };
     Linked { deployment, account: index }
 }
