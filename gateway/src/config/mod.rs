@@ -36,10 +36,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
-use crate::dialect::ability::Abilities;
 use preset::{Call, FillError, Preset};
 pub use quality::Quality;
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
@@ -383,7 +383,8 @@ impl Config {
             return Wants::default();
         }
         let answers = self.find_model(name).map(|id| self.models[id.0].name.as_str());
-        let wants = self.rules.iter().filter(|rule| rule.when.is_for(name, answers)).map(|rule| rule.when.wants());
+        let wants =
+            self.rules.iter().filter(|rule| rule.when.is_for(name, answers)).map(|rule| rule.when.wants());
         wants.fold(Wants::default(), |all, one| Wants {
             words: all.words || one.words,
             metadata: all.metadata || one.metadata,

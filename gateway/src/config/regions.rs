@@ -11,7 +11,7 @@ pub enum Regions {
 
 /// How far a region is from ours: how many of the parts of our region's name it does not share, from the left. One that is
 /// not known is as far as can be.
-pub fn distance(ours: &str, theirs: Option<&str>) -> u32 {
+pub(super) fn distance(ours: &str, theirs: Option<&str>) -> u32 {
     let parts = ours.split('-').count();
     let shared = theirs.map_or(0, |theirs| {
         let pairs = ours.split('-').zip(theirs.split('-'));
@@ -27,7 +27,8 @@ mod tests {
     #[test]
     fn the_more_of_its_name_a_region_shares_the_nearer_it_is() {
         let from = |theirs: Option<&str>| distance("us-west-2", theirs);
-        let far = [Some("us-west-2"), Some("US-West-1"), Some("us-east-1"), Some("us"), Some("eu-west-2"), None];
+        let far =
+            [Some("us-west-2"), Some("US-West-1"), Some("us-east-1"), Some("us"), Some("eu-west-2"), None];
         assert_eq!(far.map(from), [0, 1, 2, 2, 3, 3]);
         assert_eq!(distance("us", Some("us-west-2")), 0);
     }

@@ -2,9 +2,9 @@
 
 use http::HeaderMap;
 
-use super::{Call, Weighed};
 use super::continued::Home;
 use super::fallbacks::may_use;
+use super::{Call, Weighed};
 use crate::clock::unix_now;
 use crate::config::{Model, ModelId, Rule, Target, Tenant};
 use crate::error::{Error, Kind};
@@ -33,7 +33,8 @@ pub(super) fn tags(headers: &HeaderMap) -> Result<Vec<&str>, Error> {
 }
 
 fn bad_tags() -> Error {
-    let message = "x-weir-tags must be at most 32 tags of letters, digits and ._:/@+- with commas between them.";
+    let message =
+        "x-weir-tags must be at most 32 tags of letters, digits and ._:/@+- with commas between them.";
     Error::new(Kind::Malformed, message)
 }
 
@@ -124,7 +125,8 @@ impl Call<'_> {
             }
         }
         let reasons = reasons.join(", or ");
-        let message = format!("No deployment of the model can serve this request; of each of them: {reasons}.");
+        let message =
+            format!("No deployment of the model can serve this request; of each of them: {reasons}.");
         Error::new(Kind::NoCandidate, message)
     }
 }

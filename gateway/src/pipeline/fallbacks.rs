@@ -86,7 +86,9 @@ impl Call<'_> {
         let (begun, to_come) = ahead.listed.split_at(ahead.begun);
         let added = ahead.fallbacks.iter().filter(|id| !begun.contains(id) && self.may_use(**id));
         let models = to_come.iter().chain(added).map(|id| &self.snapshot.config.models[id.0]);
-        models.flat_map(|model| model.targets.iter().map(move |t| (model, t))).any(|(model, target)| self.is_candidate(model, target, tried))
+        models
+            .flat_map(|model| model.targets.iter().map(move |t| (model, t)))
+            .any(|(model, target)| self.is_candidate(model, target, tried))
     }
 
     /// Can some deployment of the model not read so much?

@@ -7,8 +7,8 @@ use super::super::preset::FillError;
 use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
-use super::accounts::{self, Accounts};
 use super::abilities;
+use super::accounts::{self, Accounts};
 use super::circuit;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
@@ -22,6 +22,8 @@ const MAX_OUTPUT: u64 = 4096;
 pub(super) struct Deployments<'f> {
     pub(super) list: Vec<Linked>,
     pub(super) names: Names<'f>,
+    /// Some tags could not be read, so there may be others.
+    pub(super) has_other_tags: bool,
 }
 
 impl Deployments<'_> {
@@ -57,7 +59,9 @@ pub(super) fn deployments<'f>(
         let deployed: Vec<(usize, String)> = list.iter().filter_map(deployed).collect();
         accounts::unmatched_patterns(accounts, &deployed, cx);
     }
-    Deployments { list, names }
+    let has_other_tags =
+        field.is_incomplete() || field.items().iter().any(|at| at.value.tags.is_incomplete());
+    Deployments { list, names, has_other_tags }
 }
 
 fn link(

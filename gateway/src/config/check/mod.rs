@@ -93,11 +93,17 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     let accounts = accounts::accounts(&file.accounts, &providers, &defaults, &mut pools, cx);
     let deployments = deployments::deployments(&file.deployments, &accounts, &defaults, &mut pools, cx);
     let region = server.region.as_deref();
+    let is_nowhere =
+        !file.server.is_bad() && file.server.value().is_none_or(|server| server.region.is_absent());
+    if let Some(defaults) = file.defaults.value() {
+        models::needs_region(&defaults.regions, is_nowhere, cx);
+    }
     let deployed = models::Deployed {
         written: file.deployments.items(),
         linked: &deployments,
         pools: &pools,
         region,
+        is_nowhere,
     };
     let models = models::models(&file.models, &deployed, &defaults, cx);
     let called = rules::called(&file.rules);

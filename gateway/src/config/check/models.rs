@@ -40,6 +40,8 @@ pub(super) struct Deployed<'d, 'f> {
     pub(super) pools: &'d Pools,
     /// Where this cluster runs.
     pub(super) region: Option<&'d str>,
+    /// The file does not say.
+    pub(super) is_nowhere: bool,
 }
 
 fn model(
@@ -98,14 +100,16 @@ fn nearest<'d>(
     base: Regions,
     cx: &mut Reading<'_>,
 ) -> Option<&'d str> {
-    if let (Some(at), None) = (model.regions.get().filter(|at| at.value == Regions::Nearest), deployed.region) {
-        cx.problem(&at.span, NO_REGION);
-    }
+    needs_region(&model.regions, deployed.is_nowhere, cx);
     deployed.region.filter(|_| model.regions.or(base) == Regions::Nearest)
 }
 
-/// What cannot be told without knowing where we are.
-pub(super) const NO_REGION: &str = "what is nearest is not known: [server] has no `region`";
+/// What is nearest cannot be told if nobody says where we are.
+pub(super) fn needs_region(regions: &Field<Regions>, is_nowhere: bool, cx: &mut Reading<'_>) {
+    if let Some(at) = regions.get().filter(|at| is_nowhere && at.value == Regions::Nearest) {
+        cx.problem(&at.span, "what is nearest is not known: [server] has no `region`");
+    }
+}
 
 /// `min_quality`. Every deployment must say how good it is, and some task must be one that it does well enough.
 fn min_quality(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading<'_>) -> f64 {
@@ -118,9 +122,15 @@ fn min_quality(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading
         let Some(index) = deployed.linked.names.index(&written.value) else { continue };
         match &deployed.linked.list[index].deployment.quality {
             _ if deployed.written[index].value.quality.is_bad() => {}
-            None => cx.problem(&written.span, "the model has a `min_quality`, and this deployment has no `quality`"),
+            None => cx.problem(
+                &written.span,
+                "the model has a `min_quality`, and this deployment has no `quality`",
+            ),
             Some(quality) if quality.best() < at.value => {
-                cx.problem(&written.span, "this deployment's `quality` is below the model's `min_quality` at every task");
+                cx.problem(
+                    &written.span,
+                    "this deployment's `quality` is below the model's `min_quality` at every task",
+                );
             }
             Some(_) => {}
         }

@@ -34,13 +34,16 @@ pub(super) fn rules(
             has_tier(tier, &models.list[model], cx);
         }
         let require = abilities::tags(rule.require.items(), cx);
-        for tag in rule.require.items().iter().filter(|at| !tags.iter().any(|tag| **tag == *at.value)) {
-            if is_name(&tag.value) {
+        for tag in rule.require.items().iter().filter(|at| is_name(&at.value)) {
+            if !deployments.has_other_tags && !tags.iter().any(|known| **known == *tag.value) {
                 cx.problem(&tag.span, "no deployment has this tag");
             }
         }
         rules.push(Rule {
-            name: rule.name.value().map_or_else(|| format!("rule {}", at + 1).into(), |name| name.as_str().into()),
+            name: rule
+                .name
+                .value()
+                .map_or_else(|| format!("rule {}", at + 1).into(), |name| name.as_str().into()),
             when: rule.when.value().map(|when| self::when(when, tenants, cx)).unwrap_or_default(),
             model: ModelId(model.unwrap_or(0)),
             tier: rule.tier.value().copied(),
@@ -142,7 +145,9 @@ fn prompt(raw::Prompt(written): &raw::Prompt, cx: &mut Reading<'_>) -> Option<Pr
 /// Why it cannot be used, in a line. (The error itself shows the pattern, which may have been expanded.)
 fn no_pattern(error: &regex::Error) -> String {
     match error {
-        regex::Error::CompiledTooBig(_) => "this regular expression is too large when it is compiled".to_owned(),
+        regex::Error::CompiledTooBig(_) => {
+            "this regular expression is too large when it is compiled".to_owned()
+        }
         other => {
             let text = other.to_string();
             let last = text.lines().last().unwrap_or_default();

@@ -102,7 +102,11 @@ mod tests {
             (r#","output_format":{"type":"json_schema","schema":{}}"#, &["json_schema"]),
             (r#","tools":[{"name":"f","input_schema":{}}]"#, &["tools"]),
         ] {
-            assert_eq!(words(Api::Messages, &format!("{{\"max_tokens\":9,{chat}{more}}}")), expected, "{more}");
+            assert_eq!(
+                words(Api::Messages, &format!("{{\"max_tokens\":9,{chat}{more}}}")),
+                expected,
+                "{more}"
+            );
         }
         let contents = r#""contents":[{"parts":[{"text":"x"}]}]"#;
         for (more, expected) in [

@@ -274,7 +274,10 @@ mod tests {
         assert_eq!(read(Api::Chat, r#"{"metadata":null}"#).unwrap(), []);
         assert_eq!(read(Api::Chat, "{}").unwrap(), []);
         assert!(read(Api::Chat, r#"{"metadata":"x"}"#).is_err());
-        assert!(read(Api::Chat, r#"{"metadata":{},"metadata":{"a":"b"}}"#).is_err(), "who reads which is not known");
+        assert!(
+            read(Api::Chat, r#"{"metadata":{},"metadata":{"a":"b"}}"#).is_err(),
+            "who reads which is not known"
+        );
     }
 
     proptest! {
