@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, ComplexityTable, Cooldown, Credentials, Defaults, Deployment, File, Headroom, Limits,
-    Listener, Meter, Model, Price, PromptTable, Retry, Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts,
-    TlsFiles, When,
+    Account, AccountPool, AffinityTable, ComplexityTable, Cooldown, Credentials, Defaults, Deployment, File,
+    Headroom, Limits, Listener, Meter, Model, Price, PromptTable, Retry, Rule, Sentinel, Server, State,
+    TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.

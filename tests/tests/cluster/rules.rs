@@ -1,6 +1,6 @@
 //! Rules, and what is looked at before the choice: the providers' logs show who got what.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use weir_tests::client::{Answer, Ask, get, post};
 use weir_tests::provider::Upstream;
@@ -183,6 +183,7 @@ async fn regions_come_in_their_order_and_data_stays(site: &Site) -> Result<()> {
     goes(site, Ask::new("large").header("x-weir-tags", "eu"), "eu", "").await
 }
 
+/// The providers speak Chat, so it is told in it.
 async fn other_dialects_are_ruled_too(site: &Site) -> Result<()> {
     let before = seen(site).await?;
     let addr = site.replicas[1].addr();
@@ -190,31 +191,19 @@ async fn other_dialects_are_ruled_too(site: &Site) -> Result<()> {
         let messages =
             json!({ "model": "auto", "max_tokens": 9, "messages": [{ "role": "user", "content": text }] });
         let gemini = json!({ "contents": [{ "parts": [{ "text": text }] }] });
-        let responses = json!({ "model": "auto", "store": false, "input": text });
-        [
-            ("/v1/messages", messages),
-            ("/v1beta/models/auto:generateContent", gemini),
-            ("/v1/responses", responses),
-        ]
+        [("/v1/messages", messages), ("/v1beta/models/auto:generateContent", gemini)]
     };
     for (path, body) in asks("hello").into_iter().chain(asks("select 1")) {
         let (status, answer) = post(addr, path, body.to_string()).await?;
         ensure!(status == 200, "{path}: {status} {}", String::from_utf8_lossy(&answer));
     }
     let after = seen(site).await?;
-    ensure!(after == [before[0] + 3, before[1], before[2], before[3] + 3], "{before:?}, then {after:?}");
-    let mut words = String::new();
-    let message = json!({ "type": "error", "error": { "type": "not_found_error" } });
-    let long = asks(&"word ".repeat(3_000));
-    for (path, body) in &long {
+    ensure!(after == [before[0] + 2, before[1], before[2], before[3] + 2], "{before:?}, then {after:?}");
+    for ((path, body), said) in asks(&"word ".repeat(3_000)).iter().zip(["not_found_error", "NOT_FOUND"]) {
         let (status, answer) = post(addr, path, body.to_string()).await?;
-        ensure!(status == 404, "{path}: {status}");
-        let answer: Value = serde_json::from_slice(&answer).context("an error that is no JSON")?;
-        if *path == "/v1/messages" {
-            words = answer["error"]["type"].to_string();
-        }
+        let answer = String::from_utf8_lossy(&answer);
+        ensure!(status == 404 && answer.contains(said), "{path}: {status} {answer}");
     }
-    ensure!(words == message["error"]["type"].to_string(), "{words}");
     Ok(())
 }
 
