@@ -57,7 +57,7 @@ impl Shape {
             for c in line.chars() {
                 shape.chars += 1;
                 shape.signs += usize::from("{}[]<>=;\\|^_$#&@~∑∫∂√≤≥≠∀∃∈→∞".contains(c));
-                shape.questions += usize::from(matches!(c, '?' | '？' | '؟' | '⸮' | '՞' | '፧' | ';'));
+                shape.questions += usize::from(matches!(c, '?' | '？' | '؟' | '⸮' | '՞' | '፧' | '\u{37e}'));
             }
         }
         shape.fences = fence_lines.div_ceil(2);
@@ -110,7 +110,7 @@ mod tests {
         assert!((complexity(&plain, 16_384) - 0.5).abs() < 1e-9 && complexity(&plain, u64::MAX) == 0.5);
         assert!(complexity(&Words { tools: 4, ..plain.clone() }, 64) > 0.1);
         assert!(complexity(&Words { turns: 6, ..plain.clone() }, 64) > 0.1);
-        for more in ["\n```\na\n```\n", "{}[]{}[]{}[];;;;", "\n- a\n- b\n- c", "? ? ?", "؟ ؟ ؟"] {
+        for more in ["\n```\na\n```\n", "{}[]{}[]{}[];;;;", "\n- a\n- b\n- c", "? ? ?", "؟ ؟ ؟", "？？？"] {
             let said = Words { last: format!("{}{more}", plain.last), ..plain.clone() };
             assert!(complexity(&said, 64) > 0.05, "{more}");
         }
