@@ -89,7 +89,7 @@ mod tests {
         let text = "version = 1\naccounts = [{ name = \"a\", provider = \"openai\", api_key = \"k\" }]\n\
             deployments = [{ name = \"all\", account = \"a\", model = \"x\", tags = [\"us\", \"fast\"], quality = { default = 0.9, code = 0.7, law = 0.6 } },\n\
             { name = \"words\", account = \"a\", model = \"x\", supports = [], tags = [\"eu\"], quality = { default = 0.7 } },\n\
-            { name = \"sees\", account = \"a\", model = \"x\", supports = [\"images\", \"tools\"], quality = { default = 0.8, code = 1.0 } }]\n\
+            { name = \"sees\", account = \"a\", model = \"x\", supports = [\"images\", \"tools\"], quality = { default = 0.8, code = 1.0, law = 0.5 } }]\n\
             models = [{ name = \"m\", deployments = [\"all\", { name = \"words\", priority = 1 }, \"sees\"] },\n\
             { name = \"good\", deployments = [\"all\", \"sees\"], min_quality = 0.8 }]\n\
             rules = [{ when = { model = \"r\" }, use = \"m\", tier = 1, require = [\"eu\"] }]";
@@ -136,7 +136,8 @@ mod tests {
         let low = "its quality is too low for the task";
         assert_eq!(lacks(config, 1, &[], &[], false, true), [fine; 2]);
         assert_eq!(lacks(config, 1, &[], &["code"], false, true), [low, fine]);
-        assert_eq!(lacks(config, 1, &[], &["law"], false, true), [low, fine]);
+        assert_eq!(lacks(config, 1, &[], &["law"], false, true), [low, low]);
+        assert_eq!(lacks(config, 1, &[], &["law", "code"], false, true), [low, low]);
         assert_eq!(lacks(config, 1, &[], &["other", "code"], false, true), [low, fine]);
         assert_eq!(lacks(config, 0, &[], &["law"], false, true), [fine; 3], "no least quality");
         assert_eq!(lacks(config, 0, &[], &[], true, true), [&*tag("eu"), "", &tag("eu")]);

@@ -88,7 +88,7 @@ mod tests {
     const RENWU: &str = "请审查以下代码并说明需要修改之处：\n\n```rust\nfn f(x: &[u8]) -> Vec<u8> { x.iter().map(|b| b + 1).collect() }\n```\n\n\
         一、不得崩溃。\n二、不得分配内存。\n三、保留名称。\n四、说明理由。\n五、添加测试。\n它正确吗？它快吗？";
 
-    /// Broken on purpose to see it fail: questions counted by `?` alone; items by `-` alone.
+    /// Broken on purpose to see it fail: items by `-` alone.
     #[test]
     fn hard_calls_score_above_easy_ones_in_any_language() {
         for easy in ["hi", "Danke!", "你好", "What is the capital of France?", "Wie spät ist es in Tokio?"]
@@ -102,6 +102,7 @@ mod tests {
         assert!((hard[0] - hard[1]).abs() < 0.1 && (hard[0] - hard[2]).abs() < 0.15, "{hard:?}");
     }
 
+    /// Broken on purpose to see it fail: questions counted without those of Chinese.
     #[test]
     fn every_sign_raises_the_score_and_none_takes_it_to_one() {
         let plain = Words { last: "word ".repeat(50), turns: 1, ..Words::default() };
@@ -110,7 +111,8 @@ mod tests {
         assert!((complexity(&plain, 16_384) - 0.5).abs() < 1e-9 && complexity(&plain, u64::MAX) == 0.5);
         assert!(complexity(&Words { tools: 4, ..plain.clone() }, 64) > 0.1);
         assert!(complexity(&Words { turns: 6, ..plain.clone() }, 64) > 0.1);
-        for more in ["\n```\na\n```\n", "{}[]{}[]{}[];;;;", "\n- a\n- b\n- c", "? ? ?", "؟ ؟ ؟", "？？？"] {
+        for more in ["\n```\na\n```\n", "{}[]{}[]{}[];;;;", "\n- a\n- b\n- c", "? ? ?", "؟ ؟ ؟", "？？？"]
+        {
             let said = Words { last: format!("{}{more}", plain.last), ..plain.clone() };
             assert!(complexity(&said, 64) > 0.05, "{more}");
         }

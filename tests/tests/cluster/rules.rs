@@ -18,6 +18,13 @@ deployments = ["small"]
 name = "large"
 deployments = ["far", "near", { name = "eu", priority = 1 }]
 regions = "nearest"
+[[models]]
+name = "first"
+deployments = ["near"]
+fallbacks = ["last"]
+[[models]]
+name = "last"
+deployments = ["eu"]
 
 [[rules]]
 name = "sees"
@@ -113,8 +120,8 @@ fn tools() -> Value {
     json!([{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }])
 }
 
-/// Broken on purpose to see it fail: the last rule that is met; `tier` left out; `require` left out for fallbacks' sake;
-/// deployments that lack something kept as candidates; distances all 0; rules of the file before after a reload.
+/// Broken on purpose to see it fail: the last rule that is met; a call's tags not demanded of fallbacks; distances all 0; the rules
+/// of before after a reload.
 #[test]
 fn rules_choose_and_what_cannot_serve_a_call_is_not_asked() -> Result<()> {
     in_turn(async {
@@ -147,7 +154,7 @@ async fn rules_choose(site: &Site) -> Result<()> {
     let list: Value = serde_json::from_slice(&list)?;
     let ids: Vec<&str> =
         list["data"].as_array().into_iter().flatten().filter_map(|m| m["id"].as_str()).collect();
-    ensure!(status == 200 && ids == ["small", "large", "auto"], "{list}");
+    ensure!(status == 200 && ids == ["small", "large", "first", "last", "auto"], "{list}");
     let (status, _) = get(site.replicas[0].addr(), "/v1/models/auto").await?;
     ensure!(status == 200, "{status}");
     Ok(())
@@ -172,11 +179,14 @@ async fn regions_come_in_their_order_and_data_stays(site: &Site) -> Result<()> {
     let [_, far, near, _] = &site.providers[..] else { anyhow::bail!("other providers") };
     near.fail(&["status=500"]).await?;
     goes(site, Ask::new("large"), "far", "").await?;
+    goes(site, Ask::new("first"), "eu", "").await?;
     far.fail(&["status=500"]).await?;
     goes(site, Ask::new("large"), "eu", "").await?;
     // What must stay in the US fails rather than leave.
     let eu = seen(site).await?[3];
-    fails(site, Ask::new("large").header("x-weir-tags", "us, unheard-of"), 502, &[]).await?;
+    for model in ["large", "first"] {
+        fails(site, Ask::new(model).header("x-weir-tags", "us, unheard-of"), 502, &[]).await?;
+    }
     ensure!(seen(site).await?[3] == eu, "data left its region");
     near.fail(&[]).await?;
     far.fail(&[]).await?;
