@@ -120,8 +120,8 @@ fn tools() -> Value {
     json!([{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }])
 }
 
-/// Broken on purpose to see it fail: the last rule that is met; a call's tags not demanded of fallbacks; distances all 0; the rules
-/// of before after a reload.
+/// Broken on purpose to see it fail: the last rule that is met; a call's tags not demanded of fallbacks; distances all 0; rules
+/// dropped by a reload.
 #[test]
 fn rules_choose_and_what_cannot_serve_a_call_is_not_asked() -> Result<()> {
     in_turn(async {
