@@ -2,6 +2,7 @@
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
 mod access;
+mod affinity;
 #[cfg(test)]
 mod account_tests;
 pub mod check;
@@ -38,6 +39,7 @@ use secrecy::SecretString;
 
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
+pub use affinity::Affinity;
 pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
@@ -299,15 +301,6 @@ pub struct Target {
     pub distance: u32,
     /// The nearest of deployment, tier, model, defaults.
     pub timeouts: Timeouts,
-}
-
-/// `affinity`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Affinity {
-    /// Request header that names the session.
-    pub header: http::HeaderName,
-    /// A session is forgotten after this long without a call.
-    pub ttl: Duration,
 }
 
 /// `headroom`, per mille of the declared limit.

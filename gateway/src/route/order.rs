@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use super::rotation::Rotation;
-use super::{Candidate, Outlook};
+use super::{Candidate, Outlook, warm};
 use crate::config::{Model, Strategy};
 
 /// Fewer failures than this share are no difference: one of a hundred attempts is chance.
@@ -20,25 +20,46 @@ pub(super) struct Order<'c, 'a> {
     pub(super) group: &'c [Candidate<'a>],
     /// The strategy that has ordered them.
     pub(super) by: Strategy,
+    /// Or where the call's prompt is warm: the first below `headroom.soft` takes it.
+    pub(super) warm: bool,
     /// They serve only what those before them cannot.
     pub(super) after: bool,
 }
 
 /// Orders the candidates of one tier that are as near as each other. What costs the same, or fails as seldom, within `tiebreak_within`, is one group; by other
 /// strategies all are.
+///
+/// Where a call's beginning counts it takes the place of chance, and of nothing else: of the shuffle, of whose turn it is, of the
+/// draw of the two whose times are compared. So weights hold over many prompts instead of over any few calls, the slower
+/// of two is still not taken, and nobody pays more, or meets more failures, for the sake of a cache that may be cold.
 pub(super) fn order<'c, 'a>(
     tier: &'c mut [Candidate<'a>],
     model: &Model,
     rotation: &Mutex<Rotation>,
+    beginning: Option<u64>,
     draw: &mut dyn FnMut() -> f64,
 ) -> Vec<Order<'c, 'a>> {
-    let mut by = |strategy, group: &mut [Candidate<'a>]| match strategy {
-        Strategy::Capacity => shuffle(group, draw),
-        Strategy::Weighted => rotation.lock().order(group, |c| (c.target.deployment, c.target.weight), draw),
-        Strategy::RoundRobin => rotation.lock().order(group, |c| (c.target.deployment, 1.0), draw),
-        Strategy::Latency => fastest_first(group, model.ranking.latency.choices, draw),
-        Strategy::Cost => group.sort_by(|a, b| a.cost.total_cmp(&b.cost)),
-        Strategy::ErrorRate => group.sort_by(|a, b| errors(a).total_cmp(&errors(b))),
+    let mut by = |strategy, group: &mut [Candidate<'a>]| match (strategy, beginning) {
+        (Strategy::Capacity | Strategy::Weighted, Some(beginning)) => warm::order(group, beginning, true),
+        (Strategy::RoundRobin, Some(beginning)) => warm::order(group, beginning, false),
+        (Strategy::Capacity, None) => shuffle(group, draw),
+        (Strategy::Weighted, None) => {
+            rotation.lock().order(group, |c| (c.target.deployment, c.target.weight), draw);
+        }
+        (Strategy::RoundRobin, None) => rotation.lock().order(group, |c| (c.target.deployment, 1.0), draw),
+        (Strategy::Latency, beginning) => {
+            match beginning {
+                Some(beginning) => warm::order(group, beginning, true),
+                None => shuffle(group, draw),
+            }
+            fastest_first(group, model.ranking.latency.choices);
+        }
+        (Strategy::Cost, _) => group.sort_by(|a, b| a.cost.total_cmp(&b.cost)),
+        (Strategy::ErrorRate, _) => group.sort_by(|a, b| errors(a).total_cmp(&errors(b))),
+    };
+    let warms = |strategy| {
+        let by_chance = matches!(strategy, Strategy::Capacity | Strategy::Weighted | Strategy::RoundRobin);
+        by_chance && beginning.is_some()
     };
     let strategy = model.ranking.strategy;
     by(strategy, tier);
@@ -46,7 +67,7 @@ pub(super) fn order<'c, 'a>(
         Strategy::Cost => |candidate| candidate.cost,
         Strategy::ErrorRate => errors,
         Strategy::Capacity | Strategy::Weighted | Strategy::RoundRobin | Strategy::Latency => {
-            return vec![Order { group: tier, by: strategy, after: true }];
+            return vec![Order { group: tier, by: strategy, warm: warms(strategy), after: true }];
         }
     };
     let mut groups: Vec<Order<'c, 'a>> = Vec::new();
@@ -55,13 +76,16 @@ pub(super) fn order<'c, 'a>(
         let (group, after) = rest.split_at_mut(ties(rest, score, model.ranking.tiebreak_within));
         rest = after;
         let one = group.len() == 1 || model.ranking.tiebreak == strategy;
-        if !one {
-            by(model.ranking.tiebreak, group);
+        match beginning {
+            _ if !one => by(model.ranking.tiebreak, group),
+            Some(beginning) => warm::order(group, beginning, true), // they are about equal
+            None => {}
         }
         // A capacity choice takes none at first sight, so none but its own may stand in its tier.
         let compared = groups.last().is_none_or(|last| last.by == Strategy::Capacity);
         let after = strategy == Strategy::Cost || compared;
-        groups.push(Order { group, by: if one { strategy } else { model.ranking.tiebreak }, after });
+        let by = if one { strategy } else { model.ranking.tiebreak };
+        groups.push(Order { group, by, warm: warms(by) || one && beginning.is_some(), after });
     }
     groups
 }
@@ -76,10 +100,10 @@ fn errors(candidate: &Candidate<'_>) -> f64 {
     candidate.outlook.errors.max(FEW_ERRORS)
 }
 
-/// Of `choices` drawn at random the fastest, then the others by their time: what is known is old, and all replicas would go
-/// to the fastest of all at once (the power of two choices; Mitzenmacher 2001). A time counts once more for every attempt in
+/// Of the first `choices`, which were drawn, the fastest, then the others by their time: what is known is old, and all replicas
+/// would go to the fastest of all at once (the power of two choices; Mitzenmacher 2001). A time counts once more for every attempt in
 /// flight there, and failures count as slow. One of which nothing is known is as fast as the fastest.
-fn fastest_first(group: &mut [Candidate<'_>], choices: usize, draw: &mut dyn FnMut() -> f64) {
+fn fastest_first(group: &mut [Candidate<'_>], choices: usize) {
     let known = group.iter().filter_map(|candidate| candidate.outlook.time);
     let fastest = known.min_by(f64::total_cmp).unwrap_or(1.0);
     let time = |candidate: &Candidate<'_>| {
@@ -87,7 +111,6 @@ fn fastest_first(group: &mut [Candidate<'_>], choices: usize, draw: &mut dyn FnM
         let time = time.unwrap_or(fastest).max(SOON) * (1.0 + f64::from(busy));
         time + errors * FAILURE.max(FAILURE_TIMES * time)
     };
-    shuffle(group, draw);
     let choices = choices.min(group.len());
     let best = (0..choices).min_by(|a, b| time(&group[*a]).total_cmp(&time(&group[*b])));
     if let Some(best) = best {

@@ -1,0 +1,39 @@
+//! Which calls belong together: the session that a call names, or how its prompt begins.
+
+use sha2::{Digest, Sha256};
+
+use super::Call;
+use crate::config::{Model, ModelId};
+use crate::state::core::SessionRef;
+
+/// No provider keeps a shorter prompt, tokens: OpenAI, Anthropic and Google say 1,024 or more.
+const CACHED: u64 = 1_024;
+
+impl Call<'_> {
+    /// The session, by the header; else by the member of the request that counts.
+    pub(super) fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {
+        let affinity = model.affinity.as_ref()?;
+        let by_header = self.headers.get(&affinity.header).map(|value| (None, value.as_bytes()));
+        let by_field = || {
+            let (hint, name) = self.peek.session(&self.body, affinity.fields)?;
+            Some((Some(hint.name()), name))
+        };
+        let (field, name) = by_header.or_else(by_field)?;
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        [self.snapshot.model_names[id.0].as_bytes(), self.tenant_name.as_bytes(), name].map(&mut add);
+        // What a header and a member say may be the same word and not the same session.
+        field.map(str::as_bytes).map(add);
+        let key = hex::encode(&hash.finalize()[..16]);
+        Some(SessionRef { key, ttl: affinity.ttl.as_millis() as u64 })
+    }
+
+    /// How the prompt begins, if that is to decide and a provider might have cached it.
+    pub(super) fn beginning(&self, model: &Model) -> Option<u64> {
+        let counts = model.affinity.as_ref().is_some_and(|affinity| affinity.prefix);
+        if counts && self.input >= CACHED { self.peek.beginning(&self.body) } else { None }
+    }
+}
