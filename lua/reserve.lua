@@ -4,7 +4,7 @@
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, kin}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
@@ -12,6 +12,8 @@
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 --                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
+--                   kin         absent, or {shares that differ by no more are equal, millionths; model and provider of who has
+--                               just failed the call, or 0; then of each candidate its model, provider and set}
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
@@ -22,7 +24,7 @@
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
-local asked, common, candidates, ttl, left, why, luck = unpack(cmsgpack.unpack(ARGV[2]))
+local asked, common, candidates, ttl, left, why, luck, kin = unpack(cmsgpack.unpack(ARGV[2]))
 local wanted = {'e', 'i:' .. inc, 'b'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
 for at = 1, ahead do wanted[at + 3] = 'p:' .. asked[at][1] end
@@ -235,15 +237,58 @@ local function chosen(index, share)
   return answer
 end
 
+-- Where a session goes that cannot stay (core/reserve/kin.rs).
+local function next_home(model, provider)
+  local function open(index) -- its share, if it may be taken before others
+    local fit = seen[index] or look(candidates[index])
+    seen[index] = fit
+    if fit.gate ~= RAMP and fit.gate ~= OPEN then return fit[1] end
+  end
+  local function set(index) return kin[3 * index + 3] end
+  local first = 1
+  while candidates[first] do
+    local last, shares, under, least = first, {}, nil, nil
+    while candidates[last] and candidates[last][2] == candidates[first][2] do
+      local share = open(last)
+      shares[last] = share
+      if share and not under and share <= candidates[last][3] then under = last end
+      if share and (not least or share < least) then least = share end
+      last = last + 1
+    end
+    local best, nearness
+    for index = first, least and last - 1 or 0 do
+      local share, equal = shares[index], false
+      if share and under then equal = share <= candidates[index][3] and set(index) == set(under)
+      elseif share then equal = share <= least + kin[1] end
+      if equal then
+        local near = kin[3 * index + 1] == model and model > 0 and 2 or 0
+        if kin[3 * index + 2] == provider and provider > 0 then near = near + 1 end
+        if not best or near > nearness or near == nearness and not under and share < shares[best] then
+          best, nearness = index, near
+        end
+      end
+    end
+    if best then return best, shares[best] end
+    first = last
+  end
+end
+
+local pinned
 if pin_tag then
   for index, candidate in ipairs(candidates) do
     if candidate[1] == pin_tag then
       local fit = look(candidate)
       seen[index] = fit
       if fit[1] and not fit.circuit then return chosen(index, fit[1]) end
+      pinned = index
       break
     end
   end
+end
+if kin and (pinned or kin[2] > 0) then
+  local home = pinned and 3 * pinned + 1 or 2
+  local index, share = next_home(kin[home], kin[home + 1])
+  if index then return chosen(index, share) end
 end
 local least, least_share                          -- to be taken before others
 local ramp, ramp_share, wait, opens, lone, soonest, never -- what is left (core/reserve.rs)

@@ -245,7 +245,13 @@ impl Call<'_> {
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
-            let admitted = self.admit(id, &ranked, session.clone(), tried, record).await;
+            let going = self.with_kin(
+                session.as_ref(),
+                model,
+                &ranked,
+                tried.deployments.get(before..).and_then(<[_]>::last),
+            );
+            let admitted = self.admit(id, &ranked, going, tried, record).await;
             let (reservation, index) = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,

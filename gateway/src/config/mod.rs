@@ -2,9 +2,9 @@
 //! [`Config`] in which every name is an index and every default is filled. Only a `Config` passes `main`.
 
 mod access;
-mod affinity;
 #[cfg(test)]
 mod account_tests;
+mod affinity;
 pub mod check;
 mod expand;
 mod fixed;

@@ -27,6 +27,8 @@ pub struct Ranked<'a> {
     pub tier: u64,
     /// Taken at first sight while its share in use stays at or under this, millionths; 0: always compared.
     pub threshold: u64,
+    /// Those of one tier and set are about equal to the strategy.
+    pub set: u64,
 }
 
 /// What a call asks of a deployment.
@@ -99,7 +101,8 @@ pub fn rank<'a>(
     let looks = looks(model) || needs.beginning.is_some();
     let candidate = |target: &'a Target| {
         let deployment = &config.deployments[target.deployment.0];
-        let cost = deployment.price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
+        let cost =
+            deployment.price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
         let outlook = if looks { outlook(target.deployment) } else { Outlook::default() };
         Candidate { target, tag: deployment.tag, outlook, cost }
     };
@@ -108,8 +111,11 @@ pub fn rank<'a>(
     candidates.sort_by_key(place);
     let mut ranked = Vec::with_capacity(candidates.len());
     for equals in candidates.chunk_by_mut(|a, b| place(a) == place(b)) {
-        for Order { group, by, warm, after } in order(equals, model, rotation, needs.beginning, draw) {
-            let next = ranked.last().map_or(0, |last: &Ranked<'_>| last.tier + u64::from(after));
+        for Order { group, equals, by, warm, after } in order(equals, model, rotation, needs.beginning, draw)
+        {
+            let (next, set) = ranked
+                .last()
+                .map_or((0, 0), |last: &Ranked<'_>| (last.tier + u64::from(after), last.set + 1));
             ranked.extend(group.iter().enumerate().map(|(at, candidate)| Ranked {
                 target: candidate.target,
                 tier: next + u64::from(by == Strategy::Capacity && at >= COMPARED),
@@ -118,6 +124,7 @@ pub fn rank<'a>(
                     (false, Strategy::Capacity) => 0,
                     (false, _) => threshold(model, draw),
                 },
+                set: set + u64::from(at >= equals),
             }));
         }
     }

@@ -18,6 +18,8 @@ const SOON: f64 = 0.001;
 /// Candidates that are equal to the strategy, in order.
 pub(super) struct Order<'c, 'a> {
     pub(super) group: &'c [Candidate<'a>],
+    /// So many of the first are about equal.
+    pub(super) equals: usize,
     /// The strategy that has ordered them.
     pub(super) by: Strategy,
     /// Or where the call's prompt is warm: the first below `headroom.soft` takes it.
@@ -39,6 +41,7 @@ pub(super) fn order<'c, 'a>(
     beginning: Option<u64>,
     draw: &mut dyn FnMut() -> f64,
 ) -> Vec<Order<'c, 'a>> {
+    let within = model.ranking.tiebreak_within;
     let mut by = |strategy, group: &mut [Candidate<'a>]| match (strategy, beginning) {
         (Strategy::Capacity | Strategy::Weighted, Some(beginning)) => warm::order(group, beginning, true),
         (Strategy::RoundRobin, Some(beginning)) => warm::order(group, beginning, false),
@@ -63,17 +66,18 @@ pub(super) fn order<'c, 'a>(
     };
     let strategy = model.ranking.strategy;
     by(strategy, tier);
+    let equals = about_equal(tier, strategy, within);
     let score: fn(&Candidate<'_>) -> f64 = match strategy {
         Strategy::Cost => |candidate| candidate.cost,
         Strategy::ErrorRate => errors,
         Strategy::Capacity | Strategy::Weighted | Strategy::RoundRobin | Strategy::Latency => {
-            return vec![Order { group: tier, by: strategy, warm: warms(strategy), after: true }];
+            return vec![Order { group: tier, by: strategy, warm: warms(strategy), after: true, equals }];
         }
     };
     let mut groups: Vec<Order<'c, 'a>> = Vec::new();
     let mut rest = tier;
     while !rest.is_empty() {
-        let (group, after) = rest.split_at_mut(ties(rest, score, model.ranking.tiebreak_within));
+        let (group, after) = rest.split_at_mut(ties(rest, score, within));
         rest = after;
         let one = group.len() == 1 || model.ranking.tiebreak == strategy;
         match beginning {
@@ -85,7 +89,8 @@ pub(super) fn order<'c, 'a>(
         let compared = groups.last().is_none_or(|last| last.by == Strategy::Capacity);
         let after = strategy == Strategy::Cost || compared;
         let by = if one { strategy } else { model.ranking.tiebreak };
-        groups.push(Order { group, by, warm: warms(by) || one && beginning.is_some(), after });
+        let equals = about_equal(group, by, within);
+        groups.push(Order { group, equals, by, warm: warms(by) || one && beginning.is_some(), after });
     }
     groups
 }
@@ -96,6 +101,18 @@ fn ties(sorted: &[Candidate<'_>], score: impl Fn(&Candidate<'_>) -> f64, within:
     sorted.iter().take_while(|candidate| score(candidate) <= best + best * within).count().max(1)
 }
 
+/// How many of the first of an ordered group are about equal to who has ordered it. (What costs the same, or fails as seldom, is a
+/// group of its own already.)
+fn about_equal(group: &[Candidate<'_>], by: Strategy, within: f64) -> usize {
+    match by {
+        Strategy::Latency => {
+            let time = |candidate: &Candidate<'_>| expected_time(candidate, fastest(group));
+            ties(group, time, within)
+        }
+        _ => group.len(),
+    }
+}
+
 fn errors(candidate: &Candidate<'_>) -> f64 {
     candidate.outlook.errors.max(FEW_ERRORS)
 }
@@ -104,19 +121,25 @@ fn errors(candidate: &Candidate<'_>) -> f64 {
 /// would go to the fastest of all at once (the power of two choices; Mitzenmacher 2001). A time counts once more for every attempt in
 /// flight there, and failures count as slow. One of which nothing is known is as fast as the fastest.
 fn fastest_first(group: &mut [Candidate<'_>], choices: usize) {
-    let known = group.iter().filter_map(|candidate| candidate.outlook.time);
-    let fastest = known.min_by(f64::total_cmp).unwrap_or(1.0);
-    let time = |candidate: &Candidate<'_>| {
-        let Outlook { time, errors, busy } = candidate.outlook;
-        let time = time.unwrap_or(fastest).max(SOON) * (1.0 + f64::from(busy));
-        time + errors * FAILURE.max(FAILURE_TIMES * time)
-    };
+    let fastest = fastest(group);
+    let time = |candidate: &Candidate<'_>| expected_time(candidate, fastest);
     let choices = choices.min(group.len());
     let best = (0..choices).min_by(|a, b| time(&group[*a]).total_cmp(&time(&group[*b])));
     if let Some(best) = best {
         group.swap(0, best);
         group[1..].sort_by(|a, b| time(a).total_cmp(&time(b)));
     }
+}
+
+/// The shortest time that is known of any, seconds.
+fn fastest(group: &[Candidate<'_>]) -> f64 {
+    group.iter().filter_map(|candidate| candidate.outlook.time).min_by(f64::total_cmp).unwrap_or(1.0)
+}
+
+fn expected_time(candidate: &Candidate<'_>, fastest: f64) -> f64 {
+    let Outlook { time, errors, busy } = candidate.outlook;
+    let time = time.unwrap_or(fastest).max(SOON) * (1.0 + f64::from(busy));
+    time + errors * FAILURE.max(FAILURE_TIMES * time)
 }
 
 fn shuffle<T>(items: &mut [T], draw: &mut dyn FnMut() -> f64) {

@@ -198,3 +198,6 @@ fn the_nearest_come_first_only_where_the_model_asks_for_it() {
     let order = ranked(&any, [takes(1.0); 3], &mut rng);
     assert_eq!(names(&any, &order)[0], "eu", "the cheapest, wherever it is");
 }
+
+#[path = "warm_tests.rs"]
+mod warm_tests;

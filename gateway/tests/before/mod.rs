@@ -24,7 +24,9 @@ fn scripts(command: &Command) -> String {
 pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     match command {
         Command::Reserve(ask) => {
-            Command::Reserve(Arc::new(Reserve { tell: Tell::default(), ..(**ask).clone() }))
+            let mut ask = Reserve { tell: Tell::default(), ..(**ask).clone() };
+            ask.session.iter_mut().for_each(|session| session.kin = Kin::default());
+            Command::Reserve(Arc::new(ask))
         }
         other => other.clone(),
     }

@@ -151,9 +151,15 @@ mod tests {
         let is = |hint, name: &str| Some((hint, name.to_owned()));
         let every = r#","user":"u","safety_identifier":"s","prompt_cache_key":"k","conversation":"c""#;
         assert_eq!(named(Api::Responses, every, all), is(Hint::Conversation, "c"));
-        assert_eq!(named(Api::Responses, r#","conversation":{"id":"c1"}"#, strong), is(Hint::Conversation, "c1"));
+        assert_eq!(
+            named(Api::Responses, r#","conversation":{"id":"c1"}"#, strong),
+            is(Hint::Conversation, "c1")
+        );
         assert_eq!(named(Api::Chat, every, all), is(Hint::CacheKey, "k"), "a chat has no conversation");
-        assert_eq!(named(Api::Chat, r#","user":"u","safety_identifier":"s""#, all), is(Hint::SafetyIdentifier, "s"));
+        assert_eq!(
+            named(Api::Chat, r#","user":"u","safety_identifier":"s""#, all),
+            is(Hint::SafetyIdentifier, "s")
+        );
         assert_eq!(named(Api::Chat, r#","user":"u""#, all), is(Hint::User, "u"));
         assert_eq!(named(Api::Chat, r#","user":"u""#, strong), None);
         assert_eq!(named(Api::Completions, r#","user":"u""#, all), is(Hint::User, "u"));
@@ -166,12 +172,20 @@ mod tests {
     #[test]
     fn what_is_no_name_is_left_to_the_upstream() {
         let long = format!(r#","user":"{}""#, "u".repeat(MAX_NAME + 1));
-        for members in
-            [r#","user":"""#, r#","user":5"#, r#","user":null"#, r#","user":{"id":"x"}"#, r#","User":"u""#, &long]
-        {
+        for members in [
+            r#","user":"""#,
+            r#","user":5"#,
+            r#","user":null"#,
+            r#","user":{"id":"x"}"#,
+            r#","User":"u""#,
+            &long,
+        ] {
             assert_eq!(named(Api::Chat, members, Hints::ALL), None, "{members}");
         }
-        assert!(named(Api::Chat, r#","user":"a","user":"b""#, Hints::ALL).is_some(), "nothing is counted by it");
+        assert!(
+            named(Api::Chat, r#","user":"a","user":"b""#, Hints::ALL).is_some(),
+            "nothing is counted by it"
+        );
         assert_eq!(named(Api::Messages, r#","metadata":"user_id""#, Hints::ALL), None);
         assert_eq!(named(Api::Messages, r#","metadata":{"user_id":7}"#, Hints::ALL), None);
     }

@@ -23,7 +23,8 @@ impl Peek {
         if !self.api.generates() || self.api == Api::Completions {
             return None;
         }
-        let ([turns, instructions], [tools, functions, ..]) = (self.input.texts(body), self.input.schemas(body));
+        let ([turns, instructions], [tools, functions, ..]) =
+            (self.input.texts(body), self.input.schemas(body));
         let functions = if self.api == Api::Chat { functions } else { b"" };
         let mut hash = Hash { sum: SEED, left: MOST };
         for part in [tools, functions, instructions] {
@@ -146,30 +147,37 @@ mod tests {
     #[test]
     fn marks_for_the_cache_move_and_change_nothing() {
         let messages = |mark: &str, more: &str| {
-            let turns = format!(
-                r#"{{"role":"user","content":[{{"type":"text","text":"a"{mark}}}]}}{more}"#
-            );
+            let turns = format!(r#"{{"role":"user","content":[{{"type":"text","text":"a"{mark}}}]}}{more}"#);
             beginning(
                 Api::Messages,
-                &format!(r#""max_tokens":9,"system":[{{"type":"text","text":"s"{mark}}}],"messages":[{turns}]"#),
+                &format!(
+                    r#""max_tokens":9,"system":[{{"type":"text","text":"s"{mark}}}],"messages":[{turns}]"#
+                ),
             )
         };
         let marked = messages(r#","cache_control":{"type":"ephemeral"}"#, "");
-        assert_eq!(marked, messages("", r#",{"role":"assistant","content":"b"},{"role":"user","content":"c"}"#));
+        assert_eq!(
+            marked,
+            messages("", r#",{"role":"assistant","content":"b"},{"role":"user","content":"c"}"#)
+        );
     }
 
     #[test]
     fn every_dialect_with_turns_has_beginnings() {
         let gemini = |more: &str| {
-            beginning(Api::Generate, &format!(
-                r#""systemInstruction":{{"parts":[{{"text":"s"}}]}},"contents":[{{"role":"user","parts":[{{"text":"a"}}]}}{more}]"#
-            ))
+            beginning(
+                Api::Generate,
+                &format!(
+                    r#""systemInstruction":{{"parts":[{{"text":"s"}}]}},"contents":[{{"role":"user","parts":[{{"text":"a"}}]}}{more}]"#
+                ),
+            )
         };
         assert_eq!(gemini(""), gemini(r#",{"role":"model","parts":[{"text":"b"}]}"#));
         let responses = |more: &str| {
-            beginning(Api::Responses, &format!(
-                r#""instructions":"s","input":[{{"role":"user","content":"a"}}{more}]"#
-            ))
+            beginning(
+                Api::Responses,
+                &format!(r#""instructions":"s","input":[{{"role":"user","content":"a"}}{more}]"#),
+            )
         };
         assert_eq!(responses(""), responses(r#",{"role":"assistant","content":"b"}"#));
         assert!(responses("").is_some() && responses("") != gemini(""));
@@ -179,9 +187,8 @@ mod tests {
 
     #[test]
     fn no_more_is_read_than_counts() {
-        let long = |end: &str| {
-            chat(&[&format!(r#"{{"role":"user","content":"{}{end}"}}"#, "x".repeat(MOST))], "")
-        };
+        let long =
+            |end: &str| chat(&[&format!(r#"{{"role":"user","content":"{}{end}"}}"#, "x".repeat(MOST))], "");
         assert_eq!(long("a"), long("b"));
     }
 }

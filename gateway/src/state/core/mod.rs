@@ -44,8 +44,8 @@ pub use learn::{Learn, Memory, PoolMemory, Unsettled};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{
-    Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef, Tell, Told,
-    Verdict,
+    Amounts, Candidate, Denied, Draw, Granted, Kin, Likeness, Reserve, Reserved, SessionOutcome, SessionRef,
+    Tell, Told, Verdict,
 };
 pub use sync::{Image, PoolReport, PoolView, Rest, Sync, Synced};
 

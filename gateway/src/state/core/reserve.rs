@@ -6,6 +6,7 @@
 //! while it fits: it is advice and yields to limits, rests and open circuits. Who comes back from an open circuit is
 //! passed by at first, more seldom from moment to moment, and taken if nobody else fits.
 
+mod kin;
 mod messages;
 
 use super::circuit::Gate;
@@ -13,6 +14,7 @@ use super::meter::{Fit, Meter};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
 
+pub use kin::{Kin, Likeness};
 pub use messages::*;
 
 /// How a set of draws fits: the worst of its meters.
@@ -248,13 +250,17 @@ impl State {
             Some((index, _)) if on(Mutant::PinBeatsLimits) => return Best::Fits { index, share: 0 },
             Some(_) | None => {}
         }
+        let mut look = |state: &mut State, index: usize| match pinned {
+            Some((at, look)) if at == index => look,
+            _ => note(index, state.look(ask, index)),
+        };
+        if let Some((index, share)) = self.next_home(ask, pinned.map(|(at, _)| at), &mut look) {
+            return Best::Fits { index, share };
+        }
         let mut left = Left::default();
         let mut least: Option<(u64, usize)> = None;
         for (index, candidate) in ask.candidates.iter().enumerate() {
-            let look = match pinned {
-                Some((at, look)) if at == index => look,
-                _ => note(index, self.look(ask, index)),
-            };
+            let look = look(self, index);
             match look.share() {
                 Some(share) if share <= candidate.threshold => return Best::Fits { index, share },
                 Some(share) if least.is_none_or(|(lowest, _)| share < lowest) => least = Some((share, index)),

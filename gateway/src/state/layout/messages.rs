@@ -2,7 +2,7 @@
 
 use super::msgpack::Pack;
 use crate::state::core::{
-    Caller, Draw, Ending, Join, Outcome, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell, Trip,
+    Caller, Draw, Ending, Join, Kin, Outcome, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell, Trip,
 };
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
@@ -17,7 +17,9 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(7).array(ask.pools.len());
+    let kin = ask.session.as_ref().map(|session| &session.kin);
+    let kin = kin.filter(|kin| kin.of.len() == ask.candidates.len() && !kin.of.is_empty());
+    pack.array(if kin.is_some() { 8 } else { 7 }).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -29,6 +31,13 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why } = ask.tell;
     pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
+    if let Some(Kin { of, lost, within }) = kin {
+        let lost = lost.unwrap_or_default();
+        pack.array(3 + 3 * of.len()).uint(*within).uint(lost.model).uint(lost.provider);
+        of.iter().for_each(|like| {
+            pack.uint(like.model).uint(like.provider).uint(like.set);
+        });
+    }
     pack.into_bytes()
 }
 
