@@ -169,6 +169,38 @@ mod tests {
         assert_eq!(named(Api::Chat, every, Hints::NONE), None);
     }
 
+    /// What clients say for their provider's cache reaches it as it was said. (Into other dialects: the tests of `talk`.)
+    /// Broken on purpose to see it fail: names read cut out of the body.
+    #[test]
+    fn hints_pass_as_they_are() {
+        let bodies = [
+            (
+                Api::Chat,
+                r#"{"model":"m","prompt_cache_key":"k\u0031", "user":"u","messages":[{"role":"user",
+                "content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}"#,
+            ),
+            (
+                Api::Responses,
+                r#"{"input":"x","prompt_cache_key":"k","prompt_cache_retention":"24h","safety_identifier":"s",
+                "conversation":{"id":"c"},"model":"m"}"#,
+            ),
+            (
+                Api::Messages,
+                r#"{"max_tokens":9,"metadata":{"user_id":"u"},"model":"m","cache_control":{"type":"ephemeral"},
+                "system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","ttl":"1h"}}],
+                "messages":[{"role":"user","content":"x"}]}"#,
+            ),
+        ];
+        for (api, body) in bodies {
+            let sent = Bytes::from(body);
+            let peek = peek(api, &sent, InPath::default()).unwrap();
+            let (hint, _) = peek.session(&sent, Hints::ALL).unwrap();
+            assert!(Hints::ALL.has(hint));
+            let passed = super::super::rewrite(&sent, &peek, "up");
+            assert_eq!(passed, body.replace(r#""model":"m""#, r#""model":"up""#), "{api:?}");
+        }
+    }
+
     #[test]
     fn what_is_no_name_is_left_to_the_upstream() {
         let long = format!(r#","user":"{}""#, "u".repeat(MAX_NAME + 1));
