@@ -317,7 +317,7 @@ local function bound(p, i)
   local said, since, lasts = known[at], known[at + 1], known[at + 2]
   local passed = max(0, l - since)
   if said >= cap or passed >= lasts then return whole end
-  local back = said + floor((cap - said) * passed / lasts)
+  local back = said + floor((cap - said) * (passed * passed) / (lasts * lasts))
   if back >= whole then return whole end
   return back, said, since, lasts
 end

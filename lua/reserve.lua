@@ -84,7 +84,7 @@ local function fits(draws)
         wait, known = room_at(p, i, used - most)
         if most < cap then known = false end -- what was learned may change
         if said and used <= cap then
-          wait = min(wait, max(l + 1, since + math.ceil((used - said) * lasts / (cap - said))))
+          wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
         end
       end
       if pace > 0 then

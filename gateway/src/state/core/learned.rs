@@ -7,9 +7,10 @@
 //! counted twice, and calls that change their replica or their order change little. Of two sayings that of the later grant
 //! wins, for calls are granted in about the order in which they arrive.
 //!
-//! Until somebody says another thing the cap rises back to the declared one, evenly over the time in which the provider
-//! forgets: with room for one call more, one goes out and brings news. So a pool that nothing comes back from is neither
-//! shut for long nor opened at once.
+//! Until somebody says another thing the cap rises back to the declared one over the time in which the provider forgets:
+//! with room for one call more, one goes out and brings news. So a pool that nothing comes back from is neither shut for
+//! long nor opened at once. It rises with the square of the time: what was said while answers are on their way is old, and
+//! must not count for less because of it.
 //!
 //! *A provider refuses though we count room* ([`State::struck`]): additive increase, multiplicative decrease. All caps of the pool fall
 //! to nine tenths, not below what was used then, and come back by a hundredth of the declared limit a minute.
@@ -84,8 +85,8 @@ impl Bound {
     /// When so much will be allowed again of a meter with this cap, if that is a matter of time.
     pub fn allows(&self, used: u64, cap: u64, l: Ms) -> Option<Ms> {
         let said = self.said.filter(|_| used <= cap)?;
-        let missing = (used - said.cap) as f64 * said.for_ms as f64 / (cap - said.cap) as f64;
-        Some((said.at + missing.ceil() as u64).max(l + 1))
+        let part = (used - said.cap) as f64 / (cap - said.cap) as f64;
+        Some((said.at + (said.for_ms as f64 * part.sqrt()).ceil() as u64).max(l + 1))
     }
 }
 
@@ -105,7 +106,8 @@ impl Learned {
         let passed = |said: &Said| l.saturating_sub(said.at);
         let lowers = |said: &&Said| said.cap < cap && passed(said) < said.for_ms;
         let Some(said) = self.said.get(at).filter(lowers) else { return Bound::of(whole) };
-        let back = (cap - said.cap) as f64 * passed(said) as f64 / said.for_ms as f64;
+        let (passed, whole_time) = (passed(said) as f64, said.for_ms as f64);
+        let back = (cap - said.cap) as f64 * (passed * passed) / (whole_time * whole_time);
         let back = said.cap + back.floor() as u64;
         if back < whole { Bound { cap: back, said: Some(*said) } } else { Bound::of(whole) }
     }

@@ -113,15 +113,15 @@ fn a_word_lowers_the_cap_for_every_replica_and_rises_back_by_itself() {
     cluster.ask(1, 25).unwrap();
     let (wait, exact) = cluster.ask(2, 1).unwrap_err();
     assert!(!exact, "another word may change it");
-    // 45 come back in a minute, the first of them after 1,333 ms.
-    assert_eq!(wait, 1_334);
+    // 45 come back in a minute, as its square: the first of them after 8,944 ms.
+    assert_eq!(wait, 8_945);
     cluster.tell(1, None, None);
     cluster.wait(wait - 1);
     assert!(cluster.ask(2, 1).is_err());
     cluster.wait(1);
     cluster.ask(2, 1).unwrap();
     cluster.wait(MINUTE / 2);
-    assert_eq!(cluster.fit(), 78 - 56, "half of what is missing is back, 1,334 ms more");
+    assert_eq!(cluster.fit(), 55 + 18 - 56, "0.65 of the time, 0.42 of what is missing");
     cluster.wait(MINUTE);
     assert_eq!(cluster.fit(), CAP);
     assert_eq!(cluster.tell(0, None, None), [] as [u64; 0], "nothing of it is in force");

@@ -1,0 +1,92 @@
+//! A provider whose key is used by somebody else as well, and which says in its headers what is left.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use weir_tests::client::Ask;
+use weir_tests::load::{Load, Phase, load_ended};
+use weir_tests::provider::{Arrival, Upstream};
+use weir_tests::scale::Scale;
+use weir_tests::site::{Plan, Site};
+
+use crate::in_turn;
+
+/// What somebody else takes of the limit, a share.
+const BURNT: f64 = 0.4;
+
+/// Three replicas offer what the whole limit would allow to a provider of which 40 % are used by somebody else. Its log
+/// shows fewer than 0.5 % refused, and 90 % or more of what is left for us used.
+///
+/// Broken on purpose to see it fail: what the provider says not told to the state (a quarter refused).
+#[test]
+fn what_somebody_else_uses_of_a_limit_is_left_to_them() -> Result<()> {
+    in_turn(async {
+        let mut scale = Scale::from_env();
+        if !scale.is_full() {
+            scale.window = Duration::from_secs(3); // three of them are enough
+        }
+        let limit = scale.limit(300);
+        // A thirtieth of the window until an answer begins, as 2 s are of a minute.
+        let latency = scale.window.as_millis() / 30;
+        let arguments = format!("--burn {BURNT} --output 4..8 --latency {latency}ms --pace 2ms --jitter 0.5");
+        let upstream = Upstream { rpm: Some(limit), ..Upstream::new("a").behaving(&arguments) };
+        let site = Site::start(Plan { scale, ..Plan::new("learned", vec![upstream]) }).await?;
+        let rate = limit as f64 / scale.window.as_secs_f64();
+        let phase = Phase { time: scale.window * 3, rate };
+        let ask = |at: usize| Ask::new("m").streamed(at.is_multiple_of(3));
+        let answers = Load::start(site.client.clone(), 0, &[phase], ask).finish().await;
+        let odd = answers.iter().find(|answer| !matches!(answer.status, 200 | 429));
+        ensure!(odd.is_none(), "{odd:?}");
+        let arrivals = site.providers[0].arrivals().await?;
+        let refused = arrivals.iter().filter(|arrival| arrival.status == 429).count();
+        let used = used(&arrivals, scale, load_ended(&answers)) / limit as f64;
+        let left = 1.0 - BURNT;
+        println!("{refused} of {} refused; {used:.3} of the limit used, {left:.2} was left", arrivals.len());
+        ensure!(refused * 200 < arrivals.len(), "{refused} of {} calls were refused", arrivals.len());
+        ensure!(used >= 0.9 * left, "only {used:.3} of the limit was used where {left:.2} was left");
+        Ok(())
+    })
+}
+
+/// A provider refuses a call though hardly anything is used: its limit is lower than we think, for every replica.
+///
+/// Broken on purpose to see it fail: refusals not told apart from other rests.
+#[test]
+fn a_refusal_without_a_reason_lowers_the_limit_for_every_replica() -> Result<()> {
+    in_turn(async {
+        let upstream = Upstream { rpm: Some(100), ..Upstream::new("a").behaving("--output 4 --latency 5ms") };
+        let site = Site::start(Plan::new("learned-refusal", vec![upstream])).await?;
+        ensure!(site.client.call(&Ask::new("m")).await.status == 200);
+        site.providers[0].fail(&["status=429,times=1,retry-after=1"]).await?;
+        let refused = site.client.call(&Ask::new("m")).await;
+        ensure!(refused.status == 429, "{refused:?}");
+        let pool = "pool=\"account/a/all\"";
+        for replica in &site.replicas {
+            let told_by = Instant::now() + Duration::from_secs(1); // it goes with the next SYNC
+            let share = loop {
+                let share = replica.metric("weir_pool_learned_ratio", pool).await?;
+                if share < 1.0 || Instant::now() > told_by {
+                    break share;
+                }
+            };
+            ensure!((0.9..0.92).contains(&share), "{share} of the limit is left");
+            let page = replica.state().await?;
+            let pools = page["pools"].as_array().cloned().unwrap_or_default();
+            let caps: Vec<_> = pools.iter().filter_map(|pool| pool["meters"][0]["learned_cap"].as_u64()).collect();
+            ensure!(caps.contains(&90) || caps.contains(&91), "{caps:?}");
+        }
+        let answer = site.client.call(&Ask::new("m")).await;
+        ensure!(matches!(answer.status, 200 | 429), "{answer:?}");
+        Ok(())
+    })
+}
+
+/// Calls in a window, on average, from one window after the first on to the end of the load: until then there was room for a
+/// burst.
+fn used(arrivals: &[Arrival], scale: Scale, to: u64) -> f64 {
+    let times = || arrivals.iter().filter(|arrival| arrival.status == 200).map(|arrival| arrival.arrival_us);
+    let window = scale.window.as_micros() as u64;
+    let from = times().min().unwrap_or(0) + window;
+    let within = times().filter(|at| (from..=to).contains(at)).count();
+    within as f64 * window as f64 / to.saturating_sub(from).max(1) as f64
+}
