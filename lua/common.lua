@@ -297,19 +297,16 @@ local function touch(decl)
   return p
 end
 
--- What was learned of a pool, if anything may be in force (core/learned.rs).
-local taught = 0 -- field a, by scripts that read it
-local function learned(p)
-  if l >= taught then return end
-  if p.learned == nil then
+local taught = 0 -- field a, in scripts that read it
+-- How far meter i may be used by what was learned (core/learned.rs); then what its provider said, when and for how long, if
+-- that lowers it.
+local function bound(p, i)
+  local cap = p.v[base(i) + CAP]
+  if l < taught and p.learned == nil then
     local s = redis.call('HGET', key, 'a:' .. p.key)
     p.learned = s and doubles(s, #s / 8) or false
   end
-  return p.learned
-end
--- How far meter i may be used by it; then what its provider said, when and for how long, while that lowers it.
-local function bound(p, i)
-  local cap, known = p.v[base(i) + CAP], learned(p)
+  local known = l < taught and p.learned
   if not known then return cap end
   local share = min(WHOLE, known[1] + floor(max(0, l - known[2]) / RECOVERY))
   local whole = max(1, math.ceil(cap * share / WHOLE))

@@ -264,11 +264,10 @@ end
 local bounds, is_bounded = {}, false
 for at, report in ipairs(reports) do
   local p = pools[report[1]]
-  bounds[at] = {}
-  if p.n > 0 and learned(p) then
-    is_bounded = true
-    for i = 1, p.n do bounds[at][i] = bound(p, i - 1) end
-  end
+  local most = {}
+  for i = 1, l < taught and p.n or 0 do most[i] = bound(p, i - 1) end
+  is_bounded = is_bounded or p.learned and #most > 0
+  bounds[at] = p.learned and most or {}
 end
 local told = ARGV[4] == '1' and #left > 0
 if told or is_bounded then reply[#reply + 1] = told and packed(left, #left) or '' end
