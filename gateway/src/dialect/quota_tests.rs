@@ -7,8 +7,9 @@ use http::{HeaderName, HeaderValue};
 use super::*;
 
 fn said(headers: &[(&'static str, &'static str)]) -> Vec<Left> {
-    let header =
-        |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let header = |(name, value): &(&'static str, &'static str)| {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
     let now = UNIX_EPOCH + Duration::from_secs(1_773_186_390); // 2026-03-10T23:46:30Z
     let mut all = read(&headers.iter().map(header).collect(), now).to_vec();
     all.sort_by_key(|left| (left.of as u8, left.per.map(|per| per as u8)));
@@ -101,14 +102,20 @@ fn every_providers_headers_are_read() {
         ("x-ratelimit-remaining-tokens", "5987"),
         ("x-ratelimit-reset-tokens", "130ms"),
     ];
-    assert_eq!(said(&groq), [left(Requests, None, 14_400, 14_399, 6_000), left(Tokens, None, 6_000, 5_987, 130)]);
+    assert_eq!(
+        said(&groq),
+        [left(Requests, None, 14_400, 14_399, 6_000), left(Tokens, None, 6_000, 5_987, 130)]
+    );
     let cerebras = [
         ("x-ratelimit-limit-requests-day", "14400"),
         ("x-ratelimit-remaining-requests-day", "14,399"),
         ("x-ratelimit-reset-requests-day", "33011.382867"),
     ];
     let [day] = said(&cerebras)[..] else { panic!("one limit") };
-    assert_eq!((day.per, day.left, day.reset.map(|reset| reset.as_secs())), (Some(Day), 14_399, Some(33_011)));
+    assert_eq!(
+        (day.per, day.left, day.reset.map(|reset| reset.as_secs())),
+        (Some(Day), 14_399, Some(33_011))
+    );
     let together = [("x-ratelimit-limit", "2"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")];
     assert_eq!(said(&together), [left(Requests, None, 2, 0, 1_000)]);
     let cohere = [("x-trial-endpoint-call-limit", "20"), ("x-trial-endpoint-call-remaining", "8")];
@@ -146,11 +153,14 @@ fn recorded_headers_are_read() {
             let mut all = HeaderMap::new();
             for (name, values) in headers {
                 let value = values.as_str().or_else(|| values[0].as_str()).unwrap_or_default();
-                if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.to_lowercase()), HeaderValue::from_str(value)) {
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::try_from(name.to_lowercase()), HeaderValue::from_str(value))
+                {
                     all.insert(name, value);
                 }
             }
-            let names = |name: &HeaderName| name.as_str().contains("remaining") && !name.as_str().contains("images");
+            let names =
+                |name: &HeaderName| name.as_str().contains("remaining") && !name.as_str().contains("images");
             let of_seconds = |name: &HeaderName| name.as_str().contains("audio-seconds");
             told += usize::from(all.keys().any(|name| names(name) && !of_seconds(name)));
             let left = read(&all, SystemTime::now());

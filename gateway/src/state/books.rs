@@ -189,7 +189,8 @@ impl PoolBooks {
             self.rests(at + view.rest);
         }
         let is_hot = |(used, cap): (&u64, &u64)| used * 1000 > cap * HOT_PERMILLE;
-        let hot = view.used.iter().zip(&view.cap).any(is_hot) || view.used.iter().zip(&view.bounds).any(is_hot);
+        let hot =
+            view.used.iter().zip(&view.cap).any(is_hot) || view.used.iter().zip(&view.bounds).any(is_hot);
         let lowered = view.bounds.iter().zip(&view.cap).any(|(bound, cap)| bound < cap);
         self.lowered.store(lowered, Ordering::Relaxed);
         self.hot.store(hot, Ordering::Relaxed);

@@ -60,14 +60,14 @@ pub struct Side {
     lives: Vec<Life>,        // the current one last
     past: Vec<(Before, Ms)>, // lives that the state buried, until the current one has seen what they used, or so long
     roster: Vec<Incarnation>,
-    roster_at: Ms,                    // own clock; 0: never heard
-    ack: Option<(u64, Ms, Ms)>,       // of the newest reply: data set, logical time; own clock when it came
+    roster_at: Ms,              // own clock; 0: never heard
+    ack: Option<(u64, Ms, Ms)>, // of the newest reply: data set, logical time; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
     rests: BTreeMap<Arc<str>, Resting>,
     outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
-    circuits: Circuits, // as heard last; own clock
-    expected: u64, // replicas, by the configuration; 0: it does not say
-    most: (u64, Ms), // replicas alive, the most heard of lately, and when
+    circuits: Circuits,               // as heard last; own clock
+    expected: u64,                    // replicas, by the configuration; 0: it does not say
+    most: (u64, Ms),                  // replicas alive, the most heard of lately, and when
     share: Option<Share>,
     failing: Option<(Ms, Ms)>, // since when, and when last, the state was asked in vain; own clock
     asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer

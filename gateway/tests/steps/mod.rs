@@ -161,7 +161,8 @@ fn said(op: &Op, state: &State, meters: &[Declared], seed: usize) -> Vec<Said> {
     let word = |(at, meter): (usize, &Declared)| {
         let n = |from: usize| n[from] >> (seed + 3 * at);
         let ages = [0, 0, n(2) % 40, n(3) % 20_000];
-        let at = state.clock.l.saturating_sub(ages[(n(4) % 4) as usize]) + u64::from(n(5).is_multiple_of(29)) * 50;
+        let at =
+            state.clock.l.saturating_sub(ages[(n(4) % 4) as usize]) + u64::from(n(5).is_multiple_of(29)) * 50;
         let for_ms = [0, 1 + n(6) % 300, n(7) % 20_000, n(8) % 300_000][(n(9) % 4) as usize];
         Said { cap: n(10) % (meter.cap * 5 / 4), at, for_ms }
     };

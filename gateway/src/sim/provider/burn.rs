@@ -68,7 +68,10 @@ mod tests {
             assert_eq!(within.map(|(_, n)| n).sum::<u64>(), 10, "from {from}");
         }
         let (at, _) = burner.next(4_000_000_000).unwrap();
-        assert!((3_988_000_000..=4_000_000_000).contains(&at), "{at}: after a long time only what still counts");
+        assert!(
+            (3_988_000_000..=4_000_000_000).contains(&at),
+            "{at}: after a long time only what still counts"
+        );
         assert!(Burner::new(0.0, 1_000).next(5_000).is_none());
     }
 }

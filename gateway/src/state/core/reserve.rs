@@ -302,7 +302,8 @@ impl State {
                 waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool, open: false });
             }
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
-                let bound = learned.as_ref().map_or(Bound::of(meter.cap), |known| known.bound(index, meter.cap, l));
+                let bound =
+                    learned.as_ref().map_or(Bound::of(meter.cap), |known| known.bound(index, meter.cap, l));
                 match meter.fit(*amount, bound, decl.meters[index].pace, l) {
                     Fit::Yes(used) => share = share.max(used),
                     Fit::Wait { at, exact } => waits(Wait { at, exact, pool: draw.pool, open: false }),

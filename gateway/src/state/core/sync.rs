@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::mutant::{Mutant, on};
 use super::learned::Said;
+use super::mutant::{Mutant, on};
 use super::{Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL};
 
 /// A replica's report.

@@ -28,7 +28,10 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why, used } = ask.tell;
-    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck).uint(u64::from(used));
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1))
+        .uint(u64::from(why))
+        .uint(ask.luck)
+        .uint(u64::from(used));
     pack.into_bytes()
 }
 

@@ -7,8 +7,8 @@ use super::msgpack::Unpack;
 use super::{LAYOUT, Malformed, malformed};
 use crate::state::core::circuit::Counts;
 use crate::state::core::{
-    Circuit, Clock, Counters, Incarnation, Learn, Learned, Life, Meter, Mode, Pending, Pin, Pool, Shape, Stage, State,
-    Said, Unsettled,
+    Circuit, Clock, Counters, Incarnation, Learn, Learned, Life, Meter, Mode, Pending, Pin, Pool, Said,
+    Shape, Stage, State, Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -175,7 +175,8 @@ pub(super) fn pool(record: &[u8], rings: [Option<&[u8]>; 2]) -> Result<Pool, Mal
 fn learned(record: &[u8]) -> Result<Learned, Malformed> {
     let v = doubles(record)?;
     let [share, share_at, ref said @ ..] = v[..] else { return Err(malformed("learned")) };
-    let said = said.as_chunks().0.iter().map(|[cap, at, for_ms]| Said { cap: *cap, at: *at, for_ms: *for_ms });
+    let said =
+        said.as_chunks().0.iter().map(|[cap, at, for_ms]| Said { cap: *cap, at: *at, for_ms: *for_ms });
     Ok(Learned { share, share_at, said: said.collect() })
 }
 

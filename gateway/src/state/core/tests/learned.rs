@@ -4,8 +4,8 @@
 use super::judge::{Breach, breach};
 use crate::state::core::learned::{AGAIN, LEAST};
 use crate::state::core::{
-    Caller, Candidate, Command, Declared, Draw, Granted, Incarnation, Join, Ms, PoolDecl, PoolReport, Reply, Reserve,
-    Reserved, Rest, Said, Shape, Stage, State, Sync, Tell,
+    Caller, Candidate, Command, Declared, Draw, Granted, Incarnation, Join, Ms, PoolDecl, PoolReport, Reply,
+    Reserve, Reserved, Rest, Said, Shape, Stage, State, Sync, Tell,
 };
 
 const BORN: Ms = 1_000_000;
@@ -66,7 +66,8 @@ impl Cluster {
         let (returned, posted) = (vec![counters.unwrap_or(0)], vec![self.posted[who]]);
         let said = said.into_iter().collect();
         let reports = vec![PoolReport { key: "p".into(), returned, posted, look: false, said }];
-        let rests = refused.map(|for_ms| Rest { key: "p".into(), for_ms, refused: true }).into_iter().collect();
+        let rests =
+            refused.map(|for_ms| Rest { key: "p".into(), for_ms, refused: true }).into_iter().collect();
         let sync = Sync { caller: self.caller(who), reports, rests, outcomes: vec![], count: true };
         match self.state.step(&Command::Sync(sync), self.now) {
             Reply::Synced(synced) => synced.pools[0].bounds.clone(),
@@ -154,7 +155,11 @@ fn an_unexpected_refusal_lowers_every_cap_and_it_recovers() {
     let mut cluster = Cluster::new();
     cluster.ask(0, 70).unwrap();
     assert_eq!(cluster.tell(0, None, Some(100)), [90]);
-    assert_eq!(cluster.tell(1, None, Some(100)), [90], "the pool rests: calls in flight were refused with it");
+    assert_eq!(
+        cluster.tell(1, None, Some(100)),
+        [90],
+        "the pool rests: calls in flight were refused with it"
+    );
     cluster.wait(AGAIN + 100);
     assert_eq!(cluster.tell(1, None, Some(0)), [82], "81 %, and a second's recovery");
     cluster.wait(AGAIN);

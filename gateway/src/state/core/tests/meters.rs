@@ -64,7 +64,10 @@ fn a_wait_for_what_the_next_sync_will_post_is_kept() {
             meter.hold -= 2;
             meter.post(2);
             meter.advance(at);
-            assert!(matches!(meter.fit(1, Bound::of(2), 0, at), Fit::Yes(_)), "window of {per}, told after {told_after}");
+            assert!(
+                matches!(meter.fit(1, Bound::of(2), 0, at), Fit::Yes(_)),
+                "window of {per}, told after {told_after}"
+            );
         }
     }
 }
