@@ -12,13 +12,14 @@
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 --                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
---                   used        1: the reply tells what is counted on the candidate's own pools
+--                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
 --          {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool |
 --          3 larger than a cap, 0, pool | 4 circuit open, ms, 0 | 5 fits and comes back, share, 0};
---          behind them the number of a probe's permit, 0 if it is none; {used per meter, draw by draw} if asked for
+--          behind them the number of a probe's permit, 0 if it is none; {used, posted or
+--          held ever of each meter, draw by draw} if asked for
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
@@ -238,7 +239,8 @@ local function chosen(index, share)
       local p = touch(asked[draw[1] + 1])
       for i = 0, p.n - 1 do
         local v, b = p.v, base(i)
-        reply.used[#reply.used + 1] = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD]
+        local n = #reply.used
+        reply.used[n + 1], reply.used[n + 2] = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD], v[b + POSTED] + v[b + HOLD]
       end
     end
   end

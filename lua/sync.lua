@@ -80,20 +80,23 @@ local function lessons(p)
 end
 local function teach(p, known, till)
   put['a:' .. p.key] = packed(known, 2 + 3 * p.n)
-  taught = max(taught, till)
-  put['a'] = struct.pack('<d', taught)
+  if till > taught then
+    taught = till
+    put['a'] = struct.pack('<d', taught)
+  end
   p.learned = known
 end
 
--- The provider said what it has left: the later word counts, of two at once the lower.
+-- The provider said what it has left: the later word counts, of two at once the higher.
 local function heed(p, words)
   local known, till, is_news = lessons(p), 0, false
   for at = 1, #words, 3 do
     local cap, since, lasts = words[at], min(words[at + 1], l), min(words[at + 2], LONGEST)
     local to = 2 + at
-    if lasts > 0 and (since > known[to + 1] or since == known[to + 1] and cap < known[to]) then
+    if lasts > 0 and (since > known[to + 1] or since == known[to + 1] and cap > known[to]) then
       known[to], known[to + 1], known[to + 2] = cap, since, lasts
-      till, is_news = max(till, since + lasts), true
+      is_news = true
+      if cap < p.v[base((at - 1) / 3) + CAP] then till = max(till, since + lasts) end
     end
   end
   if is_news then teach(p, known, till) end

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Away;
 use super::client::{Client, Contact, ms};
-use super::core::{Candidate, Command, Denied, Draw, Ending, Granted, Ms, Reply, Reserve, Reserved, Told};
+use super::core::{
+    Amounts, Candidate, Command, Denied, Draw, Ending, Granted, Ms, Reply, Reserve, Reserved, Told,
+};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
 use super::pools::PoolInfo;
@@ -226,8 +228,9 @@ impl Client {
         let limited = |draw: &&Draw| !wish.ask.pools[draw.pool].meters.is_empty();
         let (common, mut told) = (wish.ask.common.iter().filter(limited).count(), &granted.used[..]);
         let part = |(at, (pool, books, amounts)): (usize, Drawn)| {
-            let own = if at >= common { told.split_off(..amounts.len()) } else { None };
-            let used = own.unwrap_or_default().into();
+            let own = if at >= common { told.split_off(..2 * amounts.len()) } else { None };
+            let used: Amounts = own.unwrap_or_default().into();
+            books.saw_ever(granted.l, used.iter().skip(1).step_by(2).copied());
             Part { info: wish.infos[pool].clone(), books, amounts, used }
         };
         let deadlines = ledger.deadlines();

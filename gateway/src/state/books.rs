@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::core::{Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said};
+use super::core::{
+    Amounts, Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL,
+};
 
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
@@ -34,7 +36,8 @@ pub struct PoolBooks {
     rest_until: AtomicU64, // own clock
     view: Mutex<PoolView>,
     lowered: AtomicBool,
-    words: Mutex<Vec<Said>>, // of the provider, that were not told yet; short sections
+    ever: Mutex<(Ms, Amounts)>, // counted ever by all, as heard last, and logical time; short sections
+    words: Mutex<Vec<Said>>,    // of the provider, that were not told yet; short sections
     given: Mutex<Given>,
 }
 
@@ -77,6 +80,7 @@ impl PoolBooks {
             rest_until: AtomicU64::new(0),
             view: Mutex::new(PoolView::default()),
             lowered: AtomicBool::new(false),
+            ever: Mutex::default(),
             words: Mutex::default(),
             given: Mutex::default(),
         }
@@ -120,13 +124,26 @@ impl PoolBooks {
         self.lowered.load(Ordering::Relaxed)
     }
 
+    /// So much was counted ever by all replicas at logical time `l`, per meter. (Another data set may tell another time.)
+    pub(super) fn saw_ever(&self, l: Ms, ever: impl Iterator<Item = u64>) {
+        let mut known = self.ever.lock();
+        if l >= known.0 || l + TTL < known.0 {
+            *known = (l, ever.collect());
+        }
+    }
+
+    /// What was counted of a meter since that was `before`, as far as it was heard.
+    pub(super) fn counted_since(&self, meter: usize, before: u64) -> u64 {
+        self.ever.lock().1.get(meter).map_or(0, |now| now.saturating_sub(before))
+    }
+
     /// The provider said this of its meters; `scarce`: others should know soon. It goes with the next SYNC that tells of the
     /// pool: one that is lost takes it along, and the next answer brings a newer one.
     pub(super) fn heed(&self, words: &[Said], scarce: bool) {
         let mut known = self.words.lock();
         known.resize(words.len(), Said::default());
         for (known, word) in known.iter_mut().zip(words) {
-            if word.for_ms > 0 && (word.at > known.at || (word.at == known.at && word.cap < known.cap)) {
+            if word.for_ms > 0 && (word.at > known.at || (word.at == known.at && word.cap > known.cap)) {
                 *known = *word;
             }
         }

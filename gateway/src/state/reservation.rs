@@ -48,7 +48,7 @@ pub(super) struct Part {
     pub(super) info: Arc<PoolInfo>,
     pub(super) books: Arc<PoolBooks>,
     pub(super) amounts: Amounts,
-    /// What all replicas had counted then, per meter; empty unless it was asked for.
+    /// What all replicas had counted then, and ever, of each meter in turn; empty unless it was asked for.
     pub(super) used: Amounts,
 }
 
@@ -69,7 +69,7 @@ impl Reservation {
         for part in self.parts.iter().filter(|part| limited(&part.info)) {
             let heard = heard::of(part, quota, self.granted_at);
             part.info.watch(heard.matters || part.books.is_lowered());
-            if heard.lowers || (part.books.is_lowered() && !part.used.is_empty()) {
+            if !part.used.is_empty() {
                 ledger.heed(&part.books, &heard.said, heard.lowers);
             }
         }

@@ -42,7 +42,11 @@ fn what_somebody_else_uses_of_a_limit_is_left_to_them() -> Result<()> {
         let answers = Load::start(site.client.clone(), 0, &[phase], ask).finish().await;
         let odd: Vec<_> = answers.iter().filter(|answer| !matches!(answer.status, 200 | 429)).collect();
         let closed = odd.iter().filter(|answer| answer.status == 503).count();
-        ensure!(closed == odd.len() && closed as f64 <= MOST_CLOSED * answers.len() as f64, "{:?}", odd.first());
+        ensure!(
+            closed == odd.len() && closed as f64 <= MOST_CLOSED * answers.len() as f64,
+            "{:?}",
+            odd.first()
+        );
         let left = 1.0 - BURNT;
         for provider in &site.providers {
             let arrivals = provider.arrivals().await?;
@@ -81,7 +85,8 @@ fn a_refusal_without_a_reason_lowers_the_limit_for_every_replica() -> Result<()>
             ensure!((0.9..0.92).contains(&share), "{share} of the limit is left");
             let page = replica.state().await?;
             let pools = page["pools"].as_array().cloned().unwrap_or_default();
-            let caps: Vec<_> = pools.iter().filter_map(|pool| pool["meters"][0]["learned_cap"].as_u64()).collect();
+            let caps: Vec<_> =
+                pools.iter().filter_map(|pool| pool["meters"][0]["learned_cap"].as_u64()).collect();
             ensure!(caps.contains(&90) || caps.contains(&91), "{caps:?}");
         }
         let answer = site.client.call(&Ask::new("m")).await;

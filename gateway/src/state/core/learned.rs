@@ -119,17 +119,22 @@ impl Lessons {
         if l >= self.until || on(Mutant::NothingLearned) { None } else { self.pools.get(pool) }
     }
 
-    /// The provider of a pool said this of its meters; the later word counts, of two at once the lower.
-    pub(super) fn heed(&mut self, pool: &Arc<str>, words: &[Said], l: Ms) {
+    /// The provider of a pool said this of its meters, whose caps are these; the later word counts, of two at once the
+    /// higher: the other's call was overtaken. Also one that lowers nothing, for a lower one of before may still come.
+    pub(super) fn heed(&mut self, pool: &Arc<str>, words: &[Said], caps: impl Iterator<Item = u64>, l: Ms) {
         let before = self.pools.get(pool);
         let mut said = before.map_or_else(|| vec![Said::default(); words.len()], |known| known.said.clone());
         let mut is_news = false;
-        for (known, word) in said.iter_mut().zip(words).filter(|(_, word)| word.for_ms > 0) {
+        for ((known, word), cap) in
+            said.iter_mut().zip(words).zip(caps).filter(|((_, word), _)| word.for_ms > 0)
+        {
             let word = Said { at: word.at.min(l), for_ms: word.for_ms.min(LONGEST), ..*word };
-            if word.at > known.at || (word.at == known.at && word.cap < known.cap) {
+            if word.at > known.at || (word.at == known.at && word.cap > known.cap) {
                 *known = word;
-                self.until = self.until.max(word.at + word.for_ms);
                 is_news = true;
+                if word.cap < cap {
+                    self.until = self.until.max(word.at + word.for_ms);
+                }
             }
         }
         if is_news {

@@ -341,11 +341,12 @@ impl State {
         Reserved::Granted(Granted { index, session, share, l, permit, used, told: Told::default() })
     }
 
-    /// What is counted on a candidate's own pools.
+    /// What is counted on a candidate's own pools, and was ever.
     fn used(&self, ask: &Reserve, index: usize) -> Amounts {
         let draws = ask.candidates[index].draws.iter();
         let pools = draws.filter_map(|draw| self.pools.get(&ask.pools[draw.pool].key));
-        pools.flat_map(|pool| pool.meters.iter().map(Meter::used)).collect()
+        let counted = |meter: &Meter| [meter.used(), meter.posted + meter.hold];
+        pools.flat_map(|pool| pool.meters.iter().flat_map(counted)).collect()
     }
 
     fn pin_of(&self, ask: &Reserve) -> Option<Pin> {

@@ -154,7 +154,7 @@ impl State {
         let Some(pool) = self.pools.get_mut(&report.key) else { return };
         let pool = pool.current(self.epoch, l, self.learn.as_ref());
         if report.said.len() == pool.meters.len() {
-            self.learned.heed(&report.key, &report.said, l);
+            self.learned.heed(&report.key, &report.said, pool.meters.iter().map(|meter| meter.cap), l);
         }
         for (at, counter) in counters.iter_mut().enumerate() {
             let meter = &mut pool.meters[at];

@@ -25,8 +25,9 @@ pub(super) fn of(part: &Part, quota: &[Left], at: Ms) -> Heard {
         let declared = part.info.decl.meters[meter];
         let own = Own {
             declared,
-            used: part.used.get(meter).copied(),
-            amount: part.amounts[meter],
+            used: part.used.get(2 * meter).copied(),
+            overtaken: part.amounts[meter]
+                + part.used.get(2 * meter + 1).map_or(0, |ever| part.books.counted_since(meter, *ever)),
             learned: part.info.learned_permille,
         };
         let mut lowest = Said::default();
@@ -77,7 +78,7 @@ fn lasts(left: &Left, declared: Declared) -> Ms {
 struct Own {
     declared: Declared,
     used: Option<u64>, // after the grant, this call included
-    amount: u64,       // of this call
+    overtaken: u64,    // by so much at most: granted since; and this call
     learned: u32,
 }
 
@@ -85,17 +86,19 @@ impl Own {
     /// How far our count may go.
     ///
     /// What the provider counts beyond ours is others' use, and some must be left for what they use until we hear of it:
-    /// up to `1 - learned` of the limit, but no more than they were seen to use. A difference of one call is none: one that
-    /// was granted later may have been counted before. Then our own count is the better one, and only a limit that is
-    /// lower than ours says something.
+    /// up to `1 - learned` of the limit, but no more than they were seen to use. Calls that were granted later, until this
+    /// answer came, may have been counted before it: only beyond those others are seen for sure, and the more of that
+    /// there is, the less it is doubted. Without others our own count is the better one, and only a limit that is lower than ours
+    /// says something.
     fn cap(&self, left: &Left) -> Option<u64> {
         let used = self.used?;
         let limit = left.limit.unwrap_or(self.declared.cap).max(left.left);
-        let others = (limit - left.left).saturating_sub(used);
+        let doubt = self.overtaken.saturating_add(left.off);
+        let others = (limit - left.left).saturating_sub(used.saturating_add(doubt));
         let most = used.saturating_add(left.left);
-        let cap = if others > self.amount.saturating_add(left.off) {
+        let cap = if others > 0 {
             let spare = limit - pools::cap(limit, self.learned);
-            most.saturating_sub(spare.min(others))
+            most.saturating_add(doubt.saturating_sub(others)).saturating_sub(spare.min(others))
         } else {
             most.max(limit)
         };
@@ -116,7 +119,7 @@ mod tests {
 
     fn own(cap: u64, used: u64) -> Own {
         let shape = Shape::window(60_000, Stage::Head);
-        Own { declared: Declared { shape, cap, pace: 0 }, used: Some(used), amount: 1, learned: 950 }
+        Own { declared: Declared { shape, cap, pace: 0 }, used: Some(used), overtaken: 1, learned: 950 }
     }
 
     /// Broken on purpose to see it fail: what is left taken alone for the cap; no room left for others.
@@ -126,7 +129,14 @@ mod tests {
         assert_eq!(cap(100, 30, 100, 70), 100, "all that is used is ours");
         assert_eq!(cap(100, 30, 100, 69), 100, "and one that overtook this one");
         assert_eq!(cap(100, 30, 100, 30), 55, "40 are others', so 60 less 5 are left for us");
-        assert_eq!(cap(100, 30, 100, 67), 94, "3 are others': 97 less 3");
+        assert_eq!(cap(100, 30, 100, 67), 95, "2 are others' for sure, 1 perhaps: 97 less 2");
+        let late = Own { overtaken: 30, ..own(100, 30) };
+        let cap_of = |left| late.cap(&requests(100, left)).unwrap();
+        assert_eq!(
+            [cap_of(40), cap_of(39), cap_of(30), cap_of(0)],
+            [100, 97, 75, 25],
+            "or calls that overtook it"
+        );
         assert_eq!(cap(100, 30, 100, 0), 25, "nothing is left");
         assert_eq!(cap(100, 2, 100, 0), 0);
         assert_eq!(cap(100, 30, 50, 20), 50, "the provider's limit is lower than ours");

@@ -124,7 +124,8 @@ pub struct Granted {
     pub l: Ms,
     /// It is a probe of an open circuit: its permit's number; else 0.
     pub permit: u64,
-    /// What is counted then on each meter of the candidate's draws, one draw after the other; if it was asked for.
+    /// What is counted then on each meter of the candidate's draws, and was ever (posted or held), one draw after the other;
+    /// if it was asked for.
     pub used: Amounts,
     /// What was asked for besides.
     pub told: Told,

@@ -141,12 +141,15 @@ fn the_word_of_the_later_grant_wins_and_never_allows_more_than_the_cap() {
     cluster.tell(0, said(40, first), None);
     assert_eq!(cluster.fit(), 40, "the earlier word came later, and is out of date");
     cluster.tell(0, said(60, later), None);
-    assert_eq!(cluster.fit(), 30, "of two at once the lower");
-    cluster.tell(0, said(1_000, later + 1), None);
-    assert_eq!(cluster.fit(), 30, "what was not yet cannot be later");
+    assert_eq!(cluster.fit(), 40, "of two at once the higher");
     cluster.wait(5);
-    cluster.tell(0, said(1_000, later + 5), None);
+    cluster.tell(0, said(30, later + 9), None);
+    assert_eq!(cluster.state.learned.pools["p"].said[0].at, later + 5, "what was not yet cannot be later");
+    cluster.wait(5);
+    cluster.tell(0, said(1_000, later + 10), None);
     assert_eq!(cluster.fit(), CAP - 30, "whatever is said, our own count holds");
+    cluster.tell(2, said(40, later + 7), None);
+    assert_eq!(cluster.fit(), CAP - 30, "it came too late");
 }
 
 /// 70 are used, and the provider refuses: 90 % of the cap, which comes back at 1 a minute.
