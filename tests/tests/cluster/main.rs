@@ -17,6 +17,7 @@ mod limits;
 mod outage;
 mod predicted;
 mod retries;
+mod rules;
 mod sessions;
 mod storm;
 mod strategies;

@@ -102,7 +102,8 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
         pools.push(PoolView { granted, used, cap, rest, bounds: Vec::new(), image: image(at, l)? });
     }
     // Told behind them if there are any.
-    let circuits = if len % 5 > 0 { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
+    let circuits =
+        if len.is_multiple_of(5) { BTreeMap::new() } else { super::records::circuits(at.bytes()?)? };
     let circuits = circuits.into_iter().collect();
     let bounded = if len % 5 > 1 { at.array()? } else { 0 };
     for view in pools.iter_mut().take(bounded) {
