@@ -23,6 +23,7 @@ pub mod circuit;
 pub mod clock;
 mod image;
 pub mod learn;
+pub mod learned;
 pub mod life;
 pub mod meter;
 pub mod mutant;
@@ -41,6 +42,7 @@ use mutant::{Mutant, on};
 pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
 pub use clock::Clock;
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};
+pub use learned::{Learned, Lessons, Said};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{
@@ -184,6 +186,8 @@ pub struct State {
     pub pins: BTreeMap<String, Pin>,
     /// Of deployments.
     pub circuits: Circuits,
+    /// Of providers' limits.
+    pub learned: Lessons,
     /// The server that this data set was last seen on; 0: nobody said.
     pub run: u64,
     /// Until what may be forgotten is known again.
@@ -264,6 +268,7 @@ impl State {
             pending: Vec::new(),
             pins: BTreeMap::new(),
             circuits: Circuits::default(),
+            learned: Lessons::default(),
             run: 0,
             learn: None,
         }

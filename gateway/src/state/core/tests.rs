@@ -13,6 +13,7 @@ mod faults;
 mod forgotten;
 mod judge;
 mod kin;
+mod learned;
 mod learning;
 mod liveness;
 mod meters;

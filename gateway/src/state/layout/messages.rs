@@ -19,7 +19,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
     let kin = ask.session.as_ref().map(|session| &session.kin);
     let kin = kin.filter(|kin| kin.of.len() == ask.candidates.len() && !kin.of.is_empty());
-    pack.array(if kin.is_some() { 8 } else { 7 }).array(ask.pools.len());
+    pack.array(if kin.is_some() { 9 } else { 8 }).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -29,8 +29,11 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         pack.uint(u64::from(candidate.circuit.is_some()));
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
-    let Tell { left, why } = ask.tell;
-    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
+    let Tell { left, why, used } = ask.tell;
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1))
+        .uint(u64::from(why))
+        .uint(ask.luck)
+        .uint(u64::from(used));
     if let Some(Kin { of, lost, within }) = kin {
         let lost = lost.unwrap_or_default();
         pack.array(3 + 3 * of.len()).uint(*within).uint(lost.model).uint(lost.provider);
@@ -94,13 +97,15 @@ pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
-        reports.array(4).text(&report.key).uints(&report.returned).uints(&report.posted);
+        reports.array(5).text(&report.key).uints(&report.returned).uints(&report.posted);
         reports.uint(u64::from(report.look));
+        let said = report.said.iter().flat_map(|said| [said.cap, said.at, said.for_ms]);
+        reports.uints(&said.collect::<Vec<_>>());
     }
     let mut rests = Pack::default();
     rests.array(sync.rests.len());
     for rest in &sync.rests {
-        rests.array(2).text(&rest.key).uint(rest.for_ms);
+        rests.array(3).text(&rest.key).uint(rest.for_ms).uint(u64::from(rest.refused));
     }
     (reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes))
 }
