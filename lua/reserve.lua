@@ -13,8 +13,9 @@
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 --                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
 --                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
---                   kin         absent, or {shares that differ by no more are equal, millionths; model and provider of who has
---                               just failed the call, or 0; then of each candidate its model, provider and set}
+--                   kin         absent, or {shares that differ by no more are equal, millionths; who need not leave goes nowhere above
+--                               this share; model and provider of who has just failed the call, or 0; then of each candidate
+--                               its model, provider and set, what the call costs there, below what it is worth leaving, nano-dollars}
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
@@ -260,14 +261,27 @@ local function chosen(index, share)
   return answer
 end
 
+-- The share of a candidate that may be taken before others.
+local function open(index)
+  local fit = seen[index] or look(candidates[index])
+  seen[index] = fit
+  if fit.gate ~= RAMP and fit.gate ~= OPEN then return fit[1] end
+end
+
+-- For whom a session leaves that can stay (core/reserve/kin.rs).
+local function cheaper(pinned)
+  for index = 1, kin and pinned - 1 or 0 do
+    if candidates[index][2] >= candidates[pinned][2] then return end
+    if kin[5 * index + 3] < kin[5 * pinned + 4] then
+      local share = open(index)
+      if share and share <= kin[2] then return index, share end
+    end
+  end
+end
+
 -- Where a session goes that cannot stay (core/reserve/kin.rs).
 local function next_home(model, provider)
-  local function open(index) -- its share, if it may be taken before others
-    local fit = seen[index] or look(candidates[index])
-    seen[index] = fit
-    if fit.gate ~= RAMP and fit.gate ~= OPEN then return fit[1] end
-  end
-  local function set(index) return kin[3 * index + 3] end
+  local function set(index) return kin[5 * index + 2] end
   local first = 1
   while candidates[first] do
     local last, shares, under, least = first, {}, nil, nil
@@ -284,8 +298,8 @@ local function next_home(model, provider)
       if share and under then equal = share <= candidates[index][3] and set(index) == set(under)
       elseif share then equal = share <= least + kin[1] end
       if equal then
-        local near = kin[3 * index + 1] == model and model > 0 and 2 or 0
-        if kin[3 * index + 2] == provider and provider > 0 then near = near + 1 end
+        local near = kin[5 * index] == model and model > 0 and 2 or 0
+        if kin[5 * index + 1] == provider and provider > 0 then near = near + 1 end
         if not best or near > nearness or near == nearness and not under and share < shares[best] then
           best, nearness = index, near
         end
@@ -302,14 +316,17 @@ if pin_tag then
     if candidate[1] == pin_tag then
       local fit = look(candidate)
       seen[index] = fit
-      if fit[1] and not fit.circuit then return chosen(index, fit[1]) end
+      if fit[1] and not fit.circuit then
+        local other, share = cheaper(index)
+        return chosen(other or index, share or fit[1])
+      end
       pinned = index
       break
     end
   end
 end
-if kin and (pinned or kin[2] > 0) then
-  local home = pinned and 3 * pinned + 1 or 2
+if kin and (pinned or kin[3] > 0) then
+  local home = pinned and 5 * pinned or 3
   local index, share = next_home(kin[home], kin[home + 1])
   if index then return chosen(index, share) end
 end

@@ -247,7 +247,7 @@ impl Call<'_> {
             }
             let going = self.with_kin(
                 session.as_ref(),
-                model,
+                id,
                 &ranked,
                 tried.deployments.get(before..).and_then(<[_]>::last),
             );

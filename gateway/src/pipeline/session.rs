@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use super::Call;
 use crate::config::{Deployment, DeploymentId};
 use crate::config::{Model, ModelId};
-use crate::route::Ranked;
-use crate::state::core::{Kin, Likeness, SessionRef};
+use crate::route::{Needs, Ranked};
+use crate::state::core::{DEAR, Kin, Likeness, SessionRef};
 
 /// No provider keeps a shorter prompt, tokens: OpenAI, Anthropic and Google say 1,024 or more.
 const CACHED: u64 = 1_024;
@@ -40,17 +40,25 @@ impl Call<'_> {
     pub(super) fn with_kin(
         &self,
         session: Option<&SessionRef>,
-        model: &Model,
+        id: ModelId,
         ranked: &[Ranked<'_>],
         failed: Option<&DeploymentId>,
     ) -> Option<SessionRef> {
         let session = session?;
-        let deployments = &self.snapshot.config.deployments;
-        let of = |ranked: &Ranked<'_>| like(&deployments[ranked.target.deployment.0], ranked.set);
+        let config = &self.snapshot.config;
+        let (model, deployments) = (&config.models[id.0], &config.deployments);
+        let tiers = ranked.first().map(|first| first.tier) != ranked.last().map(|last| last.tier);
+        let needs = tiers.then(|| self.needs(self.expected_output(id)));
+        let of = |ranked: &Ranked<'_>| {
+            let deployment = &deployments[ranked.target.deployment.0];
+            let (cold, worth) = needs.map_or((DEAR, 0), |needs| prices(deployment, needs, model));
+            Likeness { set: ranked.set, cold, worth, ..like(deployment) }
+        };
         let kin = Kin {
             of: ranked.iter().map(of).collect(),
-            lost: failed.map(|id| like(&deployments[id.0], 0)),
+            lost: failed.map(|id| like(&deployments[id.0])),
             within: (model.ranking.tiebreak_within * 1e6) as u64,
+            spare: u64::from(model.headroom.soft) * 1_000_000 / u64::from(model.headroom.hard),
         };
         Some(SessionRef { kin, ..session.clone() })
     }
@@ -62,7 +70,18 @@ impl Call<'_> {
     }
 }
 
-fn like(deployment: &Deployment, set: u64) -> Likeness {
+fn like(deployment: &Deployment) -> Likeness {
     let provider = Deployment::tag_of(&deployment.account.preset.name);
-    Likeness { model: Deployment::tag_of(&deployment.model), provider, set }
+    let model = Deployment::tag_of(&deployment.model);
+    Likeness { model, provider, set: 0, cold: DEAR, worth: 0 }
+}
+
+/// What a call costs at a deployment if nothing of it is cached there; and below what it is worth leaving it, which has all of
+/// the input cached perhaps. Nano-dollars.
+fn prices(deployment: &Deployment, needs: Needs, model: &Model) -> (u64, u64) {
+    let Some(price) = deployment.price else { return (DEAR, 0) };
+    let nano = |dollars: f64| ((dollars * 1e9) as u64).min(DEAR);
+    let cost = |cached| price.of(needs.input, cached, 0, needs.expected);
+    let warm = cost(needs.input) * (1.0 - model.ranking.tiebreak_within);
+    (nano(cost(0)), nano(warm))
 }

@@ -127,11 +127,17 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
 fn kin(n: &[u64], candidates: usize) -> Kin {
     let like = |at: usize| {
         let n = n[8].rotate_right(7 * at as u32);
-        Likeness { model: n % 3, provider: n / 3 % 3, set: at as u64 * (n / 9 % 2) }
+        Likeness {
+            model: n % 3,
+            provider: n / 3 % 3,
+            set: at as u64 * (n / 9 % 2),
+            cold: n / 18 % 5,
+            worth: n / 90 % 5,
+        }
     };
     let lost = n[7].is_multiple_of(3).then(|| like(candidates));
     let of = if n[7].is_multiple_of(4) { vec![] } else { (0..candidates).map(like).collect() };
-    Kin { of, lost, within: n[6] % 3 * 100_000 }
+    Kin { of, lost, within: n[6] % 3 * 100_000, spare: n[6] % 4 * 300_000 }
 }
 
 fn sync(op: &Op, caller: Caller, state: &State) -> Sync {

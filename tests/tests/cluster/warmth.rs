@@ -17,22 +17,23 @@ const TURNS: usize = 4;
 const WORDS: usize = 1_400;
 const MORE_WORDS: usize = 100;
 
-/// A strategy that sends calls anywhere unless something holds them; and deployments of two models at three accounts.
+/// A strategy that sends calls to all in turn unless something holds them (seven in a round: a replica sees four conversations a
+/// turn); and deployments of two models at three accounts.
 const MODELS: &str = r#"
 [[models]]
 name = "begins"
-strategy = "capacity"
+strategy = "weighted"
 affinity = { fields = false, prefix = true }
-deployments = ["a", "b", "c"]
+deployments = [{ name = "a", weight = 3 }, { name = "b", weight = 2 }, { name = "c", weight = 2 }]
 [[models]]
 name = "named"
-strategy = "capacity"
+strategy = "weighted"
 affinity = { fields = ["prompt_cache_key", "user"] }
-deployments = ["a", "b", "c"]
+deployments = [{ name = "a", weight = 3 }, { name = "b", weight = 2 }, { name = "c", weight = 2 }]
 [[models]]
 name = "unasked"
-strategy = "capacity"
-deployments = ["a", "b", "c"]
+strategy = "weighted"
+deployments = [{ name = "a", weight = 3 }, { name = "b", weight = 2 }, { name = "c", weight = 2 }]
 [[deployments]]
 name = "one"
 account = "a"

@@ -3,7 +3,7 @@
 //! Candidates come ranked. Within a tier the first one whose share of use stays under its own threshold wins
 //! (thresholds are drawn by the replica between soft and hard, so that load shifts gradually and replicas do not
 //! herd); else the least used one that fits at all; then the next tier. A session's pin goes before all of them
-//! while it fits: it is advice and yields to limits, rests and open circuits. Who comes back from an open circuit is
+//! while it fits, but for who is cheaper than a warm cache ([`kin`]): it is advice and yields to limits, rests and open circuits. Who comes back from an open circuit is
 //! passed by at first, more seldom from moment to moment, and taken if nobody else fits.
 
 mod kin;
@@ -15,7 +15,7 @@ use super::meter::{Fit, Meter};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
 
-pub use kin::{Kin, Likeness};
+pub use kin::{DEAR, Kin, Likeness};
 pub use messages::*;
 
 /// How a set of draws fits: the worst of its meters.
@@ -244,17 +244,18 @@ impl State {
         };
         let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
         let pinned = pinned.map(|index| (index, note(index, self.look(ask, index))));
+        let mut look = |state: &mut State, index: usize| match pinned {
+            Some((at, look)) if at == index => look,
+            _ => note(index, state.look(ask, index)),
+        };
         match pinned {
             Some((index, Look { fits: Fits::Yes(share), gate: Gate::Closed | Gate::Ramp })) => {
+                let (index, share) = self.cheaper(ask, index, &mut look).unwrap_or((index, share));
                 return Best::Fits { index, share };
             }
             Some((index, _)) if on(Mutant::PinBeatsLimits) => return Best::Fits { index, share: 0 },
             Some(_) | None => {}
         }
-        let mut look = |state: &mut State, index: usize| match pinned {
-            Some((at, look)) if at == index => look,
-            _ => note(index, state.look(ask, index)),
-        };
         if let Some((index, share)) = self.next_home(ask, pinned.map(|(at, _)| at), &mut look) {
             return Best::Fits { index, share };
         }

@@ -34,11 +34,11 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         .uint(u64::from(why))
         .uint(ask.luck)
         .uint(u64::from(used));
-    if let Some(Kin { of, lost, within }) = kin {
+    if let Some(Kin { of, lost, within, spare }) = kin {
         let lost = lost.unwrap_or_default();
-        pack.array(3 + 3 * of.len()).uint(*within).uint(lost.model).uint(lost.provider);
+        pack.array(4 + 5 * of.len()).uint(*within).uint(*spare).uint(lost.model).uint(lost.provider);
         of.iter().for_each(|like| {
-            pack.uint(like.model).uint(like.provider).uint(like.set);
+            pack.uint(like.model).uint(like.provider).uint(like.set).uint(like.cold).uint(like.worth);
         });
     }
     pack.into_bytes()

@@ -1,6 +1,9 @@
 //! Where a session goes that cannot stay: of those that are about as good, to a deployment of the same model first, so
 //! that it is answered as before, then to one of the same provider.
 //!
+//! One that can stay leaves only for who comes before by the user's own order (a lower priority, or a price) and costs less though
+//! nothing of the conversation is cached there: that is how it comes back from where it went when there was no room.
+//!
 //! What is about as good the caller says by sets, which follow from its strategy; where only the shares in use count, those
 //! are compared here. Nothing else of the order changes: a tier comes after the one before it, and load shifts as it does for
 //! calls of no session.
@@ -20,6 +23,8 @@ pub struct Kin {
     pub lost: Option<Likeness>,
     /// Shares in use that differ by no more than this are equal, millionths.
     pub within: u64,
+    /// A session that need not leave goes nowhere where more than this share is in use, millionths.
+    pub spare: u64,
 }
 
 /// What a deployment is like. The numbers mean nothing but that two are the same; 0 is like nothing.
@@ -31,7 +36,14 @@ pub struct Likeness {
     pub provider: u64,
     /// Candidates of one tier and set are about equal.
     pub set: u64,
+    /// What the call costs there if nothing of it is cached, nano-dollars; without a price [`DEAR`].
+    pub cold: u64,
+    /// A session is worth leaving here for who comes before, if the call costs less there than this. 0: for nobody.
+    pub worth: u64,
 }
+
+/// More than any call costs.
+pub const DEAR: u64 = (1 << 53) - 1;
 
 impl Likeness {
     /// How near another one is; more is nearer.
@@ -42,6 +54,23 @@ impl Likeness {
 }
 
 impl State {
+    /// One of an earlier tier that serves a session's call for less, though it must read all of it, than where the session is.
+    pub(super) fn cheaper(
+        &mut self,
+        ask: &Reserve,
+        pinned: usize,
+        look: &mut dyn FnMut(&mut State, usize) -> Look,
+    ) -> Option<(usize, u64)> {
+        let kin = ask.session.as_ref().map(|session| &session.kin)?;
+        let of = (kin.of.len() == ask.candidates.len()).then_some(&kin.of)?;
+        let before = (0..pinned).take_while(|at| ask.candidates[*at].tier < ask.candidates[pinned].tier);
+        let mut cheaper = before.filter(|at| of[*at].cold < of[pinned].worth);
+        cheaper.find_map(|index| {
+            let share = look(self, index).share().filter(|share| *share <= kin.spare)?;
+            Some((index, share))
+        })
+    }
+
     /// The candidate that takes a session from where it was; none if no one can be taken before what is left, or nothing is known.
     pub(super) fn next_home(
         &mut self,

@@ -1,16 +1,16 @@
 //! Where sessions go that cannot stay.
 
 use super::conversations::{Cluster, Turn};
-use crate::state::core::{Kin, Likeness};
+use crate::state::core::{DEAR, Kin, Likeness};
 
 const fn like(model: u64, provider: u64, set: u64) -> Likeness {
-    Likeness { model, provider, set }
+    Likeness { model, provider, set, cold: DEAR, worth: 0 }
 }
 
 /// The session is at deployment 0, which rests; the others are used so much of a thousand.
 /// Where does it go, with these thresholds (millionths) and tiers?
 fn moves_to(of: [Likeness; 4], used: [u64; 3], thresholds: [u64; 4], tiers: [u64; 4]) -> usize {
-    let kin = Kin { of: of.into(), lost: None, within: 20_000 };
+    let kin = Kin { of: of.into(), lost: None, within: 20_000, spare: 0 };
     let mut cluster = Cluster::new(4, [1_000, 1_000_000]);
     let among: Vec<_> = (0..4).map(|at| (at, tiers[at], thresholds[at])).collect();
     let turn = |session| Turn { tokens: 1, session };
@@ -65,10 +65,34 @@ fn it_remembers_who_has_just_failed() {
     let all: Vec<_> = (0..3).map(|at| (at, 0, 1_000_000)).collect();
     let of = vec![like(1, 1, 0), like(7, 1, 0)];
     let goes = |cluster: &mut Cluster, key, lost| {
-        let kin = Kin { of: of.clone(), lost, within: 0 };
+        let kin = Kin { of: of.clone(), lost, within: 0, spare: 0 };
         cluster.ask(0, &all[1..], Turn { tokens: 1, session: Some((key, kin)) })
     };
     assert_eq!(goes(&mut cluster, "a", Some(like(7, 5, 0))), Ok(2));
     assert_eq!(goes(&mut cluster, "b", None), Ok(1));
     assert_eq!(goes(&mut cluster, "c", Some(like(0, 0, 0))), Ok(1));
+}
+
+/// A session that went to a dearer deployment while there was no room, in a later tier, comes back when a cold call costs less than
+/// a warm one there. Broken on purpose to see it fail: the price not looked at; tiers not; `spare` not.
+#[test]
+fn a_session_leaves_a_warm_deployment_only_for_who_comes_before_and_costs_less() {
+    let priced = |cold, worth| Likeness { cold, worth, ..like(1, 1, 0) };
+    // The session is at 1; what does its next call take?
+    let goes = |cold: u64, tier: u64, used: u64| {
+        let mut cluster = Cluster::new(2, [1_000, 1_000_000]);
+        let among = [(0, 0, 1_000_000), (1, tier, 1_000_000)];
+        let kin = Kin { of: vec![priced(cold, 0), priced(900, 500)], lost: None, within: 0, spare: 800_000 };
+        let turn = |session| Turn { tokens: 1, session };
+        assert_eq!(cluster.ask(0, &among[1..], turn(Some(("s", Kin::default())))), Ok(1));
+        (0..used).for_each(|_| assert_eq!(cluster.ask(0, &among[..1], turn(None)), Ok(0)));
+        let next = cluster.ask(1, &among, turn(Some(("s", kin.clone()))));
+        assert_eq!(cluster.ask(2, &among, turn(Some(("s", kin)))), next, "and there it stays");
+        next.ok()
+    };
+    assert_eq!(goes(499, 1, 700), Some(0), "cold for less than warm");
+    assert_eq!(goes(500, 1, 700), Some(1), "as dear");
+    assert_eq!(goes(DEAR, 1, 700), Some(1), "nobody knows");
+    assert_eq!(goes(499, 0, 700), Some(1), "the strategy holds them for equal");
+    assert_eq!(goes(499, 1, 800), Some(1), "there is little room");
 }
