@@ -34,7 +34,7 @@ impl Call<'_> {
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
         let left = self.tenant.and_then(|tenant| tenant.pool);
-        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000) };
+        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: 1_000_000 };
         let (infos, session_asked) = (&self.snapshot.pools, session.clone());
         let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
         let asked = Instant::now();

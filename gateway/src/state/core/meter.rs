@@ -188,13 +188,13 @@ impl Meter {
         }
     }
 
-    /// Would `amount` more fit at `l`? The meter must have been advanced.
-    pub fn fit(&self, amount: u64, pace: Ms, l: Ms) -> Fit {
+    /// Would `amount` more fit at `l`, up to `most` of the cap? The meter must have been advanced.
+    pub fn fit(&self, amount: u64, most: u64, pace: Ms, l: Ms) -> Fit {
         if amount > self.cap && !on(Mutant::TooBigWaits) {
             return Fit::Never;
         }
         let used = self.used() + amount;
-        let room = if used > self.cap { Some(self.room_at(used - self.cap, l)) } else { None };
+        let room = if used > most { Some(self.room_at(used - most, l)) } else { None };
         let paced = self.paced_at(amount, pace, l);
         match room {
             Some((at, exact)) => Fit::Wait { at: at.max(paced), exact },

@@ -81,6 +81,8 @@ mutants! {
     LoneNeverTried,
     OldFailuresCount,
     OneSpeaksForAll,
+    NobodyYields,
+    SavesUp,
     // the replica's side
     SettledTwice,
     ExcessDropped,
