@@ -24,7 +24,7 @@ pub(super) struct Order<'c, 'a> {
     pub(super) after: bool,
 }
 
-/// Orders the candidates of one tier. What costs the same, or fails as seldom, within `tiebreak_within`, is one group; by other
+/// Orders the candidates of one tier that are as near as each other. What costs the same, or fails as seldom, within `tiebreak_within`, is one group; by other
 /// strategies all are.
 pub(super) fn order<'c, 'a>(
     tier: &'c mut [Candidate<'a>],

@@ -7,11 +7,10 @@ use crate::dialect::talk::{Event, Refused};
 const FIRST: &[u8] = br#"{"id":"c","model":"m","choices":[{"index":0,"delta":{"role":"assistant"}}]}"#;
 const PLAIN: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1700000000,"model":"m","service_tier":"default","system_fingerprint":null,"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"xyz"}"#;
 
+type Way = fn(&mut Reader, &[u8], &mut Vec<Event>) -> Result<(), Refused>;
+
 /// What a stream of a first chunk, these and an end tells.
-fn told(
-    chunks: &[&[u8]],
-    read: fn(&mut Reader, &[u8], &mut Vec<Event>) -> Result<(), Refused>,
-) -> Result<Vec<Event>, Refused> {
+fn told(chunks: &[&[u8]], read: Way) -> Result<Vec<Event>, Refused> {
     let (mut reader, mut events) = (Reader::default(), Vec::new());
     reader.read("", FIRST, &mut events)?;
     for chunk in chunks {
