@@ -237,7 +237,13 @@ if line_key then
     place = #line + 1
     line[place], line[place + 1], line[place + 2], line[place + 3], line[place + 4] = turn[1], turn[2], 0, 0, 0
   end
-  if line[place + 3] <= l then line[place + 2] = max(line[place + 2], line[1]) end
+  if line[place + 3] <= l then
+    local least
+    for at = 3, #line, 6 do
+      if line[at + 3] > l and (not least or line[at + 2] < least) then least = line[at + 2] end
+    end
+    line[place + 2] = max(line[place + 2], least or line[1])
+  end
   line[place + 5] = l
   for at = 3, #line, 6 do
     local rank = line[at + 1]

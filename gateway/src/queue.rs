@@ -54,8 +54,12 @@ struct Inner {
 struct Waiting {
     flow: Flow,
     places: VecDeque<Arc<Place>>,
-    /// The usual time between two that got room, and when the last did.
-    pace: Option<(f64, Instant)>,
+    /// The usual time between two that got room while others waited behind, seconds.
+    pace: Option<f64>,
+    /// When the last got room; and whether others waited behind it.
+    served: Option<(Instant, bool)>,
+    /// When there may be room for the first, as it was told last.
+    room_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +127,7 @@ impl Queue {
         let mut inner = self.inner.lock();
         inner.flows.retain(|waiting| !waiting.places.is_empty() || waiting.lately(now).is_some());
         let at = inner.flows.iter().position(|waiting| waiting.flow == *flow).unwrap_or_else(|| {
-            inner.flows.push(Waiting { flow: flow.clone(), places: VecDeque::new(), pace: None });
+            inner.flows.push(Waiting::of(flow));
             inner.flows.len() - 1
         });
         if let Some(wait) = inner.flows[at].expected(now).filter(|wait| now + *wait > until) {
@@ -187,14 +191,20 @@ impl Inner {
 }
 
 impl Waiting {
+    fn of(flow: &Flow) -> Waiting {
+        Waiting { flow: flow.clone(), places: VecDeque::new(), pace: None, served: None, room_at: None }
+    }
+
     fn lately(&self, now: Instant) -> Option<f64> {
-        self.pace.filter(|(_, last)| now.duration_since(*last) < PACE).map(|(pace, _)| pace)
+        self.pace.filter(|_| self.served.is_some_and(|(last, _)| now.duration_since(last) < PACE))
     }
 
     /// How long one that comes now must wait, as things go; none if nobody knows.
     fn expected(&self, now: Instant) -> Option<Duration> {
         let ahead = self.places.len();
-        self.lately(now).filter(|_| ahead > 1).map(|pace| Duration::from_secs_f64(pace * ahead as f64))
+        let told = self.room_at.filter(|_| ahead > 0).map(|at| at.saturating_duration_since(now));
+        let paced = self.lately(now).filter(|_| ahead > 1).map(|pace| pace * ahead as f64);
+        told.max(paced.map(Duration::from_secs_f64))
     }
 }
 
@@ -224,8 +234,11 @@ impl Ticket {
         }
     }
 
-    /// The first of its flow waits until then, to ask again.
-    pub async fn pause(&self, until: Instant) -> Turn {
+    /// The first of its flow waits until then to ask again; it was told that there may be room at `room_at`.
+    pub async fn pause(&self, until: Instant, room_at: Instant) -> Turn {
+        if let Some(waiting) = self.queue.inner.lock().find_mut(&self.flow) {
+            waiting.room_at = Some(room_at);
+        }
         let over = timeout_at(until.into(), self.place.called.notified()).await.is_err();
         self.look().unwrap_or(if over { Turn::Over } else { Turn::Ours })
     }
@@ -235,11 +248,11 @@ impl Ticket {
         let now = Instant::now();
         let mut inner = self.queue.inner.lock();
         if let Some(waiting) = inner.find_mut(&self.flow) {
-            let pace = waiting.pace.map(|(pace, last)| {
+            if let Some((last, true)) = waiting.served {
                 let gap = now.duration_since(last).as_secs_f64();
-                if gap > PACE.as_secs_f64() { pace } else { pace + NEWEST * (gap - pace) }
-            });
-            waiting.pace = Some((pace.unwrap_or(0.0), now));
+                waiting.pace = Some(waiting.pace.map_or(gap, |pace| pace + NEWEST * (gap - pace)));
+            }
+            waiting.served = Some((now, waiting.places.len() > 1));
         }
     }
 

@@ -95,7 +95,7 @@ impl Call<'_> {
                     return Ok(Outcome::Denied(denied));
                 }
             };
-            match waiting.pause(again.min(now + Duration::from_millis(ASKS))).await {
+            match waiting.pause(again.min(now + Duration::from_millis(ASKS)), again).await {
                 Turn::Ours => ticket = Some(waiting),
                 Turn::Over => match waiting.first(until).await {
                     // others came before it

@@ -9,7 +9,8 @@
 //! deployment that can do more, holds them up for no longer than that.
 //!
 //! Service is counted as in start-time fair queueing (Goyal, Vin, Cheng 1996): a call starts where its flow ended, but not
-//! before the virtual time, the latest start of all that were served, unless its flow waits; so who was away saves nothing up. A flow may be
+//! before that of who waits and was served least, or if nobody waits the latest start of all that were served; so who was
+//! away saves nothing up. A flow may be
 //! [`AHEAD`] calls ahead of another, or each grant would need a turn of its own, which costs more round trips than it is worth.
 //!
 //! It is advice: it bounds who takes the last of the room, never how much is taken.
@@ -107,9 +108,10 @@ impl Line {
             });
             self.flows.len() - 1
         });
+        let waiting = self.flows.iter().filter(|flow| flow.waits_until > l).map(|flow| flow.start).min();
         let flow = &mut self.flows[at];
         if flow.waits_until <= l && !on(Mutant::SavesUp) {
-            flow.start = flow.start.max(self.served);
+            flow.start = flow.start.max(waiting.unwrap_or(self.served));
         }
         flow.seen = l;
         at
