@@ -6,7 +6,7 @@
 -- KEYS[n]  string   the line: the virtual time, until; then tag, rank, start, waits until, asks at, seen of each flow ((2 + 6n) d);
 --                   with a TTL. The last key, only with a turn
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, most, turn}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
@@ -14,6 +14,7 @@
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 --                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
+--                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
 --                   most        millionths of the candidates' caps that may be used with it
 --                   turn        {} or {flow, rank, cost, 1: waits if there is no room, 1: others wait behind it} (core/fair.rs)
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
@@ -21,21 +22,23 @@
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
 --          {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool |
 --          3 larger than a cap, 0, pool | 4 circuit open, ms, 0 | 5 fits and comes back, share, 0};
---          behind them the number of a probe's permit, if it is one
+--          behind them the number of a probe's permit, 0 if it is none; {used, posted or
+--          held ever of each meter, draw by draw} if asked for
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
 local YIELD, GRACE, YIELDED, AHEAD, WAITS, ASKS, IDLE, FORGOTTEN, FLOWS = 950000, 50, 25, 8, 1000, 500, 10000, 60000, 64 -- core/fair.rs
-local asked, common, candidates, ttl, left, why, luck, most, turn = unpack(cmsgpack.unpack(ARGV[2]))
+local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn = unpack(cmsgpack.unpack(ARGV[2]))
 local pin_key, line_key = ttl > 0 and KEYS[2], turn[1] and KEYS[#KEYS]
-local wanted = {'e', 'i:' .. inc, 'b'}
+local wanted = {'e', 'i:' .. inc, 'b', 'a'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
-for at = 1, ahead do wanted[at + 3] = 'p:' .. asked[at][1] end
-for at = 1, counted do wanted[at + 3 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
+for at = 1, ahead do wanted[at + 4] = 'p:' .. asked[at][1] end
+for at = 1, counted do wanted[at + 4 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
 local read = redis.call('HMGET', key, unpack(wanted))
 if not advance_clock(read[1]) then return other_layout() end
-for at = 1, ahead do record(asked[at][1], read[at + 3]) end
+for at = 1, ahead do record(asked[at][1], read[at + 4]) end
+if read[4] then taught = struct.unpack('<d', read[4]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 if learning == 1 then return commit({LEARNING, max(0, learn[1] + LEARN + 1 - l)}) end
@@ -69,7 +72,7 @@ local function room_at(p, i, excess)
 end
 
 -- How a set of draws fits in so much of the caps: {share} | {nil, at, exact, pool} | {nil, nil, nil, pool, meter}.
-local function fits(draws, most, yields)
+local function fits(draws, upto, yields)
   local share, at, exact, where = 0, nil, true, nil
   for _, draw in ipairs(draws) do
     local decl = asked[draw[1] + 1]
@@ -81,21 +84,29 @@ local function fits(draws, most, yields)
       local cap = v[b + CAP]
       if amount > cap then return {nil, nil, nil, draw[1], i} end
       local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
-      local wait, known = l, true
-      local top = most < 1000000 and min(cap, max(amount, floor(cap * most / 1000000))) or cap
-      if used > top then wait, known = room_at(p, i, used - top) end
+      local wait, known, most = l, true, cap
+      local said, since, lasts
+      if l < taught then most, said, since, lasts = bound(p, i) end
+      local top = upto < 1000000 and min(most, max(amount, floor(most * upto / 1000000))) or most
+      if used > top then
+        wait, known = room_at(p, i, used - top)
+        if most < cap then known = false end -- what was learned may change
+        if top == most and said and used <= cap then
+          wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
+        end
+      end
       if pace > 0 then
         local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
         wait = max(wait, l + math.ceil(over / TICKS))
       end
-      if used <= top and wait <= l and used > amount and floor(used * 1000000 / cap) > yields then
+      if used <= top and wait <= l and used > amount and floor(used * 1000000 / most) > yields then
         wait, known = l + YIELDED, false
       end
       if used > top or wait > l then
         exact = exact and known
         if not at or wait > at then at, where = wait, draw[1] end
       else
-        local part = used * 1000000 / cap
+        local part = used * 1000000 / most
         if part > share then share = part end
       end
     end
@@ -112,7 +123,7 @@ local permit = 0
 -- How a candidate fits, and what its circuit says: nothing if it is closed (core/circuit.rs).
 local yields = 1000000 -- what is above this share is left to others that wait
 local function look(candidate)
-  local fit = fits(candidate[4], most, yields)
+  local fit = fits(candidate[4], upto, yields)
   for at = 1, circuits and #circuits or 0, 7 do
     if circuits[at] == candidate[1] and candidate[5] == 1 then
       local is_open, first, second = circuits[at + 1] == 1, circuits[at + 2], circuits[at + 3]
@@ -142,7 +153,7 @@ local function count(draw, n)
   local at = draw[1] + 1
   local pool, field, s = asked[at][1]
   if at <= counted then
-    field, s = wanted[at + 3 + ahead], read[at + 3 + ahead]
+    field, s = wanted[at + 4 + ahead], read[at + 4 + ahead]
   else
     field = 'c:' .. inc .. ':' .. pool
     s = redis.call('HGET', key, field)
@@ -182,7 +193,7 @@ local seen = {}
 local function tell(reply)
   local plain = reply[1] == GRANTED and reply[2] == 0 or reply[1] == DENIED and reply[5] == 1
   local all = why == 1 or seen[1] and not plain
-  if left == 0 and not all and permit == 0 then return commit(reply) end
+  if left == 0 and not all and permit == 0 and not reply.used then return commit(reply) end
   local rest, verdicts = {}, {}
   if left > 0 then
     local p = touch(asked[left])
@@ -205,7 +216,8 @@ local function tell(reply)
     end
   end
   reply[6], reply[7] = rest, verdicts
-  if permit > 0 then reply[8] = permit end
+  if permit > 0 or reply.used then reply[8] = permit end
+  reply[9], reply.used = reply.used, nil
   return commit(reply)
 end
 
@@ -287,6 +299,17 @@ local function chosen(index, share)
   if seen[index].circuit then probe(seen[index].circuit) end
   if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
+  if used_too == 1 then
+    reply.used = {}
+    for _, draw in ipairs(candidate[4]) do
+      local p = touch(asked[draw[1] + 1])
+      for i = 0, p.n - 1 do
+        local v, b = p.v, base(i)
+        local n = #reply.used
+        reply.used[n + 1], reply.used[n + 2] = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD], v[b + POSTED] + v[b + HOLD]
+      end
+    end
+  end
   if not pin_key then return tell(reply) end
   local tag, expires = candidate[1], l + ttl
   if pin_tag == tag then

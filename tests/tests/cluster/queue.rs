@@ -118,7 +118,7 @@ fn the_urgent_hardly_wait_and_what_can_wait_leaves_them_room() -> Result<()> {
             Tenant("low", "priority = \"low\""),
         ];
         let site = site("queue-priorities", &tenants, "{ max = 100, wait = \"3s\" }").await?;
-        let rates = [("high", 0.4 * RATE), ("normal", 1.2 * RATE), ("low", 0.4 * RATE)];
+        let rates = [("high", 0.6 * RATE), ("normal", RATE), ("low", 0.4 * RATE)];
         let came = overload(&site, &rates, 5.0, 0.0).await?;
         let counts: Vec<usize> = came.iter().map(Came::served).collect();
         let waits: Vec<f64> = came.iter().map(Came::p95).collect();

@@ -12,6 +12,7 @@ mod fair;
 mod faults;
 mod forgotten;
 mod judge;
+mod learned;
 mod learning;
 mod liveness;
 mod meters;

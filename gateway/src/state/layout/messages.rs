@@ -17,7 +17,7 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(9).array(ask.pools.len());
+    pack.array(10).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -27,8 +27,9 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         pack.uint(u64::from(candidate.circuit.is_some()));
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
-    let Tell { left, why } = ask.tell;
-    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck).uint(ask.most);
+    let Tell { left, why, used } = ask.tell;
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
+    pack.uint(u64::from(used)).uint(ask.most);
     match &ask.turn {
         Some(Turn { flow, rank, cost, waits, more, .. }) => {
             pack.uints(&[*flow, *rank, *cost, u64::from(*waits), u64::from(*more)]);
@@ -91,13 +92,15 @@ pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
-        reports.array(4).text(&report.key).uints(&report.returned).uints(&report.posted);
+        reports.array(5).text(&report.key).uints(&report.returned).uints(&report.posted);
         reports.uint(u64::from(report.look));
+        let said = report.said.iter().flat_map(|said| [said.cap, said.at, said.for_ms]);
+        reports.uints(&said.collect::<Vec<_>>());
     }
     let mut rests = Pack::default();
     rests.array(sync.rests.len());
     for rest in &sync.rests {
-        rests.array(2).text(&rest.key).uint(rest.for_ms);
+        rests.array(3).text(&rest.key).uint(rest.for_ms).uint(u64::from(rest.refused));
     }
     (reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes))
 }

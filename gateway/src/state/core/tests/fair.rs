@@ -82,7 +82,8 @@ impl Cluster {
     fn sync(&mut self) {
         for who in 0..REPLICAS {
             let all = vec![self.granted[who]];
-            let report = PoolReport { key: "p".into(), returned: all.clone(), posted: all, look: false };
+            let report =
+                PoolReport { key: "p".into(), returned: all.clone(), posted: all, look: false, said: vec![] };
             let (caller, reports) = (self.caller(who), vec![report]);
             let sync = Sync { caller, reports, rests: vec![], outcomes: vec![], count: true };
             assert!(matches!(self.step(&Command::Sync(sync)), Reply::Synced(_)));
