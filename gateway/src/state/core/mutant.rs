@@ -82,6 +82,8 @@ mutants! {
     LoneNeverTried,
     OldFailuresCount,
     OneSpeaksForAll,
+    NobodyYields,
+    SavesUp,
     // the replica's side
     SettledTwice,
     ExcessDropped,
