@@ -28,6 +28,9 @@
 --                  permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back    7n d
 --   w:TAG          slot, its width, failed in a row, when something went well; then what went well and what failed of each
 --                  of the 10 slots                                                                                       24 d
+--   v:TAG          msgpack {minute, changed, {sum, ...}, {calls, input, output, ... of each minute, the current one first},
+--                  {NAME, k, busy, ...}}: how a deployment behaves (core/behaviour.rs)
+--   j              tag and when it was told of last, of each v:TAG, the longest untold first                     2n d
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).

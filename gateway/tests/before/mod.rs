@@ -30,10 +30,10 @@ pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     }
 }
 
-/// How attempts ended is not told in the version before, and open circuits are nothing to it.
+/// How attempts ended and deployments behave is not told in the version before, and open circuits are nothing to it.
 pub(crate) fn without_outcomes(command: Command) -> Command {
     match command {
-        Command::Sync(sync) => Command::Sync(Sync { outcomes: vec![], ..sync }),
+        Command::Sync(sync) => Command::Sync(Sync { outcomes: vec![], telling: None, ..sync }),
         other => other,
     }
 }

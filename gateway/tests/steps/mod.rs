@@ -145,7 +145,24 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
         .filter(|(at, _)| (n[4] >> at).is_multiple_of(9))
         .map(|(_, decl)| Rest { key: decl.key, for_ms: n[5] % 4_000 })
         .collect();
-    Sync { caller, reports, rests, outcomes: outcomes(n, state), count: n[6].is_multiple_of(2) }
+    let telling = (!n[8].is_multiple_of(3)).then(|| telling(n, state));
+    Sync { caller, reports, rests, outcomes: outcomes(n, state), telling, count: n[6].is_multiple_of(2) }
+}
+
+/// How deployments behave; some of it as large as it may be.
+fn telling(n: &[u64; 12], state: &State) -> Telling {
+    let shown = |tag: u64| Shown {
+        tag,
+        busy: (n[9] >> tag) % 4,
+        sums: std::array::from_fn(|at| match (n[10] >> at) % 9 {
+            0 => n[11] % (1 << 51),
+            small => small * (n[11] % 1_000),
+        }),
+        demand: [1, n[2] % 4_000, n[3] % 900],
+    };
+    let tags = (1..6).filter(|tag| (n[7] >> (2 * tag)).is_multiple_of(3));
+    let since = [0, state.clock.l, state.clock.l.saturating_sub(n[4] % 9_000)][(n[5] % 3) as usize];
+    Telling { since, shown: tags.map(shown).collect() }
 }
 
 fn trip(n: &[u64; 12]) -> Trip {

@@ -144,7 +144,9 @@ fn who_fails_seldom_gets_more_than_who_fails_often() -> Result<()> {
         let failing =
             |name, share| Upstream::new(name).behaving(&format!("{QUICK} --fail status=500,share={share}"));
         let upstreams = vec![failing("often", 0.05), failing("seldom", 0.001), failing("as-seldom", 0.001)];
-        let site = site("strategies-errors", upstreams, "strategy = \"error-rate\"").await?;
+        // (A tie-break by latency would prefer who fails less by itself: failures count as slow.)
+        let by = "strategy = \"error-rate\"\ntiebreak = \"round-robin\"";
+        let site = site("strategies-errors", upstreams, by).await?;
         all_served(&load(&site, 150.0, 12.0).await)?;
         let counts = seen(&site).await?;
         ensure!(counts[0] < 0.4 * counts[1] && counts[0] < 0.4 * counts[2], "{counts:?}");

@@ -19,6 +19,7 @@
 //! All numbers are integers below 2^53 (Lua's numbers are doubles); times are milliseconds of the logical clock
 //! ([`clock`]).
 
+pub mod behaviour;
 pub mod circuit;
 pub mod clock;
 mod image;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 use mutant::{Mutant, on};
 
+pub use behaviour::{Behaviour, Behaviours, Shown, Telling};
 pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
 pub use clock::Clock;
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};
@@ -184,6 +186,8 @@ pub struct State {
     pub pins: BTreeMap<String, Pin>,
     /// Of deployments.
     pub circuits: Circuits,
+    /// Of deployments.
+    pub behaviours: Behaviours,
     /// The server that this data set was last seen on; 0: nobody said.
     pub run: u64,
     /// Until what may be forgotten is known again.
@@ -264,6 +268,7 @@ impl State {
             pending: Vec::new(),
             pins: BTreeMap::new(),
             circuits: Circuits::default(),
+            behaviours: Behaviours::default(),
             run: 0,
             learn: None,
         }

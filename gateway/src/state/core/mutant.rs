@@ -81,6 +81,8 @@ mutants! {
     LoneNeverTried,
     OldFailuresCount,
     OneSpeaksForAll,
+    DeadStayBusy,
+    LevelsPileUp,
     // the replica's side
     SettledTwice,
     ExcessDropped,

@@ -9,7 +9,8 @@ use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
 use crate::state::core::{
-    Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced, Told, Verdict,
+    Behaviour, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced, Told,
+    Verdict,
 };
 
 /// Which command a reply answers.
@@ -101,9 +102,18 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
         pools.push(PoolView { granted, used, cap, rest, image: image(at, l)? });
     }
     // Told behind them if there are any.
-    let circuits = if len % 5 == 1 { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
+    let circuits = if len % 5 > 0 { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
     let circuits = circuits.into_iter().collect();
-    Ok(Synced { l, lease, live, learning, pools, circuits })
+    let behaviours = if len % 5 > 1 { behaviours(at)? } else { Vec::new() };
+    Ok(Synced { l, lease, live, learning, pools, circuits, behaviours })
+}
+
+/// A tag and the record as stored, of each.
+fn behaviours(at: &mut Unpack<'_>) -> Result<Vec<(u64, Behaviour)>, Malformed> {
+    let of = |at: &mut Unpack<'_>| Ok((at.uint()?, super::records::behaviour(at.bytes()?)?));
+    let mut told = (0..at.array()? / 2).map(|_| of(at)).collect::<Result<Vec<_>, _>>()?;
+    told.sort_unstable_by_key(|(tag, _)| *tag);
+    Ok(told)
 }
 
 /// A pool's record and rings as stored, if an image was asked for.

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::behaviours;
 use super::byhand;
 use super::call::{Ending, Fate, ask};
 use super::circuits;
@@ -72,6 +73,7 @@ fn killer(mutant: Mutant) -> Killer {
         LearningEndedByNewcomer => Killer::Model,
         ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount
         | OneSpeaksForAll => Killer::Check(circuits::all),
+        DeadStayBusy | LevelsPileUp => Killer::Check(behaviours::all),
     }
 }
 
