@@ -79,7 +79,9 @@ impl Standing {
         // Since they heard of us, each has sent about as much as we have.
         let unheard = known.own.saturating_sub(known.told) * look.replicas.saturating_sub(1);
         let crowd = (busy + unheard) as f64;
-        let size = Size { input: look.input, output: look.output, load: crowd };
+        // What a call costs those that are there as well: where time grows with load, n more calls take each as much longer as
+        // the n take it. Everybody going by its own time alone would crowd the fastest (Pigou, 1920).
+        let size = Size { input: look.input, output: look.output, load: 2.0 * crowd };
         let mut predictor = self.predictor.lock();
         let expected =
             if look.expects || time.is_none() { predictor.time(size, &known.sums, now) } else { None };
@@ -104,6 +106,13 @@ impl Standing {
         });
         self.watched.begin();
         load
+    }
+
+    /// A call was refused that it might have served, for want of room: that was asked of it as well.
+    pub fn missed(&self, input: u64, output: u64) {
+        if let Some(watched) = self.watched() {
+            watched.add(&[0.0; SUMS], [1, input, output]);
+        }
     }
 
     fn answered(&self, size: Size, answered: Answered, now: Ms) {

@@ -9,10 +9,8 @@ use super::order::{SOON, shuffle, weight, with_failures};
 use super::{Candidate, Outlook};
 use crate::config::Model;
 
-/// One is crowded that has more than so many times what all have by their weights, and so many calls more.
-const CROWDED: (f64, f64) = (2.0, 1.0);
-/// The least headroom that a choice goes by: none is never drawn.
-const LEAST_HEADROOM: f64 = 0.05;
+/// One is crowded that has more than so many times what the others have by their weights, and so many calls more.
+const CROWDED: (f64, f64) = (3.0, 8.0);
 
 /// Of `choices` drawn at random the one with fewest calls in flight for its weight, then the others by the same. Among equals
 /// the order that they have stands.
@@ -36,59 +34,51 @@ fn take_best(group: &mut [Candidate<'_>], choices: usize) {
     }
 }
 
-/// By when the call would be complete. Those that are about to be full stand behind all others: the share that the next minute
-/// is expected to bring is passed over with a probability that grows from `headroom.soft` to `hard`.
+/// By when the call would be complete. Those that are about to be full stand behind all others.
 pub(super) fn soonest_first(group: &mut [Candidate<'_>], model: &Model, draw: &mut dyn FnMut() -> f64) {
-    expect(group);
-    let longest = group.iter().map(|candidate| candidate.score).fold(0.0, f64::max);
-    let (soft, hard) = (f64::from(model.headroom.soft) / 1e3, f64::from(model.headroom.hard) / 1e3);
-    for candidate in group.iter_mut() {
-        if candidate.outlook.full > soft + (hard - soft) * draw() {
-            candidate.score += longest;
-        }
+    let longest = expect(group);
+    for candidate in group.iter_mut().filter(|candidate| is_filling(candidate, model, draw)) {
+        candidate.score += longest;
     }
     shuffle(group, draw);
     group.sort_by(|a, b| a.score.total_cmp(&b.score));
 }
 
-/// Sets scores to the times to be expected, with what failures cost. One of which nothing is known is as fast as the fastest,
-/// and a call in flight there counts once more.
-fn expect(group: &mut [Candidate<'_>]) {
+/// What the next minute is expected to bring is passed over with a probability that grows from `headroom.soft` to `hard`.
+fn is_filling(candidate: &Candidate<'_>, model: &Model, draw: &mut dyn FnMut() -> f64) -> bool {
+    let (soft, hard) = (f64::from(model.headroom.soft) / 1e3, f64::from(model.headroom.hard) / 1e3);
+    candidate.outlook.full > soft + (hard - soft) * draw()
+}
+
+/// Sets scores to the times to be expected, with what failures cost; the longest. One of which nothing is known is as fast as the
+/// fastest, and a call in flight there counts once more.
+fn expect(group: &mut [Candidate<'_>]) -> f64 {
     let known = group.iter().filter_map(|candidate| candidate.outlook.expected);
     let fastest = known.min_by(f64::total_cmp).unwrap_or(1.0).max(SOON);
-    for candidate in group {
+    for candidate in group.iter_mut() {
         let Outlook { expected, errors, crowd, .. } = candidate.outlook;
         let time = expected.map_or(fastest * (1.0 + crowd), |time| time.max(SOON));
         candidate.score = with_failures(time, errors);
     }
+    group.iter().map(|candidate| candidate.score).fold(0.0, f64::max)
 }
 
-/// The hot-cold rule (Prequal, Wydrowski et al., NSDI 2024) on two candidates, drawn by their headroom: of those that are not
-/// crowded the one that is to be complete soonest; a crowded one comes after any that is not, and of two crowded the less. Prequal calls hot
-/// who is above a quantile of what all have in flight. A handful of deployments has no quantiles; here one is crowded that
-/// has twice its share.
-pub(super) fn uncrowded_first(group: &mut [Candidate<'_>], model: &Model, draw: &mut dyn FnMut() -> f64) {
-    expect(group);
-    let longest = group.iter().map(|candidate| candidate.score).fold(0.0, f64::max);
+/// The hot-cold rule (Prequal, Wydrowski et al., NSDI 2024): of those that are cold the one that is to be complete soonest; a hot
+/// one comes after any cold one, and of two hot ones the less busy. Prequal calls hot who is above a quantile of what all
+/// have in flight. A handful of deployments has no quantiles, and limits of their own; here one is hot that is crowded, or by chance the
+/// sooner the less headroom the next minute leaves it.
+pub(super) fn cold_first(group: &mut [Candidate<'_>], model: &Model, draw: &mut dyn FnMut() -> f64) {
+    let longest = expect(group);
     let (calls, weights) = group.iter().fold((0.0, 0.0), |(calls, weights), candidate| {
         (calls + candidate.outlook.crowd, weights + weight(candidate))
     });
     for candidate in group.iter_mut() {
-        let weight = weight(candidate).max(1e-9);
-        let (due, more) = CROWDED;
-        if candidate.outlook.crowd > due * calls / weights.max(1e-9) * weight + more {
-            candidate.score = longest + candidate.outlook.crowd / weight;
+        let (own, weight, (times, more)) = (candidate.outlook.crowd, weight(candidate).max(1e-9), CROWDED);
+        let others = (calls - own) / (weights - weight).max(1e-9);
+        if own > times * others * weight + more || is_filling(candidate, model, draw) {
+            candidate.score = longest + (1.0 + own) / weight;
         }
     }
-    let choices = model.ranking.latency.choices.min(group.len());
-    for first in 0..choices {
-        let headroom = |c: &Candidate<'_>| (1.0 - c.outlook.full.max(c.outlook.used)).max(LEAST_HEADROOM);
-        let mut left = group[first..].iter().map(headroom).sum::<f64>() * draw();
-        let drawn = group[first..].iter().position(|candidate| {
-            left -= headroom(candidate);
-            left < 0.0
-        });
-        group.swap(first, first + drawn.unwrap_or(0));
-    }
-    take_best(group, choices);
+    shuffle(group, draw);
+    group.sort_by(|a, b| a.score.total_cmp(&b.score));
 }

@@ -59,7 +59,7 @@ pub(super) fn order<'c, 'a>(
         let one = group.len() == 1;
         match strategy {
             _ if one => {}
-            Strategy::Composite => crowd::uncrowded_first(group, model, draw),
+            Strategy::Composite => crowd::cold_first(group, model, draw),
             _ if tiebreak != strategy => by(tiebreak, group, model, rotation, draw),
             _ => {}
         }
