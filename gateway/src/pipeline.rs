@@ -6,6 +6,7 @@
 
 mod admission;
 mod attempt;
+pub mod choice;
 mod continued;
 mod count;
 mod explain;
@@ -34,13 +35,15 @@ use tried::Tried;
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
 use crate::auth::Credentials;
-use crate::config::{DeploymentId, Model, ModelId, Target, Tenant};
+use crate::config::{DeploymentId, Model, ModelId, Target, Tenant, Wants};
+use crate::dialect::ability::Abilities;
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
-use crate::dialect::request::{self, BadRequest, InPath, Peek};
+use crate::dialect::request::{self, BadRequest, InPath, Pairs, Peek, Words};
 use crate::dialect::voice::Form;
 use crate::error::{Error, Kind};
 use crate::http as edge;
+use crate::route::able::Demands;
 use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
@@ -87,6 +90,10 @@ struct Call<'a> {
     read_once: ReadOnce,
     asked: Asked,
     deadline: Instant,
+    /// The model that serves it, unless a fallback does.
+    chosen: ModelId,
+    /// What it asks of a deployment besides its length.
+    demands: Demands<'a>,
 }
 
 /// Serves a call.
@@ -104,19 +111,23 @@ pub async fn call(
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
     note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
-    let Weighed { peek, weight, foreign } = weigh(ask, &body).await?;
-    let model = find_model(&snapshot, tenant, &peek.model)?;
+    let tags = choice::tags(headers)?;
+    let weighed = weigh(ask, &body, &snapshot).await?;
+    note(record, |record| record.stream = weighed.peek.stream);
+    let asked = choice::asked(&snapshot, tenant, &weighed.peek.model)?;
+    let home = Home::of(worker, &snapshot, &tenant_name, weighed.peek.continues.as_ref()).await?;
+    let (model, rule) = choice::choose(&snapshot, tenant, asked, (&weighed, &tags), home.as_ref())?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
-        record.stream = peek.stream;
+        record.explanation.rule = rule.map(|rule| (rule.name.clone(), record.model.clone()));
     });
+    let Weighed { peek, weight, uses, foreign, .. } = weighed;
     let wants_to_know = headers.get("x-weir-explain").is_some_and(|value| value == "1");
     note(record, |record| record.explanation.wanted = wants_to_know);
     let deadline = Instant::now() + time_limit(config.models[model.0].total, headers)?;
     if let Some(every) = config.server.stream_keepalive.filter(|_| peek.stream) {
         let _ = beat.set(every); // nobody else does
     }
-    let home = Home::of(worker, &snapshot, &tenant_name, peek.continues.as_ref()).await?;
     // What is continued is put before the model as well.
     let (read, guessed) = if ask.api.reads() { (weight.total(), weight.guessed) } else { (0, 0) };
     let input = read.saturating_add(home.as_ref().map_or(0, |home| home.tokens));
@@ -138,6 +149,8 @@ pub async fn call(
         read_once,
         asked,
         deadline,
+        chosen: model,
+        demands: Demands::new(&snapshot.config, uses, tags, rule),
     };
     match call.count(model, weight.total(), record) {
         Some(counted) => Ok(counted),
@@ -149,13 +162,21 @@ pub async fn call(
 struct Weighed {
     peek: Peek,
     weight: Weight,
+    /// What a model must be able to do for it.
+    uses: Abilities,
     foreign: bool,
+    /// Read if a rule asks.
+    words: Words,
+    /// Read if a rule asks.
+    metadata: Pairs,
 }
 
 /// Reads a request and estimates its input.
-async fn weigh(ask: &Ask, body: &Bytes) -> Result<Weighed, Error> {
+async fn weigh(ask: &Ask, body: &Bytes, snapshot: &Arc<Snapshot>) -> Result<Weighed, Error> {
     let (ask, bytes) = (ask.clone(), body.clone());
-    let done = look_through(body.len(), move || read_and_weigh(&ask, &bytes)).await;
+    let rules = (!snapshot.config.rules.is_empty()).then(|| snapshot.clone());
+    let wanted = move |model: &str| rules.map_or(Wants::default(), |snapshot| snapshot.config.wanted(model));
+    let done = look_through(body.len(), move || read_and_weigh(&ask, &bytes, wanted)).await;
     let done = done.map_err(|_| Error::new(Kind::Internal, "The request could not be read."))?;
     done.map_err(|bad| Error {
         param: bad.param.map(str::to_owned),
@@ -163,28 +184,23 @@ async fn weigh(ask: &Ask, body: &Bytes) -> Result<Weighed, Error> {
     })
 }
 
-fn read_and_weigh(ask: &Ask, body: &Bytes) -> Result<Weighed, BadRequest> {
+fn read_and_weigh(
+    ask: &Ask,
+    body: &Bytes,
+    wanted: impl FnOnce(&str) -> Wants,
+) -> Result<Weighed, BadRequest> {
     let path = InPath { model: ask.named.as_deref(), stream: ask.stream.is_some() };
     let peek = request::peek(ask.api, body, path)?;
     let input = peek.input();
-    let mut weight = estimate::input_weight(input.texts(body), input.repeats, &input.schemas(body));
+    let (mut weight, held) = estimate::input_weight(input.texts(body), input.repeats, &input.schemas(body));
     if input.cached {
         weight.guessed = weight.guessed.saturating_add(estimate::UNSEEN);
     }
-    Ok(Weighed { peek, weight, foreign: saying::is_foreign(body) })
-}
-
-/// The model asked for, if this tenant may use it.
-pub fn find_model(snapshot: &Snapshot, tenant: Option<&Tenant>, name: &str) -> Result<ModelId, Error> {
-    let Some(model) = snapshot.config.find_model(name) else {
-        let message = format!("The model `{name}` does not exist or you do not have access to it.");
-        return Err(Error::new(Kind::ModelUnknown, message).param("model"));
-    };
-    if tenant.is_some_and(|tenant| !tenant.models.iter().any(|pattern| pattern.matches(name))) {
-        let message = format!("This key may not use the model `{name}`.");
-        return Err(Error::new(Kind::ModelForbidden, message).param("model"));
-    }
-    Ok(model)
+    let Wants { words, metadata } = wanted(&peek.model);
+    let words = if words { request::read_words(ask.api, input, body) } else { Words::default() };
+    let metadata = if metadata { request::read_metadata(ask.api, body)? } else { Pairs::new() };
+    let uses = peek.uses.and(held);
+    Ok(Weighed { weight, uses, foreign: saying::is_foreign(body), words, metadata, peek })
 }
 
 /// The call's time: `most`, or less if the client says so.
@@ -257,14 +273,7 @@ impl Call<'_> {
             }
         }
         self.explain_untried(model, &attempts, tried, record);
-        Err(last.unwrap_or_else(|| match &self.home {
-            Some(home) => home.not_served(&self.peek.model),
-            None => {
-                let message = "No deployment of the model can serve this request: it is longer than they can read, or \
-                               of another kind.";
-                Error::new(Kind::NoCandidate, message)
-            }
-        }))
+        Err(last.unwrap_or_else(|| self.nobody(model)))
     }
 
     fn rank(&self, id: ModelId, attempts: &Attempts<'_>, tried: &Tried) -> Vec<Ranked<'_>> {
@@ -282,7 +291,11 @@ impl Call<'_> {
             replicas: self.worker.shared.client.live() as u64,
         };
         let outlook = |id: DeploymentId| standings[id.0].outlook(look);
-        let able = |target: &Target| attempts.may_go_to(target) && self.is_able(target.deployment, tried);
+        let able = |target: &Target| {
+            attempts.may_go_to(target)
+                && self.is_able(target.deployment, tried)
+                && self.lack(model, target).is_none()
+        };
         let mut ranked = route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64);
         if let Some(home) = &self.home {
             home.keep(config, &mut ranked);

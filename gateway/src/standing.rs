@@ -236,18 +236,17 @@ mod tests {
         assert_eq!(standing.outlook(look).busy, 0);
     }
 
-    /// Broken on purpose to see it fail: nothing told of what nobody watches, but kept.
+    /// Broken on purpose to see it fail: all watched.
     #[test]
-    fn what_is_seen_is_told_while_it_is_of_interest() {
+    fn what_is_seen_is_learnt_from_while_it_is_of_interest() {
         let standing = Arc::new(Standing::new(1));
-        let second = Duration::from_secs(1);
-        standing.busy(500, None).answered(Some(second), second * 2, Some(10));
-        assert_eq!(standing.watched.known(boot_ms()).sums, [0.0; SUMS]);
-        standing.set_watched(true);
-        standing.busy(500, None).answered(Some(second), second * 2, Some(10));
-        standing.set_watched(false);
         let by = Measure { window: 10, statistic: crate::config::Statistic::PeakEwma };
         let look = Look { input: 500, output: 10, by, expects: true, replicas: 1 };
+        let second = Duration::from_secs(1);
+        standing.busy(500, None).answered(Some(second), second * 2, Some(10));
+        assert_eq!(standing.outlook(look).expected, None);
+        standing.set_watched(true);
+        standing.busy(500, None).answered(Some(second), second * 2, Some(10));
         let expected = standing.outlook(look).expected.unwrap();
         assert!((expected - 2.0).abs() < 0.2, "{expected} s");
     }

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 /// A call that takes longer counts as hung.
@@ -27,12 +27,19 @@ pub struct Ask {
     stream: bool,
     max_tokens: Option<u64>,
     headers: Vec<(&'static str, String)>,
+    members: Vec<(&'static str, Value)>,
 }
 
 impl Ask {
     /// A plain call to `model`.
     pub fn new(model: &str) -> Ask {
-        Ask { model: model.to_owned(), stream: false, max_tokens: None, headers: Vec::new() }
+        Ask {
+            model: model.to_owned(),
+            stream: false,
+            max_tokens: None,
+            headers: Vec::new(),
+            members: Vec::new(),
+        }
     }
 
     /// Streamed, or not.
@@ -52,6 +59,18 @@ impl Ask {
         self.header("x-session-id", name)
     }
 
+    /// With a member of its body, in place of the usual one of the name.
+    pub fn member(mut self, name: &'static str, value: Value) -> Ask {
+        self.members.push((name, value));
+        self
+    }
+
+    /// Whose user says this.
+    pub fn saying(self, content: impl Into<Value>) -> Ask {
+        let content: Value = content.into();
+        self.member("messages", json!([{ "role": "user", "content": content }]))
+    }
+
     /// With a header.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Ask {
         self.headers.push((name, value.into()));
@@ -64,6 +83,9 @@ impl Ask {
         let mut body = json!({ "model": self.model, "messages": messages, "stream": self.stream });
         if let Some(most) = self.max_tokens {
             body["max_tokens"] = most.into();
+        }
+        for (name, value) in &self.members {
+            body[*name] = value.clone();
         }
         let mut request = Request::post("/v1/chat/completions").header("content-type", "application/json");
         for (name, value) in &self.headers {

@@ -34,6 +34,8 @@ pub struct Upstream {
     pub context_window: Option<u64>,
     /// How many times its limit it lets pass before it refuses: more than 1 where a test's bound is.
     pub lenience: f64,
+    /// Further lines of its account.
+    pub account: String,
     /// Further lines of its deployment.
     pub deployment: String,
     /// Further arguments of `weir provider`.
@@ -53,6 +55,7 @@ impl Upstream {
             max_output: 512,
             context_window: None,
             lenience: 1.0,
+            account: String::new(),
             deployment: String::new(),
             behaviour: Vec::new(),
         }
@@ -91,9 +94,10 @@ impl Upstream {
         let window = self.context_window.map_or(String::new(), |most| format!("context_window = {most}\n"));
         format!(
             "[[accounts]]\nname = \"{name}\"\nprovider = \"openai-compatible\"\nbase_url = \"http://{addr}/v1\"\n\
-             api_key = \"{}\"\n{pool}\n[[deployments]]\nname = \"{name}\"\naccount = \"{name}\"\nmodel = \"up-{name}\"\n\
+             api_key = \"{}\"\n{}{pool}\n[[deployments]]\nname = \"{name}\"\naccount = \"{name}\"\nmodel = \"up-{name}\"\n\
              max_output = {}\n{window}{concurrency}{}\n",
             self.key(),
+            self.account,
             self.max_output,
             self.deployment,
         )

@@ -17,6 +17,7 @@ mod weights;
 pub use predict::Predictor;
 
 use crate::config::{MeterKind, ReservePolicy};
+use crate::dialect::ability::Abilities;
 use text::Tally;
 
 /// What a call is expected to use, tokens.
@@ -70,20 +71,21 @@ const PER_MESSAGE: u64 = 4;
 /// Frame of the conversation: the opening of the answer.
 const PER_CALL: u64 = 3;
 
-/// The weight of the input of a call: raw values with text in them (messages, prompts, items, documents), of which the
+/// The weight of the input of a call, and what a model must be able to read of it: raw values with text in them (messages, prompts, items, documents), of which the
 /// first is read `repeats` times; and raw values that are put before the model as they are (tools, functions, the form of the
 /// answer). Empty where absent.
-pub fn input_weight(texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> Weight {
+pub fn input_weight(texts: [&[u8]; 2], repeats: u64, schemas: &[&[u8]]) -> (Weight, Abilities) {
     let [mut first, mut rest] = [Tally::default(); 2];
     let count = first.texts(texts[0]) + rest.texts(texts[1]);
     for schema in schemas {
         rest.schema(schema);
     }
     let tokens = first.tokens().saturating_mul(repeats).saturating_add(rest.tokens());
-    Weight {
+    let weight = Weight {
         sure: tokens.saturating_add(PER_MESSAGE * count + PER_CALL),
         guessed: first.guessed().saturating_mul(repeats).saturating_add(rest.guessed()),
-    }
+    };
+    (weight, first.uses().and(rest.uses()))
 }
 
 /// What a provider that does not speak OpenAI's dialects may itself say to the model where tools are offered, tokens.

@@ -7,15 +7,19 @@ mod account_tests;
 pub mod check;
 mod expand;
 mod fixed;
+mod hours;
 mod mask;
 mod pool;
 pub mod preset;
 #[cfg(test)]
 mod production_tests;
+mod quality;
 mod ranking;
 mod raw;
+mod regions;
 pub mod report;
 mod retry;
+mod rule;
 pub mod sources;
 mod state;
 mod suggest;
@@ -32,12 +36,17 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
+pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
+pub use quality::Quality;
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
+pub use regions::Regions;
 pub use report::{Problem, Report};
 pub use retry::{Retry, Tier, Timeouts};
+pub use rule::{Complexity, Prompt, Rule, Wants, When};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
 
@@ -70,6 +79,12 @@ pub struct Config {
     pub deployments: Vec<Deployment>,
     /// In file order; see [`Config::find_model`].
     pub models: Vec<Model>,
+    /// In file order, which is that in which they are asked.
+    pub rules: Vec<Rule>,
+    /// Names that may be asked for though no model has them: rules say which model serves them. Without those that end in `*`.
+    pub rule_names: Vec<String>,
+    /// Every tag that some deployment has.
+    pub deployment_tags: Vec<Arc<str>>,
     /// In file order.
     pub tenants: Vec<Tenant>,
 }
@@ -107,6 +122,8 @@ pub struct Server {
     pub tls: Option<Identity>,
     /// Every connection of the client listener begins with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Where this cluster runs.
+    pub region: Option<String>,
 }
 
 /// `[[accounts]]`: one set of credentials at one endpoint.
@@ -120,6 +137,8 @@ pub struct Account {
     pub base_url: http::Uri,
     /// What stands for the placeholders of its addresses, besides `model` and `id`.
     pub values: BTreeMap<String, String>,
+    /// Where it is.
+    pub region: Option<String>,
     /// What its calls show.
     pub access: Access,
     /// Extra headers of every upstream request.
@@ -160,6 +179,12 @@ pub struct Deployment {
     pub cooldown: Cooldown,
     /// What is done when it fails.
     pub circuit: Circuit,
+    /// What it can do; `None`: everything, as far as is known.
+    pub supports: Option<Abilities>,
+    /// How well it does it.
+    pub quality: Option<Quality>,
+    /// What calls and rules may demand: a region of data, say.
+    pub tags: Vec<Arc<str>>,
 }
 
 impl Deployment {
@@ -256,6 +281,8 @@ pub struct Model {
     pub headroom: Headroom,
     /// Bound of the whole call.
     pub total: Duration,
+    /// Deployments of a lower quality at the call's tasks do not serve it; 0 for none.
+    pub min_quality: f64,
 }
 
 /// One deployment of a model.
@@ -272,6 +299,8 @@ pub struct Target {
     pub min_share: f64,
     /// Lower first.
     pub tier: u32,
+    /// Inside a tier lower first: how far away it is where the model takes the nearest first, else 0.
+    pub distance: u32,
     /// The nearest of deployment, tier, model, defaults.
     pub timeouts: Timeouts,
 }
@@ -345,6 +374,25 @@ impl Config {
             Err(err) => Err(Report::whole_file(path, format!("cannot be read: {err}"))),
         };
         (config, sources)
+    }
+
+    /// Is `name` one that rules make, and no model's?
+    pub fn is_rule_name(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.when.names(name))
+    }
+
+    /// What rules that may be for a call of `name` want to know of it.
+    pub fn wanted(&self, name: &str) -> Wants {
+        if self.rules.is_empty() {
+            return Wants::default();
+        }
+        let answers = self.find_model(name).map(|id| self.models[id.0].name.as_str());
+        let wants =
+            self.rules.iter().filter(|rule| rule.when.is_for(name, answers)).map(|rule| rule.when.wants());
+        wants.fold(Wants::default(), |all, one| Wants {
+            words: all.words || one.words,
+            metadata: all.metadata || one.metadata,
+        })
     }
 
     /// The model that answers to `name`: exact name, then alias, then the longest wildcard.

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, Cooldown, Credentials, Defaults, Deployment, File, Headroom, Limits,
-    Listener, Meter, Model, Price, Retry, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts,
-    TlsFiles,
+    Account, AccountPool, AffinityTable, ComplexityTable, Cooldown, Credentials, Defaults, Deployment, File,
+    Headroom, Limits, Listener, Meter, Model, Price, PromptTable, Retry, Rule, Sentinel, Server, State,
+    TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -31,6 +31,10 @@ const TABLES: &[(&str, &[&str])] = &[
     ("models", Model::KEYS),
     ("models.deployments", TargetTable::KEYS),
     ("models.tiers", Tier::KEYS),
+    ("rules", Rule::KEYS),
+    ("rules.when", When::KEYS),
+    ("rules.when.prompt", PromptTable::KEYS),
+    ("rules.when.complexity", ComplexityTable::KEYS),
     ("tenants", Tenant::KEYS),
 ];
 

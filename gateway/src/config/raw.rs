@@ -3,6 +3,8 @@
 //!
 //! A key after `later` belongs to the schema, but its feature does not exist yet: it is refused, not ignored.
 
+mod wording;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,8 +12,10 @@ use toml::de::DeValue;
 
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
 use super::units::{Count, Limit, Pause, Size};
-pub(crate) use super::words::{CredentialKind, Pace, Reset};
-use super::{Charge, MeterKind, OnOutage, ReservePolicy, Statistic, Strategy};
+pub(crate) use super::words::{CredentialKind, Pace, Reset, Text};
+use super::{Charge, MeterKind, OnOutage, Regions, ReservePolicy, Statistic, Strategy};
+use crate::dialect::ability::Ability;
+pub(crate) use wording::{Complexity, Entry, Prompt, Quality, Table, Words};
 
 table! {
     /// The file.
@@ -25,8 +29,9 @@ table! {
         accounts: List<Account>,
         deployments: List<Deployment>,
         models: List<Model>,
+        rules: List<Rule>,
         tenants: List<Tenant>,
-    } later { telemetry, alerts, rules: when_empty, experiments: when_empty }
+    } later { telemetry, alerts, experiments: when_empty }
 }
 
 table! {
@@ -46,7 +51,8 @@ table! {
         drain_timeout: Duration,
         tls: Listener,
         proxy_protocol: bool,
-    } later { region }
+        region: String,
+    } later {}
 }
 
 table! {
@@ -118,6 +124,7 @@ table! {
         circuit: Circuit,
         headroom: Headroom,
         affinity: Affinity,
+        regions: Regions,
     } later { queue, health_check }
 }
 
@@ -231,7 +238,10 @@ table! {
         timeouts: Timeouts,
         cooldown: Cooldown,
         circuit: Circuit,
-    } later { supports, quality, params, tags: when_empty, metadata, health_check, region }
+        supports: List<Ability>,
+        quality: Quality,
+        tags: List<String>,
+    } later { params, metadata, health_check, region }
 }
 
 table! {
@@ -261,9 +271,9 @@ table! {
         timeouts: Timeouts,
         retry: Retry,
         headroom: Headroom,
-    } later {
-        queue, min_quality, baseline,
-    }
+        min_quality: f64,
+        regions: Regions,
+    } later { queue, baseline }
 }
 
 table! {
@@ -277,6 +287,41 @@ table! {
 
 table! {
     Tier, "a model's `tiers`" { priority: u32 = required, attempts: Count, timeouts: Timeouts } later {}
+}
+
+table! {
+    Rule, "`[[rules]]`" {
+        name: String,
+        when: When = required,
+        r#use: String = required,
+        tier: u32,
+        require: List<String>,
+    } later {}
+}
+
+table! {
+    When, "a rule's `when`" {
+        model: Words,
+        min_tokens: Count,
+        max_tokens: Count,
+        tools: bool,
+        images: bool,
+        schema: bool,
+        tags: Words,
+        tenant: Words,
+        prompt: Prompt,
+        complexity: Complexity,
+        metadata: Table<Words>,
+        hours: Words,
+    } later {}
+}
+
+table! {
+    PromptTable, "`prompt`" { pattern: String = required, text: Text } later {}
+}
+
+table! {
+    ComplexityTable, "`complexity`" { min: f64, max: f64 } later {}
 }
 
 table! {
@@ -315,6 +360,10 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Model::KEYS,
     TargetTable::KEYS,
     Tier::KEYS,
+    Rule::KEYS,
+    When::KEYS,
+    PromptTable::KEYS,
+    ComplexityTable::KEYS,
     Tenant::KEYS,
 ];
 

@@ -267,6 +267,17 @@ impl<T: Read> Read for List<T> {
     }
 }
 
+/// The key of a field: a Rust keyword stands in the code as `r#use`.
+pub(crate) const fn key_of(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', key @ ..] => match std::str::from_utf8(key) {
+            Ok(key) => key,
+            Err(_) => field,
+        },
+        _ => field,
+    }
+}
+
 /// Declares a table of the schema: its fields (`= required`), and after `later` the keys that are known but refused
 /// until their feature exists.
 macro_rules! table {
@@ -282,7 +293,7 @@ macro_rules! table {
         }
 
         impl $name {
-            pub(crate) const KEYS: &[&str] = &[$( stringify!($field) ),*];
+            pub(crate) const KEYS: &[&str] = &[$( $crate::config::tree::key_of(stringify!($field)) ),*];
         }
 
         impl $crate::config::tree::Read for $name {
@@ -298,7 +309,7 @@ macro_rules! table {
                 ),*];
                 let Some(table) = node.get_ref().as_table() else { return cx.wrong(node, "a table") };
                 cx.other_keys(table, $place, Self::KEYS, LATER);
-                Some($name { $( $field: cx.field(node, stringify!($field), table!(@required $($required)?)), )* })
+                Some($name { $( $field: cx.field(node, $crate::config::tree::key_of(stringify!($field)), table!(@required $($required)?)), )* })
             }
         }
     };

@@ -2,7 +2,8 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, ReservePolicy, Statistic, Strategy};
+use super::{Charge, MeterKind, OnOutage, Regions, ReservePolicy, Statistic, Strategy};
+use crate::dialect::ability::Ability;
 
 /// `pace`: 0 = the window only, else milliseconds.
 #[derive(Clone, Copy)]
@@ -107,6 +108,33 @@ impl Read for Statistic {
             ("peak-ewma", Some(Statistic::PeakEwma)),
         ];
         cx.word(node, &words)
+    }
+}
+
+impl Read for Ability {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &Ability::ALL.map(|ability| (ability.word(), Some(ability))))
+    }
+}
+
+impl Read for Regions {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &[("any", Some(Regions::Any)), ("nearest", Some(Regions::Nearest))])
+    }
+}
+
+/// `prompt.text`: where a pattern is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// In what the user said last.
+    Last,
+    /// In all that was said.
+    All,
+}
+
+impl Read for Text {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &[("last", Some(Text::Last)), ("all", Some(Text::All))])
     }
 }
 

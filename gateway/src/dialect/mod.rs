@@ -4,6 +4,7 @@
 //! model's own words (errors, signs of life, lists of models) in [`voice`] and [`limits`]. A conversation is neutral in
 //! [`talk`].
 
+pub mod ability;
 #[cfg(test)]
 mod across_streams_tests;
 #[cfg(test)]

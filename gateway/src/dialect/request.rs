@@ -17,12 +17,15 @@ mod input;
 mod messages;
 mod openai;
 mod rewrite;
+mod uses;
 mod values;
+mod words;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::ability::Abilities;
 use super::api::Api;
 use super::voice::Voice;
 pub use continues::Continues;
@@ -32,6 +35,7 @@ use flaw::bad;
 pub use input::Input;
 use rewrite::{Names, Splice};
 pub use rewrite::{rename, rewrite};
+pub use words::{Pairs, Words, read_metadata, read_words};
 
 /// What the path of a call says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +63,8 @@ pub struct Peek {
     pub choices: u64,
     /// Tools or functions are offered.
     pub has_tools: bool,
+    /// What it asks of a model, by its members.
+    pub uses: Abilities,
     /// What it continues that a provider has kept.
     pub continues: Option<Continues>,
     /// The provider keeps the answer, for later calls to refer to.

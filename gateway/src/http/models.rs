@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::pipeline;
 use crate::shared::Worker;
 
-/// All of them; wildcards are left out, for they name no model.
+/// All of them, and the names that rules make; wildcards are left out, for they name no model.
 pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
@@ -15,7 +15,8 @@ pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) 
     let names = models.flat_map(|model| {
         std::iter::once(model.name.as_str()).chain(model.aliases.iter().map(String::as_str))
     });
-    let names: Vec<&str> = names.filter(allowed).collect();
+    let by_rules = snapshot.config.rule_names.iter().map(String::as_str);
+    let names: Vec<&str> = names.chain(by_rules).filter(allowed).collect();
     Ok(models::list(voice, &names, credentials.query))
 }
 
@@ -28,6 +29,6 @@ pub(super) fn one(
 ) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
-    pipeline::find_model(&snapshot, tenant, name)?;
+    pipeline::choice::asked(&snapshot, tenant, name)?;
     Ok(models::one(voice, name))
 }

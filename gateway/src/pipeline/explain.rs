@@ -53,9 +53,12 @@ impl Call<'_> {
     ) {
         let is_told = |record: &&mut Record| record.explanation.wanted || ranked.is_empty();
         let Some(record) = record.as_mut().filter(is_told) else { return };
-        let deployments = model.targets.iter().map(|target| target.deployment);
         let is_ranked = |id| ranked.iter().any(|ranked| ranked.target.deployment == id);
-        for id in deployments.filter(|id| !tried.deployments.contains(id) && !is_ranked(*id)) {
+        for target in &model.targets {
+            let id = target.deployment;
+            if tried.deployments.contains(&id) || is_ranked(id) {
+                continue;
+            }
             let deployment = &self.snapshot.config.deployments[id.0];
             let long = !self.needs(0).fit(deployment.context_window);
             let why = match self.way(id) {
@@ -64,8 +67,11 @@ impl Call<'_> {
                 Some(_) if self.spoken(id).is_some_and(|spoken| tried.unsayable.contains(&spoken)) => {
                     Why::Unsayable
                 }
-                Some(_) if long => Why::TooLong,
-                Some(_) => Why::NotItsHome,
+                Some(_) => match self.lack(model, target) {
+                    Some(lack) => Why::Lacks(lack.to_string()),
+                    None if long => Why::TooLong,
+                    None => Why::NotItsHome,
+                },
             };
             record.explanation.add(&deployment.name, why);
         }
@@ -83,7 +89,7 @@ impl Call<'_> {
         for target in model.targets.iter().filter(|target| !tried.deployments.contains(&target.deployment)) {
             let why = match tried.over {
                 _ if self.is_refused(target.deployment, tried) => Why::AccountRefuses,
-                _ if !self.is_candidate(target.deployment, tried) => continue, // told of at the beginning
+                _ if !self.is_candidate(model, target, tried) => continue, // told of at the beginning
                 true => Why::TooSlow,
                 false if !attempts.are_left() || !attempts.may_go_to(target) => Why::NoAttempts,
                 false => continue,

@@ -5,8 +5,9 @@ use http::Response;
 
 use super::Call;
 use super::tried::Tried;
-use crate::config::{Model, ModelId};
+use crate::config::{Model, ModelId, Tenant};
 use crate::error::{Error, Fault, Kind};
+use crate::shared::Snapshot;
 use crate::telemetry::Record;
 
 /// The models of a call: those begun, those to come, and those that come if the current one does not answer in time.
@@ -84,8 +85,10 @@ impl Call<'_> {
     pub(super) fn may_fall_back(&self, ahead: Ahead<'_>, tried: &Tried) -> bool {
         let (begun, to_come) = ahead.listed.split_at(ahead.begun);
         let added = ahead.fallbacks.iter().filter(|id| !begun.contains(id) && self.may_use(**id));
-        let targets = to_come.iter().chain(added).flat_map(|id| &self.snapshot.config.models[id.0].targets);
-        targets.map(|target| target.deployment).any(|id| self.is_candidate(id, tried))
+        let models = to_come.iter().chain(added).map(|id| &self.snapshot.config.models[id.0]);
+        models
+            .flat_map(|model| model.targets.iter().map(move |t| (model, t)))
+            .any(|(model, target)| self.is_candidate(model, target, tried))
     }
 
     /// Can some deployment of the model not read so much?
@@ -97,10 +100,15 @@ impl Call<'_> {
 
     /// A fallback is a model like any other: the tenant must be allowed to use it.
     fn may_use(&self, id: ModelId) -> bool {
-        let model = &self.snapshot.config.models[id.0];
-        let mut names = std::iter::once(&model.name).chain(&model.aliases);
-        self.tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
+        may_use(self.snapshot, self.tenant, id)
     }
+}
+
+/// May a tenant use a model, by any of its names?
+pub(super) fn may_use(snapshot: &Snapshot, tenant: Option<&Tenant>, id: ModelId) -> bool {
+    let model = &snapshot.config.models[id.0];
+    let mut names = std::iter::once(&model.name).chain(&model.aliases);
+    tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
 }
 
 /// Of two errors the one that lets the client come back sooner; else the newer.

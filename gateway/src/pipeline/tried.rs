@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Call;
-use crate::config::DeploymentId;
+use crate::config::{DeploymentId, Model, Target};
 use crate::upstream::way::Way;
 
 /// What a call has tried, whichever of its models led there.
@@ -52,11 +52,12 @@ impl Call<'_> {
         others.iter().any(|other| Arc::ptr_eq(account(*other), account(id)))
     }
 
-    /// May this deployment serve the call, as far as is known without asking anybody?
-    pub(super) fn is_candidate(&self, id: DeploymentId, tried: &Tried) -> bool {
-        let config = &self.snapshot.config;
+    /// May this deployment of a model serve the call, as far as is known without asking anybody?
+    pub(super) fn is_candidate(&self, model: &Model, target: &Target, tried: &Tried) -> bool {
+        let (config, id) = (&self.snapshot.config, target.deployment);
         let at_home = self.home.as_ref().is_none_or(|home| home.may_be(config, id));
-        at_home && self.needs(0).fit(config.deployments[id.0].context_window) && self.is_able(id, tried)
+        let fits = self.needs(0).fit(config.deployments[id.0].context_window);
+        at_home && fits && self.is_able(id, tried) && self.lack(model, target).is_none()
     }
 
     /// How a deployment serves the call; `None` if it cannot.

@@ -1,11 +1,14 @@
 //! Which deployments may serve a call, and in which order they are tried. Pure: facts and draws in, an order out.
 
+pub mod able;
 pub mod attempts;
 pub mod behaviour;
+pub mod complexity;
 mod crowd;
 mod order;
 pub mod predict;
 pub mod rotation;
+pub mod rules;
 
 use parking_lot::Mutex;
 
@@ -97,7 +100,8 @@ pub fn expects(model: &Model) -> bool {
 ///
 /// Between `headroom.soft` and `hard` each candidate is passed over with a probability that grows with its load:
 /// its threshold is drawn uniformly between the two. A capacity choice compares instead of taking the first. By cost a
-/// dearer one serves only what a cheaper cannot.
+/// dearer one serves only what a cheaper cannot. Inside a tier those that are farther away serve only what nearer ones cannot,
+/// whatever the strategy, where the model says so.
 pub fn rank<'a>(
     config: &Config,
     model: &'a Model,
@@ -117,11 +121,12 @@ pub fn rank<'a>(
         Candidate { target, outlook, cost, score: 0.0, place: 0 }
     };
     let mut candidates: Vec<Candidate<'a>> = model.targets.iter().filter(can).map(candidate).collect();
-    candidates.sort_by_key(|candidate| candidate.target.tier);
+    let place = |candidate: &Candidate<'_>| (candidate.target.tier, candidate.target.distance);
+    candidates.sort_by_key(place);
     let mut ranked = Vec::with_capacity(candidates.len());
-    for tier in candidates.chunk_by_mut(|a, b| a.target.tier == b.target.tier) {
+    for equals in candidates.chunk_by_mut(|a, b| place(a) == place(b)) {
         let begin = ranked.len();
-        for Order { group, by, after } in order(tier, model, rotation, draw) {
+        for Order { group, by, after } in order(equals, model, rotation, draw) {
             let next = ranked.last().map_or(0, |last: &Ranked<'_>| last.tier + u64::from(after));
             ranked.extend(group.iter().enumerate().map(|(at, candidate)| Ranked {
                 target: candidate.target,

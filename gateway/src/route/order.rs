@@ -26,8 +26,8 @@ pub(super) struct Order<'c, 'a> {
     pub(super) after: bool,
 }
 
-/// Orders the candidates of one tier. What costs the same, fails as seldom or would be complete as soon, within
-/// `tiebreak_within`, is one group; by other strategies all are.
+/// Orders the candidates of one tier that are as near as each other. What costs the same, fails as seldom or would be complete as
+/// soon, within `tiebreak_within`, is one group; by other strategies all are.
 pub(super) fn order<'c, 'a>(
     tier: &'c mut [Candidate<'a>],
     model: &Model,

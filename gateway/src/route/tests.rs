@@ -291,3 +291,30 @@ fn a_capacity_choice_compares_eight() {
     assert_eq!(tiers, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
     assert!(order.iter().all(|of| of.threshold == 0));
 }
+
+/// Three deployments, of which the second is in our region and the third in a neighbouring one.
+fn three_regions(regions: &str) -> Config {
+    let place = |region: &str| {
+        format!(
+            "[[accounts]]\nname = \"{region}\"\nprovider = \"openai-compatible\"\nregion = \"{region}\"\n\
+             base_url = \"http://127.0.0.1:1/v1\"\n[[deployments]]\nname = \"{region}\"\naccount = \"{region}\"\n\
+             model = \"x\"\nprice = {{ input = {0:?}, output = 1.0 }}\n",
+            region.len() as f64
+        )
+    };
+    let all: String = ["eu", "us-west-2", "us-east-1"].map(place).concat();
+    let model = "deployments = [\"eu\", \"us-west-2\", \"us-east-1\"]\nstrategy = \"cost\"";
+    config(&format!("{all}[server]\nregion = \"us-west-2\"\n"), &format!("{model}\n{regions}"))
+}
+
+/// Broken on purpose to see it fail: no order by distance; regions of one tier all in one.
+#[test]
+fn the_nearest_come_first_only_where_the_model_asks_for_it() {
+    let (near, any) = (three_regions("regions = \"nearest\""), three_regions(""));
+    let mut rng = fastrand::Rng::with_seed(3);
+    let order = ranked(&near, [takes(1.0); 3], &mut rng);
+    assert_eq!(names(&near, &order), ["us-west-2", "us-east-1", "eu"]);
+    assert_eq!(order.iter().map(|of| of.tier).collect::<Vec<_>>(), [0, 1, 2]);
+    let order = ranked(&any, [takes(1.0); 3], &mut rng);
+    assert_eq!(names(&any, &order)[0], "eu", "the cheapest, wherever it is");
+}

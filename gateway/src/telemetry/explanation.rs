@@ -36,6 +36,8 @@ pub enum Why {
         /// The pool.
         pool: Arc<str>,
     },
+    /// It lacks something that the call demands.
+    Lacks(String),
     /// The call is longer than it can read.
     TooLong,
     /// What the call continues is kept elsewhere.
@@ -62,6 +64,8 @@ const LONGEST: usize = 4_000;
 pub struct Explanation {
     /// The client asked for it.
     pub wanted: bool,
+    /// The rule that has chosen the model, and that model.
+    pub rule: Option<(Arc<str>, Arc<str>)>,
     steps: Vec<(Arc<str>, Why)>,
 }
 
@@ -114,6 +118,9 @@ impl Explanation {
 
     fn text(&self, show: impl Fn(&mut String, &Why)) -> String {
         let mut out = String::new();
+        if let Some((rule, model)) = &self.rule {
+            write(&mut out, format_args!("{rule} chose {model}"));
+        }
         for (name, why) in &self.steps {
             if !out.is_empty() {
                 out.push_str("; ");
@@ -135,6 +142,7 @@ fn plain(out: &mut String, why: &Why) {
         Why::Tried("ok") => out.push_str("taken"),
         Why::Tried(outcome) => write(out, format_args!("taken, {outcome}")),
         Why::NotLooked => out.push_str("not looked at"),
+        Why::Lacks(what) => out.push_str(what),
         Why::TooLong => out.push_str("the call is longer than its context"),
         Why::NoSuchCall => out.push_str("its provider has no such call"),
         Why::Unsayable => out.push_str("the request cannot be said in its dialect"),

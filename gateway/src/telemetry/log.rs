@@ -78,6 +78,10 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
             millis(line, time);
         }
     }
+    if let Some((rule, _)) = &record.explanation.rule {
+        line.push_str(r#","rule":"#);
+        quoted(line, rule);
+    }
     if !record.explanation.is_empty() {
         line.push_str(r#","candidates":"#);
         quoted(line, &record.explanation.log());

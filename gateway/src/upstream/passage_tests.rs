@@ -195,3 +195,23 @@ fn openais_own_streams_pass_as_before() {
         );
     }
 }
+
+/// `CHUNKS=1000 cargo test --release -p weir --lib cost_of_a_chunk -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_a_chunk() {
+    let chunks: usize = std::env::var("CHUNKS").ok().and_then(|chunks| chunks.parse().ok()).unwrap_or(10_000);
+    let chunk = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"theirs\",\
+                 \"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}]}\n\n";
+    for own in [Dialect::Messages, Dialect::Gemini, Dialect::Responses] {
+        let telling = retold(own, Dialect::Chat);
+        let mut passage = Passage::new(&telling, &HeaderMap::new());
+        let (mut seen, mut out) = (Seen::default(), VecDeque::new());
+        let start = std::time::Instant::now();
+        for _ in 0..chunks {
+            passage.push(Bytes::from_static(chunk.as_bytes()), &mut seen, &mut out).unwrap();
+            out.clear();
+        }
+        println!("{own:?}: {} ns a chunk", start.elapsed().as_nanos() / chunks as u128);
+    }
+}

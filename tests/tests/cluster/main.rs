@@ -16,6 +16,7 @@ mod limits;
 mod outage;
 mod predicted;
 mod retries;
+mod rules;
 mod sessions;
 mod storm;
 mod strategies;

@@ -154,8 +154,7 @@ fn who_fails_seldom_gets_more_than_who_fails_often() -> Result<()> {
     })
 }
 
-/// Two are alike, but one of them answers ten times as slowly; each replica's own calls alone hardly show it.
-/// Broken on purpose to see it fail: in flight elsewhere left out (what others told never counted).
+/// Broken on purpose to see it fail: what is in flight left out.
 #[test]
 fn calls_go_where_fewest_are_in_flight_from_all_replicas() -> Result<()> {
     in_turn(async {
@@ -228,7 +227,7 @@ fn short_answers_go_where_they_begin_soon_and_long_ones_where_they_go_on_fast() 
     })
 }
 
-/// Broken on purpose to see it fail: the dear one in one tier with the others; who is cheap taken in turn.
+/// Broken on purpose to see it fail: the dear one in one tier with the others; one of the cheap drawn at random.
 #[test]
 fn of_the_cheap_the_faster_is_preferred_and_the_dear_one_serves_what_they_cannot() -> Result<()> {
     in_turn(async {

@@ -24,7 +24,7 @@ fn text_that_begins_like_an_image_is_text() {
         let result = json!([{ "type": "tool_result", "tool_use_id": "a", "content": text }]);
         assert!(of_parts(&result) >= least.min(joined().1));
         let prompts = json!([text]).to_string();
-        assert!(input_weight([prompts.as_bytes(), b""], 1, &[]).sure >= least.min(joined().1));
+        assert!(input_weight([prompts.as_bytes(), b""], 1, &[]).0.sure >= least.min(joined().1));
     }
 }
 

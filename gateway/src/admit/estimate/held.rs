@@ -3,6 +3,7 @@
 use super::media::{Cost, Medium, inline_data, is_base64};
 use super::text::Tally;
 use super::walk::Label;
+use crate::dialect::ability::{Abilities, Ability};
 
 /// What an object says that it holds.
 #[derive(Clone, Copy, Default)]
@@ -69,12 +70,31 @@ pub(super) struct Held<'a> {
 /// Longest name of a file, bytes; what is longer, and could be base64, is the file itself.
 const LONGEST_NAME: usize = 256;
 
-/// What is inline in a list of texts: an image to be embedded, or a text.
-pub(super) fn embedded(string: &[u8]) -> Cost {
-    Held { string, label: Label::Text }.cost(Told { words: true, ..Told::default() })
+/// What is inline in a list of texts, an image to be embedded or a text: what it costs, and what it asks of a model.
+pub(super) fn embedded(string: &[u8]) -> (Cost, Abilities) {
+    let held = Held { string, label: Label::Text };
+    (held.cost(Told { words: true, ..Told::default() }), held.uses(Told::default()))
 }
 
 impl Held<'_> {
+    /// What a model must be able to read for it, in an object that says this; nothing where nothing is told, for an address may
+    /// stand there to be read as text.
+    pub(super) fn uses(&self, mut told: Told) -> Abilities {
+        if let Label::Link(medium) = self.label {
+            told.add(medium);
+        }
+        let inline = inline_data(self.string);
+        told.add(inline.and_then(|(media_type, _)| Medium::of_type(media_type)));
+        if told.media == 0 {
+            told.add(Medium::of_content(inline.map_or(self.string, |(_, content)| content)));
+        }
+        let uses = |ability, medium| Abilities::default().with(ability, told.is(medium));
+        let seen = uses(Ability::Images, Medium::Image).and(uses(Ability::Audio, Medium::Audio));
+        let seen = seen.and(uses(Ability::Video, Medium::Video));
+        // (An image may be called a file, or come from one.)
+        if seen == Abilities::default() { uses(Ability::Files, Medium::Document) } else { seen }
+    }
+
     /// What it costs in an object that says this.
     pub(super) fn cost(&self, mut told: Told) -> Cost {
         if let Label::Link(medium) = self.label {

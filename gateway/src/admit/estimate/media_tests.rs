@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dialect::ability::Ability;
 
 /// Tokens of one message with these parts, without its frame.
 pub(super) fn of_parts(parts: &Value) -> u64 {
@@ -15,7 +16,7 @@ pub(super) fn weight(parts: &Value) -> Weight {
 /// Of parts as they are written, doubled members and all.
 pub(super) fn of_raw(parts: &str) -> Weight {
     let messages = format!(r#"[{{"role":"user","content":{parts}}}]"#);
-    let weight = input_weight([messages.as_bytes(), b""], 1, &[]);
+    let (weight, _) = input_weight([messages.as_bytes(), b""], 1, &[]);
     Weight { sure: weight.sure - PER_MESSAGE - PER_CALL, ..weight }
 }
 
@@ -126,7 +127,7 @@ proptest! {
         let (one, other) = (format!(r#""data":"{data}""#), r#""mimeType":"video/mp4""#.to_owned());
         let (first, second) = if swap { (other, one) } else { (one, other) };
         let text = format!(r#"[{{"parts":[{{"inlineData":{{{first},{second}}}}}]}}]"#);
-        let tokens = input_weight([text.as_bytes(), b""], 1, &[]).sure;
+        let tokens = input_weight([text.as_bytes(), b""], 1, &[]).0.sure;
         prop_assert_eq!(tokens, size as u64 * 3 / 240 + 1 + PER_MESSAGE + PER_CALL);
     }
 }
@@ -179,7 +180,7 @@ fn recorded_inputs_are_estimated_near_what_anthropic_and_google_counted() {
             let raw = parts.map(|part| if part.is_null() { String::new() } else { part.to_string() });
             let [contents, system, schemas @ ..] = raw.each_ref().map(|raw| raw.as_bytes());
             let tools = if schemas[0].is_empty() { 0 } else { TOOLS }; // as the admission adds them for these providers
-            let estimate = input_weight([contents, system], 1, &schemas).sure + tools;
+            let estimate = input_weight([contents, system], 1, &schemas).0.sure + tools;
             ratios.push(estimate as f64 / counted as f64);
         }
         ratios.sort_by(f64::total_cmp);
@@ -187,5 +188,62 @@ fn recorded_inputs_are_estimated_near_what_anthropic_and_google_counted() {
         println!("{provider}: {} calls, p5 {:.2}, p50 {:.2}, p95 {:.2}", ratios.len(), at(5), at(50), at(95));
         // Models before Gemini 3 see a sixth of the image that is held for, and no provider but Anthropic adds to tools.
         assert!((0.5..8.0).contains(&at(50)), "{provider}: {}", at(50));
+    }
+}
+
+/// Broken on purpose to see it fail: an image from a file taken for a file as well; what a search found taken for an image.
+#[test]
+fn what_a_model_must_be_able_to_read_is_seen_in_every_dialect() {
+    let uses = |parts: &Value| {
+        let messages = json!([{ "role": "user", "content": parts }]).to_string();
+        let (_, uses) = input_weight([messages.as_bytes(), b""], 1, &[]);
+        Ability::ALL.into_iter().filter(|one| uses.has(*one)).map(Ability::word).collect::<Vec<_>>()
+    };
+    let url = |url: &str| json!({ "url": url });
+    for (parts, expected) in [
+        (json!("see https://x/y.png"), &[][..]),
+        (json!([{ "type": "text", "text": "data:image/png;base64,AAAA" }]), &[]),
+        (json!([{ "type": "image_url", "image_url": url("https://x/y") }]), &["images"]),
+        (
+            json!([{ "type": "image_url", "image_url": url("data:image/png;base64,iVBORw0KGgo") }]),
+            &["images"],
+        ),
+        (json!([{ "type": "input_image", "file_id": "file-1" }]), &["images"]),
+        (
+            json!([{ "type": "input_audio", "input_audio": { "data": "UklGRgAA", "format": "wav" } }]),
+            &["audio"],
+        ),
+        (
+            json!([{ "type": "file", "file": { "file_data": "data:application/pdf;base64,JVBERi0x" } }]),
+            &["files"],
+        ),
+        (
+            json!([{ "type": "file", "file": { "file_data": "data:image/png;base64,iVBORw0KGgo" } }]),
+            &["images"],
+        ),
+        (block("image", json!({ "type": "base64", "media_type": "image/png", "data": PNG })), &["images"]),
+        (block("image", json!({ "type": "file", "file_id": "file_1" })), &["images"]),
+        (
+            block(
+                "document",
+                json!({ "type": "base64", "media_type": "application/pdf", "data": "JVBERi0x" }),
+            ),
+            &["files"],
+        ),
+        (
+            block("document", json!({ "type": "text", "media_type": "text/plain", "data": "words" })),
+            &["files"],
+        ),
+        (inline("image/jpeg", "/9j/4AAQ"), &["images"]),
+        (inline("audio/mp3", "AAAA"), &["audio"]),
+        (inline("video/mp4", "AAAA"), &["video"]),
+        (inline("application/pdf", "JVBERi0x"), &["files"]),
+        (json!([{ "fileData": { "fileUri": "https://www.youtube.com/watch?v=x" } }]), &[]),
+        (json!([{ "fileData": { "fileUri": "gs://x", "mimeType": "video/mp4" } }]), &["video"]),
+        (json!([{ "type": "web_search_result", "url": "https://x/y" }]), &[]),
+        (json!([{ "type": "redacted_thinking", "data": "EqQBCkYIBxgCKkDv" }]), &[]),
+        (json!([block("image", url("https://x"))[0], inline("audio/mp3", "AAAA")[0]]), &["images", "audio"]),
+    ] {
+        assert_eq!(uses(&parts), expected, "{parts}");
     }
 }

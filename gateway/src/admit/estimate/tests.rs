@@ -9,7 +9,7 @@ fn text_tokens(text: &str) -> u64 {
 }
 
 fn of_raw(messages: &[u8], schemas: &[&[u8]]) -> u64 {
-    input_weight([messages, b""], 1, schemas).sure
+    input_weight([messages, b""], 1, schemas).0.sure
 }
 
 fn of_messages(messages: &Value) -> u64 {

@@ -13,6 +13,7 @@ use super::held;
 use super::media::{self, Cost, inline_data};
 use super::walk::{Label, Walk};
 use super::weights::{CLASS, Class, FULL_TOKEN, PAIR, Pair};
+use crate::dialect::ability::Abilities;
 use crate::dialect::json::Cursor;
 
 /// Sums over the texts weighed so far.
@@ -25,6 +26,8 @@ pub(super) struct Tally {
     flat: u64,
     /// What is only guessed, on top of all else, tokens.
     guessed: u64,
+    /// What a model must be able to read.
+    uses: Abilities,
 }
 
 /// Text is weighed in blocks of this many bytes, small enough that the three sums of a block fit in a `u32`.
@@ -51,6 +54,11 @@ impl Tally {
     /// Tokens that may be there besides, behind addresses.
     pub(super) fn guessed(&self) -> u64 {
         self.guessed
+    }
+
+    /// What a model must be able to read.
+    pub(super) fn uses(&self) -> Abilities {
+        self.uses
     }
 
     /// Weighs a raw JSON value as text: schemas of tools and answers are shown to the model as JSON or in a
@@ -88,6 +96,7 @@ impl Tally {
         while walk.is_open() {
             self.charge(walk.close());
         }
+        self.uses = self.uses.and(walk.uses);
         walk.objects
     }
 
@@ -120,7 +129,11 @@ impl Tally {
             Label::Text | Label::Arguments | Label::Source if inline_data(string).is_none() => {
                 return self.string(text, at);
             }
-            Label::Text | Label::Arguments | Label::Source => self.charge(held::embedded(string)),
+            Label::Text | Label::Arguments | Label::Source => {
+                let (cost, uses) = held::embedded(string);
+                self.charge(cost);
+                walk.uses = walk.uses.and(uses);
+            }
             Label::Sealed => self.flat += media::sealed(string),
             Label::Link(_) | Label::Data | Label::File => walk.hold(string),
             Label::MediaType | Label::Type | Label::Ignored if string.len() > LONGEST_WORD => {

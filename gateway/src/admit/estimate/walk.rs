@@ -6,6 +6,7 @@
 
 use super::held::{Held, Told};
 use super::media::{Cost, Medium};
+use crate::dialect::ability::Abilities;
 
 /// What the value of a member is, in any of the dialects.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub(super) struct Walk<'a> {
     pub(super) label: Label,
     /// Objects that stand directly in the text.
     pub(super) objects: u64,
+    /// What a model must be able to read.
+    pub(super) uses: Abilities,
 }
 
 impl<'a> Walk<'a> {
@@ -107,7 +110,12 @@ impl<'a> Walk<'a> {
         let Some(frame) = self.frames.pop() else { return cost };
         match self.frames.last_mut().filter(|_| frame.wraps) {
             Some(around) => around.told.join(frame.told),
-            None => self.held.drain(frame.held..).for_each(|held| cost.add(held.cost(frame.told))),
+            None => {
+                for held in self.held.drain(frame.held..) {
+                    cost.add(held.cost(frame.told));
+                    self.uses = self.uses.and(held.uses(frame.told));
+                }
+            }
         }
         cost
     }

@@ -81,6 +81,7 @@ fn link(
         name,
         preset: preset.unwrap_or_else(|| Arc::new(Preset::unknown())),
         base_url: place.base_url,
+        region: place.region,
         values: place.values,
         headers: headers(written, &access, cx),
         access,
@@ -158,6 +159,7 @@ pub(super) fn unknown() -> Arc<Account> {
         preset: Arc::new(Preset::unknown()),
         base_url: Uri::from_static(NOWHERE),
         values: BTreeMap::new(),
+        region: None,
         access: Access::Open,
         headers: Vec::new(),
     })

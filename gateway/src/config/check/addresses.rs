@@ -9,7 +9,7 @@ use http::Uri;
 use super::super::preset::{FillError, Preset, Presets};
 use super::super::tree::{At, Field, Reading};
 use super::super::{raw, suggest};
-use super::server::is_endpoint;
+use super::server::{is_endpoint, region};
 
 /// Of an account whose address is not known, which is a problem, and nothing is sent there.
 pub(super) const NOWHERE: &str = "http://invalid";
@@ -46,13 +46,16 @@ pub(super) struct Place {
     pub(super) base_url: Uri,
     /// What its addresses' placeholders stand for, defaults included.
     pub(super) values: BTreeMap<String, String>,
+    /// Where it is, if that is known: a value of its addresses, or only said.
+    pub(super) region: Option<String>,
 }
 
 /// Resolves the addresses of an account; without a preset only what does not depend on it is checked.
 pub(super) fn place(at: &At<raw::Account>, preset: Option<&Preset>, cx: &mut Reading<'_>) -> Place {
     let own = own_base_url(&at.value.base_url, cx);
     let Some(preset) = preset else {
-        return Place { base_url: own.unwrap_or(Uri::from_static(NOWHERE)), values: BTreeMap::new() };
+        let base_url = own.unwrap_or(Uri::from_static(NOWHERE));
+        return Place { base_url, values: BTreeMap::new(), region: None };
     };
     let values = values(at, preset, cx);
     let value = |name: &str| if name == "id" { Some("id".to_owned()) } else { values.get(name).cloned() };
@@ -67,7 +70,11 @@ pub(super) fn place(at: &At<raw::Account>, preset: Option<&Preset>, cx: &mut Rea
         unfilled(&error, at, preset, cx);
     }
     let default = default.ok().flatten().and_then(|url| url.parse().ok());
-    Place { base_url: own.or(default).unwrap_or(Uri::from_static(NOWHERE)), values }
+    let region = match values.get("region") {
+        Some(region) => Some(region.clone()),
+        None => region(&at.value.region, cx),
+    };
+    Place { base_url: own.or(default).unwrap_or(Uri::from_static(NOWHERE)), values, region }
 }
 
 /// The keys of an account that are values of addresses.
@@ -88,6 +95,10 @@ fn values(at: &At<raw::Account>, preset: &Preset, cx: &mut Reading<'_>) -> BTree
     let mut values: BTreeMap<String, String> = preset.values.iter().filter_map(default).collect();
     for (name, field) in written_values(&at.value) {
         if !preset.values.contains_key(name) {
+            // (Where an account is may be said of any: nearer ones may come first.)
+            if name == "region" {
+                continue;
+            }
             if let Field::Is(At { span, .. }) = field {
                 cx.problem(span, format!("the provider `{}` has no `{name}`", preset.name));
             }

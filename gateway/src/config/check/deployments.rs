@@ -1,12 +1,13 @@
 //! `[[deployments]]`: where each runs and which pools it draws on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::preset::FillError;
 use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
+use super::abilities;
 use super::accounts::{self, Accounts};
 use super::circuit;
 use super::names::Names;
@@ -21,6 +22,16 @@ const MAX_OUTPUT: u64 = 4096;
 pub(super) struct Deployments<'f> {
     pub(super) list: Vec<Linked>,
     pub(super) names: Names<'f>,
+    /// Some tags could not be read, so there may be others.
+    pub(super) has_other_tags: bool,
+}
+
+impl Deployments<'_> {
+    /// Every tag, once.
+    pub(super) fn tags(&self) -> Vec<Arc<str>> {
+        let all = self.list.iter().flat_map(|linked| linked.deployment.tags.iter().cloned());
+        all.collect::<BTreeSet<_>>().into_iter().collect()
+    }
 }
 
 /// A deployment and its index among the accounts.
@@ -48,7 +59,9 @@ pub(super) fn deployments<'f>(
         let deployed: Vec<(usize, String)> = list.iter().filter_map(deployed).collect();
         accounts::unmatched_patterns(accounts, &deployed, cx);
     }
-    Deployments { list, names }
+    let has_other_tags =
+        field.is_incomplete() || field.items().iter().any(|at| at.value.tags.is_incomplete());
+    Deployments { list, names, has_other_tags }
 }
 
 fn link(
@@ -85,6 +98,9 @@ fn link(
         max_output,
         cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
         circuit: circuit::circuit(&written.circuit, defaults.circuit, cx),
+        supports: abilities::supports(&written.supports),
+        quality: abilities::quality(&written.quality, cx),
+        tags: abilities::tags(written.tags.items(), cx),
     };
     Linked { deployment, account: index }
 }

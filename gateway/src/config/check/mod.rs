@@ -4,6 +4,7 @@
 //! leaves only if there was none. Whatever a problem makes unknowable (a reference, when a name could not be read)
 //! is not reported on top of it.
 
+mod abilities;
 mod access;
 mod accounts;
 mod addresses;
@@ -16,6 +17,7 @@ mod models;
 mod names;
 mod pools;
 mod redis;
+mod rules;
 mod server;
 mod settings;
 mod tenants;
@@ -90,8 +92,24 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     let providers = Providers::read(&file.providers_dir, cx);
     let accounts = accounts::accounts(&file.accounts, &providers, &defaults, &mut pools, cx);
     let deployments = deployments::deployments(&file.deployments, &accounts, &defaults, &mut pools, cx);
-    let models = models::models(&file.models, &file.deployments, &deployments, &pools, &defaults, cx);
-    let tenants = tenants::tenants(&file.tenants, &models, &mut pools, cx);
+    let region = server.region.as_deref();
+    let is_nowhere =
+        !file.server.is_bad() && file.server.value().is_none_or(|server| server.region.is_absent());
+    if let Some(defaults) = file.defaults.value() {
+        models::needs_region(&defaults.regions, is_nowhere, cx);
+    }
+    let deployed = models::Deployed {
+        written: file.deployments.items(),
+        linked: &deployments,
+        pools: &pools,
+        region,
+        is_nowhere,
+    };
+    let models = models::models(&file.models, &deployed, &defaults, cx);
+    let called = rules::called(&file.rules);
+    let (tenants, tenant_names) = tenants::tenants(&file.tenants, &models, &called, &mut pools, cx);
+    let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
+    let (rule_names, deployment_tags) = (rules::names(&called, &models), deployments.tags());
     Config {
         hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
         server,
@@ -100,7 +118,10 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         gateway_pool,
         accounts: accounts.list.into_iter().map(|linked| linked.account).collect(),
         deployments: deployments.list.into_iter().map(|linked| linked.deployment).collect(),
+        rule_names,
+        deployment_tags,
         models: models.list,
+        rules,
         tenants,
     }
 }

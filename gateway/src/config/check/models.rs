@@ -1,7 +1,7 @@
 //! `[[models]]`: which deployments serve each, and how.
 
 use super::super::tree::{At, Field, List, Reading};
-use super::super::{DeploymentId, Headroom, Model, Target, Timeouts, raw};
+use super::super::{DeploymentId, Headroom, Model, Regions, Target, Timeouts, raw, regions};
 use super::deployments::Deployments;
 use super::fallbacks;
 use super::model_tiers::ModelTiers;
@@ -15,18 +15,15 @@ pub(super) struct Models<'f> {
     pub(super) names: Names<'f>,
 }
 
-/// Resolves all models. `written` are the deployments as written, for what they say about timeouts.
+/// Resolves all models.
 pub(super) fn models<'f>(
     field: &'f Field<List<raw::Model>>,
-    written: &Field<List<raw::Deployment>>,
-    deployments: &Deployments<'_>,
-    pools: &Pools,
+    deployments: &Deployed<'_, '_>,
     defaults: &Defaults,
     cx: &mut Reading<'_>,
 ) -> Models<'f> {
     let names = names(field, cx);
-    let deployments = Deployed { written: written.items(), linked: deployments, pools };
-    let list = field.items().iter().map(|at| model(at, &deployments, defaults, cx));
+    let list = field.items().iter().map(|at| model(at, deployments, defaults, cx));
     let mut list: Vec<Model> = list.collect();
     let found = fallbacks::fallbacks(field.items(), &names, cx);
     for (model, [any, context, content]) in list.iter_mut().zip(found) {
@@ -36,10 +33,15 @@ pub(super) fn models<'f>(
 }
 
 /// What models need to know of deployments.
-struct Deployed<'d, 'f> {
-    written: &'d [At<raw::Deployment>],
-    linked: &'d Deployments<'f>,
-    pools: &'d Pools,
+pub(super) struct Deployed<'d, 'f> {
+    /// As written, for what they say about time-outs and prices.
+    pub(super) written: &'d [At<raw::Deployment>],
+    pub(super) linked: &'d Deployments<'f>,
+    pub(super) pools: &'d Pools,
+    /// Where this cluster runs.
+    pub(super) region: Option<&'d str>,
+    /// The file does not say.
+    pub(super) is_nowhere: bool,
 }
 
 fn model(
@@ -58,12 +60,13 @@ fn model(
     }
     let retry = settings::retry(&written.retry, defaults.retry, cx);
     let tiers = ModelTiers::of(written, retry, timeouts, cx);
+    let near = nearest(written, deployed, defaults.regions, cx);
     Model {
         name: name.to_owned(),
         wildcard,
         aliases: written.aliases.items().iter().map(|at| at.value.clone()).collect(),
         ranking,
-        targets: targets(written, deployed, (&tiers, timeouts), cx),
+        targets: targets(written, deployed, (&tiers, timeouts, near), cx),
         tiers: tiers.bounded,
         affinity: settings::affinity(&written.affinity, &defaults.affinity, cx),
         // Known once every model has a name.
@@ -73,6 +76,7 @@ fn model(
         retry,
         headroom: model_headroom(&written.headroom, defaults.headroom, cx),
         total: timeouts.total,
+        min_quality: min_quality(written, deployed, cx),
     }
 }
 
@@ -87,6 +91,51 @@ fn need_prices(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading
             );
         }
     }
+}
+
+/// Our region, if the model's nearest deployments come first.
+fn nearest<'d>(
+    model: &raw::Model,
+    deployed: &Deployed<'d, '_>,
+    base: Regions,
+    cx: &mut Reading<'_>,
+) -> Option<&'d str> {
+    needs_region(&model.regions, deployed.is_nowhere, cx);
+    deployed.region.filter(|_| model.regions.or(base) == Regions::Nearest)
+}
+
+/// What is nearest cannot be told if nobody says where we are.
+pub(super) fn needs_region(regions: &Field<Regions>, is_nowhere: bool, cx: &mut Reading<'_>) {
+    if let Some(at) = regions.get().filter(|at| is_nowhere && at.value == Regions::Nearest) {
+        cx.problem(&at.span, "what is nearest is not known: [server] has no `region`");
+    }
+}
+
+/// `min_quality`. Every deployment must say how good it is, and some task must be one that it does well enough.
+fn min_quality(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading<'_>) -> f64 {
+    let Some(at) = model.min_quality.get() else { return 0.0 };
+    if !(0.0..=1.0).contains(&at.value) {
+        cx.problem(&at.span, "`min_quality` is from 0 to 1");
+        return 0.0;
+    }
+    for written in model.deployments.items().iter().filter_map(|at| at.value.name.get()) {
+        let Some(index) = deployed.linked.names.index(&written.value) else { continue };
+        match &deployed.linked.list[index].deployment.quality {
+            _ if deployed.written[index].value.quality.is_bad() => {}
+            None => cx.problem(
+                &written.span,
+                "the model has a `min_quality`, and this deployment has no `quality`",
+            ),
+            Some(quality) if quality.best() < at.value => {
+                cx.problem(
+                    &written.span,
+                    "this deployment's `quality` is below the model's `min_quality` at every task",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    at.value
 }
 
 /// `gpt-*` is the wildcard `gpt-`.
@@ -130,11 +179,12 @@ fn names<'f>(field: &'f Field<List<raw::Model>>, cx: &mut Reading<'_>) -> Names<
     names
 }
 
-/// The targets of a model; `timeouts` are the model's, and those of its tiers go over them.
+/// The targets of a model; `timeouts` are the model's, and those of its tiers go over them; `near` is the region from which the
+/// nearest come first, if they do.
 fn targets(
     model: &raw::Model,
     deployed: &Deployed<'_, '_>,
-    (tiers, timeouts): (&ModelTiers, Timeouts),
+    (tiers, timeouts, near): (&ModelTiers, Timeouts, Option<&str>),
     cx: &mut Reading<'_>,
 ) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
@@ -158,12 +208,15 @@ fn targets(
         let min_share = min_share(&written.min_share, cx);
         let above = tiers.timeouts(tier).unwrap_or(timeouts);
         let timeouts = settings::timeouts(&deployed.written[index].value.timeouts, above, cx);
+        let account = &deployed.linked.list[index].deployment.account;
+        let distance = near.map_or(0, |near| regions::distance(near, account.region.as_deref()));
         targets.push(Target {
             deployment: DeploymentId(index),
             weight,
             auto: is_auto,
             min_share,
             tier,
+            distance,
             timeouts,
         });
     }

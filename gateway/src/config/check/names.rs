@@ -83,6 +83,11 @@ impl<'f> Names<'f> {
         cx.problem(&at.span, format!("there is no {} of this name{hint}", self.what));
     }
 
+    /// The index of a name, if it is one.
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        self.found.get(name).map(|(index, _)| *index)
+    }
+
     pub(super) fn is_incomplete(&self) -> bool {
         self.incomplete
     }

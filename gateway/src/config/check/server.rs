@@ -28,6 +28,7 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
         drain_timeout: Duration::from_secs(5 * 60),
         tls: None,
         proxy_protocol: false,
+        region: None,
     };
     let Some(At { value: written, .. }) = field.get() else { return server };
     server.listen = written.listen.or(server.listen);
@@ -44,10 +45,22 @@ pub(super) fn server(field: &Field<raw::Server>, cx: &mut Reading<'_>) -> Server
     server.drain_timeout = written.drain_timeout.or(server.drain_timeout);
     server.tls = tls::identity(&written.tls, cx);
     server.proxy_protocol = written.proxy_protocol.or(server.proxy_protocol);
+    server.region = region(&written.region, cx);
     bounds(written, &mut server, cx);
     admin_is_protected(written, &server, cx);
     addresses_differ(written, &server, cx);
     server
+}
+
+/// The name of a region: parts with `-` between them.
+pub(super) fn region(field: &Field<String>, cx: &mut Reading<'_>) -> Option<String> {
+    let at = field.get()?;
+    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !at.value.split('-').all(is_part) {
+        cx.problem(&at.span, "a region consists of letters and digits, with `-` between its parts");
+        return None;
+    }
+    Some(at.value.clone())
 }
 
 fn bounds(written: &raw::Server, server: &mut Server, cx: &mut Reading<'_>) {

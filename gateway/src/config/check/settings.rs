@@ -7,8 +7,8 @@ use http::HeaderName;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::{Count, Pause};
 use super::super::{
-    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Retry, Statistic, Strategy, Timeouts,
-    raw,
+    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Regions, Retry, Statistic, Strategy,
+    Timeouts, raw,
 };
 use super::circuit;
 
@@ -24,6 +24,7 @@ pub(super) struct Defaults {
     pub(super) circuit: Circuit,
     pub(super) headroom: Headroom,
     pub(super) affinity: Option<Affinity>,
+    pub(super) regions: Regions,
 }
 
 /// What holds if the file says nothing.
@@ -51,6 +52,7 @@ fn built_in() -> Defaults {
         circuit: circuit::built_in(),
         headroom: Headroom { soft: 800, hard: 1000 },
         affinity: Some(built_in_affinity()),
+        regions: Regions::Any,
     }
 }
 
@@ -74,6 +76,7 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         circuit: circuit::circuit(&written.circuit, base.circuit, cx),
         headroom: headroom(&written.headroom, base.headroom, cx),
         affinity: affinity(&written.affinity, &base.affinity, cx),
+        regions: written.regions.or(base.regions),
     }
 }
 

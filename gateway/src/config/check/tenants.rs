@@ -9,14 +9,14 @@ use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 
 /// Resolves all tenants.
-pub(super) fn tenants(
-    field: &Field<List<raw::Tenant>>,
+pub(super) fn tenants<'f>(
+    field: &'f Field<List<raw::Tenant>>,
     models: &Models<'_>,
+    called: &[Pattern],
     pools: &mut Pools,
     cx: &mut Reading<'_>,
-) -> Vec<Tenant> {
-    // Collected for its checks: nothing refers to a tenant by name.
-    Names::collect("tenant", field, |tenant| &tenant.name, cx);
+) -> (Vec<Tenant>, Names<'f>) {
+    let names = Names::collect("tenant", field, |tenant| &tenant.name, cx);
     let mut seen = HashMap::new();
     let mut list = Vec::new();
     for At { value: written, span } in field.items() {
@@ -27,11 +27,11 @@ pub(super) fn tenants(
         list.push(Tenant {
             name: name.into(),
             keys: written.keys.items().iter().filter_map(|at| key(at, &mut seen, cx)).collect(),
-            models: allowed(written, models, cx),
+            models: allowed(written, models, called, cx),
             pool: pools.add_if_limited(origin, meters, Terms::ours(Side::Ours), cx),
         });
     }
-    list
+    (list, names)
 }
 
 /// One key's hash. A key that is written in clear is refused too, and never shown.
@@ -52,8 +52,13 @@ fn key(at: &At<String>, seen: &mut HashMap<[u8; 32], Span>, cx: &mut Reading<'_>
     }
 }
 
-/// The models a tenant may call. A full name must be one that some model answers to.
-fn allowed(written: &raw::Tenant, models: &Models<'_>, cx: &mut Reading<'_>) -> Vec<Pattern> {
+/// The models a tenant may call. A full name must be one that some model answers to, or some rule (`called`).
+fn allowed(
+    written: &raw::Tenant,
+    models: &Models<'_>,
+    called: &[Pattern],
+    cx: &mut Reading<'_>,
+) -> Vec<Pattern> {
     if written.models.is_absent() {
         return vec![Pattern::new("*")];
     }
@@ -61,7 +66,8 @@ fn allowed(written: &raw::Tenant, models: &Models<'_>, cx: &mut Reading<'_>) -> 
     for at in written.models.items() {
         let pattern = Pattern::new(&at.value);
         let wildcard = || models.list.iter().any(|m| m.wildcard && pattern.text.starts_with(&m.name));
-        let known = pattern.prefix || models.names.contains(&at.value) || wildcard();
+        let by_rule = || called.iter().any(|called| called.matches(&at.value));
+        let known = pattern.prefix || models.names.contains(&at.value) || wildcard() || by_rule();
         if !known && !models.names.is_incomplete() {
             models.names.unknown(at, cx);
         }

@@ -2,6 +2,7 @@
 
 mod choice;
 mod read;
+mod text_alone;
 mod wire;
 mod write;
 

@@ -44,9 +44,13 @@ pub(super) enum Field {
     Requests,
     Cached,
     Fallbacks,
+    ReasoningEffort,
+    Reasoning,
+    Thinking,
+    Metadata,
 }
 
-const FIELD_COUNT: usize = Field::Fallbacks as usize + 1;
+const FIELD_COUNT: usize = Field::Metadata as usize + 1;
 
 /// A member and its name.
 pub(super) type Named = (Field, &'static str);
@@ -63,6 +67,7 @@ const CHAT: &[Named] = &[
     (Field::Tools, "tools"),
     (Field::Functions, "functions"),
     (Field::ResponseFormat, "response_format"),
+    (Field::ReasoningEffort, "reasoning_effort"),
 ];
 
 const COMPLETIONS: &[Named] = &[
@@ -96,6 +101,7 @@ const RESPONSES: &[Named] = &[
     (Field::Conversation, "conversation"),
     (Field::Store, "store"),
     (Field::Background, "background"),
+    (Field::Reasoning, "reasoning"),
 ];
 
 const MESSAGES: &[Named] = &[
@@ -109,6 +115,7 @@ const MESSAGES: &[Named] = &[
     (Field::ResponseFormat, "output_format"), // as the beta had it
     (Field::Prefill, "prefill"),
     (Field::Fallbacks, "fallbacks"),
+    (Field::Thinking, "thinking"),
 ];
 
 const COUNT_TOKENS: &[Named] = &[
@@ -143,6 +150,8 @@ pub(super) const CONFIG: &[Named] = &[
     (Field::ResponseFormat, "response_schema"),
     (Field::ResponseJsonSchema, "responseJsonSchema"),
     (Field::ResponseJsonSchema, "response_json_schema"),
+    (Field::Thinking, "thinkingConfig"),
+    (Field::Thinking, "thinking_config"),
 ];
 
 const COUNT: &[Named] = &[
@@ -156,6 +165,11 @@ const COUNT: &[Named] = &[
 pub(super) const EMBED: &[Named] = &[(Field::Contents, "content"), (Field::Model, "model")];
 
 const BATCH: &[Named] = &[(Field::Requests, "requests"), (Field::Model, "model")];
+
+/// What a client calls its call; rules may ask for it.
+pub(super) const METADATA: &[Named] = &[(Field::Metadata, "metadata")];
+/// The same, as Google calls it.
+pub(super) const LABELS: &[Named] = &[(Field::Metadata, "labels")];
 
 fn fields_of(api: Api) -> &'static [Named] {
     match api {

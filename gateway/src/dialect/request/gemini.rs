@@ -12,7 +12,7 @@ use super::flaw::{BadRequest, Flaw, Shape, bad, flawed};
 use super::input::Input;
 use super::rewrite::Names;
 use super::values::{MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty, present, read_count};
-use super::{Api, InPath, Peek, range_in};
+use super::{Api, InPath, Peek, range_in, uses};
 use crate::dialect::voice::Voice;
 
 const GOOGLE: Voice = Voice::Google;
@@ -24,6 +24,7 @@ pub(super) fn peek(api: Api, text: &str, fields: &Fields<'_>, path: InPath<'_>) 
     // A whole request that is to be counted stands for what else may be.
     let asked = counted.as_ref().unwrap_or(fields);
     let config = Config::read(asked)?;
+    let has_tools = present(asked.get(Field::Tools)).is_some_and(non_empty);
     Ok(Peek {
         api,
         model: bounded_model(model.to_owned())?,
@@ -31,7 +32,8 @@ pub(super) fn peek(api: Api, text: &str, fields: &Fields<'_>, path: InPath<'_>) 
         include_usage: true,
         max_output: if api.generates() { config.max_output } else { Some(0) },
         choices: config.choices,
-        has_tools: present(asked.get(Field::Tools)).is_some_and(non_empty),
+        has_tools,
+        uses: uses::of_gemini(has_tools, config.has_schema(), config.thinking),
         continues: None,
         kept: false,
         background: false,
@@ -47,13 +49,14 @@ struct Config<'a> {
     choices: u64,
     /// The answer's form, in either notation.
     schemas: [&'a str; 2],
+    thinking: Option<&'a str>,
 }
 
 impl<'a> Config<'a> {
     fn read(fields: &Fields<'a>) -> Result<Config<'a>, BadRequest> {
         const NAME: &str = "generationConfig";
         let Some(raw) = present(fields.get(Field::Config)) else {
-            return Ok(Config { max_output: None, choices: 1, schemas: [""; 2] });
+            return Ok(Config { max_output: None, choices: 1, schemas: [""; 2], thinking: None });
         };
         let config = members(raw, CONFIG, NAME)?;
         let max_output =
@@ -65,7 +68,12 @@ impl<'a> Config<'a> {
             choices: choices.unwrap_or(1).max(1),
             schemas: [Field::ResponseFormat, Field::ResponseJsonSchema]
                 .map(|field| present(config.get(field)).unwrap_or_default()),
+            thinking: present(config.get(Field::Thinking)),
         })
+    }
+
+    fn has_schema(&self) -> bool {
+        self.schemas.iter().any(|schema| !schema.is_empty())
     }
 }
 

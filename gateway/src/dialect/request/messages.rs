@@ -9,7 +9,7 @@ use super::flaw::{BadRequest, Flaw, bad, flawed};
 use super::input::Input;
 use super::rewrite::{ModelPlace, Names};
 use super::values::{MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model};
-use super::{Api, Peek};
+use super::{Api, Peek, uses};
 use crate::dialect::voice::Voice;
 
 const ANTHROPIC: Voice = Voice::Anthropic;
@@ -27,6 +27,7 @@ pub(super) fn peek(
     refuse_fallbacks(fields)?;
     let max_output = if api.generates() { read_max_output(fields)? } else { Some(0) };
     let stream = read_bool(ANTHROPIC, fields.get(Field::Stream), "stream")?.unwrap_or(false);
+    let has_tools = non_empty_array(fields.get(Field::Tools));
     let place = ModelPlace::new(text, fields.get(Field::Model), named.is_some(), fields.is_empty());
     Ok(Peek {
         api,
@@ -35,7 +36,8 @@ pub(super) fn peek(
         include_usage: true,
         max_output,
         choices: 1,
-        has_tools: non_empty_array(fields.get(Field::Tools)),
+        has_tools,
+        uses: uses::of_messages(fields, has_tools),
         continues: None,
         kept: false,
         background: false,

@@ -8,7 +8,7 @@ use super::rewrite::{ModelPlace, Names, StreamOptions};
 use super::values::{
     MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model,
 };
-use super::{Api, Peek};
+use super::{Api, Peek, uses};
 use crate::dialect::voice::Voice;
 
 const OPENAI: Voice = Voice::OpenAi;
@@ -28,6 +28,7 @@ pub(super) fn peek(
     let options = StreamOptions::read(fields.get(Field::StreamOptions))?;
     let place = ModelPlace::new(text, fields.get(Field::Model), named.is_some(), fields.is_empty());
     let ask = stream && api.asks_for_usage() && !options.include_usage;
+    let has_tools = [Field::Tools, Field::Functions].iter().any(|f| non_empty_array(fields.get(*f)));
     let background = read_bool(OPENAI, fields.get(Field::Background), "background")?.unwrap_or(false);
     Ok(Peek {
         api,
@@ -36,7 +37,8 @@ pub(super) fn peek(
         include_usage: !ask,
         max_output: read_max_output(api, fields)?,
         choices: read_choices(fields)?.saturating_mul(input.prompts),
-        has_tools: [Field::Tools, Field::Functions].iter().any(|f| non_empty_array(fields.get(*f))),
+        has_tools,
+        uses: uses::of_openai(fields, has_tools),
         continues: Continues::read(fields)?,
         kept: api == Api::Responses
             && (read_bool(OPENAI, fields.get(Field::Store), "store")?.unwrap_or(true) || background),

@@ -5,7 +5,7 @@ mod codes;
 mod drain;
 mod listener;
 mod refused;
-mod reload;
+pub(crate) mod reload;
 
 use anyhow::{Result, ensure};
 use weir_tests::client::Answer;

@@ -19,7 +19,7 @@ use crate::in_turn;
 const LIMITS: (u64, u64) = (300, 120);
 
 /// Waits until every replica says that it works by one and the same configuration, which is not `before`.
-async fn all_reloaded(site: &Site, before: &str) -> Result<()> {
+pub(crate) async fn all_reloaded(site: &Site, before: &str) -> Result<()> {
     eventually("reload everywhere", async || {
         for replica in &site.replicas {
             let state = replica.state().await?;

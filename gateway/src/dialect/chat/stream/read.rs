@@ -7,6 +7,7 @@ use super::super::answer::{created, read_source};
 use super::super::fields::MOST;
 use super::super::message::{read_citation, read_image};
 use super::choice::Choice;
+use super::text_alone::{self, TextChunk};
 use super::wire::{Chunk, ChunkDelta};
 use crate::dialect::json::Cursor;
 use crate::dialect::openai::answer::{Usage, parse_error};
@@ -49,6 +50,23 @@ impl Reader {
             self.fail(data, to);
             return Ok(());
         }
+        let told = text_alone::read(data).is_some_and(|said| self.more_text(said, to));
+        if told { Ok(()) } else { self.read_any(data, to) }
+    }
+
+    /// More of the text of a choice that has begun.
+    fn more_text(&mut self, said: TextChunk<'_>, to: &mut Vec<Event>) -> bool {
+        let known = self.choices.iter_mut().find(|choice| choice.index == said.index);
+        let Some(choice) = known.filter(|_| self.started) else { return false };
+        choice.text(said.text.into_owned(), to);
+        if said.tier.is_some() && said.tier != self.tier.as_deref() {
+            self.tier = said.tier.map(str::to_owned);
+        }
+        true
+    }
+
+    /// Any chunk.
+    pub(super) fn read_any(&mut self, data: &[u8], to: &mut Vec<Event>) -> Result<(), Refused> {
         let wrong = |fault| {
             Refused::whole(format!("The provider's stream holds a chunk that cannot be read: {fault}."))
         };

@@ -48,9 +48,9 @@ impl Frames {
         self.tier(tier);
     }
 
-    /// One event of these members, each with a comma behind it. The tier of service stands in the first and wherever
-    /// there is usage.
-    pub(super) fn event(&mut self, members: &[u8], counts: bool, to: &mut Vec<u8>) {
+    /// One event; `members` appends what it says, each member with a comma behind it. The tier of service stands in the
+    /// first and wherever there is usage.
+    pub(super) fn event(&mut self, counts: bool, to: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
         let mut metadata = Map::new();
         if let Some(tier) = self.tier.as_deref().filter(|_| counts || !self.begun) {
             metadata.insert("serviceTier".into(), tier.into());
@@ -60,7 +60,7 @@ impl Frames {
         }
         self.open(to);
         to.push(b'{');
-        to.extend_from_slice(members);
+        members(to);
         if !metadata.is_empty() {
             to.extend_from_slice(b"\"usageMetadata\":");
             push_value(to, &metadata.into());

@@ -47,7 +47,7 @@ enum Kind {
 }
 
 /// Content where there is none: clients look into the first part of the first candidate without asking.
-const NOTHING: &[u8] = br#"{"parts":[{"text":""}],"role":"model"}"#;
+const NOTHING: &[u8] = br#""content":{"parts":[{"text":""}],"role":"model"}"#;
 
 impl Writer {
     /// Writes in this framing.
@@ -79,8 +79,7 @@ impl Writer {
                 self.frames.usage = Some(*counts);
                 // The last ones belong to the last event.
                 if self.finished.is_empty() {
-                    let nothing = [b"\"candidates\":[{\"content\":", NOTHING, b",\"index\":0}],"].concat();
-                    self.frames.event(&nothing, true, to);
+                    self.frames.event(true, to, |to| candidate(0, to, |to| to.extend_from_slice(NOTHING)));
                 }
             }
             Event::Ping => self.frames.ping(to),
@@ -180,16 +179,16 @@ impl Writer {
 
     /// The event that comes most often, written without a detour.
     fn text(&mut self, choice: u64, gap: &str, text: &str, thought: bool, to: &mut Vec<u8>) {
-        let mut event = Vec::with_capacity(text.len() + 128);
-        event.extend_from_slice(b"\"content\":{\"parts\":[{\"text\":");
-        if gap.is_empty() {
-            push_string(&mut event, text)
-        } else {
-            push_string(&mut event, &format!("{gap}{text}"))
-        }
-        event.extend_from_slice(if thought { b",\"thought\":true}" } else { b"}" });
-        event.extend_from_slice(b"],\"role\":\"model\"}");
-        self.of_choice(choice, &event, to);
+        self.of_choice(choice, to, |to| {
+            to.extend_from_slice(b"\"content\":{\"parts\":[{\"text\":");
+            if gap.is_empty() {
+                push_string(to, text)
+            } else {
+                push_string(to, &format!("{gap}{text}"))
+            }
+            to.extend_from_slice(if thought { b",\"thought\":true}" } else { b"}" });
+            to.extend_from_slice(b"],\"role\":\"model\"}");
+        });
     }
 
     fn whole(&mut self, choice: u64, piece: &Piece, to: &mut Vec<u8>) {
@@ -207,15 +206,14 @@ impl Writer {
     }
 
     fn candidate(&mut self, choice: u64, name: &[u8], value: &Value, to: &mut Vec<u8>) {
-        let mut event = name.to_vec();
-        push_value(&mut event, value);
-        self.of_choice(choice, &event, to);
+        self.of_choice(choice, to, |to| {
+            to.extend_from_slice(name);
+            push_value(to, value);
+        });
     }
 
-    fn of_choice(&mut self, choice: u64, members: &[u8], to: &mut Vec<u8>) {
-        let index = choice.to_string();
-        let event = [b"\"candidates\":[{", members, b",\"index\":", index.as_bytes(), b"}],"].concat();
-        self.frames.event(&event, false, to);
+    fn of_choice(&mut self, choice: u64, to: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+        self.frames.event(false, to, |to| candidate(choice, to, members));
     }
 
     fn done(&mut self, to: &mut Vec<u8>) {
@@ -223,13 +221,13 @@ impl Writer {
         self.finish_all();
         let candidate = |(choice, finish): &(u64, Finish)| json!({"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": finish::write(finish), "index": choice});
         let candidates: Vec<Value> = self.finished.iter().map(candidate).collect();
-        let mut event = Vec::new();
-        if !candidates.is_empty() {
-            event.extend_from_slice(b"\"candidates\":");
-            push_value(&mut event, &candidates.into());
-            event.push(b',');
-        }
-        self.frames.event(&event, true, to);
+        self.frames.event(true, to, |to| {
+            if !candidates.is_empty() {
+                to.extend_from_slice(b"\"candidates\":");
+                push_value(to, &candidates.into());
+                to.push(b',');
+            }
+        });
         self.close(to);
     }
 
@@ -253,6 +251,15 @@ impl Writer {
         self.over = true;
         self.frames.close(to);
     }
+}
+
+/// The one candidate of an event.
+fn candidate(choice: u64, to: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+    to.extend_from_slice(b"\"candidates\":[{");
+    members(to);
+    to.extend_from_slice(b",\"index\":");
+    to.extend_from_slice(itoa::Buffer::new().format(choice).as_bytes());
+    to.extend_from_slice(b"}],");
 }
 
 /// What stands as the signature of a piece of text or of a thought: Google's own, else a parcel for the client. It is

@@ -1,9 +1,8 @@
 //! Server-sent events as they are written.
 
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::dialect::json::push_members;
+use crate::dialect::json::{Object, push_list, push_members};
 use crate::dialect::responses::answer::Response;
 use crate::dialect::responses::fields::{Fields, marks, put};
 
@@ -14,21 +13,6 @@ pub(super) struct At<'a> {
     pub(super) output: usize,
     /// `content_index` or `summary_index`, and which.
     pub(super) inner: Option<(&'static str, usize)>,
-}
-
-#[derive(Serialize)]
-struct DeltaFrame<'a> {
-    r#type: &'a str,
-    sequence_number: u64,
-    item_id: &'a str,
-    output_index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_index: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary_index: Option<usize>,
-    delta: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<&'a [Value]>,
 }
 
 /// Numbers and frames events.
@@ -88,19 +72,22 @@ impl Frames {
         logprobs: Option<&[Value]>,
         to: &mut Vec<u8>,
     ) {
-        let inner = |wanted: &str| at.inner.filter(|(name, _)| *name == wanted).map(|(_, index)| index);
-        let body = DeltaFrame {
-            r#type: kind,
-            sequence_number: self.number(),
-            item_id: at.item,
-            output_index: at.output,
-            content_index: inner("content_index"),
-            summary_index: inner("summary_index"),
-            delta,
-            logprobs,
-        };
-        // Strings and numbers always have a form in JSON, and a `Vec` takes everything.
-        frame(kind, to, |to| _ = serde_json::to_writer(to, &body));
+        let number = self.number();
+        frame(kind, to, |to| {
+            let mut body = Object::new(to);
+            body.text("type", kind);
+            body.number("sequence_number", number);
+            body.text("item_id", at.item);
+            body.number("output_index", at.output as u64);
+            if let Some((name, index)) = at.inner {
+                body.number(name, index as u64);
+            }
+            body.text("delta", delta);
+            if let Some(logprobs) = logprobs {
+                push_list(body.name("logprobs"), logprobs);
+            }
+            body.end();
+        });
     }
 }
 

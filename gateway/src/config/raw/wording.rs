@@ -1,0 +1,79 @@
+//! Values of the file that may be written in two ways, or have keys of the user's own.
+
+use toml::de::DeValue;
+
+use super::super::tree::{At, Field, List, Node, Read, Reading, Span};
+use super::{ComplexityTable, PromptTable};
+
+/// A text or a list of texts.
+pub(crate) struct Words(pub(crate) List<String>);
+
+impl Read for Words {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        if node.get_ref().is_array() {
+            return List::read(node, cx).map(Words);
+        }
+        let value = cx.string(node, "a string or an array of strings")?;
+        Some(Words(List { items: vec![At { value, span: node.span() }], written: 1 }))
+    }
+}
+
+impl Field<Words> {
+    /// The readable texts; none if the key is absent.
+    pub(crate) fn words(&self) -> &[At<String>] {
+        self.value().map_or(&[], |words| &words.0.items)
+    }
+}
+
+/// A table whose keys are the user's own.
+pub(crate) struct Table<T>(pub(crate) Vec<Entry<T>>);
+
+/// One key of it.
+pub(crate) struct Entry<T> {
+    pub(crate) key: String,
+    pub(crate) span: Span,
+    pub(crate) value: Field<T>,
+}
+
+impl<T: Read> Read for Table<T> {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let Some(table) = node.get_ref().as_table() else { return cx.wrong(node, "a table") };
+        let entry = |(key, _): (&toml::Spanned<_>, _)| {
+            let name: &std::borrow::Cow<'_, str> = key.get_ref();
+            Entry { key: name.to_string(), span: key.span(), value: cx.field(node, name, true) }
+        };
+        Some(Table(table.iter().map(entry).collect()))
+    }
+}
+
+/// `quality`: numbers by the tag of a task, and `default`.
+pub(crate) type Quality = Table<f64>;
+
+/// `prompt`: a pattern alone, or a table.
+pub(crate) struct Prompt(pub(crate) PromptTable);
+
+impl Read for Prompt {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        if node.get_ref().is_table() {
+            return PromptTable::read(node, cx).map(Prompt);
+        }
+        let pattern = cx.string(node, "a regular expression or a table { pattern, text }")?;
+        Some(Prompt(PromptTable { pattern: Field::of(pattern, node.span()), text: Field::Absent }))
+    }
+}
+
+/// `complexity`: where it begins, or a table.
+pub(crate) struct Complexity(pub(crate) ComplexityTable);
+
+impl Read for Complexity {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                let min = Field::of(f64::read(node, cx)?, node.span());
+                Some(Complexity(ComplexityTable { min, max: Field::Absent }))
+            }
+            DeValue::Table(_) => ComplexityTable::read(node, cx).map(Complexity),
+            _ => cx.wrong(node, "a number from 0 to 1 or a table { min, max }"),
+        }
+    }
+}
