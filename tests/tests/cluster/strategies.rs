@@ -227,7 +227,7 @@ fn short_answers_go_where_they_begin_soon_and_long_ones_where_they_go_on_fast() 
     })
 }
 
-/// Broken on purpose to see it fail: the dear one in one tier with the others; one of the cheap drawn at random.
+/// Broken on purpose to see it fail: one of the cheap drawn at random.
 #[test]
 fn of_the_cheap_the_faster_is_preferred_and_the_dear_one_serves_what_they_cannot() -> Result<()> {
     in_turn(async {
@@ -241,7 +241,7 @@ fn of_the_cheap_the_faster_is_preferred_and_the_dear_one_serves_what_they_cannot
         all_served(&load(&site, 40.0, 4.0).await)?;
         let before = seen(&site).await?;
         ensure!(before[0] == 0.0, "none was to spill: {before:?}");
-        ensure!(before[2] > 1.5 * before[1], "the faster is preferred: {before:?}");
+        ensure!(before[2] > 3.0 * before[1], "the faster is preferred: {before:?}");
         // More than both bear: six at once are about 23 a second at one and 60 at the other.
         all_served(&load(&site, 160.0, 3.0).await)?;
         let after = seen(&site).await?;
