@@ -112,13 +112,12 @@ impl Model {
     pub fn of(sums: &Sums) -> Model {
         let answers = sums[ANSWERED] / SCALE;
         let (mut matrix, mut times) = ([[0.0; FEATURES]; FEATURES], [0.0; FEATURES]);
-        let mut at = 0;
+        let pairs = (0..FEATURES).flat_map(|row| (row..FEATURES).map(move |column| (row, column)));
+        for ((row, column), sum) in pairs.zip(sums) {
+            matrix[row][column] = sum / SCALE;
+            matrix[column][row] = sum / SCALE;
+        }
         for row in 0..FEATURES {
-            for column in row..FEATURES {
-                matrix[row][column] = sums[at] / SCALE;
-                matrix[column][row] = matrix[row][column];
-                at += 1;
-            }
             times[row] = sums[PRODUCTS + row] / SCALE;
             matrix[row][row] += if matches!(row, 1 | 2 | 4) { DOUBT } else { 1e-6 };
         }

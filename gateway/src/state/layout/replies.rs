@@ -102,7 +102,8 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
         pools.push(PoolView { granted, used, cap, rest, image: image(at, l)? });
     }
     // Told behind them if there are any.
-    let circuits = if len % 5 > 0 { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
+    let circuits =
+        if !len.is_multiple_of(5) { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
     let circuits = circuits.into_iter().collect();
     let behaviours = if len % 5 > 1 { behaviours(at)? } else { Vec::new() };
     Ok(Synced { l, lease, live, learning, pools, circuits, behaviours })

@@ -106,7 +106,8 @@ fn only_what_changed_is_told_and_of_much_a_part() {
         let told = cluster.tell("two", since, vec![]).behaviours;
         assert!(told.len() < TOLD_AT_ONCE + 60 && rounds < 4, "{} at once", told.len());
         since = heard_up_to(&told, cluster.now);
-        (seen.extend(told.iter().map(|(tag, _)| *tag)), rounds += 1);
+        seen.extend(told.iter().map(|(tag, _)| *tag));
+        rounds += 1;
     }
     cluster.now += 10;
     since = heard_up_to(&cluster.tell("two", since, vec![]).behaviours, cluster.now);
