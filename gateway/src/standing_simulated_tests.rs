@@ -364,7 +364,11 @@ fn at_sixty(engines: &[Engine], model: &str, seed: u64) -> Came {
     let came = sim.came.remove(0);
     println!(
         "| {model}, {} | {} | {:.1} s | {:.1} s | {:?} | {:.2} |",
-        if engines[0].concurrency.is_some() { "providers" } else { "engines" },
+        match (engines[0].concurrency, engines[2].price > 1.0) {
+            (Some(_), false) => "providers",
+            (Some(_), true) => "providers, the fastest five times as dear",
+            (None, _) => "engines",
+        },
         came.seconds.len(),
         came.seconds.iter().sum::<f64>() / came.seconds.len() as f64,
         came.p95(),
