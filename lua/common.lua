@@ -31,11 +31,15 @@
 --   v:TAG          msgpack {minute, changed, {sum, ...}, {calls, input, output, ... of each minute, the current one first},
 --                  {NAME, k, busy, ...}}: how a deployment behaves (core/behaviour.rs)
 --   j              tag and when it was told of last, of each v:TAG, the longest untold first                     2n d
+--   a              time after which nothing of what follows lowers anything; absent before anything was learned  1 d
+--   a:POOL         share in millionths that refusals left, since; then of each meter what its provider said: cap, when,
+--                  for how long (core/learned.rs)                                                2 + 3n d
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
 
 local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, NEXT_SYNC = 1000, 1000, 10000, 3600000, 1000, 250
+local WHOLE, RECOVERY, LONGEST = 1000000, 6, 120000 -- of what is learned (core/learned.rs)
 local TICKS = 1048576 -- of pacing, per ms: 2^20
 local LAYOUT = 3
 local LEARN, LEAST, SETTLE = 2000, 400, 1000
@@ -294,6 +298,28 @@ local function touch(decl)
     end
   end
   return p
+end
+
+local taught = 0 -- field a, in scripts that read it
+-- How far meter i may be used by what was learned (core/learned.rs); then what its provider said, when and for how long, if
+-- that lowers it.
+local function bound(p, i)
+  local cap = p.v[base(i) + CAP]
+  if l < taught and p.learned == nil then
+    local s = redis.call('HGET', key, 'a:' .. p.key)
+    p.learned = s and doubles(s, #s / 8) or false
+  end
+  local known = l < taught and p.learned
+  if not known then return cap end
+  local share = min(WHOLE, known[1] + floor(max(0, l - known[2]) / RECOVERY))
+  local whole = max(1, math.ceil(cap * share / WHOLE))
+  local at = 3 + 3 * i
+  local said, since, lasts = known[at], known[at + 1], known[at + 2]
+  local passed = max(0, l - since)
+  if said >= cap or passed >= lasts then return whole end
+  local back = said + floor((cap - said) * (passed * passed) / (lasts * lasts))
+  if back >= whole then return whole end
+  return back, said, since, lasts
 end
 
 local function post(p, i, amount)

@@ -4,7 +4,7 @@
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
@@ -12,24 +12,27 @@
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 --                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
+--                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
 --          {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool |
 --          3 larger than a cap, 0, pool | 4 circuit open, ms, 0 | 5 fits and comes back, share, 0};
---          behind them the number of a probe's permit, if it is one
+--          behind them the number of a probe's permit, 0 if it is none; {used, posted or
+--          held ever of each meter, draw by draw} if asked for
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
-local asked, common, candidates, ttl, left, why, luck = unpack(cmsgpack.unpack(ARGV[2]))
-local wanted = {'e', 'i:' .. inc, 'b'}
+local asked, common, candidates, ttl, left, why, luck, used_too = unpack(cmsgpack.unpack(ARGV[2]))
+local wanted = {'e', 'i:' .. inc, 'b', 'a'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
-for at = 1, ahead do wanted[at + 3] = 'p:' .. asked[at][1] end
-for at = 1, counted do wanted[at + 3 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
+for at = 1, ahead do wanted[at + 4] = 'p:' .. asked[at][1] end
+for at = 1, counted do wanted[at + 4 + ahead] = 'c:' .. inc .. ':' .. asked[at][1] end
 local read = redis.call('HMGET', key, unpack(wanted))
 if not advance_clock(read[1]) then return other_layout() end
-for at = 1, ahead do record(asked[at][1], read[at + 3]) end
+for at = 1, ahead do record(asked[at][1], read[at + 4]) end
+if read[4] then taught = struct.unpack('<d', read[4]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 if learning == 1 then return commit({LEARNING, max(0, learn[1] + LEARN + 1 - l)}) end
@@ -75,17 +78,25 @@ local function fits(draws)
       local cap = v[b + CAP]
       if amount > cap then return {nil, nil, nil, draw[1], i} end
       local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
-      local wait, known = l, true
-      if used > cap then wait, known = room_at(p, i, used - cap) end
+      local wait, known, most = l, true, cap
+      local said, since, lasts
+      if l < taught then most, said, since, lasts = bound(p, i) end
+      if used > most then
+        wait, known = room_at(p, i, used - most)
+        if most < cap then known = false end -- what was learned may change
+        if said and used <= cap then
+          wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
+        end
+      end
       if pace > 0 then
         local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
         wait = max(wait, l + math.ceil(over / TICKS))
       end
-      if used > cap or wait > l then
+      if used > most or wait > l then
         exact = exact and known
         if not at or wait > at then at, where = wait, draw[1] end
       else
-        local part = used * 1000000 / cap
+        local part = used * 1000000 / most
         if part > share then share = part end
       end
     end
@@ -131,7 +142,7 @@ local function count(draw, n)
   local at = draw[1] + 1
   local pool, field, s = asked[at][1]
   if at <= counted then
-    field, s = wanted[at + 3 + ahead], read[at + 3 + ahead]
+    field, s = wanted[at + 4 + ahead], read[at + 4 + ahead]
   else
     field = 'c:' .. inc .. ':' .. pool
     s = redis.call('HGET', key, field)
@@ -171,7 +182,7 @@ local seen = {}
 local function tell(reply)
   local plain = reply[1] == GRANTED and reply[2] == 0 or reply[1] == DENIED and reply[5] == 1
   local all = why == 1 or seen[1] and not plain
-  if left == 0 and not all and permit == 0 then return commit(reply) end
+  if left == 0 and not all and permit == 0 and not reply.used then return commit(reply) end
   local rest, verdicts = {}, {}
   if left > 0 then
     local p = touch(asked[left])
@@ -194,7 +205,8 @@ local function tell(reply)
     end
   end
   reply[6], reply[7] = rest, verdicts
-  if permit > 0 then reply[8] = permit end
+  if permit > 0 or reply.used then reply[8] = permit end
+  reply[9], reply.used = reply.used, nil
   return commit(reply)
 end
 
@@ -221,6 +233,17 @@ local function chosen(index, share)
   if seen[index].circuit then probe(seen[index].circuit) end
   if met then put['l:' .. inc] = cmsgpack.pack(met) end
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
+  if used_too == 1 then
+    reply.used = {}
+    for _, draw in ipairs(candidate[4]) do
+      local p = touch(asked[draw[1] + 1])
+      for i = 0, p.n - 1 do
+        local v, b = p.v, base(i)
+        local n = #reply.used
+        reply.used[n + 1], reply.used[n + 2] = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD], v[b + POSTED] + v[b + HOLD]
+      end
+    end
+  end
   if not KEYS[2] then return tell(reply) end
   local tag, expires = candidate[1], l + ttl
   if pin_tag == tag then

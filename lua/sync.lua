@@ -3,22 +3,27 @@
 -- that contradicts the grants changes nothing; a longer rest is never shortened.
 -- KEYS[1]  hash     the state
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {{pool, {returned per meter}, {posted per meter}, look}, ...}; look = 1: answer with an image
--- ARGV[3]  msgpack  {{pool, ms to rest}, ...}
+-- ARGV[2]  msgpack  {{pool, {returned per meter}, {posted per meter}, look, {cap, at, ms of what its provider said, per
+--                   meter} or {}}, ...}; look = 1: answer with an image
+-- ARGV[3]  msgpack  {{pool, ms to rest, 1: its provider refused a call}, ...}
 -- ARGV[4]  '1'      count the living (costs a look at each), tell of circuits
 -- ARGV[5]  msgpack  {{tag, ok, failed, failed since the last ok, {failures, ratio in millionths, min_calls, window, open,
 --                   successes, ramp}, {permit, 0 says nothing 1 ok 2 failed, ...}}, ...}: how attempts ended (core/circuit.rs)
 -- ARGV[6]  msgpack  {since, {{tag, busy, {sum, ...}, {calls, input, output}}, ...}}: how deployments behave, and from when on the
 --                   caller wants to hear of that (core/behaviour.rs); '': nothing
 -- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {};
---          then, if asked for and if there are any, the field b ('': none), and if it wants to hear {tag, field v:TAG, ...}}
+--          then, if asked for and if there are any, the field b (or '' before what follows);
+--          then, if anything learned is in force, per report: {how far each meter may be used} or {} ({} before what follows);
+--          then, if the caller wants to hear of behaviour and there is any, {tag, field v:TAG, ...}}
 --          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
 asks_run = ARGV[4] == '1'
 local SUMS, MINUTES, MINUTE, MOST_SUM, TOLD_AT_ONCE, KNOWN, FADED = 22, 8, 60000, 2251799813685248, 256, 4096, 3600000 -- of behaviour
+local FULL, LOWEST, AGAIN = 950, 250000, 1000 -- of what is learned (core/learned.rs)
 local SLOTS, LONE, MOST, FORGET = 10, 1000, 1000, 3600000 -- of circuits (core/circuit.rs)
-local head = redis.call('HMGET', key, 'e', 'b', 'j')
+local head = redis.call('HMGET', key, 'e', 'b', 'a', 'j')
 if not advance_clock(head[1]) then return other_layout() end
+if head[3] then taught = struct.unpack('<d', head[3]) end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 local life = redis.call('HGET', key, 'i:' .. inc)
@@ -69,6 +74,56 @@ local function take(p, counters, returned, posted)
   end
 end
 
+-- What was learned of a pool, to be changed.
+local function lessons(p)
+  local s = put['a:' .. p.key] or redis.call('HGET', key, 'a:' .. p.key)
+  if s then return doubles(s, #s / 8) end
+  local known = {WHOLE, 0}
+  for at = 3, 2 + 3 * p.n do known[at] = 0 end
+  return known
+end
+local function teach(p, known, till)
+  put['a:' .. p.key] = packed(known, 2 + 3 * p.n)
+  if till > taught then
+    taught = till
+    put['a'] = struct.pack('<d', taught)
+  end
+  p.learned = known
+end
+
+-- The provider said what it has left: the later word counts, of two at once the higher.
+local function heed(p, words)
+  local known, till, is_news = lessons(p), 0, false
+  for at = 1, #words, 3 do
+    local cap, since, lasts = words[at], min(words[at + 1], l), min(words[at + 2], LONGEST)
+    local to = 2 + at
+    if lasts > 0 and (since > known[to + 1] or since == known[to + 1] and cap > known[to]) then
+      known[to], known[to + 1], known[to + 2] = cap, since, lasts
+      is_news = true
+      if cap < p.v[base((at - 1) / 3) + CAP] then till = max(till, since + lasts) end
+    end
+  end
+  if is_news then teach(p, known, till) end
+end
+
+-- The provider refused a call. If it had no reason to, as far as we count, every cap falls.
+local function struck(p)
+  if p.n == 0 or p.v[REST] > l then return end
+  local known, used = lessons(p), 0
+  local is_full = l < known[2] + AGAIN
+  for i = 0, p.n - 1 do
+    advance(p, i)
+    local v, b = p.v, base(i)
+    local counted = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD]
+    if counted * 1000 >= bound(p, i) * FULL then is_full = true end
+    used = max(used, floor(counted * WHOLE / v[b + CAP]))
+  end
+  if is_full then return end
+  local before = min(WHOLE, known[1] + floor(max(0, l - known[2]) / RECOVERY))
+  known[1], known[2] = min(before, max(floor(before * 9 / 10), used, LOWEST)), l
+  teach(p, known, l + (WHOLE - known[1]) * RECOVERY)
+end
+
 local grants = {}
 for at, report in ipairs(reports) do
   local pool, c = report[1], read[2 * at]
@@ -79,10 +134,12 @@ for at, report in ipairs(reports) do
     take(p, counters, report[2], report[3])
     if p.changed then put['c:' .. inc .. ':' .. pool] = packed(counters, 3 * p.n) end
     grants[at] = counters
+    if #report[5] > 0 and #report[5] == 3 * p.n then heed(p, report[5]) end
   end
 end
 for _, rest in ipairs(rests) do
   local p = current(load(rest[1]))
+  if rest[3] == 1 then struck(p) end
   if l + rest[2] > p.v[REST] then p.v[REST], p.dirty = l + rest[2], true end
 end
 
@@ -173,7 +230,7 @@ end
 
 -- How deployments behave: what was told is added, and what is new to the caller is looked for, the latest first.
 local function behaviour()
-  local said, journal, news, lives = cmsgpack.unpack(ARGV[6]), head[3] or '', {}, {}
+  local said, journal, news, lives = cmsgpack.unpack(ARGV[6]), head[4] or '', {}, {}
   local before, now_living = journal, #said[2] > 0 and lives_now() or {}
   for _, of in ipairs(now_living) do
     if of[3] == 1 then lives[id_of(of)] = true end
@@ -289,7 +346,17 @@ for at, report in ipairs(reports) do
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, used, cap, max(0, p.v[REST] - l)
   reply[n + 5] = image
 end
-local asked = ARGV[4] == '1'
-if asked and #left > 0 or #news > 0 then reply[#reply + 1] = asked and packed(left, #left) or '' end
-if #news > 0 then reply[#reply + 1] = news end
+local bounds, is_bounded = {}, false
+for at, report in ipairs(reports) do
+  local p = pools[report[1]]
+  local most = {}
+  for i = 1, l < taught and p.n or 0 do most[i] = bound(p, i - 1) end
+  is_bounded = is_bounded or p.learned and #most > 0
+  bounds[at] = p.learned and most or {}
+end
+local told = ARGV[4] == '1' and #left > 0
+local tells = #news > 0
+if told or is_bounded or tells then reply[#reply + 1] = told and packed(left, #left) or '' end
+if is_bounded or tells then reply[#reply + 1] = is_bounded and bounds or {} end
+if tells then reply[#reply + 1] = news end
 return commit(reply)

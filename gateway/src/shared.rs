@@ -97,19 +97,19 @@ impl Snapshot {
     pub fn rest(&self, client: &Client, deployment: DeploymentId, class: Class) -> Option<Duration> {
         let deployment = &self.config.deployments[deployment.0];
         let cooldown = deployment.cooldown;
-        let time = match class {
-            Class::RateLimited { retry_after } => retry_after.unwrap_or(cooldown.default),
-            Class::QuotaExhausted { retry_after } => retry_after.unwrap_or(cooldown.max),
-            Class::Overloaded { retry_after: Some(time) } | Class::SlowDown { retry_after: Some(time) } => {
-                time
-            }
+        // Who asks for less may have a lower limit than we think, also if it does not say for how long.
+        let (time, refused) = match class {
+            Class::RateLimited { retry_after } => (Some(retry_after.unwrap_or(cooldown.default)), true),
+            Class::QuotaExhausted { retry_after } => (Some(retry_after.unwrap_or(cooldown.max)), false),
+            Class::SlowDown { retry_after } => (retry_after, true),
+            Class::Overloaded { retry_after: Some(time) } => (Some(time), false),
             _ => return None,
         };
-        let time = time.min(cooldown.max);
+        let time = time.map(|time| time.min(cooldown.max));
         for pool in &deployment.rests {
-            client.rest(&self.pools[pool.0].decl.key, time);
+            client.rest(&self.pools[pool.0].decl.key, time.unwrap_or_default(), refused);
         }
-        Some(time)
+        time
     }
 
     /// The longest that a session is remembered after its last call.

@@ -45,6 +45,8 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
             counted: Counted::ALL,
             reserve: ReservePolicy::Max,
             on_outage,
+            learned_permille: 950,
+            is_watched: Default::default(),
         })
     };
     let infos: Vec<_> = pools.map(info).collect();

@@ -3,7 +3,8 @@
 //!
 //! Broken on purpose once, each seen to fail: no guard bucket in `slots`; `min` for `max` in the clock; expired
 //! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
-//! move; a shorter rest shortening a longer one; the pacing level not drained; a probe that does not hold back others.
+//! move; a shorter rest shortening a longer one; the pacing level not drained; a probe that does not hold back others; of two
+//! words of a provider the earlier kept.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
 
@@ -83,7 +84,32 @@ fn is_known_to_both(command: &Command) -> bool {
     }
 }
 
-fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut (u64, u64)) {
+/// What the sequences met.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    granted: u64,
+    probes: u64,
+    lowered: u64,
+}
+
+impl Count {
+    fn note(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Reserved(Reserved::Granted(granted)) => {
+                self.granted += 1;
+                self.probes += u64::from(granted.permit > 0);
+            }
+            Reply::Synced(synced) => {
+                let lowered =
+                    |view: &&PoolView| view.bounds.iter().zip(&view.cap).any(|(bound, cap)| bound < cap);
+                self.lowered += synced.pools.iter().filter(lowered).count() as u64;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count) {
     clear(server);
     let keys = Keys::new("t");
     let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
@@ -129,9 +155,7 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, granted: &mut (u64
         } else {
             (expected, run(server, &keys, &command, stamp))
         };
-        if let Reply::Reserved(Reserved::Granted(Granted { permit, .. })) = got {
-            (granted.0, granted.1) = (granted.0 + 1, granted.1 + u64::from(permit > 0));
-        }
+        count.note(&got);
         assert_eq!(got, expected, "reply to step {at}: {command:?}");
         let stored = state(server, &keys, &sessions).expect("a state");
         let (stored, due) = (comparable(stored, versions), comparable(core.clone(), versions));
@@ -179,7 +203,7 @@ fn compare(versions: Versions, steps: u32) {
         rng_seed: seed(),
         ..ProptestConfig::default()
     };
-    let (taken, granted) = (std::cell::Cell::new(0u64), std::cell::Cell::new((0u64, 0u64)));
+    let (taken, granted) = (std::cell::Cell::new(0u64), std::cell::Cell::new(Count::default()));
     let server = std::cell::RefCell::new(&mut server);
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let result = runner.run(&prop::collection::vec(op(), 100..=130), |ops| {
@@ -189,13 +213,17 @@ fn compare(versions: Versions, steps: u32) {
         granted.set(count);
         Ok(())
     });
-    let (granted, probes) = granted.get();
-    println!("{} steps compared, {granted} granted, {probes} of them probes", taken.get());
+    let Count { granted, probes, lowered } = granted.get();
+    println!(
+        "{} steps compared, {granted} granted, {probes} of them probes; {lowered} caps lowered",
+        taken.get()
+    );
     if let Err(failure) = result {
         panic!("{failure}");
     }
     assert!(granted * 80 > taken.get(), "the sequences grant too rarely to mean much");
     assert!(versions == Versions::Both || probes * 2_000 > taken.get(), "too few probes to mean much");
+    assert!(versions == Versions::Both || lowered * 20 > taken.get(), "too little learned to mean much");
 }
 
 /// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.

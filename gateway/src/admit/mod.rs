@@ -3,6 +3,7 @@
 pub mod estimate;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::config::{Circuit, Config, Deployment, PoolId, ReservePolicy};
@@ -56,8 +57,9 @@ pub fn wish(
         })
         .collect();
     let tenant = ask_for.left.and_then(|pool| pools.index.iter().position(|known| *known == pool));
-    let tell = Tell { left: tenant, why: ask_for.why };
     let infos: Vec<Arc<PoolInfo>> = pools.index.iter().map(|pool| infos[pool.0].clone()).collect();
+    let used = infos.iter().any(|info| info.is_watched.load(Ordering::Relaxed));
+    let tell = Tell { left: tenant, why: ask_for.why, used };
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
     let mut ask =
         Reserve { caller: nobody(), pools: decls, common, candidates, session, tell, luck: ask_for.luck };

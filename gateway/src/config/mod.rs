@@ -321,6 +321,8 @@ pub struct Headroom {
     pub soft: u32,
     /// Stop.
     pub hard: u32,
+    /// Stop by what the provider says is used of its own.
+    pub learned: u32,
 }
 
 /// `[[tenants]]`.

@@ -22,6 +22,8 @@ pub struct PoolSpec {
     pub pace_ms: u64,
     /// Share of the limit that calls may use (`headroom.hard`), per mille; 1000 for our own limits.
     pub hard_permille: u32,
+    /// Share of its limit at which to stop by what the provider says is used (`headroom.learned`), per mille.
+    pub learned_permille: u32,
     /// What becomes of the limit while the shared state is away.
     pub on_outage: OnOutage,
 }

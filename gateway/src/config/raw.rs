@@ -164,7 +164,7 @@ table! {
 }
 
 table! {
-    Headroom, "`headroom`" { soft: f64, hard: f64 } later { learned }
+    Headroom, "`headroom`" { soft: f64, hard: f64, learned: f64 } later {}
 }
 
 table! {

@@ -276,7 +276,7 @@ fn the_nearest_setting_wins_key_by_key() {
     assert_eq!(model.affinity, affinity(seconds(3600)));
     assert_eq!(rest.affinity, affinity(seconds(60)));
     assert_eq!(none.affinity, None);
-    assert_eq!(model.headroom, Headroom { soft: 800, hard: 900 });
+    assert_eq!(model.headroom, Headroom { soft: 800, hard: 900, learned: 950 });
 }
 
 /// Broken on purpose to see it fail: the tier's put over the deployment's; the tiers' not used.

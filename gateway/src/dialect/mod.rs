@@ -20,6 +20,7 @@ pub mod limits;
 pub mod messages;
 pub mod openai;
 mod plain;
+pub mod quota;
 pub mod request;
 pub mod responses;
 pub mod speech;

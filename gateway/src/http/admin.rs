@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use crate::config::MeterKind;
+use crate::config::{MeterKind, Side};
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::Circuit;
 use crate::state::{Away, PoolInfo, Port, core};
@@ -45,6 +45,9 @@ impl Desk {
         let mut before = std::mem::take(&mut *self.shown.lock());
         for info in pools {
             let Some(pool) = state.pools.get(&info.decl.key) else { continue };
+            if matches!(info.side, Side::Provider(_)) {
+                self.shared.metrics.learned(&info.name, bound_share(info, pool, state));
+            }
             let mut shares = BTreeMap::new();
             for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
                 let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
@@ -194,7 +197,8 @@ fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
             let meter = stored.and_then(|pool| pool.meters.get(at));
             json!({
                 "kind": kind_name(*kind), "window_ms": declared.shape.span(),
-                "cap": meter.map_or(declared.cap, |m| m.cap), "used": meter.map_or(0, |m| m.sum),
+                "cap": meter.map_or(declared.cap, |m| m.cap),
+                "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
                 "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
             })
         };
@@ -206,6 +210,18 @@ fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
     let pool =
         |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
     snapshot.pools.iter().map(pool).collect()
+}
+
+/// How far a meter may be used by what was learned of its provider.
+fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -> u64 {
+    let l = state.now();
+    state.learned.of(&info.decl.key, l).map_or(meter.cap, |learned| learned.bound(at, meter.cap, l).cap)
+}
+
+/// The same as a share of the cap, of all meters the lowest.
+fn bound_share(info: &PoolInfo, pool: &core::Pool, state: &core::State) -> f64 {
+    let share = |(at, meter): (usize, &core::Meter)| bound(info, at, meter, state) as f64 / meter.cap as f64;
+    pool.meters.iter().enumerate().map(share).fold(1.0, f64::min)
 }
 
 fn kind_name(kind: MeterKind) -> &'static str {

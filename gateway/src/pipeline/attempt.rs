@@ -1,27 +1,29 @@
 //! One attempt: from its reservation to the first content of its answer, or to what its failure allows.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 
 use super::judge::Miss;
 use super::saying::Saying;
 use super::{Call, note};
 use crate::bound::Part;
 use crate::clock::boot_ms;
-use crate::config::{Deployment, ModelId, Retry, Target};
+use crate::config::{Deployment, ModelId, PoolId, Retry, Target};
 use crate::dialect::openai::answer::{Usage, id_of};
+use crate::dialect::quota::{self, Left};
 use crate::dialect::request::Continues;
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{Kept, Settlement};
 use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
-use crate::state::{Reservation, place_key};
+use crate::state::{PoolInfo, Reservation, place_key};
 use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
 use crate::upstream::answer::{self, Patience, Whole, is_event_stream};
@@ -111,6 +113,10 @@ impl<'a> Attempt<'a> {
         }
         note(record, |record| record.attempts += 1);
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
+        let quota = self.quota(response.headers());
+        if let Some(reservation) = &self.reservation {
+            reservation.heard(&quota, |pool| self.is_limited(pool));
+        }
         if let Some(reservation) = &mut self.reservation {
             reservation.head();
         }
@@ -122,6 +128,20 @@ impl<'a> Attempt<'a> {
         } else {
             self.plain(&head, upstream, &telling, patience, record).await
         }
+    }
+
+    /// What the provider says is left of limits that we keep there; nothing where we keep none.
+    fn quota(&self, headers: &HeaderMap) -> SmallVec<[Left; 4]> {
+        let is_limited = |pool: &PoolId| !self.call.snapshot.pools[pool.0].decl.meters.is_empty();
+        if self.reservation.is_none() || !self.deployment.rests.iter().any(is_limited) {
+            return SmallVec::new();
+        }
+        quota::read(headers, SystemTime::now())
+    }
+
+    /// Is a pool among those that the provider limits?
+    fn is_limited(&self, pool: &PoolInfo) -> bool {
+        self.deployment.rests.iter().any(|id| std::ptr::eq(&*self.call.snapshot.pools[id.0], pool))
     }
 
     async fn stream(

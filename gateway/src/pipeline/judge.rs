@@ -176,8 +176,9 @@ impl Attempt<'_> {
 
     /// The upstream asks for fewer calls, until a time or in general.
     fn slow_down(&self, class: Class, until: Option<Duration>) -> Miss {
+        let rests = self.rest(class);
         if until.is_some() {
-            return self.rest(class);
+            return rests;
         }
         let error = Error::new(Kind::NoCapacity, "The upstream asks for fewer calls.");
         Miss::retried(error.retry_after(RETRY_SOON), true)

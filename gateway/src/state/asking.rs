@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Away;
 use super::client::{Client, Contact, ms};
-use super::core::{Candidate, Command, Denied, Ending, Granted, Ms, Reply, Reserve, Reserved, Told};
+use super::core::{
+    Amounts, Candidate, Command, Denied, Draw, Ending, Granted, Ms, Reply, Reserve, Reserved, Told,
+};
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
 use super::pools::PoolInfo;
@@ -222,7 +224,15 @@ impl Client {
         drawn: Vec<Drawn>,
         sent: Ms,
     ) -> Reservation {
-        let part = |(pool, books, amounts): Drawn| Part { info: wish.infos[pool].clone(), books, amounts };
+        // What is told to be in use is told of the candidate's own draws, one after the other.
+        let limited = |draw: &&Draw| !wish.ask.pools[draw.pool].meters.is_empty();
+        let (common, mut told) = (wish.ask.common.iter().filter(limited).count(), &granted.used[..]);
+        let part = |(at, (pool, books, amounts)): (usize, Drawn)| {
+            let own = if at >= common { told.split_off(..2 * amounts.len()) } else { None };
+            let used: Amounts = own.unwrap_or_default().into();
+            books.saw_ever(granted.l, used.iter().skip(1).step_by(2).copied());
+            Part { info: wish.infos[pool].clone(), books, amounts, used }
+        };
         let deadlines = ledger.deadlines();
         let (now, now_ms) = (Instant::now(), boot_ms());
         let until = |after: Ms| sent + after.saturating_sub(ms(MARGIN));
@@ -235,7 +245,8 @@ impl Client {
             send_by: until(deadlines.head),
             head_by: by(deadlines.head),
             end_by: by(deadlines.end),
-            parts: drawn.into_iter().map(part).collect(),
+            granted_at: granted.l,
+            parts: drawn.into_iter().enumerate().map(part).collect(),
             home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
         }

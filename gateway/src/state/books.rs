@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::core::{Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView};
+use super::core::{
+    Amounts, Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL,
+};
 
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
@@ -33,7 +35,10 @@ pub struct PoolBooks {
     hot: AtomicBool,
     rest_until: AtomicU64, // own clock
     view: Mutex<PoolView>,
-    said: Mutex<Said>,
+    lowered: AtomicBool,
+    ever: Mutex<(Ms, Amounts)>, // counted ever by all, as heard last, and logical time; short sections
+    words: Mutex<Vec<Said>>,    // of the provider, that were not told yet; short sections
+    given: Mutex<Given>,
 }
 
 /// Of one meter; cumulative.
@@ -46,7 +51,7 @@ pub(super) struct Entry {
 
 /// What messages said to be given back, per meter.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Given {
     returned: Vec<u64>,
     messages: u64,
 }
@@ -74,7 +79,10 @@ impl PoolBooks {
             hot: AtomicBool::new(false),
             rest_until: AtomicU64::new(0),
             view: Mutex::new(PoolView::default()),
-            said: Mutex::default(),
+            lowered: AtomicBool::new(false),
+            ever: Mutex::default(),
+            words: Mutex::default(),
+            given: Mutex::default(),
         }
     }
 
@@ -107,6 +115,41 @@ impl PoolBooks {
     /// Takes note of a share in use (millionths) learnt from a grant.
     pub fn saw_share(&self, millionths: u64) {
         if millionths > HOT_PERMILLE * 1_000 {
+            self.hot.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Was less than a cap allowed when last heard of, by what was learned of the provider?
+    pub(super) fn is_lowered(&self) -> bool {
+        self.lowered.load(Ordering::Relaxed)
+    }
+
+    /// So much was counted ever by all replicas at logical time `l`, per meter. (Another data set may tell another time.)
+    pub(super) fn saw_ever(&self, l: Ms, ever: impl Iterator<Item = u64>) {
+        let mut known = self.ever.lock();
+        if l >= known.0 || l + TTL < known.0 {
+            *known = (l, ever.collect());
+        }
+    }
+
+    /// What was counted of a meter since that was `before`, as far as it was heard.
+    pub(super) fn counted_since(&self, meter: usize, before: u64) -> u64 {
+        self.ever.lock().1.get(meter).map_or(0, |now| now.saturating_sub(before))
+    }
+
+    /// The provider said this of its meters; `scarce`: others should know soon. It goes with the next SYNC that tells of the
+    /// pool: one that is lost takes it along, and the next answer brings a newer one.
+    pub(super) fn heed(&self, words: &[Said], scarce: bool) {
+        let mut known = self.words.lock();
+        known.resize(words.len(), Said::default());
+        for (known, word) in known.iter_mut().zip(words) {
+            if word.for_ms > 0 && (word.at > known.at || (word.at == known.at && word.cap > known.cap)) {
+                *known = *word;
+            }
+        }
+        drop(known);
+        if scarce {
+            self.lowered.store(true, Ordering::Relaxed);
             self.hot.store(true, Ordering::Relaxed);
         }
     }
@@ -162,7 +205,11 @@ impl PoolBooks {
         if view.rest > 0 {
             self.rests(at + view.rest);
         }
-        let hot = view.used.iter().zip(&view.cap).any(|(used, cap)| used * 1000 > cap * HOT_PERMILLE);
+        let is_hot = |(used, cap): (&u64, &u64)| used * 1000 > cap * HOT_PERMILLE;
+        let hot =
+            view.used.iter().zip(&view.cap).any(is_hot) || view.used.iter().zip(&view.bounds).any(is_hot);
+        let lowered = view.bounds.iter().zip(&view.cap).any(|(bound, cap)| bound < cap);
+        self.lowered.store(lowered, Ordering::Relaxed);
         self.hot.store(hot, Ordering::Relaxed);
         *self.view.lock() = view;
     }
@@ -195,7 +242,7 @@ impl PoolBooks {
         };
         let seen = self.seen.lock();
         if let Some(seen) = &*seen {
-            let said = self.said.lock().returned.clone().into_iter().chain(std::iter::repeat(0));
+            let said = self.given.lock().returned.clone().into_iter().chain(std::iter::repeat(0));
             let held = seen.image.held.iter().zip(&seen.held);
             return Some(PoolMemory {
                 decl: self.in_force(&self.declared.lock()),
@@ -213,18 +260,18 @@ impl PoolBooks {
     }
 
     /// A message says that so much is given back. Returns what was said before.
-    pub(super) fn say(&self, returned: impl Iterator<Item = u64>) -> Said {
-        let mut said = self.said.lock();
+    pub(super) fn say(&self, returned: impl Iterator<Item = u64>) -> Given {
+        let mut said = self.given.lock();
         let before = said.clone();
         let more = returned.zip(before.returned.iter().copied().chain(std::iter::repeat(0)));
         *said =
-            Said { returned: more.map(|(now, then)| now.max(then)).collect(), messages: said.messages + 1 };
+            Given { returned: more.map(|(now, then)| now.max(then)).collect(), messages: said.messages + 1 };
         before
     }
 
     /// The data set did not take the message before which this was `said`; nor did it one that was sent since.
-    pub(super) fn unsay(&self, before: Said) {
-        let mut said = self.said.lock();
+    pub(super) fn unsay(&self, before: Given) {
+        let mut said = self.given.lock();
         if said.messages == before.messages + 1 {
             said.returned = before.returned;
         }
@@ -234,6 +281,7 @@ impl PoolBooks {
         let meters = self.meters.lock();
         PoolReport {
             look,
+            said: std::mem::take(&mut *self.words.lock()),
             key: self.decl.key.clone(),
             returned: meters.iter().map(|entry| entry.returned).collect(),
             posted: meters.iter().map(|entry| entry.posted).collect(),

@@ -178,9 +178,9 @@ impl Client {
         told.await.unwrap_or_else(|_| Err(Away::unexpected()))
     }
 
-    /// Asks that a pool be left alone for a while, by every replica.
-    pub fn rest(&self, key: &Arc<str>, time: Duration) {
-        self.side.lock().rest(key.clone(), boot_ms() + ms(time));
+    /// Asks that a pool be left alone for a while, by every replica; `refused`: its provider refused a call.
+    pub fn rest(&self, key: &Arc<str>, time: Duration, refused: bool) {
+        self.side.lock().rest(key.clone(), boot_ms() + ms(time), refused);
         self.bell.ring_loud();
     }
 

@@ -21,7 +21,7 @@ pub use outstanding::{Drawn, Outstanding};
 
 use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
-use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve};
+use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve, Said};
 use super::doubts::Doubts;
 use super::side::Deadlines;
 
@@ -182,6 +182,12 @@ impl Ledger {
                 entry.settle(returned, posted);
             }
         }
+        self.mark(pool);
+    }
+
+    /// The provider of a pool said this of its meters; `scarce`: others should know soon.
+    pub(super) fn heed(&self, pool: &Arc<PoolBooks>, words: &[Said], scarce: bool) {
+        pool.heed(words, scarce);
         self.mark(pool);
     }
 

@@ -1,6 +1,7 @@
 //! The pools of a configuration as the state needs them, and what a call draws from and posts to each meter.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::core::mutant::{Mutant, on};
 use super::core::{Declared, PoolDecl, Shape, Stage};
@@ -25,9 +26,20 @@ pub struct PoolInfo {
     pub reserve: ReservePolicy,
     /// What becomes of the limits while the shared state is away.
     pub on_outage: OnOutage,
+    /// Where to stop by what the provider says is used (`headroom.learned`), per mille of its limit.
+    pub learned_permille: u32,
+    /// Does what the provider says matter, for half of a limit is used? Then the state is asked what it has counted.
+    pub is_watched: AtomicBool,
 }
 
 impl PoolInfo {
+    /// Takes note of whether it matters what the provider says; mostly nothing changes.
+    pub(super) fn watch(&self, matters: bool) {
+        if self.is_watched.load(Ordering::Relaxed) != matters {
+            self.is_watched.store(matters, Ordering::Relaxed);
+        }
+    }
+
     /// What to post on a meter for an attempt that held `held` on it.
     pub fn charge(&self, meter: usize, held: u64, actual: Actual) -> u64 {
         charge(self.kinds[meter], self.side, self.counted, held, actual)
@@ -81,6 +93,8 @@ fn info(spec: &PoolSpec) -> PoolInfo {
         counted: spec.counted,
         reserve: spec.reserve,
         on_outage: spec.on_outage,
+        learned_permille: spec.learned_permille,
+        is_watched: AtomicBool::new(false),
     }
 }
 

@@ -3,6 +3,8 @@
 //! It settles in two steps, head and end, each posting what the provider is known to have charged. Dropped
 //! unsettled, it posts the whole estimate: bytes may have been sent.
 
+mod heard;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +15,7 @@ use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Ms, Stage};
 use super::ledger::Attempt;
 use super::pools::{Actual, PoolInfo};
+use crate::dialect::quota::Left;
 
 /// Granted room on every pool that an attempt touches.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Reservation {
     pub head_by: Instant,
     /// The attempt is over by now.
     pub end_by: Instant,
+    /// Logical time of the grant.
+    pub(super) granted_at: Ms,
     pub(super) parts: Vec<Part>,
     pub(super) home: Option<(Attempt, Arc<Bell>)>,
     pub(super) head_settled: bool,
@@ -43,6 +48,8 @@ pub(super) struct Part {
     pub(super) info: Arc<PoolInfo>,
     pub(super) books: Arc<PoolBooks>,
     pub(super) amounts: Amounts,
+    /// What all replicas had counted then, and ever, of each meter in turn; empty unless it was asked for.
+    pub(super) used: Amounts,
 }
 
 impl Reservation {
@@ -53,6 +60,19 @@ impl Reservation {
             part.info.kinds.iter().zip(&part.amounts).filter(|(k, _)| **k == Tokens).map(|(_, n)| *n).max()
         };
         self.parts.iter().filter_map(of).max().unwrap_or(0)
+    }
+
+    /// The answer says what its provider has left of its limits; `limited`: whether they are those of a pool. To be called
+    /// before the head is settled, which may ring.
+    pub fn heard(&self, quota: &[Left], limited: impl Fn(&PoolInfo) -> bool) {
+        let Some((ledger, _)) = self.home.as_ref().filter(|_| !quota.is_empty()) else { return };
+        for part in self.parts.iter().filter(|part| limited(&part.info)) {
+            let heard = heard::of(part, quota, self.granted_at);
+            part.info.watch(heard.matters || part.books.is_lowered());
+            if !part.used.is_empty() {
+                ledger.heed(&part.books, &heard.said, heard.lowers);
+            }
+        }
     }
 
     /// The answer's head has come: what is charged by then is posted.

@@ -139,7 +139,7 @@ impl Share {
             common: self.scaled(&ask.common),
             candidates: ask.candidates.iter().map(|c| self.candidate(c)).collect(),
             session: ask.session.clone(),
-            tell: Tell { left: None, ..ask.tell }, // a part of what is left says nothing
+            tell: Tell { left: None, used: false, ..ask.tell }, // a part of what is left says nothing
             luck: ask.luck,
         };
         let outstanding = self.ledger.sending(ask.clone());

@@ -65,20 +65,27 @@ pub struct Side {
     lives: Vec<Life>,        // the current one last
     past: Vec<(Before, Ms)>, // lives that the state buried, until the current one has seen what they used, or so long
     roster: Vec<Incarnation>,
-    roster_at: Ms,                    // own clock; 0: never heard
-    ack: Option<(u64, Ms, Ms)>,       // of the newest reply: data set, logical time; own clock when it came
+    roster_at: Ms,              // own clock; 0: never heard
+    ack: Option<(u64, Ms, Ms)>, // of the newest reply: data set, logical time; own clock when it came
     heard: Ms, // own clock at the newest reply, of whatever data set; before it, at the start
-    rests: BTreeMap<Arc<str>, Ms>, // until when
+    rests: BTreeMap<Arc<str>, Resting>,
     outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
-    circuits: Circuits, // as heard last; own clock
-    watching: Watching, // how deployments behave
-    expected: u64, // replicas, by the configuration; 0: it does not say
-    most: (u64, Ms), // replicas alive, the most heard of lately, and when
+    circuits: Circuits,               // as heard last; own clock
+    watching: Watching,               // how deployments behave
+    expected: u64,                    // replicas, by the configuration; 0: it does not say
+    most: (u64, Ms),                  // replicas alive, the most heard of lately, and when
     share: Option<Share>,
     failing: Option<(Ms, Ms)>, // since when, and when last, the state was asked in vain; own clock
     asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
     at_once: usize,   // pools that one JOIN tells of at most
     leaving: bool,    // nothing will be shared any more
+}
+
+/// A pool to be left alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Resting {
+    until: Ms,     // own clock
+    refused: bool, // because its provider refused a call
 }
 
 /// What a reply came to.
@@ -334,8 +341,8 @@ impl Side {
         }
     }
 
-    /// Notes that a pool is to be left alone until `until`, by every replica.
-    pub fn rest(&mut self, key: Arc<str>, until: Ms) {
+    /// Notes that a pool is to be left alone until `until`, by every replica; `refused`: its provider refused a call.
+    pub fn rest(&mut self, key: Arc<str>, until: Ms, refused: bool) {
         if let Some(pool) = self.ledgers().last().and_then(|ledger| ledger.find(&key)) {
             pool.rests(until);
         }
@@ -343,7 +350,7 @@ impl Side {
             share.rest(&key, until);
         }
         let known = self.rests.entry(key).or_default();
-        *known = until.max(*known);
+        *known = Resting { until: until.max(known.until), refused: refused || known.refused };
     }
 
     /// The life `inc` is over; `highest` is the highest number that the state knows of this name.

@@ -40,6 +40,7 @@ pub struct Metrics {
     redis: BoundHistogram<f64>,
     reservation_error: Histogram<f64>,
     utilisation: Gauge<f64>,
+    learned: Gauge<f64>,
     degraded: Gauge<u64>,
     circuits: Gauge<u64>,
     reloads: Counter<u64>,
@@ -157,6 +158,10 @@ impl Metrics {
                 .f64_gauge("weir_pool_utilisation_ratio")
                 .with_description("Share of a pool's meter in use by the cluster")
                 .build(),
+            learned: meter
+                .f64_gauge("weir_pool_learned_ratio")
+                .with_description("Share of a pool's cap that is left by what was learned of its provider")
+                .build(),
             degraded: meter
                 .u64_gauge("weir_degraded")
                 .with_description("1 while the shared state is away")
@@ -250,6 +255,11 @@ impl Metrics {
     /// The share of a pool's meter in use.
     pub fn utilisation(&self, pool: &Arc<str>, meter: &'static str, share: f64) {
         self.utilisation.record(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
+    }
+
+    /// The share of a pool's caps that is left by what was learned of its provider, of several meters the lowest.
+    pub fn learned(&self, pool: &Arc<str>, share: f64) {
+        self.learned.record(share, &[KeyValue::new("pool", pool.clone())]);
     }
 
     /// Whether the shared state is away.

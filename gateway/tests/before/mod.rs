@@ -30,10 +30,14 @@ pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     }
 }
 
-/// How attempts ended and deployments behave is not told in the version before, and open circuits are nothing to it.
+/// How attempts ended, how deployments behave and what providers said is not told in the version before, and it holds nobody to either.
 pub(crate) fn without_outcomes(command: Command) -> Command {
     match command {
-        Command::Sync(sync) => Command::Sync(Sync { outcomes: vec![], telling: None, ..sync }),
+        Command::Sync(mut sync) => {
+            sync.reports.iter_mut().for_each(|report| report.said.clear());
+            sync.rests.iter_mut().for_each(|rest| rest.refused = false);
+            Command::Sync(Sync { outcomes: vec![], telling: None, ..sync })
+        }
         other => other,
     }
 }
@@ -55,7 +59,8 @@ pub(crate) fn without_guesses(one: Reply, other: Reply) -> (Reply, Reply) {
 pub(crate) fn untold(reply: Reply) -> Reply {
     match reply {
         Reply::Reserved(Reserved::Granted(granted)) => {
-            Reply::Reserved(Reserved::Granted(Granted { told: Told::default(), ..granted }))
+            let used = Amounts::new();
+            Reply::Reserved(Reserved::Granted(Granted { told: Told::default(), used, ..granted }))
         }
         Reply::Reserved(Reserved::Denied(denied)) => {
             Reply::Reserved(Reserved::Denied(Denied { told: Told::default(), ..denied }))

@@ -107,7 +107,7 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         .is_multiple_of(2)
         .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
     let left = n[5].is_multiple_of(3).then_some(n[6] as usize % pools.len());
-    let tell = Tell { left, why: n[5].is_multiple_of(4) };
+    let tell = Tell { left, why: n[5].is_multiple_of(4), used: n[5].is_multiple_of(7) };
     let mut ask = Reserve {
         caller,
         common: vec![draw(0, n[8])],
@@ -137,13 +137,17 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
                 .collect(),
             posted: counters.iter().map(|c| c.posted + part(c.granted, n[3] >> at)).collect(),
             look: (n[7] >> at).is_multiple_of(2),
+            said: said(op, state, &decl.meters, at),
         });
     }
     let rests = universe()
         .into_iter()
         .enumerate()
         .filter(|(at, _)| (n[4] >> at).is_multiple_of(9))
-        .map(|(_, decl)| Rest { key: decl.key, for_ms: n[5] % 4_000 })
+        .map(|(at, decl)| {
+            let for_ms = if n[5].is_multiple_of(3) { 0 } else { n[5] % 4_000 };
+            Rest { key: decl.key, for_ms, refused: (n[6] >> at).is_multiple_of(2) }
+        })
         .collect();
     let telling = (!n[8].is_multiple_of(3)).then(|| telling(n, state));
     Sync { caller, reports, rests, outcomes: outcomes(n, state), telling, count: n[6].is_multiple_of(2) }
@@ -163,6 +167,23 @@ fn telling(n: &[u64; 12], state: &State) -> Telling {
     let tags = (1..6).filter(|tag| (n[7] >> (2 * tag)).is_multiple_of(3));
     let since = [0, state.clock.l, state.clock.l.saturating_sub(n[4] % 9_000)][(n[5] % 3) as usize];
     Telling { since, shown: tags.map(shown).collect() }
+}
+
+/// What the providers of some pools are said to have said: lately, long ago, or in the future of another data set.
+fn said(op: &Op, state: &State, meters: &[Declared], seed: usize) -> Vec<Said> {
+    let n = &op.numbers;
+    if !(n[8] >> seed).is_multiple_of(3) {
+        return Vec::new();
+    }
+    let word = |(at, meter): (usize, &Declared)| {
+        let n = |from: usize| n[from] >> (seed + 3 * at);
+        let ages = [0, 0, n(2) % 40, n(3) % 20_000];
+        let at =
+            state.clock.l.saturating_sub(ages[(n(4) % 4) as usize]) + u64::from(n(5).is_multiple_of(29)) * 50;
+        let for_ms = [0, 1 + n(6) % 300, n(7) % 20_000, n(8) % 300_000][(n(9) % 4) as usize];
+        Said { cap: n(10) % (meter.cap * 5 / 4), at, for_ms }
+    };
+    meters.iter().enumerate().map(word).collect()
 }
 
 fn trip(n: &[u64; 12]) -> Trip {

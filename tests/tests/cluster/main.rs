@@ -11,6 +11,7 @@ mod drain;
 mod failures;
 mod fallbacks;
 mod faults;
+mod learned;
 mod life;
 mod limits;
 mod outage;

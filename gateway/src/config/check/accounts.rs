@@ -68,7 +68,7 @@ fn link(
     let preset = providers.find(&written.provider, cx);
     let usual = preset.as_ref().map_or(Charge::EndActual, |preset| preset.counting.charge);
     let counted = preset.as_ref().map_or(Counted::ALL, |preset| preset.counting.counted());
-    let terms = Terms { counted, ..Terms::provider(written.charge.or(usual), defaults.headroom.hard) };
+    let terms = Terms { counted, ..Terms::provider(written.charge.or(usual), defaults.headroom) };
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let pool = pools.add_if_limited(Origin { name: format!("account/{name}"), span }, meters, terms, cx);

@@ -78,7 +78,8 @@ fn link(
     let account = index.and_then(|index| Some((index, accounts.list.get(index)?)));
     let linked = account.map(|(_, linked)| linked);
     let model = model(written, linked, cx);
-    let terms = linked.map_or(Terms::provider(super::super::Charge::EndActual, 1000), |linked| linked.terms);
+    let terms = linked
+        .map_or(Terms::provider(super::super::Charge::EndActual, defaults.headroom), |linked| linked.terms);
     let terms = terms.with(&written.pace, &written.reserve, &written.charge, &written.on_outage);
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();

@@ -259,8 +259,13 @@ fn auto_weights(targets: &mut [Target], auto: &[usize], deployed: &Deployed<'_, 
 
 /// A model moves where shifting begins. Where a pool stops is a property of the pool, which models share.
 fn model_headroom(field: &Field<raw::Headroom>, base: Headroom, cx: &mut Reading<'_>) -> Headroom {
-    if let Some(hard) = field.value().and_then(|headroom| headroom.hard.get()) {
-        cx.problem(&hard.span, "`hard` on a model is not available yet; set it in [defaults]");
+    if let Some(written) = field.value() {
+        for (name, share) in [("hard", &written.hard), ("learned", &written.learned)] {
+            if let Some(share) = share.get() {
+                let message = format!("`{name}` on a model is not available yet; set it in [defaults]");
+                cx.problem(&share.span, message);
+            }
+        }
     }
     settings::headroom(field, base, cx)
 }

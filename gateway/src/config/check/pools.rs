@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::super::raw;
 use super::super::tree::{Field, List, Reading, Span};
 use super::super::units::Limit;
-use super::super::{Charge, Counted, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side};
+use super::super::{
+    Charge, Counted, Headroom, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side,
+};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -33,6 +35,7 @@ pub(super) struct Terms {
     pub(super) reserve: ReservePolicy,
     pub(super) pace_ms: u64,
     pub(super) hard_permille: u32,
+    pub(super) learned_permille: u32,
     pub(super) on_outage: Option<OnOutage>,
 }
 
@@ -40,12 +43,21 @@ impl Terms {
     /// A limit of ours: the whole of it, at any pace, never exceeded.
     pub(super) fn ours(side: Side) -> Terms {
         let counted = Counted::ALL;
-        Terms { side, counted, reserve: ReservePolicy::Max, pace_ms: 0, hard_permille: 1000, on_outage: None }
+        Terms {
+            side,
+            counted,
+            reserve: ReservePolicy::Max,
+            pace_ms: 0,
+            hard_permille: 1000,
+            learned_permille: 1000,
+            on_outage: None,
+        }
     }
 
     /// A limit of the provider's, unless the pool says otherwise.
-    pub(super) fn provider(charge: Charge, hard_permille: u32) -> Terms {
-        Terms { side: Side::Provider(charge), hard_permille, ..Terms::ours(Side::Ours) }
+    pub(super) fn provider(charge: Charge, headroom: Headroom) -> Terms {
+        let Headroom { hard: hard_permille, learned: learned_permille, .. } = headroom;
+        Terms { side: Side::Provider(charge), hard_permille, learned_permille, ..Terms::ours(Side::Ours) }
     }
 
     /// With what a pool says itself.
@@ -63,6 +75,7 @@ impl Terms {
             reserve: reserve.or(self.reserve),
             pace_ms: pace.or(raw::Pace(self.pace_ms)).0,
             hard_permille: self.hard_permille,
+            learned_permille: self.learned_permille,
             on_outage: on_outage.value().copied().or(self.on_outage),
         }
     }
@@ -92,9 +105,19 @@ impl Pools {
             cx.problem(&origin.span, message);
         }
         self.named.insert(name.clone(), origin.span);
-        let Terms { side, counted, reserve, pace_ms, hard_permille, on_outage } = terms;
+        let Terms { side, counted, reserve, pace_ms, hard_permille, learned_permille, on_outage } = terms;
         let on_outage = on_outage.unwrap_or(self.on_outage);
-        self.specs.push(PoolSpec { name, meters, side, counted, reserve, pace_ms, hard_permille, on_outage });
+        self.specs.push(PoolSpec {
+            name,
+            meters,
+            side,
+            counted,
+            reserve,
+            pace_ms,
+            hard_permille,
+            learned_permille,
+            on_outage,
+        });
         PoolId(self.specs.len() - 1)
     }
 

@@ -50,7 +50,7 @@ fn built_in() -> Defaults {
         retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8), slow_after: None },
         cooldown: Cooldown { default: seconds(5), max: seconds(600) },
         circuit: circuit::built_in(),
-        headroom: Headroom { soft: 800, hard: 1000 },
+        headroom: Headroom { soft: 800, hard: 1000, learned: 950 },
         affinity: Some(built_in_affinity()),
         regions: Regions::Any,
     }
@@ -157,11 +157,12 @@ pub(super) fn cooldown(field: &Field<raw::Cooldown>, base: Cooldown, cx: &mut Re
 /// `headroom` over that of the level above.
 pub(super) fn headroom(field: &Field<raw::Headroom>, base: Headroom, cx: &mut Reading<'_>) -> Headroom {
     let Some(At { value: written, span }) = field.get() else { return base };
-    let raw::Headroom { soft, hard } = written;
+    let raw::Headroom { soft, hard, learned } = written;
     let before = cx.problems.len();
     let resolved = Headroom {
         soft: permille(soft, cx).unwrap_or(base.soft),
         hard: permille(hard, cx).unwrap_or(base.hard),
+        learned: permille(learned, cx).unwrap_or(base.learned),
     };
     if is_ours_to_judge(&[soft, hard]) && cx.problems.len() == before && resolved.soft > resolved.hard {
         let [soft, hard] = [resolved.soft, resolved.hard].map(|permille| f64::from(permille) / 1000.0);

@@ -32,6 +32,7 @@ pub use action::{Action, Next, Rests};
 pub use frame::Frame;
 pub use limit::{Limit, Measure, Period};
 use said::Said;
+pub(super) use times::{http_date, wait as wait_of};
 
 /// What happened, and thereby what can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ const DAY: u64 = 86_400;
 
 /// Reads a wait or a reset: an RFC 3339 or HTTP date, epoch seconds or milliseconds, plain seconds, a duration such as
 /// `6m0s`, `7.66s`, `12ms`, or a clock such as `00:12:30`.
-pub(super) fn wait(text: &str, now: SystemTime) -> Option<Duration> {
+pub(in crate::dialect) fn wait(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     match text.parse::<f64>() {
         Ok(number) if number >= 1e12 => Some(until(UNIX_EPOCH.checked_add(exact(number / 1000.0)?)?, now)),
@@ -140,7 +140,7 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that is still sent.
-fn http_date(text: &str) -> Option<SystemTime> {
+pub(in crate::dialect) fn http_date(text: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = text.split_once(", ")?.1.split(' ');

@@ -1,5 +1,6 @@
 //! The limits of one key: requests and tokens together, and the verdict on one arrival.
 
+use super::burn::Burner;
 use super::limiter::{LimiterKind, Meter};
 use super::options::Limits;
 use std::sync::Arc;
@@ -71,16 +72,31 @@ pub(super) struct Account {
     pub(super) label: Arc<str>,
     requests: Option<Meter>,
     tokens: Option<Meter>,
+    others: Burner,
 }
 
 impl Account {
-    pub(super) fn new(label: Arc<str>, limits: Limits, kind: LimiterKind, window_us: u64) -> Self {
+    pub(super) fn new(label: Arc<str>, limits: Limits, kind: LimiterKind, window_us: u64, burn: f64) -> Self {
+        let others = Burner::new(burn, window_us);
         let meter = |limit: Option<u64>| limit.map(|limit| Meter::new(kind, limit, window_us));
-        Self { label, requests: meter(limits.rpm), tokens: meter(limits.tpm) }
+        Self { label, requests: meter(limits.rpm), tokens: meter(limits.tpm), others }
+    }
+
+    /// Charges what others have taken until now.
+    fn burn(&mut self, now_us: u64) {
+        while let Some((at, call)) = self.others.next(now_us) {
+            for meter in self.requests.iter_mut().chain(&mut self.tokens) {
+                let amount = self.others.amount(call, meter.limit());
+                if amount > 0 && meter.fits(at, amount) {
+                    meter.charge(at, amount);
+                }
+            }
+        }
     }
 
     /// Admits and charges one request, or refuses it and charges nothing.
     pub(super) fn admit(&mut self, now_us: u64, cost: TokenCost) -> Result<(), Refusal> {
+        self.burn(now_us);
         check(self.requests.as_mut(), Unit::Requests, now_us, 1)?;
         // Even in debt a call that brings no tokens (a malformed one) is not a token violation.
         if cost.checked > 0 {
@@ -104,12 +120,14 @@ impl Account {
 
     /// Charges tokens without asking. True when that takes the account over its limit.
     pub(super) fn charge_tokens(&mut self, now_us: u64, amount: u64) -> bool {
+        self.burn(now_us);
         let Some(meter) = &mut self.tokens else { return false };
         meter.charge(now_us, amount);
         meter.used(now_us) > meter.limit()
     }
 
     pub(super) fn gauges(&mut self, now_us: u64) -> Gauges {
+        self.burn(now_us);
         let read = |meter: Option<&mut Meter>| {
             meter.map(|meter| Gauge {
                 limit: meter.limit(),
@@ -135,7 +153,7 @@ mod tests {
     use super::*;
 
     fn account(rpm: Option<u64>, tpm: Option<u64>) -> Account {
-        Account::new("k".into(), Limits { rpm, tpm }, LimiterKind::Sliding, 1_000)
+        Account::new("k".into(), Limits { rpm, tpm }, LimiterKind::Sliding, 1_000, 0.0)
     }
 
     fn whole(tokens: u64) -> TokenCost {

@@ -18,6 +18,8 @@ pub(super) struct Rules {
     pub(super) charging: Charging,
     pub(super) count_rejected: bool,
     pub(super) keys: Vec<Key>,
+    /// What somebody else takes of every limit, a share.
+    pub(super) burn: f64,
 }
 
 /// What is known of a request when it arrives.
@@ -219,7 +221,7 @@ impl Books {
 
     fn add(&mut self, secret: &str, limits: Limits) -> usize {
         let label = label(Some(secret).filter(|secret| !secret.is_empty()));
-        let account = Account::new(label, limits, self.rules.limiter, self.rules.window_us);
+        let account = Account::new(label, limits, self.rules.limiter, self.rules.window_us, self.rules.burn);
         self.entries.push(Entry { account, stats: KeyStats::default() });
         self.by_secret.insert(secret.to_owned(), self.entries.len() - 1);
         self.entries.len() - 1

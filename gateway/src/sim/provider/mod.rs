@@ -12,6 +12,7 @@ mod account;
 mod answer;
 mod bodies;
 mod books;
+mod burn;
 mod call;
 mod chat;
 mod clock;
@@ -142,6 +143,7 @@ impl Shared {
             charging: options.charge,
             count_rejected: options.count_rejected,
             keys: options.keys,
+            burn: options.burn,
         };
         Ok(Self {
             clock: Clock::start(),

@@ -30,6 +30,9 @@ pub struct Options {
     /// Let requests refused by a limit count against the request limit too.
     #[arg(long)]
     pub count_rejected: bool,
+    /// Share of every limit that somebody else takes who uses the same keys: evenly, not in the log, in the headers.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub burn: f64,
     /// Most output of a call that does not say, in tokens.
     #[arg(long, value_name = "TOKENS", default_value_t = 4096)]
     pub default_max_output: u64,
@@ -76,6 +79,7 @@ impl Default for Options {
             limiter: LimiterKind::Sliding,
             charge: Charging::AdmissionMax,
             count_rejected: false,
+            burn: 0.0,
             default_max_output: 4096,
             output: Span { low: 20, high: 60 },
             latency: Duration::from_millis(20),

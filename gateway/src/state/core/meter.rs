@@ -5,6 +5,7 @@
 //! clock by up to one bucket. A step of up to [`super::GAP`] is believed, so a window shorter than a minute may see
 //! `1 + step / window` of its limit after one. Smooth use reaches `buckets / (buckets + 2)` of the limit: 96.8 % with 60.
 
+use super::learned::Bound;
 use super::mutant::{Mutant, on};
 use super::{Ms, NEXT_SYNC, RAISE_AFTER};
 
@@ -188,18 +189,18 @@ impl Meter {
         }
     }
 
-    /// Would `amount` more fit at `l`? The meter must have been advanced.
-    pub fn fit(&self, amount: u64, pace: Ms, l: Ms) -> Fit {
+    /// Would `amount` more fit at `l`, within `bound`? The meter must have been advanced.
+    pub fn fit(&self, amount: u64, bound: Bound, pace: Ms, l: Ms) -> Fit {
         if amount > self.cap && !on(Mutant::TooBigWaits) {
             return Fit::Never;
         }
         let used = self.used() + amount;
-        let room = if used > self.cap { Some(self.room_at(used - self.cap, l)) } else { None };
+        let room = if used > bound.cap { Some(self.room_within(bound, used, l)) } else { None };
         let paced = self.paced_at(amount, pace, l);
         match room {
             Some((at, exact)) => Fit::Wait { at: at.max(paced), exact },
             None if paced > l => Fit::Wait { at: paced, exact: true },
-            None => Fit::Yes(share(used, self.cap)),
+            None => Fit::Yes(share(used, bound.cap)),
         }
     }
 
@@ -216,6 +217,13 @@ impl Meter {
             self.level = self.drained(l) + self.cost(amount);
             self.level_at = l;
         }
+    }
+
+    /// When so much will be allowed, the holds staying as they are, and whether that is known: what was learned may change.
+    fn room_within(&self, bound: Bound, used: u64, l: Ms) -> (Ms, bool) {
+        let (at, exact) = self.room_at(used - bound.cap, l);
+        let allowed = bound.allows(used, self.cap, l);
+        (allowed.map_or(at, |allowed| at.min(allowed)), exact && bound.cap == self.cap)
     }
 
     /// When `excess` units will have left the window, the holds staying as they are.

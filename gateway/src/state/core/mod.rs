@@ -24,6 +24,7 @@ pub mod circuit;
 pub mod clock;
 mod image;
 pub mod learn;
+pub mod learned;
 pub mod life;
 pub mod meter;
 pub mod mutant;
@@ -43,6 +44,7 @@ pub use behaviour::{Behaviour, Behaviours, Shown, Telling};
 pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
 pub use clock::Clock;
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};
+pub use learned::{Learned, Lessons, Said};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{
@@ -188,6 +190,8 @@ pub struct State {
     pub circuits: Circuits,
     /// Of deployments.
     pub behaviours: Behaviours,
+    /// Of providers' limits.
+    pub learned: Lessons,
     /// The server that this data set was last seen on; 0: nobody said.
     pub run: u64,
     /// Until what may be forgotten is known again.
@@ -269,6 +273,7 @@ impl State {
             pins: BTreeMap::new(),
             circuits: Circuits::default(),
             behaviours: Behaviours::default(),
+            learned: Lessons::default(),
             run: 0,
             learn: None,
         }

@@ -20,6 +20,7 @@ macro_rules! mutants {
 
 mutants! {
     ExpiredHoldReleased,
+    NothingLearned,
     ExpiredHoldPostedEarly,
     EndHoldPostedWithHead,
     OneExpiryPerStep,

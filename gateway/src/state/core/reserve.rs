@@ -9,6 +9,7 @@
 mod messages;
 
 use super::circuit::Gate;
+use super::learned::Bound;
 use super::meter::{Fit, Meter};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
@@ -295,12 +296,15 @@ impl State {
         };
         for draw in draws {
             let decl = &ask.pools[draw.pool];
+            let learned = self.learned.of(&decl.key, l).cloned();
             let pool = self.touch(decl);
             if pool.rest_until > l && !on(Mutant::RestIgnored) {
                 waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool, open: false });
             }
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
-                match meter.fit(*amount, decl.meters[index].pace, l) {
+                let bound =
+                    learned.as_ref().map_or(Bound::of(meter.cap), |known| known.bound(index, meter.cap, l));
+                match meter.fit(*amount, bound, decl.meters[index].pace, l) {
                     Fit::Yes(used) => share = share.max(used),
                     Fit::Wait { at, exact } => waits(Wait { at, exact, pool: draw.pool, open: false }),
                     Fit::Never => return Fits::Never { pool: draw.pool, meter: index },
@@ -333,7 +337,16 @@ impl State {
         let answered = self.lives.get(&ask.caller.inc).map_or(0, |life| life.d_head);
         let permit = circuit.map_or(0, |_| self.circuits.probe(tag, l, answered));
         let session = self.pin(ask, tag, pin);
-        Reserved::Granted(Granted { index, session, share, l, permit, told: Told::default() })
+        let used = if ask.tell.used { self.used(ask, index) } else { Amounts::new() };
+        Reserved::Granted(Granted { index, session, share, l, permit, used, told: Told::default() })
+    }
+
+    /// What is counted on a candidate's own pools, and was ever.
+    fn used(&self, ask: &Reserve, index: usize) -> Amounts {
+        let draws = ask.candidates[index].draws.iter();
+        let pools = draws.filter_map(|draw| self.pools.get(&ask.pools[draw.pool].key));
+        let counted = |meter: &Meter| [meter.used(), meter.posted + meter.hold];
+        pools.flat_map(|pool| pool.meters.iter().flat_map(counted)).collect()
     }
 
     fn pin_of(&self, ask: &Reserve) -> Option<Pin> {

@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::learned::Said;
 use super::mutant::{Mutant, on};
-use super::{Behaviour, Caller, Circuit, Counters, Incarnation, Ms, Outcome, Reply, State, TTL, Telling};
+use super::{
+    Behaviour, Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL, Telling,
+};
 
 /// A replica's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct PoolReport {
     pub posted: Vec<u64>,
     /// Whether the sender wants to see what the windows hold, to remember it.
     pub look: bool,
+    /// What the provider said lately, per meter; empty: nothing.
+    pub said: Vec<Said>,
 }
 
 /// A pool to be left alone.
@@ -44,6 +49,8 @@ pub struct Rest {
     pub key: Arc<str>,
     /// For how long, ms.
     pub for_ms: Ms,
+    /// The provider refused a call: perhaps its limit is lower than we think ([`State::struck`]).
+    pub refused: bool,
 }
 
 /// The answer to a [`Sync`].
@@ -76,6 +83,8 @@ pub struct PoolView {
     pub cap: Vec<u64>,
     /// Rests this much longer, ms.
     pub rest: Ms,
+    /// How far each meter may be used by what was learned of its provider; empty: nothing was.
+    pub bounds: Vec<u64>,
     /// If it was asked for.
     pub image: Option<Image>,
 }
@@ -101,6 +110,9 @@ impl State {
         }
         sync.reports.iter().for_each(|report| self.take_report(&sync.caller, report));
         for rest in &sync.rests {
+            if rest.refused {
+                self.struck(&rest.key);
+            }
             let pool =
                 self.pools.entry(rest.key.clone()).or_default().current(self.epoch, l, self.learn.as_ref());
             let until = l + rest.for_ms;
@@ -158,6 +170,9 @@ impl State {
         let Some(counters) = life.counters.get_mut(&report.key) else { return };
         let Some(pool) = self.pools.get_mut(&report.key) else { return };
         let pool = pool.current(self.epoch, l, self.learn.as_ref());
+        if report.said.len() == pool.meters.len() {
+            self.learned.heed(&report.key, &report.said, pool.meters.iter().map(|meter| meter.cap), l);
+        }
         for (at, counter) in counters.iter_mut().enumerate() {
             let meter = &mut pool.meters[at];
             meter.advance(l);
@@ -189,12 +204,15 @@ impl State {
             window: pool.meters.iter().map(|m| m.window(l)).collect(),
         });
         let counters = self.lives.get(&caller.inc).and_then(|life| life.counters.get(&report.key));
+        let learned = self.learned.of(&report.key, l);
+        let bound = |(at, meter): (usize, &Meter)| learned.map(|known| known.bound(at, meter.cap, l).cap);
         let granted = |at: usize| counters.and_then(|c| c.get(at)).map_or(0, |c| c.granted);
         PoolView {
             granted: (0..pool.meters.len()).map(granted).collect(),
             used: pool.meters.iter().map(|m| m.sum + m.image_sum + m.hold).collect(),
             cap: pool.meters.iter().map(|m| m.cap).collect(),
             rest: pool.rest_until.saturating_sub(l),
+            bounds: pool.meters.iter().enumerate().filter_map(bound).collect(),
             image,
         }
     }

@@ -12,6 +12,7 @@ mod circuits;
 mod faults;
 mod forgotten;
 mod judge;
+mod learned;
 mod learning;
 mod liveness;
 mod meters;

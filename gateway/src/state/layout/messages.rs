@@ -18,7 +18,7 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(7).array(ask.pools.len());
+    pack.array(8).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -28,8 +28,11 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         pack.uint(u64::from(candidate.circuit.is_some()));
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
-    let Tell { left, why } = ask.tell;
-    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
+    let Tell { left, why, used } = ask.tell;
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1))
+        .uint(u64::from(why))
+        .uint(ask.luck)
+        .uint(u64::from(used));
     pack.into_bytes()
 }
 
@@ -86,13 +89,15 @@ pub fn sync(sync: &Sync) -> [Vec<u8>; 4] {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
-        reports.array(4).text(&report.key).uints(&report.returned).uints(&report.posted);
+        reports.array(5).text(&report.key).uints(&report.returned).uints(&report.posted);
         reports.uint(u64::from(report.look));
+        let said = report.said.iter().flat_map(|said| [said.cap, said.at, said.for_ms]);
+        reports.uints(&said.collect::<Vec<_>>());
     }
     let mut rests = Pack::default();
     rests.array(sync.rests.len());
     for rest in &sync.rests {
-        rests.array(2).text(&rest.key).uint(rest.for_ms);
+        rests.array(3).text(&rest.key).uint(rest.for_ms).uint(u64::from(rest.refused));
     }
     let telling = sync.telling.as_ref().map_or(Vec::new(), telling);
     [reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes), telling]

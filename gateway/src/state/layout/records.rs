@@ -8,8 +8,8 @@ use super::{LAYOUT, Malformed, malformed};
 use crate::state::core::behaviour::Demand;
 use crate::state::core::circuit::Counts;
 use crate::state::core::{
-    Behaviour, Circuit, Clock, Counters, Incarnation, Learn, Life, Meter, Mode, Pending, Pin, Pool, Shape,
-    Stage, State, Unsettled,
+    Behaviour, Circuit, Clock, Counters, Incarnation, Learn, Learned, Life, Meter, Mode, Pending, Pin, Pool,
+    Said, Shape, Stage, State, Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -53,6 +53,13 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
             Some(("v", tag)) => {
                 let tag = tag.parse().map_err(|_| malformed("tag"))?;
                 state.behaviours.known.insert(tag, behaviour(value)?);
+            }
+            Some(("a", pool)) => {
+                state.learned.pools.insert(pool.into(), learned(value)?);
+            }
+            _ if field == "a" => {
+                let [until] = doubles(value)?[..] else { return Err(malformed("learned")) };
+                state.learned.until = until;
             }
             _ if field == "d" => state.pending = decode_pending(value)?,
             _ if field == "b" => state.circuits.known = circuits(value)?,
@@ -167,6 +174,15 @@ pub(super) fn pool(record: &[u8], rings: [Option<&[u8]>; 2]) -> Result<Pool, Mal
         });
     }
     Ok(pool)
+}
+
+/// What was learned of a pool's limits: share, since; then what was said, when, for how long, of each meter.
+fn learned(record: &[u8]) -> Result<Learned, Malformed> {
+    let v = doubles(record)?;
+    let [share, share_at, ref said @ ..] = v[..] else { return Err(malformed("learned")) };
+    let said =
+        said.as_chunks().0.iter().map(|[cap, at, for_ms]| Said { cap: *cap, at: *at, for_ms: *for_ms });
+    Ok(Learned { share, share_at, said: said.collect() })
 }
 
 /// Seven doubles each: the tag, then 1, next, lone, permit, good, since of an open one, or 2, since, whole of one that was.

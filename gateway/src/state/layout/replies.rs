@@ -9,8 +9,8 @@ use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
 use crate::state::core::{
-    Behaviour, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced, Told,
-    Verdict,
+    Amounts, Behaviour, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced,
+    Told, Verdict,
 };
 
 /// Which command a reply answers.
@@ -43,6 +43,7 @@ pub fn reply(asked: Asked, value: &Value) -> Result<Reply, Malformed> {
             l: at.uint()?,
             told: told(&mut at, len)?,
             permit: if len > 7 { at.uint()? } else { 0 },
+            used: if len > 8 { at.uints()?.into_iter().collect() } else { Amounts::new() },
         })),
         (0, Asked::Sync) => Reply::Synced(synced(&mut at, len)?),
         (1, Asked::Reserve) => {
@@ -99,13 +100,17 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
     let mut pools = Vec::with_capacity(len / 5);
     for _ in 0..len.saturating_sub(5) / 5 {
         let (granted, used, cap, rest) = (at.uints()?, at.uints()?, at.uints()?, at.uint()?);
-        pools.push(PoolView { granted, used, cap, rest, image: image(at, l)? });
+        pools.push(PoolView { granted, used, cap, rest, bounds: Vec::new(), image: image(at, l)? });
     }
     // Told behind them if there are any.
     let circuits =
-        if !len.is_multiple_of(5) { super::records::circuits(at.bytes()?)? } else { BTreeMap::new() };
+        if len.is_multiple_of(5) { BTreeMap::new() } else { super::records::circuits(at.bytes()?)? };
     let circuits = circuits.into_iter().collect();
-    let behaviours = if len % 5 > 1 { behaviours(at)? } else { Vec::new() };
+    let bounded = if len % 5 > 1 { at.array()? } else { 0 };
+    for view in pools.iter_mut().take(bounded) {
+        view.bounds = at.uints()?;
+    }
+    let behaviours = if len % 5 > 2 { behaviours(at)? } else { Vec::new() };
     Ok(Synced { l, lease, live, learning, pools, circuits, behaviours })
 }
 

@@ -71,7 +71,7 @@ impl Side {
             before.sort_by_key(|life| life.ledger.inc().k); // as they were begun
             let Some(Before { ledger, .. }) = before.pop() else { return Alone::Never };
             let mut share = Share::new(shares, ledger, before, self.longest, self.heard, now);
-            self.rests.iter().for_each(|(key, until)| share.rest(key, *until));
+            self.rests.iter().for_each(|(key, rest)| share.rest(key, rest.until));
             self.share = Some(share);
         }
         let (Some(share), Some(life)) = (&mut self.share, self.lives.last_mut()) else { return Alone::Never };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Heard, Side};
-use crate::state::books::{PoolBooks, Said};
+use super::{Heard, Resting, Side};
+use crate::state::books::{Given, PoolBooks};
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{Caller, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync, Telling};
 use crate::state::ledger::Ledger;
@@ -15,7 +15,7 @@ pub struct Told {
     ledger: Arc<Ledger>,
     epoch: u64,
     books: Vec<Arc<PoolBooks>>,
-    said: Vec<Said>, // before
+    given: Vec<Given>, // before
     reports: Vec<PoolReport>,
     rests: Vec<Rest>,
     outcomes: Vec<Outcome>,
@@ -28,9 +28,13 @@ impl Side {
     /// The next SYNC of the current life; if one that counts the living, it also looks at windows, to remember them.
     pub fn sync(&mut self, now: Ms, count: bool) -> Option<(Sync, Told)> {
         let ledger = self.ledger()?.clone();
-        let left = |(key, until): (Arc<str>, Ms)| Rest { key, for_ms: until.saturating_sub(now) };
+        let left = |(key, Resting { until, refused }): (Arc<str>, Resting)| Rest {
+            key,
+            for_ms: until.saturating_sub(now),
+            refused,
+        };
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
-        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0).collect();
+        let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0 || rest.refused).collect();
         let outcomes = self.due_outcomes(count);
         let telling = self.due_telling(&ledger, count);
         let (sync, told) = self.report(ledger, rests, now, count, count);
@@ -60,7 +64,7 @@ impl Side {
         let told = Told {
             ledger,
             epoch: caller.epoch,
-            said: books.iter().zip(&reports).map(say).collect(),
+            given: books.iter().zip(&reports).map(say).collect(),
             books,
             reports: reports.clone(),
             rests: rests.clone(),
@@ -100,7 +104,7 @@ impl Side {
                     self.untold_behaviour(&told.telling, true);
                 }
                 if matches!(reply, Reply::Epoch(_)) {
-                    told.books.iter().zip(told.said.clone()).for_each(|(pool, said)| pool.unsay(said));
+                    told.books.iter().zip(told.given.clone()).for_each(|(pool, given)| pool.unsay(given));
                 }
                 self.unanswered(told, now);
                 self.refused(&inc, &reply, now)
@@ -112,7 +116,7 @@ impl Side {
     pub fn unanswered(&mut self, told: Told, now: Ms) {
         told.ledger.unheard(&told.books);
         self.untold_behaviour(&told.telling, false);
-        told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms));
+        told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms, rest.refused));
     }
 
     /// Older lives that are over: nothing runs in them, all of it was told, and the current one has seen it since, so that

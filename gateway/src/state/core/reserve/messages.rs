@@ -29,6 +29,8 @@ pub struct Tell {
     /// What became of every candidate, whatever is taken. (It is told unasked if the first one was looked at and is itself
     /// why it was not taken.)
     pub why: bool,
+    /// How much of the granted candidate's own pools is in use afterwards.
+    pub used: bool,
 }
 
 /// What was asked for by [`Tell`].
@@ -122,6 +124,9 @@ pub struct Granted {
     pub l: Ms,
     /// It is a probe of an open circuit: its permit's number; else 0.
     pub permit: u64,
+    /// What is counted then on each meter of the candidate's draws, and was ever (posted or held), one draw after the other;
+    /// if it was asked for.
+    pub used: Amounts,
     /// What was asked for besides.
     pub told: Told,
 }

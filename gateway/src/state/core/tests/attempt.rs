@@ -97,7 +97,12 @@ impl World {
     pub(super) fn book(&mut self, id: usize, granted: &Granted, drawn: Vec<Drawn>) {
         let call = &mut self.calls[id];
         let replica = &self.replicas[call.of.who];
-        let part = |(pool, books, amounts): Drawn| Part { info: call.infos[pool].clone(), books, amounts };
+        let part = |(pool, books, amounts): Drawn| Part {
+            info: call.infos[pool].clone(),
+            books,
+            amounts,
+            used: Default::default(),
+        };
         let now = Instant::now(); // the world keeps its own deadlines
         call.index = granted.index;
         call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(call.granted, |(_, t)| *t);
@@ -107,6 +112,7 @@ impl World {
             session: granted.session,
             share: granted.share,
             send_by: 0,
+            granted_at: granted.l,
             head_by: now,
             end_by: now,
             parts: drawn.into_iter().map(part).collect(),

@@ -1,5 +1,6 @@
 //! A meter alone: windows of every length, pacing, the largest numbers, caps of two configurations.
 
+use crate::state::core::learned::Bound;
 use crate::state::core::meter::{Fit, TICKS};
 use crate::state::core::{Meter, Ms, NEXT_SYNC, RAISE_AFTER, Shape, Stage};
 
@@ -10,7 +11,7 @@ const WINDOWS: [Ms; 8] = [59, 61, 1_000, 6_000, 7_000, 60_000, 86_400_000, 31 * 
 /// Posts at once, as if the provider answered immediately.
 fn admit(meter: &mut Meter, amount: u64, pace: Ms, l: Ms) -> Fit {
     meter.advance(l);
-    let fit = meter.fit(amount, pace, l);
+    let fit = meter.fit(amount, Bound::of(meter.cap), pace, l);
     if let Fit::Yes(_) = fit {
         meter.take(amount, pace, l);
         meter.hold -= amount;
@@ -58,12 +59,15 @@ fn a_wait_for_what_the_next_sync_will_post_is_kept() {
             let (mut meter, l) = (Meter::new(Shape::window(per, Stage::Head), 2, START), START + into);
             meter.advance(l);
             meter.take(2, 0, l);
-            let Fit::Wait { at, exact: false } = meter.fit(1, 0, l) else { panic!("no wait") };
+            let Fit::Wait { at, exact: false } = meter.fit(1, Bound::of(2), 0, l) else { panic!("no wait") };
             meter.advance(l + told_after);
             meter.hold -= 2;
             meter.post(2);
             meter.advance(at);
-            assert!(matches!(meter.fit(1, 0, at), Fit::Yes(_)), "window of {per}, told after {told_after}");
+            assert!(
+                matches!(meter.fit(1, Bound::of(2), 0, at), Fit::Yes(_)),
+                "window of {per}, told after {told_after}"
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use super::byhand;
 use super::call::{Ending, Fate, ask};
 use super::circuits;
 use super::judge::{Breach, breach};
+use super::learned;
 use super::learning;
 use super::plan::{Knobs, MINUTE, Op, Plan, what};
 use super::world::World;
@@ -42,6 +43,7 @@ fn killer(mutant: Mutant) -> Killer {
         UnheardTakenOff => Killer::Check(learning::what_was_held_long_before_is_not_among_what_was_seen),
         PastForgotten => Killer::Plan(Plan::random(929292939777)),
         LearntForgotten => Killer::Plan(Plan::random(929292930486)),
+        NothingLearned => Killer::Check(learned::all),
         EndHoldPostedWithHead => Killer::Plan(long_answers_to_a_dead_replica()),
         ExpiredHoldReleased | ExpiredHoldPostedEarly | OneExpiryPerStep => Killer::Worlds,
         NoExtraBucket | NoGuardBucket | StepBackFreezes | StepForwardBelieved => Killer::Worlds,

@@ -216,7 +216,7 @@ impl World {
                 let key = self.replicas[who].infos[pool].decl.key.clone();
                 let other = (who + 1) % self.replicas.len();
                 for (who, time) in [(who, long / 4), (other, long / 16)] {
-                    self.replicas[who].side.rest(key.clone(), self.t + time);
+                    self.replicas[who].side.rest(key.clone(), self.t + time, false);
                     self.sync(who);
                 }
             }
@@ -294,7 +294,7 @@ impl World {
         let Some((key, counters)) = life.counters.iter().find(|(_, c)| !c.is_empty()) else { return };
         let returned = counters.iter().map(|c| c.granted + 9_999).collect();
         let posted = counters.iter().map(|c| c.posted + 50).collect();
-        let report = PoolReport { key: key.clone(), returned, posted, look: false };
+        let report = PoolReport { key: key.clone(), returned, posted, look: false, said: vec![] };
         let caller = self.replicas[who].caller(self.t);
         let sync = Sync {
             caller,

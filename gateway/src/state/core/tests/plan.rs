@@ -256,6 +256,8 @@ impl Plan {
                     counted: Counted::ALL,
                     reserve: ReservePolicy::Max,
                     on_outage: OnOutage::Share,
+                    learned_permille: 950,
+                    is_watched: Default::default(),
                 })
             })
             .collect()

@@ -116,7 +116,7 @@ impl World {
             let info = &self.replicas[of.who].infos[draw.pool];
             if matches!(info.side, Side::Provider(_)) {
                 let key = info.decl.key.clone();
-                self.replicas[of.who].side.rest(key, self.t + wait);
+                self.replicas[of.who].side.rest(key, self.t + wait, true);
             }
         }
         self.sync(of.who);

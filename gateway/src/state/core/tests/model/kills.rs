@@ -127,6 +127,7 @@ const KILLS: &[(&str, By)] = &[
     ("a refusal names the common pools' time only", Worlds(Mutant::CommonWaitAlone)),
     ("a pin beats limits", Worlds(Mutant::PinBeatsLimits)),
     ("a pin never expires", Worlds(Mutant::PinNeverExpires)),
+    ("what providers say they have left is ignored", Worlds(Mutant::NothingLearned)),
     ("a probe of an open circuit holds no other back", Worlds(Mutant::ProbesPileUp)),
     ("a probe that was given up makes room for a third", Worlds(Mutant::AnyPermitCounts)),
     ("all calls are back at once when a circuit closes", Worlds(Mutant::RecoversAtOnce)),
