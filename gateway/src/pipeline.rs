@@ -48,6 +48,7 @@ use crate::route::able::Demands;
 use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
+use crate::standing::Look;
 use crate::state::core::SessionRef;
 use crate::telemetry::Record;
 
@@ -286,7 +287,14 @@ impl Call<'_> {
         let per_choice = if route::looks(model) { self.expected_output(id) } else { 0 };
         let needs = self.needs(per_choice);
         let standings = &self.snapshot.standings;
-        let outlook = |id: DeploymentId| standings[id.0].outlook(per_choice, model.ranking.latency.measure);
+        let look = Look {
+            input: needs.input,
+            output: per_choice,
+            by: model.ranking.latency.measure,
+            expects: route::expects(model),
+            replicas: self.worker.shared.client.live() as u64,
+        };
+        let outlook = |id: DeploymentId| standings[id.0].outlook(look);
         let able = |target: &Target| {
             attempts.may_go_to(target)
                 && self.is_able(target.deployment, tried)

@@ -19,10 +19,11 @@ use crate::config::{Account, Config, Deployment, DeploymentId};
 use crate::dialect::failure::Class;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
+use crate::route;
 use crate::route::rotation::Rotation;
 use crate::standing::Standing;
 use crate::state::core::PoolDecl;
-use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
+use crate::state::{Client, Deadlines, PoolInfo, Port, Watch, pools};
 use crate::telemetry::Metrics;
 use crate::tls;
 use crate::upstream::auth::{Outside, Pass};
@@ -81,6 +82,19 @@ impl Snapshot {
             tls: config.server.tls.as_ref().map(tls::acceptor).transpose()?,
             config,
         })
+    }
+
+    /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of.
+    fn watches(&self) -> Vec<Watch> {
+        let looking = self.config.models.iter().filter(|model| route::looks(model));
+        let ids: AHashSet<usize> =
+            looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
+        let watch = |(at, standing): (usize, &Arc<Standing>)| {
+            standing.set_watched(ids.contains(&at));
+            let pools = self.config.deployments[at].pools.iter().map(|id| self.pools[id.0].clone());
+            standing.watched().map(|of| Watch { of: of.clone(), pools: pools.collect() })
+        };
+        self.standings.iter().enumerate().filter_map(watch).collect()
     }
 
     /// If a failure is of the kind, the pools of a deployment that its provider limits rest, for every replica, as long
@@ -147,7 +161,8 @@ fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
         };
         before.standings.get(before.config.deployments.iter().position(same)?).cloned()
     };
-    config.deployments.iter().map(|deployment| kept(deployment).unwrap_or_default()).collect()
+    let new = |deployment: &Deployment| Arc::new(Standing::new(deployment.tag));
+    config.deployments.iter().map(|d| kept(d).unwrap_or_else(|| new(d))).collect()
 }
 
 /// Calls that wait go on waiting when the configuration changes.
@@ -216,6 +231,7 @@ impl Shared {
     ) -> anyhow::Result<Shared> {
         let server = &snapshot.config.server;
         client.tell_config(&snapshot.config.hash);
+        client.watch(snapshot.watches());
         metrics.in_force(true);
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
@@ -243,6 +259,7 @@ impl Shared {
         // Before the first call by it: an attempt keeps to what its life allows, whatever the snapshot says.
         let decls: Vec<PoolDecl> = after.pools.iter().map(|pool| pool.decl.clone()).collect();
         self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
+        self.client.watch(after.watches());
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));

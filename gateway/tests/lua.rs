@@ -177,7 +177,14 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
 fn nothing_new(core: &State) -> Command {
     let inc = Incarnation { name: "one".into(), k: 1 };
     let caller = Caller { epoch: core.epoch, inc, l_ack: core.now(), x: 0 };
-    Command::Sync(Sync { caller, reports: vec![], rests: vec![], outcomes: vec![], count: false })
+    Command::Sync(Sync {
+        caller,
+        reports: vec![],
+        rests: vec![],
+        outcomes: vec![],
+        telling: None,
+        count: false,
+    })
 }
 
 #[test]

@@ -297,6 +297,10 @@ pub struct Target {
     /// Relative weight, > 0; for `auto` in proportion to the deployment's tightest limit per minute, the automatic
     /// weights of a model being 1 on average.
     pub weight: f64,
+    /// The weight is automatic: scaled by headroom and by what fails.
+    pub auto: bool,
+    /// The least share of the calls that it gets, so that what is known of it stays fresh.
+    pub min_share: f64,
     /// Lower first.
     pub tier: u32,
     /// Inside a tier lower first: how far away it is where the model takes the nearest first, else 0.

@@ -291,7 +291,8 @@ table! {
         name: String = required,
         weight: Weight,
         priority: u32,
-    } later { min_share }
+        min_share: f64,
+    } later {}
 }
 
 table! {
@@ -383,16 +384,18 @@ pub(crate) struct Target {
     pub(crate) name: Field<String>,
     pub(crate) weight: Field<Weight>,
     pub(crate) priority: Field<u32>,
+    pub(crate) min_share: Field<f64>,
 }
 
 impl Read for Target {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         if node.get_ref().is_table() {
-            let TargetTable { name, weight, priority } = TargetTable::read(node, cx)?;
-            return Some(Target { name, weight, priority });
+            let TargetTable { name, weight, priority, min_share } = TargetTable::read(node, cx)?;
+            return Some(Target { name, weight, priority, min_share });
         }
-        let name = cx.string(node, "a deployment's name or a table { name, weight, priority }")?;
-        Some(Target { name: Field::of(name, node.span()), weight: Field::Absent, priority: Field::Absent })
+        let name = cx.string(node, "a deployment's name or a table { name, weight, priority, min_share }")?;
+        let name = Field::of(name, node.span());
+        Some(Target { name, weight: Field::Absent, priority: Field::Absent, min_share: Field::Absent })
     }
 }
 

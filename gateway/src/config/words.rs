@@ -153,9 +153,9 @@ impl Read for Strategy {
             ("latency", Some(Strategy::Latency)),
             ("cost", Some(Strategy::Cost)),
             ("error-rate", Some(Strategy::ErrorRate)),
-            ("least-busy", None),
-            ("predictive", None),
-            ("composite", None),
+            ("least-busy", Some(Strategy::LeastBusy)),
+            ("predictive", Some(Strategy::Predictive)),
+            ("composite", Some(Strategy::Composite)),
         ];
         cx.word(node, &words)
     }

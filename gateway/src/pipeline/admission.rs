@@ -49,6 +49,9 @@ impl Call<'_> {
                     note(record, |record| explain::every(explain::denial(&wish, &denied), record));
                 }
                 self.told(&wish, ranked, told, None, record);
+                if !denied.common && !denied.open {
+                    self.missed(id, ranked);
+                }
                 Err(self.denied(&wish.infos, &common, &denied))
             }
             Ok(Outcome::TooBig { pool, .. }) => {
@@ -69,6 +72,15 @@ impl Call<'_> {
                 let message = "The gateway's shared state is not reachable.";
                 Err(Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY))
             }
+        }
+    }
+
+    /// None of these has room: what a forecast goes by is what is asked of them, not what they could serve.
+    fn missed(&self, id: ModelId, ranked: &[Ranked<'_>]) {
+        let output = self.expected_output(id).saturating_mul(self.peek.choices);
+        for ranked in ranked {
+            let standing = &self.snapshot.standings[ranked.target.deployment.0];
+            standing.missed(self.input - self.guessed, output);
         }
     }
 

@@ -3,8 +3,8 @@
 use parking_lot::Mutex;
 
 use super::rotation::Rotation;
-use super::{Candidate, Outlook};
-use crate::config::{Model, Strategy};
+use super::{Candidate, Outlook, crowd};
+use crate::config::{Model, Strategy, Target};
 
 /// Fewer failures than this share are no difference: one of a hundred attempts is chance.
 const FEW_ERRORS: f64 = 0.01;
@@ -12,8 +12,10 @@ const FEW_ERRORS: f64 = 0.01;
 const FAILURE: f64 = 30.0;
 /// The least that it costs, in times of the answer.
 const FAILURE_TIMES: f64 = 10.0;
+/// `min_share` of an automatic weight that has none. (64 of them are fewer than all calls.)
+const AUTO_MIN_SHARE: f64 = 0.01;
 /// Shorter times are no difference, seconds.
-const SOON: f64 = 0.001;
+pub(super) const SOON: f64 = 0.001;
 
 /// Candidates that are equal to the strategy, in order.
 pub(super) struct Order<'c, 'a> {
@@ -24,46 +26,93 @@ pub(super) struct Order<'c, 'a> {
     pub(super) after: bool,
 }
 
-/// Orders the candidates of one tier that are as near as each other. What costs the same, or fails as seldom, within `tiebreak_within`, is one group; by other
-/// strategies all are.
+/// Orders the candidates of one tier that are as near as each other. What costs the same, fails as seldom or would be complete as
+/// soon, within `tiebreak_within`, is one group; by other strategies all are.
 pub(super) fn order<'c, 'a>(
     tier: &'c mut [Candidate<'a>],
     model: &Model,
     rotation: &Mutex<Rotation>,
     draw: &mut dyn FnMut() -> f64,
 ) -> Vec<Order<'c, 'a>> {
-    let mut by = |strategy, group: &mut [Candidate<'a>]| match strategy {
-        Strategy::Capacity => shuffle(group, draw),
-        Strategy::Weighted => rotation.lock().order(group, |c| (c.target.deployment, c.target.weight), draw),
-        Strategy::RoundRobin => rotation.lock().order(group, |c| (c.target.deployment, 1.0), draw),
-        Strategy::Latency => fastest_first(group, model.ranking.latency.choices, draw),
-        Strategy::Cost => group.sort_by(|a, b| a.cost.total_cmp(&b.cost)),
-        Strategy::ErrorRate => group.sort_by(|a, b| errors(a).total_cmp(&errors(b))),
-    };
-    let strategy = model.ranking.strategy;
-    by(strategy, tier);
+    let ranking = &model.ranking;
+    let strategy = ranking.strategy;
+    if strategy == Strategy::LeastBusy && ranking.tiebreak != strategy {
+        by(ranking.tiebreak, tier, model, rotation, draw);
+    }
+    by(strategy, tier, model, rotation, draw);
     let score: fn(&Candidate<'_>) -> f64 = match strategy {
-        Strategy::Cost => |candidate| candidate.cost,
+        Strategy::Cost | Strategy::Composite => |candidate| candidate.cost,
         Strategy::ErrorRate => errors,
-        Strategy::Capacity | Strategy::Weighted | Strategy::RoundRobin | Strategy::Latency => {
-            return vec![Order { group: tier, by: strategy, after: true }];
-        }
+        Strategy::Predictive => |candidate| candidate.score,
+        Strategy::Capacity
+        | Strategy::Weighted
+        | Strategy::RoundRobin
+        | Strategy::Latency
+        | Strategy::LeastBusy => return vec![Order { group: tier, by: strategy, after: true }],
     };
+    let tiebreak = if strategy == Strategy::Composite { strategy } else { ranking.tiebreak };
     let mut groups: Vec<Order<'c, 'a>> = Vec::new();
     let mut rest = tier;
     while !rest.is_empty() {
-        let (group, after) = rest.split_at_mut(ties(rest, score, model.ranking.tiebreak_within));
+        let (group, after) = rest.split_at_mut(ties(rest, score, ranking.tiebreak_within));
         rest = after;
-        let one = group.len() == 1 || model.ranking.tiebreak == strategy;
-        if !one {
-            by(model.ranking.tiebreak, group);
+        let one = group.len() == 1;
+        match strategy {
+            _ if one => {}
+            Strategy::Composite => crowd::cold_first(group, model, draw),
+            _ if tiebreak != strategy => by(tiebreak, group, model, rotation, draw),
+            _ => {}
         }
         // A capacity choice takes none at first sight, so none but its own may stand in its tier.
         let compared = groups.last().is_none_or(|last| last.by == Strategy::Capacity);
-        let after = strategy == Strategy::Cost || compared;
-        groups.push(Order { group, by: if one { strategy } else { model.ranking.tiebreak }, after });
+        let after = matches!(strategy, Strategy::Cost | Strategy::Composite) || compared;
+        groups.push(Order { group, by: if one { strategy } else { tiebreak }, after });
     }
     groups
+}
+
+/// Orders candidates by a strategy alone.
+fn by(
+    strategy: Strategy,
+    group: &mut [Candidate<'_>],
+    model: &Model,
+    rotation: &Mutex<Rotation>,
+    draw: &mut dyn FnMut() -> f64,
+) {
+    match strategy {
+        Strategy::Capacity => shuffle(group, draw),
+        Strategy::Weighted => {
+            let all = all_weights(group);
+            let weight = |c: &Candidate<'_>| (c.target.deployment, weight(c).max(min_share(c.target) * all));
+            rotation.lock().order(group, weight, draw);
+        }
+        Strategy::RoundRobin => rotation.lock().order(group, |c| (c.target.deployment, 1.0), draw),
+        Strategy::Latency => fastest_first(group, model.ranking.latency.choices, draw),
+        // (A composite tie-break can only be of those that do not compare prices.)
+        Strategy::Cost | Strategy::Composite => group.sort_by(|a, b| a.cost.total_cmp(&b.cost)),
+        Strategy::ErrorRate => group.sort_by(|a, b| errors(a).total_cmp(&errors(b))),
+        Strategy::LeastBusy => crowd::least_busy_first(group, model.ranking.latency.choices, draw),
+        Strategy::Predictive => crowd::soonest_first(group, model, draw),
+    }
+}
+
+/// A target's weight as it is now. One that is automatic falls with the headroom of its fullest pool, and with what fails.
+pub(super) fn weight(candidate: &Candidate<'_>) -> f64 {
+    let Outlook { used, errors, .. } = candidate.outlook;
+    let well = (1.0 - errors).max(0.0);
+    let share = if candidate.target.auto { (1.0 - used).clamp(0.0, 1.0) * well * well } else { 1.0 };
+    candidate.target.weight * share
+}
+
+/// What gets no calls is never known to be well again, and an automatic weight may fall to nothing.
+fn min_share(target: &Target) -> f64 {
+    if target.auto && target.min_share == 0.0 { AUTO_MIN_SHARE } else { target.min_share }
+}
+
+/// What a share of all weights is a share of: where all have fallen to nothing, of what they are by themselves.
+fn all_weights(group: &[Candidate<'_>]) -> f64 {
+    let sum: f64 = group.iter().map(weight).sum();
+    if sum > 0.0 { sum } else { group.iter().map(|candidate| candidate.target.weight).sum() }
 }
 
 /// How many of the first have a score that is not worse than the best's by more than this share of it.
@@ -83,9 +132,8 @@ fn fastest_first(group: &mut [Candidate<'_>], choices: usize, draw: &mut dyn FnM
     let known = group.iter().filter_map(|candidate| candidate.outlook.time);
     let fastest = known.min_by(f64::total_cmp).unwrap_or(1.0);
     let time = |candidate: &Candidate<'_>| {
-        let Outlook { time, errors, busy } = candidate.outlook;
-        let time = time.unwrap_or(fastest).max(SOON) * (1.0 + f64::from(busy));
-        time + errors * FAILURE.max(FAILURE_TIMES * time)
+        let Outlook { time, errors, busy, .. } = candidate.outlook;
+        with_failures(time.unwrap_or(fastest).max(SOON) * (1.0 + busy as f64), errors)
     };
     shuffle(group, draw);
     let choices = choices.min(group.len());
@@ -96,7 +144,12 @@ fn fastest_first(group: &mut [Candidate<'_>], choices: usize, draw: &mut dyn FnM
     }
 }
 
-fn shuffle<T>(items: &mut [T], draw: &mut dyn FnMut() -> f64) {
+/// A time with what failures cost besides.
+pub(super) fn with_failures(time: f64, errors: f64) -> f64 {
+    time + errors * FAILURE.max(FAILURE_TIMES * time)
+}
+
+pub(super) fn shuffle<T>(items: &mut [T], draw: &mut dyn FnMut() -> f64) {
     for at in (1..items.len()).rev() {
         items.swap(at, ((at + 1) as f64 * draw()) as usize);
     }

@@ -149,12 +149,12 @@ impl Call {
                 (&*RESERVE, Asked::Reserve, args)
             }
             Command::Sync(sync) => {
-                let (reports, rests, outcomes) = layout::sync(sync);
+                let [reports, rests, outcomes, telling] = layout::sync(sync);
                 let count = vec![if sync.count { b'1' } else { b'0' }];
                 (
                     &*SYNC,
                     Asked::Sync,
-                    vec![layout::head(&sync.caller, stamp), reports, rests, count, outcomes],
+                    vec![layout::head(&sync.caller, stamp), reports, rests, count, outcomes, telling],
                 )
             }
             Command::Bye(caller) => (&*BYE, Asked::Bye, vec![layout::head(caller, stamp)]),

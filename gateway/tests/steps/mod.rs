@@ -167,7 +167,24 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
             Rest { key: decl.key, for_ms, refused: (n[6] >> at).is_multiple_of(2) }
         })
         .collect();
-    Sync { caller, reports, rests, outcomes: outcomes(n, state), count: n[6].is_multiple_of(2) }
+    let telling = (!n[8].is_multiple_of(3)).then(|| telling(n, state));
+    Sync { caller, reports, rests, outcomes: outcomes(n, state), telling, count: n[6].is_multiple_of(2) }
+}
+
+/// How deployments behave; some of it as large as it may be.
+fn telling(n: &[u64; 12], state: &State) -> Telling {
+    let shown = |tag: u64| Shown {
+        tag,
+        busy: (n[9] >> tag) % 4,
+        sums: std::array::from_fn(|at| match (n[10] >> at) % 9 {
+            0 => n[11] % (1 << 51),
+            small => small * (n[11] % 1_000),
+        }),
+        demand: [1, n[2] % 4_000, n[3] % 900],
+    };
+    let tags = (1..6).filter(|tag| (n[7] >> (2 * tag)).is_multiple_of(3));
+    let since = [0, state.clock.l, state.clock.l.saturating_sub(n[4] % 9_000)][(n[5] % 3) as usize];
+    Telling { since, shown: tags.map(shown).collect() }
 }
 
 /// What the providers of some pools are said to have said: lately, long ago, or in the future of another data set.

@@ -19,6 +19,7 @@
 //! All numbers are integers below 2^53 (Lua's numbers are doubles); times are milliseconds of the logical clock
 //! ([`clock`]).
 
+pub mod behaviour;
 pub mod circuit;
 pub mod clock;
 pub mod fair;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 use mutant::{Mutant, on};
 
+pub use behaviour::{Behaviour, Behaviours, Shown, Telling};
 pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
 pub use clock::Clock;
 pub use fair::{Flow, Line, Lines, Turn};
@@ -190,6 +192,8 @@ pub struct State {
     pub circuits: Circuits,
     /// Who waits where.
     pub lines: Lines,
+    /// Of deployments.
+    pub behaviours: Behaviours,
     /// Of providers' limits.
     pub learned: Lessons,
     /// The server that this data set was last seen on; 0: nobody said.
@@ -273,6 +277,7 @@ impl State {
             pins: BTreeMap::new(),
             circuits: Circuits::default(),
             lines: Lines::new(),
+            behaviours: Behaviours::default(),
             learned: Lessons::default(),
             run: 0,
             learn: None,

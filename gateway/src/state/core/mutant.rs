@@ -84,6 +84,8 @@ mutants! {
     OneSpeaksForAll,
     NobodyYields,
     SavesUp,
+    DeadStayBusy,
+    LevelsPileUp,
     // the replica's side
     SettledTwice,
     ExcessDropped,

@@ -4,6 +4,7 @@
 mod alone;
 mod attempt;
 mod audit;
+mod behaviours;
 mod byhand;
 mod call;
 mod checks;

@@ -2,7 +2,8 @@
 
 use super::msgpack::Pack;
 use crate::state::core::{
-    Caller, Draw, Ending, Join, Outcome, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell, Trip, Turn,
+    Caller, Draw, Ending, Join, Outcome, PoolDecl, PoolMemory, Reserve, Shown, Stage, Stamp, Sync, Tell,
+    Telling, Trip, Turn,
 };
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
@@ -87,8 +88,8 @@ fn decl(pack: &mut Pack, decl: &PoolDecl) {
     }
 }
 
-/// ARGV[2], ARGV[3] and ARGV[5] of `sync.lua`.
-pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+/// ARGV[2], ARGV[3], ARGV[5] and ARGV[6] of `sync.lua`.
+pub fn sync(sync: &Sync) -> [Vec<u8>; 4] {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
@@ -102,7 +103,17 @@ pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     for rest in &sync.rests {
         rests.array(3).text(&rest.key).uint(rest.for_ms).uint(u64::from(rest.refused));
     }
-    (reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes))
+    let telling = sync.telling.as_ref().map_or(Vec::new(), telling);
+    [reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes), telling]
+}
+
+fn telling(telling: &Telling) -> Vec<u8> {
+    let mut pack = Pack::with_capacity(16 + 96 * telling.shown.len());
+    pack.array(2).uint(telling.since).array(telling.shown.len());
+    for Shown { tag, busy, sums, demand } in &telling.shown {
+        pack.array(4).uint(*tag).uint(*busy).uints(sums).uints(demand);
+    }
+    pack.into_bytes()
 }
 
 fn outcomes(outcomes: &[Outcome]) -> Vec<u8> {

@@ -61,7 +61,14 @@ impl Cluster {
     }
 
     fn tell(&mut self, who: u64, outcomes: Vec<Outcome>) {
-        let sync = Sync { caller: self.caller(who), reports: vec![], rests: vec![], outcomes, count: true };
+        let sync = Sync {
+            caller: self.caller(who),
+            reports: vec![],
+            rests: vec![],
+            outcomes,
+            telling: None,
+            count: true,
+        };
         assert!(matches!(self.step(&Command::Sync(sync)), Reply::Synced(_)));
     }
 

@@ -85,7 +85,14 @@ impl Cluster {
             let report =
                 PoolReport { key: "p".into(), returned: all.clone(), posted: all, look: false, said: vec![] };
             let (caller, reports) = (self.caller(who), vec![report]);
-            let sync = Sync { caller, reports, rests: vec![], outcomes: vec![], count: true };
+            let sync = Sync {
+                caller,
+                reports,
+                rests: vec![],
+                outcomes: vec![],
+                telling: Default::default(),
+                count: true,
+            };
             assert!(matches!(self.step(&Command::Sync(sync)), Reply::Synced(_)));
         }
     }

@@ -97,7 +97,14 @@ pub(super) fn missing_replicas_hold_on() -> Result<(), Breach> {
     let mut state = lost();
     state.step(&hello("one", 2, 2, 4, 5), BORN + 10);
     let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
-    let sync = Command::Sync(Sync { caller, reports: vec![], rests: vec![], outcomes: vec![], count: false });
+    let sync = Command::Sync(Sync {
+        caller,
+        reports: vec![],
+        rests: vec![],
+        outcomes: vec![],
+        telling: None,
+        count: false,
+    });
     for now in (BORN..BORN + LEARN + 400).step_by(200) {
         state.step(&sync, now);
     }

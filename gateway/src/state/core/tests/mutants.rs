@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::behaviours;
 use super::byhand;
 use super::call::{Ending, Fate, ask};
 use super::circuits;
@@ -76,6 +77,7 @@ fn killer(mutant: Mutant) -> Killer {
         ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount
         | OneSpeaksForAll => Killer::Check(circuits::all),
         NobodyYields | SavesUp => Killer::Check(fair::all),
+        DeadStayBusy | LevelsPileUp => Killer::Check(behaviours::all),
     }
 }
 
