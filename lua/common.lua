@@ -28,6 +28,9 @@
 --                  permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back    7n d
 --   w:TAG          slot, its width, failed in a row, when something went well; then what went well and what failed of each
 --                  of the 10 slots                                                                                       24 d
+--   v:TAG          msgpack {minute, changed, {sum, ...}, {calls, input, output, ... of each minute, the current one first},
+--                  {NAME, k, busy, ...}}: how a deployment behaves (core/behaviour.rs)
+--   j              tag and when it was told of last, of each v:TAG, the longest untold first                     2n d
 --   a              time after which nothing of what follows lowers anything; absent before anything was learned  1 d
 --   a:POOL         share in millionths that refusals left, since; then of each meter what its provider said: cap, when,
 --                  for how long (core/learned.rs)                                                2 + 3n d

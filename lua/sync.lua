@@ -9,15 +9,19 @@
 -- ARGV[4]  '1'      count the living (costs a look at each), tell of circuits
 -- ARGV[5]  msgpack  {{tag, ok, failed, failed since the last ok, {failures, ratio in millionths, min_calls, window, open,
 --                   successes, ramp}, {permit, 0 says nothing 1 ok 2 failed, ...}}, ...}: how attempts ended (core/circuit.rs)
+-- ARGV[6]  msgpack  {since, {{tag, busy, {sum, ...}, {calls, input, output}}, ...}}: how deployments behave, and from when on the
+--                   caller wants to hear of that (core/behaviour.rs); '': nothing
 -- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {};
 --          then, if asked for and if there are any, the field b (or '' before what follows);
---          then, if anything learned is in force, per report: {how far each meter may be used} or {}}
+--          then, if anything learned is in force, per report: {how far each meter may be used} or {} ({} before what follows);
+--          then, if the caller wants to hear of behaviour and there is any, {tag, field v:TAG, ...}}
 --          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
 asks_run = ARGV[4] == '1'
+local SUMS, MINUTES, MINUTE, MOST_SUM, TOLD_AT_ONCE, KNOWN, FADED = 22, 8, 60000, 2251799813685248, 256, 4096, 3600000 -- of behaviour
 local FULL, LOWEST, AGAIN = 950, 250000, 1000 -- of what is learned (core/learned.rs)
 local SLOTS, LONE, MOST, FORGET = 10, 1000, 1000, 3600000 -- of circuits (core/circuit.rs)
-local head = redis.call('HMGET', key, 'e', 'b', 'a')
+local head = redis.call('HMGET', key, 'e', 'b', 'a', 'j')
 if not advance_clock(head[1]) then return other_layout() end
 if head[3] then taught = struct.unpack('<d', head[3]) end
 expire()
@@ -224,6 +228,84 @@ if turned or #left < #circuits then
   if #left > 0 then put['b'] = packed(left, #left) else gone[#gone + 1] = 'b' end
 end
 
+-- How deployments behave: what was told is added, and what is new to the caller is looked for, the latest first.
+local function behaviour()
+  local said, journal, news, lives = cmsgpack.unpack(ARGV[6]), head[4] or '', {}, {}
+  local before, now_living = journal, #said[2] > 0 and lives_now() or {}
+  for _, of in ipairs(now_living) do
+    if of[3] == 1 then lives[id_of(of)] = true end
+  end
+
+  local function field_of(tag) return 'v:' .. string.format('%.0f', tag) end
+
+  local function advanced(of)
+    local minute = floor(l / MINUTE)
+    local passed = max(0, minute - of[1])
+    if passed == 0 then return of end
+    of[1] = minute
+    for i = 1, SUMS do of[3][i] = floor(of[3][i] / 2 ^ passed) end
+    for i = 3 * MINUTES, 1, -1 do of[4][i] = i > 3 * passed and of[4][i - 3 * passed] or 0 end
+    return of
+  end
+
+  local function add(of, at, more) of[at] = min(of[at] + more, MOST_SUM) end
+
+  local function take(tag, busy, sums, demand)
+    local entry, field = struct.pack('<d', tag), field_of(tag)
+    local at = string.find(journal, entry, 1, true)
+    while at and at % 16 ~= 1 do at = string.find(journal, entry, at + 1, true) end
+    if not at and #journal >= 16 * KNOWN then return end
+    local s = put[field] or at and redis.call('HGET', key, field)
+    local of = s and cmsgpack.unpack(s) or {0, 0, {}, {}, {}}
+    if not s then
+      for i = 1, SUMS do of[3][i] = 0 end
+      for i = 1, 3 * MINUTES do of[4][i] = 0 end
+    end
+    advanced(of)
+    of[2] = l
+    for i = 1, SUMS do add(of[3], i, sums[i]) end
+    for i = 1, 3 do add(of[4], i, demand[i]) end
+    local flying = {}
+    for i = 1, #of[5], 3 do
+      local who, number = of[5][i], of[5][i + 1]
+      if who ~= name and lives[id_of({who, number})] then
+        local n = #flying
+        flying[n + 1], flying[n + 2], flying[n + 3] = who, number, of[5][i + 2]
+      end
+    end
+    if busy > 0 then
+      local n = #flying
+      flying[n + 1], flying[n + 2], flying[n + 3] = name, k, busy
+    end
+    of[5] = flying
+    put[field] = cmsgpack.pack(of)
+    if at then journal = string.sub(journal, 1, at - 1) .. string.sub(journal, at + 16) end
+    journal = journal .. entry .. struct.pack('<d', l)
+  end
+
+  for _, shown in ipairs(said[2]) do take(unpack(shown)) end
+  local stale = 0
+  while stale < #journal and struct.unpack('<d', journal, stale + 9) + FADED < l do
+    gone[#gone + 1] = field_of(struct.unpack('<d', journal, stale + 1))
+    stale = stale + 16
+  end
+  if stale > 0 then journal = string.sub(journal, stale + 1) end
+  if journal ~= before then put['j'] = journal end
+
+  local first = #journal + 1
+  while first > 1 and struct.unpack('<d', journal, first - 8) >= said[1] do first = first - 16 end
+  local last
+  for at = first, #journal, 16 do
+    local tag, changed = struct.unpack('<dd', journal, at)
+    if last and changed > last then break end
+    local field, n = field_of(tag), #news
+    news[n + 1], news[n + 2] = tag, put[field] or redis.call('HGET', key, field)
+    if n + 2 == 2 * TOLD_AT_ONCE then last = changed end
+  end
+  return news
+end
+local news = ARGV[6] and #ARGV[6] > 0 and behaviour() or {}
+
 local exp, d_head, d_end, told = struct.unpack('<dddd', life)
 local renewed = 0
 if l - l_ack <= TTL / 2 then
@@ -273,6 +355,8 @@ for at, report in ipairs(reports) do
   bounds[at] = p.learned and most or {}
 end
 local told = ARGV[4] == '1' and #left > 0
-if told or is_bounded then reply[#reply + 1] = told and packed(left, #left) or '' end
-if is_bounded then reply[#reply + 1] = bounds end
+local tells = #news > 0
+if told or is_bounded or tells then reply[#reply + 1] = told and packed(left, #left) or '' end
+if is_bounded or tells then reply[#reply + 1] = is_bounded and bounds or {} end
+if tells then reply[#reply + 1] = news end
 return commit(reply)

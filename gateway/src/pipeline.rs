@@ -13,6 +13,7 @@ mod explain;
 mod fallbacks;
 mod judge;
 mod limits;
+mod room;
 mod saying;
 mod session;
 pub mod stored;
@@ -35,7 +36,7 @@ use tried::Tried;
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
 use crate::auth::Credentials;
-use crate::config::{DeploymentId, Model, ModelId, Target, Tenant, Wants};
+use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Tenant, Wants};
 use crate::dialect::ability::Abilities;
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
@@ -47,6 +48,7 @@ use crate::route::able::Demands;
 use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
+use crate::standing::Look;
 use crate::telemetry::Record;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
@@ -88,6 +90,7 @@ struct Call<'a> {
     read_once: ReadOnce,
     asked: Asked,
     deadline: Instant,
+    priority: Priority,
     /// The model that serves it, unless a fallback does.
     chosen: ModelId,
     /// What it asks of a deployment besides its length.
@@ -147,6 +150,7 @@ pub async fn call(
         read_once,
         asked,
         deadline,
+        priority: room::priority(tenant, headers)?,
         chosen: model,
         demands: Demands::new(&snapshot.config, uses, tags, rule),
     };
@@ -251,7 +255,8 @@ impl Call<'_> {
                 &ranked,
                 tried.deployments.get(before..).and_then(<[_]>::last),
             );
-            let admitted = self.admit(id, &ranked, going, tried, record).await;
+            let may_wait = !self.may_fall_back(ahead, tried);
+            let admitted = self.admit(id, &ranked, going, (tried, may_wait), record).await;
             let (reservation, index) = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,
@@ -294,7 +299,14 @@ impl Call<'_> {
         let per_choice = if route::looks(model) { self.expected_output(id) } else { 0 };
         let needs = Needs { beginning, ..self.needs(per_choice) };
         let standings = &self.snapshot.standings;
-        let outlook = |id: DeploymentId| standings[id.0].outlook(per_choice, model.ranking.latency.measure);
+        let look = Look {
+            input: needs.input,
+            output: per_choice,
+            by: model.ranking.latency.measure,
+            expects: route::expects(model),
+            replicas: self.worker.shared.client.live() as u64,
+        };
+        let outlook = |id: DeploymentId| standings[id.0].outlook(look);
         let able = |target: &Target| {
             attempts.may_go_to(target)
                 && self.is_able(target.deployment, tried)

@@ -18,10 +18,12 @@ use crate::bound::Bound;
 use crate::config::{Account, Config, Deployment, DeploymentId};
 use crate::dialect::failure::Class;
 use crate::pulse::Pulse;
+use crate::queue::Queue;
+use crate::route;
 use crate::route::rotation::Rotation;
 use crate::standing::Standing;
 use crate::state::core::PoolDecl;
-use crate::state::{Client, Deadlines, PoolInfo, Port, pools};
+use crate::state::{Client, Deadlines, PoolInfo, Port, Watch, pools};
 use crate::telemetry::Metrics;
 use crate::tls;
 use crate::upstream::auth::{Outside, Pass};
@@ -50,6 +52,8 @@ pub struct Snapshot {
     pub standings: Vec<Arc<Standing>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
+    /// Calls that wait for room, by [`crate::config::ModelId`].
+    pub queues: Vec<Arc<Queue>>,
     /// Names of the models, by id.
     pub model_names: Vec<Arc<str>>,
     /// What the client listener shows.
@@ -65,17 +69,32 @@ impl Snapshot {
             let star = if model.wildcard { "*" } else { "" };
             Arc::from(format!("{}{star}", model.name))
         };
+        let model_names: Vec<Arc<str>> = config.models.iter().map(name).collect();
         Ok(Snapshot {
             pools: pools::table(&config),
+            queues: queues(&model_names, before),
             passes,
             endpoints,
             standings: standings(&config, before),
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
-            model_names: config.models.iter().map(name).collect(),
+            model_names,
             tls: config.server.tls.as_ref().map(tls::acceptor).transpose()?,
             config,
         })
+    }
+
+    /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of.
+    fn watches(&self) -> Vec<Watch> {
+        let looking = self.config.models.iter().filter(|model| route::looks(model));
+        let ids: AHashSet<usize> =
+            looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
+        let watch = |(at, standing): (usize, &Arc<Standing>)| {
+            standing.set_watched(ids.contains(&at));
+            let pools = self.config.deployments[at].pools.iter().map(|id| self.pools[id.0].clone());
+            standing.watched().map(|of| Watch { of: of.clone(), pools: pools.collect() })
+        };
+        self.standings.iter().enumerate().filter_map(watch).collect()
     }
 
     /// If a failure is of the kind, the pools of a deployment that its provider limits rest, for every replica, as long
@@ -142,7 +161,17 @@ fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
         };
         before.standings.get(before.config.deployments.iter().position(same)?).cloned()
     };
-    config.deployments.iter().map(|deployment| kept(deployment).unwrap_or_default()).collect()
+    let new = |deployment: &Deployment| Arc::new(Standing::new(deployment.tag));
+    config.deployments.iter().map(|d| kept(d).unwrap_or_else(|| new(d))).collect()
+}
+
+/// Calls that wait go on waiting when the configuration changes.
+fn queues(models: &[Arc<str>], before: Option<&Snapshot>) -> Vec<Arc<Queue>> {
+    let kept = |name: &Arc<str>| {
+        let before = before?;
+        before.queues.get(before.model_names.iter().position(|old| old == name)?).cloned()
+    };
+    models.iter().map(|name| kept(name).unwrap_or_default()).collect()
 }
 
 fn endpoints(config: &Config, passes: &[Pass]) -> anyhow::Result<Vec<Endpoint>> {
@@ -202,6 +231,7 @@ impl Shared {
     ) -> anyhow::Result<Shared> {
         let server = &snapshot.config.server;
         client.tell_config(&snapshot.config.hash);
+        client.watch(snapshot.watches());
         metrics.in_force(true);
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
@@ -229,6 +259,7 @@ impl Shared {
         // Before the first call by it: an attempt keeps to what its life allows, whatever the snapshot says.
         let decls: Vec<PoolDecl> = after.pools.iter().map(|pool| pool.decl.clone()).collect();
         self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
+        self.client.watch(after.watches());
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));

@@ -1,7 +1,7 @@
-//! How each deployment stands, as this replica sees it: how it behaves, and how much of ours is in flight there.
+//! How each deployment stands: how it behaves and how much is in flight there, as this replica has seen it and the others told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,32 +12,126 @@ use crate::config::{Deployment, Measure};
 use crate::pulse::Pulse;
 use crate::route::Outlook;
 use crate::route::behaviour::{Answered, Behaviour};
+use crate::route::predict::{Predictor, SUMS, Size, Took};
 use crate::shared::Shared;
-use crate::state::Client;
-use crate::state::core::{Ending, Trip};
+use crate::state::core::{Ending, Ms, Trip};
+use crate::state::{Client, Watched};
+
+const _: () = assert!(SUMS == crate::state::core::behaviour::SUMS);
 
 /// One deployment's. It outlives reloads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Standing {
     behaviour: Mutex<Behaviour>, // short sections
-    busy: AtomicU32,
+    predictor: Mutex<Predictor>, // short sections, inside of none
+    watched: Arc<Watched>,
+    is_watched: AtomicBool,
+}
+
+/// What a decision asks of a deployment's standing.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Input tokens of the call.
+    pub input: u64,
+    /// Output tokens that are to be expected.
+    pub output: u64,
+    /// How times are measured.
+    pub by: Measure,
+    /// Is asked how long this very call would take.
+    pub expects: bool,
+    /// Replicas alive, this one included.
+    pub replicas: u64,
 }
 
 impl Standing {
-    /// What a call with so much output is to expect.
-    pub fn outlook(&self, output: u64, by: Measure) -> Outlook {
-        let (mut behaviour, now) = (self.behaviour.lock(), boot_ms());
-        Outlook {
-            time: behaviour.time(output, by, now),
-            errors: behaviour.errors(now),
-            busy: self.busy.load(Ordering::Relaxed),
+    /// Of the deployment `tag`; nothing is known of it.
+    pub fn new(tag: u64) -> Standing {
+        Standing {
+            behaviour: Mutex::default(),
+            predictor: Mutex::default(),
+            watched: Arc::new(Watched::new(tag)),
+            is_watched: AtomicBool::new(false),
         }
     }
 
-    /// An attempt is in flight, until what this returns is dropped.
-    pub fn busy(self: &Arc<Standing>, circuit: Option<Line>) -> Busy {
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy { standing: self.clone(), circuit, began: false }
+    /// What all replicas know of it is of interest from now on, or is not.
+    pub fn set_watched(&self, is_watched: bool) {
+        self.is_watched.store(is_watched, Ordering::Relaxed);
+    }
+
+    /// What all replicas know of it, if that is of interest.
+    pub fn watched(&self) -> Option<&Arc<Watched>> {
+        self.is_watched.load(Ordering::Relaxed).then_some(&self.watched)
+    }
+
+    /// What a call is to expect.
+    pub fn outlook(&self, look: Look) -> Outlook {
+        self.outlook_at(look, boot_ms())
+    }
+
+    fn outlook_at(&self, look: Look, now: Ms) -> Outlook {
+        let known = self.watched.known(now);
+        let (time, errors) = {
+            let mut behaviour = self.behaviour.lock();
+            (behaviour.time(look.output, look.by, now), behaviour.errors(now))
+        };
+        let busy = known.own + known.others;
+        // Since they heard of us, each has sent about as much as we have.
+        let unheard = known.own.saturating_sub(known.told) * look.replicas.saturating_sub(1);
+        let crowd = (busy + unheard) as f64;
+        // What a call costs those that are there as well: where time grows with load, n more calls take each as much longer as
+        // the n take it. Everybody going by its own time alone would crowd the fastest (Pigou, 1920).
+        let size = Size { input: look.input, output: look.output, load: 2.0 * crowd };
+        let mut predictor = self.predictor.lock();
+        let expected =
+            if look.expects || time.is_none() { predictor.time(size, &known.sums, now) } else { None };
+        let (used, full) = self.watched.shares();
+        // A replica that has just begun goes by what the others learnt.
+        let (time, errors) = (time.or(expected), errors.max(predictor.errors(&known.sums, now)));
+        Outlook { time, expected, errors, busy, crowd, used, full }
+    }
+
+    /// An attempt is in flight, until what this returns is dropped; so much is put before the model.
+    pub fn busy(self: &Arc<Standing>, input: u64, circuit: Option<Line>) -> Busy {
+        let load = self.begin(boot_ms());
+        Busy { standing: self.clone(), circuit, began: false, input, load }
+    }
+
+    /// An attempt begins; how many are in flight besides.
+    fn begin(&self, now: Ms) -> u64 {
+        let load = self.watched().map_or(0, |watched| {
+            watched.add(&[0.0; SUMS], [1, 0, 0]);
+            let known = watched.known(now);
+            known.own + known.others
+        });
+        self.watched.begin();
+        load
+    }
+
+    /// A call was refused that it might have served, for want of room: that was asked of it as well.
+    pub fn missed(&self, input: u64, output: u64) {
+        if let Some(watched) = self.watched() {
+            watched.add(&[0.0; SUMS], [1, input, output]);
+        }
+    }
+
+    fn answered(&self, size: Size, answered: Answered, now: Ms) {
+        self.behaviour.lock().answered(answered, now);
+        if let Some(watched) = self.watched() {
+            let first = answered.first.map(|first| first.as_secs_f64());
+            let took = Took { first, whole: answered.whole.as_secs_f64() };
+            let common = watched.known(now).sums;
+            let sums = self.predictor.lock().answered(size, took, &common, now);
+            watched.add(&sums, [0, size.input, size.output]);
+        }
+    }
+
+    fn failed(&self, now: Ms) {
+        self.behaviour.lock().failed(now);
+        if let Some(watched) = self.watched() {
+            let sums = self.predictor.lock().failed(now);
+            watched.add(&sums, [0; 3]);
+        }
     }
 }
 
@@ -78,6 +172,8 @@ pub struct Busy {
     standing: Arc<Standing>,
     circuit: Option<Line>,
     began: bool,
+    input: u64,
+    load: u64, // in flight there besides, when it began
 }
 
 impl Busy {
@@ -92,12 +188,13 @@ impl Busy {
     /// `output` are the tokens of a choice, if they are known.
     pub fn answered(&mut self, first: Option<Duration>, whole: Duration, output: Option<u64>) {
         self.began();
-        self.standing.behaviour.lock().answered(Answered { first, whole, output }, boot_ms());
+        let size = Size { input: self.input, output: output.unwrap_or(0), load: self.load as f64 };
+        self.standing.answered(size, Answered { first, whole, output }, boot_ms());
     }
 
     /// It failed, and its deployment is to blame; `opens`: in a way that opens circuits.
     pub fn failed(&mut self, opens: bool) {
-        self.standing.behaviour.lock().failed(boot_ms());
+        self.standing.failed(boot_ms());
         if opens {
             self.tell(Ending::Wrong);
         }
@@ -112,10 +209,14 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.standing.busy.fetch_sub(1, Ordering::Relaxed);
+        self.standing.watched.end();
         self.tell(Ending::Unknown); // a probe that nothing became of makes room for another
     }
 }
+
+#[cfg(test)]
+#[path = "standing_simulated_tests.rs"]
+mod simulated;
 
 #[cfg(test)]
 mod tests {
@@ -123,13 +224,30 @@ mod tests {
 
     #[test]
     fn what_is_in_flight_is_counted_until_it_is_dropped() {
-        let standing = Arc::new(Standing::default());
-        let measure = Measure { window: 10, statistic: crate::config::Statistic::PeakEwma };
-        let (one, other) = (standing.busy(None), standing.busy(None));
-        assert_eq!(standing.outlook(1, measure).busy, 2);
+        let standing = Arc::new(Standing::new(1));
+        let by = Measure { window: 10, statistic: crate::config::Statistic::PeakEwma };
+        let look = Look { input: 1, output: 1, by, expects: true, replicas: 3 };
+        let (one, other) = (standing.busy(1, None), standing.busy(1, None));
+        assert_eq!(standing.outlook(look).busy, 2);
+        assert_eq!(standing.outlook(look).crowd, 6.0, "two others, who have sent as much");
         drop(one);
-        assert_eq!(standing.outlook(1, measure).busy, 1);
+        assert_eq!(standing.outlook(look).busy, 1);
         drop(other);
-        assert_eq!(standing.outlook(1, measure).busy, 0);
+        assert_eq!(standing.outlook(look).busy, 0);
+    }
+
+    /// Broken on purpose to see it fail: all watched.
+    #[test]
+    fn what_is_seen_is_learnt_from_while_it_is_of_interest() {
+        let standing = Arc::new(Standing::new(1));
+        let by = Measure { window: 10, statistic: crate::config::Statistic::PeakEwma };
+        let look = Look { input: 500, output: 10, by, expects: true, replicas: 1 };
+        let second = Duration::from_secs(1);
+        standing.busy(500, None).answered(Some(second), second * 2, Some(10));
+        assert_eq!(standing.outlook(look).expected, None);
+        standing.set_watched(true);
+        standing.busy(500, None).answered(Some(second), second * 2, Some(10));
+        let expected = standing.outlook(look).expected.unwrap();
+        assert!((expected - 2.0).abs() < 0.2, "{expected} s");
     }
 }

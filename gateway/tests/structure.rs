@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decisions without I/O: what they must not know.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "state/core",
     "state/side.rs",
     "state/side",
@@ -17,6 +17,7 @@ const PURE: [&str; 14] = [
     "state/ledger",
     "state/books.rs",
     "state/doubts.rs",
+    "state/watched.rs",
     "route",
     "admit",
     "dialect",

@@ -15,6 +15,7 @@ pub mod preset;
 #[cfg(test)]
 mod production_tests;
 mod quality;
+mod queue;
 mod ranking;
 mod raw;
 mod regions;
@@ -44,6 +45,7 @@ pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
 pub use quality::Quality;
+pub use queue::{Priority, Queue};
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
 pub use regions::Regions;
 pub use report::{Problem, Report};
@@ -285,6 +287,8 @@ pub struct Model {
     pub total: Duration,
     /// Deployments of a lower quality at the call's tasks do not serve it; 0 for none.
     pub min_quality: f64,
+    /// How calls wait for room.
+    pub queue: Queue,
 }
 
 /// One deployment of a model.
@@ -295,6 +299,10 @@ pub struct Target {
     /// Relative weight, > 0; for `auto` in proportion to the deployment's tightest limit per minute, the automatic
     /// weights of a model being 1 on average.
     pub weight: f64,
+    /// The weight is automatic: scaled by headroom and by what fails.
+    pub auto: bool,
+    /// The least share of the calls that it gets, so that what is known of it stays fresh.
+    pub min_share: f64,
     /// Lower first.
     pub tier: u32,
     /// Inside a tier lower first: how far away it is where the model takes the nearest first, else 0.
@@ -325,6 +333,10 @@ pub struct Tenant {
     pub models: Vec<Pattern>,
     /// Its limits.
     pub pool: Option<PoolId>,
+    /// Its share of scarce room beside others', > 0.
+    pub weight: f64,
+    /// How urgent its calls are at most.
+    pub priority: Priority,
 }
 
 /// A name, or a prefix when written with `*` at the end.

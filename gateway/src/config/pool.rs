@@ -54,6 +54,19 @@ pub enum MeterKind {
     Concurrency,
 }
 
+impl MeterKind {
+    /// How much of it calls, input tokens and output tokens are.
+    pub fn of(self, [calls, input, output]: [f64; 3]) -> f64 {
+        match self {
+            MeterKind::Requests => calls,
+            MeterKind::Tokens => input + output,
+            MeterKind::InputTokens => input,
+            MeterKind::OutputTokens => output,
+            MeterKind::Concurrency => 0.0,
+        }
+    }
+}
+
 /// Whose limit a pool states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

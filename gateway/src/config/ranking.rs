@@ -15,6 +15,12 @@ pub enum Strategy {
     Cost,
     /// Where fewest attempts fail.
     ErrorRate,
+    /// Where fewest calls are in flight, of all replicas.
+    LeastBusy,
+    /// Where this very call would be complete soonest, and not where it is about to be full.
+    Predictive,
+    /// Where the call costs least; of those that cost the same where it would be complete soonest and nobody crowds.
+    Composite,
 }
 
 /// How the deployments of a model are ranked.
@@ -33,8 +39,18 @@ pub struct Ranking {
 impl Ranking {
     /// Is the price of any use?
     pub fn compares_prices(&self) -> bool {
-        let ties = self.strategy == Strategy::ErrorRate && self.tiebreak == Strategy::Cost;
-        self.strategy == Strategy::Cost || ties
+        let compares = |strategy| matches!(strategy, Strategy::Cost | Strategy::Composite);
+        let ties = match self.strategy {
+            Strategy::ErrorRate | Strategy::LeastBusy | Strategy::Predictive => true,
+            Strategy::Cost | Strategy::Composite => false, // they are equal to it
+            Strategy::RoundRobin | Strategy::Weighted | Strategy::Capacity | Strategy::Latency => false,
+        };
+        compares(self.strategy) || ties && compares(self.tiebreak)
+    }
+
+    /// Is one of the two strategies that in use?
+    pub fn uses(&self, strategy: Strategy) -> bool {
+        self.strategy == strategy || self.tiebreak == strategy
     }
 }
 

@@ -13,7 +13,7 @@ use toml::de::DeValue;
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{CredentialKind, Pace, Reset, Text};
-use super::{Charge, MeterKind, OnOutage, Regions, ReservePolicy, Statistic, Strategy};
+use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{Complexity, Entry, NamedBy, Prompt, Quality, Table, Words};
 
@@ -125,7 +125,16 @@ table! {
         headroom: Headroom,
         affinity: Affinity,
         regions: Regions,
-    } later { queue, health_check }
+        queue: Queue,
+    } later { health_check }
+}
+
+table! {
+    Queue, "`queue`" {
+        /// 0: nobody waits.
+        max: u32,
+        wait: Duration,
+    } later {}
 }
 
 table! {
@@ -273,7 +282,8 @@ table! {
         headroom: Headroom,
         min_quality: f64,
         regions: Regions,
-    } later { queue, baseline }
+        queue: Queue,
+    } later { baseline }
 }
 
 table! {
@@ -281,7 +291,8 @@ table! {
         name: String = required,
         weight: Weight,
         priority: u32,
-    } later { min_share }
+        min_share: f64,
+    } later {}
 }
 
 table! {
@@ -330,7 +341,9 @@ table! {
         models: List<String>,
         limits: Limits,
         meters: List<Meter>,
-    } later { parent, budgets: when_empty, weight, priority }
+        weight: f64,
+        priority: Priority,
+    } later { parent, budgets: when_empty }
 }
 
 /// Every key of the schema that works, table by table.
@@ -371,16 +384,18 @@ pub(crate) struct Target {
     pub(crate) name: Field<String>,
     pub(crate) weight: Field<Weight>,
     pub(crate) priority: Field<u32>,
+    pub(crate) min_share: Field<f64>,
 }
 
 impl Read for Target {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         if node.get_ref().is_table() {
-            let TargetTable { name, weight, priority } = TargetTable::read(node, cx)?;
-            return Some(Target { name, weight, priority });
+            let TargetTable { name, weight, priority, min_share } = TargetTable::read(node, cx)?;
+            return Some(Target { name, weight, priority, min_share });
         }
-        let name = cx.string(node, "a deployment's name or a table { name, weight, priority }")?;
-        Some(Target { name: Field::of(name, node.span()), weight: Field::Absent, priority: Field::Absent })
+        let name = cx.string(node, "a deployment's name or a table { name, weight, priority, min_share }")?;
+        let name = Field::of(name, node.span());
+        Some(Target { name, weight: Field::Absent, priority: Field::Absent, min_share: Field::Absent })
     }
 }
 

@@ -2,7 +2,7 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, Regions, ReservePolicy, Statistic, Strategy};
+use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
 
@@ -118,6 +118,12 @@ impl Read for Ability {
     }
 }
 
+impl Read for Priority {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &Priority::WORDS.map(|(word, priority)| (word, Some(priority))))
+    }
+}
+
 impl Read for Regions {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.word(node, &[("any", Some(Regions::Any)), ("nearest", Some(Regions::Nearest))])
@@ -154,9 +160,9 @@ impl Read for Strategy {
             ("latency", Some(Strategy::Latency)),
             ("cost", Some(Strategy::Cost)),
             ("error-rate", Some(Strategy::ErrorRate)),
-            ("least-busy", None),
-            ("predictive", None),
-            ("composite", None),
+            ("least-busy", Some(Strategy::LeastBusy)),
+            ("predictive", Some(Strategy::Predictive)),
+            ("composite", Some(Strategy::Composite)),
         ];
         cx.word(node, &words)
     }

@@ -4,7 +4,9 @@ pub mod able;
 pub mod attempts;
 pub mod behaviour;
 pub mod complexity;
+mod crowd;
 mod order;
+pub mod predict;
 pub mod rotation;
 pub mod rules;
 mod warm;
@@ -54,12 +56,20 @@ impl Needs {
 /// What is to be expected of a deployment, as far as this replica knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Outlook {
-    /// Until the answer is complete, seconds; none if nothing is known.
+    /// Until an answer is complete as a rule, seconds; none if nothing is known.
     pub time: Option<f64>,
+    /// Until this very call would be complete, seconds, as it was learnt; none if nothing is known, or nobody asks.
+    pub expected: Option<f64>,
     /// The share of its attempts that fail.
     pub errors: f64,
-    /// Attempts in flight there from here.
-    pub busy: u32,
+    /// Attempts in flight there, of all replicas as far as is known.
+    pub busy: u64,
+    /// The same, with what others may have sent since they were heard.
+    pub crowd: f64,
+    /// The share in use of the fullest of its pools.
+    pub used: f64,
+    /// The same at the fullest that the next minute is expected to bring.
+    pub full: f64,
 }
 
 /// A target that can serve the call.
@@ -71,11 +81,26 @@ struct Candidate<'a> {
     outlook: Outlook,
     /// What the call costs there, US$; without a price more than anywhere else.
     cost: f64,
+    /// What a strategy goes by; the less the better.
+    score: f64,
+    /// Where it stood before, for equals.
+    place: usize,
 }
 
 /// Does the order depend on what is known of the deployments, or of the call's output?
 pub fn looks(model: &Model) -> bool {
-    matches!(model.ranking.strategy, Strategy::Latency | Strategy::Cost | Strategy::ErrorRate)
+    let looks = |strategy| match strategy {
+        Strategy::Capacity | Strategy::RoundRobin => false,
+        Strategy::Weighted => model.targets.iter().any(|target| target.auto),
+        Strategy::Latency | Strategy::Cost | Strategy::ErrorRate => true,
+        Strategy::LeastBusy | Strategy::Predictive | Strategy::Composite => true,
+    };
+    looks(model.ranking.strategy)
+}
+
+/// Does it depend on how long this very call would take?
+pub fn expects(model: &Model) -> bool {
+    model.ranking.uses(Strategy::Predictive) || model.ranking.uses(Strategy::Composite)
 }
 
 /// Ranks the targets of a model that are `able` to serve the call. `draw` yields numbers in [0, 1).
@@ -104,13 +129,14 @@ pub fn rank<'a>(
         let cost =
             deployment.price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
         let outlook = if looks { outlook(target.deployment) } else { Outlook::default() };
-        Candidate { target, tag: deployment.tag, outlook, cost }
+        Candidate { target, tag: deployment.tag, outlook, cost, score: 0.0, place: 0 }
     };
     let mut candidates: Vec<Candidate<'a>> = model.targets.iter().filter(can).map(candidate).collect();
     let place = |candidate: &Candidate<'_>| (candidate.target.tier, candidate.target.distance);
     candidates.sort_by_key(place);
     let mut ranked = Vec::with_capacity(candidates.len());
     for equals in candidates.chunk_by_mut(|a, b| place(a) == place(b)) {
+        let begin = ranked.len();
         for Order { group, equals, by, warm, after } in order(equals, model, rotation, needs.beginning, draw)
         {
             let (next, set) = ranked
@@ -127,8 +153,29 @@ pub fn rank<'a>(
                 set: set + u64::from(at >= equals),
             }));
         }
+        if model.ranking.strategy != Strategy::Weighted {
+            keep_warm(&mut ranked[begin..], model, draw);
+        }
     }
     ranked
+}
+
+/// Now and then one comes first that is to have a least share (`min_share`), whatever the strategy: what gets no calls is not
+/// known. (Weights see to it by themselves.)
+fn keep_warm(tier: &mut [Ranked<'_>], model: &Model, draw: &mut dyn FnMut() -> f64) {
+    if tier.iter().all(|ranked| ranked.target.min_share == 0.0) {
+        return;
+    }
+    let mut luck = draw();
+    let drawn = tier.iter().position(|ranked| {
+        luck -= ranked.target.min_share;
+        luck < 0.0
+    });
+    if let Some(drawn) = drawn {
+        tier[drawn].tier = tier[0].tier;
+        tier[drawn].threshold = threshold(model, draw); // of a capacity choice: taken at first sight
+        tier[..=drawn].rotate_right(1);
+    }
 }
 
 fn threshold(model: &Model, draw: &mut dyn FnMut() -> f64) -> u64 {

@@ -10,17 +10,17 @@ use super::Candidate;
 
 /// A deployment has at most so many times its part of all that is in flight.
 const BOUND: f64 = 1.25;
-/// So few calls in flight from one replica are no load, and their average says nothing.
+/// So few calls in flight are no load, and their average says nothing.
 const FEW: f64 = 8.0;
 
 /// Orders a group by where a prompt that begins so is warm; those with too much in flight come last. `weigh`: by their weights.
 pub(super) fn order(group: &mut [Candidate<'_>], beginning: u64, weigh: bool) {
     let weight = |candidate: &Candidate<'_>| if weigh { candidate.target.weight } else { 1.0 };
     let weights: f64 = group.iter().map(weight).sum();
-    let one_more = 1.0 + group.iter().map(|candidate| f64::from(candidate.outlook.busy)).sum::<f64>();
+    let one_more = 1.0 + group.iter().map(|candidate| candidate.outlook.busy as f64).sum::<f64>();
     let is_loaded = |candidate: &Candidate<'_>| {
         let part = one_more * weight(candidate) / weights;
-        f64::from(candidate.outlook.busy) >= (BOUND * part).ceil().max(FEW)
+        candidate.outlook.busy as f64 >= (BOUND * part).ceil().max(FEW)
     };
     let distance = |candidate: &Candidate<'_>| -draw(beginning, candidate.tag).ln() / weight(candidate);
     group.sort_by(|a, b| is_loaded(a).cmp(&is_loaded(b)).then(distance(a).total_cmp(&distance(b))));

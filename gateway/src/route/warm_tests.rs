@@ -3,7 +3,7 @@
 use super::*;
 
 /// A call that begins so, with so much in flight at each.
-fn warm<'a>(config: &'a Config, beginning: u64, busy: [u32; 3], rng: &mut fastrand::Rng) -> Vec<Ranked<'a>> {
+fn warm<'a>(config: &'a Config, beginning: u64, busy: [u64; 3], rng: &mut fastrand::Rng) -> Vec<Ranked<'a>> {
     let needs = Needs { beginning: Some(beginning), ..NEEDS };
     let outlook = |id: DeploymentId| Outlook { busy: busy[id.0], ..takes(1.0) };
     rank(config, &config.models[0], &Mutex::default(), needs, &|_| true, &outlook, &mut || rng.f64())
@@ -21,7 +21,16 @@ fn homes(config: &Config) -> [u32; 3] {
 /// Broken on purpose to see it fail: beginnings not looked at by one of the strategies.
 #[test]
 fn calls_that_begin_alike_go_the_same_way_and_others_spread() {
-    for strategy in ["capacity", "weighted", "round-robin", "latency", "error-rate"] {
+    for strategy in [
+        "capacity",
+        "weighted",
+        "round-robin",
+        "latency",
+        "error-rate",
+        "least-busy",
+        "composite",
+        "predictive",
+    ] {
         let config = three(&format!("strategy = \"{strategy}\"\ntiebreak = \"round-robin\""));
         let mut rng = fastrand::Rng::with_seed(1);
         for beginning in 0..50 {

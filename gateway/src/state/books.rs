@@ -225,6 +225,12 @@ impl PoolBooks {
         PoolDecl { key: decl.key.clone(), meters }
     }
 
+    /// What `of` makes of what the windows held when they were last seen, of when that was, and of the caps.
+    pub(super) fn as_seen<T>(&self, of: impl FnOnce(Option<(&Image, Ms)>, &[u64]) -> T) -> T {
+        let (caps, seen) = (self.view.lock().cap.clone(), self.seen.lock());
+        of(seen.as_ref().map(|seen| (&seen.image, seen.at)), &caps)
+    }
+
     /// What is known of the pool; none if that is nothing.
     pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
         let counters = self.counters();

@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
 use super::port::Port;
-use super::side::{Deadlines, Heard, Side};
+use super::side::{Deadlines, Heard, Side, Watch};
 use crate::clock::boot_ms;
 
 /// What is known of the state.
@@ -101,6 +101,11 @@ impl Client {
         self.pins.retime(session_idle);
         self.tell_config(config);
         self.bell.ring_loud(); // another life may be due
+    }
+
+    /// These deployments' behaviour is of interest from now on.
+    pub fn watch(&self, watches: Vec<Watch>) {
+        self.side.lock().watch(watches);
     }
 
     /// The hash of what this replica is configured by, for all to see; see [`Client::announce`].

@@ -26,6 +26,7 @@ pub mod reservation;
 pub mod scripts;
 pub mod share;
 pub mod side;
+pub mod watched;
 
 pub use asking::{Outcome, Wish};
 pub use client::{About, Client};
@@ -33,7 +34,8 @@ pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};
 pub use port::Port;
 pub use reservation::Reservation;
-pub use side::Deadlines;
+pub use side::{Deadlines, Watch};
+pub use watched::Watched;
 
 /// The state cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

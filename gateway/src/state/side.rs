@@ -9,7 +9,9 @@
 //! Times are milliseconds of the replica's own clock, which must count suspensions ([`crate::clock::boot_ms`]).
 
 mod alone;
+mod behaviours;
 mod circuits;
+mod forecast;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use alone::{AWAY_AFTER, Alone, HITCH};
+use behaviours::Watching;
+
+pub use behaviours::Watch;
 pub use report::Told;
 
 use super::books::PoolBooks;
@@ -66,6 +71,7 @@ pub struct Side {
     rests: BTreeMap<Arc<str>, Resting>,
     outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
     circuits: Circuits,               // as heard last; own clock
+    watching: Watching,               // how deployments behave
     expected: u64,                    // replicas, by the configuration; 0: it does not say
     most: (u64, Ms),                  // replicas alive, the most heard of lately, and when
     share: Option<Share>,
@@ -120,6 +126,7 @@ impl Side {
             rests: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             circuits: Circuits::default(),
+            watching: Watching::default(),
             expected,
             most: (0, 0),
             share: None,

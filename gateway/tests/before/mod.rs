@@ -24,7 +24,8 @@ fn scripts(command: &Command) -> String {
 pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     match command {
         Command::Reserve(ask) => {
-            let mut ask = Reserve { tell: Tell::default(), ..(**ask).clone() };
+            let mut ask =
+                Reserve { tell: Tell::default(), most: meter::WHOLE, turn: None, ..(**ask).clone() };
             ask.session.iter_mut().for_each(|session| session.kin = Kin::default());
             Command::Reserve(Arc::new(ask))
         }
@@ -32,13 +33,13 @@ pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     }
 }
 
-/// How attempts ended and what providers said is not told in the version before, and it holds nobody to either.
+/// How attempts ended, how deployments behave and what providers said is not told in the version before, and it holds nobody to either.
 pub(crate) fn without_outcomes(command: Command) -> Command {
     match command {
         Command::Sync(mut sync) => {
             sync.reports.iter_mut().for_each(|report| report.said.clear());
             sync.rests.iter_mut().for_each(|rest| rest.refused = false);
-            Command::Sync(Sync { outcomes: vec![], ..sync })
+            Command::Sync(Sync { outcomes: vec![], telling: None, ..sync })
         }
         other => other,
     }

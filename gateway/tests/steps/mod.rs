@@ -9,6 +9,9 @@ use weir::state::core::*;
 pub(crate) const FLUSH: u8 = 18;
 pub(crate) const MOVE: u8 = 19;
 
+/// Lines in which calls compete.
+pub(crate) const LINES: [&str; 2] = ["m0", "m1"];
+
 /// A step as drawn; numbers are resolved against the state so that most of them make sense.
 #[derive(Clone, Debug)]
 pub(crate) struct Op {
@@ -118,6 +121,8 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         pools,
         tell,
         luck: n[1] % 1_000_000,
+        most: [1_000_000, 1_000_000, 700_000, 333_333][(n[0] % 4) as usize],
+        turn: n[11].is_multiple_of(2).then(|| turn(n)),
     };
     ask.normalise();
     ask
@@ -138,6 +143,19 @@ fn kin(n: &[u64], candidates: usize) -> Kin {
     let lost = n[7].is_multiple_of(3).then(|| like(candidates));
     let of = if n[7].is_multiple_of(4) { vec![] } else { (0..candidates).map(like).collect() };
     Kin { of, lost, within: n[6] % 3 * 100_000, spare: n[6] % 4 * 300_000 }
+}
+
+/// Mostly of few flows, sometimes of more than a line remembers.
+fn turn(n: &[u64; 12]) -> Turn {
+    let flow = if n[4].is_multiple_of(3) { 4 + n[5] % 100 } else { n[5] % 4 };
+    Turn {
+        line: LINES[(n[10] % 2) as usize].to_owned(),
+        flow,
+        rank: n[3] % 3,
+        cost: n[9] % 5_000,
+        waits: !n[8].is_multiple_of(3),
+        more: n[7].is_multiple_of(2),
+    }
 }
 
 fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
@@ -168,7 +186,24 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
             Rest { key: decl.key, for_ms, refused: (n[6] >> at).is_multiple_of(2) }
         })
         .collect();
-    Sync { caller, reports, rests, outcomes: outcomes(n, state), count: n[6].is_multiple_of(2) }
+    let telling = (!n[8].is_multiple_of(3)).then(|| telling(n, state));
+    Sync { caller, reports, rests, outcomes: outcomes(n, state), telling, count: n[6].is_multiple_of(2) }
+}
+
+/// How deployments behave; some of it as large as it may be.
+fn telling(n: &[u64; 12], state: &State) -> Telling {
+    let shown = |tag: u64| Shown {
+        tag,
+        busy: (n[9] >> tag) % 4,
+        sums: std::array::from_fn(|at| match (n[10] >> at) % 9 {
+            0 => n[11] % (1 << 51),
+            small => small * (n[11] % 1_000),
+        }),
+        demand: [1, n[2] % 4_000, n[3] % 900],
+    };
+    let tags = (1..6).filter(|tag| (n[7] >> (2 * tag)).is_multiple_of(3));
+    let since = [0, state.clock.l, state.clock.l.saturating_sub(n[4] % 9_000)][(n[5] % 3) as usize];
+    Telling { since, shown: tags.map(shown).collect() }
 }
 
 /// What the providers of some pools are said to have said: lately, long ago, or in the future of another data set.

@@ -144,10 +144,112 @@ fn who_fails_seldom_gets_more_than_who_fails_often() -> Result<()> {
         let failing =
             |name, share| Upstream::new(name).behaving(&format!("{QUICK} --fail status=500,share={share}"));
         let upstreams = vec![failing("often", 0.05), failing("seldom", 0.001), failing("as-seldom", 0.001)];
-        let site = site("strategies-errors", upstreams, "strategy = \"error-rate\"").await?;
+        // (A tie-break by latency would prefer who fails less by itself: failures count as slow.)
+        let by = "strategy = \"error-rate\"\ntiebreak = \"round-robin\"";
+        let site = site("strategies-errors", upstreams, by).await?;
         all_served(&load(&site, 150.0, 12.0).await)?;
         let counts = seen(&site).await?;
         ensure!(counts[0] < 0.4 * counts[1] && counts[0] < 0.4 * counts[2], "{counts:?}");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: what is in flight left out.
+#[test]
+fn calls_go_where_fewest_are_in_flight_from_all_replicas() -> Result<()> {
+    in_turn(async {
+        let slow = Upstream::new("slow").behaving("--output 20 --latency 800ms --pace 1ms");
+        let fast = Upstream::new("fast").behaving("--output 20 --latency 80ms --pace 1ms");
+        let by = "strategy = \"least-busy\"\ntiebreak = \"round-robin\"";
+        let site = site("strategies-busy", vec![slow, fast], by).await?;
+        all_served(&load(&site, 40.0, 7.0).await)?;
+        let counts = seen(&site).await?;
+        let all: f64 = counts.iter().sum();
+        ensure!(counts[0] < 0.2 * all, "the slow one gets too much: {counts:?}");
+        // By Little's law as many are in flight at the slow one as at the fast one.
+        let most = most_at_once(&site).await?;
+        ensure!(most[0] <= 2 * most[1] + 4, "the slow one is crowded: {most:?} at once");
+        Ok(())
+    })
+}
+
+/// The most calls that each provider had at once.
+async fn most_at_once(site: &Site) -> Result<Vec<usize>> {
+    let mut most = Vec::new();
+    for provider in &site.providers {
+        let arrivals = provider.arrivals().await?;
+        let mut turns: Vec<(u64, i32)> = Vec::new();
+        for arrival in &arrivals {
+            turns.extend([(arrival.arrival_us, 1), (arrival.end_us.unwrap_or(u64::MAX), -1)]);
+        }
+        turns.sort_unstable();
+        let (mut now, mut top) = (0, 0);
+        turns.iter().for_each(|(_, turn)| (now, top) = (now + turn, top.max(now + turn)));
+        most.push(top as usize);
+    }
+    Ok(most)
+}
+
+/// One begins soon and goes on slowly, the other begins late and goes on fast: which is sooner complete depends on how long the
+/// answer is to be. Broken on purpose to see it fail: every answer taken for as long.
+#[test]
+fn short_answers_go_where_they_begin_soon_and_long_ones_where_they_go_on_fast() -> Result<()> {
+    in_turn(async {
+        let soon = Upstream::new("soon").behaving("--output 200 --latency 40ms --pace 8ms");
+        let late = Upstream::new("late").behaving("--output 200 --latency 300ms --pace 1ms");
+        // Two models of the same deployments, for what an answer is expected to be long is known by model.
+        let by = "strategy = \"predictive\"\ntiebreak_within = 0.0";
+        let both = format!("{by}\n[[models]]\nname = \"long\"\ndeployments = [\"soon\", \"late\"]\n{by}");
+        let site = site(
+            "strategies-predictive",
+            vec![soon, late],
+            &format!("deployments = [\"soon\", \"late\"]\n{both}"),
+        )
+        .await?;
+        let phase = Phase { time: Duration::from_secs(6), rate: 40.0 };
+        let ask = |at: usize| {
+            let (model, most) = if at.is_multiple_of(4) { ("long", 200) } else { ("m", 8) };
+            Ask::new(model).max_tokens(most).streamed(at % 8 < 4)
+        };
+        all_served(&Load::start(site.client.clone(), 0, &[phase], ask).finish().await)?;
+        let split = async |at: usize| -> Result<(f64, f64)> {
+            let arrivals = site.providers[at].arrivals().await?;
+            let second = arrivals.iter().map(|a| a.arrival_us).min().unwrap_or(0) + 2_000_000; // first they learn
+            let learnt: Vec<_> = arrivals.iter().filter(|arrival| arrival.arrival_us > second).collect();
+            let long = learnt.iter().filter(|arrival| arrival.output_tokens > 100).count();
+            Ok(((learnt.len() - long) as f64, long as f64))
+        };
+        let (soon, late) = (split(0).await?, split(1).await?);
+        println!("short and long: {soon:?} {late:?}");
+        ensure!(soon.0 > 0.9 * (soon.0 + late.0), "short ones: {} of {}", soon.0, soon.0 + late.0);
+        ensure!(late.1 > 0.9 * (soon.1 + late.1), "long ones: {} of {}", late.1, soon.1 + late.1);
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: one of the cheap drawn at random.
+#[test]
+fn of_the_cheap_the_faster_is_preferred_and_the_dear_one_serves_what_they_cannot() -> Result<()> {
+    in_turn(async {
+        let paced = |name, latency, price: f64| {
+            let behaviour = format!("--output 20 --latency {latency}ms --pace 1ms");
+            Upstream::new(name).behaving(&behaviour).priced(price, 4.0 * price)
+        };
+        let cheap = |name, latency| Upstream { concurrency: Some(6), ..paced(name, latency, 1.0) };
+        let upstreams = vec![paced("dear", 5, 3.0), cheap("slow", 240), cheap("fast", 60)];
+        let site = site("strategies-composite", upstreams, "strategy = \"composite\"").await?;
+        all_served(&load(&site, 40.0, 4.0).await)?;
+        let before = seen(&site).await?;
+        ensure!(before[0] == 0.0, "none was to spill: {before:?}");
+        ensure!(before[2] > 3.0 * before[1], "the faster is preferred: {before:?}");
+        // More than both bear: six at once are about 23 a second at one and 60 at the other.
+        all_served(&load(&site, 160.0, 3.0).await)?;
+        let after = seen(&site).await?;
+        ensure!(after[0] > 100.0, "the dear one serves the rest: {after:?}");
+        ensure!(
+            after[1] - before[1] > 15.0 && after[2] - before[2] > 40.0,
+            "the cheap ones are used up: {after:?}"
+        );
         Ok(())
     })
 }

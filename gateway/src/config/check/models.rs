@@ -7,6 +7,7 @@ use super::fallbacks;
 use super::model_tiers::ModelTiers;
 use super::names::{self, Names};
 use super::pools::{self, Pools};
+use super::queue;
 use super::settings::{self, Defaults};
 
 /// All models, for what refers to them. The names include aliases.
@@ -77,6 +78,7 @@ fn model(
         headroom: model_headroom(&written.headroom, defaults.headroom, cx),
         total: timeouts.total,
         min_quality: min_quality(written, deployed, cx),
+        queue: queue::queue(&written.queue, defaults.queue, cx),
     }
 }
 
@@ -87,7 +89,7 @@ fn need_prices(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading
         if place.is_some_and(|at| at.value.price.is_absent()) {
             cx.problem(
                 &written.span,
-                "the model compares prices (`cost`), and this deployment has no `price`",
+                "the model compares prices (`cost`, `composite`), and this deployment has no `price`",
             );
         }
     }
@@ -204,17 +206,42 @@ fn targets(
             }
         };
         let tier = written.priority.or(0);
+        let is_auto = auto.last() == Some(&targets.len());
+        let min_share = min_share(&written.min_share, cx);
         let above = tiers.timeouts(tier).unwrap_or(timeouts);
         let timeouts = settings::timeouts(&deployed.written[index].value.timeouts, above, cx);
         let account = &deployed.linked.list[index].deployment.account;
         let distance = near.map_or(0, |near| regions::distance(near, account.region.as_deref()));
-        targets.push(Target { deployment: DeploymentId(index), weight, tier, distance, timeouts });
+        targets.push(Target {
+            deployment: DeploymentId(index),
+            weight,
+            auto: is_auto,
+            min_share,
+            tier,
+            distance,
+            timeouts,
+        });
     }
     if let Some(list) = model.deployments.get().filter(|list| list.value.written == 0) {
         cx.problem(&list.span, "a model needs at least one deployment");
     }
     auto_weights(&mut targets, &auto, deployed);
+    let all: f64 = targets.iter().map(|target| target.min_share).sum();
+    if let (Some(list), true) = (model.deployments.get(), all > 1.0) {
+        cx.problem(&list.span, "the `min_share` of all deployments come to more than 1");
+    }
     targets
+}
+
+fn min_share(field: &Field<f64>, cx: &mut Reading<'_>) -> f64 {
+    match field.get() {
+        Some(At { value, .. }) if (0.0..=1.0).contains(value) => *value,
+        Some(At { span, .. }) => {
+            cx.problem(span, "expected a share from 0 to 1");
+            0.0
+        }
+        None => 0.0,
+    }
 }
 
 /// Weights of `auto`: in proportion to the tightest limit of each deployment and 1 on average, so that they stand

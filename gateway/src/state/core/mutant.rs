@@ -82,6 +82,10 @@ mutants! {
     LoneNeverTried,
     OldFailuresCount,
     OneSpeaksForAll,
+    NobodyYields,
+    SavesUp,
+    DeadStayBusy,
+    LevelsPileUp,
     // the replica's side
     SettledTwice,
     ExcessDropped,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::learned::Said;
 use super::mutant::{Mutant, on};
-use super::{Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL};
+use super::{
+    Behaviour, Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL, Telling,
+};
 
 /// A replica's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Sync {
     pub rests: Vec<Rest>,
     /// How attempts ended.
     pub outcomes: Vec<Outcome>,
+    /// How deployments behave, and since when it wants to hear of that; none if it does not.
+    pub telling: Option<Telling>,
     /// Whether the living are to be counted, and circuits told (not in every flush: it costs a look at each of them).
     pub count: bool,
 }
@@ -64,6 +68,8 @@ pub struct Synced {
     pub pools: Vec<PoolView>,
     /// Circuits that are not plainly closed, by the deployment's tag; none if it was not asked.
     pub circuits: Vec<(u64, Circuit)>,
+    /// How deployments behave that changed, by tag; none if it was not asked.
+    pub behaviours: Vec<(u64, Behaviour)>,
 }
 
 /// A pool as a replica sees it.
@@ -115,6 +121,8 @@ impl State {
         }
         sync.outcomes.iter().for_each(|outcome| self.circuits.take(outcome, l));
         self.circuits.settle(l);
+        let telling = sync.telling.as_ref();
+        let behaviours = telling.map(|of| self.behaviours.take(of, &sync.caller.inc, l, &self.lives));
         let heard = l.saturating_sub(sync.caller.l_ack) <= TTL / 2 || on(Mutant::RenewedWithoutAck);
         if let (true, Some(life)) = (heard, self.lives.get_mut(&sync.caller.inc)) {
             life.exp = life.exp.max(l + TTL);
@@ -123,7 +131,16 @@ impl State {
         let live = if sync.count { self.known_to_live() } else { Vec::new() };
         let circuits =
             if sync.count { self.circuits.known.clone().into_iter().collect() } else { Vec::new() };
-        Reply::Synced(Synced { l, lease: heard, live, learning: self.learn.is_some(), pools, circuits })
+        let behaviours = behaviours.unwrap_or_default();
+        Reply::Synced(Synced {
+            l,
+            lease: heard,
+            live,
+            learning: self.learn.is_some(),
+            pools,
+            circuits,
+            behaviours,
+        })
     }
 
     /// Those heard of within [`TTL`], and those still to be heard of after a loss.

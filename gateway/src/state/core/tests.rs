@@ -4,11 +4,13 @@
 mod alone;
 mod attempt;
 mod audit;
+mod behaviours;
 mod byhand;
 mod call;
 mod checks;
 mod circuits;
 mod conversations;
+mod fair;
 mod faults;
 mod forgotten;
 mod judge;

@@ -2,7 +2,8 @@
 
 use super::msgpack::Pack;
 use crate::state::core::{
-    Caller, Draw, Ending, Join, Kin, Outcome, PoolDecl, PoolMemory, Reserve, Stage, Stamp, Sync, Tell, Trip,
+    Caller, Draw, Ending, Join, Kin, Outcome, PoolDecl, PoolMemory, Reserve, Shown, Stage, Stamp, Sync, Tell,
+    Telling, Trip, Turn,
 };
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
@@ -19,7 +20,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
     let kin = ask.session.as_ref().map(|session| &session.kin);
     let kin = kin.filter(|kin| kin.of.len() == ask.candidates.len() && !kin.of.is_empty());
-    pack.array(if kin.is_some() { 9 } else { 8 }).array(ask.pools.len());
+    pack.array(if kin.is_some() { 11 } else { 10 }).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -30,10 +31,14 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why, used } = ask.tell;
-    pack.uint(left.map_or(0, |pool| pool as u64 + 1))
-        .uint(u64::from(why))
-        .uint(ask.luck)
-        .uint(u64::from(used));
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
+    pack.uint(u64::from(used)).uint(ask.most);
+    match &ask.turn {
+        Some(Turn { flow, rank, cost, waits, more, .. }) => {
+            pack.uints(&[*flow, *rank, *cost, u64::from(*waits), u64::from(*more)]);
+        }
+        None => drop(pack.array(0)),
+    }
     if let Some(Kin { of, lost, within, spare }) = kin {
         let lost = lost.unwrap_or_default();
         pack.array(4 + 5 * of.len()).uint(*within).uint(*spare).uint(lost.model).uint(lost.provider);
@@ -92,8 +97,8 @@ fn decl(pack: &mut Pack, decl: &PoolDecl) {
     }
 }
 
-/// ARGV[2], ARGV[3] and ARGV[5] of `sync.lua`.
-pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+/// ARGV[2], ARGV[3], ARGV[5] and ARGV[6] of `sync.lua`.
+pub fn sync(sync: &Sync) -> [Vec<u8>; 4] {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
@@ -107,7 +112,17 @@ pub fn sync(sync: &Sync) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     for rest in &sync.rests {
         rests.array(3).text(&rest.key).uint(rest.for_ms).uint(u64::from(rest.refused));
     }
-    (reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes))
+    let telling = sync.telling.as_ref().map_or(Vec::new(), telling);
+    [reports.into_bytes(), rests.into_bytes(), outcomes(&sync.outcomes), telling]
+}
+
+fn telling(telling: &Telling) -> Vec<u8> {
+    let mut pack = Pack::with_capacity(16 + 96 * telling.shown.len());
+    pack.array(2).uint(telling.since).array(telling.shown.len());
+    for Shown { tag, busy, sums, demand } in &telling.shown {
+        pack.array(4).uint(*tag).uint(*busy).uints(sums).uints(demand);
+    }
+    pack.into_bytes()
 }
 
 fn outcomes(outcomes: &[Outcome]) -> Vec<u8> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::msgpack::Unpack;
 use super::{LAYOUT, Malformed, malformed};
+use crate::state::core::behaviour::Demand;
 use crate::state::core::circuit::Counts;
 use crate::state::core::{
-    Circuit, Clock, Counters, Incarnation, Learn, Learned, Life, Meter, Mode, Pending, Pin, Pool, Said,
-    Shape, Stage, State, Unsettled,
+    Behaviour, Circuit, Clock, Counters, Flow, Incarnation, Learn, Learned, Life, Line, Meter, Mode, Pending,
+    Pin, Pool, Said, Shape, Stage, State, Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -48,6 +49,10 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
             Some(("w", tag)) => {
                 let tag = tag.parse().map_err(|_| malformed("tag"))?;
                 state.circuits.counts.insert(tag, counts(value)?);
+            }
+            Some(("v", tag)) => {
+                let tag = tag.parse().map_err(|_| malformed("tag"))?;
+                state.behaviours.known.insert(tag, behaviour(value)?);
             }
             Some(("a", pool)) => {
                 state.learned.pools.insert(pool.into(), learned(value)?);
@@ -96,6 +101,22 @@ pub fn decode_pin(bytes: &[u8]) -> Result<Pin, Malformed> {
         [tag, version, expires] => Ok(Pin { tag, version, expires }),
         _ => Err(malformed("pin")),
     }
+}
+
+/// Reads a line.
+pub fn decode_line(bytes: &[u8]) -> Result<Line, Malformed> {
+    let numbers = doubles(bytes)?;
+    let Some(([served, until], flows)) = numbers.split_first_chunk() else { return Err(malformed("line")) };
+    let (flows, []) = flows.as_chunks() else { return Err(malformed("line")) };
+    let flow = |[tag, rank, start, waits_until, asks_at, seen]: &[u64; 6]| Flow {
+        tag: *tag,
+        rank: *rank,
+        start: *start,
+        waits_until: *waits_until,
+        asks_at: *asks_at,
+        seen: *seen,
+    };
+    Ok(Line { served: *served, until: *until, flows: flows.iter().map(flow).collect() })
 }
 
 pub(super) fn incarnation(id: &str) -> Result<Incarnation, Malformed> {
@@ -190,6 +211,20 @@ pub(super) fn circuits(record: &[u8]) -> Result<BTreeMap<u64, Circuit>, Malforme
         _ => Err(malformed("circuit")),
     };
     doubles(record)?.chunks(7).map(read).collect()
+}
+
+/// Reads the MessagePack of a field `v:TAG`: `{minute, changed, {sum, ...}, {calls, input, output, ...}, {NAME, k, busy, ...}}`, of
+/// the current minute first.
+pub(super) fn behaviour(record: &[u8]) -> Result<Behaviour, Malformed> {
+    let mut at = Unpack::new(record);
+    at.array()?;
+    let (minute, changed) = (at.uint()?, at.uint()?);
+    let sums = at.uints()?.try_into().map_err(|_| malformed("sums"))?;
+    let past: Vec<Demand> = at.uints()?.as_chunks().0.to_vec();
+    let past = past.try_into().map_err(|_| malformed("minutes"))?;
+    let teller = |at: &mut Unpack<'_>| Ok((at.text()?.to_owned(), (at.uint()?, at.uint()?)));
+    let busy = (0..at.array()? / 3).map(|_| teller(&mut at)).collect::<Result<_, Malformed>>()?;
+    Ok(Behaviour { minute, changed, sums, past, busy })
 }
 
 /// The slot, its width, how many failed in a row, when something went well; then what went well and what failed of each slot.

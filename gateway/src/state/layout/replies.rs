@@ -9,7 +9,8 @@ use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
 use crate::state::core::{
-    Amounts, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced, Told, Verdict,
+    Amounts, Behaviour, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced,
+    Told, Verdict,
 };
 
 /// Which command a reply answers.
@@ -109,7 +110,16 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
     for view in pools.iter_mut().take(bounded) {
         view.bounds = at.uints()?;
     }
-    Ok(Synced { l, lease, live, learning, pools, circuits })
+    let behaviours = if len % 5 > 2 { behaviours(at)? } else { Vec::new() };
+    Ok(Synced { l, lease, live, learning, pools, circuits, behaviours })
+}
+
+/// A tag and the record as stored, of each.
+fn behaviours(at: &mut Unpack<'_>) -> Result<Vec<(u64, Behaviour)>, Malformed> {
+    let of = |at: &mut Unpack<'_>| Ok((at.uint()?, super::records::behaviour(at.bytes()?)?));
+    let mut told = (0..at.array()? / 2).map(|_| of(at)).collect::<Result<Vec<_>, _>>()?;
+    told.sort_unstable_by_key(|(tag, _)| *tag);
+    Ok(told)
 }
 
 /// A pool's record and rings as stored, if an image was asked for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Heard, Resting, Side};
 use crate::state::books::{Given, PoolBooks};
 use crate::state::core::mutant::{Mutant, on};
-use crate::state::core::{Caller, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync};
+use crate::state::core::{Caller, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync, Telling};
 use crate::state::ledger::Ledger;
 use crate::state::living::Life;
 
@@ -19,6 +19,7 @@ pub struct Told {
     reports: Vec<PoolReport>,
     rests: Vec<Rest>,
     outcomes: Vec<Outcome>,
+    telling: Option<Telling>,
     counted: bool,
     sent: Ms, // own clock; it went out then or later
 }
@@ -35,8 +36,10 @@ impl Side {
         let rests = std::mem::take(&mut self.rests).into_iter().map(left);
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0 || rest.refused).collect();
         let outcomes = self.due_outcomes(count);
+        let telling = self.due_telling(&ledger, count);
         let (sync, told) = self.report(ledger, rests, now, count, count);
-        Some((Sync { outcomes: outcomes.clone(), ..sync }, Told { outcomes, ..told }))
+        let sync = Sync { outcomes: outcomes.clone(), telling: telling.clone(), ..sync };
+        Some((sync, Told { outcomes, telling, ..told }))
     }
 
     /// The next SYNCs of older lives. They look as well: after a loss of data what was posted since a look is posted again.
@@ -66,10 +69,11 @@ impl Side {
             reports: reports.clone(),
             rests: rests.clone(),
             outcomes: Vec::new(),
+            telling: None,
             counted: count,
             sent: now,
         };
-        (Sync { caller, reports, rests, outcomes: Vec::new(), count }, told)
+        (Sync { caller, reports, rests, outcomes: Vec::new(), telling: None, count }, told)
     }
 
     /// The answer to a SYNC.
@@ -85,6 +89,9 @@ impl Side {
                 if told.counted {
                     self.learn_circuits(synced.circuits, synced.l, now);
                 }
+                if told.telling.is_some() {
+                    self.learn_behaviours(synced.behaviours, &synced.live, &inc, (synced.l, now));
+                }
                 if told.counted && !synced.learning {
                     self.count(synced.live, now);
                     self.forget_past(now);
@@ -94,6 +101,7 @@ impl Side {
             reply => {
                 if matches!(reply, Reply::Epoch(_) | Reply::Gone(_)) {
                     self.untold(&told.outcomes); // nothing of it was taken
+                    self.untold_behaviour(&told.telling, true);
                 }
                 if matches!(reply, Reply::Epoch(_)) {
                     told.books.iter().zip(told.given.clone()).for_each(|(pool, given)| pool.unsay(given));
@@ -107,6 +115,7 @@ impl Side {
     /// A SYNC was not answered: everything in it is said again, but for how attempts ended, which may have been heard.
     pub fn unanswered(&mut self, told: Told, now: Ms) {
         told.ledger.unheard(&told.books);
+        self.untold_behaviour(&told.telling, false);
         told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms, rest.refused));
     }
 

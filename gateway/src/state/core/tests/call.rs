@@ -169,7 +169,17 @@ pub(super) fn ask(n: u64, fate: &Fate, infos: &[Arc<PoolInfo>], caller: Caller) 
         kin: Kin::default(),
     });
     let pools = infos.iter().map(|info| info.decl.clone()).collect();
-    let mut ask = Reserve { caller, pools, common, candidates, session, tell: Default::default(), luck: 0 };
+    let mut ask = Reserve {
+        caller,
+        pools,
+        common,
+        candidates,
+        session,
+        tell: Default::default(),
+        luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
+    };
     ask.normalise();
     ask
 }

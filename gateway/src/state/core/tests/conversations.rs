@@ -11,7 +11,7 @@ use crate::config::{Config, check};
 use crate::route::{Needs, Outlook, Ranked, rank};
 use crate::state::core::{
     Amounts, Caller, Candidate, Command, Declared, Denied, Draw, Incarnation, Join, Kin, Ms, PoolDecl,
-    PoolReport, Reply, Reserve, Reserved, Rest, SessionRef, Shape, Stage, State, Sync,
+    PoolReport, Reply, Reserve, Reserved, Rest, SessionRef, Shape, Stage, State, Sync, meter,
 };
 
 const BORN: Ms = 1_000_000;
@@ -80,6 +80,8 @@ impl Cluster {
             session: turn.session.map(|(key, kin)| SessionRef { key: key.into(), ttl: 3_600_000, kin }),
             tell: Default::default(),
             luck: 0,
+            most: meter::WHOLE,
+            turn: None,
         };
         match self.state.step(&Command::Reserve(ask.into()), self.now) {
             Reply::Reserved(Reserved::Granted(granted)) => {
@@ -114,7 +116,14 @@ impl Cluster {
             let used = self.pools.iter().zip(&self.books[who]).filter(|(_, book)| book[0] > 0);
             let reports = used.map(report).collect();
             let rests = std::mem::take(&mut rests);
-            let sync = Sync { caller: self.caller(who), reports, rests, outcomes: vec![], count: true };
+            let sync = Sync {
+                caller: self.caller(who),
+                reports,
+                rests,
+                outcomes: vec![],
+                count: true,
+                telling: Default::default(),
+            };
             assert!(matches!(self.state.step(&Command::Sync(sync), self.now), Reply::Synced(_)));
         }
     }

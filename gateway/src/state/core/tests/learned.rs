@@ -49,6 +49,8 @@ impl Cluster {
             session: None,
             tell: Tell { used: true, ..Tell::default() },
             luck: 0,
+            most: crate::state::core::meter::WHOLE,
+            turn: None,
         };
         match self.state.step(&Command::Reserve(ask.into()), self.now) {
             Reply::Reserved(Reserved::Granted(Granted { used, l, .. })) => {
@@ -68,7 +70,8 @@ impl Cluster {
         let reports = vec![PoolReport { key: "p".into(), returned, posted, look: false, said }];
         let rests =
             refused.map(|for_ms| Rest { key: "p".into(), for_ms, refused: true }).into_iter().collect();
-        let sync = Sync { caller: self.caller(who), reports, rests, outcomes: vec![], count: true };
+        let sync =
+            Sync { caller: self.caller(who), reports, rests, outcomes: vec![], telling: None, count: true };
         match self.state.step(&Command::Sync(sync), self.now) {
             Reply::Synced(synced) => synced.pools[0].bounds.clone(),
             other => panic!("{other:?}"),

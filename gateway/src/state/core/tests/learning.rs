@@ -97,7 +97,14 @@ pub(super) fn missing_replicas_hold_on() -> Result<(), Breach> {
     let mut state = lost();
     state.step(&hello("one", 2, 2, 4, 5), BORN + 10);
     let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
-    let sync = Command::Sync(Sync { caller, reports: vec![], rests: vec![], outcomes: vec![], count: false });
+    let sync = Command::Sync(Sync {
+        caller,
+        reports: vec![],
+        rests: vec![],
+        outcomes: vec![],
+        telling: None,
+        count: false,
+    });
     for now in (BORN..BORN + LEARN + 400).step_by(200) {
         state.step(&sync, now);
     }
@@ -237,6 +244,8 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     };
     let outstanding = ledger.sending(Arc::new(ask));
     ledger.turn(EPOCH);
@@ -263,6 +272,8 @@ fn nothing_is_granted_while_learning() {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     };
     let ask = Command::Reserve(Arc::new(ask));
     assert!(matches!(state.step(&ask, BORN + 20), Reply::Learning(_)));

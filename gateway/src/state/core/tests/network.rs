@@ -296,7 +296,14 @@ impl World {
         let posted = counters.iter().map(|c| c.posted + 50).collect();
         let report = PoolReport { key: key.clone(), returned, posted, look: false, said: vec![] };
         let caller = self.replicas[who].caller(self.t);
-        let sync = Sync { caller, reports: vec![report], rests: vec![], outcomes: vec![], count: false };
+        let sync = Sync {
+            caller,
+            reports: vec![report],
+            rests: vec![],
+            outcomes: vec![],
+            telling: None,
+            count: false,
+        };
         let process = self.replicas[who].process();
         self.letters.push(Letter {
             run: self.run,

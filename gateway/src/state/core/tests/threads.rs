@@ -47,6 +47,8 @@ impl Shared {
             session: None,
             tell: Default::default(),
             luck: 0,
+            most: meter::WHOLE,
+            turn: None,
         });
         let outstanding = self.ledger.sending(ask.clone());
         let command = Command::Reserve(ask);
@@ -68,7 +70,8 @@ impl Shared {
     fn sync(&self) {
         let (pools, reports) = self.ledger.report(false);
         let (caller, told) = (self.caller(), reports.clone());
-        let sync = Sync { caller, reports: told, rests: vec![], outcomes: vec![], count: false };
+        let sync =
+            Sync { caller, reports: told, rests: vec![], outcomes: vec![], telling: None, count: false };
         let reply = self.run(&Command::Sync(sync));
         let Reply::Synced(synced) = reply else { panic!("reports contradict grants: {reply:?}") };
         std::thread::yield_now();

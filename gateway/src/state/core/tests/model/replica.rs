@@ -236,7 +236,14 @@ impl Replica {
             .filter(|life| life.opened)
             .for_each(|life| life.said_back = before.max(Some(returned)).unwrap_or(0));
         self.syncing = Some(Told { k, epoch, returned, posted: says, look, before });
-        Some(Command::Sync(Sync { caller, reports, rests: vec![], outcomes: vec![], count: look }))
+        Some(Command::Sync(Sync {
+            caller,
+            reports,
+            rests: vec![],
+            outcomes: vec![],
+            telling: None,
+            count: look,
+        }))
     }
 
     /// The answer to it; `covers`: the grants that an image in it includes.
@@ -372,5 +379,7 @@ pub(super) fn reserve(rules: &Rules, caller: Caller, units: u64) -> Reserve {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     }
 }
