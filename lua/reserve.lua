@@ -3,16 +3,20 @@
 -- grant is followed by d_head of its caller's life at least; of an open circuit one probe runs at a time.
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session
+-- KEYS[n]  string   the line: the virtual time, until; then tag, rank, start, waits until, asks at, seen of each flow ((2 + 6n) d);
+--                   with a TTL. The last key, only with a turn
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
---                   ttl         ms that the session is remembered
+--                   ttl         ms that the session is remembered; 0: there is none
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
 --                   luck        from 0 to 999,999: who comes back from an open circuit takes so many of the calls
 --                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
+--                   most        millionths of the candidates' caps that may be used with it
+--                   turn        {} or {flow, rank, cost, 1: waits if there is no room, 1: others wait behind it} (core/fair.rs)
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
@@ -24,7 +28,9 @@
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
 --          the 4th; 20 us with two pools of five meters
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
-local asked, common, candidates, ttl, left, why, luck, used_too = unpack(cmsgpack.unpack(ARGV[2]))
+local YIELD, GRACE, YIELDED, AHEAD, WAITS, ASKS, IDLE, FORGOTTEN, FLOWS = 950000, 50, 25, 8, 1000, 500, 10000, 60000, 64 -- core/fair.rs
+local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn = unpack(cmsgpack.unpack(ARGV[2]))
+local pin_key, line_key = ttl > 0 and KEYS[2], turn[1] and KEYS[#KEYS]
 local wanted = {'e', 'i:' .. inc, 'b', 'a'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
 for at = 1, ahead do wanted[at + 4] = 'p:' .. asked[at][1] end
@@ -65,8 +71,8 @@ local function room_at(p, i, excess)
   return l + UNKNOWN_WAIT, false
 end
 
--- How a set of draws fits: {share} | {nil, at, exact, pool} | {nil, nil, nil, pool, meter}.
-local function fits(draws)
+-- How a set of draws fits in so much of the caps: {share} | {nil, at, exact, pool} | {nil, nil, nil, pool, meter}.
+local function fits(draws, upto, yields)
   local share, at, exact, where = 0, nil, true, nil
   for _, draw in ipairs(draws) do
     local decl = asked[draw[1] + 1]
@@ -81,10 +87,11 @@ local function fits(draws)
       local wait, known, most = l, true, cap
       local said, since, lasts
       if l < taught then most, said, since, lasts = bound(p, i) end
-      if used > most then
-        wait, known = room_at(p, i, used - most)
+      local top = upto < 1000000 and min(most, max(amount, floor(most * upto / 1000000))) or most
+      if used > top then
+        wait, known = room_at(p, i, used - top)
         if most < cap then known = false end -- what was learned may change
-        if said and used <= cap then
+        if top == most and said and used <= cap then
           wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
         end
       end
@@ -92,7 +99,10 @@ local function fits(draws)
         local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
         wait = max(wait, l + math.ceil(over / TICKS))
       end
-      if used > most or wait > l then
+      if used <= top and wait <= l and used > amount and floor(used * 1000000 / most) > yields then
+        wait, known = l + YIELDED, false
+      end
+      if used > top or wait > l then
         exact = exact and known
         if not at or wait > at then at, where = wait, draw[1] end
       else
@@ -111,8 +121,9 @@ if circuits then circuits[#circuits] = nil end
 local permit = 0
 
 -- How a candidate fits, and what its circuit says: nothing if it is closed (core/circuit.rs).
+local yields = 1000000 -- what is above this share is left to others that wait
 local function look(candidate)
-  local fit = fits(candidate[4])
+  local fit = fits(candidate[4], upto, yields)
   for at = 1, circuits and #circuits or 0, 7 do
     if circuits[at] == candidate[1] and candidate[5] == 1 then
       local is_open, first, second = circuits[at + 1] == 1, circuits[at + 2], circuits[at + 3]
@@ -210,14 +221,68 @@ local function tell(reply)
   return commit(reply)
 end
 
-local shared = fits(common)
+local shared = fits(common, 1000000, 1000000)
 if not shared[1] and not shared[2] then return commit({TOO_BIG, shared[4], shared[5]}) end
 local function denied(fit, common) return tell({DENIED, fit[2] - l, fit[3] and 1 or 0, fit[4], common}) end
 
+-- Where the call stands among others (core/fair.rs).
+local line, place
+if line_key then
+  local s = redis.call('GET', line_key)
+  local known = s and doubles(s, #s / 8) or {0, 0, 0}
+  known[#known] = nil
+  if known[2] <= l then known = {0, 0} end
+  line = {known[1], l + FORGOTTEN}
+  local oldest, since
+  for at = 3, #known, 6 do
+    if known[at + 5] + IDLE > l then
+      local n = #line
+      for i = 0, 5 do line[n + 1 + i] = known[at + i] end
+      if known[at] == turn[1] and known[at + 1] == turn[2] then place = n + 1 end
+      if not since or known[at + 5] < since then oldest, since = n + 1, known[at + 5] end
+    end
+  end
+  if not place then
+    if #line == 2 + 6 * FLOWS then
+      for _ = 1, 6 do table.remove(line, oldest) end
+    end
+    place = #line + 1
+    line[place], line[place + 1], line[place + 2], line[place + 3], line[place + 4] = turn[1], turn[2], 0, 0, 0
+  end
+  if line[place + 3] <= l then
+    local least
+    for at = 3, #line, 6 do
+      if line[at + 3] > l and (not least or line[at + 2] < least) then least = line[at + 2] end
+    end
+    line[place + 2] = max(line[place + 2], least or line[1])
+  end
+  line[place + 5] = l
+  for at = 3, #line, 6 do
+    local rank = line[at + 1]
+    if at ~= place and line[at + 3] > l
+      and (rank < turn[2] or rank == turn[2] and line[at + 2] + AHEAD * turn[3] < line[place + 2]) then
+      yields = min(yields, math.abs(line[at + 4] - l) <= GRACE and 0 or YIELD)
+    end
+  end
+end
+
+-- The call was served, or waits for room until then, or neither.
+local function note_turn(served, at)
+  if not line then return end
+  if served then
+    line[1] = max(line[1], line[place + 2])
+    line[place + 2] = line[place + 2] + turn[3]
+    line[place + 3], line[place + 4] = turn[5] == 1 and l + WAITS or 0, l
+  elseif at and turn[4] == 1 then
+    line[place + 3], line[place + 4] = l + WAITS, min(at, l + ASKS)
+  end
+  redis.call('SET', line_key, packed(line, #line), 'PX', 2 * FORGOTTEN)
+end
+
 local pin_tag, pin_version, pin_expires
 local version = 0
-if KEYS[2] then
-  local s = redis.call('GET', KEYS[2])
+if pin_key then
+  local s = redis.call('GET', pin_key)
   if s then
     pin_tag, version, pin_expires = struct.unpack('<ddd', s)
     if pin_expires > l then pin_version = version else pin_tag = nil end
@@ -225,6 +290,7 @@ if KEYS[2] then
 end
 
 local function chosen(index, share)
+  note_turn(not shared[2])
   if shared[2] then return denied(shared, 1) end
   if l > exp then put['i:' .. inc] = struct.pack('<dddd', l, d_head, d_end, told) end
   local candidate = candidates[index]
@@ -244,7 +310,7 @@ local function chosen(index, share)
       end
     end
   end
-  if not KEYS[2] then return tell(reply) end
+  if not pin_key then return tell(reply) end
   local tag, expires = candidate[1], l + ttl
   if pin_tag == tag then
     reply[3] = 1
@@ -254,7 +320,7 @@ local function chosen(index, share)
     version = version + 1
   end
   local answer = tell(reply)
-  redis.call('SET', KEYS[2], struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
+  redis.call('SET', pin_key, struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)
   return answer
 end
 
@@ -294,6 +360,7 @@ if ramp then return chosen(ramp, ramp_share) end
 if not wait and lone then return chosen(lone, seen[lone][1]) end
 local circuit = wait and opens or soonest
 if circuit and (not wait or circuit < wait[2]) then wait = {nil, circuit, false, 0, whose = 2} end
+note_turn(false, wait and not shared[2] and wait.whose ~= 2 and wait[2])
 if wait and shared[2] then -- room on both is needed: the later time counts
   local exact = wait[3] and shared[3]
   local later = wait[2] > shared[2] and wait or shared

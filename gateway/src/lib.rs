@@ -23,6 +23,7 @@ pub mod life;
 pub mod notify;
 pub mod pipeline;
 pub mod pulse;
+pub mod queue;
 pub mod reload;
 pub mod route;
 pub mod settle;

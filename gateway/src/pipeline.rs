@@ -13,6 +13,7 @@ mod explain;
 mod fallbacks;
 mod judge;
 mod limits;
+mod room;
 mod saying;
 pub mod stored;
 mod tried;
@@ -35,7 +36,7 @@ use tried::Tried;
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
 use crate::auth::Credentials;
-use crate::config::{DeploymentId, Model, ModelId, Target, Tenant, Wants};
+use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Tenant, Wants};
 use crate::dialect::ability::Abilities;
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
@@ -90,6 +91,7 @@ struct Call<'a> {
     read_once: ReadOnce,
     asked: Asked,
     deadline: Instant,
+    priority: Priority,
     /// The model that serves it, unless a fallback does.
     chosen: ModelId,
     /// What it asks of a deployment besides its length.
@@ -149,6 +151,7 @@ pub async fn call(
         read_once,
         asked,
         deadline,
+        priority: room::priority(tenant, headers)?,
         chosen: model,
         demands: Demands::new(&snapshot.config, uses, tags, rule),
     };
@@ -246,7 +249,8 @@ impl Call<'_> {
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
-            let admitted = self.admit(id, &ranked, session.clone(), tried, record).await;
+            let may_wait = !self.may_fall_back(ahead, tried);
+            let admitted = self.admit(id, &ranked, session.clone(), (tried, may_wait), record).await;
             let (reservation, index) = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,

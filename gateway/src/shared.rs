@@ -18,6 +18,7 @@ use crate::bound::Bound;
 use crate::config::{Account, Config, Deployment, DeploymentId};
 use crate::dialect::failure::Class;
 use crate::pulse::Pulse;
+use crate::queue::Queue;
 use crate::route;
 use crate::route::rotation::Rotation;
 use crate::standing::Standing;
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub standings: Vec<Arc<Standing>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
+    /// Calls that wait for room, by [`crate::config::ModelId`].
+    pub queues: Vec<Arc<Queue>>,
     /// Names of the models, by id.
     pub model_names: Vec<Arc<str>>,
     /// What the client listener shows.
@@ -66,14 +69,16 @@ impl Snapshot {
             let star = if model.wildcard { "*" } else { "" };
             Arc::from(format!("{}{star}", model.name))
         };
+        let model_names: Vec<Arc<str>> = config.models.iter().map(name).collect();
         Ok(Snapshot {
             pools: pools::table(&config),
+            queues: queues(&model_names, before),
             passes,
             endpoints,
             standings: standings(&config, before),
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
-            model_names: config.models.iter().map(name).collect(),
+            model_names,
             tls: config.server.tls.as_ref().map(tls::acceptor).transpose()?,
             config,
         })
@@ -158,6 +163,15 @@ fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
     };
     let new = |deployment: &Deployment| Arc::new(Standing::new(deployment.tag));
     config.deployments.iter().map(|d| kept(d).unwrap_or_else(|| new(d))).collect()
+}
+
+/// Calls that wait go on waiting when the configuration changes.
+fn queues(models: &[Arc<str>], before: Option<&Snapshot>) -> Vec<Arc<Queue>> {
+    let kept = |name: &Arc<str>| {
+        let before = before?;
+        before.queues.get(before.model_names.iter().position(|old| old == name)?).cloned()
+    };
+    models.iter().map(|name| kept(name).unwrap_or_default()).collect()
 }
 
 fn endpoints(config: &Config, passes: &[Pass]) -> anyhow::Result<Vec<Endpoint>> {

@@ -60,6 +60,8 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: 1_000_000,
+        turn: None,
     };
     Wish { infos, ask: Arc::new(ask) }
 }

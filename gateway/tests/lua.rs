@@ -4,7 +4,7 @@
 //! Broken on purpose once, each seen to fail: no guard bucket in `slots`; `min` for `max` in the clock; expired
 //! holds released; the second pool of a draw unchecked; `>=` for `>` at the due time; the pin's version kept on a
 //! move; a shorter rest shortening a longer one; the pacing level not drained; a probe that does not hold back others; of two
-//! words of a provider the earlier kept.
+//! words of a provider the earlier kept; flows that nobody yields to; the virtual time not kept.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails by panicking")]
 
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use redis::Value;
 use redis_server::Server;
-use steps::{FLUSH, MOVE, Op, op, resolve};
+use steps::{FLUSH, LINES, MOVE, Op, op, resolve};
 use weir::state::core::*;
 use weir::state::layout;
 use weir::state::scripts::{Call, Keys};
@@ -40,6 +40,13 @@ fn state(server: &mut Server, keys: &Keys, sessions: &[String]) -> Option<State>
             redis::cmd("GET").arg(keys.pin(session)).query(&mut server.connection).unwrap();
         if let Some(pin) = pin {
             state.pins.insert(session.clone(), layout::decode_pin(&pin).unwrap());
+        }
+    }
+    for line in LINES {
+        let stored: Option<Vec<u8>> =
+            redis::cmd("GET").arg(keys.line(line)).query(&mut server.connection).unwrap();
+        if let Some(stored) = stored {
+            state.lines.insert(line.to_owned(), layout::decode_line(&stored).unwrap());
         }
     }
     Some(state)

@@ -30,6 +30,11 @@ impl Scale {
         Scale { window: Duration::from_secs(6), steady: Duration::from_secs(18), times: 1, full: false }
     }
 
+    /// Windows of this length, whole seconds, whatever the environment says.
+    pub fn of(window: Duration) -> Scale {
+        Scale { window, ..Scale::short() }
+    }
+
     /// Are windows real minutes?
     pub fn is_full(&self) -> bool {
         self.full

@@ -55,6 +55,8 @@ pub struct Plan {
     pub models: Option<String>,
     /// Further lines of `[defaults]`.
     pub defaults: String,
+    /// How calls wait for room.
+    pub queue: &'static str,
     /// How Redis is set up.
     pub topology: Topology,
     /// Length of windows.
@@ -83,6 +85,7 @@ impl Plan {
             timeouts: Timeouts::default(),
             models: None,
             defaults: String::new(),
+            queue: "{ max = 0 }",
             topology: Topology::Single,
             scale: Scale::short(),
             apart: false,
@@ -103,11 +106,12 @@ impl Plan {
         format!(
             "[state]\n{servers}\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
              timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
-             retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\n{}\n{accounts}{}",
+             retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\nqueue = {}\n{}\n{accounts}{}",
             self.on_outage,
             connect.as_millis(),
             first_token.as_millis(),
             total.as_millis(),
+            self.queue,
             self.defaults,
             self.models.as_ref().unwrap_or(&every),
         )

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::config::{Circuit, Config, Deployment, PoolId, ReservePolicy};
 use crate::route::Ranked;
+use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
 use crate::state::{PoolInfo, Wish};
 use estimate::Estimate;
 
 /// What the answer shall tell besides.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct AskFor {
     /// What is left of a pool.
     pub left: Option<PoolId>,
@@ -21,6 +22,14 @@ pub struct AskFor {
     pub why: bool,
     /// Drawn evenly from 0 to 999,999, for deployments whose calls are coming back.
     pub luck: u64,
+    /// Of the candidates' caps at most this share may be used with it, millionths.
+    pub most: u64,
+}
+
+impl Default for AskFor {
+    fn default() -> AskFor {
+        AskFor { left: None, why: false, luck: 0, most: WHOLE }
+    }
 }
 
 /// Builds the request for room: `common` pools whoever serves it, each candidate's own pools besides.
@@ -61,8 +70,9 @@ pub fn wish(
     let used = infos.iter().any(|info| info.is_watched.load(Ordering::Relaxed));
     let tell = Tell { left: tenant, why: ask_for.why, used };
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
-    let mut ask =
-        Reserve { caller: nobody(), pools: decls, common, candidates, session, tell, luck: ask_for.luck };
+    let AskFor { luck, most, .. } = ask_for;
+    let (caller, turn) = (nobody(), None);
+    let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
     ask.normalise();
     Wish { infos, ask: Arc::new(ask) }
 }

@@ -14,6 +14,7 @@ pub mod preset;
 #[cfg(test)]
 mod production_tests;
 mod quality;
+mod queue;
 mod ranking;
 mod raw;
 mod regions;
@@ -42,6 +43,7 @@ pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
 pub use quality::Quality;
+pub use queue::{Priority, Queue};
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
 pub use regions::Regions;
 pub use report::{Problem, Report};
@@ -283,6 +285,8 @@ pub struct Model {
     pub total: Duration,
     /// Deployments of a lower quality at the call's tasks do not serve it; 0 for none.
     pub min_quality: f64,
+    /// How calls wait for room.
+    pub queue: Queue,
 }
 
 /// One deployment of a model.
@@ -336,6 +340,10 @@ pub struct Tenant {
     pub models: Vec<Pattern>,
     /// Its limits.
     pub pool: Option<PoolId>,
+    /// Its share of scarce room beside others', > 0.
+    pub weight: f64,
+    /// How urgent its calls are at most.
+    pub priority: Priority,
 }
 
 /// A name, or a prefix when written with `*` at the end.

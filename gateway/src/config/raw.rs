@@ -13,7 +13,7 @@ use toml::de::DeValue;
 use super::tree::{Field, List, Node, Read, Reading, Span, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{CredentialKind, Pace, Reset, Text};
-use super::{Charge, MeterKind, OnOutage, Regions, ReservePolicy, Statistic, Strategy};
+use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{Complexity, Entry, Prompt, Quality, Table, Words};
 
@@ -125,7 +125,16 @@ table! {
         headroom: Headroom,
         affinity: Affinity,
         regions: Regions,
-    } later { queue, health_check }
+        queue: Queue,
+    } later { health_check }
+}
+
+table! {
+    Queue, "`queue`" {
+        /// 0: nobody waits.
+        max: u32,
+        wait: Duration,
+    } later {}
 }
 
 table! {
@@ -273,7 +282,8 @@ table! {
         headroom: Headroom,
         min_quality: f64,
         regions: Regions,
-    } later { queue, baseline }
+        queue: Queue,
+    } later { baseline }
 }
 
 table! {
@@ -331,7 +341,9 @@ table! {
         models: List<String>,
         limits: Limits,
         meters: List<Meter>,
-    } later { parent, budgets: when_empty, weight, priority }
+        weight: f64,
+        priority: Priority,
+    } later { parent, budgets: when_empty }
 }
 
 /// Every key of the schema that works, table by table.

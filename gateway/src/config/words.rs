@@ -2,7 +2,7 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, Regions, ReservePolicy, Statistic, Strategy};
+use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 
 /// `pace`: 0 = the window only, else milliseconds.
@@ -114,6 +114,12 @@ impl Read for Statistic {
 impl Read for Ability {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.word(node, &Ability::ALL.map(|ability| (ability.word(), Some(ability))))
+    }
+}
+
+impl Read for Priority {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &Priority::WORDS.map(|(word, priority)| (word, Some(priority))))
     }
 }
 

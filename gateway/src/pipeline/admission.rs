@@ -22,7 +22,7 @@ impl Call<'_> {
         id: ModelId,
         ranked: &[Ranked<'_>],
         session: Option<SessionRef>,
-        tried: &Tried,
+        (tried, may_wait): (&Tried, bool),
         record: &mut Option<Record>,
     ) -> Result<(Option<Reservation>, usize), Error> {
         let config = &self.snapshot.config;
@@ -34,15 +34,10 @@ impl Call<'_> {
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
         let left = self.tenant.and_then(|tenant| tenant.pool);
-        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000) };
+        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: self.priority.most() };
         let (infos, session_asked) = (&self.snapshot.pools, session.clone());
         let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
-        let asked = Instant::now();
-        let outcome = self.reserve(&mut wish, tried).await;
-        let took = asked.elapsed();
-        self.worker.shared.metrics.state_call(took);
-        note(record, |record| record.state += took);
-        match outcome {
+        match self.room(id, &mut wish, tried, may_wait, record).await {
             Ok(Outcome::Granted(reservation, told)) => {
                 let index = reservation.index;
                 self.told(&wish, ranked, told, Some(index), record);
@@ -91,7 +86,7 @@ impl Call<'_> {
 
     /// Asks the state. What a failed attempt held is given back in the books and may not be told yet: it must not stand in
     /// its own call's way.
-    async fn reserve(&self, wish: &mut Wish, tried: &Tried) -> Result<Outcome, Away> {
+    pub(super) async fn reserve(&self, wish: &mut Wish, tried: &Tried) -> Result<Outcome, Away> {
         let (client, port) = (&self.worker.shared.client, &self.worker.port);
         let outcome = client.reserve(port, wish, self.deadline).await;
         if tried.deployments.is_empty() || !matches!(outcome, Ok(Outcome::Denied(_))) {

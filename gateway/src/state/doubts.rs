@@ -122,6 +122,8 @@ mod tests {
                 session: None,
                 tell: Default::default(),
                 luck: 0,
+                most: crate::state::core::meter::WHOLE,
+                turn: None,
             }))
         }
 

@@ -113,6 +113,11 @@ impl Keys {
         format!("{{{}}}:pin:{session}", self.namespace)
     }
 
+    /// STRING: a line of calls that compete; `reserve.lua` sets its TTL.
+    pub fn line(&self, line: &str) -> String {
+        format!("{{{}}}:line:{line}", self.namespace)
+    }
+
     /// STRING: the hash of the configuration that a replica works by; with a TTL.
     pub fn config(&self, replica: &str) -> String {
         format!("{{{}}}:config:{replica}", self.namespace)
@@ -139,6 +144,7 @@ impl Call {
             }
             Command::Reserve(ask) => {
                 names.extend(ask.session.as_ref().map(|session| keys.pin(&session.key)));
+                names.extend(ask.turn.as_ref().map(|turn| keys.line(&turn.line)));
                 let args = vec![layout::head(&ask.caller, stamp), layout::reserve(ask)];
                 (&*RESERVE, Asked::Reserve, args)
             }

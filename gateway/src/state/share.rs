@@ -141,6 +141,8 @@ impl Share {
             session: ask.session.clone(),
             tell: Tell { left: None, used: false, ..ask.tell }, // a part of what is left says nothing
             luck: ask.luck,
+            most: ask.most,
+            turn: ask.turn.clone(),
         };
         let outstanding = self.ledger.sending(ask.clone());
         let reply = self.core.step(&Command::Reserve(scaled.into()), now);

@@ -72,6 +72,7 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
         (r#","first_token_ms":"#, record.first_token),
         (r#","upstream_ms":"#, Some(record.upstream)),
         (r#","state_ms":"#, Some(record.state)),
+        (r#","waited_ms":"#, Some(record.waited).filter(|time| !time.is_zero())),
     ] {
         if let Some(time) = time {
             line.push_str(name);

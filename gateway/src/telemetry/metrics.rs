@@ -38,6 +38,7 @@ pub struct Metrics {
     denials: Counter<u64>,
     sessions: Counter<u64>,
     redis: BoundHistogram<f64>,
+    queue_wait: Histogram<f64>,
     reservation_error: Histogram<f64>,
     utilisation: Gauge<f64>,
     learned: Gauge<f64>,
@@ -149,6 +150,7 @@ impl Metrics {
             denials: count("weir_denials", "Calls denied before sending, by whose limit"),
             sessions: count("weir_sessions", "Calls with a session: hit, new or moved"),
             redis: seconds("weir_redis", "Time of a shared state call", &FAST_SECONDS).bind(&[]),
+            queue_wait: seconds("weir_queue_wait", "Time that calls waited for room", &SECONDS),
             reservation_error: meter
                 .f64_histogram("weir_reservation_error_tokens")
                 .with_description("Tokens held minus tokens used")
@@ -194,7 +196,7 @@ impl Metrics {
         let series = self.series(record);
         series.request(record.status, &self.requests);
         series.duration.record(duration.as_secs_f64());
-        self.overhead.record(duration.saturating_sub(record.upstream).as_secs_f64());
+        self.overhead.record(duration.saturating_sub(record.upstream + record.waited).as_secs_f64());
         if let Some(time) = record.first_token {
             series.first_token.record(time.as_secs_f64());
         }
@@ -250,6 +252,11 @@ impl Metrics {
     /// A RESERVE was answered.
     pub fn state_call(&self, time: Duration) {
         self.redis.record(time.as_secs_f64());
+    }
+
+    /// A call of the model waited for room, and got it.
+    pub fn waited(&self, model: &Arc<str>, time: Duration) {
+        self.queue_wait.record(time.as_secs_f64(), &[KeyValue::new("model", model.clone())]);
     }
 
     /// The share of a pool's meter in use.

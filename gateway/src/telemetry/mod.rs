@@ -60,6 +60,8 @@ pub struct Record {
     pub upstream: Duration,
     /// Spent waiting for the shared state.
     pub state: Duration,
+    /// Spent waiting for room.
+    pub waited: Duration,
     /// US dollars.
     pub cost: f64,
     /// What became of the session.
@@ -92,6 +94,7 @@ impl Record {
             held_tokens: 0,
             first_token: None,
             upstream: Duration::ZERO,
+            waited: Duration::ZERO,
             state: Duration::ZERO,
             cost: 0.0,
             session: SessionOutcome::None,

@@ -9,6 +9,9 @@ use weir::state::core::*;
 pub(crate) const FLUSH: u8 = 18;
 pub(crate) const MOVE: u8 = 19;
 
+/// Lines in which calls compete.
+pub(crate) const LINES: [&str; 2] = ["m0", "m1"];
+
 /// A step as drawn; numbers are resolved against the state so that most of them make sense.
 #[derive(Clone, Debug)]
 pub(crate) struct Op {
@@ -116,9 +119,24 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         pools,
         tell,
         luck: n[1] % 1_000_000,
+        most: [1_000_000, 1_000_000, 700_000, 333_333][(n[0] % 4) as usize],
+        turn: n[11].is_multiple_of(2).then(|| turn(n)),
     };
     ask.normalise();
     ask
+}
+
+/// Mostly of few flows, sometimes of more than a line remembers.
+fn turn(n: &[u64; 12]) -> Turn {
+    let flow = if n[4].is_multiple_of(3) { 4 + n[5] % 100 } else { n[5] % 4 };
+    Turn {
+        line: LINES[(n[10] % 2) as usize].to_owned(),
+        flow,
+        rank: n[3] % 3,
+        cost: n[9] % 5_000,
+        waits: !n[8].is_multiple_of(3),
+        more: n[7].is_multiple_of(2),
+    }
 }
 
 fn sync(op: &Op, caller: Caller, state: &State) -> Sync {

@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod outage;
 mod predicted;
+mod queue;
 mod retries;
 mod rules;
 mod sessions;

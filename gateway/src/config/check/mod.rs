@@ -16,6 +16,7 @@ mod model_tiers;
 mod models;
 mod names;
 mod pools;
+mod queue;
 mod redis;
 mod rules;
 mod server;

@@ -7,6 +7,7 @@ use super::fallbacks;
 use super::model_tiers::ModelTiers;
 use super::names::{self, Names};
 use super::pools::{self, Pools};
+use super::queue;
 use super::settings::{self, Defaults};
 
 /// All models, for what refers to them. The names include aliases.
@@ -77,6 +78,7 @@ fn model(
         headroom: model_headroom(&written.headroom, defaults.headroom, cx),
         total: timeouts.total,
         min_quality: min_quality(written, deployed, cx),
+        queue: queue::queue(&written.queue, defaults.queue, cx),
     }
 }
 

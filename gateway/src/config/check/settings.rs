@@ -7,10 +7,10 @@ use http::HeaderName;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::{Count, Pause};
 use super::super::{
-    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Ranking, Regions, Retry, Statistic, Strategy,
-    Timeouts, raw,
+    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Queue, Ranking, Regions, Retry, Statistic,
+    Strategy, Timeouts, raw,
 };
-use super::circuit;
+use super::{circuit, queue};
 
 /// More attempts than this are a mistake: each may take a whole timeout.
 const MOST_ATTEMPTS: u64 = 100;
@@ -25,6 +25,7 @@ pub(super) struct Defaults {
     pub(super) headroom: Headroom,
     pub(super) affinity: Option<Affinity>,
     pub(super) regions: Regions,
+    pub(super) queue: Queue,
 }
 
 /// What holds if the file says nothing.
@@ -53,6 +54,7 @@ fn built_in() -> Defaults {
         headroom: Headroom { soft: 800, hard: 1000, learned: 950 },
         affinity: Some(built_in_affinity()),
         regions: Regions::Any,
+        queue: queue::built_in(),
     }
 }
 
@@ -77,6 +79,7 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         headroom: headroom(&written.headroom, base.headroom, cx),
         affinity: affinity(&written.affinity, &base.affinity, cx),
         regions: written.regions.or(base.regions),
+        queue: queue::queue(&written.queue, base.queue, cx),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::super::tree::{At, Field, List, Reading, Span};
-use super::super::{Pattern, Side, Tenant, raw};
+use super::super::{Pattern, Priority, Side, Tenant, raw};
 use super::models::Models;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
+use super::queue;
 
 /// Resolves all tenants.
 pub(super) fn tenants<'f>(
@@ -29,6 +30,8 @@ pub(super) fn tenants<'f>(
             keys: written.keys.items().iter().filter_map(|at| key(at, &mut seen, cx)).collect(),
             models: allowed(written, models, called, cx),
             pool: pools.add_if_limited(origin, meters, Terms::ours(Side::Ours), cx),
+            weight: queue::weight(&written.weight, cx),
+            priority: written.priority.or(Priority::Normal),
         });
     }
     (list, names)

@@ -189,13 +189,13 @@ impl Meter {
         }
     }
 
-    /// Would `amount` more fit at `l`, within `bound`? The meter must have been advanced.
-    pub fn fit(&self, amount: u64, bound: Bound, pace: Ms, l: Ms) -> Fit {
+    /// Would `amount` more fit at `l`, within `bound` and up to `most` of that? The meter must have been advanced.
+    pub fn fit(&self, amount: u64, bound: Bound, most: u64, pace: Ms, l: Ms) -> Fit {
         if amount > self.cap && !on(Mutant::TooBigWaits) {
             return Fit::Never;
         }
         let used = self.used() + amount;
-        let room = if used > bound.cap { Some(self.room_within(bound, used, l)) } else { None };
+        let room = if used > most { Some(self.room_within(bound, most, used, l)) } else { None };
         let paced = self.paced_at(amount, pace, l);
         match room {
             Some((at, exact)) => Fit::Wait { at: at.max(paced), exact },
@@ -220,9 +220,9 @@ impl Meter {
     }
 
     /// When so much will be allowed, the holds staying as they are, and whether that is known: what was learned may change.
-    fn room_within(&self, bound: Bound, used: u64, l: Ms) -> (Ms, bool) {
-        let (at, exact) = self.room_at(used - bound.cap, l);
-        let allowed = bound.allows(used, self.cap, l);
+    fn room_within(&self, bound: Bound, most: u64, used: u64, l: Ms) -> (Ms, bool) {
+        let (at, exact) = self.room_at(used - most, l);
+        let allowed = if most < bound.cap { None } else { bound.allows(used, self.cap, l) };
         (allowed.map_or(at, |allowed| at.min(allowed)), exact && bound.cap == self.cap)
     }
 

@@ -22,6 +22,7 @@
 pub mod behaviour;
 pub mod circuit;
 pub mod clock;
+pub mod fair;
 mod image;
 pub mod learn;
 pub mod learned;
@@ -43,6 +44,7 @@ use mutant::{Mutant, on};
 pub use behaviour::{Behaviour, Behaviours, Shown, Telling};
 pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
 pub use clock::Clock;
+pub use fair::{Flow, Line, Lines, Turn};
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};
 pub use learned::{Learned, Lessons, Said};
 pub use life::{Join, Joined, Life};
@@ -188,6 +190,8 @@ pub struct State {
     pub pins: BTreeMap<String, Pin>,
     /// Of deployments.
     pub circuits: Circuits,
+    /// Who waits where.
+    pub lines: Lines,
     /// Of deployments.
     pub behaviours: Behaviours,
     /// Of providers' limits.
@@ -272,6 +276,7 @@ impl State {
             pending: Vec::new(),
             pins: BTreeMap::new(),
             circuits: Circuits::default(),
+            lines: Lines::new(),
             behaviours: Behaviours::default(),
             learned: Lessons::default(),
             run: 0,
@@ -353,10 +358,11 @@ impl State {
         self.lives.values().filter(|life| life.exp >= self.clock.l).count()
     }
 
-    /// Drops pins that have expired (Redis does it by itself).
+    /// Drops pins and lines that have expired (Redis does it by itself).
     pub fn forget_pins(&mut self) {
         let l = self.clock.l;
         self.pins.retain(|_, pin| pin.expires > l);
+        self.lines.retain(|_, line| line.until > l);
     }
 
     /// Finds or makes a pool's record, brings it to the present and takes note of the declared caps.

@@ -82,6 +82,8 @@ mutants! {
     LoneNeverTried,
     OldFailuresCount,
     OneSpeaksForAll,
+    NobodyYields,
+    SavesUp,
     DeadStayBusy,
     LevelsPileUp,
     // the replica's side

@@ -9,8 +9,9 @@
 mod messages;
 
 use super::circuit::Gate;
+use super::fair::{YIELDED, bounded};
 use super::learned::Bound;
-use super::meter::{Fit, Meter};
+use super::meter::{Fit, Meter, WHOLE};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
 
@@ -45,6 +46,19 @@ impl Wait {
 struct Look {
     fits: Fits,
     gate: Gate,
+}
+
+/// How much of a cap a call may use.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Millionths.
+    most: u64,
+    /// What is above this is left to others, millionths.
+    yields: u64,
+}
+
+impl Bounds {
+    const NONE: Bounds = Bounds { most: WHOLE, yields: WHOLE };
 }
 
 /// What the candidates have to offer.
@@ -208,13 +222,22 @@ impl State {
     }
 
     fn choose(&mut self, ask: &Reserve, why: &mut [Verdict]) -> Reserved {
-        let (shared, common) = match self.fits(ask, &ask.common) {
+        let (shared, common) = match self.fits(ask, &ask.common, Bounds::NONE) {
             Fits::Yes(share) => (share, None),
             Fits::Wait(wait) => (0, Some(wait)),
             Fits::Never { pool, meter } => return Reserved::TooBig { pool, meter },
         };
-        let pin = self.pin_of(ask);
-        match (self.best(ask, pin, why), common) {
+        let (pin, place) = (self.pin_of(ask), self.place(ask));
+        let bounds = Bounds { most: ask.most, yields: place.map_or(WHOLE, |place| place.yields) };
+        let best = self.best(ask, pin, bounds, why);
+        if common.is_none() {
+            match best {
+                Best::Fits { .. } => self.note_turn(ask, place, None),
+                Best::Waits(Wait { at, open: false, .. }) => self.note_turn(ask, place, Some(at)),
+                Best::Waits(_) | Best::Never { .. } | Best::NoCandidate => {}
+            }
+        }
+        match (best, common) {
             (Best::Fits { index, share }, None) => self.grant(ask, index, share.max(shared), pin),
             (Best::Fits { .. }, Some(common)) => self.denied(common, true),
             (Best::Waits(own), Some(common)) if !on(Mutant::CommonWaitAlone) => {
@@ -232,7 +255,7 @@ impl State {
     }
 
     /// The candidate to take; if none fits, how long the first one to fit must wait.
-    fn best(&mut self, ask: &Reserve, pin: Option<Pin>, why: &mut [Verdict]) -> Best {
+    fn best(&mut self, ask: &Reserve, pin: Option<Pin>, bounds: Bounds, why: &mut [Verdict]) -> Best {
         let l = self.clock.l;
         let mut note = |index: usize, look: Look| {
             if let Some(verdict) = why.get_mut(index) {
@@ -241,7 +264,7 @@ impl State {
             look
         };
         let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
-        let pinned = pinned.map(|index| (index, note(index, self.look(ask, index))));
+        let pinned = pinned.map(|index| (index, note(index, self.look(ask, index, bounds))));
         match pinned {
             Some((index, Look { fits: Fits::Yes(share), gate: Gate::Closed | Gate::Ramp })) => {
                 return Best::Fits { index, share };
@@ -254,7 +277,7 @@ impl State {
         for (index, candidate) in ask.candidates.iter().enumerate() {
             let look = match pinned {
                 Some((at, look)) if at == index => look,
-                _ => note(index, self.look(ask, index)),
+                _ => note(index, self.look(ask, index, bounds)),
             };
             match look.share() {
                 Some(share) if share <= candidate.threshold => return Best::Fits { index, share },
@@ -270,13 +293,13 @@ impl State {
         left.best()
     }
 
-    fn look(&mut self, ask: &Reserve, index: usize) -> Look {
+    fn look(&mut self, ask: &Reserve, index: usize, bounds: Bounds) -> Look {
         let candidate = &ask.candidates[index];
         let gate = match candidate.circuit {
             Some(_) => self.circuits.gate(candidate.tag, self.clock.l, ask.luck),
             None => Gate::Closed,
         };
-        Look { fits: self.fits(ask, &candidate.draws), gate }
+        Look { fits: self.fits(ask, &candidate.draws, bounds), gate }
     }
 
     fn denied(&self, wait: Wait, common: bool) -> Reserved {
@@ -286,7 +309,7 @@ impl State {
     }
 
     /// Checks every meter of every draw; touches the pools.
-    fn fits(&mut self, ask: &Reserve, draws: &[Draw]) -> Fits {
+    fn fits(&mut self, ask: &Reserve, draws: &[Draw], bounds: Bounds) -> Fits {
         let l = self.clock.l;
         let mut share = 0;
         let mut wait: Option<Wait> = None;
@@ -304,7 +327,11 @@ impl State {
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
                 let bound =
                     learned.as_ref().map_or(Bound::of(meter.cap), |known| known.bound(index, meter.cap, l));
-                match meter.fit(*amount, bound, decl.meters[index].pace, l) {
+                let most = bounded(bound.cap, bounds.most, *amount);
+                match meter.fit(*amount, bound, most, decl.meters[index].pace, l) {
+                    Fit::Yes(used) if used > bounds.yields && meter.used() > 0 => {
+                        waits(Wait { at: l + YIELDED, exact: false, pool: draw.pool, open: false });
+                    }
                     Fit::Yes(used) => share = share.max(used),
                     Fit::Wait { at, exact } => waits(Wait { at, exact, pool: draw.pool, open: false }),
                     Fit::Never => return Fits::Never { pool: draw.pool, meter: index },

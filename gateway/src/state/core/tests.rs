@@ -9,6 +9,7 @@ mod byhand;
 mod call;
 mod checks;
 mod circuits;
+mod fair;
 mod faults;
 mod forgotten;
 mod judge;

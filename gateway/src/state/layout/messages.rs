@@ -3,7 +3,7 @@
 use super::msgpack::Pack;
 use crate::state::core::{
     Caller, Draw, Ending, Join, Outcome, PoolDecl, PoolMemory, Reserve, Shown, Stage, Stamp, Sync, Tell,
-    Telling, Trip,
+    Telling, Trip, Turn,
 };
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
@@ -18,7 +18,7 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(8).array(ask.pools.len());
+    pack.array(10).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -29,10 +29,14 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why, used } = ask.tell;
-    pack.uint(left.map_or(0, |pool| pool as u64 + 1))
-        .uint(u64::from(why))
-        .uint(ask.luck)
-        .uint(u64::from(used));
+    pack.uint(left.map_or(0, |pool| pool as u64 + 1)).uint(u64::from(why)).uint(ask.luck);
+    pack.uint(u64::from(used)).uint(ask.most);
+    match &ask.turn {
+        Some(Turn { flow, rank, cost, waits, more, .. }) => {
+            pack.uints(&[*flow, *rank, *cost, u64::from(*waits), u64::from(*more)]);
+        }
+        None => drop(pack.array(0)),
+    }
     pack.into_bytes()
 }
 

@@ -8,8 +8,8 @@ use super::{LAYOUT, Malformed, malformed};
 use crate::state::core::behaviour::Demand;
 use crate::state::core::circuit::Counts;
 use crate::state::core::{
-    Behaviour, Circuit, Clock, Counters, Incarnation, Learn, Learned, Life, Meter, Mode, Pending, Pin, Pool,
-    Said, Shape, Stage, State, Unsettled,
+    Behaviour, Circuit, Clock, Counters, Flow, Incarnation, Learn, Learned, Life, Line, Meter, Mode, Pending,
+    Pin, Pool, Said, Shape, Stage, State, Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -101,6 +101,22 @@ pub fn decode_pin(bytes: &[u8]) -> Result<Pin, Malformed> {
         [tag, version, expires] => Ok(Pin { tag, version, expires }),
         _ => Err(malformed("pin")),
     }
+}
+
+/// Reads a line.
+pub fn decode_line(bytes: &[u8]) -> Result<Line, Malformed> {
+    let numbers = doubles(bytes)?;
+    let Some(([served, until], flows)) = numbers.split_first_chunk() else { return Err(malformed("line")) };
+    let (flows, []) = flows.as_chunks() else { return Err(malformed("line")) };
+    let flow = |[tag, rank, start, waits_until, asks_at, seen]: &[u64; 6]| Flow {
+        tag: *tag,
+        rank: *rank,
+        start: *start,
+        waits_until: *waits_until,
+        asks_at: *asks_at,
+        seen: *seen,
+    };
+    Ok(Line { served: *served, until: *until, flows: flows.iter().map(flow).collect() })
 }
 
 pub(super) fn incarnation(id: &str) -> Result<Incarnation, Malformed> {

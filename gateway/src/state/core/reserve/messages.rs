@@ -1,6 +1,6 @@
 //! What RESERVE asks for and is told.
 
-use super::super::{Caller, Ms, PoolDecl, Trip};
+use super::super::{Caller, Ms, PoolDecl, Trip, Turn};
 
 /// A request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub struct Reserve {
     pub tell: Tell,
     /// Drawn evenly from 0 to 999,999: a deployment whose calls are coming back takes so many of them.
     pub luck: u64,
+    /// Of the candidates' caps at most this share may be used with it, millionths; all of them for most calls.
+    pub most: u64,
+    /// Its place among others, if there may not be room for all.
+    pub turn: Option<Turn>,
 }
 
 /// What a reply tells besides, on request. It decides nothing.

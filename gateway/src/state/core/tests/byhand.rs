@@ -43,6 +43,8 @@ fn wish(pools: &[PoolDecl]) -> Arc<Reserve> {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     })
 }
 

@@ -166,7 +166,17 @@ pub(super) fn ask(n: u64, fate: &Fate, infos: &[Arc<PoolInfo>], caller: Caller) 
     let session =
         (rng.u8(..3) == 0).then(|| SessionRef { key: format!("s{}", rng.u8(..3)), ttl: rng.u64(200..2_000) });
     let pools = infos.iter().map(|info| info.decl.clone()).collect();
-    let mut ask = Reserve { caller, pools, common, candidates, session, tell: Default::default(), luck: 0 };
+    let mut ask = Reserve {
+        caller,
+        pools,
+        common,
+        candidates,
+        session,
+        tell: Default::default(),
+        luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
+    };
     ask.normalise();
     ask
 }

@@ -98,6 +98,8 @@ impl Cluster {
             session: session.map(|key| SessionRef { key: key.into(), ttl: 60_000 }),
             tell: Default::default(),
             luck,
+            most: crate::state::core::meter::WHOLE,
+            turn: None,
         };
         match self.step(&Command::Reserve(ask.into())) {
             Reply::Reserved(Reserved::Granted(Granted { index, permit, .. })) => Ok((index, permit)),
@@ -239,6 +241,8 @@ fn who_is_passed_by_is_told_why() {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     };
     let Reply::Reserved(Reserved::Granted(granted)) = cluster.step(&Command::Reserve(ask.into())) else {
         panic!("room for all")

@@ -49,6 +49,8 @@ impl Cluster {
             session: None,
             tell: Tell { used: true, ..Tell::default() },
             luck: 0,
+            most: crate::state::core::meter::WHOLE,
+            turn: None,
         };
         match self.state.step(&Command::Reserve(ask.into()), self.now) {
             Reply::Reserved(Reserved::Granted(Granted { used, l, .. })) => {

@@ -244,6 +244,8 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     };
     let outstanding = ledger.sending(Arc::new(ask));
     ledger.turn(EPOCH);
@@ -270,6 +272,8 @@ fn nothing_is_granted_while_learning() {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     };
     let ask = Command::Reserve(Arc::new(ask));
     assert!(matches!(state.step(&ask, BORN + 20), Reply::Learning(_)));

@@ -11,7 +11,7 @@ const WINDOWS: [Ms; 8] = [59, 61, 1_000, 6_000, 7_000, 60_000, 86_400_000, 31 * 
 /// Posts at once, as if the provider answered immediately.
 fn admit(meter: &mut Meter, amount: u64, pace: Ms, l: Ms) -> Fit {
     meter.advance(l);
-    let fit = meter.fit(amount, Bound::of(meter.cap), pace, l);
+    let fit = meter.fit(amount, Bound::of(meter.cap), meter.cap, pace, l);
     if let Fit::Yes(_) = fit {
         meter.take(amount, pace, l);
         meter.hold -= amount;
@@ -59,13 +59,14 @@ fn a_wait_for_what_the_next_sync_will_post_is_kept() {
             let (mut meter, l) = (Meter::new(Shape::window(per, Stage::Head), 2, START), START + into);
             meter.advance(l);
             meter.take(2, 0, l);
-            let Fit::Wait { at, exact: false } = meter.fit(1, Bound::of(2), 0, l) else { panic!("no wait") };
+            let bound = Bound::of(2);
+            let Fit::Wait { at, exact: false } = meter.fit(1, bound, 2, 0, l) else { panic!("no wait") };
             meter.advance(l + told_after);
             meter.hold -= 2;
             meter.post(2);
             meter.advance(at);
             assert!(
-                matches!(meter.fit(1, Bound::of(2), 0, at), Fit::Yes(_)),
+                matches!(meter.fit(1, bound, 2, 0, at), Fit::Yes(_)),
                 "window of {per}, told after {told_after}"
             );
         }

@@ -7,6 +7,7 @@ use super::behaviours;
 use super::byhand;
 use super::call::{Ending, Fate, ask};
 use super::circuits;
+use super::fair;
 use super::judge::{Breach, breach};
 use super::learned;
 use super::learning;
@@ -75,6 +76,7 @@ fn killer(mutant: Mutant) -> Killer {
         LearningEndedByNewcomer => Killer::Model,
         ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount
         | OneSpeaksForAll => Killer::Check(circuits::all),
+        NobodyYields | SavesUp => Killer::Check(fair::all),
         DeadStayBusy | LevelsPileUp => Killer::Check(behaviours::all),
     }
 }

@@ -124,6 +124,8 @@ impl Replica {
             session: None,
             tell: Default::default(),
             luck: 0,
+            most: crate::state::core::meter::WHOLE,
+            turn: None,
         }
     }
 }

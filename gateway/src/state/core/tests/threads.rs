@@ -47,6 +47,8 @@ impl Shared {
             session: None,
             tell: Default::default(),
             luck: 0,
+            most: meter::WHOLE,
+            turn: None,
         });
         let outstanding = self.ledger.sending(ask.clone());
         let command = Command::Reserve(ask);

@@ -379,5 +379,7 @@ pub(super) fn reserve(rules: &Rules, caller: Caller, units: u64) -> Reserve {
         session: None,
         tell: Default::default(),
         luck: 0,
+        most: crate::state::core::meter::WHOLE,
+        turn: None,
     }
 }

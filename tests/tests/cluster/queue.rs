@@ -1,0 +1,167 @@
+//! Calls that wait for room, at three replicas in front of one provider: who goes first, for how long, and how many.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+use weir_tests::client::{Answer, Ask};
+use weir_tests::judge::Verdict;
+use weir_tests::load::{Load, Phase, load_ended};
+use weir_tests::provider::Upstream;
+use weir_tests::scale::Scale;
+use weir_tests::site::{Plan, Site};
+
+use crate::in_turn;
+
+/// The provider's limit, calls per second, in windows of [`WINDOW`].
+const RATE: f64 = 100.0;
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// A tenant: its name, which is its key as well, and further settings.
+struct Tenant(&'static str, &'static str);
+
+async fn site(name: &str, tenants: &[Tenant], queue: &'static str) -> Result<Site> {
+    let tenants: String = tenants
+        .iter()
+        .map(|Tenant(name, more)| {
+            let key = hex::encode(Sha256::digest(name));
+            format!("[[tenants]]\nname = \"{name}\"\nkeys = [\"sha256:{key}\"]\n{more}\n")
+        })
+        .collect();
+    let models = Some(format!("[[models]]\nname = \"m\"\ndeployments = [\"p\"]\n{tenants}"));
+    let scale = Scale::of(WINDOW);
+    let provider = Upstream {
+        rpm: Some((RATE * WINDOW.as_secs_f64()) as u64),
+        ..Upstream::new("p").behaving("--output 8 --latency 10ms --pace 0ms")
+    };
+    Site::start(Plan { models, queue, scale, ..Plan::new(name, vec![provider]) }).await
+}
+
+fn ask(tenant: &str) -> Ask {
+    Ask::new("m").max_tokens(8).header("authorization", format!("Bearer {tenant}"))
+}
+
+/// What a tenant's calls of an overload came to.
+struct Came {
+    tenant: &'static str,
+    answers: Vec<Answer>,
+}
+
+impl Came {
+    fn served(&self) -> usize {
+        self.answers.iter().filter(|answer| answer.status == 200).count()
+    }
+
+    /// The 95th percentile of how long answers took, seconds.
+    fn p95(&self) -> f64 {
+        let mut times: Vec<f64> = self.answers.iter().map(|answer| answer.took.as_secs_f64()).collect();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() * 95 / 100).copied().unwrap_or(0.0)
+    }
+}
+
+/// A window at the limit, then for `seconds` so many calls per second of each tenant; what came of those of the latter that
+/// were sent after the first `warm` seconds.
+async fn overload(site: &Site, rates: &[(&'static str, f64)], seconds: f64, warm: f64) -> Result<Vec<Came>> {
+    let all: f64 = rates.iter().map(|(_, rate)| rate).sum();
+    let loads: Vec<Load> = rates
+        .iter()
+        .map(|(tenant, rate)| {
+            let even = Phase { time: WINDOW, rate: RATE * rate / all };
+            let over = Phase { time: Duration::from_secs_f64(seconds), rate: *rate };
+            Load::start(site.client.clone(), 0, &[even, over], |_| ask(tenant))
+        })
+        .collect();
+    let mut came = Vec::new();
+    for ((tenant, _), load) in rates.iter().zip(loads) {
+        came.push(Came { tenant, answers: load.finish().await });
+    }
+    let ended = came.iter().map(|came| load_ended(&came.answers)).max().unwrap_or(0);
+    Verdict::on(&site.providers, WINDOW, ended + 4_000_000).await?.must_be_clean()?;
+    let began = ended - ((seconds - warm) * 1e6) as u64;
+    for came in &mut came {
+        let odd = came.answers.iter().find(|answer| ![200, 429].contains(&answer.status));
+        ensure!(odd.is_none(), "{}: {odd:?}", came.tenant);
+        came.answers.retain(|answer| answer.sent_us >= began);
+    }
+    Ok(came)
+}
+
+/// Broken on purpose to see it fail: nobody yields; every call of weight 1.
+#[test]
+fn at_twice_the_limit_tenants_are_served_by_their_weights() -> Result<()> {
+    in_turn(async {
+        let tenants =
+            [Tenant("one", "weight = 1"), Tenant("two", "weight = 2"), Tenant("four", "weight = 4")];
+        let site = site("queue-weights", &tenants, "{ max = 100, wait = \"2s\" }").await?;
+        let each = 2.0 * RATE / 3.0;
+        let came = overload(&site, &[("one", each), ("two", each), ("four", each)], 11.0, 1.0).await?;
+        let counts: Vec<usize> = came.iter().map(Came::served).collect();
+        println!("queue-weights: {counts:?}");
+        let all: usize = counts.iter().sum();
+        ensure!(all as f64 > 0.9 * RATE * 10.0, "{counts:?}: room was left");
+        for (count, weight) in counts.iter().zip([1.0, 2.0, 4.0]) {
+            let due = all as f64 * weight / 7.0;
+            ensure!((*count as f64 - due).abs() < due / 10.0, "{counts:?}: {count} where {due:.0} are due");
+        }
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: all of one rank.
+#[test]
+fn the_urgent_hardly_wait_and_what_can_wait_leaves_them_room() -> Result<()> {
+    in_turn(async {
+        let tenants = [
+            Tenant("high", "priority = \"high\""),
+            Tenant("normal", ""),
+            Tenant("low", "priority = \"low\""),
+        ];
+        let site = site("queue-priorities", &tenants, "{ max = 100, wait = \"3s\" }").await?;
+        let rates = [("high", 0.6 * RATE), ("normal", RATE), ("low", 0.4 * RATE)];
+        let came = overload(&site, &rates, 5.0, 0.0).await?;
+        let counts: Vec<usize> = came.iter().map(Came::served).collect();
+        let waits: Vec<f64> = came.iter().map(Came::p95).collect();
+        println!("queue-priorities: {counts:?}, p95 {waits:.3?} s");
+        let urgent = came[0].answers.len();
+        ensure!(counts[0] == urgent, "{} of {urgent} urgent calls were served", counts[0]);
+        ensure!(waits[0] < waits[1] / 5.0 && waits[0] < waits[2] / 5.0, "{waits:?}");
+        ensure!(counts[2] < counts[1] / 4, "{counts:?}: above 70 % of a limit what can wait does");
+        let lowered = ask("normal").header("x-weir-priority", "low".to_owned());
+        ensure!(site.client.call(&lowered).await.status == 200, "there is room again");
+        let wrong = ask("normal").header("x-weir-priority", "urgent".to_owned());
+        ensure!(site.client.call(&wrong).await.status == 400);
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: a bound of one more; calls that wait although room comes too late for them.
+#[test]
+fn as_many_wait_as_may_and_nobody_for_longer_than_it_has() -> Result<()> {
+    in_turn(async {
+        let site = site("queue-bounds", &[Tenant("one", "")], "{ max = 10, wait = \"4s\" }").await?;
+        let room = (RATE * WINDOW.as_secs_f64()) as usize;
+        let (patient, hurried) = (ask("one"), ask("one").header("x-weir-timeout-ms", "900".to_owned()));
+        let all_at_once =
+            |ask: Ask, count| Load::start(site.client.clone(), count, &[], move |_| ask.clone());
+        let filled = all_at_once(patient.clone(), room).finish().await;
+        let served = |answers: &[Answer]| answers.iter().filter(|answer| answer.status == 200).count();
+        ensure!(served(&filled) == room, "{} of {room}", served(&filled));
+        let (late, early) = (all_at_once(patient, 100), all_at_once(hurried, 100));
+        let (late, early) = (late.finish().await, early.finish().await);
+        println!("queue-bounds: {} and {} served late", served(&late), served(&early));
+        // Ten at each replica, whose room comes when the window has passed.
+        ensure!((15..=30).contains(&served(&late)), "{}", served(&late));
+        let mut hurried: Vec<Duration> = early.iter().map(|answer| answer.took).collect();
+        hurried.sort();
+        ensure!(served(&early) == 0 && hurried[90] < Duration::from_millis(700), "{:?}", &hurried[80..]);
+        let refused: Vec<&Answer> = late.iter().chain(&early).filter(|answer| answer.status != 200).collect();
+        let odd = refused
+            .iter()
+            .find(|answer| answer.status != 429 || answer.retry_after_ms.is_none_or(|ms| ms == 0));
+        ensure!(odd.is_none(), "{odd:?}");
+        let waited = refused.iter().map(|answer| answer.took).max().context("nobody was refused")?;
+        ensure!(waited < Duration::from_millis(1_500), "{waited:?}");
+        Ok(())
+    })
+}
