@@ -127,13 +127,13 @@ fn errors(candidate: &Candidate<'_>) -> f64 {
 
 /// Of `choices` drawn at random the fastest, then the others by their time: what is known is old, and all replicas would go
 /// to the fastest of all at once (the power of two choices; Mitzenmacher 2001). A time counts once more for every attempt in
-/// flight there, and failures count as slow. One of which nothing is known is as fast as the fastest.
+/// flight there from here, and failures count as slow. One of which nothing is known is as fast as the fastest.
 fn fastest_first(group: &mut [Candidate<'_>], choices: usize, draw: &mut dyn FnMut() -> f64) {
     let known = group.iter().filter_map(|candidate| candidate.outlook.time);
     let fastest = known.min_by(f64::total_cmp).unwrap_or(1.0);
     let time = |candidate: &Candidate<'_>| {
-        let Outlook { time, errors, busy, .. } = candidate.outlook;
-        with_failures(time.unwrap_or(fastest).max(SOON) * (1.0 + busy as f64), errors)
+        let Outlook { time, errors, own, .. } = candidate.outlook;
+        with_failures(time.unwrap_or(fastest).max(SOON) * (1.0 + own as f64), errors)
     };
     shuffle(group, draw);
     let choices = choices.min(group.len());
