@@ -312,7 +312,7 @@ local function bound(p, i)
   local known = l < taught and p.learned
   if not known then return cap end
   local share = min(WHOLE, known[1] + floor(max(0, l - known[2]) / RECOVERY))
-  local whole = max(1, math.ceil(cap * share / WHOLE))
+  local whole = max(1, min(cap, math.ceil(cap * share / WHOLE)))
   local at = 3 + 3 * i
   local said, since, lasts = known[at], known[at + 1], known[at + 2]
   local passed = max(0, l - since)

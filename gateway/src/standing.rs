@@ -88,7 +88,7 @@ impl Standing {
         let (used, full) = self.watched.shares();
         // A replica that has just begun goes by what the others learnt.
         let (time, errors) = (time.or(expected), errors.max(predictor.errors(&known.sums, now)));
-        Outlook { time, expected, errors, busy, crowd, used, full }
+        Outlook { time, expected, errors, own: known.own, busy, crowd, used, full }
     }
 
     /// An attempt is in flight, until what this returns is dropped; so much is put before the model.

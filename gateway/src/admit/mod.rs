@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::config::{Circuit, Config, Deployment, PoolId, ReservePolicy};
 use crate::route::Ranked;
+use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
 use crate::state::{PoolInfo, Wish};
 use estimate::Estimate;
 
 /// What the answer shall tell besides.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct AskFor {
     /// What is left of a pool.
     pub left: Option<PoolId>,
@@ -23,6 +24,12 @@ pub struct AskFor {
     pub luck: u64,
     /// Of the candidates' caps at most this share may be used with it, millionths.
     pub most: u64,
+}
+
+impl Default for AskFor {
+    fn default() -> AskFor {
+        AskFor { left: None, why: false, luck: 0, most: WHOLE }
+    }
 }
 
 /// Builds the request for room: `common` pools whoever serves it, each candidate's own pools besides.

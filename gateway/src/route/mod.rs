@@ -62,6 +62,8 @@ pub struct Outlook {
     pub expected: Option<f64>,
     /// The share of its attempts that fail.
     pub errors: f64,
+    /// Attempts in flight there from here.
+    pub own: u64,
     /// Attempts in flight there, of all replicas as far as is known.
     pub busy: u64,
     /// The same, with what others may have sent since they were heard.

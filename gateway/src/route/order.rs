@@ -171,7 +171,7 @@ fn errors(candidate: &Candidate<'_>) -> f64 {
 
 /// Of the first `choices`, which were drawn, the fastest, then the others by their time: what is known is old, and all replicas
 /// would go to the fastest of all at once (the power of two choices; Mitzenmacher 2001). A time counts once more for every attempt in
-/// flight there, and failures count as slow. One of which nothing is known is as fast as the fastest.
+/// flight there from here, and failures count as slow. One of which nothing is known is as fast as the fastest.
 fn fastest_first(group: &mut [Candidate<'_>], choices: usize) {
     let fastest = fastest(group);
     let time = |candidate: &Candidate<'_>| expected_time(candidate, fastest);
@@ -189,8 +189,8 @@ fn fastest(group: &[Candidate<'_>]) -> f64 {
 }
 
 fn expected_time(candidate: &Candidate<'_>, fastest: f64) -> f64 {
-    let Outlook { time, errors, busy, .. } = candidate.outlook;
-    with_failures(time.unwrap_or(fastest).max(SOON) * (1.0 + busy as f64), errors)
+    let Outlook { time, errors, own, .. } = candidate.outlook;
+    with_failures(time.unwrap_or(fastest).max(SOON) * (1.0 + own as f64), errors)
 }
 
 /// A time with what failures cost besides.

@@ -96,7 +96,7 @@ fn the_faster_of_two_is_taken_and_the_fastest_is_not_flooded() {
     let config = three("strategy = \"latency\"");
     let [fast, middle, slow] = firsts(&config, [takes(1.0), takes(2.0), takes(4.0)]);
     assert!((1_900..2_100).contains(&fast) && (900..1_100).contains(&middle) && slow == 0, "{fast} {middle}");
-    let busy = |seconds, busy| Outlook { busy, ..takes(seconds) };
+    let busy = |seconds, own| Outlook { own, ..takes(seconds) };
     let [fast, middle, slow] = firsts(&config, [busy(1.0, 4), busy(2.0, 1), busy(4.0, 0)]);
     assert!(fast < middle && slow > 0 && fast == 0, "in flight: {fast} {middle} {slow}");
 }
@@ -114,7 +114,7 @@ fn one_who_fails_is_slow_however_long_answers_are() {
     let config = three("strategy = \"latency\"");
     for seconds in [0.1, 1.0, 80.0] {
         let hole = Outlook { errors: 0.3, ..Outlook::default() };
-        let busy = Outlook { busy: 2, ..takes(seconds) };
+        let busy = Outlook { own: 2, ..takes(seconds) };
         assert_eq!(firsts(&config, [hole, busy, busy])[0], 0, "{seconds} s");
     }
 }
@@ -242,7 +242,7 @@ fn one_that_is_to_have_a_least_share_has_it_by_any_strategy() {
             target.min_share = if target.deployment.0 == 2 { 0.1 } else { 0.0 };
             target.weight = if target.deployment.0 == 2 { 0.001 } else { 1.0 };
         });
-        let worst = Outlook { busy: 50, crowd: 50.0, errors: 0.2, ..expected(9.0) };
+        let worst = Outlook { own: 50, busy: 50, crowd: 50.0, errors: 0.2, ..expected(9.0) };
         let slow = Outlook { time: Some(9.0), ..worst };
         let good = Outlook { expected: Some(1.0), ..takes(1.0) };
         let [_, _, third] = firsts(&config, [good, good, slow]);

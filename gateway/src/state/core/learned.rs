@@ -102,7 +102,8 @@ impl Learned {
 
     /// How far the meter `at` with this cap may be used.
     pub fn bound(&self, at: usize, cap: u64, l: Ms) -> Bound {
-        let whole = ((cap as f64 * self.share(l) as f64 / WHOLE as f64).ceil() as u64).max(1);
+        // In doubles the product may come out above the cap.
+        let whole = ((cap as f64 * self.share(l) as f64 / WHOLE as f64).ceil() as u64).clamp(1, cap.max(1));
         let passed = |said: &Said| l.saturating_sub(said.at);
         let lowers = |said: &&Said| said.cap < cap && passed(said) < said.for_ms;
         let Some(said) = self.said.get(at).filter(lowers) else { return Bound::of(whole) };

@@ -134,6 +134,8 @@ const KILLS: &[(&str, By)] = &[
     ("nothing is tried where all circuits are open", Worlds(Mutant::LoneNeverTried)),
     ("failures of long ago open a circuit", Worlds(Mutant::OldFailuresCount)),
     ("one replica's failures hide what goes well elsewhere", Worlds(Mutant::OneSpeaksForAll)),
+    ("nobody leaves room to who was served less", Worlds(Mutant::NobodyYields)),
+    ("who was away is served until it has caught up", Worlds(Mutant::SavesUp)),
     ("what a dead replica had in flight counts", Worlds(Mutant::DeadStayBusy)),
     ("what is in flight adds up each time it is told", Worlds(Mutant::LevelsPileUp)),
 ];
