@@ -6,7 +6,7 @@
 -- KEYS[n]  string   the line: the virtual time, until; then tag, rank, start, waits until, asks at, seen of each flow ((2 + 6n) d);
 --                   with a TTL. The last key, only with a turn
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn, kin}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
@@ -17,6 +17,9 @@
 --                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
 --                   most        millionths of the candidates' caps that may be used with it
 --                   turn        {} or {flow, rank, cost, 1: waits if there is no room, 1: others wait behind it} (core/fair.rs)
+--                   kin         absent, or {shares that differ by no more are equal, millionths; who need not leave goes nowhere above
+--                               this share; model and provider of who has just failed the call, or 0; then of each candidate
+--                               its model, provider and set, what the call costs there, below what it is worth leaving, nano-dollars}
 -- Returns  {0, candidate from 0, session 0 none 1 hit 2 new 3 moved, share in millionths, l}
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
@@ -29,7 +32,7 @@
 --          the 4th; 20 us with two pools of five meters
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
 local YIELD, GRACE, YIELDED, AHEAD, WAITS, ASKS, IDLE, FORGOTTEN, FLOWS = 950000, 50, 25, 8, 1000, 500, 10000, 60000, 64 -- core/fair.rs
-local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn = unpack(cmsgpack.unpack(ARGV[2]))
+local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn, kin = unpack(cmsgpack.unpack(ARGV[2]))
 local pin_key, line_key = ttl > 0 and KEYS[2], turn[1] and KEYS[#KEYS]
 local wanted = {'e', 'i:' .. inc, 'b', 'a'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
@@ -324,15 +327,74 @@ local function chosen(index, share)
   return answer
 end
 
+-- The share of a candidate that may be taken before others.
+local function open(index)
+  local fit = seen[index] or look(candidates[index])
+  seen[index] = fit
+  if fit.gate ~= RAMP and fit.gate ~= OPEN then return fit[1] end
+end
+
+-- For whom a session leaves that can stay (core/reserve/kin.rs).
+local function cheaper(pinned)
+  for index = 1, kin and pinned - 1 or 0 do
+    if candidates[index][2] >= candidates[pinned][2] then return end
+    if kin[5 * index + 3] < kin[5 * pinned + 4] then
+      local share = open(index)
+      if share and share <= kin[2] then return index, share end
+    end
+  end
+end
+
+-- Where a session goes that cannot stay (core/reserve/kin.rs).
+local function next_home(model, provider)
+  local function set(index) return kin[5 * index + 2] end
+  local first = 1
+  while candidates[first] do
+    local last, shares, under, least = first, {}, nil, nil
+    while candidates[last] and candidates[last][2] == candidates[first][2] do
+      local share = open(last)
+      shares[last] = share
+      if share and not under and share <= candidates[last][3] then under = last end
+      if share and (not least or share < least) then least = share end
+      last = last + 1
+    end
+    local best, nearness
+    for index = first, least and last - 1 or 0 do
+      local share, equal = shares[index], false
+      if share and under then equal = share <= candidates[index][3] and set(index) == set(under)
+      elseif share then equal = share <= least + kin[1] end
+      if equal then
+        local near = kin[5 * index] == model and model > 0 and 2 or 0
+        if kin[5 * index + 1] == provider and provider > 0 then near = near + 1 end
+        if not best or near > nearness or near == nearness and not under and share < shares[best] then
+          best, nearness = index, near
+        end
+      end
+    end
+    if best then return best, shares[best] end
+    first = last
+  end
+end
+
+local pinned
 if pin_tag then
   for index, candidate in ipairs(candidates) do
     if candidate[1] == pin_tag then
       local fit = look(candidate)
       seen[index] = fit
-      if fit[1] and not fit.circuit then return chosen(index, fit[1]) end
+      if fit[1] and not fit.circuit then
+        local other, share = cheaper(index)
+        return chosen(other or index, share or fit[1])
+      end
+      pinned = index
       break
     end
   end
+end
+if kin and (pinned or kin[3] > 0) then
+  local home = pinned and 5 * pinned or 3
+  local index, share = next_home(kin[home], kin[home + 1])
+  if index then return chosen(index, share) end
 end
 local least, least_share                          -- to be taken before others
 local ramp, ramp_share, wait, opens, lone, soonest, never -- what is left (core/reserve.rs)

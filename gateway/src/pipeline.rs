@@ -15,6 +15,7 @@ mod judge;
 mod limits;
 mod room;
 mod saying;
+mod session;
 pub mod stored;
 mod tried;
 
@@ -24,7 +25,6 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use sha2::{Digest, Sha256};
 
 use attempt::Attempt;
 use continued::Home;
@@ -49,7 +49,6 @@ use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
-use crate::state::core::SessionRef;
 use crate::telemetry::Record;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
@@ -236,21 +235,28 @@ impl Call<'_> {
     ) -> Result<Response<Body>, Error> {
         let model = &self.snapshot.config.models[id.0];
         let session = self.session(id, model);
+        let beginning = if session.is_none() { self.beginning(model) } else { None };
         let (mut attempts, mut pause, mut last) = (Attempts::new(model), false, None);
         let before = tried.deployments.len();
         while attempts.are_left() && !tried.over {
             if Instant::now() >= self.deadline {
                 return Err(Error::late());
             }
-            let ranked = self.rank(id, &attempts, tried);
+            let ranked = self.rank(id, &attempts, tried, beginning);
             if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
+            let going = self.with_kin(
+                session.as_ref(),
+                id,
+                &ranked,
+                tried.deployments.get(before..).and_then(<[_]>::last),
+            );
             let may_wait = !self.may_fall_back(ahead, tried);
-            let admitted = self.admit(id, &ranked, session.clone(), (tried, may_wait), record).await;
+            let admitted = self.admit(id, &ranked, going, (tried, may_wait), record).await;
             let (reservation, index) = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,
@@ -280,12 +286,18 @@ impl Call<'_> {
         Err(last.unwrap_or_else(|| self.nobody(model)))
     }
 
-    fn rank(&self, id: ModelId, attempts: &Attempts<'_>, tried: &Tried) -> Vec<Ranked<'_>> {
+    fn rank(
+        &self,
+        id: ModelId,
+        attempts: &Attempts<'_>,
+        tried: &Tried,
+        beginning: Option<u64>,
+    ) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
         let rotation = &self.snapshot.rotations[id.0];
         let model = &config.models[id.0];
         let per_choice = if route::looks(model) { self.expected_output(id) } else { 0 };
-        let needs = self.needs(per_choice);
+        let needs = Needs { beginning, ..self.needs(per_choice) };
         let standings = &self.snapshot.standings;
         let look = Look {
             input: needs.input,
@@ -319,6 +331,7 @@ impl Call<'_> {
             input: self.input - self.guessed,
             output: self.peek.max_output.unwrap_or(0),
             expected: per_choice.saturating_mul(self.peek.choices),
+            beginning: None,
         }
     }
 
@@ -326,18 +339,6 @@ impl Call<'_> {
     fn expected_output(&self, id: ModelId) -> u64 {
         let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
         estimate::expected_output(self.peek.max_output, self.worker.shared.expected(&key))
-    }
-
-    fn session(&self, id: ModelId, model: &Model) -> Option<SessionRef> {
-        let affinity = model.affinity.as_ref()?;
-        let value = self.headers.get(&affinity.header)?.as_bytes();
-        let mut hash = Sha256::new();
-        for part in [self.snapshot.model_names[id.0].as_bytes(), self.tenant_name.as_bytes(), value] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        let key = hex::encode(&hash.finalize()[..16]);
-        Some(SessionRef { key, ttl: affinity.ttl.as_millis() as u64 })
     }
 
     /// Full-jitter back-off before attempt `next` (from 1); false if the call's time is too short for it.

@@ -4,6 +4,7 @@
 mod access;
 #[cfg(test)]
 mod account_tests;
+mod affinity;
 pub mod check;
 mod expand;
 mod fixed;
@@ -39,6 +40,7 @@ use secrecy::SecretString;
 
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
+pub use affinity::Affinity;
 pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
@@ -307,15 +309,6 @@ pub struct Target {
     pub distance: u32,
     /// The nearest of deployment, tier, model, defaults.
     pub timeouts: Timeouts,
-}
-
-/// `affinity`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Affinity {
-    /// Request header that names the session.
-    pub header: http::HeaderName,
-    /// A session is forgotten after this long without a call.
-    pub ttl: Duration,
 }
 
 /// `headroom`, per mille of the declared limit.

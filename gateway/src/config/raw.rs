@@ -15,7 +15,7 @@ use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{CredentialKind, Pace, Reset, Text};
 use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
-pub(crate) use wording::{Complexity, Entry, Prompt, Quality, Table, Words};
+pub(crate) use wording::{Complexity, Entry, NamedBy, Prompt, Quality, Table, Words};
 
 table! {
     /// The file.
@@ -177,7 +177,7 @@ table! {
 }
 
 table! {
-    AffinityTable, "`affinity`" { header: String, ttl: Duration } later { prefix: when_false }
+    AffinityTable, "`affinity`" { header: String, ttl: Duration, fields: NamedBy, prefix: bool } later {}
 }
 
 table! {
@@ -439,7 +439,7 @@ impl Read for Affinity {
         match node.get_ref() {
             DeValue::Boolean(false) => Some(Affinity::Off),
             DeValue::Table(_) => AffinityTable::read(node, cx).map(Affinity::On),
-            _ => cx.wrong(node, "a table { header, ttl } or `false`"),
+            _ => cx.wrong(node, "a table { header, ttl, fields, prefix } or `false`"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::dialect::request::{Hint, Hints};
 
 /// Every secret of the fixtures holds this.
 const SECRET: &str = "hunter2";
@@ -184,7 +185,7 @@ fallbacks = ["rest*"]
 [[models]]
 name = "rest*"
 deployments = [{ name = "own", weight = 0.5 }]
-affinity = { ttl = "1m" }
+affinity = { ttl = "1m", fields = ["user"], prefix = true }
 [[models]]
 name = "rest-of*"
 deployments = ["own"]
@@ -272,9 +273,12 @@ fn the_nearest_setting_wins_key_by_key() {
     assert_eq!(model.targets[0].timeouts, expected(seconds(7)));
     assert_eq!(model.targets[1].timeouts, expected(seconds(60)));
     assert_eq!((model.total, rest.total), (seconds(60), seconds(600)));
-    let affinity = |ttl| Some(Affinity { header: http::HeaderName::from_static("x-session-id"), ttl });
-    assert_eq!(model.affinity, affinity(seconds(3600)));
-    assert_eq!(rest.affinity, affinity(seconds(60)));
+    let affinity = |ttl, fields, prefix| {
+        Some(Affinity { header: http::HeaderName::from_static("x-session-id"), ttl, fields, prefix })
+    };
+    let strong = Hints::NONE.and(Hint::Conversation).and(Hint::CacheKey);
+    assert_eq!(model.affinity, affinity(seconds(3600), strong, false));
+    assert_eq!(rest.affinity, affinity(seconds(60), Hints::NONE.and(Hint::User), true));
     assert_eq!(none.affinity, None);
     assert_eq!(model.headroom, Headroom { soft: 800, hard: 900, learned: 950 });
 }

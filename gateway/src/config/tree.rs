@@ -104,10 +104,6 @@ pub(crate) mod off {
     pub(crate) fn never(_: &DeValue<'_>) -> bool {
         false
     }
-    /// `false`.
-    pub(crate) fn when_false(value: &DeValue<'_>) -> bool {
-        value.as_bool() == Some(false)
-    }
     /// `[]`.
     pub(crate) fn when_empty(value: &DeValue<'_>) -> bool {
         value.as_array().is_some_and(|list| list.is_empty())

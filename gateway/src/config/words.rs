@@ -4,6 +4,7 @@
 use super::tree::{Node, Read, Reading};
 use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
+use crate::dialect::request::Hint;
 
 /// `pace`: 0 = the window only, else milliseconds.
 #[derive(Clone, Copy)]
@@ -141,6 +142,12 @@ pub(crate) enum Text {
 impl Read for Text {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.word(node, &[("last", Some(Text::Last)), ("all", Some(Text::All))])
+    }
+}
+
+impl Read for Hint {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &Hint::ORDER.map(|hint| (hint.name(), Some(hint))))
     }
 }
 

@@ -13,9 +13,11 @@ mod depth;
 mod fields;
 mod flaw;
 mod gemini;
+mod hints;
 mod input;
 mod messages;
 mod openai;
+mod prefix;
 mod rewrite;
 mod uses;
 mod values;
@@ -32,6 +34,8 @@ pub use continues::Continues;
 use fields::read_fields;
 pub use flaw::BadRequest;
 use flaw::bad;
+use hints::Hinted;
+pub use hints::{Hint, Hints};
 pub use input::Input;
 use rewrite::{Names, Splice};
 pub use rewrite::{rename, rewrite};
@@ -72,6 +76,7 @@ pub struct Peek {
     /// The answer is made after the call has ended.
     pub background: bool,
     input: Input,
+    hinted: Hinted,
     names: Names,
     usage_splice: Option<Splice>,
 }

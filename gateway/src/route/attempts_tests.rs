@@ -25,7 +25,7 @@ fn tried(config: &Config) -> Vec<(&str, bool)> {
             let name = &*config.deployments[target.deployment.0].name;
             attempts.may_go_to(target) && !seen.iter().any(|(tried, _)| *tried == name)
         };
-        let of = |target| Ranked { target, tier: 0, threshold: 0 };
+        let of = |target| Ranked { target, tier: 0, threshold: 0, set: 0 };
         let ranked: Vec<Ranked<'_>> = model.targets.iter().filter(is_left).map(of).collect();
         let Some(first) = ranked.first() else { break };
         seen.push((
@@ -62,7 +62,8 @@ fn attempts_of_a_tier_bound_the_tier_and_those_of_the_model_all_of_them() {
 fn nobody_goes_on_to_who_is_shut() {
     let config = config("");
     let (attempts, targets) = (Attempts::new(&config.models[0]), &config.models[0].targets);
-    let ranked: Vec<_> = targets[..2].iter().map(|target| Ranked { target, tier: 0, threshold: 0 }).collect();
+    let ranked: Vec<_> =
+        targets[..2].iter().map(|target| Ranked { target, tier: 0, threshold: 0, set: 0 }).collect();
     assert!(attempts.may_go_on(&ranked, 0, |target| *target == targets[0]));
     assert!(!attempts.may_go_on(&ranked, 0, |target| *target == targets[1]));
 }

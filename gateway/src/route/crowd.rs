@@ -5,21 +5,28 @@
 //! the best is meant, what this replica has sent since the others heard of it is taken for what each of them has sent as well
 //! ([`Outlook::crowd`]).
 
-use super::order::{SOON, shuffle, weight, with_failures};
+use super::order::{SOON, mix, shuffle, weight, with_failures};
 use super::{Candidate, Outlook};
 use crate::config::Model;
 
+/// A prompt is warm at so many: the better is taken.
+const WARM: usize = 2;
 /// One is crowded that has more than so many times what the others have by their weights, and so many calls more.
 const CROWDED: (f64, f64) = (3.0, 8.0);
 
 /// Of `choices` drawn at random the one with fewest calls in flight for its weight, then the others by the same. Among equals
 /// the order that they have stands.
-pub(super) fn least_busy_first(group: &mut [Candidate<'_>], choices: usize, draw: &mut dyn FnMut() -> f64) {
+pub(super) fn least_busy_first(
+    group: &mut [Candidate<'_>],
+    choices: usize,
+    beginning: Option<u64>,
+    draw: &mut dyn FnMut() -> f64,
+) {
     for (at, candidate) in group.iter_mut().enumerate() {
         let Outlook { busy, .. } = candidate.outlook;
         (candidate.score, candidate.place) = ((busy + 1) as f64 / weight(candidate).max(1e-9), at);
     }
-    shuffle(group, draw);
+    mix(group, beginning, draw);
     take_best(group, choices);
 }
 
@@ -67,7 +74,12 @@ fn expect(group: &mut [Candidate<'_>]) -> f64 {
 /// one comes after any cold one, and of two hot ones the less busy. Prequal calls hot who is above a quantile of what all
 /// have in flight. A handful of deployments has no quantiles, and limits of their own; here one is hot that is crowded, or by chance the
 /// sooner the less headroom the next minute leaves it.
-pub(super) fn cold_first(group: &mut [Candidate<'_>], model: &Model, draw: &mut dyn FnMut() -> f64) {
+pub(super) fn cold_first(
+    group: &mut [Candidate<'_>],
+    model: &Model,
+    beginning: Option<u64>,
+    draw: &mut dyn FnMut() -> f64,
+) {
     let longest = expect(group);
     let (calls, weights) = group.iter().fold((0.0, 0.0), |(calls, weights), candidate| {
         (calls + candidate.outlook.crowd, weights + weight(candidate))
@@ -79,6 +91,9 @@ pub(super) fn cold_first(group: &mut [Candidate<'_>], model: &Model, draw: &mut 
             candidate.score = longest + (1.0 + own) / weight;
         }
     }
-    shuffle(group, draw);
-    group.sort_by(|a, b| a.score.total_cmp(&b.score));
+    mix(group, beginning, draw);
+    match beginning {
+        Some(_) => take_best(group, WARM), // the better of those where the prompt may be warm
+        None => group.sort_by(|a, b| a.score.total_cmp(&b.score)),
+    }
 }

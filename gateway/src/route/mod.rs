@@ -9,6 +9,7 @@ mod order;
 pub mod predict;
 pub mod rotation;
 pub mod rules;
+mod warm;
 
 use parking_lot::Mutex;
 
@@ -28,6 +29,8 @@ pub struct Ranked<'a> {
     pub tier: u64,
     /// Taken at first sight while its share in use stays at or under this, millionths; 0: always compared.
     pub threshold: u64,
+    /// Those of one tier and set are about equal to the strategy.
+    pub set: u64,
 }
 
 /// What a call asks of a deployment.
@@ -39,6 +42,8 @@ pub struct Needs {
     pub output: u64,
     /// Output tokens that are to be expected.
     pub expected: u64,
+    /// How its prompt begins, if it had better go where others began so.
+    pub beginning: Option<u64>,
 }
 
 impl Needs {
@@ -73,6 +78,8 @@ pub struct Outlook {
 #[derive(Clone, Copy, Debug)]
 struct Candidate<'a> {
     target: &'a Target,
+    /// The deployment's.
+    tag: u64,
     outlook: Outlook,
     /// What the call costs there, US$; without a price more than anywhere else.
     cost: f64,
@@ -104,6 +111,9 @@ pub fn expects(model: &Model) -> bool {
 /// its threshold is drawn uniformly between the two. A capacity choice compares instead of taking the first. By cost a
 /// dearer one serves only what a cheaper cannot. Inside a tier those that are farther away serve only what nearer ones cannot,
 /// whatever the strategy, where the model says so.
+///
+/// A call that says how it begins is taken where that is warm, among candidates that the strategy holds for equal only
+/// ([`warm`]). No warm one is taken beyond `headroom.soft` while a cooler one is below.
 pub fn rank<'a>(
     config: &Config,
     model: &'a Model,
@@ -115,12 +125,13 @@ pub fn rank<'a>(
 ) -> Vec<Ranked<'a>> {
     let can =
         |target: &&Target| able(target) && needs.fit(config.deployments[target.deployment.0].context_window);
-    let looks = looks(model);
+    let looks = looks(model) || needs.beginning.is_some();
     let candidate = |target: &'a Target| {
-        let price = config.deployments[target.deployment.0].price;
-        let cost = price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
+        let deployment = &config.deployments[target.deployment.0];
+        let cost =
+            deployment.price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
         let outlook = if looks { outlook(target.deployment) } else { Outlook::default() };
-        Candidate { target, outlook, cost, score: 0.0, place: 0 }
+        Candidate { target, tag: deployment.tag, outlook, cost, score: 0.0, place: 0 }
     };
     let mut candidates: Vec<Candidate<'a>> = model.targets.iter().filter(can).map(candidate).collect();
     let place = |candidate: &Candidate<'_>| (candidate.target.tier, candidate.target.distance);
@@ -128,12 +139,20 @@ pub fn rank<'a>(
     let mut ranked = Vec::with_capacity(candidates.len());
     for equals in candidates.chunk_by_mut(|a, b| place(a) == place(b)) {
         let begin = ranked.len();
-        for Order { group, by, after } in order(equals, model, rotation, draw) {
-            let next = ranked.last().map_or(0, |last: &Ranked<'_>| last.tier + u64::from(after));
+        for Order { group, equals, by, warm, after } in order(equals, model, rotation, needs.beginning, draw)
+        {
+            let (next, set) = ranked
+                .last()
+                .map_or((0, 0), |last: &Ranked<'_>| (last.tier + u64::from(after), last.set + 1));
             ranked.extend(group.iter().enumerate().map(|(at, candidate)| Ranked {
                 target: candidate.target,
                 tier: next + u64::from(by == Strategy::Capacity && at >= COMPARED),
-                threshold: if by == Strategy::Capacity { 0 } else { threshold(model, draw) },
+                threshold: match (warm, by) {
+                    (true, _) => threshold(model, &mut || 0.0),
+                    (false, Strategy::Capacity) => 0,
+                    (false, _) => threshold(model, draw),
+                },
+                set: set + u64::from(at >= equals),
             }));
         }
         if model.ranking.strategy != Strategy::Weighted {

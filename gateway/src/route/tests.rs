@@ -27,7 +27,7 @@ fn names(config: &Config, ranked: &[Ranked<'_>]) -> Vec<String> {
     ranked.iter().map(|of| config.deployments[of.target.deployment.0].name.to_string()).collect()
 }
 
-const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 1_000 };
+const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 1_000, beginning: None };
 
 /// Ranks once, with these outlooks in the order one, two, three.
 fn ranked<'a>(config: &'a Config, outlooks: [Outlook; 3], rng: &mut fastrand::Rng) -> Vec<Ranked<'a>> {
@@ -80,7 +80,7 @@ fn the_price_is_that_of_this_call() {
                        price = { input = 3.0, output = 3.0 }\n";
     let config = config(deployments, "strategy = \"cost\"\ndeployments = [\"out\", \"in\"]");
     let first = |input, expected| {
-        let needs = Needs { input, output: 0, expected };
+        let needs = Needs { input, output: 0, expected, beginning: None };
         let outlook = |_| Outlook::default();
         let model = &config.models[0];
         let order = rank(&config, model, &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
@@ -318,3 +318,6 @@ fn the_nearest_come_first_only_where_the_model_asks_for_it() {
     let order = ranked(&any, [takes(1.0); 3], &mut rng);
     assert_eq!(names(&any, &order)[0], "eu", "the cheapest, wherever it is");
 }
+
+#[path = "warm_tests.rs"]
+mod warm_tests;

@@ -63,5 +63,10 @@ pub fn of_all(told: Told, kept: &[usize], count: usize) -> Told {
 
 /// The request with these candidates only.
 pub fn only(ask: &Reserve, kept: &[usize]) -> Reserve {
-    Reserve { candidates: kept.iter().map(|at| ask.candidates[*at].clone()).collect(), ..ask.clone() }
+    let mut only = ask.clone();
+    only.candidates = kept.iter().map(|at| ask.candidates[*at].clone()).collect();
+    if let Some(session) = &mut only.session {
+        session.kin.of = kept.iter().filter_map(|at| session.kin.of.get(*at).copied()).collect();
+    }
+    only
 }

@@ -23,12 +23,12 @@ fn scripts(command: &Command) -> String {
 /// What a replica of the version before cannot ask for is not asked for.
 pub(crate) fn asking_for_nothing(command: &Command) -> Command {
     match command {
-        Command::Reserve(ask) => Command::Reserve(Arc::new(Reserve {
-            tell: Tell::default(),
-            most: meter::WHOLE,
-            turn: None,
-            ..(**ask).clone()
-        })),
+        Command::Reserve(ask) => {
+            let mut ask =
+                Reserve { tell: Tell::default(), most: meter::WHOLE, turn: None, ..(**ask).clone() };
+            ask.session.iter_mut().for_each(|session| session.kin = Kin::default());
+            Command::Reserve(Arc::new(ask))
+        }
         other => other.clone(),
     }
 }

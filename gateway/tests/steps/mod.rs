@@ -106,9 +106,11 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
     if many {
         candidates[0].draws.push(draw(pools.len() - 1 - (n[8] % 5) as usize, n[11]));
     }
-    let session = n[9]
-        .is_multiple_of(2)
-        .then(|| SessionRef { key: format!("s{}", n[10] % 3), ttl: 500 + n[11] % 20_000 });
+    let session = n[9].is_multiple_of(2).then(|| SessionRef {
+        key: format!("s{}", n[10] % 3),
+        ttl: 500 + n[11] % 20_000,
+        kin: kin(n, candidates.len()),
+    });
     let left = n[5].is_multiple_of(3).then_some(n[6] as usize % pools.len());
     let tell = Tell { left, why: n[5].is_multiple_of(4), used: n[5].is_multiple_of(7) };
     let mut ask = Reserve {
@@ -124,6 +126,23 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
     };
     ask.normalise();
     ask
+}
+
+/// Who is like whom: mostly something is known.
+fn kin(n: &[u64], candidates: usize) -> Kin {
+    let like = |at: usize| {
+        let n = n[8].rotate_right(7 * at as u32);
+        Likeness {
+            model: n % 3,
+            provider: n / 3 % 3,
+            set: at as u64 * (n / 9 % 2),
+            cold: n / 18 % 5,
+            worth: n / 90 % 5,
+        }
+    };
+    let lost = n[7].is_multiple_of(3).then(|| like(candidates));
+    let of = if n[7].is_multiple_of(4) { vec![] } else { (0..candidates).map(like).collect() };
+    Kin { of, lost, within: n[6] % 3 * 100_000, spare: n[6] % 4 * 300_000 }
 }
 
 /// Mostly of few flows, sometimes of more than a line remembers.

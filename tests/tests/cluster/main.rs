@@ -24,6 +24,7 @@ mod storm;
 mod strategies;
 mod told;
 mod topologies;
+mod warmth;
 
 use std::fs::File;
 use std::future::Future;

@@ -11,6 +11,7 @@ use super::super::{
     Strategy, Timeouts, raw,
 };
 use super::{circuit, queue};
+use crate::dialect::request::{Hint, Hints};
 
 /// More attempts than this are a mistake: each may take a whole timeout.
 const MOST_ATTEMPTS: u64 = 100;
@@ -59,7 +60,14 @@ fn built_in() -> Defaults {
 }
 
 fn built_in_affinity() -> Affinity {
-    Affinity { header: HeaderName::from_static("x-session-id"), ttl: Duration::from_secs(3600) }
+    Affinity {
+        header: HeaderName::from_static("x-session-id"),
+        ttl: Duration::from_secs(3600),
+        // What says of itself that calls belong together. A user has many conversations, and an application may send
+        // one user for all; and how prompts begin must not undo, unasked, what a strategy promises.
+        fields: Hints::NONE.and(Hint::Conversation).and(Hint::CacheKey),
+        prefix: false,
+    }
 }
 
 /// Resolves `[defaults]`.
@@ -247,6 +255,8 @@ pub(super) fn affinity(
     };
     let mut resolved = base.clone().unwrap_or_else(built_in_affinity);
     resolved.ttl = written.ttl.or(resolved.ttl);
+    resolved.fields = written.fields.value().map_or(resolved.fields, |named| named.0);
+    resolved.prefix = written.prefix.or(resolved.prefix);
     if let Some(At { value, span }) = written.header.get() {
         match value.parse() {
             Ok(header) => resolved.header = header,

@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::super::tree::{At, Field, List, Node, Read, Reading, Span};
 use super::{ComplexityTable, PromptTable};
+use crate::dialect::request::{Hint, Hints};
 
 /// A text or a list of texts.
 pub(crate) struct Words(pub(crate) List<String>);
@@ -74,6 +75,23 @@ impl Read for Complexity {
             }
             DeValue::Table(_) => ComplexityTable::read(node, cx).map(Complexity),
             _ => cx.wrong(node, "a number from 0 to 1 or a table { min, max }"),
+        }
+    }
+}
+
+/// `affinity.fields`: all of them or none, or a list of names.
+pub(crate) struct NamedBy(pub(crate) Hints);
+
+impl Read for NamedBy {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Boolean(true) => Some(NamedBy(Hints::ALL)),
+            DeValue::Boolean(false) => Some(NamedBy(Hints::NONE)),
+            DeValue::Array(_) => {
+                let names = List::<Hint>::read(node, cx)?;
+                Some(NamedBy(names.items.iter().fold(Hints::NONE, |hints, at| hints.and(at.value))))
+            }
+            _ => cx.wrong(node, "`true`, `false` or an array of names"),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The members of a request by name. A member that we read may be there once, under its exact name: what one
-//! reader overlooks and another takes is how limits are got round.
+//! reader overlooks and another takes is how limits are got round. (Hints are no part of that: nothing is counted by them.)
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -48,9 +48,20 @@ pub(super) enum Field {
     Reasoning,
     Thinking,
     Metadata,
+    CacheKey,
+    UserId,
+    SafetyIdentifier,
+    User,
 }
 
-const FIELD_COUNT: usize = Field::Metadata as usize + 1;
+const FIELD_COUNT: usize = Field::User as usize + 1;
+
+impl Field {
+    /// It decides where a call had best go, and nothing else: how often it stands there is the upstream's to judge.
+    fn is_hint(self) -> bool {
+        matches!(self, Field::CacheKey | Field::UserId | Field::SafetyIdentifier | Field::User)
+    }
+}
 
 /// A member and its name.
 pub(super) type Named = (Field, &'static str);
@@ -68,6 +79,9 @@ const CHAT: &[Named] = &[
     (Field::Functions, "functions"),
     (Field::ResponseFormat, "response_format"),
     (Field::ReasoningEffort, "reasoning_effort"),
+    (Field::CacheKey, "prompt_cache_key"),
+    (Field::SafetyIdentifier, "safety_identifier"),
+    (Field::User, "user"),
 ];
 
 const COMPLETIONS: &[Named] = &[
@@ -81,6 +95,7 @@ const COMPLETIONS: &[Named] = &[
     (Field::MaxOutputTokens, "max_output_tokens"),
     (Field::Choices, "n"),
     (Field::BestOf, "best_of"),
+    (Field::User, "user"),
 ];
 
 const EMBEDDINGS: &[Named] = &[(Field::Model, "model"), (Field::Input, "input")];
@@ -102,6 +117,9 @@ const RESPONSES: &[Named] = &[
     (Field::Store, "store"),
     (Field::Background, "background"),
     (Field::Reasoning, "reasoning"),
+    (Field::CacheKey, "prompt_cache_key"),
+    (Field::SafetyIdentifier, "safety_identifier"),
+    (Field::User, "user"),
 ];
 
 const MESSAGES: &[Named] = &[
@@ -116,6 +134,7 @@ const MESSAGES: &[Named] = &[
     (Field::Prefill, "prefill"),
     (Field::Fallbacks, "fallbacks"),
     (Field::Thinking, "thinking"),
+    (Field::UserId, "metadata"),
 ];
 
 const COUNT_TOKENS: &[Named] = &[
@@ -248,7 +267,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if fields.values[field as usize].replace(map.next_value()?).is_some() {
+            if fields.values[field as usize].replace(map.next_value()?).is_some() && !field.is_hint() {
                 fields.flaw.get_or_insert((name, Flaw::Twice));
             }
         }
@@ -288,7 +307,8 @@ impl Visitor<'_> for Names {
                 return Ok(Known::Exactly(*field, exact));
             }
         }
-        let folded = self.0.iter().find(|(_, exact)| same_when_folded(name, exact));
+        let folded = |(field, exact): &&Named| !field.is_hint() && same_when_folded(name, exact);
+        let folded = self.0.iter().find(folded);
         Ok(folded.map_or(Known::No, |(_, exact)| Known::Almost(exact)))
     }
 }

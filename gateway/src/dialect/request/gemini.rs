@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{CONFIG, EMBED, Field, Fields, GENERATE, read_members};
 use super::flaw::{BadRequest, Flaw, Shape, bad, flawed};
+use super::hints::Hinted;
 use super::input::Input;
 use super::rewrite::Names;
 use super::values::{MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty, present, read_count};
@@ -38,6 +39,7 @@ pub(super) fn peek(api: Api, text: &str, fields: &Fields<'_>, path: InPath<'_>) 
         kept: false,
         background: false,
         input: Input::of_gemini(api, text, asked, config.schemas)?,
+        hinted: Hinted::read(text, fields),
         usage_splice: None,
         names: Names::Resources(names(text, fields, counted.as_ref())?),
     })

@@ -6,6 +6,7 @@
 
 use super::fields::{Field, Fields};
 use super::flaw::{BadRequest, Flaw, bad, flawed};
+use super::hints::Hinted;
 use super::input::Input;
 use super::rewrite::{ModelPlace, Names};
 use super::values::{MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model};
@@ -42,6 +43,7 @@ pub(super) fn peek(
         kept: false,
         background: false,
         input: Input::of_messages(text, fields)?,
+        hinted: Hinted::read(text, fields),
         usage_splice: None,
         names: Names::Member(place),
     })

@@ -3,6 +3,7 @@
 use super::continues::Continues;
 use super::fields::{Field, Fields};
 use super::flaw::BadRequest;
+use super::hints::Hinted;
 use super::input::Input;
 use super::rewrite::{ModelPlace, Names, StreamOptions};
 use super::values::{
@@ -44,6 +45,7 @@ pub(super) fn peek(
             && (read_bool(OPENAI, fields.get(Field::Store), "store")?.unwrap_or(true) || background),
         background,
         input,
+        hinted: Hinted::read(text, fields),
         usage_splice: ask.then(|| options.splice(text, &place)),
         names: Names::Member(place),
     })

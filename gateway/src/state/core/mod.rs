@@ -50,8 +50,8 @@ pub use learned::{Learned, Lessons, Said};
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{
-    Amounts, Candidate, Denied, Draw, Granted, Reserve, Reserved, SessionOutcome, SessionRef, Tell, Told,
-    Verdict,
+    Amounts, Candidate, DEAR, Denied, Draw, Granted, Kin, Likeness, Reserve, Reserved, SessionOutcome,
+    SessionRef, Tell, Told, Verdict,
 };
 pub use sync::{Image, PoolReport, PoolView, Rest, Sync, Synced};
 

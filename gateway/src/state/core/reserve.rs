@@ -3,9 +3,10 @@
 //! Candidates come ranked. Within a tier the first one whose share of use stays under its own threshold wins
 //! (thresholds are drawn by the replica between soft and hard, so that load shifts gradually and replicas do not
 //! herd); else the least used one that fits at all; then the next tier. A session's pin goes before all of them
-//! while it fits: it is advice and yields to limits, rests and open circuits. Who comes back from an open circuit is
+//! while it fits, but for who is cheaper than a warm cache ([`kin`]): it is advice and yields to limits, rests and open circuits. Who comes back from an open circuit is
 //! passed by at first, more seldom from moment to moment, and taken if nobody else fits.
 
+mod kin;
 mod messages;
 
 use super::circuit::Gate;
@@ -15,6 +16,7 @@ use super::meter::{Fit, Meter, WHOLE};
 use super::mutant::{Mutant, on};
 use super::{Caller, Ms, NEXT_SYNC, Pin, Reply, State, TTL};
 
+pub use kin::{DEAR, Kin, Likeness};
 pub use messages::*;
 
 /// How a set of draws fits: the worst of its meters.
@@ -265,20 +267,25 @@ impl State {
         };
         let pinned = pin.and_then(|pin| ask.candidates.iter().position(|c| c.tag == pin.tag));
         let pinned = pinned.map(|index| (index, note(index, self.look(ask, index, bounds))));
+        let mut look = |state: &mut State, index: usize| match pinned {
+            Some((at, look)) if at == index => look,
+            _ => note(index, state.look(ask, index, bounds)),
+        };
         match pinned {
             Some((index, Look { fits: Fits::Yes(share), gate: Gate::Closed | Gate::Ramp })) => {
+                let (index, share) = self.cheaper(ask, index, &mut look).unwrap_or((index, share));
                 return Best::Fits { index, share };
             }
             Some((index, _)) if on(Mutant::PinBeatsLimits) => return Best::Fits { index, share: 0 },
             Some(_) | None => {}
         }
+        if let Some((index, share)) = self.next_home(ask, pinned.map(|(at, _)| at), &mut look) {
+            return Best::Fits { index, share };
+        }
         let mut left = Left::default();
         let mut least: Option<(u64, usize)> = None;
         for (index, candidate) in ask.candidates.iter().enumerate() {
-            let look = match pinned {
-                Some((at, look)) if at == index => look,
-                _ => note(index, self.look(ask, index, bounds)),
-            };
+            let look = look(self, index);
             match look.share() {
                 Some(share) if share <= candidate.threshold => return Best::Fits { index, share },
                 Some(share) if least.is_none_or(|(lowest, _)| share < lowest) => least = Some((share, index)),

@@ -2,7 +2,7 @@
 
 use super::msgpack::Pack;
 use crate::state::core::{
-    Caller, Draw, Ending, Join, Outcome, PoolDecl, PoolMemory, Reserve, Shown, Stage, Stamp, Sync, Tell,
+    Caller, Draw, Ending, Join, Kin, Outcome, PoolDecl, PoolMemory, Reserve, Shown, Stage, Stamp, Sync, Tell,
     Telling, Trip, Turn,
 };
 
@@ -18,7 +18,9 @@ pub fn head(caller: &Caller, stamp: Stamp) -> Vec<u8> {
 /// ARGV[2] of `reserve.lua`.
 pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
-    pack.array(10).array(ask.pools.len());
+    let kin = ask.session.as_ref().map(|session| &session.kin);
+    let kin = kin.filter(|kin| kin.of.len() == ask.candidates.len() && !kin.of.is_empty());
+    pack.array(if kin.is_some() { 11 } else { 10 }).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -36,6 +38,13 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
             pack.uints(&[*flow, *rank, *cost, u64::from(*waits), u64::from(*more)]);
         }
         None => drop(pack.array(0)),
+    }
+    if let Some(Kin { of, lost, within, spare }) = kin {
+        let lost = lost.unwrap_or_default();
+        pack.array(4 + 5 * of.len()).uint(*within).uint(*spare).uint(lost.model).uint(lost.provider);
+        of.iter().for_each(|like| {
+            pack.uint(like.model).uint(like.provider).uint(like.set).uint(like.cold).uint(like.worth);
+        });
     }
     pack.into_bytes()
 }

@@ -1,6 +1,7 @@
 //! What RESERVE asks for and is told.
 
 use super::super::{Caller, Ms, PoolDecl, Trip, Turn};
+use super::Kin;
 
 /// A request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct SessionRef {
     pub key: String,
     /// Forgotten after this long without a call, ms.
     pub ttl: Ms,
+    /// Where it goes first if it cannot stay.
+    pub kin: Kin,
 }
 
 /// One amount per meter of a pool.

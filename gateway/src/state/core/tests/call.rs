@@ -6,7 +6,7 @@ use super::plan::{BARE, Plan, SHARED, TENANT};
 use super::provide::Owed;
 use super::world::Process;
 use crate::config::MeterKind;
-use crate::state::core::{Amounts, Caller, Candidate, Draw, Ms, Reserve, SessionRef};
+use crate::state::core::{Amounts, Caller, Candidate, Draw, Kin, Ms, Reserve, SessionRef};
 use crate::state::ledger::{Ledger, Outstanding};
 use crate::state::{PoolInfo, Reservation};
 
@@ -163,8 +163,11 @@ pub(super) fn ask(n: u64, fate: &Fate, infos: &[Arc<PoolInfo>], caller: Caller) 
         _ => {}
     }
     let common = if rng.u8(..4) == 0 { vec![] } else { vec![draw(TENANT)] };
-    let session =
-        (rng.u8(..3) == 0).then(|| SessionRef { key: format!("s{}", rng.u8(..3)), ttl: rng.u64(200..2_000) });
+    let session = (rng.u8(..3) == 0).then(|| SessionRef {
+        key: format!("s{}", rng.u8(..3)),
+        ttl: rng.u64(200..2_000),
+        kin: Kin::default(),
+    });
     let pools = infos.iter().map(|info| info.decl.clone()).collect();
     let mut ask = Reserve {
         caller,

@@ -9,7 +9,7 @@ use super::judge::Breach;
 use crate::state::core::NEXT_SYNC;
 use crate::state::core::circuit::LONE;
 use crate::state::core::{
-    Caller, Candidate, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join, Ms,
+    Caller, Candidate, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join, Kin, Ms,
     Outcome, PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
 };
 
@@ -95,7 +95,7 @@ impl Cluster {
             pools: tags.iter().map(pool).collect(),
             common: vec![],
             candidates: tags.iter().enumerate().map(candidate).collect(),
-            session: session.map(|key| SessionRef { key: key.into(), ttl: 60_000 }),
+            session: session.map(|key| SessionRef { key: key.into(), ttl: 60_000, kin: Kin::default() }),
             tell: Default::default(),
             luck,
             most: crate::state::core::meter::WHOLE,
