@@ -397,7 +397,7 @@ if kin and (pinned or kin[3] > 0) then
   if index then return chosen(index, share) end
 end
 local least, least_share                          -- to be taken before others
-local ramp, ramp_share, wait, opens, lone, soonest, never -- what is left (core/reserve.rs)
+local ramp, ramp_share, wait, opens, lone, soonest, never, guessed -- what is left (core/reserve.rs)
 for index, candidate in ipairs(candidates) do
   local fit = seen[index] or look(candidate)
   seen[index] = fit
@@ -408,6 +408,7 @@ for index, candidate in ipairs(candidates) do
     if not soonest or max(fit.lone, fit[2] or l) < soonest then soonest = max(fit.lone, fit[2] or l) end
     if fit[1] and fit.lone <= l then lone = lone or index end
   elseif fit[2] then
+    guessed = guessed or not fit[3]
     if not wait or fit[2] < wait[2] then wait = fit end
   elseif fit.gate == RAMP then
     if not ramp or fit[1] < ramp_share then ramp, ramp_share = index, fit[1] end
@@ -422,6 +423,7 @@ if ramp then return chosen(ramp, ramp_share) end
 if not wait and lone then return chosen(lone, seen[lone][1]) end
 local circuit = wait and opens or soonest
 if circuit and (not wait or circuit < wait[2]) then wait = {nil, circuit, false, 0, whose = 2} end
+if wait and guessed then wait = {nil, wait[2], false, wait[4], whose = wait.whose} end
 note_turn(false, wait and not shared[2] and wait.whose ~= 2 and wait[2])
 if wait and shared[2] then -- room on both is needed: the later time counts
   local exact = wait[3] and shared[3]

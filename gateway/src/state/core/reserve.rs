@@ -100,6 +100,8 @@ struct Left {
     lone: Option<(u64, usize)>,
     /// The first to have room.
     wait: Option<Wait>,
+    /// Of some it is only guessed when they have: it may be before the first.
+    guessed: bool,
     /// The first circuit to let a call through,
     open: Option<Ms>,
     /// or if nothing else is left.
@@ -120,11 +122,14 @@ impl Left {
                     self.lone = self.lone.or(Some((share, index)));
                 }
             }
-            (Fits::Wait(own), _) if self.wait.is_none_or(|first| own.at < first.at) => self.wait = Some(own),
+            (Fits::Wait(own), _) => {
+                self.guessed |= !own.exact;
+                self.wait = self.wait.filter(|first| first.at <= own.at).or(Some(own));
+            }
             (Fits::Yes(share), Gate::Ramp) if self.ramp.is_none_or(|(least, _)| share < least) => {
                 self.ramp = Some((share, index));
             }
-            (Fits::Wait(_) | Fits::Yes(_), _) => {}
+            (Fits::Yes(_), _) => {}
         }
     }
 
@@ -132,7 +137,8 @@ impl Left {
         let circuit = |at| Wait { at, exact: false, pool: 0, open: true };
         match self {
             Left { ramp: Some((share, index)), .. } => Best::Fits { index, share },
-            Left { wait: Some(wait), open, .. } => {
+            Left { wait: Some(wait), open, guessed, .. } => {
+                let wait = Wait { exact: wait.exact && !guessed, ..wait };
                 Best::Waits(open.filter(|at| *at < wait.at).map_or(wait, circuit))
             }
             Left { lone: Some((share, index)), .. } => Best::Fits { index, share },
