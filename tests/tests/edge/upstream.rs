@@ -159,7 +159,11 @@ async fn serve(stream: TcpStream, desk: &Desk) {
     let (reading, mut writing) = stream.into_split();
     let mut wire = Wire::new(reading);
     loop {
-        let (head, body) = match wire.request().await {
+        let request = async {
+            wire.begins().await?;
+            wire.request().await
+        };
+        let (head, body) = match request.await {
             Ok(Some(request)) => request,
             Ok(None) => return,
             // Cut off in the middle: the gateway gave the call up. Anything else was no request.

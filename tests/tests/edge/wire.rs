@@ -110,6 +110,16 @@ impl<R: AsyncRead + Unpin> Wire<R> {
         Ok(read > 0)
     }
 
+    /// Waits for the first byte of a message, or the end, however long that takes: a connection may be kept for nothing.
+    pub(crate) async fn begins(&mut self) -> Result<()> {
+        if self.ahead.is_empty() {
+            let mut piece = [0; 16 << 10];
+            let read = self.io.read(&mut piece).await?;
+            self.ahead.extend_from_slice(&piece[..read]);
+        }
+        Ok(())
+    }
+
     /// Everything up to the end of the connection; a reset counts as an end. For what may not be HTTP.
     pub(crate) async fn rest(&mut self) -> Result<Vec<u8>> {
         loop {
