@@ -90,8 +90,8 @@ pub enum Turn {
 }
 
 impl Queue {
-    /// There is hardly any room left, or none.
-    pub fn is_scarce(&self, now: Instant) {
+    /// Notes that there is hardly any room left, or none.
+    pub fn note_scarce(&self, now: Instant) {
         self.inner.lock().scarce_until = Some(now + SCARCE);
     }
 
@@ -147,6 +147,11 @@ impl Queue {
         let Some(waiting) = inner.find_mut(flow) else { return };
         let Some(at) = waiting.places.iter().position(|other| Arc::ptr_eq(other, place)) else { return };
         waiting.places.remove(at);
+        if waiting.places.is_empty()
+            && let Some((_, behind)) = &mut waiting.served
+        {
+            *behind = false; // nobody waits on: the time until the next one comes is not its wait
+        }
         if let Some(first) = waiting.places.front().filter(|_| at == 0) {
             first.called.notify_one();
         }
@@ -248,7 +253,9 @@ impl Ticket {
         let now = Instant::now();
         let mut inner = self.queue.inner.lock();
         if let Some(waiting) = inner.find_mut(&self.flow) {
-            if let Some((last, true)) = waiting.served {
+            // A longer gap says that there was no room for anybody, not how fast the flow goes.
+            let before = waiting.served.filter(|(last, _)| now.duration_since(*last) < PACE);
+            if let Some((last, true)) = before {
                 let gap = now.duration_since(last).as_secs_f64();
                 waiting.pace = Some(waiting.pace.map_or(gap, |pace| pace + NEWEST * (gap - pace)));
             }

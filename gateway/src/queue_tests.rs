@@ -73,6 +73,21 @@ async fn who_would_come_too_late_is_told_at_once() {
     assert!(queue.enter(&own, bounds, Instant::now() + 2 * wait).is_ok());
 }
 
+/// Broken on purpose to see it fail: the time in which nobody waited taken for the wait of who came next.
+#[tokio::test]
+async fn a_time_in_which_nobody_waited_is_nobodys_wait() {
+    let queue = Arc::new(Queue::default());
+    let own = flow("a", 1, 1.0);
+    let enter = || queue.enter(&own, BOUNDS, late()).unwrap();
+    let (first, behind) = (enter(), enter());
+    first.served();
+    drop(behind); // its client has left
+    std::thread::sleep(Duration::from_millis(60));
+    let (next, _behind) = (enter(), enter());
+    next.served();
+    assert_eq!(queue.inner.lock().find(&own).unwrap().pace, None);
+}
+
 proptest! {
     /// Whoever comes and goes in whatever order: the bound holds, the count is right, and each flow's first may ask.
     #[test]

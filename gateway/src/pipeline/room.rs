@@ -69,7 +69,7 @@ impl Call<'_> {
                 Ok(Outcome::Denied(denied)) => denied,
                 Ok(Outcome::Granted(reservation, told)) => {
                     if reservation.share >= SCARCE {
-                        queue.is_scarce(Instant::now());
+                        queue.note_scarce(Instant::now());
                     }
                     if let Some(ticket) = ticket.take() {
                         ticket.served();
@@ -82,7 +82,7 @@ impl Call<'_> {
             let now = Instant::now();
             let again = now + Duration::from_millis(denied.retry_in.max(1));
             if !denied.common && !denied.open {
-                queue.is_scarce(now);
+                queue.note_scarce(now);
             }
             if !waits || denied.common || denied.open || again >= until {
                 return Ok(Outcome::Denied(denied));
@@ -181,5 +181,45 @@ fn later(refusal: Refusal) -> Duration {
     match refusal {
         Refusal::Full => UNKNOWN,
         Refusal::TooLate(wait) => wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// Broken on purpose to see it fail: the client's word taken whatever the tenant's is.
+    #[test]
+    fn a_client_may_make_its_calls_less_urgent_and_not_more() {
+        let tenant = |priority| Tenant {
+            name: "t".into(),
+            keys: Vec::new(),
+            models: Vec::new(),
+            pool: None,
+            weight: 1.0,
+            priority,
+        };
+        let said = |tenant: Option<&Tenant>, word: &'static str| {
+            let headers =
+                HeaderMap::from_iter([("x-weir-priority".parse().unwrap(), HeaderValue::from_static(word))]);
+            priority(tenant, &headers).map_err(|error| error.kind)
+        };
+        use Priority::{High, Low, Normal};
+        let words = BTreeMap::from([("high", High), ("normal", Normal), ("low", Low)]);
+        for own in [High, Normal, Low] {
+            let tenant = tenant(own);
+            assert_eq!(priority(Some(&tenant), &HeaderMap::new()).map_err(|error| error.kind), Ok(own));
+            for (word, asked) in &words {
+                assert_eq!(said(Some(&tenant), word), Ok(own.max(*asked)), "{own:?}, {word}");
+            }
+        }
+        assert_eq!(said(None, "high"), Ok(Normal), "without tenants nobody is more urgent than others");
+        for wrong in ["", "urgent", "HIGH"] {
+            assert_eq!(said(None, wrong), Err(Kind::Malformed), "{wrong}");
+        }
     }
 }

@@ -3,8 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Call;
-use crate::config::{Deployment, DeploymentId};
-use crate::config::{Model, ModelId};
+use crate::config::{Deployment, DeploymentId, Model, ModelId};
 use crate::route::{Needs, Ranked};
 use crate::state::core::{DEAR, Kin, Likeness, SessionRef};
 

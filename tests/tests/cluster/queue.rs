@@ -20,14 +20,18 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// A tenant: its name, which is its key as well, and further settings.
 struct Tenant(&'static str, &'static str);
 
-async fn site(name: &str, tenants: &[Tenant], queue: &'static str) -> Result<Site> {
-    let tenants: String = tenants
+fn written(tenants: &[Tenant]) -> String {
+    tenants
         .iter()
         .map(|Tenant(name, more)| {
             let key = hex::encode(Sha256::digest(name));
             format!("[[tenants]]\nname = \"{name}\"\nkeys = [\"sha256:{key}\"]\n{more}\n")
         })
-        .collect();
+        .collect()
+}
+
+async fn site(name: &str, tenants: &[Tenant], queue: &'static str) -> Result<Site> {
+    let tenants = written(tenants);
     let models = Some(format!("[[models]]\nname = \"m\"\ndeployments = [\"p\"]\n{tenants}"));
     let scale = Scale::of(WINDOW);
     let provider = Upstream {
@@ -163,6 +167,34 @@ fn as_many_wait_as_may_and_nobody_for_longer_than_it_has() -> Result<()> {
         ensure!(odd.is_none(), "{odd:?}");
         let waited = refused.iter().map(|answer| answer.took).max().context("nobody was refused")?;
         ensure!(waited < Duration::from_millis(1_500), "{waited:?}");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: calls that wait although a fallback is left; that wait for their tenant's own limit.
+#[test]
+fn nobody_waits_where_something_else_is_left_or_for_its_own_limit() -> Result<()> {
+    in_turn(async {
+        let quick = |name| Upstream::new(name).behaving("--output 8 --latency 10ms --pace 0ms");
+        let upstreams = vec![Upstream { rpm: Some(5), ..quick("p") }, quick("q")];
+        let tenants = written(&[
+            Tenant("one", ""),
+            Tenant("two", "meters = [{ kind = \"requests\", limit = 1, per = \"2s\" }]"),
+        ]);
+        let models = Some(format!(
+            "[[models]]\nname = \"m\"\ndeployments = [\"p\"]\nfallbacks = [\"n\"]\n\
+             [[models]]\nname = \"n\"\ndeployments = [\"q\"]\n{tenants}"
+        ));
+        let (queue, scale) = ("{ max = 10, wait = \"4s\" }", Scale::of(WINDOW));
+        let site = Site::start(Plan { models, queue, scale, ..Plan::new("queue-else", upstreams) }).await?;
+        let filled = Load::start(site.client.clone(), 5, &[], |_| ask("one")).finish().await;
+        ensure!(filled.iter().all(|answer| answer.deployment == "p"), "{filled:?}");
+        let other = site.client.call(&ask("one")).await;
+        ensure!(other.deployment == "q" && other.took < Duration::from_millis(1_000), "{other:?}");
+        let first = site.client.call(&ask("two")).await;
+        let refused = site.client.call(&ask("two")).await;
+        ensure!(first.status == 200 && refused.status == 429, "{first:?} {refused:?}");
+        ensure!(refused.took < Duration::from_millis(1_000), "{refused:?}");
         Ok(())
     })
 }
