@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, ComplexityTable, Cooldown, Credentials, Defaults, Deployment, File,
-    Headroom, Limits, Listener, Meter, Model, Price, PromptTable, Retry, Rule, Sentinel, Server, State,
-    TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
+    Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
+    Deployment, File, Headroom, Latency, Limits, Listener, Meter, Model, Price, PromptTable, Queue, Retry,
+    Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -22,6 +22,9 @@ const TABLES: &[(&str, &[&str])] = &[
     ("defaults.retry", Retry::KEYS),
     ("defaults.cooldown", Cooldown::KEYS),
     ("defaults.headroom", Headroom::KEYS),
+    ("defaults.queue", Queue::KEYS),
+    ("defaults.circuit", Circuit::KEYS),
+    ("defaults.latency", Latency::KEYS),
     ("defaults.affinity", AffinityTable::KEYS),
     ("accounts", Account::KEYS),
     ("accounts.meters", Meter::KEYS),

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::super::tree::{At, Field, List, Node, Read, Reading, Span};
-use super::{ComplexityTable, PromptTable};
+use super::{AffinityTable, ComplexityTable, PromptTable, TargetTable};
 use crate::dialect::request::{Hint, Hints};
 
 /// A text or a list of texts.
@@ -93,5 +93,94 @@ impl Read for NamedBy {
             }
             _ => cx.wrong(node, "`true`, `false` or an array of names"),
         }
+    }
+}
+
+/// A deployment of a model: its name alone, or a table.
+pub(crate) struct Target {
+    pub(crate) name: Field<String>,
+    pub(crate) weight: Field<Weight>,
+    pub(crate) priority: Field<u32>,
+    pub(crate) min_share: Field<f64>,
+}
+
+impl Read for Target {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        if node.get_ref().is_table() {
+            let TargetTable { name, weight, priority, min_share } = TargetTable::read(node, cx)?;
+            return Some(Target { name, weight, priority, min_share });
+        }
+        let name = cx.string(node, "a deployment's name or a table { name, weight, priority, min_share }")?;
+        let name = Field::of(name, node.span());
+        Some(Target { name, weight: Field::Absent, priority: Field::Absent, min_share: Field::Absent })
+    }
+}
+
+/// `weight`.
+#[derive(Clone, Copy)]
+pub(crate) enum Weight {
+    Auto,
+    Fixed(f64),
+}
+
+impl Read for Weight {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        const EXPECTED: &str = "a number above 0 or \"auto\"";
+        match node.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                let weight = f64::read(node, cx)?;
+                if weight <= 0.0 {
+                    cx.problem(&node.span(), format!("expected {EXPECTED}"));
+                    return None;
+                }
+                Some(Weight::Fixed(weight))
+            }
+            DeValue::String(_) if cx.string(node, EXPECTED)? == "auto" => Some(Weight::Auto),
+            DeValue::String(_) => {
+                cx.problem(&node.span(), format!("expected {EXPECTED}"));
+                None
+            }
+            _ => cx.wrong(node, EXPECTED),
+        }
+    }
+}
+
+/// `affinity`: a table, or `false` for none.
+pub(crate) enum Affinity {
+    Off,
+    On(AffinityTable),
+}
+
+impl Read for Affinity {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Boolean(false) => Some(Affinity::Off),
+            DeValue::Table(_) => AffinityTable::read(node, cx).map(Affinity::On),
+            _ => cx.wrong(node, "a table { header, ttl, fields, prefix } or `false`"),
+        }
+    }
+}
+
+/// `headers`: name and value of each; the values are secret.
+pub(crate) struct Headers(pub(crate) Vec<Header>);
+
+/// One extra header.
+pub(crate) struct Header {
+    pub(crate) name: String,
+    pub(crate) name_span: Span,
+    pub(crate) value: Field<String>,
+}
+
+impl Read for Headers {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let Some(table) = node.get_ref().as_table() else {
+            return cx.wrong(node, "a table of header = \"value\"");
+        };
+        let header = |(key, _): (&toml::Spanned<_>, _)| {
+            let name: &std::borrow::Cow<'_, str> = key.get_ref();
+            let value = cx.field(node, name, true);
+            Header { name: name.to_string(), name_span: key.span(), value }
+        };
+        Some(Headers(table.iter().map(header).collect()))
     }
 }

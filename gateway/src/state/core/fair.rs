@@ -169,6 +169,9 @@ impl State {
 
 /// So much of a cap may a call use that is let in up to `most` millionths of it; one that is larger has it alone.
 pub(super) fn bounded(cap: u64, most: u64, amount: u64) -> u64 {
+    if most >= WHOLE {
+        return cap; // in doubles the whole of a large cap may come out one below
+    }
     ((cap as f64 * most as f64 / WHOLE as f64).floor() as u64).max(amount).min(cap)
 }
 

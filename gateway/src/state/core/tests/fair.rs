@@ -1,7 +1,7 @@
 //! Fairness among those who wait at three replicas. What was broken on purpose to see it fail stands in [`super::mutants`].
 
 use super::judge::{Breach, breach};
-use crate::state::core::fair::{AHEAD, ASKS, GRACE, MOST, WAITS, YIELD};
+use crate::state::core::fair::{AHEAD, ASKS, GRACE, MOST, WAITS, YIELD, bounded};
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{
     Caller, Candidate, Command, Declared, Denied, Draw, Incarnation, Join, Ms, PoolDecl, PoolReport, Reply,
@@ -179,8 +179,8 @@ fn a_bound_below_the_cap_is_kept_and_a_larger_call_has_the_pool_alone() {
     let tenant = Tenant(1, 2, 1);
     let taken = (0..CAP).take_while(|_| cluster.ask(0, tenant, 700_000, false).is_ok()).count() as u64;
     assert_eq!(taken, CAP * 7 / 10);
-    assert_eq!(super::super::fair::bounded(100, 700_000, 80), 80);
-    assert_eq!(super::super::fair::bounded(100, 700_000, 180), 100);
+    assert_eq!(bounded(100, 700_000, 80), 80);
+    assert_eq!(bounded(100, 700_000, 180), 100);
 }
 
 /// Below what is left to others nobody is held back, and who stopped asking holds nobody back.
@@ -211,4 +211,13 @@ fn a_line_forgets_whom_it_has_not_heard_of() {
     cluster.wait(11_000);
     let _ = cluster.ask(0, Tenant(1, 1, 1), WHOLE, false);
     assert_eq!(cluster.state.lines["m"].flows.len(), 1);
+}
+
+/// Broken on purpose once: the whole reckoned in millionths like any part.
+#[test]
+fn the_whole_of_a_cap_is_all_of_it() {
+    for cap in [1, 1_099_511_627_773, 1 << 40] {
+        assert_eq!(bounded(cap, WHOLE, 1), cap);
+    }
+    assert_eq!((bounded(100, WHOLE / 2, 1), bounded(100, WHOLE / 2, 70)), (50, 70));
 }
