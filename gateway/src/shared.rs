@@ -65,7 +65,7 @@ impl Snapshot {
     pub fn new(config: Config, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
         let passes = passes(&config, before)?;
         let endpoints = endpoints(&config, &passes)?;
-        let name = |model: &crate::config::Model| {
+        let name = |model: &Model| {
             let star = if model.wildcard { "*" } else { "" };
             Arc::from(format!("{}{star}", model.name))
         };
