@@ -56,7 +56,7 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
         caller: nobody,
         pools: infos.iter().map(|info| info.decl.clone()).collect(),
         common: draws,
-        candidates: vec![Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws: vec![] }],
+        candidates: vec![Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws: vec![] }],
         session: None,
         tell: Default::default(),
         luck: 0,

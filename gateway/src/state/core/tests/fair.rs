@@ -52,7 +52,7 @@ impl Cluster {
             caller: self.caller(who),
             pools: vec![PoolDecl { key: "p".into(), meters: [shape].into() }],
             common: vec![],
-            candidates: vec![Candidate { tag: 1, tier: 0, threshold: WHOLE, circuit: None, draws }],
+            candidates: vec![Candidate { tag: 1, tier: 0, threshold: WHOLE, circuit: None, account: 0, draws }],
             session: None,
             tell: Default::default(),
             luck: 0,

@@ -45,7 +45,7 @@ impl Cluster {
             caller: self.caller(who),
             pools: vec![Cluster::decl()],
             common: vec![],
-            candidates: vec![Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws }],
+            candidates: vec![Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws }],
             session: None,
             tell: Tell { used: true, ..Tell::default() },
             luck: 0,
