@@ -16,7 +16,7 @@ use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
 use crate::config::{Account, Config, Deployment, DeploymentId};
-use crate::dialect::failure::Class;
+use crate::dialect::failure::{Class, Failure};
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
@@ -98,12 +98,12 @@ impl Snapshot {
     }
 
     /// If a failure is of the kind, the pools of a deployment that its provider limits rest, for every replica, as long
-    /// as the provider says; how long that is.
-    pub fn rest(&self, client: &Client, deployment: DeploymentId, class: Class) -> Option<Duration> {
+    /// as the provider says; how long that is. (If the whole account is refused its circuits see to it.)
+    pub fn rest(&self, client: &Client, deployment: DeploymentId, failure: &Failure) -> Option<Duration> {
         let deployment = &self.config.deployments[deployment.0];
         let cooldown = deployment.cooldown;
         // Who asks for less may have a lower limit than we think, also if it does not say for how long.
-        let (time, refused) = match class {
+        let (time, refused) = match failure.class {
             Class::RateLimited { retry_after } => (Some(retry_after.unwrap_or(cooldown.default)), true),
             Class::QuotaExhausted { retry_after } => (Some(retry_after.unwrap_or(cooldown.max)), false),
             Class::SlowDown { retry_after } => (retry_after, true),
@@ -111,10 +111,15 @@ impl Snapshot {
             _ => return None,
         };
         let time = time.map(|time| time.min(cooldown.max));
-        for pool in &deployment.rests {
+        for pool in deployment.rests.iter().filter(|_| failure.account.is_none()) {
             client.rest(&self.pools[pool.0].decl.key, time.unwrap_or_default(), refused);
         }
         time
+    }
+
+    /// The accounts by their tags in the state.
+    fn account_tags(&self) -> Vec<(u64, Arc<str>)> {
+        self.config.accounts.iter().map(|account| (account.tag, account.name.as_str().into())).collect()
     }
 
     /// The longest that a session is remembered after its last call.
@@ -232,6 +237,7 @@ impl Shared {
         let server = &snapshot.config.server;
         client.tell_config(&snapshot.config.hash);
         client.watch(snapshot.watches());
+        client.watch_accounts(snapshot.account_tags());
         metrics.in_force(true);
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
@@ -260,6 +266,7 @@ impl Shared {
         let decls: Vec<PoolDecl> = after.pools.iter().map(|pool| pool.decl.clone()).collect();
         self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
         self.client.watch(after.watches());
+        self.client.watch_accounts(after.account_tags());
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::{Record, log};
-use crate::state::core::{Circuit, SessionOutcome};
+use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
 
 const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -44,6 +44,7 @@ pub struct Metrics {
     learned: Gauge<f64>,
     degraded: Gauge<u64>,
     circuits: Gauge<u64>,
+    accounts: Gauge<u64>,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
@@ -172,6 +173,10 @@ impl Metrics {
                 .u64_gauge("weir_circuit_state")
                 .with_description("Of each deployment: 0 closed, 1 calls are coming back, 2 open")
                 .build(),
+            accounts: meter
+                .u64_gauge("weir_account_shut")
+                .with_description("1 while an account is left alone by all replicas, by reason")
+                .build(),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
             reloaded: meter
                 .u64_gauge("weir_config_last_reload_successful")
@@ -272,6 +277,15 @@ impl Metrics {
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// Is an account left alone by all, and why?
+    pub fn account(&self, account: &str, circuits: &Circuits, tag: u64) {
+        for cause in [Cause::Key, Cause::Quota] {
+            let is_shut = circuits.known.get(&cause.tag(tag)).is_some_and(Circuit::is_open);
+            let labels = [KeyValue::new("account", account.to_owned()), KeyValue::new("reason", cause.word())];
+            self.accounts.record(u64::from(is_shut), &labels);
+        }
     }
 
     /// What the circuit of a deployment is; none if it is plainly closed.
