@@ -6,6 +6,7 @@
 
 mod admission;
 mod attempt;
+mod checking;
 pub mod choice;
 mod continued;
 mod count;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 
 use attempt::Attempt;
+pub(crate) use checking::{Chatted, chat};
 use continued::Home;
 use fallbacks::{Ahead, sooner};
 use judge::What;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
@@ -221,6 +221,8 @@ pub struct Shared {
     pub buffered: Arc<Bound>,
     /// Its workers.
     pub pulse: Arc<Pulse>,
+    /// Told when another snapshot is in force.
+    pub adopted: watch::Sender<()>,
     refusal: Mutex<Option<Vec<String>>>, // what is wrong with the file that was read last; short sections
     predictors: Mutex<AHashMap<PredictionKey, Predictor>>, // short sections
     draining: AtomicBool,
@@ -244,6 +246,7 @@ impl Shared {
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
             pulse: Arc::new(Pulse::new(workers)),
+            adopted: watch::Sender::new(()),
             refusal: Mutex::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             client,
@@ -270,6 +273,7 @@ impl Shared {
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));
+        self.adopted.send_replace(());
         *self.refusal.lock() = None;
         self.metrics.reloaded(true);
         Ok(Changes { kept, anew })

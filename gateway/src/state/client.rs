@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
+use super::core::circuit::Gate;
 use super::core::{Command, Ending, Gates, Incarnation, Ms, Outcome, PoolDecl, Reply, Trip};
 use super::ledger::Ledger;
 use super::pins::Pins;
@@ -204,6 +205,11 @@ impl Client {
         self.side.lock().is_open(of)
     }
 
+    /// What these circuits say to a call, as far as this replica knows.
+    pub fn gate(&self, of: Gates) -> Gate {
+        self.side.lock().gate(of, boot_ms())
+    }
+
     /// The tags of accounts, with their names, of which the log is to tell.
     pub fn watch_accounts(&self, accounts: Vec<(u64, Arc<str>)>) {
         self.side.lock().watch_accounts(accounts);
@@ -275,7 +281,7 @@ impl Client {
 /// Of these replicas the one that checks a deployment: by the highest hash of both, so that all who know the same replicas agree,
 /// the checks of many deployments are spread, and only those of a replica that goes or comes move (rendezvous hashing).
 fn elected(names: &[String], tag: u64) -> Option<&String> {
-    let weight = |name: &&String| (crate::config::Deployment::tag_of(&format!("{tag}/{name}")), (*name).clone());
+    let weight = |name: &&String| (crate::config::Deployment::tag_of(&format!("{name}/{tag}")), (*name).clone());
     names.iter().max_by_key(weight)
 }
 

@@ -43,6 +43,7 @@ pub struct Metrics {
     utilisation: Gauge<f64>,
     learned: Gauge<f64>,
     degraded: Gauge<u64>,
+    checks: Counter<u64>,
     circuits: Gauge<u64>,
     accounts: Gauge<u64>,
     reloads: Counter<u64>,
@@ -143,6 +144,7 @@ impl Metrics {
             )
             .bind(&[]),
             first_token: seconds("weir_time_to_first_token", "From request to first content", &SECONDS),
+            checks: count("weir_health_checks", "Health checks by this replica, by deployment and how they ended"),
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
             tokens: count("weir_tokens", "Tokens as providers counted them"),
@@ -277,6 +279,12 @@ impl Metrics {
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// A health check ended.
+    pub fn checked(&self, deployment: &Arc<str>, outcome: &'static str) {
+        let deployment = KeyValue::new("deployment", deployment.clone());
+        self.checks.add(1, &[deployment, KeyValue::new("outcome", outcome)]);
     }
 
     /// Is an account left alone by all, and why?

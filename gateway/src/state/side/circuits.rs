@@ -59,6 +59,11 @@ impl Side {
         !self.circuits.known.is_empty() && of.tags().any(|(tag, _)| is_open(tag))
     }
 
+    /// What these circuits say to a call, as far as this replica knows.
+    pub fn gate(&self, of: Gates, now: Ms) -> Gate {
+        self.circuits.gate(of, now, 0)
+    }
+
     /// The tags of accounts whose circuits are of interest, with their names.
     pub fn watch_accounts(&mut self, accounts: Vec<(u64, Arc<str>)>) {
         self.accounts = accounts;
