@@ -135,3 +135,24 @@ fn ms(time: Duration) -> u64 {
 fn nobody() -> Caller {
     Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose to see it fail: the provider's word unbounded; no word taken for one.
+    #[test]
+    fn an_account_is_left_alone_as_its_provider_says_or_longer_from_try_to_try() {
+        let seconds = Duration::from_secs;
+        let cooldown = |max| Cooldown { default: seconds(1), max };
+        let times = |max, said| {
+            let trip = shuts(cooldown(max), said);
+            (trip.open / 1_000, trip.most / 1_000)
+        };
+        assert_eq!(times(seconds(600), None), (30, 600));
+        assert_eq!(times(seconds(10), None), (10, 10), "no rest is longer");
+        assert_eq!(times(seconds(600), Some(seconds(90))), (90, 0), "told, it is as long each time");
+        assert_eq!(times(seconds(600), Some(seconds(86_400))), (600, 0));
+        assert_eq!(times(seconds(600), Some(seconds(1))), (30, 0));
+    }
+}

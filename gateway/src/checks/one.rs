@@ -14,7 +14,7 @@ use crate::dialect::failure::{Class, OfAccount};
 use crate::pipeline::{Chatted, chat};
 use crate::shared::{Snapshot, Worker};
 use crate::state::core::{Cause, Ending, Gates, Outcome as Told};
-use crate::upstream::{Endpoint, Failed};
+use crate::upstream::{Endpoint, Failed, Upstreams};
 
 /// Of a list of models no more is read: that it is one shows in its first byte.
 const MOST: usize = 1 << 20;
@@ -50,19 +50,17 @@ pub(super) async fn check(worker: &Worker, snapshot: &Snapshot, target: &Target,
     let (begun, until) = (boot_ms(), Instant::now() + check.timeout);
     let asked = async {
         match check.kind {
-            CheckKind::Models => models(worker, &snapshot.endpoints[target.deployment.0], target, until).await,
+            CheckKind::Models => {
+                let endpoint = &snapshot.endpoints[target.deployment.0];
+                models(&worker.upstreams, endpoint, target.timeouts.connect, until).await
+            }
             CheckKind::Chat => match chat(worker, snapshot, target, until).await? {
                 Chatted::Answered => Ok(Found::Well),
                 Chatted::NoRoom => Ok(Found::Nothing("no_room")),
             },
         }
     };
-    // (Each step keeps to its time. What reads a refusal has a time of its own.)
-    let found = match timeout_at(until.into(), asked).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(failed)) => judge(failed),
-        Err(_) => Found::Wrong("not answered in time".into()),
-    };
+    let found = in_time(until, asked).await;
     // After a stall of this replica everything is late, whoever is fine.
     match found {
         Found::Wrong(_) if worker.shared.pulse.stood_still_since(begun) => Found::Nothing("stalled"),
@@ -70,14 +68,23 @@ pub(super) async fn check(worker: &Worker, snapshot: &Snapshot, target: &Target,
     }
 }
 
+/// (What reads a refusal, or a list, has no such time of its own.)
+async fn in_time(until: Instant, asked: impl Future<Output = Result<Found, Failed>>) -> Found {
+    match timeout_at(until.into(), asked).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(failed)) => judge(failed),
+        Err(_) => Found::Wrong("not answered in time".into()),
+    }
+}
+
 async fn models(
-    worker: &Worker,
+    upstreams: &Upstreams,
     endpoint: &Endpoint,
-    target: &Target,
+    connect: Duration,
     until: Instant,
 ) -> Result<Found, Failed> {
     let Some(request) = endpoint.models() else { return Ok(Found::Nothing("unusable")) };
-    let response = worker.upstreams.send(request, target.timeouts.connect, until).await?;
+    let response = upstreams.send(request, connect, until).await?;
     match first_byte(response.into_body()).await? {
         Some(b'{' | b'[') => Ok(Found::Well),
         _ => Ok(Found::Wrong("the answer is no list of models".into())),
@@ -158,3 +165,7 @@ pub(super) fn tell(worker: &Worker, deployment: &Deployment, check: HealthCheck,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "one_tests.rs"]
+mod tests;

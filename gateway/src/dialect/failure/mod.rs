@@ -219,6 +219,8 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+mod account_tests;
+#[cfg(test)]
 mod frame_tests;
 #[cfg(test)]
 mod limit_tests;
