@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::config::{Deployment, HealthCheck, Target};
 use crate::shared::{Snapshot, Worker};
@@ -46,10 +46,13 @@ pub async fn keep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// A check that ended: by which configuration, of which of its deployments, and what it found.
+type Ended = (Arc<Snapshot>, usize, Found);
+
 struct Keeper {
     worker: Arc<Worker>,
     plan: Plan,
-    running: JoinSet<(Arc<Snapshot>, usize, Found)>,
+    running: JoinSet<Ended>,
     names: HashMap<Id, Arc<str>>, // of what runs
 }
 
@@ -90,7 +93,7 @@ impl Keeper {
         matches!(self.worker.shared.client.gate(gates), Gate::Open { .. })
     }
 
-    fn end(&mut self, ended: Result<(Id, (Arc<Snapshot>, usize, Found)), tokio::task::JoinError>) {
+    fn end(&mut self, ended: Result<(Id, Ended), JoinError>) {
         let (id, ended) = match ended {
             Ok((id, ended)) => (id, Some(ended)),
             Err(err) => (err.id(), None),

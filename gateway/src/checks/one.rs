@@ -46,7 +46,12 @@ impl Found {
 }
 
 /// Checks a deployment, which `target` is of some model.
-pub(super) async fn check(worker: &Worker, snapshot: &Snapshot, target: &Target, check: HealthCheck) -> Found {
+pub(super) async fn check(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    target: &Target,
+    check: HealthCheck,
+) -> Found {
     let (begun, until) = (boot_ms(), Instant::now() + check.timeout);
     let asked = async {
         match check.kind {
@@ -127,7 +132,13 @@ fn judge(failed: Failed) -> Found {
 }
 
 /// Tells all replicas what was found; `had_failed`: the check before it.
-pub(super) fn tell(worker: &Worker, deployment: &Deployment, check: HealthCheck, found: &Found, had_failed: bool) {
+pub(super) fn tell(
+    worker: &Worker,
+    deployment: &Deployment,
+    check: HealthCheck,
+    found: &Found,
+    had_failed: bool,
+) {
     let client = &worker.shared.client;
     let ending = match found {
         Found::Well => Ending::Well,

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, File, Headroom, HealthCheck, Latency, Limits, Listener, Meter, Model, Price, PromptTable, Queue, Retry,
-    Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
+    Deployment, File, Headroom, HealthCheck, Latency, Limits, Listener, Meter, Model, Price, PromptTable,
+    Queue, Retry, Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.

@@ -54,7 +54,8 @@ pub(crate) async fn chat(
         Ok(Outcome::Denied(_) | Outcome::TooBig { .. }) | Err(_) => return Ok(Chatted::NoRoom),
     };
     let until = reservation.as_ref().map_or(until, |held| until.min(held.end_by).min(held.head_by));
-    let asked = exchange(worker, snapshot, id, (call, body, telling), target.timeouts.connect, until, reservation);
+    let asked =
+        exchange(worker, snapshot, id, (call, body, telling), target.timeouts.connect, until, reservation);
     let answered = asked.await;
     if let Err(Failed::Answered { failure, .. }) = &answered {
         snapshot.rest(client, id, failure);
@@ -63,7 +64,10 @@ pub(crate) async fn chat(
 }
 
 /// The request as the deployment gets it, and how its answer is read.
-fn say(endpoint: &Endpoint, deployment: &Deployment) -> Result<(crate::config::preset::Call, Bytes, Telling), Refused> {
+fn say(
+    endpoint: &Endpoint,
+    deployment: &Deployment,
+) -> Result<(crate::config::preset::Call, Bytes, Telling), Refused> {
     let Some(Way::Talk(dialect)) = endpoint.way(Api::Chat) else {
         return Err(Refused::whole("The deployment has no conversations."));
     };
@@ -123,7 +127,9 @@ async fn exchange(
     };
     let answered = answered.await;
     let actual = match &answered {
-        Ok(whole) => whole.told.usage.map_or(Actual::Partial { input: INPUT, delivered: OUTPUT }, Actual::Used),
+        Ok(whole) => {
+            whole.told.usage.map_or(Actual::Partial { input: INPUT, delivered: OUTPUT }, Actual::Used)
+        }
         Err(Failed::NotSent(_) | Failed::Unsayable(_)) => {
             reservation.into_iter().for_each(Reservation::cancel);
             return answered.map(|_| ());

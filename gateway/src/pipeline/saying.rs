@@ -213,7 +213,12 @@ pub(super) fn read(own: Dialect, body: &[u8], asked: &Asked) -> Result<Request, 
     Ok(Request { model: asked.model.clone(), stream: asked.stream, ..request })
 }
 
-pub(super) fn write(request: &Request, own: Dialect, asked: &Asked, to: &To) -> Result<(Bytes, Arc<Retold>), Refused> {
+pub(super) fn write(
+    request: &Request,
+    own: Dialect,
+    asked: &Asked,
+    to: &To,
+) -> Result<(Bytes, Arc<Retold>), Refused> {
     let (theirs, preset) = (to.dialect, &to.preset);
     if theirs != Dialect::Responses {
         // What only a provider of the Responses API has stored, no other can go on with.

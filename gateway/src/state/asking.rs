@@ -26,8 +26,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const MARGIN: Duration = Duration::from_millis(50);
 
 /// By what is judged what says nothing: soon another call may be tried.
-const SAYS_NOTHING: Trip =
-    Trip { failures: 1, ratio: 0, min_calls: 1, window: 30_000, open: 30_000, successes: 1, ramp: 0, most: 0 };
+const SAYS_NOTHING: Trip = Trip {
+    failures: 1,
+    ratio: 0,
+    min_calls: 1,
+    window: 30_000,
+    open: 30_000,
+    successes: 1,
+    ramp: 0,
+    most: 0,
+};
 
 /// What a call asks for; the client adds who asks.
 #[derive(Debug)]
@@ -169,7 +177,9 @@ impl Client {
 
     /// Nobody will use what was granted: if it is a probe, nothing became of it.
     fn unused(&self, ask: &Reserve, granted: &Granted) {
-        let Some(candidate) = ask.candidates.get(granted.index).filter(|_| granted.permit > 0) else { return };
+        let Some(candidate) = ask.candidates.get(granted.index).filter(|_| granted.permit > 0) else {
+            return;
+        };
         for (tag, _) in candidate.gates().tags() {
             let trip = candidate.circuit.unwrap_or(SAYS_NOTHING);
             self.ended(tag, trip, Ending::Unknown, granted.permit);

@@ -281,7 +281,8 @@ impl Client {
 /// Of these replicas the one that checks a deployment: by the highest hash of both, so that all who know the same replicas agree,
 /// the checks of many deployments are spread, and only those of a replica that goes or comes move (rendezvous hashing).
 fn elected(names: &[String], tag: u64) -> Option<&String> {
-    let weight = |name: &&String| (crate::config::Deployment::tag_of(&format!("{name}/{tag}")), (*name).clone());
+    let weight =
+        |name: &&String| (crate::config::Deployment::tag_of(&format!("{name}/{tag}")), (*name).clone());
     names.iter().max_by_key(weight)
 }
 

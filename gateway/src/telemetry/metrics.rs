@@ -144,7 +144,10 @@ impl Metrics {
             )
             .bind(&[]),
             first_token: seconds("weir_time_to_first_token", "From request to first content", &SECONDS),
-            checks: count("weir_health_checks", "Health checks by this replica, by deployment and how they ended"),
+            checks: count(
+                "weir_health_checks",
+                "Health checks by this replica, by deployment and how they ended",
+            ),
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
             tokens: count("weir_tokens", "Tokens as providers counted them"),
@@ -291,7 +294,8 @@ impl Metrics {
     pub fn account(&self, account: &str, circuits: &Circuits, tag: u64) {
         for cause in [Cause::Key, Cause::Quota] {
             let is_shut = circuits.known.get(&cause.tag(tag)).is_some_and(Circuit::is_open);
-            let labels = [KeyValue::new("account", account.to_owned()), KeyValue::new("reason", cause.word())];
+            let labels =
+                [KeyValue::new("account", account.to_owned()), KeyValue::new("reason", cause.word())];
             self.accounts.record(u64::from(is_shut), &labels);
         }
     }

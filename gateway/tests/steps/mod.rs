@@ -251,8 +251,7 @@ fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
         };
         let (ok, failed) = (n(9) % 4 / 2, n(8) % 4);
         let permit = if n(6).is_multiple_of(3) { 0 } else { permit }; // a check
-        let probes =
-            if n(6) % 5 > 0 { vec![(permit, endings[(n(10) % 3) as usize])] } else { vec![] };
+        let probes = if n(6) % 5 > 0 { vec![(permit, endings[(n(10) % 3) as usize])] } else { vec![] };
         Outcome { tag, ok, failed, run: failed.min(n(11) % 4), probes, trip }
     };
     (1..8).filter(|tag| (n[7] >> (3 * tag)).is_multiple_of(6)).map(outcome).collect()

@@ -17,19 +17,24 @@ const KEY: &str = "status=401,body={\"error\":{\"message\":\"Incorrect API key p
 const CREDIT: &str = "status=429,body={\"error\":{\"message\":\"You exceeded your current quota, please check your plan and billing details.\",\"type\":\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\"}}";
 /// From one try to the next: `cooldown.max` where it is below half a minute.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Calls a second.
+const RATE: f64 = 40.0;
 
 /// Two deployments of the account `refused`, one of another's.
 async fn site(name: &str, defaults: &str) -> Result<Site> {
     let mut refused = Upstream::new("refused").behaving(QUICK);
-    refused.deployment = "\n[[deployments]]\nname = \"refused-too\"\naccount = \"refused\"\nmodel = \"up-too\"\n".into();
+    refused.deployment =
+        "\n[[deployments]]\nname = \"refused-too\"\naccount = \"refused\"\nmodel = \"up-too\"\n".into();
     let upstreams = vec![refused, Upstream::new("lives").behaving(QUICK)];
-    let models = "[[models]]\nname = \"m\"\ndeployments = [\"refused\", \"refused-too\", \"lives\"]\n".to_owned();
-    Site::start(Plan { models: Some(models), defaults: defaults.to_owned(), ..Plan::new(name, upstreams) }).await
+    let models =
+        "[[models]]\nname = \"m\"\ndeployments = [\"refused\", \"refused-too\", \"lives\"]\n".to_owned();
+    Site::start(Plan { models: Some(models), defaults: defaults.to_owned(), ..Plan::new(name, upstreams) })
+        .await
 }
 
 async fn load(site: &Site, time: Duration) -> Result<()> {
     let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
-    let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: 100.0 }], ask).finish().await;
+    let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: RATE }], ask).finish().await;
     let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
     ensure!(odd.is_none(), "{odd:?}");
     Ok(())
@@ -61,7 +66,7 @@ async fn refused(name: &str, failure: &str, reason: &str) -> Result<()> {
     let healed = unix_us();
     load(&site, Duration::from_secs(2)).await?;
     let back = seen(account, healed, unix_us()).await?;
-    ensure!(back >= 90, "two thirds of 200 calls were due, {back} came");
+    ensure!(back >= 36, "two thirds of 80 calls were due, {back} came");
     for replica in &site.replicas {
         let log = replica.log()?;
         let count = |words: &str| log.lines().filter(|line| line.contains(words)).count();
@@ -136,7 +141,7 @@ fn another_key_is_tried_at_once() -> Result<()> {
         load(&site, Duration::from_secs(2)).await?;
         ensure!(shut.elapsed() < Duration::from_secs(25), "too slow to tell");
         let back = seen(account, from, unix_us()).await?;
-        ensure!(back >= 90, "two thirds of 200 calls were due, {back} came");
+        ensure!(back >= 36, "two thirds of 80 calls were due, {back} came");
         Ok(())
     })
 }
@@ -160,9 +165,11 @@ async fn round(site: &Site, replicas: &[Client]) -> Result<Duration> {
     }
     let obeyed = refused.elapsed();
     site.providers[0].fail(&[]).await?;
-    let healed = Instant::now();
-    while replicas[0].call(&ask).await.deployment != "refused" {
+    // The first call that goes there is a probe; it is over when others follow.
+    let (healed, mut back) = (Instant::now(), 0);
+    while back < 3 {
         ensure!(healed.elapsed() < Duration::from_secs(5), "it does not come back");
+        back = if replicas[0].call(&ask).await.deployment == "refused" { back + 1 } else { 0 };
     }
     Ok(obeyed)
 }

@@ -14,6 +14,8 @@ use crate::in_turn;
 
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Calls a second.
+const RATE: f64 = 40.0;
 /// A tenth of an interval each way, and what a busy machine adds.
 const LONGEST: Duration = Duration::from_millis(850);
 
@@ -29,7 +31,7 @@ const MODELS: &str = "{ kind = \"models\", interval = \"500ms\", timeout = \"400
 
 async fn load(site: &Site, time: Duration) -> Result<()> {
     let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
-    let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: 100.0 }], ask).finish().await;
+    let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: RATE }], ask).finish().await;
     let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
     ensure!(odd.is_none(), "{odd:?}");
     Ok(())
@@ -56,7 +58,11 @@ async fn is_checked_by_one(provider: &Provider, route: &str, time: Duration) -> 
     tokio::time::sleep(time).await;
     let checks = seen(provider, route, from, unix_us()).await?;
     let (gaps, callers) = (gaps(&checks), callers(&checks));
-    println!("{}: {} checks in {time:?}, by {callers:?}, gaps {gaps:?}", provider.upstream.name, checks.len());
+    println!(
+        "{}: {} checks in {time:?}, by {callers:?}, gaps {gaps:?}",
+        provider.upstream.name,
+        checks.len()
+    );
     ensure!(callers.len() == 1, "checked by {callers:?}");
     ensure!(gaps.iter().all(|gap| *gap > INTERVAL / 2 && *gap < LONGEST), "{gaps:?}");
     let expected = time.as_millis() / INTERVAL.as_millis();
@@ -114,7 +120,9 @@ fn a_dead_deployment_is_found_and_found_well_again_without_a_clients_call() -> R
         let provider = &site.providers[0];
         load(&site, Duration::from_secs(1)).await?;
         provider.fail(&["status=500"]).await?;
-        let state = async |replica: usize| site.replicas[replica].metric("weir_circuit_state", "deployment=\"checked\"").await;
+        let state = async |replica: usize| {
+            site.replicas[replica].metric("weir_circuit_state", "deployment=\"checked\"").await
+        };
         eventually("open circuit", async || Ok(state(1).await? == 2.0)).await?;
         let opened = unix_us();
         load(&site, Duration::from_secs(5)).await?;
@@ -129,7 +137,7 @@ fn a_dead_deployment_is_found_and_found_well_again_without_a_clients_call() -> R
         let whole = unix_us();
         load(&site, Duration::from_secs(2)).await?;
         let back = seen(provider, "chat", whole, unix_us()).await?.len();
-        ensure!(back >= 70, "half of 200 calls were due, {back} came");
+        ensure!(back >= 28, "half of 80 calls were due, {back} came");
         Ok(())
     })
 }
@@ -146,14 +154,14 @@ fn who_lists_its_models_and_fails_every_call_is_left_alone_all_the_same() -> Res
         let failing = unix_us();
         load(&site, Duration::from_secs(6)).await?;
         let spent = seen(provider, "chat", failing, unix_us()).await?.len();
-        println!("health-listing: {spent} of 600 calls were tried there");
-        ensure!((5..=150).contains(&spent), "{spent} of 600 calls were tried there");
+        println!("health-listing: {spent} of 240 calls were tried there");
+        ensure!((5..=70).contains(&spent), "{spent} of 240 calls were tried there");
         provider.fail(&[]).await?;
         load(&site, Duration::from_secs(4)).await?;
         let whole = unix_us();
         load(&site, Duration::from_secs(2)).await?;
         let back = seen(provider, "chat", whole, unix_us()).await?.len();
-        ensure!(back >= 70, "half of 200 calls were due, {back} came");
+        ensure!(back >= 28, "half of 80 calls were due, {back} came");
         Ok(())
     })
 }
@@ -166,7 +174,9 @@ fn that_a_key_is_refused_is_learnt_from_checks() -> Result<()> {
         let site = site("health-key", MODELS, defaults, Upstream::new("checked")).await?;
         let provider = &site.providers[0];
         provider.fail(&["status=401"]).await?;
-        let shut = async |replica: usize| site.replicas[replica].metric("weir_account_shut", "reason=\"auth\"").await;
+        let shut = async |replica: usize| {
+            site.replicas[replica].metric("weir_account_shut", "reason=\"auth\"").await
+        };
         eventually("account left alone", async || Ok(shut(0).await? == 1.0)).await?;
         let from = unix_us();
         load(&site, Duration::from_secs(6)).await?;
@@ -181,12 +191,12 @@ fn that_a_key_is_refused_is_learnt_from_checks() -> Result<()> {
         let served = unix_us();
         load(&site, Duration::from_secs(2)).await?;
         let back = seen(provider, "chat", served, unix_us()).await?.len();
-        ensure!(back >= 70, "half of 200 calls were due, {back} came");
+        ensure!(back >= 28, "half of 80 calls were due, {back} came");
         Ok(())
     })
 }
 
-/// Broken on purpose to see it fail: nothing reserved for a check.
+/// Broken on purpose to see it fail: nothing reserved for a check; who has heard of nobody yet elected.
 #[test]
 fn a_check_that_is_a_call_is_made_by_one_and_stays_within_limits() -> Result<()> {
     in_turn(async {

@@ -9,11 +9,11 @@ use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
 use super::abilities;
 use super::accounts::{self, Accounts};
-use super::{circuit, health};
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
 use super::tiers::TierPools;
+use super::{circuit, health};
 
 /// `max_output` if the file does not say: tokens.
 const MAX_OUTPUT: u64 = 4096;

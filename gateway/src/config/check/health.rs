@@ -65,16 +65,26 @@ pub(super) fn of_deployment(
     }
     let kind = kind?;
     if !has_circuit {
-        cx.problem(span, "a `health_check` opens and closes the deployment's `circuit`, which is not enabled");
+        cx.problem(
+            span,
+            "a `health_check` opens and closes the deployment's `circuit`, which is not enabled",
+        );
     }
     if let Some(preset) = preset.filter(|preset| !can_be_asked(kind, preset)) {
         let name = &preset.name;
-        cx.problem(span, match kind {
-            CheckKind::Models => {
-                format!("provider `{name}` has no list of models to ask for without cost: use kind = \"chat\"")
-            }
-            CheckKind::Chat => format!("provider `{name}` has no call for conversations: use kind = \"models\""),
-        });
+        cx.problem(
+            span,
+            match kind {
+                CheckKind::Models => {
+                    format!(
+                        "provider `{name}` has no list of models to ask for without cost: use kind = \"chat\""
+                    )
+                }
+                CheckKind::Chat => {
+                    format!("provider `{name}` has no call for conversations: use kind = \"models\"")
+                }
+            },
+        );
     }
     Some(HealthCheck { kind, interval, timeout, successes })
 }

@@ -64,7 +64,9 @@ pub(super) fn of_account(class: Class, limit: Limit, http: Option<u16>, said: &S
     let words = Words { text: &text, aside: aside.trim_start() };
     match class {
         Class::Auth if named(names::is_of_one_model) => None,
-        Class::Auth if http == Some(401) || named(names::is_key) || wording::is_key(&words) => Some(OfAccount::Key),
+        Class::Auth if http == Some(401) || named(names::is_key) || wording::is_key(&words) => {
+            Some(OfAccount::Key)
+        }
         Class::QuotaExhausted { .. } if limit == Limit::default() => {
             let spent = http == Some(402) || named(names::is_credit) || wording::is_credit(&words);
             spent.then_some(OfAccount::Credit)

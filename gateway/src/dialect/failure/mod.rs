@@ -208,7 +208,15 @@ impl Failure {
         let account = judge::of_account(class, limit, http, said);
         let error = (!said.is_empty()).then(|| shown::masked_error(said));
         let status = said.status.and_then(|status| StatusCode::from_u16(status).ok());
-        Failure { class, account, limit, should_retry: said.should_retry(headers), status, error, is_words: true }
+        Failure {
+            class,
+            account,
+            limit,
+            should_retry: said.should_retry(headers),
+            status,
+            error,
+            is_words: true,
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! order in which the limits were charged.
 
 use super::account::{Account, Charging, Gauges, Refusal, TokenCost, Unit};
-use super::limiter::LimiterKind;
 use super::faults::Route;
+use super::limiter::LimiterKind;
 use super::log::{Log, Record};
 use super::options::{Key, Limits};
 use serde::Serialize;

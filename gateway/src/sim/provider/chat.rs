@@ -245,7 +245,13 @@ impl Reply {
         self.response(status, "application/json", age_ms, Play::bytes(body))
     }
 
-    pub(super) fn response(self, status: StatusCode, kind: &'static str, age_ms: u64, body: Play) -> Response<Play> {
+    pub(super) fn response(
+        self,
+        status: StatusCode,
+        kind: &'static str,
+        age_ms: u64,
+        body: Play,
+    ) -> Response<Play> {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -298,7 +298,11 @@ impl Outcome {
 impl Trip {
     /// How long a circuit that has been open since then stays open from `l` on.
     fn again(&self, since: Ms, l: Ms) -> Ms {
-        if on(Mutant::NeverLonger) { self.open } else { self.open.max(self.most.min(l.saturating_sub(since))) }
+        if on(Mutant::NeverLonger) {
+            self.open
+        } else {
+            self.open.max(self.most.min(l.saturating_sub(since)))
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
 use crate::state::core::{
-    Amounts, Behaviour, Cause, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced,
-    Told, Verdict,
+    Amounts, Behaviour, Cause, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome,
+    Synced, Told, Verdict,
 };
 
 /// Which command a reply answers.

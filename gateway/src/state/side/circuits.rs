@@ -75,7 +75,8 @@ impl Side {
             return Vec::new();
         }
         let open = |(tag, name): &(u64, Arc<str>)| {
-            let is_open = |cause: &Cause| self.circuits.known.get(&cause.tag(*tag)).is_some_and(Circuit::is_open);
+            let is_open =
+                |cause: &Cause| self.circuits.known.get(&cause.tag(*tag)).is_some_and(Circuit::is_open);
             let causes = [Cause::Key, Cause::Quota].into_iter().filter(is_open);
             causes.map(|cause| (name.clone(), cause)).collect::<Vec<_>>()
         };
@@ -87,8 +88,11 @@ impl Side {
         begun.chain(over).collect()
     }
 
-    /// Who lives, this replica included, by name; none if it does not know.
+    /// Who lives, this replica included, by name; none if it has not heard.
     pub fn living(&self) -> Vec<String> {
+        if self.roster.is_empty() {
+            return Vec::new(); // it has only begun: others may be there
+        }
         let mut names: Vec<String> = self.roster.iter().map(|inc| inc.name.clone()).collect();
         names.push(self.name.clone());
         names.sort_unstable();

@@ -9,8 +9,16 @@ use crate::state::core::{Cause, Circuit, Ending, Ms, Outcome, Trip};
 /// Both deployments 1 and 2 are this account's; 3 is another's.
 const ACCOUNT: u64 = 10;
 /// By what a refusal opens the circuit of an account.
-const SHUTS: Trip =
-    Trip { failures: 1, ratio: 0, min_calls: 1, window: 30_000, open: 30_000, successes: 1, ramp: 0, most: 200_000 };
+const SHUTS: Trip = Trip {
+    failures: 1,
+    ratio: 0,
+    min_calls: 1,
+    window: 30_000,
+    open: 30_000,
+    successes: 1,
+    ramp: 0,
+    most: 200_000,
+};
 
 fn cluster() -> Cluster {
     let mut cluster = Cluster::new();
@@ -58,7 +66,11 @@ fn one_refusal_of_a_key_shuts_all_its_deployments_and_each_probe_that_fails_doub
         let (wait, permit) = next_probe(&mut cluster, &[1, 2, 3]);
         waits.push(wait);
         for who in 0..3 {
-            assert_eq!(cluster.ask(who, &[2, 1, 3], ROOM, 0, None), Ok((2, 0)), "one, whichever deployment it has");
+            assert_eq!(
+                cluster.ask(who, &[2, 1, 3], ROOM, 0, None),
+                Ok((2, 0)),
+                "one, whichever deployment it has"
+            );
         }
         ended(&mut cluster, Cause::Key, Ending::Wrong, permit);
         ended(&mut cluster, Cause::Quota, Ending::Unknown, permit);

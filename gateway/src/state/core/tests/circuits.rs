@@ -9,8 +9,8 @@ use super::judge::Breach;
 use crate::state::core::NEXT_SYNC;
 use crate::state::core::circuit::LONE;
 use crate::state::core::{
-    Caller, Candidate, Cause, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join, Kin, Ms,
-    Outcome, PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
+    Caller, Candidate, Cause, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join,
+    Kin, Ms, Outcome, PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
 };
 
 const BORN: Ms = 1_000_000;
@@ -82,7 +82,14 @@ impl Cluster {
     }
 
     /// A call asks for one of the deployments `tags`, in this order; each has room for `cap` calls at once.
-    pub(super) fn ask(&mut self, who: u64, tags: &[u64], cap: u64, luck: u64, session: Option<&str>) -> Taken {
+    pub(super) fn ask(
+        &mut self,
+        who: u64,
+        tags: &[u64],
+        cap: u64,
+        luck: u64,
+        session: Option<&str>,
+    ) -> Taken {
         let shape = Declared { shape: Shape::gauge(), cap, pace: 0 };
         let pool = |tag: &u64| PoolDecl { key: format!("p{tag}").into(), meters: [shape].into() };
         let draw = |pool: usize| vec![Draw { pool, amounts: [1].into_iter().collect() }];
@@ -235,8 +242,14 @@ fn who_is_passed_by_is_told_why() {
     let mut cluster = Cluster::new();
     cluster.fail(1, 5);
     let caller = cluster.caller(0);
-    let candidate =
-        |tag| Candidate { tag, tier: 0, threshold: 1_000_000, circuit: Some(TRIP), account: 0, draws: vec![] };
+    let candidate = |tag| Candidate {
+        tag,
+        tier: 0,
+        threshold: 1_000_000,
+        circuit: Some(TRIP),
+        account: 0,
+        draws: vec![],
+    };
     let ask = Reserve {
         caller,
         pools: vec![],

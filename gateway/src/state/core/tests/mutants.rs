@@ -3,10 +3,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::accounts;
 use super::behaviours;
 use super::byhand;
 use super::call::{Ending, Fate, ask};
-use super::accounts;
 use super::circuits;
 use super::fair;
 use super::judge::{Breach, breach};
