@@ -77,8 +77,8 @@ async fn refused(name: &str, failure: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// That an account is left alone is told wherever it is promised. Broken on purpose to see it fail: the metric not recorded; the
-/// page's word another; the explanation that of a deployment that fails.
+/// That an account is left alone is told wherever it is promised. Broken on purpose to see it fail: the metric not
+/// recorded.
 async fn says_so(site: &Site, reason: &str) -> Result<()> {
     let replica = &site.replicas[0];
     let labels = format!("reason=\"{reason}\"");
@@ -99,14 +99,13 @@ async fn says_so(site: &Site, reason: &str) -> Result<()> {
     bail!("no explanation says why it is passed by")
 }
 
-/// Broken on purpose to see it fail: the account's tag not sent with candidates; every probe of a circuit its own; the account
-/// tried on with its other deployment by the call that was refused.
+/// Broken on purpose to see it fail: the account's tag not sent with candidates.
 #[test]
 fn a_refused_key_costs_no_client_an_error_and_is_tried_once_per_period_by_all() -> Result<()> {
     in_turn(refused("accounts-key", KEY, "auth"))
 }
 
-/// Broken on purpose to see it fail: spent credit as a rest of pools, which both deployments have each.
+/// Broken on purpose to see it fail: as above.
 #[test]
 fn spent_credit_costs_no_client_an_error_and_is_tried_once_per_period_by_all() -> Result<()> {
     in_turn(refused("accounts-credit", CREDIT, "quota"))
@@ -192,7 +191,8 @@ fn what_one_replica_was_refused_the_others_leave_alone_at_once() -> Result<()> {
         }
         times.sort();
         println!("accounts-push: median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
-        ensure!(times[times.len() / 2] < Duration::from_millis(100), "{times:?}");
+        // (Without a word ahead of its time it is half of what passes between two SYNCs, about 95 ms.)
+        ensure!(times[times.len() / 2] < Duration::from_millis(60), "{times:?}");
         Ok(())
     })
 }

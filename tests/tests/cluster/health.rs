@@ -29,6 +29,8 @@ async fn site(name: &str, check: &str, defaults: &str, checked: Upstream) -> Res
 
 const MODELS: &str = "{ kind = \"models\", interval = \"500ms\", timeout = \"400ms\", successes = 2 }";
 
+const OFF: &str = "{ kind = \"off\" }";
+
 async fn load(site: &Site, time: Duration) -> Result<()> {
     let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
     let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: RATE }], ask).finish().await;
@@ -86,8 +88,7 @@ async fn checker(site: &Site) -> Result<usize> {
     anyhow::bail!("nobody checks")
 }
 
-/// Broken on purpose to see it fail: every replica elected; the elected asked of the roster of the start; checks ended with the
-/// first that was due.
+/// Broken on purpose to see it fail: every replica elected.
 #[test]
 fn one_replica_checks_and_when_it_is_killed_another_does() -> Result<()> {
     in_turn(async {
@@ -110,8 +111,7 @@ fn one_replica_checks_and_when_it_is_killed_another_does() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: failed checks not told; checks that are no probes, so that calls are; good checks that do not
-/// close.
+/// Broken on purpose to see it fail: failed checks not told; checks that do not put off probes; good checks not told.
 #[test]
 fn a_dead_deployment_is_found_and_found_well_again_without_a_clients_call() -> Result<()> {
     in_turn(async {
@@ -142,7 +142,7 @@ fn a_dead_deployment_is_found_and_found_well_again_without_a_clients_call() -> R
     })
 }
 
-/// Broken on purpose to see it fail: a good check counted as a call that went well; checks that do not close what calls opened.
+/// Broken on purpose to see it fail: a good check counted as a call that went well.
 #[test]
 fn who_lists_its_models_and_fails_every_call_is_left_alone_all_the_same() -> Result<()> {
     in_turn(async {
@@ -155,7 +155,7 @@ fn who_lists_its_models_and_fails_every_call_is_left_alone_all_the_same() -> Res
         load(&site, Duration::from_secs(6)).await?;
         let spent = seen(provider, "chat", failing, unix_us()).await?.len();
         println!("health-listing: {spent} of 240 calls were tried there");
-        ensure!((5..=70).contains(&spent), "{spent} of 240 calls were tried there");
+        ensure!((5..=60).contains(&spent), "{spent} of 240 calls were tried there");
         provider.fail(&[]).await?;
         load(&site, Duration::from_secs(4)).await?;
         let whole = unix_us();
@@ -201,7 +201,7 @@ fn that_a_key_is_refused_is_learnt_from_checks() -> Result<()> {
 fn a_check_that_is_a_call_is_made_by_one_and_stays_within_limits() -> Result<()> {
     in_turn(async {
         let check = "{ kind = \"chat\", interval = \"500ms\", timeout = \"400ms\" }";
-        let checked = Upstream { rpm: Some(40), ..Upstream::new("checked") };
+        let checked = Upstream { rpm: Some(24), ..Upstream::new("checked") };
         let site = site("health-chat", check, "", checked).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         is_checked_by_one(&site.providers[0], "chat", Duration::from_secs(6)).await?;
@@ -216,12 +216,10 @@ fn a_check_that_is_a_call_is_made_by_one_and_stays_within_limits() -> Result<()>
 
 /// Broken on purpose to see it fail: a reload not told to who checks.
 #[test]
-fn a_reload_ends_checks_and_begins_them() -> Result<()> {
+fn a_reload_begins_checks_and_ends_them() -> Result<()> {
     in_turn(async {
-        let site = site("health-reload", MODELS, "", Upstream::new("checked")).await?;
+        let site = site("health-reload", OFF, "", Upstream::new("checked")).await?;
         let provider = &site.providers[0];
-        is_checked_by_one(provider, "models", Duration::from_secs(3)).await?;
-        let written = format!("health_check = {MODELS}\n");
         let rewrite = async |from: &str, to: &str, times: f64| {
             site.replicas.iter().try_for_each(|replica| replica.rewrite(|text| text.replace(from, to)))?;
             eventually("reload", async || {
@@ -233,14 +231,15 @@ fn a_reload_ends_checks_and_begins_them() -> Result<()> {
             })
             .await
         };
-        rewrite(&written, "# unchecked\n", 1.0).await?;
+        rewrite(OFF, MODELS, 1.0).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        is_checked_by_one(provider, "models", Duration::from_secs(3)).await?;
+        rewrite(MODELS, OFF, 2.0).await?;
         tokio::time::sleep(INTERVAL).await;
         let ended = unix_us();
         tokio::time::sleep(Duration::from_secs(3)).await;
         let checks = seen(provider, "models", ended, unix_us()).await?.len();
         ensure!(checks == 0, "{checks} checks of what is not to be checked");
-        rewrite("# unchecked\n", &written, 2.0).await?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        is_checked_by_one(provider, "models", Duration::from_secs(3)).await
+        Ok(())
     })
 }
