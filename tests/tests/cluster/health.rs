@@ -21,10 +21,21 @@ const LONGEST: Duration = Duration::from_millis(850);
 
 /// `checked`, which has a health check, and `lives`, which has none.
 async fn site(name: &str, check: &str, defaults: &str, checked: Upstream) -> Result<Site> {
+    site_of(None, name, check, defaults, checked).await
+}
+
+async fn site_of(
+    models: Option<&str>,
+    name: &str,
+    check: &str,
+    defaults: &str,
+    checked: Upstream,
+) -> Result<Site> {
+    let models = models.map(str::to_owned);
     let mut checked = checked.behaving(QUICK);
     checked.deployment = format!("health_check = {check}\n");
     let upstreams = vec![checked, Upstream::new("lives").behaving(QUICK)];
-    Site::start(Plan { defaults: defaults.to_owned(), ..Plan::new(name, upstreams) }).await
+    Site::start(Plan { models, defaults: defaults.to_owned(), ..Plan::new(name, upstreams) }).await
 }
 
 const MODELS: &str = "{ kind = \"models\", interval = \"500ms\", timeout = \"400ms\", successes = 2 }";
@@ -202,7 +213,10 @@ fn a_check_that_is_a_call_is_made_by_one_and_stays_within_limits() -> Result<()>
     in_turn(async {
         let check = "{ kind = \"chat\", interval = \"500ms\", timeout = \"400ms\" }";
         let checked = Upstream { rpm: Some(24), ..Upstream::new("checked") };
-        let site = site("health-chat", check, "", checked).await?;
+        // Calls go there first, as long as there is room.
+        let models = "[[models]]\nname = \"m\"\ndeployments = [{ name = \"checked\", priority = 0 }, \
+                      { name = \"lives\", priority = 1 }]\n";
+        let site = site_of(Some(models), "health-chat", check, "", checked).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         is_checked_by_one(&site.providers[0], "chat", Duration::from_secs(6)).await?;
         // Calls and checks together ask for more than the limit, which the provider keeps.
