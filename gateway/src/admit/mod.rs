@@ -140,7 +140,6 @@ fn nobody() -> Caller {
 mod tests {
     use super::*;
 
-    /// Broken on purpose to see it fail: the provider's word unbounded; no word taken for one.
     #[test]
     fn an_account_is_left_alone_as_its_provider_says_or_longer_from_try_to_try() {
         let seconds = Duration::from_secs;

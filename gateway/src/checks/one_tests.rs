@@ -42,8 +42,6 @@ fn answer(head: &str, body: &[u8]) -> Vec<u8> {
     [format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n").as_bytes(), body].concat()
 }
 
-/// Broken on purpose to see it fail: a page taken for a list; a redirect followed; a large body read to its end; no bound on the
-/// time of a body.
 #[tokio::test]
 async fn lists_pages_redirects_and_what_never_ends() {
     assert_eq!(found(answer("200 OK", b" \n{\"object\":\"list\",\"data\":[]}")).await, Found::Well);

@@ -105,7 +105,6 @@ mod tests {
         plan.adopt(names.iter().map(|(name, s)| ((*name).into(), every(*s))), now, &mut || 0.5);
     }
 
-    /// Broken on purpose to see it fail: no jitter; the time not moved on; what runs checked beside itself.
     #[test]
     fn each_is_due_once_per_interval_give_or_take_a_tenth_and_never_beside_itself() {
         let (start, mut luck) = (Instant::now(), fastrand::Rng::with_seed(1));
@@ -128,7 +127,6 @@ mod tests {
         assert_eq!(all.due(now + Duration::from_secs(120), &mut || 0.5).len(), 1);
     }
 
-    /// Broken on purpose to see it fail: those that are no longer in the file kept.
     #[test]
     fn a_reload_begins_and_ends_checks_and_leaves_the_others() {
         let start = Instant::now();

@@ -195,7 +195,6 @@ pub struct EntraApp {
 mod tests {
     use super::*;
 
-    /// Broken on purpose to see it fail: the key left out of what is hashed.
     #[test]
     fn another_key_is_another_tag_and_the_same_is_the_same() {
         let base = Uri::from_static("http://127.0.0.1/v1");

@@ -14,7 +14,6 @@ fn failed(status: u16, headers: &[(&'static str, &str)], body: &str) -> Failure 
     Failure::of_answer(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), now)
 }
 
-/// Broken on purpose to see it fail: every refusal of credentials the account's; every spent quota the account's; none of a 400.
 #[test]
 fn only_what_no_call_with_the_key_escapes_is_held_against_the_account() {
     let rows: &[(u16, &str, Option<OfAccount>)] = &[
