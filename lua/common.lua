@@ -24,8 +24,8 @@
 --   p:POOL         rest_until, epoch, then 14 of each meter (CAP ... IMAGE_POSTED below)      2 + 14n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
 --   h:POOL         the same of before data were lost (core/learn.rs); mostly absent
---   b              7 of each deployment whose circuit is not plainly closed (core/circuit.rs): its tag, then 1, next, lone,
---                  permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back    7n d
+--   b              7 of each deployment or account whose circuit is not plainly closed (core/circuit.rs): its tag, then 1, next,
+--                  lone, permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back   7n d
 --   w:TAG          slot, its width, failed in a row, when something went well; then what went well and what failed of each
 --                  of the 10 slots                                                                                       24 d
 --   v:TAG          msgpack {minute, changed, {sum, ...}, {calls, input, output, ... of each minute, the current one first},

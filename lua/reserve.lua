@@ -9,7 +9,8 @@
 -- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn, kin}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
---                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts}, ... best first
+--                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts, tag of its
+--                               account's circuits or 0}, ... best first
 --                   ttl         ms that the session is remembered; 0: there is none
 --                   left        pool index from 1 of which the reply tells what is left, 0 none
 --                   why         1: the reply tells what became of every candidate, whichever is taken
@@ -24,7 +25,8 @@
 --          | {1, retry in ms, exact, pool, 1 a common one, 2 no pool but a circuit} | {2, pool, meter} larger than a cap
 --          the first two followed, if asked for or if the first candidate itself is why it was not taken, by
 --          {left per meter}, {per candidate 0 not looked at, 0, 0 | 1 fits, share, 0 | 2 waits, ms, pool |
---          3 larger than a cap, 0, pool | 4 circuit open, ms, 0 | 5 fits and comes back, share, 0};
+--          3 larger than a cap, 0, pool | 4 circuit open, ms, whose (0 its own, 1 of the account's key, 2 of its credit) |
+--          5 fits and comes back, share, 0};
 --          behind them the number of a probe's permit, 0 if it is none; {used, posted or
 --          held ever of each meter, draw by draw} if asked for
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
@@ -123,30 +125,41 @@ local circuits = read[3] and doubles(read[3], #read[3] / 8)
 if circuits then circuits[#circuits] = nil end
 local permit = 0
 
--- How a candidate fits, and what its circuit says: nothing if it is closed (core/circuit.rs).
+-- How a candidate fits, and what its circuits say: nothing if they are closed (core/circuit.rs).
 local yields = 1000000 -- what is above this share is left to others that wait
 local function look(candidate)
   local fit = fits(candidate[4], upto, yields)
   for at = 1, circuits and #circuits or 0, 7 do
-    if circuits[at] == candidate[1] and candidate[5] == 1 then
-      local is_open, first, second = circuits[at + 1] == 1, circuits[at + 2], circuits[at + 3]
-      if is_open then
-        fit.circuit, fit.gate = at, first <= l and PROBE or OPEN
-        fit.next, fit.lone = first, second
-      elseif l - first < second and luck * second >= (l - first) * 1000000 then
-        fit.gate = RAMP
+    local tag, account, cause = circuits[at], candidate[6]
+    if tag == candidate[1] and candidate[5] == 1 then cause = 0
+    elseif account > 0 and (tag == account or tag == account + 1) then cause = 1 + tag - account end
+    local is_open, first, second = circuits[at + 1] == 1, circuits[at + 2], circuits[at + 3]
+    if cause and is_open then
+      fit.circuit = fit.circuit or {}
+      fit.circuit[#fit.circuit + 1] = at
+      if first <= l then
+        fit.gate = fit.gate == OPEN and OPEN or PROBE
+      elseif fit.gate ~= OPEN then
+        fit.gate, fit.next, fit.lone, fit.cause = OPEN, first, second, cause
+      else
+        if first > fit.next or first == fit.next and cause < fit.cause then fit.next, fit.cause = first, cause end
+        fit.lone = max(fit.lone, second)
       end
-      break
+    elseif cause and not fit.gate and l - first < second and luck * second >= (l - first) * 1000000 then
+      fit.gate = RAMP
     end
   end
   return fit
 end
 
--- Lets a call through an open circuit.
-local function probe(at)
-  circuits[at + 2], circuits[at + 3] = l + d_head, l + LONE
-  permit = max(l, circuits[at + 4] + 1)
-  circuits[at + 4] = permit
+-- Lets a call through open circuits.
+local function probe(open)
+  for _, at in ipairs(open) do permit = max(permit, circuits[at + 4] + 1) end
+  permit = max(l, permit)
+  for _, at in ipairs(open) do
+    circuits[at + 2], circuits[at + 3] = l + d_head, l + LONE
+    circuits[at + 4] = permit
+  end
   put['b'] = packed(circuits, #circuits)
 end
 
@@ -211,7 +224,7 @@ local function tell(reply)
     if fit and not fit[1] and not fit[2] then
       verdicts[at], verdicts[at + 2] = 3, fit[4]
     elseif fit and fit.gate == OPEN then
-      verdicts[at], verdicts[at + 1] = 4, fit.next - l
+      verdicts[at], verdicts[at + 1], verdicts[at + 2] = 4, fit.next - l, fit.cause
     elseif fit and fit[1] then
       verdicts[at], verdicts[at + 1] = fit.gate == RAMP and 5 or 1, fit[1]
     elseif fit then

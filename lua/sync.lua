@@ -8,7 +8,8 @@
 -- ARGV[3]  msgpack  {{pool, ms to rest, 1: its provider refused a call}, ...}
 -- ARGV[4]  '1'      count the living (costs a look at each), tell of circuits
 -- ARGV[5]  msgpack  {{tag, ok, failed, failed since the last ok, {failures, ratio in millionths, min_calls, window, open,
---                   successes, ramp}, {permit, 0 says nothing 1 ok 2 failed, ...}}, ...}: how attempts ended (core/circuit.rs)
+--                   successes, ramp, most}, {permit or 0: a check, 0 says nothing 1 ok 2 failed, ...}}, ...}: how attempts
+--                   ended (core/circuit.rs)
 -- ARGV[6]  msgpack  {since, {{tag, busy, {sum, ...}, {calls, input, output}}, ...}}: how deployments behave, and from when on the
 --                   caller wants to hear of that (core/behaviour.rs); '': nothing
 -- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {};
@@ -156,14 +157,20 @@ local function set(at, ...)
   turned = true
 end
 
+-- How long one stays open from now on.
+local function again(at, trip) return max(trip[5], min(trip[8], l - circuits[at + 6])) end
+
 local function probed(at, of, probe, trip)
-  if circuits[at + 1] ~= 1 or of > circuits[at + 4] or of < circuits[at + 6] then return end
+  if circuits[at + 1] ~= 1 or of > 0 and (of > circuits[at + 4] or of < circuits[at + 6]) then return end
   turned = true
-  if of == circuits[at + 4] then
+  local open = again(at, trip)
+  if of == 0 then
+    if probe > 0 then circuits[at + 2] = max(circuits[at + 2], l + open) end
+  elseif of == circuits[at + 4] then
     local soon = l + min(trip[5], LONE)
     circuits[at + 2], circuits[at + 3] = soon, soon
     if probe == 1 then circuits[at + 2], circuits[at + 3] = l, l end
-    if probe == 2 then circuits[at + 2] = l + trip[5] end
+    if probe == 2 then circuits[at + 2] = l + open end
   end
   if probe == 2 then
     circuits[at + 5] = 0
@@ -208,7 +215,8 @@ for _, outcome in ipairs(cmsgpack.unpack(ARGV[5])) do
     local alone = failed
     for i = 2, #probes, 2 do if probes[i] == 2 then alone = alone - 1 end end
     if alone > 0 then
-      circuits[at + 2], circuits[at + 3], turned = l + trip[5], l + min(trip[5], LONE), true
+      local open = again(at, trip)
+      circuits[at + 2], circuits[at + 3], turned = l + open, l + min(open, LONE), true
     end
   end
   if ok + failed > 0 and not is_open and trips(field, ok, failed, run, trip) and (at or #circuits < 7 * MOST) then

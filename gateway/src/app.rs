@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
+use crate::checks;
 use crate::config::{Config, OnOutage};
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
@@ -54,6 +55,8 @@ pub struct Running {
     pub shared: Arc<Shared>,
     phase: watch::Sender<Phase>,
     admin_phase: watch::Sender<Phase>,
+    stop_checks: watch::Sender<bool>,
+    checks: tokio::task::JoinHandle<()>,
     stop_state: watch::Sender<bool>,
     workers: Vec<JoinHandle<usize>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -99,7 +102,12 @@ pub async fn start(
     };
     let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
-    let desk = admin::Desk::new(shared.clone(), ports.open()?);
+    let port = ports.open()?;
+    let desk = admin::Desk::new(shared.clone(), port.clone());
+    let (stop_checks, checks_stopping) = watch::channel(false);
+    let (upstreams, over) = (Upstreams::default(), Arc::default());
+    let checking = Arc::new(Worker { shared: shared.clone(), port, upstreams, over });
+    let checks = tokio::spawn(checks::keep(checking, checks_stopping));
     let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, server::most_connections(), phase.subscribe())),
@@ -112,6 +120,8 @@ pub async fn start(
         shared,
         phase,
         admin_phase,
+        stop_checks,
+        checks,
         stop_state,
         workers: threads,
         tasks,
@@ -176,6 +186,9 @@ impl Running {
                 ended.await
             }
         };
+        // Until it leaves others take it for who checks.
+        self.stop_checks.send_replace(true);
+        self.checks.await?;
         advance(&self.admin_phase, Phase::Closing);
         self.stop_state.send_replace(true);
         for task in self.state_tasks {

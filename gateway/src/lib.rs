@@ -14,6 +14,7 @@ pub mod app;
 pub mod aside;
 pub mod auth;
 pub mod bound;
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod dialect;

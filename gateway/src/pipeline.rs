@@ -6,6 +6,7 @@
 
 mod admission;
 mod attempt;
+mod checking;
 pub mod choice;
 mod continued;
 mod count;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 
 use attempt::Attempt;
+pub(crate) use checking::{Chatted, chat};
 use continued::Home;
 use fallbacks::{Ahead, sooner};
 use judge::What;
@@ -49,6 +51,7 @@ use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
+use crate::state::core::Gates;
 use crate::telemetry::Record;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
@@ -319,10 +322,10 @@ impl Call<'_> {
         ranked
     }
 
-    /// Is the deployment's circuit open, as far as this replica knows?
+    /// Is the deployment's circuit open, or one of its account, as far as this replica knows?
     fn is_shut(&self, target: &Target) -> bool {
-        let tag = self.snapshot.config.deployments[target.deployment.0].tag;
-        self.worker.shared.client.is_open(tag)
+        let deployment = &self.snapshot.config.deployments[target.deployment.0];
+        self.worker.shared.client.is_open(Gates { own: deployment.tag, account: deployment.account.tag })
     }
 
     /// What the call asks of a deployment, with so much output to be expected for each choice.

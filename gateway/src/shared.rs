@@ -10,13 +10,13 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
 use crate::config::{Account, Config, Deployment, DeploymentId, Model};
-use crate::dialect::failure::Class;
+use crate::dialect::failure::{Class, Failure};
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
@@ -100,12 +100,12 @@ impl Snapshot {
     }
 
     /// If a failure is of the kind, the pools of a deployment that its provider limits rest, for every replica, as long
-    /// as the provider says; how long that is.
-    pub fn rest(&self, client: &Client, deployment: DeploymentId, class: Class) -> Option<Duration> {
+    /// as the provider says; how long that is. (If the whole account is refused its circuits see to it.)
+    pub fn rest(&self, client: &Client, deployment: DeploymentId, failure: &Failure) -> Option<Duration> {
         let deployment = &self.config.deployments[deployment.0];
         let cooldown = deployment.cooldown;
         // Who asks for less may have a lower limit than we think, also if it does not say for how long.
-        let (time, refused) = match class {
+        let (time, refused) = match failure.class {
             Class::RateLimited { retry_after } => (Some(retry_after.unwrap_or(cooldown.default)), true),
             Class::QuotaExhausted { retry_after } => (Some(retry_after.unwrap_or(cooldown.max)), false),
             Class::SlowDown { retry_after } => (retry_after, true),
@@ -113,10 +113,15 @@ impl Snapshot {
             _ => return None,
         };
         let time = time.map(|time| time.min(cooldown.max));
-        for pool in &deployment.rests {
+        for pool in deployment.rests.iter().filter(|_| failure.account.is_none()) {
             client.rest(&self.pools[pool.0].decl.key, time.unwrap_or_default(), refused);
         }
         time
+    }
+
+    /// The accounts by their tags in the state.
+    fn account_tags(&self) -> Vec<(u64, Arc<str>)> {
+        self.config.accounts.iter().map(|account| (account.tag, account.name.as_str().into())).collect()
     }
 
     /// The longest that a session is remembered after its last call.
@@ -218,6 +223,8 @@ pub struct Shared {
     pub buffered: Arc<Bound>,
     /// Its workers.
     pub pulse: Arc<Pulse>,
+    /// Told when another snapshot is in force.
+    pub adopted: watch::Sender<()>,
     refusal: Mutex<Option<Vec<String>>>, // what is wrong with the file that was read last; short sections
     predictors: Mutex<AHashMap<PredictionKey, Predictor>>, // short sections
     draining: AtomicBool,
@@ -234,12 +241,14 @@ impl Shared {
         let server = &snapshot.config.server;
         client.tell_config(&snapshot.config.hash);
         client.watch(snapshot.watches());
+        client.watch_accounts(snapshot.account_tags());
         metrics.in_force(true);
         Ok(Shared {
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
             pulse: Arc::new(Pulse::new(workers)),
+            adopted: watch::Sender::new(()),
             refusal: Mutex::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             client,
@@ -262,9 +271,11 @@ impl Shared {
         let decls: Vec<PoolDecl> = after.pools.iter().map(|pool| pool.decl.clone()).collect();
         self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
         self.client.watch(after.watches());
+        self.client.watch_accounts(after.account_tags());
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));
+        self.adopted.send_replace(());
         *self.refusal.lock() = None;
         self.metrics.reloaded(true);
         Ok(Changes { kept, anew })

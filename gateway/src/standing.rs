@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::admit::trip;
+use crate::admit::{shuts, trip};
 use crate::clock::boot_ms;
-use crate::config::{Deployment, Measure};
+use crate::config::{Cooldown, Deployment, Measure};
+use crate::dialect::failure::OfAccount;
 use crate::pulse::Pulse;
 use crate::route::Outlook;
 use crate::route::behaviour::{Answered, Behaviour};
 use crate::route::predict::{Predictor, SUMS, Size, Took};
 use crate::shared::Shared;
-use crate::state::core::{Ending, Ms, Trip};
+use crate::state::core::{Cause, Ending, Ms, Outcome, Trip};
 use crate::state::{Client, Watched};
 
 const _: () = assert!(SUMS == crate::state::core::behaviour::SUMS);
@@ -142,16 +143,25 @@ pub struct Line {
     pulse: Arc<Pulse>,
     begun: u64, // ms of `boot_ms`
     tag: u64,
-    trip: Trip,
+    trip: Option<Trip>, // none: its circuit never opens
+    account: u64,
+    cooldown: Cooldown,
     permit: u64, // of a probe, until it is told what became of it
 }
 
 impl Line {
-    /// Of an attempt at `deployment`, with the permit of a probe or 0; none if its circuit never opens.
-    pub fn of(deployment: &Deployment, permit: u64, shared: &Shared) -> Option<Line> {
-        let trip = trip(&deployment.circuit)?;
-        let (client, pulse, tag) = (shared.client.clone(), shared.pulse.clone(), deployment.tag);
-        Some(Line { client, pulse, begun: boot_ms(), tag, trip, permit })
+    /// Of an attempt at `deployment`, with the permit of a probe or 0.
+    pub fn of(deployment: &Deployment, permit: u64, shared: &Shared) -> Line {
+        Line {
+            client: shared.client.clone(),
+            pulse: shared.pulse.clone(),
+            begun: boot_ms(),
+            tag: deployment.tag,
+            trip: trip(deployment),
+            account: deployment.account.tag,
+            cooldown: deployment.cooldown,
+            permit,
+        }
     }
 
     fn tell(&mut self, mut ending: Ending) {
@@ -160,8 +170,41 @@ impl Line {
             ending = Ending::Unknown;
         }
         let permit = std::mem::take(&mut self.permit);
-        if ending != Ending::Unknown || permit > 0 {
-            self.client.ended(self.tag, self.trip, ending, permit);
+        if let Some(trip) = self.trip.filter(|_| ending != Ending::Unknown || permit > 0) {
+            self.client.ended(self.tag, trip, ending, permit);
+        }
+        if permit > 0 {
+            // That it failed otherwise says nothing of the account.
+            let of_account = if ending == Ending::Well { ending } else { Ending::Unknown };
+            self.probed(Cause::Key, of_account, permit);
+            self.probed(Cause::Quota, of_account, permit);
+        }
+    }
+
+    /// What became of a probe, to a circuit of the account.
+    fn probed(&self, cause: Cause, ending: Ending, permit: u64) {
+        let mut outcome = Outcome::none(cause.tag(self.account), shuts(self.cooldown, None));
+        outcome.probes.push((permit, ending));
+        self.client.learnt(outcome);
+    }
+
+    /// The whole account is refused.
+    fn refused(&mut self, of: OfAccount, said: Option<Duration>) {
+        let permit = std::mem::take(&mut self.permit);
+        let (cause, other) = match of {
+            OfAccount::Key => (Cause::Key, Cause::Quota),
+            OfAccount::Credit => (Cause::Quota, Cause::Key),
+        };
+        let mut outcome = Outcome::none(cause.tag(self.account), shuts(self.cooldown, said));
+        outcome.add(Ending::Wrong, permit);
+        self.client.learnt(outcome);
+        if permit > 0 {
+            // Whose credit is spent has shown a key that is good.
+            let of_other = if of == OfAccount::Credit { Ending::Well } else { Ending::Unknown };
+            self.probed(other, of_other, permit);
+            if let Some(trip) = self.trip {
+                self.client.ended(self.tag, trip, Ending::Unknown, permit);
+            }
         }
     }
 }
@@ -197,6 +240,14 @@ impl Busy {
         self.standing.failed(boot_ms());
         if opens {
             self.tell(Ending::Wrong);
+        }
+    }
+
+    /// The whole account is refused, until `said` if its provider says so: no deployment of it is called for a while.
+    pub fn refused(&mut self, of: OfAccount, said: Option<Duration>) {
+        self.standing.failed(boot_ms());
+        if let Some(line) = &mut self.circuit {
+            line.refused(of, said);
         }
     }
 

@@ -105,10 +105,14 @@ impl Upstream {
 }
 
 /// One request as the provider saw it. Instants are Unix microseconds.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Arrival {
     /// When it came.
     pub arrival_us: u64,
+    /// `chat` or `models`.
+    pub route: String,
+    /// Port of the caller's connection.
+    pub peer: u16,
     /// When it ended, if it has.
     pub end_us: Option<u64>,
     /// Status sent; 0: none was.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::config::{Circuit, Config, Deployment, PoolId, ReservePolicy};
+use crate::config::{Circuit, Config, Cooldown, Deployment, PoolId, ReservePolicy};
 use crate::route::Ranked;
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
@@ -56,7 +56,8 @@ pub fn wish(
                 tag: deployment.tag,
                 tier: ranked.tier,
                 threshold: ranked.threshold,
-                circuit: trip(&deployment.circuit),
+                circuit: trip(deployment),
+                account: deployment.account.tag,
                 draws: deployment
                     .pools
                     .iter()
@@ -102,14 +103,55 @@ impl Pools<'_> {
 }
 
 /// By what a deployment's circuit opens; none if it never does.
-pub fn trip(circuit: &Circuit) -> Option<Trip> {
-    let Circuit { enabled, failures, ratio, min_calls, window, open, successes, ramp } = *circuit;
-    let ms = |time: Duration| time.as_millis() as u64;
+pub fn trip(deployment: &Deployment) -> Option<Trip> {
+    let Circuit { enabled, failures, ratio, min_calls, window, open, successes, ramp } = deployment.circuit;
+    // While checks go on none of its clients' calls is a probe: each check puts that off by so much.
+    let check = deployment.health_check.as_ref();
+    let open = check.map_or(open, |check| open.max(check.by_then()));
+    let successes = check.map_or(successes, |check| check.successes);
     let (window, open, ramp) = (ms(window), ms(open), ms(ramp));
-    enabled.then_some(Trip { failures, ratio, min_calls, window, open, successes, ramp })
+    enabled.then_some(Trip { failures, ratio, min_calls, window, open, successes, ramp, most: 0 })
+}
+
+/// The first time for which an account is left alone whose key is refused, or whose credit is spent.
+const SHUT: Duration = Duration::from_secs(30);
+
+/// By what an account's circuits open: at once, at first for half a minute, then from probe to probe for twice as long, up to
+/// `cooldown.max`; or for as long as its provider says, within these bounds.
+pub fn shuts(cooldown: Cooldown, said: Option<Duration>) -> Trip {
+    let most = cooldown.max;
+    let first = SHUT.min(most);
+    let open = said.map_or(first, |time| time.clamp(first, most));
+    let most = if said.is_some() { Duration::ZERO } else { most };
+    let (open, most) = (ms(open), ms(most));
+    Trip { failures: 1, ratio: 0, min_calls: 1, window: 30_000, open, successes: 1, ramp: 0, most }
+}
+
+fn ms(time: Duration) -> u64 {
+    time.as_millis() as u64
 }
 
 /// The client fills the caller in.
 fn nobody() -> Caller {
     Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_left_alone_as_its_provider_says_or_longer_from_try_to_try() {
+        let seconds = Duration::from_secs;
+        let cooldown = |max| Cooldown { default: seconds(1), max };
+        let times = |max, said| {
+            let trip = shuts(cooldown(max), said);
+            (trip.open / 1_000, trip.most / 1_000)
+        };
+        assert_eq!(times(seconds(600), None), (30, 600));
+        assert_eq!(times(seconds(10), None), (10, 10), "no rest is longer");
+        assert_eq!(times(seconds(600), Some(seconds(90))), (90, 0), "told, it is as long each time");
+        assert_eq!(times(seconds(600), Some(seconds(86_400))), (600, 0));
+        assert_eq!(times(seconds(600), Some(seconds(1))), (30, 0));
+    }
 }

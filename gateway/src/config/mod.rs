@@ -8,6 +8,7 @@ mod affinity;
 pub mod check;
 mod expand;
 mod fixed;
+mod health;
 mod hours;
 mod mask;
 mod pool;
@@ -41,6 +42,7 @@ use secrecy::SecretString;
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
+pub use health::{CheckKind, HealthCheck};
 pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
 use preset::{Call, FillError, Preset};
@@ -135,6 +137,8 @@ pub struct Server {
 pub struct Account {
     /// Unique.
     pub name: String,
+    /// Names it, together with what its calls show, in shared state: an even number below 2^53, another one with another key.
+    pub tag: u64,
     /// What is known of its provider.
     pub preset: Arc<Preset>,
     /// Scheme, authority and path prefix, without a trailing slash; but the path of a bare host is `/`.
@@ -183,6 +187,8 @@ pub struct Deployment {
     pub cooldown: Cooldown,
     /// What is done when it fails.
     pub circuit: Circuit,
+    /// How it is looked after without calls; `None`: not at all.
+    pub health_check: Option<HealthCheck>,
     /// What it can do; `None`: everything, as far as is known.
     pub supports: Option<Abilities>,
     /// How well it does it.

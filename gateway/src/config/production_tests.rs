@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, File, Headroom, Latency, Limits, Listener, Meter, Model, Price, PromptTable, Queue, Retry,
-    Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
+    Deployment, File, Headroom, HealthCheck, Latency, Limits, Listener, Meter, Model, Price, PromptTable,
+    Queue, Retry, Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -24,6 +24,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("defaults.headroom", Headroom::KEYS),
     ("defaults.queue", Queue::KEYS),
     ("defaults.circuit", Circuit::KEYS),
+    ("defaults.health_check", HealthCheck::KEYS),
     ("defaults.latency", Latency::KEYS),
     ("defaults.affinity", AffinityTable::KEYS),
     ("accounts", Account::KEYS),

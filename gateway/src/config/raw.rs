@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
-pub(crate) use super::words::{CredentialKind, Pace, Reset, Text};
+pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
 use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
@@ -126,7 +126,17 @@ table! {
         affinity: Affinity,
         regions: Regions,
         queue: Queue,
-    } later { health_check }
+        health_check: HealthCheck,
+    } later {}
+}
+
+table! {
+    HealthCheck, "`health_check`" {
+        kind: Checked,
+        interval: Duration,
+        timeout: Duration,
+        successes: Count,
+    } later {}
 }
 
 table! {
@@ -250,7 +260,8 @@ table! {
         supports: List<Ability>,
         quality: Quality,
         tags: List<String>,
-    } later { params, metadata, health_check, region }
+        health_check: HealthCheck,
+    } later { params, metadata, region }
 }
 
 table! {

@@ -2,7 +2,7 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
 
@@ -70,6 +70,18 @@ impl Read for OnOutage {
             ("open", Some(OnOutage::Open)),
         ];
         cx.word(node, &words)
+    }
+}
+
+/// `health_check.kind`; none: off.
+#[derive(Clone, Copy)]
+pub(crate) struct Checked(pub(crate) Option<CheckKind>);
+
+impl Read for Checked {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let kinds = [CheckKind::Models, CheckKind::Chat].map(|kind| (kind.word(), Some(Checked(Some(kind)))));
+        let [models, chat] = kinds;
+        cx.word(node, &[models, chat, ("off", Some(Checked(None)))])
     }
 }
 

@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::{MeterKind, Side};
 use crate::shared::{Shared, Snapshot};
-use crate::state::core::Circuit;
+use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
 
 /// What the admin pages look at.
@@ -114,6 +114,9 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
         for deployment in &snapshot.config.deployments {
             shared.metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
         }
+        for account in &snapshot.config.accounts {
+            shared.metrics.account(&account.name, &state.circuits, account.tag);
+        }
     }
     match shared.metrics.text() {
         Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
@@ -175,6 +178,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
                 "pools": deployment.pools.iter().map(|pool| &*snapshot.pools[pool.0].name).collect::<Vec<_>>(),
                 "rests_ms": deployment.pools.iter().map(rest).max().unwrap_or(0),
                 "circuit": circuit(state.circuits.known.get(&deployment.tag), l),
+                "account_state": account(&state.circuits, deployment.account.tag, l),
             })
         })
         .collect();
@@ -185,6 +189,18 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
         "replicas": replicas, "pools": pools(snapshot, state), "deployments": deployments,
         "pending": state.pending.len(),
     })
+}
+
+/// Is an account left alone, why, and when is it tried again?
+fn account(circuits: &Circuits, tag: u64, l: u64) -> Value {
+    let open = |cause: Cause| match circuits.known.get(&cause.tag(tag)) {
+        Some(Circuit::Open { next, .. }) => Some((cause, *next)),
+        _ => None,
+    };
+    match [Cause::Key, Cause::Quota].into_iter().find_map(open) {
+        Some((cause, next)) => json!({"state": cause.word(), "next_probe_ms": next.saturating_sub(l)}),
+        None => json!({"state": "ok"}),
+    }
 }
 
 fn circuit(circuit: Option<&Circuit>, l: u64) -> Value {

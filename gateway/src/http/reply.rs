@@ -204,7 +204,7 @@ impl Stream {
         // (Not in its words: they may tell of the account, or of the prompt.)
         tracing::warn!(target: "weir::upstream", ?class, "error inside a stream");
         if let Some(Owed::Settlement(settlement)) = &mut self.owed {
-            settlement.failed_by(class);
+            settlement.failed_by(failure);
         }
         let shown = failure.shown();
         let told = match class {

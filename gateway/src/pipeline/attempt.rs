@@ -56,7 +56,7 @@ impl<'a> Attempt<'a> {
         let deployment = &call.snapshot.config.deployments[target.deployment.0];
         let permit = reservation.as_ref().map_or(0, |reservation| reservation.permit);
         let line = Line::of(deployment, permit, &call.worker.shared);
-        let busy = call.snapshot.standings[target.deployment.0].busy(call.input - call.guessed, line);
+        let busy = call.snapshot.standings[target.deployment.0].busy(call.input - call.guessed, Some(line));
         Attempt {
             call,
             model,

@@ -9,7 +9,7 @@ use crate::config::Model;
 use crate::route::Ranked;
 use crate::route::attempts::Attempts;
 use crate::state::Wish;
-use crate::state::core::{Denied, Draw, Told, Verdict};
+use crate::state::core::{Cause, Denied, Draw, Told, Verdict};
 use crate::telemetry::{EVERY, Record, Why};
 
 impl Call<'_> {
@@ -30,7 +30,8 @@ impl Call<'_> {
             let why = match verdict {
                 // Where nothing is taken, none was preferred: the call has no room in what it draws on besides.
                 Verdict::NotLooked | Verdict::Fits(_) if taken.is_none() => continue,
-                Verdict::Open(ms) => Why::Failing { time: Duration::from_millis(ms) },
+                Verdict::Open(ms, Cause::Faults) => Why::Failing { time: Duration::from_millis(ms) },
+                Verdict::Open(ms, cause) => Why::Shut { time: Duration::from_millis(ms), cause },
                 Verdict::Recovers(_) => Why::Recovers,
                 Verdict::NotLooked => Why::NotLooked,
                 Verdict::Fits(share) => Why::NotPreferred { share: share as f64 / 1e6 },

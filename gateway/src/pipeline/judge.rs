@@ -71,10 +71,16 @@ impl Attempt<'_> {
                 }
             }
         }
+        let of_account = match &failed {
+            Failed::Answered { failure, .. } => failure.account.map(|of| (of, failure.class.retry_after())),
+            _ => None,
+        };
         let opens = self.opens_circuits(&failed);
         let speaks = speaks_against(&failed, self.call.deadline);
-        if let Some(busy) = self.busy.as_mut().filter(|_| speaks) {
-            busy.failed(opens);
+        match (&mut self.busy, of_account) {
+            (Some(busy), Some((of, said))) => busy.refused(of, said),
+            (Some(busy), None) if speaks => busy.failed(opens),
+            _ => {}
         }
         let (outcome, miss) = self.judge(failed);
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
@@ -123,7 +129,8 @@ impl Attempt<'_> {
                     class = ?failure.class, "attempt refused"
                 );
                 let (outcome, miss) = self.judge_answer(status, &failure, &body);
-                (outcome, Miss { refuses: failure.should_retry == Some(false), ..miss })
+                let refuses = failure.should_retry == Some(false) || failure.account.is_some();
+                (outcome, Miss { refuses, ..miss })
             }
         }
     }
@@ -137,15 +144,15 @@ impl Attempt<'_> {
         let refused = |retry| refused_as(Kind::Refused(status), retry);
         let failed = |pause| Miss::retried(no_answer(Kind::UpstreamFailed), pause);
         match class {
-            Class::RateLimited { .. } => ("rate_limited", self.rest(class)),
-            Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(class)),
+            Class::RateLimited { .. } => ("rate_limited", self.rest(failure)),
+            Class::QuotaExhausted { .. } => ("quota_exhausted", self.rest(failure)),
             // Who says 429 asks for fewer calls; the client is told when to come back.
             Class::Overloaded { retry_after } if status == StatusCode::TOO_MANY_REQUESTS => {
-                ("overloaded", self.slow_down(class, retry_after))
+                ("overloaded", self.slow_down(failure, retry_after))
             }
-            Class::SlowDown { retry_after } => ("slow_down", self.slow_down(class, retry_after)),
+            Class::SlowDown { retry_after } => ("slow_down", self.slow_down(failure, retry_after)),
             Class::Overloaded { retry_after: Some(_) } => {
-                self.rest(class);
+                self.rest(failure);
                 ("overloaded", failed(false))
             }
             Class::Overloaded { retry_after: None } => ("overloaded", failed(true)),
@@ -179,8 +186,8 @@ impl Attempt<'_> {
     }
 
     /// The upstream asks for fewer calls, until a time or in general.
-    fn slow_down(&self, class: Class, until: Option<Duration>) -> Miss {
-        let rests = self.rest(class);
+    fn slow_down(&self, failure: &Failure, until: Option<Duration>) -> Miss {
+        let rests = self.rest(failure);
         if until.is_some() {
             return rests;
         }
@@ -189,9 +196,9 @@ impl Attempt<'_> {
     }
 
     /// The pools that the provider limits rest.
-    fn rest(&self, class: Class) -> Miss {
+    fn rest(&self, failure: &Failure) -> Miss {
         let client = &self.call.worker.shared.client;
-        let time = self.call.snapshot.rest(client, self.target.deployment, class).unwrap_or_default();
+        let time = self.call.snapshot.rest(client, self.target.deployment, failure).unwrap_or_default();
         let message = format!(
             "Every deployment of this model is at its limit. Please try again in {:.3}s.",
             time.as_secs_f64()

@@ -61,19 +61,19 @@ impl Asked {
 }
 
 /// Where a request goes.
-struct To {
+pub(super) struct To {
     /// The dialect there.
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     /// The provider.
-    preset: Arc<Preset>,
+    pub(super) preset: Arc<Preset>,
     /// Its name of the model.
-    model: String,
+    pub(super) model: String,
     /// The most that the model says, tokens.
-    most: u64,
+    pub(super) most: u64,
     /// What the client of Anthropic's API switches on there.
-    beta: Option<HeaderValue>,
+    pub(super) beta: Option<HeaderValue>,
     /// About how long the body will be, bytes.
-    near: usize,
+    pub(super) near: usize,
 }
 
 impl ReadOnce {
@@ -208,12 +208,17 @@ fn unreadable() -> Refused {
     Refused::whole("The request could not be read.")
 }
 
-fn read(own: Dialect, body: &[u8], asked: &Asked) -> Result<Request, Refused> {
+pub(super) fn read(own: Dialect, body: &[u8], asked: &Asked) -> Result<Request, Refused> {
     let request = own.read_request(body)?;
     Ok(Request { model: asked.model.clone(), stream: asked.stream, ..request })
 }
 
-fn write(request: &Request, own: Dialect, asked: &Asked, to: &To) -> Result<(Bytes, Arc<Retold>), Refused> {
+pub(super) fn write(
+    request: &Request,
+    own: Dialect,
+    asked: &Asked,
+    to: &To,
+) -> Result<(Bytes, Arc<Retold>), Refused> {
     let (theirs, preset) = (to.dialect, &to.preset);
     if theirs != Dialect::Responses {
         // What only a provider of the Responses API has stored, no other can go on with.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub use kept::Kept;
 
 use crate::config::{DeploymentId, Price};
-use crate::dialect::failure::Class;
+use crate::dialect::failure::Failure;
 use crate::dialect::openai::answer::Usage;
 use crate::error::Kind;
 use crate::shared::{PredictionKey, Shared, Snapshot};
@@ -80,9 +80,14 @@ impl Settlement {
     }
 
     /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
-    pub fn failed_by(&mut self, class: Class) {
+    pub fn failed_by(&mut self, failure: &Failure) {
+        let class = failure.class;
         (self.blameless, self.harmless) = (!class.is_theirs(), !class.opens_circuits());
-        self.snapshot.rest(&self.shared.client, self.deployment, class);
+        self.snapshot.rest(&self.shared.client, self.deployment, failure);
+        if let (Some(busy), Some(of)) = (&mut self.busy, failure.account) {
+            (self.blameless, self.harmless) = (true, true);
+            busy.refused(of, class.retry_after());
+        }
     }
 
     fn went_well(&mut self, usage: Option<Usage>) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Away;
 use super::client::{Client, Contact, ms};
 use super::core::{
-    Amounts, Candidate, Command, Denied, Draw, Ending, Granted, Ms, Reply, Reserve, Reserved, Told,
+    Amounts, Command, Denied, Draw, Ending, Granted, Ms, Reply, Reserve, Reserved, Told, Trip,
 };
 use super::ledger::{Drawn, Ledger};
 use super::outage::{self, Usable};
@@ -24,6 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Subtracted from the time an attempt may take, for the way to the wire.
 const MARGIN: Duration = Duration::from_millis(50);
+
+/// By what is judged what says nothing: soon another call may be tried.
+const SAYS_NOTHING: Trip = Trip {
+    failures: 1,
+    ratio: 0,
+    min_calls: 1,
+    window: 30_000,
+    open: 30_000,
+    successes: 1,
+    ramp: 0,
+    most: 0,
+};
 
 /// What a call asks for; the client adds who asks.
 #[derive(Debug)]
@@ -165,10 +177,12 @@ impl Client {
 
     /// Nobody will use what was granted: if it is a probe, nothing became of it.
     fn unused(&self, ask: &Reserve, granted: &Granted) {
-        if let Some(Candidate { tag, circuit: Some(trip), .. }) = ask.candidates.get(granted.index)
-            && granted.permit > 0
-        {
-            self.ended(*tag, *trip, Ending::Unknown, granted.permit);
+        let Some(candidate) = ask.candidates.get(granted.index).filter(|_| granted.permit > 0) else {
+            return;
+        };
+        for (tag, _) in candidate.gates().tags() {
+            let trip = candidate.circuit.unwrap_or(SAYS_NOTHING);
+            self.ended(tag, trip, Ending::Unknown, granted.permit);
         }
     }
 

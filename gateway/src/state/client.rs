@@ -12,12 +12,13 @@ use tokio::sync::watch;
 
 use super::Away;
 use super::bell::Bell;
-use super::core::{Command, Ending, Incarnation, Ms, PoolDecl, Reply, Trip};
+use super::core::circuit::Gate;
+use super::core::{Command, Ending, Gates, Incarnation, Ms, Outcome, PoolDecl, Reply, Trip};
 use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
 use super::port::Port;
-use super::side::{Deadlines, Heard, Side, Watch};
+use super::side::{Deadlines, Heard, News, Side, Watch};
 use crate::clock::boot_ms;
 
 /// What is known of the state.
@@ -193,9 +194,44 @@ impl Client {
         }
     }
 
-    /// Is the circuit of the deployment `tag` open, as far as this replica knows?
-    pub fn is_open(&self, tag: u64) -> bool {
-        self.side.lock().is_open(tag)
+    /// Something was learnt of an account, or of a deployment by a check. Every replica hears of it as soon as can be.
+    pub fn learnt(&self, outcome: Outcome) {
+        self.side.lock().learnt(outcome, boot_ms());
+        self.bell.ring_loud();
+    }
+
+    /// Is any of these circuits open, as far as this replica knows?
+    pub fn is_open(&self, of: Gates) -> bool {
+        self.side.lock().is_open(of)
+    }
+
+    /// What these circuits say to a call, as far as this replica knows.
+    pub fn gate(&self, of: Gates) -> Gate {
+        self.side.lock().gate(of, boot_ms())
+    }
+
+    /// The tags of accounts, with their names, of which the log is to tell.
+    pub fn watch_accounts(&self, accounts: Vec<(u64, Arc<str>)>) {
+        self.side.lock().watch_accounts(accounts);
+    }
+
+    /// Who checks the deployment `tag`: this replica? While the state is away each does, for each goes by what it sees itself.
+    pub fn is_elected(&self, tag: u64) -> bool {
+        let side = self.side.lock();
+        side.is_cut_off(boot_ms()) || elected(&side.living(), tag) == Some(&self.name)
+    }
+
+    /// Tells of accounts that are left alone from now on, or no longer.
+    pub(super) fn tell_news(&self) {
+        let news = self.side.lock().news();
+        for News { account, cause, is_shut } in news {
+            let reason = cause.word();
+            if is_shut {
+                tracing::warn!(target: "weir::health", account = %account, reason, "account left alone by all replicas");
+            } else {
+                tracing::info!(target: "weir::health", account = %account, reason, "account takes calls again");
+            }
+        }
     }
 
     /// What a reply means that is not the one hoped for; an error if asking again is of no use.
@@ -240,6 +276,14 @@ impl Client {
         }
         Err(Away::unexpected())
     }
+}
+
+/// Of these replicas the one that checks a deployment: by the highest hash of both, so that all who know the same replicas agree,
+/// the checks of many deployments are spread, and only those of a replica that goes or comes move (rendezvous hashing).
+fn elected(names: &[String], tag: u64) -> Option<&String> {
+    let weight =
+        |name: &&String| (crate::config::Deployment::tag_of(&format!("{name}/{tag}")), (*name).clone());
+    names.iter().max_by_key(weight)
 }
 
 pub(super) fn ms(time: Duration) -> Ms {

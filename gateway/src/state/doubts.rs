@@ -113,7 +113,8 @@ mod tests {
         fn reserve(&self) -> Outstanding {
             let draw = |pool| Draw { pool, amounts: [1].into_iter().collect() };
             let caller = Caller { epoch: 1, inc: self.ledger.inc(), l_ack: 0, x: 0 };
-            let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws: vec![] };
+            let candidate =
+                Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws: vec![] };
             self.ledger.sending(Arc::new(Reserve {
                 caller,
                 pools: (0..POOLS).map(|at| decl(&key(at))).collect(),

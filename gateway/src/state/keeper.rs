@@ -94,9 +94,14 @@ impl Client {
 
     async fn say(&self, port: &Port, sync: Sync, told: Told) -> Result<Heard, Away> {
         match port.run(&Command::Sync(sync)).await {
-            Ok(reply) => Ok(self.side.lock().synced(told, reply, boot_ms())),
+            Ok(reply) => {
+                let heard = self.side.lock().synced(told, reply, boot_ms());
+                self.tell_news();
+                Ok(heard)
+            }
             Err(away) => {
                 self.side.lock().unanswered(told, boot_ms());
+                self.tell_news();
                 Err(away)
             }
         }

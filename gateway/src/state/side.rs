@@ -23,11 +23,12 @@ pub use alone::{AWAY_AFTER, Alone, HITCH};
 use behaviours::Watching;
 
 pub use behaviours::Watch;
+pub use circuits::News;
 pub use report::Told;
 
 use super::books::PoolBooks;
 use super::core::mutant::{Mutant, on};
-use super::core::{Caller, Circuits, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, TTL};
+use super::core::{Caller, Cause, Circuits, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, TTL};
 use super::ledger::Ledger;
 use super::living::Life;
 use super::share::{Before, Share};
@@ -71,6 +72,8 @@ pub struct Side {
     rests: BTreeMap<Arc<str>, Resting>,
     outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
     circuits: Circuits,               // as heard last; own clock
+    accounts: Vec<(u64, Arc<str>)>,   // those whose circuits are of interest, by tag
+    shut: Vec<(Arc<str>, Cause)>,     // those of them that were left alone when that was asked last
     watching: Watching,               // how deployments behave
     expected: u64,                    // replicas, by the configuration; 0: it does not say
     most: (u64, Ms),                  // replicas alive, the most heard of lately, and when
@@ -126,6 +129,8 @@ impl Side {
             rests: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             circuits: Circuits::default(),
+            accounts: Vec::new(),
+            shut: Vec::new(),
             watching: Watching::default(),
             expected,
             most: (0, 0),

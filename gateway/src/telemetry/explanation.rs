@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::state::core::Cause;
+
 /// What became of a candidate in one round.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Why {
@@ -28,6 +30,13 @@ pub enum Why {
     Failing {
         /// For how long.
         time: Duration,
+    },
+    /// Its account's key was refused, or its credit is spent.
+    Shut {
+        /// For how long it is left alone.
+        time: Duration,
+        /// Which.
+        cause: Cause,
     },
     /// It had failed, and takes calls again little by little.
     Recovers,
@@ -172,6 +181,13 @@ fn plain(out: &mut String, why: &Why) {
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),
         Why::Failing { time } => {
             write(out, format_args!("has failed lately, left alone for {:.3} s", time.as_secs_f64()));
+        }
+        Why::Shut { time, cause } => {
+            let what = match cause {
+                Cause::Quota => "its account's quota is spent (quota)",
+                Cause::Key | Cause::Faults => "its account's key was refused (auth)",
+            };
+            write(out, format_args!("{what}, left alone for {:.3} s", time.as_secs_f64()));
         }
         Why::Recovers => out.push_str("has failed lately, takes calls again little by little"),
         Why::AccountRefuses => out.push_str("its account asks not to be tried again"),

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::{Record, log};
-use crate::state::core::{Circuit, SessionOutcome};
+use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
 
 const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -43,7 +43,9 @@ pub struct Metrics {
     utilisation: Gauge<f64>,
     learned: Gauge<f64>,
     degraded: Gauge<u64>,
+    checks: Counter<u64>,
     circuits: Gauge<u64>,
+    accounts: Gauge<u64>,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
@@ -143,6 +145,10 @@ impl Metrics {
             )
             .bind(&[]),
             first_token: seconds("weir_time_to_first_token", "From request to first content", &SECONDS),
+            checks: count(
+                "weir_health_checks",
+                "Health checks by this replica, by deployment and how they ended",
+            ),
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
             tokens: count("weir_tokens", "Tokens as providers counted them"),
@@ -172,6 +178,10 @@ impl Metrics {
             circuits: meter
                 .u64_gauge("weir_circuit_state")
                 .with_description("Of each deployment: 0 closed, 1 calls are coming back, 2 open")
+                .build(),
+            accounts: meter
+                .u64_gauge("weir_account_shut")
+                .with_description("1 while an account is left alone by all replicas, by reason")
                 .build(),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
             reloaded: meter
@@ -283,6 +293,22 @@ impl Metrics {
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// A health check ended.
+    pub fn checked(&self, deployment: &Arc<str>, outcome: &'static str) {
+        let deployment = KeyValue::new("deployment", deployment.clone());
+        self.checks.add(1, &[deployment, KeyValue::new("outcome", outcome)]);
+    }
+
+    /// Is an account left alone by all, and why?
+    pub fn account(&self, account: &str, circuits: &Circuits, tag: u64) {
+        for cause in [Cause::Key, Cause::Quota] {
+            let is_shut = circuits.known.get(&cause.tag(tag)).is_some_and(Circuit::is_open);
+            let labels =
+                [KeyValue::new("account", account.to_owned()), KeyValue::new("reason", cause.word())];
+            self.accounts.record(u64::from(is_shut), &labels);
+        }
     }
 
     /// What the circuit of a deployment is; none if it is plainly closed.

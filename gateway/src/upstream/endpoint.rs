@@ -83,6 +83,13 @@ impl Endpoint {
         Some(Outgoing { method: Method::POST, uri, headers, body, send_by, auth })
     }
 
+    /// A request for the list of models; `None` if the provider has none.
+    pub fn models(&self) -> Option<Outgoing> {
+        let uri = self.uris.get(&Call::Models)?.clone();
+        let (headers, auth) = (self.bodiless.clone(), self.auth.clone());
+        Some(Outgoing { method: Method::GET, uri, headers, body: Bytes::new(), send_by: u64::MAX, auth })
+    }
+
     /// A request without a body for the response `id`, which the provider has kept, or for a part of it: `rest` is what
     /// stands behind the id, `/cancel` or `?stream=true`. `None` if the provider keeps none, or if `rest` cannot stand there.
     pub fn kept(&self, method: Method, id: &str, rest: &str) -> Option<Outgoing> {

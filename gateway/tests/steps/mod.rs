@@ -90,6 +90,7 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
             tier: at * (n[4] % 2),
             threshold: thresholds[(n[5] >> at) as usize % 4],
             circuit: (!(n[10] >> at).is_multiple_of(5)).then(|| trip(n)),
+            account: [0, 4, 4, 6][((n[9] >> at) % 4) as usize],
             draws: vec![draw(1 + ((n[3] + at) % 3) as usize, n[6] >> at), draw(4, 0)],
         })
         .collect();
@@ -233,6 +234,7 @@ fn trip(n: &[u64; 12]) -> Trip {
         open: 300 + n[10] % 2_000,
         successes: 1 + n[10] % 2,
         ramp: [0, 700, 9_000][(n[10] % 3) as usize],
+        most: [0, 1_000, 9_000][(n[11] % 3) as usize],
     }
 }
 
@@ -249,10 +251,11 @@ fn outcomes(n: &[u64; 12], state: &State) -> Vec<Outcome> {
             _ => state.clock.l,
         };
         let (ok, failed) = (n(9) % 4 / 2, n(8) % 4);
-        let probes = if permit > 0 { vec![(permit, endings[(n(10) % 3) as usize])] } else { vec![] };
+        let permit = if n(6).is_multiple_of(3) { 0 } else { permit }; // a check
+        let probes = if n(6) % 5 > 0 { vec![(permit, endings[(n(10) % 3) as usize])] } else { vec![] };
         Outcome { tag, ok, failed, run: failed.min(n(11) % 4), probes, trip }
     };
-    (1..4).filter(|tag| (n[7] >> (3 * tag)).is_multiple_of(6)).map(outcome).collect()
+    (1..8).filter(|tag| (n[7] >> (3 * tag)).is_multiple_of(6)).map(outcome).collect()
 }
 
 /// What a replica says that it knows; some of it may be so.

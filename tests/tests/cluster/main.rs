@@ -5,12 +5,14 @@
 //! share the machine. `WEIR_BIN` names the gateway, `WEIR_FULL=1` makes windows real minutes; the controls, which
 //! need a gateway of their own, run with `--ignored`.
 
+mod accounts;
 mod circuits;
 mod controls;
 mod drain;
 mod failures;
 mod fallbacks;
 mod faults;
+mod health;
 mod learned;
 mod life;
 mod limits;

@@ -75,7 +75,7 @@ fn under_estimates_add_up_over_calls_that_run_together() {
         status: 200,
         prompt_tokens: 0,
         output_tokens,
-        aborted: false,
+        ..Arrival::default()
     };
     let mut calls: Vec<Arrival> = (0..30).map(|at| call(at, at + 1, 10)).collect();
     calls.extend([call(0, 50, 13), call(40, 60, 12), call(51, 70, 14)]);

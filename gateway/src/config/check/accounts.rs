@@ -78,6 +78,7 @@ fn link(
     let place = addresses::place(at, preset.as_deref(), cx);
     let access = access(at, preset.as_deref(), &place, cx);
     let account = Account {
+        tag: access.tag(&name, &place.base_url),
         name,
         preset: preset.unwrap_or_else(|| Arc::new(Preset::unknown())),
         base_url: place.base_url,
@@ -156,6 +157,7 @@ fn headers(written: &raw::Account, access: &Access, cx: &mut Reading<'_>) -> Vec
 pub(super) fn unknown() -> Arc<Account> {
     Arc::new(Account {
         name: String::new(),
+        tag: 0,
         preset: Arc::new(Preset::unknown()),
         base_url: Uri::from_static(NOWHERE),
         values: BTreeMap::new(),

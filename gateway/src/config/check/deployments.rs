@@ -9,11 +9,11 @@ use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
 use super::abilities;
 use super::accounts::{self, Accounts};
-use super::circuit;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
 use super::tiers::TierPools;
+use super::{circuit, health};
 
 /// `max_output` if the file does not say: tokens.
 const MAX_OUTPUT: u64 = 4096;
@@ -87,6 +87,9 @@ fn link(
     let shared = account.map(|account| shared_pools(account, written, tiers, pools, cx)).unwrap_or_default();
     let (context_window, max_output) = sizes(written, cx);
     let of_account = linked.and_then(|linked| linked.pool);
+    let circuit = circuit::circuit(&written.circuit, defaults.circuit, cx);
+    let preset = linked.map(|linked| &*linked.account.preset);
+    let health_check = health::of_deployment(at, defaults.health_check, preset, circuit.enabled, cx);
     let deployment = Deployment {
         tag: Deployment::tag_of(&name),
         name: name.into(),
@@ -98,7 +101,8 @@ fn link(
         context_window,
         max_output,
         cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
-        circuit: circuit::circuit(&written.circuit, defaults.circuit, cx),
+        circuit,
+        health_check,
         supports: abilities::supports(&written.supports),
         quality: abilities::quality(&written.quality, cx),
         tags: abilities::tags(written.tags.items(), cx),

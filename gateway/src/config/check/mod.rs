@@ -12,6 +12,7 @@ mod circuit;
 mod credentials;
 mod deployments;
 mod fallbacks;
+mod health;
 mod model_tiers;
 mod models;
 mod names;

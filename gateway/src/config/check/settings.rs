@@ -10,7 +10,7 @@ use super::super::{
     Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Queue, Ranking, Regions, Retry, Statistic,
     Strategy, Timeouts, raw,
 };
-use super::{circuit, queue};
+use super::{circuit, health, queue};
 use crate::dialect::request::{Hint, Hints};
 
 /// More attempts than this are a mistake: each may take a whole timeout.
@@ -27,6 +27,7 @@ pub(super) struct Defaults {
     pub(super) affinity: Option<Affinity>,
     pub(super) regions: Regions,
     pub(super) queue: Queue,
+    pub(super) health_check: health::Written,
 }
 
 /// What holds if the file says nothing.
@@ -56,6 +57,7 @@ fn built_in() -> Defaults {
         affinity: Some(built_in_affinity()),
         regions: Regions::Any,
         queue: queue::built_in(),
+        health_check: health::built_in(),
     }
 }
 
@@ -88,6 +90,7 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         affinity: affinity(&written.affinity, &base.affinity, cx),
         regions: written.regions.or(base.regions),
         queue: queue::queue(&written.queue, base.queue, cx),
+        health_check: health::written(&written.health_check, base.health_check, cx),
     }
 }
 

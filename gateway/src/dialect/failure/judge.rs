@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::said::Said;
 use super::wording::Words;
-use super::{Class, Limit, Period, limit, names, times, wait, wording};
+use super::{Class, Limit, OfAccount, Period, limit, names, times, wait, wording};
 
 /// A rest this long is a quota, not a rate.
 const LONG: Duration = Duration::from_secs(3600);
@@ -52,6 +52,27 @@ fn status(http: Option<u16>, said: &Said, names: &[String]) -> u16 {
     let telling = named.filter(|status| *status != 500).or(said.status).or(http).or(named);
     let blames_request = || names.iter().any(|name| names::blames_request(name)).then_some(400);
     telling.or_else(blames_request).unwrap_or(500)
+}
+
+/// What of the account itself a failure of this class and limit is about. A refusal may be of one model, one region or one
+/// operation: so not each counts, but those that cannot be about anything but the key. What is spent per day is a pool's.
+pub(super) fn of_account(class: Class, limit: Limit, http: Option<u16>, said: &Said) -> Option<OfAccount> {
+    let names: Vec<String> = said.names.iter().map(|name| names::plain(name)).collect();
+    let named = |is: fn(&str) -> bool| names.iter().any(|name| is(name));
+    let text = said.text();
+    let aside = said.aside.to_ascii_lowercase();
+    let words = Words { text: &text, aside: aside.trim_start() };
+    match class {
+        Class::Auth if named(names::is_of_one_model) => None,
+        Class::Auth if http == Some(401) || named(names::is_key) || wording::is_key(&words) => {
+            Some(OfAccount::Key)
+        }
+        Class::QuotaExhausted { .. } if limit == Limit::default() => {
+            let spent = http == Some(402) || named(names::is_credit) || wording::is_credit(&words);
+            spent.then_some(OfAccount::Credit)
+        }
+        _ => None,
+    }
 }
 
 fn by_status(status: u16, retry_after: Option<Duration>) -> Class {

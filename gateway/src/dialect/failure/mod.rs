@@ -125,11 +125,22 @@ impl Class {
     }
 }
 
+/// What of an account itself is refused, and not only this call, this model or this minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfAccount {
+    /// Its key: no call with it is served.
+    Key,
+    /// Its credit is spent: none that costs anything is.
+    Credit,
+}
+
 /// A classified failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What it means.
     pub class: Class,
+    /// What of the whole account it is about, if it is.
+    pub account: Option<OfAccount>,
     /// The limit that was met, as far as the upstream says which; empty for classes that are about none.
     pub limit: Limit,
     /// The upstream's `x-should-retry`.
@@ -194,9 +205,18 @@ impl Failure {
 
     fn judged(http: Option<u16>, headers: &HeaderMap, said: &Said, now: SystemTime) -> Failure {
         let (class, limit) = judge::judge(http, headers, said, now);
+        let account = judge::of_account(class, limit, http, said);
         let error = (!said.is_empty()).then(|| shown::masked_error(said));
         let status = said.status.and_then(|status| StatusCode::from_u16(status).ok());
-        Failure { class, limit, should_retry: said.should_retry(headers), status, error, is_words: true }
+        Failure {
+            class,
+            account,
+            limit,
+            should_retry: said.should_retry(headers),
+            status,
+            error,
+            is_words: true,
+        }
     }
 }
 
@@ -206,6 +226,8 @@ fn is_json(body: &[u8]) -> bool {
         && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
+#[cfg(test)]
+mod account_tests;
 #[cfg(test)]
 mod frame_tests;
 #[cfg(test)]

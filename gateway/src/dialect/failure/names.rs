@@ -68,6 +68,46 @@ fn is_quota(name: &str) -> bool {
     )
 }
 
+/// Is it about money, and so about all that the account pays for?
+pub(super) fn is_credit(name: &str) -> bool {
+    is_quota(name) && !matches!(name, "quota_exhausted" | "servicequotaexceededexception")
+}
+
+/// Is it the key that is refused, whatever is asked with it?
+pub(super) fn is_key(name: &str) -> bool {
+    matches!(
+        name,
+        "invalid_api_key"
+            | "authentication_error"
+            | "api_key_invalid"
+            | "api_key_expired"
+            | "consumer_invalid"
+            | "consumer_suspended"
+            | "unauthenticated"
+            | "unrecognizedclientexception"
+            | "expiredtokenexception"
+            | "expiredtoken"
+            | "invalidclienttokenid"
+            | "invalidsignatureexception"
+            | "signaturedoesnotmatch"
+    )
+}
+
+/// Is it a refusal of what was asked, with a key that is known?
+pub(super) fn is_of_one_model(name: &str) -> bool {
+    matches!(
+        name,
+        "permission_denied"
+            | "permission_error"
+            | "iam_permission_denied"
+            | "api_key_service_blocked"
+            | "service_disabled"
+            | "accessdeniedexception"
+            | "optinrequired"
+            | "unsupported_country_region_territory"
+    )
+}
+
 fn is_auth(name: &str) -> bool {
     matches!(
         name,

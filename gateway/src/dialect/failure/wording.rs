@@ -50,6 +50,16 @@ pub(super) fn class(
     }
 }
 
+/// Is the key itself refused?
+pub(super) fn is_key(words: &Words<'_>) -> bool {
+    words.begin(&["incorrect api key", "invalid api key", "api key not valid", "api key expired"])
+}
+
+/// Is it about money? (Only of a failure that [`class`] or a name calls spent.)
+pub(super) fn is_credit(words: &Words<'_>) -> bool {
+    spent(words)
+}
+
 /// Money or a long-term quota.
 fn spent(words: &Words<'_>) -> bool {
     words.begin(&[

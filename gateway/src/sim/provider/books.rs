@@ -2,6 +2,7 @@
 //! order in which the limits were charged.
 
 use super::account::{Account, Charging, Gauges, Refusal, TokenCost, Unit};
+use super::faults::Route;
 use super::limiter::LimiterKind;
 use super::log::{Log, Record};
 use super::options::{Key, Limits};
@@ -26,6 +27,9 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct Arrival<'a> {
     pub(super) secret: Option<&'a str>,
+    pub(super) route: Route,
+    /// Port at the other end of its connection.
+    pub(super) peer: u16,
     pub(super) model: &'a str,
     pub(super) stream: bool,
     /// All zero for a request that will be refused as invalid.
@@ -103,6 +107,8 @@ impl Books {
         let mut record = Record {
             seq: 0,
             key: "".into(),
+            route: arrival.route,
+            peer: arrival.peer,
             arrival_us: now_us,
             headers_us: None,
             end_us: None,
@@ -126,6 +132,11 @@ impl Books {
             return (self.log.push(record), Verdict::UnknownKey, Gauges::default());
         };
         let Entry { account, stats } = &mut self.entries[index];
+        if arrival.route == Route::Models {
+            record.key = account.label.clone();
+            let gauges = account.gauges(now_us);
+            return (self.log.push(record), Verdict::Admitted, gauges); // free of charge
+        }
         stats.arrivals += 1;
         stats.in_flight += 1;
         record.key = account.label.clone();
@@ -166,7 +177,9 @@ impl Books {
         record.aborted = end.aborted;
         record.output_tokens = end.output_tokens;
         let key = record.key.clone();
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.account.label == key) {
+        let counts = record.route == Route::Chat;
+        let mut entries = self.entries.iter_mut().filter(|_| counts);
+        if let Some(entry) = entries.find(|entry| entry.account.label == key) {
             let answered = record.request_charge.is_some() && record.status < 400 && record.prompt_tokens > 0;
             if self.rules.charging == Charging::EndActual && answered && record.violation.is_none() {
                 let amount = record.prompt_tokens + end.output_tokens;

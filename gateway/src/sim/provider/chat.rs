@@ -4,7 +4,7 @@ use super::account::{Gauge, Gauges, Refusal};
 use super::answer::{Answer, alphanumeric};
 use super::books::{Arrival, Verdict};
 use super::call::Call;
-use super::faults::{FaultKind, Place};
+use super::faults::{FaultKind, Place, Route};
 use super::request::{self, Ask, Invalid};
 use super::script::{self, Cut, Material, Play};
 use super::wire::{self, Frames, Naming};
@@ -19,14 +19,15 @@ pub(super) async fn complete(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     body: Bytes,
+    peer: u16,
 ) -> Result<Response<Play>, Cut> {
     let behaviour = shared.behaviour.load_full();
     let mut rng = shared.next_draw();
     let prepared = prepare(shared, &behaviour, &body, &mut rng);
     let secret = bearer(headers);
-    let (mut call, verdict, gauges) = Call::arrive(shared, &arrival(secret, &prepared, &body));
+    let (mut call, verdict, gauges) = Call::arrive(shared, &arrival(secret, &prepared, &body, peer));
     shared.keep_body(call.seq(), headers, &body);
-    let reply = Reply { gauges, request_id: format!("req_{}", alphanumeric(&mut rng, 32)) };
+    let reply = Reply::new(gauges, &mut rng);
 
     match (verdict, prepared) {
         (Verdict::UnknownKey, _) => Ok(reply.unauthorized(call, secret)),
@@ -89,7 +90,7 @@ fn prepare(
         return Err(Refused::UnknownModel(ask.model));
     }
     let cap = ask.max_tokens.unwrap_or(shared.default_max_output);
-    let fault = behaviour.faults.pick(rng.f64());
+    let fault = behaviour.faults.pick(rng.f64(), Route::Chat);
     let answer = Answer::make(&ask, behaviour.output, cap, rng);
     Ok(Prepared { max_tokens: cap.saturating_mul(ask.choices), ask, answer, fault })
 }
@@ -98,10 +99,14 @@ fn arrival<'a>(
     secret: Option<&'a str>,
     prepared: &'a Result<Prepared, Refused>,
     body: &'a [u8],
+    peer: u16,
 ) -> Arrival<'a> {
+    let route = Route::Chat;
     match prepared {
         Ok(Prepared { ask, answer, fault, max_tokens }) => Arrival {
             secret,
+            route,
+            peer,
             model: &ask.model,
             stream: ask.stream,
             prompt_tokens: ask.prompt_tokens,
@@ -111,6 +116,8 @@ fn arrival<'a>(
         },
         Err(refused) => Arrival {
             secret,
+            route,
+            peer,
             model: if let Refused::UnknownModel(model) = refused { model } else { "" },
             stream: false,
             prompt_tokens: 0,
@@ -121,19 +128,23 @@ fn arrival<'a>(
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
     Some(secret.trim()).filter(|secret| scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty())
 }
 
 /// What every answer to one request carries.
-struct Reply {
+pub(super) struct Reply {
     gauges: Gauges,
     request_id: String,
 }
 
 impl Reply {
+    pub(super) fn new(gauges: Gauges, rng: &mut fastrand::Rng) -> Self {
+        Self { gauges, request_id: format!("req_{}", alphanumeric(rng, 32)) }
+    }
+
     fn answer(
         self,
         call: Call,
@@ -164,7 +175,7 @@ impl Reply {
         self.response(StatusCode::OK, kind, age_ms, play)
     }
 
-    fn unauthorized(self, call: Call, secret: Option<&str>) -> Response<Play> {
+    pub(super) fn unauthorized(self, call: Call, secret: Option<&str>) -> Response<Play> {
         let (message, code) = match secret {
             Some(secret) => {
                 let shown = secret.chars().take(4).collect::<String>();
@@ -209,7 +220,7 @@ impl Reply {
     }
 
     /// An injected error answer.
-    fn injected<const N: usize>(
+    pub(super) fn injected<const N: usize>(
         self,
         call: Call,
         code: u16,
@@ -234,7 +245,13 @@ impl Reply {
         self.response(status, "application/json", age_ms, Play::bytes(body))
     }
 
-    fn response(self, status: StatusCode, kind: &'static str, age_ms: u64, body: Play) -> Response<Play> {
+    pub(super) fn response(
+        self,
+        status: StatusCode,
+        kind: &'static str,
+        age_ms: u64,
+        body: Play,
+    ) -> Response<Play> {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();

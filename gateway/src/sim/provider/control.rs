@@ -87,9 +87,9 @@ mod tests {
         let after = before.with(change).unwrap();
         assert_eq!((after.latency, after.pace), (Duration::from_secs(1), before.pace));
         assert_eq!(after.output, Span { low: 3, high: 3 });
-        assert!(after.faults.pick(0.0).is_some());
+        assert!(after.faults.pick(0.0, super::super::faults::Route::Chat).is_some());
         let healed = after.with(Change { fail: Some(Vec::new()), ..Change::default() }).unwrap();
-        assert!(healed.faults.pick(0.0).is_none());
+        assert!(healed.faults.pick(0.0, super::super::faults::Route::Chat).is_none());
         assert!(before.with(Change { pace: Some("soon".into()), ..Change::default() }).is_err());
         assert!(before.with(Change { jitter: Some(2.0), ..Change::default() }).is_err());
     }

@@ -43,6 +43,25 @@ pub enum FaultKind {
     SlowFirstToken(Duration),
 }
 
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// A chat completion.
+    Chat,
+    /// The list of models.
+    Models,
+}
+
+impl Route {
+    /// In the log, and in failures.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Route::Chat => "chat",
+            Route::Models => "models",
+        }
+    }
+}
+
 /// A failure and how often it happens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
@@ -52,6 +71,8 @@ pub struct Fault {
     pub share: f64,
     /// Most calls it hits; absent: no bound.
     pub times: Option<u64>,
+    /// What it hits; absent: everything.
+    pub only: Option<Route>,
 }
 
 impl FromStr for Fault {
@@ -63,13 +84,17 @@ impl FromStr for Fault {
             Some((front, body)) => (front, Some(body.to_owned())),
             None => (text, None),
         };
-        let (mut kind, mut share, mut times) = (None, 1.0, None);
+        let (mut kind, mut share, mut times, mut only) = (None, 1.0, None, None);
         let (mut retry_after, mut should_retry) = (None, None);
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not NAME=VALUE"))?;
             match name {
                 "share" => share = parse_share(value)?,
                 "times" => times = Some(value.parse().map_err(|_| format!("times={value}: not a number"))?),
+                "only" => {
+                    let known = [Route::Chat, Route::Models].into_iter().find(|route| route.name() == value);
+                    only = Some(known.ok_or_else(|| format!("only={value}: chat or models"))?);
+                }
                 "retry-after" => retry_after = Some(value.to_owned()),
                 "should-retry" => should_retry = Some(value.to_owned()),
                 _ if kind.is_some() => return Err(format!("`{part}`: one kind of failure at a time")),
@@ -90,7 +115,7 @@ impl FromStr for Fault {
                 }
             }
         }
-        Ok(Self { kind, share, times })
+        Ok(Self { kind, share, times, only })
     }
 }
 
@@ -136,11 +161,11 @@ impl FaultPlan {
 
     /// The fault that hits a call whose draw is `drawn` (0 to 1). One that has fired often enough is as if
     /// it were not written.
-    pub(super) fn pick(&self, drawn: f64) -> Option<FaultKind> {
+    pub(super) fn pick(&self, drawn: f64, route: Route) -> Option<FaultKind> {
         let mut low = 0.0;
         for (fault, fired) in &self.faults {
             let spent = fault.times.is_some_and(|times| fired.load(Relaxed) >= times);
-            if spent {
+            if spent || fault.only.is_some_and(|only| only != route) {
                 continue;
             }
             let hit = drawn >= low && drawn < low + fault.share;
@@ -173,12 +198,15 @@ mod tests {
                     body: Some("{\"a\":1,\"b\":2}".into())
                 },
                 share: 0.25,
-                times: None
+                times: None,
+                only: None
             })
         );
         assert_eq!(kind("stall=before"), Ok(FaultKind::Stall(Place::BeforeHeaders)));
         assert_eq!(kind("cut=mid,share=0.1"), Ok(FaultKind::Cut(Place::Mid)));
         assert_eq!(kind("error-chunk=mid,times=3"), Ok(FaultKind::ErrorChunk(Place::Mid)));
+        let listing = "status=500,only=models".parse::<Fault>().unwrap();
+        assert_eq!(listing.only, Some(Route::Models));
         assert_eq!(kind("slow=2s"), Ok(FaultKind::SlowFirstToken(Duration::from_secs(2))));
     }
 
@@ -192,6 +220,7 @@ mod tests {
             "cut=mid,stall=mid",
             "cut=mid,body=x",
             "cut=mid,should-retry=false",
+            "cut=mid,only=embeddings",
             "x",
         ] {
             assert!(text.parse::<Fault>().is_err(), "{text}");
@@ -206,10 +235,10 @@ mod tests {
             "cut=mid,share=0.3".parse().unwrap(),
         ])
         .unwrap();
-        assert!(matches!(plan.pick(0.19), Some(FaultKind::Status { .. })));
-        assert!(matches!(plan.pick(0.2), Some(FaultKind::Cut(_))));
-        assert!(matches!(plan.pick(0.499), Some(FaultKind::Cut(_))));
-        assert_eq!(plan.pick(0.5), None);
+        assert!(matches!(plan.pick(0.19, Route::Chat), Some(FaultKind::Status { .. })));
+        assert!(matches!(plan.pick(0.2, Route::Chat), Some(FaultKind::Cut(_))));
+        assert!(matches!(plan.pick(0.499, Route::Chat), Some(FaultKind::Cut(_))));
+        assert_eq!(plan.pick(0.5, Route::Chat), None);
     }
 
     #[test]
@@ -217,7 +246,7 @@ mod tests {
         let plan =
             FaultPlan::new(vec!["status=500,times=2".parse().unwrap(), "cut=mid,times=1".parse().unwrap()])
                 .unwrap();
-        let hits: Vec<bool> = (0..4).map(|_| plan.pick(0.0).is_some()).collect();
+        let hits: Vec<bool> = (0..4).map(|_| plan.pick(0.0, Route::Chat).is_some()).collect();
         assert_eq!(hits, [true, true, true, false]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A judge reads this log and computes every window by itself; the charge events are there only to compare.
 
+use super::faults::Route;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -15,6 +16,9 @@ pub(super) struct Record {
     pub(super) seq: u64,
     /// First 8 hex digits of the key's SHA-256, or `none`.
     pub(super) key: Arc<str>,
+    pub(super) route: Route,
+    /// Port at the other end of its connection: who keeps connections shows by it.
+    pub(super) peer: u16,
     pub(super) arrival_us: u64,
     pub(super) headers_us: Option<u64>,
     pub(super) end_us: Option<u64>,
@@ -45,9 +49,11 @@ pub(super) struct Record {
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let charges = |charge: Option<(u64, u64)>| charge.into_iter().collect::<Vec<_>>();
-        let mut record = serializer.serialize_struct("Record", 19)?;
+        let mut record = serializer.serialize_struct("Record", 21)?;
         record.serialize_field("seq", &self.seq)?;
         record.serialize_field("key", &*self.key)?;
+        record.serialize_field("route", self.route.name())?;
+        record.serialize_field("peer", &self.peer)?;
         record.serialize_field("arrival_us", &self.arrival_us)?;
         record.serialize_field("headers_us", &self.headers_us)?;
         record.serialize_field("end_us", &self.end_us)?;

@@ -19,6 +19,7 @@ mod clock;
 mod control;
 mod faults;
 mod limiter;
+mod listing;
 mod log;
 mod options;
 mod request;
@@ -32,7 +33,7 @@ mod wire;
 pub use account::Charging;
 pub use books::{KeyStats, Stats};
 pub use control::Change;
-pub use faults::{Fault, FaultKind, Place};
+pub use faults::{Fault, FaultKind, Place, Route};
 pub use limiter::LimiterKind;
 pub use options::{Key, Limits, Options, Span};
 

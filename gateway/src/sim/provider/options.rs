@@ -50,7 +50,7 @@ pub struct Options {
     pub jitter: f64,
     /// Injected failure, repeatable: one of status=N, stall=before|mid, cut=before-headers|before-content|mid,
     /// error-chunk=before|mid, slow=DURATION (first token), then share=P, times=N, retry-after=SECONDS,
-    /// should-retry=true|false, body=TEXT (last).
+    /// should-retry=true|false, only=chat|models, body=TEXT (last).
     #[arg(long = "fail", value_name = "KIND=..,share=P")]
     pub faults: Vec<Fault>,
     /// Models served; any other is refused with 404. Without it every name is served.

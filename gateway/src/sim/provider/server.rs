@@ -3,6 +3,7 @@
 use super::Shared;
 use super::chat;
 use super::control::Change;
+use super::listing;
 use super::script::{Cut, Play};
 use super::wire;
 use bytes::Bytes;
@@ -49,9 +50,10 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let peer = stream.peer_addr().map_or(0, |addr| addr.port());
     let service = service_fn(|request| {
         let shared = shared.clone();
-        async move { route(&shared, request).await }
+        async move { route(&shared, peer, request).await }
     });
     // Injected cuts and clients that leave end here: both are in the log.
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
@@ -59,7 +61,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Response<Play>, Cut> {
+async fn route(shared: &Arc<Shared>, peer: u16, request: Request<Incoming>) -> Result<Response<Play>, Cut> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await.map(|body| body.to_bytes()) else {
         let message = "The request body is too large or was not sent completely.";
@@ -69,8 +71,8 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let path = head.uri.path();
     let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     match (&head.method, path) {
-        (&Method::POST, "/chat/completions") => chat::complete(shared, &head.headers, body).await,
-        (&Method::GET, "/models") => Ok(reply(StatusCode::OK, JSON, models(shared))),
+        (&Method::POST, "/chat/completions") => chat::complete(shared, &head.headers, body, peer).await,
+        (&Method::GET, "/models") => listing::list(shared, &head.headers, peer, models(shared)).await,
         (&Method::GET, "/healthz") => Ok(reply(StatusCode::OK, "text/plain", "ok\n")),
         (&Method::GET, "/_log") => Ok(log(shared, head.uri.query().unwrap_or_default())),
         (&Method::GET, "/_stats") => Ok(stats(shared)),

@@ -13,6 +13,13 @@
 //!
 //! What is told is told once: when a SYNC is lost, so are its outcomes. Nothing is counted twice, and a probe of which
 //! nobody hears makes room for another when its answer should have begun.
+//!
+//! An account has two circuits besides, for all its deployments alike ([`Cause`]): one that a refusal of its key opens, and one
+//! that spent credit does. Either opens at the first refusal and stays open longer from probe to probe. A call must pass all
+//! three; one that is a probe of several has one permit, which each of them knows it by.
+//!
+//! Where a deployment is *checked* without calls, checks take the place of probes ([`Outcome::checked`]): each puts off the time
+//! at which a call would be let through, and as many good ones as of probes close it.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +54,62 @@ pub struct Trip {
     pub successes: u64,
     /// In so many ms all calls are back.
     pub ramp: Ms,
+    /// Opened again and again it stays open as long as it has been already, but no longer than this, ms; 0: as long as ever.
+    pub most: Ms,
 }
+
+/// Whose circuit it is, and thereby why calls go elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The deployment's: it fails.
+    Faults,
+    /// The account's: its key is refused.
+    Key,
+    /// The account's: its credit is spent.
+    Quota,
+}
+
+/// Circuits that a call must pass: a deployment's tag, and its account's; 0: that one has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gates {
+    /// The deployment's tag.
+    pub own: u64,
+    /// The account's: an even number. It is the tag of [`Cause::Key`], the next of [`Cause::Quota`].
+    pub account: u64,
+}
+
+impl Gates {
+    /// Their tags, each with what it stands for.
+    pub fn tags(self) -> impl Iterator<Item = (u64, Cause)> {
+        let Gates { own, account } = self;
+        let of_account = [Cause::Key, Cause::Quota].map(|cause| (cause.tag(account), cause));
+        let of_account = of_account.into_iter().filter(move |_| account > 0);
+        [(own, Cause::Faults)].into_iter().filter(move |_| own > 0).chain(of_account)
+    }
+}
+
+impl Cause {
+    /// In metrics, logs and pages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Faults => "faults",
+            Cause::Key => "auth",
+            Cause::Quota => "quota",
+        }
+    }
+
+    /// The tag of an account's circuit; of [`Cause::Faults`] there is none.
+    pub fn tag(self, account: u64) -> u64 {
+        match self {
+            Cause::Faults => 0,
+            Cause::Key => account,
+            Cause::Quota => account + 1,
+        }
+    }
+}
+
+/// Stands where the permit of a probe stands, for a check.
+pub const CHECK: u64 = 0;
 
 /// How the attempts at one deployment ended since the last SYNC of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +122,7 @@ pub struct Outcome {
     pub failed: u64,
     /// How many failed behind the last that went well.
     pub run: u64,
-    /// What became of probes: their permits.
+    /// What became of probes: their permits; of checks: [`CHECK`].
     pub probes: Vec<(u64, Ending)>,
     /// By what the replica judges.
     pub trip: Trip,
@@ -132,7 +194,26 @@ pub enum Gate {
         next: Ms,
         /// Another, not later.
         lone: Ms,
+        /// Whose circuit it is that is open longest.
+        cause: Cause,
     },
+}
+
+impl Gate {
+    /// What both say together.
+    fn and(self, other: Gate) -> Gate {
+        match (self, other) {
+            (Gate::Open { next, lone, cause }, Gate::Open { next: till, lone: alone, cause: too }) => {
+                let cause = if till > next { too } else { cause };
+                Gate::Open { next: next.max(till), lone: lone.max(alone), cause }
+            }
+            (Gate::Open { .. }, _) => self,
+            (_, Gate::Open { .. }) => other,
+            (Gate::Probe, _) | (_, Gate::Probe) => Gate::Probe,
+            (Gate::Ramp, _) | (_, Gate::Ramp) => Gate::Ramp,
+            (Gate::Closed, Gate::Closed) => Gate::Closed,
+        }
+    }
 }
 
 /// All circuits.
@@ -201,6 +282,28 @@ impl Outcome {
             self.probes.push((permit, ending));
         }
     }
+
+    /// A check of it ended. One that went badly counts as an attempt does. One that went well does only if `counts`: a provider
+    /// may list its models and fail every call.
+    pub fn checked(&mut self, ending: Ending, counts: bool) {
+        match ending {
+            Ending::Wrong => self.add(ending, 0),
+            Ending::Well if counts => self.add(ending, 0),
+            Ending::Well | Ending::Unknown => {}
+        }
+        self.probes.push((CHECK, ending));
+    }
+}
+
+impl Trip {
+    /// How long a circuit that has been open since then stays open from `l` on.
+    fn again(&self, since: Ms, l: Ms) -> Ms {
+        if on(Mutant::NeverLonger) {
+            self.open
+        } else {
+            self.open.max(self.most.min(l.saturating_sub(since)))
+        }
+    }
 }
 
 impl Circuit {
@@ -222,12 +325,20 @@ impl Circuit {
 }
 
 impl Circuits {
-    /// What the circuit of a deployment says to a call at `l`; `luck` is drawn evenly from 0 to 999,999.
-    pub fn gate(&self, tag: u64, l: Ms, luck: u64) -> Gate {
+    /// What the circuits say to a call at `l`; `luck` is drawn evenly from 0 to 999,999.
+    pub fn gate(&self, of: Gates, l: Ms, luck: u64) -> Gate {
+        if self.known.is_empty() {
+            return Gate::Closed;
+        }
+        let gates = of.tags().map(|(tag, cause)| self.gate_of(tag, cause, l, luck));
+        gates.fold(Gate::Closed, Gate::and)
+    }
+
+    fn gate_of(&self, tag: u64, cause: Cause, l: Ms, luck: u64) -> Gate {
         match self.known.get(&tag) {
             None => Gate::Closed,
             Some(Circuit::Open { next, .. }) if *next <= l => Gate::Probe,
-            Some(Circuit::Open { next, lone, .. }) => Gate::Open { next: *next, lone: *lone },
+            Some(Circuit::Open { next, lone, .. }) => Gate::Open { next: *next, lone: *lone, cause },
             Some(Circuit::Ramp { since, whole }) => {
                 let back = l.saturating_sub(*since);
                 if back >= *whole || on(Mutant::RecoversAtOnce) || luck * whole < back * 1_000_000 {
@@ -239,14 +350,23 @@ impl Circuits {
         }
     }
 
-    /// A call was let through an open circuit: the number of its permit. It will be over in `for_ms`.
-    pub fn probe(&mut self, tag: u64, l: Ms, for_ms: Ms) -> u64 {
-        let Some(Circuit::Open { next, lone, permit, .. }) = self.known.get_mut(&tag) else { return 0 };
-        if !on(Mutant::ProbesPileUp) {
-            (*next, *lone) = (l + for_ms, l + LONE);
+    /// A call was let through circuits of which some are open: the number of its permit, 0 if none is. It will be over in
+    /// `for_ms`.
+    pub fn probe(&mut self, of: Gates, l: Ms, for_ms: Ms) -> u64 {
+        let latest = |tag: u64| match self.known.get(&tag) {
+            Some(Circuit::Open { permit, .. }) => Some(*permit),
+            _ => None,
+        };
+        let Some(last) = of.tags().filter_map(|(tag, _)| latest(tag)).max() else { return 0 };
+        let number = l.max(last + 1); // time does not go back, so none is given twice
+        for (tag, _) in of.tags() {
+            let Some(Circuit::Open { next, lone, permit, .. }) = self.known.get_mut(&tag) else { continue };
+            if !on(Mutant::ProbesPileUp) {
+                (*next, *lone) = (l + for_ms, l + LONE);
+            }
+            *permit = number;
         }
-        *permit = l.max(*permit + 1); // time does not go back, so none is given twice
-        *permit
+        number
     }
 
     /// Takes what a replica tells.
@@ -258,11 +378,12 @@ impl Circuits {
         if outcome.ok + outcome.failed == 0 {
             return;
         }
-        if let Some(Circuit::Open { next, lone, .. }) = self.known.get_mut(&outcome.tag) {
+        if let Some(Circuit::Open { next, lone, since, .. }) = self.known.get_mut(&outcome.tag) {
             // Attempts that began before it opened say nothing new; but while the state is away all go without permits.
             let probes = outcome.probes.iter().filter(|(_, ending)| *ending == Ending::Wrong).count() as u64;
             if outcome.failed > probes && *next <= l {
-                (*next, *lone) = (l + trip.open, l + trip.open.min(LONE));
+                let open = trip.again(*since, l);
+                (*next, *lone) = (l + open, l + open.min(LONE));
             }
             return;
         }
@@ -280,16 +401,20 @@ impl Circuits {
         let Some(Circuit::Open { next, lone, permit, good, since }) = self.known.get_mut(&tag) else {
             return;
         };
-        if of > *permit || of < *since {
+        if of != CHECK && (of > *permit || of < *since) {
             return; // of another time when it was open
+        }
+        let open = trip.again(*since, l);
+        if of == CHECK && ending != Ending::Unknown && !on(Mutant::CheckedAndProbed) {
+            *next = (*next).max(l + open); // while it is checked no call need be tried
         }
         let soon = l + trip.open.min(LONE);
         let again = match ending {
             Ending::Well => (l, l),
             Ending::Unknown => (soon, soon),
-            Ending::Wrong => (l + trip.open, soon),
+            Ending::Wrong => (l + open, soon),
         };
-        if of == *permit || on(Mutant::AnyPermitCounts) {
+        if of == *permit && of != CHECK || on(Mutant::AnyPermitCounts) {
             (*next, *lone) = again; // else another one runs
         }
         match ending {

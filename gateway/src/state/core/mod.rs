@@ -42,7 +42,7 @@ use std::sync::Arc;
 use mutant::{Mutant, on};
 
 pub use behaviour::{Behaviour, Behaviours, Shown, Telling};
-pub use circuit::{Circuit, Circuits, Ending, Outcome, Trip};
+pub use circuit::{Cause, Circuit, Circuits, Ending, Gates, Outcome, Trip};
 pub use clock::Clock;
 pub use fair::{Flow, Line, Lines, Turn};
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};

@@ -182,10 +182,7 @@ impl State {
 
     fn look(&mut self, ask: &Reserve, index: usize, bounds: Bounds) -> Look {
         let candidate = &ask.candidates[index];
-        let gate = match candidate.circuit {
-            Some(_) => self.circuits.gate(candidate.tag, self.clock.l, ask.luck),
-            None => Gate::Closed,
-        };
+        let gate = self.circuits.gate(candidate.gates(), self.clock.l, ask.luck);
         Look { fits: self.fits(ask, &candidate.draws, bounds), gate }
     }
 
@@ -247,9 +244,9 @@ impl State {
                 counters[at].granted += amount;
             }
         }
-        let Candidate { tag, circuit, .. } = ask.candidates[index];
+        let Candidate { tag, .. } = ask.candidates[index];
         let answered = self.lives.get(&ask.caller.inc).map_or(0, |life| life.d_head);
-        let permit = circuit.map_or(0, |_| self.circuits.probe(tag, l, answered));
+        let permit = self.circuits.probe(ask.candidates[index].gates(), l, answered);
         let session = self.pin(ask, tag, pin);
         let used = if ask.tell.used { self.used(ask, index) } else { Amounts::new() };
         Reserved::Granted(Granted { index, session, share, l, permit, used, told: Told::default() })

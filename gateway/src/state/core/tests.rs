@@ -1,6 +1,7 @@
 //! Proofs by search: whole clusters of replicas on the core, in simulated time, with every fault that the protocol
 //! (design: hold, then post; only monotone counters cross the wire) claims to survive. See [`world`].
 
+mod accounts;
 mod alone;
 mod attempt;
 mod audit;

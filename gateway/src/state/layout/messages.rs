@@ -25,9 +25,9 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
     for candidate in &ask.candidates {
-        pack.array(5).uint(candidate.tag).uint(candidate.tier).uint(candidate.threshold);
+        pack.array(6).uint(candidate.tag).uint(candidate.tier).uint(candidate.threshold);
         draws(&mut pack, &candidate.draws);
-        pack.uint(u64::from(candidate.circuit.is_some()));
+        pack.uint(u64::from(candidate.circuit.is_some())).uint(candidate.account);
     }
     pack.uint(ask.session.as_ref().map_or(0, |session| session.ttl));
     let Tell { left, why, used } = ask.tell;
@@ -129,9 +129,9 @@ fn outcomes(outcomes: &[Outcome]) -> Vec<u8> {
     let mut pack = Pack::default();
     pack.array(outcomes.len());
     for Outcome { tag, ok, failed, run, probes, trip } in outcomes {
-        let Trip { failures, ratio, min_calls, window, open, successes, ramp } = *trip;
+        let Trip { failures, ratio, min_calls, window, open, successes, ramp, most } = *trip;
         pack.array(6).uint(*tag).uint(*ok).uint(*failed).uint(*run);
-        pack.uints(&[failures, ratio, min_calls, window, open, successes, ramp]);
+        pack.uints(&[failures, ratio, min_calls, window, open, successes, ramp, most]);
         let said = |ending: &Ending| match ending {
             Ending::Unknown => 0,
             Ending::Well => 1,

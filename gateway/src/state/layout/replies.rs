@@ -9,8 +9,8 @@ use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
 use crate::state::core::{
-    Amounts, Behaviour, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome, Synced,
-    Told, Verdict,
+    Amounts, Behaviour, Cause, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome,
+    Synced, Told, Verdict,
 };
 
 /// Which command a reply answers.
@@ -74,7 +74,9 @@ fn told(at: &mut Unpack<'_>, len: usize) -> Result<Told, Malformed> {
         [1, share, _] => Ok(Verdict::Fits(share)),
         [2, ms, pool] => Ok(Verdict::Waits(ms, pool as usize)),
         [3, _, pool] => Ok(Verdict::Never(pool as usize)),
-        [4, ms, _] => Ok(Verdict::Open(ms)),
+        [4, ms, 0] => Ok(Verdict::Open(ms, Cause::Faults)),
+        [4, ms, 1] => Ok(Verdict::Open(ms, Cause::Key)),
+        [4, ms, 2] => Ok(Verdict::Open(ms, Cause::Quota)),
         [5, share, _] => Ok(Verdict::Recovers(share)),
         _ => Err(malformed("verdict")),
     };

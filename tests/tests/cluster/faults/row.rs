@@ -277,7 +277,7 @@ fn what_was_granted_unseen_is_the_others_part_of_what_came_just_before_a_strike(
         status,
         prompt_tokens: 0,
         output_tokens: 0,
-        aborted: false,
+        ..Arrival::default()
     };
     let strike = |began_us| Strike { began_us, mended_us: began_us + 1 };
     let second = 1_000_000;

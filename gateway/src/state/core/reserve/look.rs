@@ -62,7 +62,7 @@ impl Look {
     pub(super) fn verdict(self, l: Ms) -> Verdict {
         match (self.fits, self.gate) {
             (Fits::Never { pool, .. }, _) => Verdict::Never(pool),
-            (_, Gate::Open { next, .. }) => Verdict::Open(next - l),
+            (_, Gate::Open { next, cause, .. }) => Verdict::Open(next - l, cause),
             (Fits::Wait(wait), _) => Verdict::Waits(wait.at - l, wait.pool),
             (Fits::Yes(share), Gate::Ramp) => Verdict::Recovers(share),
             (Fits::Yes(share), Gate::Closed | Gate::Probe) => Verdict::Fits(share),
@@ -101,7 +101,7 @@ impl Left {
         let earlier = |known: Option<Ms>, at: Ms| Some(known.map_or(at, |known| known.min(at)));
         match (look.fits, look.gate) {
             (Fits::Never { pool, meter }, _) => self.never = self.never.or(Some((pool, meter))),
-            (fits, Gate::Open { next, lone }) => {
+            (fits, Gate::Open { next, lone, .. }) => {
                 let room = if let Fits::Wait(wait) = fits { wait.at } else { l };
                 self.open = earlier(self.open, next.max(room));
                 self.soonest = earlier(self.soonest, lone.max(room));

@@ -1,5 +1,7 @@
 //! What RESERVE asks for and is told.
 
+use super::super::circuit::{Cause, Gates};
+use super::super::mutant::{Mutant, on};
 use super::super::{Caller, Ms, PoolDecl, Trip, Turn};
 use super::Kin;
 
@@ -58,8 +60,8 @@ pub enum Verdict {
     Waits(Ms, usize),
     /// The call is larger than a limit of this pool.
     Never(usize),
-    /// Its circuit is open for so many ms.
-    Open(Ms),
+    /// A circuit is open for so many ms: its own, or one of its account.
+    Open(Ms, Cause),
     /// It fits, at this share in use, millionths; but its circuit was open lately, and its calls are coming back.
     Recovers(u64),
 }
@@ -98,8 +100,18 @@ pub struct Candidate {
     pub threshold: u64,
     /// By what its circuit opens; none: it has none.
     pub circuit: Option<Trip>,
+    /// Its account's tag ([`Gates::account`]).
+    pub account: u64,
     /// On its own pools.
     pub draws: Vec<Draw>,
+}
+
+impl Candidate {
+    /// The circuits that a call must pass.
+    pub fn gates(&self) -> Gates {
+        let own = self.circuit.map_or(0, |_| self.tag);
+        Gates { own, account: if on(Mutant::AccountPassed) { 0 } else { self.account } }
+    }
 }
 
 /// The outcome of a [`Reserve`].

@@ -33,7 +33,7 @@ fn window(cap: u64) -> PoolDecl {
 fn wish(pools: &[PoolDecl]) -> Arc<Reserve> {
     let caller = Caller { epoch: 0, inc: Incarnation { name: String::new(), k: 0 }, l_ack: 0, x: 0 };
     let draws = (0..pools.len()).map(|pool| Draw { pool, amounts: [1].into_iter().collect() }).collect();
-    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws };
+    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws };
     let pools = pools.to_vec();
     Arc::new(Reserve {
         caller,

@@ -149,6 +149,7 @@ pub(super) fn ask(n: u64, fate: &Fate, infos: &[Arc<PoolInfo>], caller: Caller) 
         let own = [vec![draw(1), draw(SHARED)], vec![draw(2), draw(SHARED), draw(BARE)], vec![draw(3)]];
         Candidate {
             circuit: None,
+            account: 0,
             tag: deployment as u64 + 1,
             tier: if tiers { at as u64 } else { 0 },
             threshold,

@@ -9,13 +9,13 @@ use super::judge::Breach;
 use crate::state::core::NEXT_SYNC;
 use crate::state::core::circuit::LONE;
 use crate::state::core::{
-    Caller, Candidate, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join, Kin, Ms,
-    Outcome, PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
+    Caller, Candidate, Cause, Circuit, Command, Declared, Denied, Draw, Ending, Granted, Incarnation, Join,
+    Kin, Ms, Outcome, PoolDecl, Reply, Reserve, Reserved, SessionRef, Shape, State, Sync, Trip, Verdict,
 };
 
 const BORN: Ms = 1_000_000;
 const HEAD: Ms = 2_000;
-const TRIP: Trip = Trip {
+pub(super) const TRIP: Trip = Trip {
     failures: 5,
     ratio: 500_000,
     min_calls: 20,
@@ -23,19 +23,22 @@ const TRIP: Trip = Trip {
     open: 30_000,
     successes: 2,
     ramp: 10_000,
+    most: 0,
 };
 
-struct Cluster {
-    state: State,
+pub(super) struct Cluster {
+    pub(super) state: State,
     now: Ms,
+    /// Tags of accounts by those of their deployments.
+    pub(super) accounts: BTreeMap<u64, u64>,
 }
 
 /// A grant: which candidate, and the permit of a probe.
-type Taken = Result<(usize, u64), Denied>;
+pub(super) type Taken = Result<(usize, u64), Denied>;
 
 impl Cluster {
-    fn new() -> Cluster {
-        let mut cluster = Cluster { state: State::new(1, BORN), now: BORN };
+    pub(super) fn new() -> Cluster {
+        let mut cluster = Cluster { state: State::new(1, BORN), now: BORN, accounts: BTreeMap::new() };
         for who in 0..3 {
             let inc = cluster.caller(who).inc;
             cluster.step(&Command::Join(Join { inc, d_head: HEAD, d_end: 60_000, ..Join::default() }));
@@ -52,7 +55,7 @@ impl Cluster {
     }
 
     /// Time passes, and all live on.
-    fn wait(&mut self, ms: Ms) {
+    pub(super) fn wait(&mut self, ms: Ms) {
         let until = self.now + ms;
         while self.now < until {
             self.now = until.min(self.now + 400);
@@ -60,7 +63,7 @@ impl Cluster {
         }
     }
 
-    fn tell(&mut self, who: u64, outcomes: Vec<Outcome>) {
+    pub(super) fn tell(&mut self, who: u64, outcomes: Vec<Outcome>) {
         let sync = Sync {
             caller: self.caller(who),
             reports: vec![],
@@ -72,14 +75,21 @@ impl Cluster {
         assert!(matches!(self.step(&Command::Sync(sync)), Reply::Synced(_)));
     }
 
-    fn ended(&mut self, who: u64, tag: u64, ending: Ending, permit: u64) {
+    pub(super) fn ended(&mut self, who: u64, tag: u64, ending: Ending, permit: u64) {
         let mut outcome = Outcome::none(tag, TRIP);
         outcome.add(ending, permit);
         self.tell(who, vec![outcome]);
     }
 
     /// A call asks for one of the deployments `tags`, in this order; each has room for `cap` calls at once.
-    fn ask(&mut self, who: u64, tags: &[u64], cap: u64, luck: u64, session: Option<&str>) -> Taken {
+    pub(super) fn ask(
+        &mut self,
+        who: u64,
+        tags: &[u64],
+        cap: u64,
+        luck: u64,
+        session: Option<&str>,
+    ) -> Taken {
         let shape = Declared { shape: Shape::gauge(), cap, pace: 0 };
         let pool = |tag: &u64| PoolDecl { key: format!("p{tag}").into(), meters: [shape].into() };
         let draw = |pool: usize| vec![Draw { pool, amounts: [1].into_iter().collect() }];
@@ -88,6 +98,7 @@ impl Cluster {
             tier: 0,
             threshold: 1_000_000,
             circuit: Some(TRIP),
+            account: self.accounts.get(tag).copied().unwrap_or(0),
             draws: draw(at),
         };
         let ask = Reserve {
@@ -108,12 +119,12 @@ impl Cluster {
         }
     }
 
-    fn fail(&mut self, tag: u64, times: u64) {
+    pub(super) fn fail(&mut self, tag: u64, times: u64) {
         (0..times).for_each(|n| self.ended(n % 3, tag, Ending::Wrong, 0));
     }
 }
 
-const ROOM: u64 = 1_000;
+pub(super) const ROOM: u64 = 1_000;
 
 #[test]
 fn five_failures_in_a_row_wherever_they_were_seen_open_it_and_one_probe_goes_at_a_time() {
@@ -231,8 +242,14 @@ fn who_is_passed_by_is_told_why() {
     let mut cluster = Cluster::new();
     cluster.fail(1, 5);
     let caller = cluster.caller(0);
-    let candidate =
-        |tag| Candidate { tag, tier: 0, threshold: 1_000_000, circuit: Some(TRIP), draws: vec![] };
+    let candidate = |tag| Candidate {
+        tag,
+        tier: 0,
+        threshold: 1_000_000,
+        circuit: Some(TRIP),
+        account: 0,
+        draws: vec![],
+    };
     let ask = Reserve {
         caller,
         pools: vec![],
@@ -247,7 +264,7 @@ fn who_is_passed_by_is_told_why() {
     let Reply::Reserved(Reserved::Granted(granted)) = cluster.step(&Command::Reserve(ask.into())) else {
         panic!("room for all")
     };
-    assert_eq!(granted.told.why, [Verdict::Open(TRIP.open), Verdict::Fits(0)]);
+    assert_eq!(granted.told.why, [Verdict::Open(TRIP.open, Cause::Faults), Verdict::Fits(0)]);
 }
 
 /// What finds a circuit that is broken on purpose.

@@ -70,6 +70,7 @@ impl Cluster {
             tier,
             threshold,
             circuit: None,
+            account: 0,
             draws: vec![draw(deployment)],
         };
         let ask = Reserve {

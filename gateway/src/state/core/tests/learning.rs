@@ -235,7 +235,7 @@ pub(super) fn grants_of_before_are_not_used() -> Result<(), Breach> {
     let ledger = Arc::new(Ledger::new(replica("one"), 1));
     let caller = Caller { epoch: 1, inc: replica("one"), l_ack: 0, x: 0 };
     let draws = vec![Draw { pool: 0, amounts: [1].into_iter().collect() }];
-    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws };
+    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws };
     let ask = Reserve {
         caller,
         pools: vec![pool()],
@@ -263,7 +263,7 @@ fn nothing_is_granted_while_learning() {
     state.step(&hello("one", 0, 0, 1, 0), BORN + 10);
     let caller = Caller { epoch: EPOCH, inc: replica("one"), l_ack: BORN + 10, x: 0 };
     let draws = vec![Draw { pool: 0, amounts: [1].into_iter().collect() }];
-    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws };
+    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws };
     let ask = Reserve {
         caller,
         pools: vec![pool()],

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::accounts;
 use super::behaviours;
 use super::byhand;
 use super::call::{Ending, Fate, ask};
@@ -76,6 +77,7 @@ fn killer(mutant: Mutant) -> Killer {
         LearningEndedByNewcomer => Killer::Model,
         ProbesPileUp | AnyPermitCounts | RecoversAtOnce | LoneNeverTried | OldFailuresCount
         | OneSpeaksForAll => Killer::Check(circuits::all),
+        NeverLonger | CheckedAndProbed | AccountPassed => Killer::Check(accounts::all),
         NobodyYields | SavesUp => Killer::Check(fair::all),
         DeadStayBusy | LevelsPileUp => Killer::Check(behaviours::all),
     }

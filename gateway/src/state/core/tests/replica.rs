@@ -115,7 +115,8 @@ impl Replica {
     pub(super) fn declaration(&self, plan: &Plan, t: Ms) -> Reserve {
         let infos = plan.pools(self.who);
         let nothing = |pool: usize| Draw { pool, amounts: infos[pool].kinds.iter().map(|_| 0).collect() };
-        let candidate = Candidate { tag: 9, tier: 0, threshold: 1_000_000, circuit: None, draws: vec![] };
+        let candidate =
+            Candidate { tag: 9, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws: vec![] };
         Reserve {
             caller: self.caller(t),
             pools: infos.iter().map(|info| info.decl.clone()).collect(),

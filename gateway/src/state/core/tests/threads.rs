@@ -37,6 +37,7 @@ impl Shared {
             tier: 0,
             threshold: 1_000_000,
             circuit: None,
+            account: 0,
             draws: draws(pool),
         };
         let ask = Arc::new(Reserve {

@@ -369,7 +369,8 @@ impl Books {
 /// A RESERVE of one call.
 pub(super) fn reserve(rules: &Rules, caller: Caller, units: u64) -> Reserve {
     let draw = Draw { pool: 0, amounts: [units].into_iter().collect() };
-    let candidate = Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, draws: vec![draw] };
+    let candidate =
+        Candidate { tag: 1, tier: 0, threshold: 1_000_000, circuit: None, account: 0, draws: vec![draw] };
     let pools = vec![rules.decl.clone()];
     Reserve {
         caller,
