@@ -96,7 +96,7 @@ impl Attempt<'_> {
             Failed::TimedOut(_) => !self.begun,
             Failed::Late(_) | Failed::Unreadable { .. } | Failed::Unsayable(_) => false,
             Failed::Answered { status, failure, .. } => {
-                failure.class.opens_circuits() && !matches!(status.as_u16(), 409 | 424)
+                failure.opens_circuits() && !matches!(status.as_u16(), 409 | 424)
             }
         }
     }
@@ -214,7 +214,7 @@ fn speaks_against(failed: &Failed, deadline: Instant) -> bool {
         Failed::NotSent(_) | Failed::TimedOut(_) => Instant::now() < deadline,
         Failed::Late(_) | Failed::Unsayable(_) => false,
         Failed::Unreadable { .. } => true,
-        Failed::Answered { failure, .. } => failure.class.is_theirs(),
+        Failed::Answered { failure, .. } => failure.class.is_theirs() && !failure.is_vague,
     }
 }
 

@@ -75,6 +75,11 @@ pub(super) fn of_account(class: Class, limit: Limit, http: Option<u16>, said: &S
     }
 }
 
+/// Is a refusal about what we may do, whatever was asked?
+pub(super) fn is_of_us(said: &Said) -> bool {
+    said.names.iter().map(|name| names::plain(name)).any(|name| names::is_of_us(&name))
+}
+
 fn by_status(status: u16, retry_after: Option<Duration>) -> Class {
     match status {
         429 => Class::RateLimited { retry_after },

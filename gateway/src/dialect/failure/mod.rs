@@ -141,6 +141,9 @@ pub struct Failure {
     pub class: Class,
     /// What of the whole account it is about, if it is.
     pub account: Option<OfAccount>,
+    /// The request may be to blame for it: a refusal that does not say of what, as of somebody else's file, or by a filter in front
+    /// of the provider.
+    pub is_vague: bool,
     /// The limit that was met, as far as the upstream says which; empty for classes that are about none.
     pub limit: Limit,
     /// The upstream's `x-should-retry`.
@@ -203,14 +206,21 @@ impl Failure {
         pass.then(|| raw.clone())
     }
 
+    /// Had others better be spared it?
+    pub fn opens_circuits(&self) -> bool {
+        self.class.opens_circuits() && !self.is_vague
+    }
+
     fn judged(http: Option<u16>, headers: &HeaderMap, said: &Said, now: SystemTime) -> Failure {
         let (class, limit) = judge::judge(http, headers, said, now);
         let account = judge::of_account(class, limit, http, said);
+        let is_vague = class == Class::Auth && account.is_none() && !judge::is_of_us(said);
         let error = (!said.is_empty()).then(|| shown::masked_error(said));
         let status = said.status.and_then(|status| StatusCode::from_u16(status).ok());
         Failure {
             class,
             account,
+            is_vague,
             limit,
             should_retry: said.should_retry(headers),
             status,

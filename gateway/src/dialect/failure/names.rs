@@ -108,6 +108,11 @@ pub(super) fn is_of_one_model(name: &str) -> bool {
     )
 }
 
+/// Is it a refusal of a model, a region or an operation that we may not use, or of our key?
+pub(super) fn is_of_us(name: &str) -> bool {
+    is_auth(name) || matches!(name, "accessdeniedexception" | "optinrequired")
+}
+
 fn is_auth(name: &str) -> bool {
     matches!(
         name,

@@ -150,6 +150,7 @@ fn google_otherwise() {
             "kept",
         ),
         (403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)", &[], "kept"),
+        (403, "PERMISSION_DENIED", "Permission denied while accessing input file.", &[], "kept"),
         (404, "NOT_FOUND", "models/x is not found for API version v1beta", &[], "model"),
         (
             400,
@@ -164,6 +165,22 @@ fn google_otherwise() {
     ] {
         let body = google_error(code, status, message, details);
         assert_eq!(failed(code, &[], &body).class, class_named(name, None), "{body}");
+    }
+}
+
+/// Broken on purpose to see it fail: every refusal opens circuits.
+#[test]
+fn a_refusal_that_does_not_say_of_what_opens_no_circuits() {
+    for (status, body, opens) in [
+        (403, String::new(), false),
+        (403, "<html>Request blocked</html>".into(), false),
+        (403, google_error(403, "PERMISSION_DENIED", "m", &[]), false),
+        (403, google_error(403, "PERMISSION_DENIED", "m", &["SERVICE_DISABLED"]), true),
+        (403, r#"{"__type":"AccessDeniedException","message":"No access to the model."}"#.into(), true),
+        (401, String::new(), true),
+        (500, String::new(), true),
+    ] {
+        assert_eq!(failed(status, &[], &body).opens_circuits(), opens, "{status} {body}");
     }
 }
 

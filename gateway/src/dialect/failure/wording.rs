@@ -119,6 +119,7 @@ fn not_kept(words: &Words<'_>) -> bool {
         || words.say(&[
             "cachedcontent not found",
             "permission to access the file", // Gemini, 403: of another project, or gone
+            "permission denied while accessing input file", // Vertex, 403: somebody else's bucket
             "no such file object",
             "file not found",
             "container not found",
