@@ -6,6 +6,7 @@
 
 mod admission;
 mod attempt;
+mod budget;
 pub mod choice;
 mod continued;
 mod count;
@@ -242,10 +243,11 @@ impl Call<'_> {
             if Instant::now() >= self.deadline {
                 return Err(Error::late());
             }
-            let ranked = self.rank(id, &attempts, tried, beginning);
+            let mut ranked = self.rank(id, &attempts, tried, beginning);
             if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
+            self.within_budget(id, &attempts, &mut ranked, record);
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
@@ -263,8 +265,11 @@ impl Call<'_> {
             })?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
-            let others = attempts.may_go_on(&ranked, index, |target| self.is_shut(target))
-                || self.may_fall_back(ahead, tried);
+            let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
+            let others = attempts.may_go_on(&ranked, index, shut) || self.may_fall_back(ahead, tried);
+            if tried.deployments.len() == before + 1 {
+                self.pay_in(id);
+            }
             match Attempt::new(self, id, target, reservation, others).run(session.as_ref(), record).await {
                 Ok(response) => return Ok(response),
                 Err(miss) if !miss.retry => return Err(miss.error),
@@ -273,7 +278,7 @@ impl Call<'_> {
                     tried.refusing.extend(miss.refuses.then_some(target.deployment));
                     match miss.what {
                         What::Attempt => {
-                            attempts.count(target);
+                            attempts.count(target, miss.sent);
                             (pause, tried.over) = (miss.pause, miss.slow);
                         }
                         What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted

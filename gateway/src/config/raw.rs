@@ -152,7 +152,13 @@ table! {
 }
 
 table! {
-    Retry, "`retry`" { attempts: Count, base: Duration, max: Duration, slow_after: Pause } later { budget }
+    Retry, "`retry`" {
+        attempts: Count,
+        budget: f64,
+        base: Duration,
+        max: Duration,
+        slow_after: Pause,
+    } later {}
 }
 
 table! {

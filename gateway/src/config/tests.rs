@@ -313,6 +313,23 @@ fn of_time_outs_a_deployments_go_before_its_tiers_and_those_before_the_models() 
 }
 
 #[test]
+fn a_retry_budget_bounds_as_far_as_attempts_would_go_beyond() {
+    let with =
+        |retry: &str| loaded(&TWO.replacen("fallbacks", &format!("retry = {{ {retry} }}\nfallbacks"), 1));
+    for (retry, budget, is_bounded) in [
+        ("attempts = 3", 200_000, true),
+        ("attempts = 1", 200_000, false),
+        ("budget = 0", 0, true),
+        ("budget = 1.5", 1_500_000, true),
+        ("budget = 2", 2_000_000, false),
+        ("budget = 1, attempts = 2", 1_000_000, false),
+    ] {
+        let retry_read = with(retry).models[0].retry;
+        assert_eq!((retry_read.budget, retry_read.is_bounded()), (budget, is_bounded), "{retry}");
+    }
+}
+
+#[test]
 fn models_are_found_by_name_then_alias_then_the_longest_wildcard() {
     let config = loaded(TWO);
     assert_eq!(config.find_model("m"), Some(ModelId(0)));

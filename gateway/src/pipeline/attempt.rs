@@ -88,7 +88,10 @@ impl<'a> Attempt<'a> {
             self.call.worker.shared.client.remember_pin(&session.key, self.deployment.tag);
         }
         match self.exchange(record).await {
-            Ok(response) => Ok(response),
+            Ok(response) => {
+                self.call.snapshot.standings[self.target.deployment.0].served(true);
+                Ok(response)
+            }
             Err(failed) => Err(self.miss(failed, record)),
         }
     }

@@ -18,6 +18,7 @@ mod outage;
 mod predicted;
 mod queue;
 mod retries;
+mod retry_budget;
 mod rules;
 mod sessions;
 mod storm;

@@ -49,7 +49,13 @@ fn built_in() -> Defaults {
             idle: seconds(60),
             total: seconds(600),
         },
-        retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8), slow_after: None },
+        retry: Retry {
+            attempts: 3,
+            budget: 200_000,
+            base: Duration::from_millis(500),
+            max: seconds(8),
+            slow_after: None,
+        },
         cooldown: Cooldown { default: seconds(5), max: seconds(600) },
         circuit: circuit::built_in(),
         headroom: Headroom { soft: 800, hard: 1000, learned: 950 },
@@ -124,9 +130,10 @@ pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Re
 /// `retry` over that of the level above.
 pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>) -> Retry {
     let Some(At { value: written, span }) = field.get() else { return base };
-    let raw::Retry { attempts: count, base: first, max, slow_after } = written;
+    let raw::Retry { attempts: count, budget: share, base: first, max, slow_after } = written;
     let resolved = Retry {
         attempts: attempts(count, cx).unwrap_or(base.attempts),
+        budget: budget(share, cx).unwrap_or(base.budget),
         base: first.or(base.base),
         max: max.or(base.max),
         slow_after: match slow_after.value() {
@@ -139,6 +146,16 @@ pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>
         cx.problem(span, format!("`base` ({base}) exceeds `max` ({max})"));
     }
     resolved
+}
+
+/// A share of the calls, as whole millionths; none if there is none, or one that is reported.
+fn budget(field: &Field<f64>, cx: &mut Reading<'_>) -> Option<u64> {
+    let At { value, span } = field.get()?;
+    if !(0.0..=100.0).contains(value) {
+        cx.problem(span, "expected from 0 to 100 further attempts per call");
+        return None;
+    }
+    Some((value * 1e6).round() as u64)
 }
 
 /// A number of attempts; none if there is none, or one that is reported.
