@@ -126,7 +126,12 @@ table! {
         affinity: Affinity,
         regions: Regions,
         queue: Queue,
+        slow_start: SlowStart,
     } later { health_check }
+}
+
+table! {
+    SlowStart, "`slow_start`" { from: f64, factor: f64, per: Duration } later {}
 }
 
 table! {
@@ -230,6 +235,7 @@ table! {
         limits: Limits,
         meters: List<Meter>,
         pace: Pace,
+        slow_start: SlowStart,
         reserve: ReservePolicy,
         charge: Charge,
         on_outage: OnOutage,
@@ -244,6 +250,7 @@ table! {
         limits: Limits,
         meters: List<Meter>,
         pace: Pace,
+        slow_start: SlowStart,
         reserve: ReservePolicy,
         charge: Charge,
         on_outage: OnOutage,

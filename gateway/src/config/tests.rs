@@ -312,6 +312,24 @@ fn of_time_outs_a_deployments_go_before_its_tiers_and_those_before_the_models() 
     assert_eq!(off.models[0].retry.slow_after, None);
 }
 
+/// Broken on purpose to see it fail: the defaults' left out for pools; one that begins with everything kept.
+#[test]
+fn a_slow_start_is_that_of_the_nearest_level_key_by_key_and_no_tenants() {
+    let config = loaded(
+        "[defaults]\nslow_start = { per = \"1m\" }\n[limits]\nrpm = 9\n\
+         [[accounts]]\nname = \"a\"\nprovider = \"openai\"\napi_key = \"k\"\nlimits = { rpm = 5 }\n\
+         pools = [{ name = \"p\", models = [\"x\"], limits = { rpm = 10 }, slow_start = { from = 0.25 } }, \
+         { name = \"q\", models = [\"*\"], limits = { rpm = 10 } }]\n\
+         [[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\nlimits = { rpm = 3 }\n\
+         slow_start = { from = 1.0 }\n[[models]]\nname = \"m\"\ndeployments = [\"d\"]\n",
+    );
+    let of = |name: &str| config.pools.iter().find(|pool| &*pool.name == name).unwrap().slow_start;
+    let minute = Duration::from_secs(60);
+    let slow = |from_permille| Some(SlowStart { from_permille, factor_permille: 1_500, per: minute });
+    assert_eq!((of("account/a/p"), of("account/a/q"), of("account/a")), (slow(250), slow(100), slow(100)));
+    assert_eq!((of("deployment/d"), of("gateway")), (None, None));
+}
+
 #[test]
 fn a_retry_budget_bounds_as_far_as_attempts_would_go_beyond() {
     let with =

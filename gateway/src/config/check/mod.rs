@@ -21,6 +21,7 @@ mod redis;
 mod rules;
 mod server;
 mod settings;
+mod slow_start;
 mod tenants;
 mod tiers;
 mod tls;

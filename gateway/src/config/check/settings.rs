@@ -7,9 +7,10 @@ use http::HeaderName;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::{Count, Pause};
 use super::super::{
-    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Queue, Ranking, Regions, Retry, Statistic,
-    Strategy, Timeouts, raw,
+    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Queue, Ranking, Regions, Retry, SlowStart,
+    Statistic, Strategy, Timeouts, raw,
 };
+use super::slow_start::slow_start;
 use super::{circuit, queue};
 use crate::dialect::request::{Hint, Hints};
 
@@ -27,6 +28,7 @@ pub(super) struct Defaults {
     pub(super) affinity: Option<Affinity>,
     pub(super) regions: Regions,
     pub(super) queue: Queue,
+    pub(super) slow_start: Option<SlowStart>,
 }
 
 /// What holds if the file says nothing.
@@ -62,6 +64,7 @@ fn built_in() -> Defaults {
         affinity: Some(built_in_affinity()),
         regions: Regions::Any,
         queue: queue::built_in(),
+        slow_start: None,
     }
 }
 
@@ -94,6 +97,7 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         affinity: affinity(&written.affinity, &base.affinity, cx),
         regions: written.regions.or(base.regions),
         queue: queue::queue(&written.queue, base.queue, cx),
+        slow_start: slow_start(&written.slow_start, base.slow_start, cx),
     }
 }
 

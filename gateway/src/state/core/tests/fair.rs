@@ -50,7 +50,7 @@ impl Cluster {
         let cost = 1_000 * 100 / weight;
         let ask = Reserve {
             caller: self.caller(who),
-            pools: vec![PoolDecl { key: "p".into(), meters: [shape].into() }],
+            pools: vec![PoolDecl { key: "p".into(), meters: [shape].into(), slow_start: None }],
             common: vec![],
             candidates: vec![Candidate { tag: 1, tier: 0, threshold: WHOLE, circuit: None, draws }],
             session: None,
