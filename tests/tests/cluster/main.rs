@@ -21,6 +21,7 @@ mod retries;
 mod retry_budget;
 mod rules;
 mod sessions;
+mod slow_start;
 mod storm;
 mod strategies;
 mod told;

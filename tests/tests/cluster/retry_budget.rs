@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use weir_tests::client::Ask;
 use weir_tests::load::{Load, Phase};
 use weir_tests::provider::Upstream;
-use weir_tests::site::{Plan, Site};
+use weir_tests::site::{Plan, Site, Timeouts};
 
 use crate::in_turn;
 
@@ -17,8 +17,16 @@ const BARE: &str = "circuit = { enabled = false }\n";
 async fn site(name: &str, replicas: usize, names: &[&'static str]) -> Result<Site> {
     let quick = "--output 8 --latency 5ms --pace 1ms";
     let upstreams = names.iter().map(|name| Upstream::new(name).behaving(quick)).collect();
-    Site::start(Plan { replicas, on_outage: "open", defaults: BARE.to_owned(), ..Plan::new(name, upstreams) })
-        .await
+    let ms = Duration::from_millis;
+    let timeouts = Timeouts { connect: ms(2_000), first_token: ms(10_000), total: ms(30_000) };
+    Site::start(Plan {
+        replicas,
+        timeouts,
+        on_outage: "open",
+        defaults: BARE.to_owned(),
+        ..Plan::new(name, upstreams)
+    })
+    .await
 }
 
 fn load(site: &Site, rate: f64, seconds: u64) -> Load {
