@@ -1,10 +1,11 @@
 //! What is tried again beside all the calls of a model: little where everybody fails, all that helps where one does. The
 //! providers' logs are the judge.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use weir_tests::client::Ask;
+use weir_tests::client::{Ask, Client};
 use weir_tests::load::{Load, Phase};
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site, Timeouts};
@@ -29,9 +30,9 @@ async fn site(name: &str, replicas: usize, names: &[&'static str]) -> Result<Sit
     .await
 }
 
-fn load(site: &Site, rate: f64, seconds: u64) -> Load {
+fn load(client: &Arc<Client>, rate: f64, seconds: u64) -> Load {
     let ask = |at: usize| Ask::new("m").max_tokens(16).streamed(at.is_multiple_of(2));
-    Load::start(site.client.clone(), 0, &[Phase { time: Duration::from_secs(seconds), rate }], ask)
+    Load::start(client.clone(), 0, &[Phase { time: Duration::from_secs(seconds), rate }], ask)
 }
 
 /// Broken on purpose to see it fail: the budget not asked (3,240 arrivals); deployments that fail left among the candidates;
@@ -40,13 +41,13 @@ fn load(site: &Site, rate: f64, seconds: u64) -> Load {
 fn where_everybody_fails_the_providers_see_a_fifth_more_and_not_three_times_as_much() -> Result<()> {
     in_turn(async {
         let site = site("budget-all", 3, &["a", "b", "c"]).await?;
-        load(&site, 60.0, 2).finish().await;
+        load(&site.client, 60.0, 2).finish().await;
         let mut before = 0;
         for provider in &site.providers {
             before += provider.arrivals().await?.len();
             provider.fail(&["status=500"]).await?;
         }
-        let answers = load(&site, 90.0, 12).finish().await;
+        let answers = load(&site.client, 90.0, 12).finish().await;
         let mut arrived = 0;
         for provider in &site.providers {
             arrived += provider.arrivals().await?.len();
@@ -77,7 +78,7 @@ fn where_everybody_fails_the_providers_see_a_fifth_more_and_not_three_times_as_m
         for provider in &site.providers {
             provider.fail(&[]).await?;
         }
-        let answers = load(&site, 60.0, 2).finish().await;
+        let answers = load(&site.client, 60.0, 2).finish().await;
         let odd = answers.iter().find(|answer| !answer.is_good(answer.done) || answer.attempts != 1);
         ensure!(odd.is_none(), "{odd:?}");
         Ok(())
@@ -91,9 +92,10 @@ fn where_everybody_fails_the_providers_see_a_fifth_more_and_not_three_times_as_m
 fn one_that_is_dead_costs_no_client_an_error_while_another_serves() -> Result<()> {
     in_turn(async {
         let site = site("budget-one", 1, &["dead", "lives"]).await?;
-        load(&site, 60.0, 1).finish().await;
+        let replica = Arc::new(Client::new(site.replicas[0].addr()));
+        load(&replica, 60.0, 1).finish().await;
         site.providers[0].fail(&["status=500"]).await?;
-        let answers = load(&site, 50.0, 12).finish().await;
+        let answers = load(&replica, 50.0, 12).finish().await;
         let odd = answers.iter().find(|answer| !answer.is_good(answer.done) || answer.deployment != "lives");
         ensure!(odd.is_none(), "{odd:?}");
         let again = answers.iter().filter(|answer| answer.attempts == 2).count();

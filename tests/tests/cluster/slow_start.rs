@@ -96,7 +96,7 @@ fn a_cold_tier_takes_over_step_by_step_and_another_takes_the_rest() -> Result<()
 #[test]
 fn what_a_cold_tier_cannot_take_yet_waits_for_it() -> Result<()> {
     in_turn(async {
-        let site = site("slow-start-queue", &["hot", "cold"], "{ max = 256, wait = \"5s\" }").await?;
+        let site = site("slow-start-queue", &["hot", "cold"], "{ max = 256, wait = \"4s\" }").await?;
         load(&site, 8.0, 2).await?;
         site.providers[0].fail(&["status=500"]).await?;
         let answers = load(&site, 8.0, 14).await?;
