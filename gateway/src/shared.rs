@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub queues: Vec<Arc<Queue>>,
     /// What is left to try calls again, by [`crate::config::ModelId`]; short sections.
     pub budgets: Vec<Arc<Mutex<Budget>>>,
+    /// What is left of second attempts, by [`crate::config::ModelId`]; short sections.
+    pub hedges: Vec<Arc<Mutex<Budget>>>,
     /// Names of the models, by id.
     pub model_names: Vec<Arc<str>>,
     /// What the client listener shows.
@@ -76,6 +78,7 @@ impl Snapshot {
         Ok(Snapshot {
             pools: pools::table(&config),
             queues: of_models(&model_names, before, |before| &before.queues),
+            hedges: of_models(&model_names, before, |before| &before.hedges),
             budgets: of_models(&model_names, before, |before| &before.budgets),
             passes,
             endpoints,

@@ -120,6 +120,11 @@ impl Standing {
         }
     }
 
+    /// What 95 of the last hundred streams stayed within to their first content, if any is known.
+    pub fn first_within(&self) -> Option<Duration> {
+        self.behaviour.lock().first_within(boot_ms()).map(Duration::from_secs_f64)
+    }
+
     /// A call was served there, or had to go on to another.
     pub fn served(&self, well: bool) {
         let next = |share: u64| {

@@ -8,6 +8,7 @@ mod affinity;
 pub mod check;
 mod expand;
 mod fixed;
+mod hedge;
 mod hours;
 mod mask;
 mod pool;
@@ -41,6 +42,7 @@ use secrecy::SecretString;
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
+pub use hedge::{After, Hedge};
 pub use hours::Hours;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
@@ -289,6 +291,8 @@ pub struct Model {
     pub min_quality: f64,
     /// How calls wait for room.
     pub queue: Queue,
+    /// Second attempts beside those that are long in coming, if there are any.
+    pub hedge: Option<Hedge>,
 }
 
 /// One deployment of a model.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{CredentialKind, Pace, Reset, Text};
-use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{After, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
-    Affinity, Complexity, Entry, Headers, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
+    Affinity, Complexity, Entry, Headers, Hedge, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
 };
 
 table! {
@@ -126,8 +126,13 @@ table! {
         affinity: Affinity,
         regions: Regions,
         queue: Queue,
+        hedge: Hedge,
         slow_start: SlowStart,
     } later { health_check }
+}
+
+table! {
+    HedgeTable, "`hedge`" { after: After, budget: f64 } later {}
 }
 
 table! {
@@ -296,6 +301,7 @@ table! {
         min_quality: f64,
         regions: Regions,
         queue: Queue,
+        hedge: Hedge,
     } later { baseline }
 }
 

@@ -330,6 +330,22 @@ fn a_slow_start_is_that_of_the_nearest_level_key_by_key_and_no_tenants() {
     assert_eq!((of("deployment/d"), of("gateway")), (None, None));
 }
 
+/// Broken on purpose to see it fail: `false` taken for nothing said.
+#[test]
+fn a_hedge_is_off_unless_set_and_that_of_the_nearest_level_key_by_key() {
+    let with = |defaults: &str, model: &str| {
+        let text = TWO.replacen("fallbacks", &format!("{model}fallbacks"), 1);
+        loaded(&format!("{defaults}{text}")).models[0].hedge
+    };
+    let (time, word) = (After::Time(Duration::from_millis(800)), After::P95);
+    assert_eq!(with("", ""), None);
+    assert_eq!(with("", "hedge = {}\n"), Some(Hedge { after: word, budget: 30_000 }));
+    let defaults = "defaults.hedge = { after = \"800ms\", budget = 0.01 }\n";
+    assert_eq!(with(defaults, ""), Some(Hedge { after: time, budget: 10_000 }));
+    assert_eq!(with(defaults, "hedge = { after = \"p95\" }\n"), Some(Hedge { after: word, budget: 10_000 }));
+    assert_eq!(with(defaults, "hedge = false\n"), None);
+}
+
 #[test]
 fn a_retry_budget_bounds_as_far_as_attempts_would_go_beyond() {
     let with =

@@ -2,7 +2,9 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use std::time::Duration;
+
+use super::{After, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
 
@@ -109,6 +111,15 @@ impl Read for Statistic {
             ("peak-ewma", Some(Statistic::PeakEwma)),
         ];
         cx.word(node, &words)
+    }
+}
+
+impl Read for After {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref().as_str() {
+            Some("p95") => Some(After::P95),
+            _ => Duration::read(node, cx).map(After::Time),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::clock::boot_ms;
 use crate::config::{DeploymentId, ModelId};
 use crate::route::Ranked;
 use crate::route::attempts::Attempts;
+use crate::route::budget::LEAST;
 use crate::telemetry::{Record, Why};
 
 impl Call<'_> {
@@ -22,7 +23,7 @@ impl Call<'_> {
     ) {
         let retry = &self.snapshot.config.models[id.0].retry;
         let is_further = attempts.sent() && retry.is_bounded() && !ranked.is_empty();
-        if !is_further || self.snapshot.budgets[id.0].lock().take(boot_ms(), retry.budget) {
+        if !is_further || self.snapshot.budgets[id.0].lock().take(boot_ms(), retry.budget, LEAST) {
             return;
         }
         ranked.retain(|ranked| {
@@ -45,6 +46,9 @@ impl Call<'_> {
         if model.retry.is_bounded() && model.targets.len() > 1 {
             self.snapshot.budgets[id.0].lock().pay_in(boot_ms());
         }
+        if model.hedge.is_some() && self.peek.stream {
+            self.snapshot.hedges[id.0].lock().pay_in(boot_ms());
+        }
     }
 
     /// Would the budget, as it stands, keep the call from an attempt there?
@@ -52,11 +56,11 @@ impl Call<'_> {
         let retry = &self.snapshot.config.models[id.0].retry;
         retry.is_bounded()
             && self.fails(deployment, retry.budget)
-            && !self.snapshot.budgets[id.0].lock().is_left(boot_ms(), retry.budget)
+            && !self.snapshot.budgets[id.0].lock().is_left(boot_ms(), retry.budget, LEAST)
     }
 
     /// Has it failed more than this share of its calls lately?
-    fn fails(&self, deployment: DeploymentId, millionths: u64) -> bool {
+    pub(super) fn fails(&self, deployment: DeploymentId, millionths: u64) -> bool {
         self.snapshot.standings[deployment.0].unserved() > millionths
     }
 }

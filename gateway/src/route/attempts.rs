@@ -4,7 +4,7 @@ use super::Ranked;
 use crate::config::{Model, Target};
 
 /// The attempts of a call on one model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attempts<'m> {
     model: &'m Model,
     made: u32,

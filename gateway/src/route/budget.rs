@@ -13,8 +13,10 @@ type Ms = u64;
 
 /// Calls and further attempts count for so long.
 pub const TIME: Duration = Duration::from_secs(SECONDS as u64);
-/// Further attempts within that time, whatever the calls.
+/// Further attempts within that time, whatever the calls,
 pub const LEAST: u64 = 10 * SECONDS as u64;
+/// and second ones, beside those that are long in coming.
+pub const LEAST_HEDGED: u64 = 1;
 const SECONDS: usize = 10;
 /// One call, or a whole further attempt.
 const ONE: u64 = 1_000_000;
@@ -38,9 +40,9 @@ impl Budget {
         self.second(now).calls += 1;
     }
 
-    /// Takes a further attempt, if there is one: of each call so many millionths were paid in.
-    pub fn take(&mut self, now: Ms, share: u64) -> bool {
-        let left = self.is_left(now, share);
+    /// Takes a further attempt, if there is one: of each call so many millionths were paid in, and `least` are there anyway.
+    pub fn take(&mut self, now: Ms, share: u64, least: u64) -> bool {
+        let left = self.is_left(now, share, least);
         if left {
             self.second(now).further += 1;
         }
@@ -48,12 +50,12 @@ impl Budget {
     }
 
     /// Is there one?
-    pub fn is_left(&self, now: Ms, share: u64) -> bool {
+    pub fn is_left(&self, now: Ms, share: u64, least: u64) -> bool {
         let second = now / 1_000;
         let fresh = self.seconds.iter().filter(|of| of.at <= second && second - of.at < SECONDS as u64);
         let (calls, further) = fresh.fold((0u64, 0u64), |sum, of| (sum.0 + of.calls, sum.1 + of.further));
         let paid = calls.saturating_mul(share) / ONE;
-        further < paid.saturating_add(LEAST)
+        further < paid.saturating_add(least)
     }
 
     fn second(&mut self, now: Ms) -> &mut Second {
@@ -79,7 +81,7 @@ mod tests {
         for call in 0..calls {
             let now = from + call * 1_000 / calls;
             budget.pay_in(now);
-            taken += (0..2).filter(|_| budget.take(now, FIFTH)).count() as u64;
+            taken += (0..2).filter(|_| budget.take(now, FIFTH, LEAST)).count() as u64;
         }
         taken
     }
@@ -107,11 +109,11 @@ mod tests {
             (0..1_000).for_each(|_| budget.pay_in(NOW + second * 1_000));
         }
         let quiet = NOW + 9_000 + TIME.as_millis() as u64;
-        let taken = (0..10_000).filter(|_| budget.take(quiet, FIFTH)).count() as u64;
+        let taken = (0..10_000).filter(|_| budget.take(quiet, FIFTH, LEAST)).count() as u64;
         assert_eq!(taken, LEAST);
-        assert!(!budget.is_left(quiet + 9_000, FIFTH));
-        assert!(budget.is_left(quiet + 10_000, FIFTH));
+        assert!(!budget.is_left(quiet + 9_000, FIFTH, LEAST));
+        assert!(budget.is_left(quiet + 10_000, FIFTH, LEAST));
         let mut none = Budget::default();
-        assert!(none.take(0, 0), "the floor does not depend on the share");
+        assert!(none.take(0, 0, LEAST), "the floor does not depend on the share");
     }
 }

@@ -38,6 +38,7 @@ pub struct Metrics {
     denials: Counter<u64>,
     sessions: Counter<u64>,
     budget_exhausted: Counter<u64>,
+    hedges: Counter<u64>,
     redis: BoundHistogram<f64>,
     queue_wait: Histogram<f64>,
     reservation_error: Histogram<f64>,
@@ -153,6 +154,10 @@ impl Metrics {
                 "weir_retry_budget_exhausted",
                 "Calls that were not tried again, for the retries of their model were spent",
             ),
+            hedges: count(
+                "weir_hedges",
+                "Second attempts beside one that was long in coming, by who came first",
+            ),
             sessions: count("weir_sessions", "Calls with a session: hit, new or moved"),
             redis: seconds("weir_redis", "Time of a shared state call", &FAST_SECONDS).bind(&[]),
             queue_wait: seconds("weir_queue_wait", "Time that calls waited for room", &SECONDS),
@@ -257,6 +262,11 @@ impl Metrics {
     /// A call was not tried again on a model whose further attempts are spent.
     pub fn budget_exhausted(&self, model: &Arc<str>) {
         self.budget_exhausted.add(1, &[KeyValue::new("model", model.clone())]);
+    }
+
+    /// A call had a second attempt beside its first; `won` is `first`, `second` or `none`.
+    pub fn hedged(&self, model: &Arc<str>, won: &'static str) {
+        self.hedges.add(1, &[KeyValue::new("model", model.clone()), KeyValue::new("won", won)]);
     }
 
     /// A RESERVE was answered.

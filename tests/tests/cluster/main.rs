@@ -11,6 +11,7 @@ mod drain;
 mod failures;
 mod fallbacks;
 mod faults;
+mod hedging;
 mod learned;
 mod life;
 mod limits;

@@ -12,6 +12,7 @@ mod circuit;
 mod credentials;
 mod deployments;
 mod fallbacks;
+mod hedge;
 mod model_tiers;
 mod models;
 mod names;

@@ -7,11 +7,11 @@ use http::HeaderName;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::{Count, Pause};
 use super::super::{
-    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Queue, Ranking, Regions, Retry, SlowStart,
-    Statistic, Strategy, Timeouts, raw,
+    Affinity, Circuit, Cooldown, Headroom, Hedge, Latency, Measure, Queue, Ranking, Regions, Retry,
+    SlowStart, Statistic, Strategy, Timeouts, raw,
 };
 use super::slow_start::slow_start;
-use super::{circuit, queue};
+use super::{circuit, hedge, queue};
 use crate::dialect::request::{Hint, Hints};
 
 /// More attempts than this are a mistake: each may take a whole timeout.
@@ -29,6 +29,7 @@ pub(super) struct Defaults {
     pub(super) regions: Regions,
     pub(super) queue: Queue,
     pub(super) slow_start: Option<SlowStart>,
+    pub(super) hedge: Option<Hedge>,
 }
 
 /// What holds if the file says nothing.
@@ -65,6 +66,7 @@ fn built_in() -> Defaults {
         regions: Regions::Any,
         queue: queue::built_in(),
         slow_start: None,
+        hedge: None,
     }
 }
 
@@ -98,6 +100,7 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         regions: written.regions.or(base.regions),
         queue: queue::queue(&written.queue, base.queue, cx),
         slow_start: slow_start(&written.slow_start, base.slow_start, cx),
+        hedge: hedge::hedge(&written.hedge, base.hedge, cx),
     }
 }
 
