@@ -262,7 +262,6 @@ mod tests {
         assert_eq!(standing.outlook(look).busy, 0);
     }
 
-    /// Broken on purpose to see it fail: what fails once in a while taken for failing; a share that never falls.
     #[test]
     fn who_fails_is_known_after_a_few_calls_and_who_serves_again_after_some() {
         let standing = Standing::new(1);

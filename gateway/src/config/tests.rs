@@ -312,7 +312,6 @@ fn of_time_outs_a_deployments_go_before_its_tiers_and_those_before_the_models() 
     assert_eq!(off.models[0].retry.slow_after, None);
 }
 
-/// Broken on purpose to see it fail: the defaults' left out for pools; one that begins with everything kept.
 #[test]
 fn a_slow_start_is_that_of_the_nearest_level_key_by_key_and_no_tenants() {
     let config = loaded(
@@ -330,17 +329,16 @@ fn a_slow_start_is_that_of_the_nearest_level_key_by_key_and_no_tenants() {
     assert_eq!((of("deployment/d"), of("gateway")), (None, None));
 }
 
-/// Broken on purpose to see it fail: `false` taken for nothing said.
 #[test]
 fn a_hedge_is_off_unless_set_and_that_of_the_nearest_level_key_by_key() {
     let with = |defaults: &str, model: &str| {
         let text = TWO.replacen("fallbacks", &format!("{model}fallbacks"), 1);
-        loaded(&format!("{defaults}{text}")).models[0].hedge
+        loaded(&text.replacen("[defaults]\n", &format!("[defaults]\n{defaults}"), 1)).models[0].hedge
     };
     let (time, word) = (After::Time(Duration::from_millis(800)), After::P95);
     assert_eq!(with("", ""), None);
     assert_eq!(with("", "hedge = {}\n"), Some(Hedge { after: word, budget: 30_000 }));
-    let defaults = "defaults.hedge = { after = \"800ms\", budget = 0.01 }\n";
+    let defaults = "hedge = { after = \"800ms\", budget = 0.01 }\n";
     assert_eq!(with(defaults, ""), Some(Hedge { after: time, budget: 10_000 }));
     assert_eq!(with(defaults, "hedge = { after = \"p95\" }\n"), Some(Hedge { after: word, budget: 10_000 }));
     assert_eq!(with(defaults, "hedge = false\n"), None);

@@ -118,6 +118,10 @@ impl Read for After {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         match node.get_ref().as_str() {
             Some("p95") => Some(After::P95),
+            Some(text) if humantime::parse_duration(text).is_err() => {
+                cx.problem(&node.span(), "expected \"p95\" or a duration such as \"800ms\"");
+                None
+            }
             _ => Duration::read(node, cx).map(After::Time),
         }
     }

@@ -86,7 +86,6 @@ mod tests {
         taken
     }
 
-    /// Broken on purpose to see it fail: `further` not counted; no floor.
     #[test]
     fn where_everything_fails_a_fifth_is_tried_again_and_a_floor() {
         let mut budget = Budget::default();
@@ -101,7 +100,6 @@ mod tests {
         assert!(all > 60 * 190, "{all} of 60,000 calls: what is paid for may be taken");
     }
 
-    /// Broken on purpose to see it fail: seconds that are used again without being emptied.
     #[test]
     fn who_is_seldom_called_may_fail_over_and_what_is_old_pays_for_nothing() {
         let mut budget = Budget::default();

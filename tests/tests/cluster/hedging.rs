@@ -49,7 +49,6 @@ async fn nothing_is_left(site: &Site) -> Result<()> {
     meters::zero_within(&site.redis.url(), Duration::from_secs(25)).await
 }
 
-/// Broken on purpose to see it fail: no second attempt; the budget not asked.
 #[test]
 fn a_slow_tail_is_cut_for_a_few_second_attempts_and_nothing_of_them_is_left() -> Result<()> {
     in_turn(async {
@@ -72,7 +71,6 @@ fn a_slow_tail_is_cut_for_a_few_second_attempts_and_nothing_of_them_is_left() ->
     })
 }
 
-/// Broken on purpose to see it fail: plain answers raced as well; how a provider charges not looked at; on without a word.
 #[test]
 fn nobody_is_asked_twice_who_did_not_ask_for_it_or_whose_provider_charges_on_arrival() -> Result<()> {
     in_turn(async {
@@ -91,7 +89,6 @@ fn nobody_is_asked_twice_who_did_not_ask_for_it_or_whose_provider_charges_on_arr
     })
 }
 
-/// Broken on purpose to see it fail: a second attempt that runs in a task of its own.
 #[test]
 fn a_client_that_leaves_takes_both_attempts_along() -> Result<()> {
     in_turn(async {

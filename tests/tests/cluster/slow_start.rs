@@ -68,7 +68,7 @@ fn grows_by_steps(times: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// Broken on purpose to see it fail: no `slow_start` (the first window is full at once); tops of each replica's own.
+/// Broken on purpose to see it fail: no `slow_start` (the first window is full at once).
 #[test]
 fn a_cold_tier_takes_over_step_by_step_and_another_takes_the_rest() -> Result<()> {
     in_turn(async {

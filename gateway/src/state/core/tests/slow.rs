@@ -101,7 +101,6 @@ fn minute() -> Shape {
     Shape::window(MINUTE, Stage::Head)
 }
 
-/// Broken on purpose to see it fail: a top that rises twice as fast; use of one replica counted alone; no top at all.
 #[test]
 fn what_all_replicas_use_grows_by_a_half_in_a_period_and_comes_to_the_whole() {
     let mut cluster = Cluster::new(minute(), 600, Some(SLOW));
@@ -117,7 +116,6 @@ fn what_all_replicas_use_grows_by_a_half_in_a_period_and_comes_to_the_whole() {
     assert!(all >= 590, "all of it in the end, in the time that buckets are kept: {all}");
 }
 
-/// Broken on purpose to see it fail: the next period not told; told as if it were known.
 #[test]
 fn a_refusal_names_the_next_period_and_says_that_it_is_a_guess() {
     let mut cluster = Cluster::new(minute(), 100, Some(SLOW));
@@ -128,7 +126,6 @@ fn a_refusal_names_the_next_period_and_says_that_it_is_a_guess() {
     assert_eq!((0..10).filter(|at| cluster.ask(at % 3, 1).is_ok()).count(), 5);
 }
 
-/// Broken on purpose to see it fail: tops that do not fall; that fall to the beginning at once.
 #[test]
 fn who_was_hot_lately_takes_more_than_who_was_cold() {
     let most = |idle: Ms| {
@@ -144,8 +141,6 @@ fn who_was_hot_lately_takes_more_than_who_was_cold() {
     assert_eq!(idle.map(|seconds| most(seconds * 1_000)), [444, 296, 197, 131, 100]);
 }
 
-/// Broken on purpose to see it fail: a call above the top refused; a top that follows use alone, so that a second such call
-/// never comes in.
 #[test]
 fn a_call_larger_than_the_beginning_goes_alone_and_makes_room_for_more() {
     let mut cluster = Cluster::new(minute(), 60_000, Some(SLOW));
@@ -155,7 +150,6 @@ fn a_call_larger_than_the_beginning_goes_alone_and_makes_room_for_more() {
     assert!(minutes[0] >= 1 && minutes[5] == 3, "{minutes:?}");
 }
 
-/// Broken on purpose to see it fail: holds that do not count as use.
 #[test]
 fn calls_that_last_longer_than_a_period_are_not_held_up_once_they_are_there() {
     let mut cluster = Cluster::new(Shape::gauge(), 100, Some(SLOW));
@@ -168,7 +162,6 @@ fn calls_that_last_longer_than_a_period_are_not_held_up_once_they_are_there() {
     assert_eq!(counts, [10, 5, 8, 12, 18, 27, 20, 0]);
 }
 
-/// Broken on purpose to see it fail: an unknown start that begins at the beginning whatever is used.
 #[test]
 fn what_is_in_use_is_no_start_though_nobody_remembers_it() {
     let mut cluster = Cluster::new(minute(), 600, None);
@@ -181,7 +174,6 @@ fn what_is_in_use_is_no_start_though_nobody_remembers_it() {
     assert!(per_second.iter().sum::<u64>() >= 570, "{per_second:?}");
 }
 
-/// Broken on purpose to see it fail: every window bounded.
 #[test]
 fn a_days_limit_has_no_start() {
     let mut cluster = Cluster::new(Shape::window(86_400_000, Stage::Head), 50, Some(SLOW));
