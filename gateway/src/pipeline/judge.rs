@@ -58,7 +58,7 @@ impl Attempt<'_> {
         note(record, |record| record.upstream += self.sent.elapsed());
         if let Some(reservation) = self.reservation.take() {
             match &failed {
-                Failed::NotSent(_) | Failed::Unsayable(_) => reservation.cancel(),
+                Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => reservation.cancel(),
                 Failed::Unreadable { usage, bytes, .. } => {
                     let delivered = *bytes as u64 / 4;
                     let partial = Actual::Partial { input: self.call.input, delivered };
@@ -74,12 +74,13 @@ impl Attempt<'_> {
             }
         }
         let opens = self.opens_circuits(&failed);
-        let speaks = speaks_against(&failed, self.call.deadline) && !self.ours;
+        let speaks = speaks_against(&failed, self.call.deadline);
         if let Some(busy) = self.busy.as_mut().filter(|_| speaks) {
             busy.failed(opens);
         }
+        let ours = matches!(failed, Failed::Late(_));
         let (outcome, miss) = self.judge(failed);
-        if miss.retry && miss.what == What::Attempt && !self.ours && Instant::now() < self.call.deadline {
+        if miss.retry && miss.what == What::Attempt && !ours && Instant::now() < self.call.deadline {
             self.call.snapshot.standings[self.target.deployment.0].served(false);
         }
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
@@ -93,7 +94,7 @@ impl Attempt<'_> {
         match failed {
             Failed::NotSent(_) | Failed::Broken(_) => true,
             Failed::TimedOut(_) => !self.begun,
-            Failed::Unreadable { .. } | Failed::Unsayable(_) => false,
+            Failed::Late(_) | Failed::Unreadable { .. } | Failed::Unsayable(_) => false,
             Failed::Answered { status, failure, .. } => {
                 failure.class.opens_circuits() && !matches!(status.as_u16(), 409 | 424)
             }
@@ -109,6 +110,10 @@ impl Attempt<'_> {
         match failed {
             Failed::NotSent(detail) => {
                 let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
+                (outcome, Miss { pause: false, sent: false, ..miss })
+            }
+            Failed::Late(detail) => {
+                let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, detail);
                 (outcome, Miss { pause: false, sent: false, ..miss })
             }
             Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
@@ -204,9 +209,10 @@ impl Attempt<'_> {
 /// Does a failure speak against the deployment? Not what the client's own time, or what it asks for, is to blame for.
 fn speaks_against(failed: &Failed, deadline: Instant) -> bool {
     match failed {
-        Failed::Broken(_) | Failed::Unreadable { .. } => true,
+        Failed::Broken(_) => true,
         Failed::NotSent(_) | Failed::TimedOut(_) => Instant::now() < deadline,
-        Failed::Unsayable(_) => false,
+        Failed::Late(_) | Failed::Unsayable(_) => false,
+        Failed::Unreadable { .. } => true,
         Failed::Answered { failure, .. } => failure.class.is_theirs(),
     }
 }
@@ -243,8 +249,10 @@ pub(super) fn unserved(failed: Failed) -> Error {
             _ => no_answer(Kind::UpstreamFailed),
         },
         Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
-        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => {
-            no_answer(Kind::UpstreamFailed)
-        }
+        Failed::NotSent(_)
+        | Failed::Late(_)
+        | Failed::Broken(_)
+        | Failed::Unsayable(_)
+        | Failed::Unreadable { .. } => no_answer(Kind::UpstreamFailed),
     }
 }
