@@ -34,6 +34,7 @@
 --   a              time after which nothing of what follows lowers anything; absent before anything was learned  1 d
 --   a:POOL         share in millionths that refusals left, since; then of each meter what its provider said: cap, when,
 --                  for how long (core/learned.rs)                                                2 + 3n d
+--   s:POOL         of a pool that starts slowly: when its period began, how far each meter may be used in it (core/slow.rs)   1 + n d
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).

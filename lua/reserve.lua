@@ -6,7 +6,7 @@
 -- KEYS[n]  string   the line: the virtual time, until; then tag, rank, start, waits until, asks at, seen of each flow ((2 + 6n) d);
 --                   with a TTL. The last key, only with a turn
 -- ARGV[1]  msgpack  head (common.lua)
--- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn, kin}
+-- ARGV[2]  msgpack  {pools, common, candidates, ttl, left, why, luck, used, most, turn, slow, kin}
 --                   pools       {{key, then stage, width, buckets, cap, pace of each meter}, ...}
 --                   common      {pool index from 0, amount per meter ...}, ... drawn whoever is chosen
 --                   candidates  {tag, tier, threshold in millionths, {draws as in common}, 1: its circuit counts, tag of its
@@ -18,6 +18,7 @@
 --                   used        1: the reply tells what is counted on the candidate's own pools, and was ever
 --                   most        millionths of the candidates' caps that may be used with it
 --                   turn        {} or {flow, rank, cost, 1: waits if there is no room, 1: others wait behind it} (core/fair.rs)
+--                   slow        of each pool that starts slowly: index from 1, share of the caps and factor per mille, period in ms
 --                   kin         absent, or {shares that differ by no more are equal, millionths; who need not leave goes nowhere above
 --                               this share; model and provider of who has just failed the call, or 0; then of each candidate
 --                               its model, provider and set, what the call costs there, below what it is worth leaving, nano-dollars}
@@ -31,10 +32,11 @@
 --          held ever of each meter, draw by draw} if asked for
 --          | {3, highest k} gone | {4, epoch} | {5} other layout | {6, ms at most} learning
 -- Cost     TIME, HMGET, HSET (GET and SET with a session); one HGET per pool after the 16th, per chosen pool after
---          the 4th; 20 us with two pools of five meters
+--          the 4th, per pool that starts slowly; 20 us with two pools of five meters
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
 local YIELD, GRACE, YIELDED, AHEAD, WAITS, ASKS, IDLE, FORGOTTEN, FLOWS = 950000, 50, 25, 8, 1000, 500, 10000, 60000, 64 -- core/fair.rs
-local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn, kin = unpack(cmsgpack.unpack(ARGV[2]))
+local PERIODS, SLOW = 64, 60000 -- core/slow.rs
+local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn, slow, kin = unpack(cmsgpack.unpack(ARGV[2]))
 local pin_key, line_key = ttl > 0 and KEYS[2], turn[1] and KEYS[#KEYS]
 local wanted = {'e', 'i:' .. inc, 'b', 'a'}
 local ahead, counted = min(#asked, 16), min(#asked, 4)
@@ -76,6 +78,30 @@ local function room_at(p, i, excess)
   return l + UNKNOWN_WAIT, false
 end
 
+-- How far each meter of a pool that starts slowly may be used: since when, then the tops (core/slow.rs).
+local function started(p, from, factor, per)
+  local v, s = p.v, redis.call('HGET', key, 's:' .. p.key)
+  local known = s and doubles(s, 1 + p.n)
+  local passed = known and floor((l - known[1]) / per)
+  if passed == 0 then return known end
+  local start = {known and known[1] + passed * per or l}
+  for i = 0, p.n - 1 do
+    local b, top = base(i), 0
+    local cap = v[b + CAP]
+    local used = min(cap, v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD])
+    if known then
+      top = min(cap, known[i + 2])
+      for _ = 2, min(passed, PERIODS) do top = floor(top * 1000 / factor) end
+      if 2 * used >= top then top = math.ceil(top * factor / 1000) else top = floor(top * 1000 / factor) end
+    end
+    top = min(cap, max(top, math.ceil(used * factor / 1000), math.ceil(cap * from / 1000), 1))
+    start[i + 2] = v[b + WIDTH] * v[b + BUCKETS] > SLOW and cap or top
+  end
+  put['s:' .. p.key] = packed(start, 1 + p.n)
+  return start
+end
+for at = 1, #slow, 4 do asked[slow[at]].slow = at end
+
 -- How a set of draws fits in so much of the caps: {share} | {nil, at, exact, pool} | {nil, nil, nil, pool, meter}.
 local function fits(draws, upto, yields)
   local share, at, exact, where = 0, nil, true, nil
@@ -83,6 +109,8 @@ local function fits(draws, upto, yields)
     local decl = asked[draw[1] + 1]
     local p = touch(decl)
     local v = p.v
+    local starts = decl.slow and p.n > 0 and (p.start or started(p, slow[decl.slow + 1], slow[decl.slow + 2], slow[decl.slow + 3]))
+    p.start = starts
     if v[REST] > l and (not at or v[REST] > at) then at, where = v[REST], draw[1] end
     for i = 0, p.n - 1 do
       local b, amount, pace = base(i), draw[i + 2], decl[5 * i + 6]
@@ -90,13 +118,18 @@ local function fits(draws, upto, yields)
       if amount > cap then return {nil, nil, nil, draw[1], i} end
       local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
       local wait, known, most = l, true, cap
-      local said, since, lasts
+      local said, since, lasts, more
       if l < taught then most, said, since, lasts = bound(p, i) end
+      if starts and max(starts[i + 2], amount) < most then
+        most, said, more = max(starts[i + 2], amount), nil, starts[1] + slow[decl.slow + 3]
+      end
       local top = upto < 1000000 and min(most, max(amount, floor(most * upto / 1000000))) or most
       if used > top then
         wait, known = room_at(p, i, used - top)
         if most < cap then known = false end -- what was learned may change
-        if top == most and said and used <= cap then
+        if top == most and more and used <= cap then
+          wait = min(wait, max(l + 1, more))
+        elseif top == most and said and used <= cap then
           wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
         end
       end

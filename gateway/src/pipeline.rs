@@ -6,12 +6,14 @@
 
 mod admission;
 mod attempt;
+mod budget;
 mod checking;
 pub mod choice;
 mod continued;
 mod count;
 mod explain;
 mod fallbacks;
+mod hedge;
 mod judge;
 mod limits;
 mod room;
@@ -26,11 +28,13 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
+use smallvec::smallvec;
 
 use attempt::Attempt;
 pub(crate) use checking::{Chatted, chat};
 use continued::Home;
 use fallbacks::{Ahead, sooner};
+use hedge::{Beside, Misses};
 use judge::What;
 use saying::{Asked, ReadOnce};
 use tried::Tried;
@@ -51,7 +55,7 @@ use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
-use crate::state::core::Gates;
+use crate::state::core::{Gates, SessionRef};
 use crate::telemetry::Record;
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
@@ -245,10 +249,11 @@ impl Call<'_> {
             if Instant::now() >= self.deadline {
                 return Err(Error::late());
             }
-            let ranked = self.rank(id, &attempts, tried, beginning);
+            let mut ranked = self.rank(id, &attempts, tried, beginning);
             if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
+            self.within_budget(id, &attempts, &mut ranked, record);
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
@@ -266,27 +271,57 @@ impl Call<'_> {
             })?;
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
-            let others = attempts.may_go_on(&ranked, index, |target| self.is_shut(target))
-                || self.may_fall_back(ahead, tried);
-            match Attempt::new(self, id, target, reservation, others).run(session.as_ref(), record).await {
+            let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
+            let others = attempts.may_go_on(&ranked, index, shut) || self.may_fall_back(ahead, tried);
+            if tried.deployments.len() == before + 1 {
+                self.pay_in(id);
+            }
+            let attempt = Attempt::new(self, id, target, reservation, others);
+            let misses = match self.tried_at(id, attempt, session.as_ref(), (&attempts, tried), record).await
+            {
                 Ok(response) => return Ok(response),
-                Err(miss) if !miss.retry => return Err(miss.error),
-                Err(miss) => {
-                    last = Some(sooner(last, miss.error));
-                    tried.refusing.extend(miss.refuses.then_some(target.deployment));
-                    match miss.what {
-                        What::Attempt => {
-                            attempts.count(target);
-                            (pause, tried.over) = (miss.pause, miss.slow);
-                        }
-                        What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
-                        What::Unsayable => tried.unsayable.extend(self.spoken(target.deployment)),
+                Err(misses) => misses,
+            };
+            for (target, miss) in misses {
+                if !miss.retry {
+                    return Err(miss.error);
+                }
+                last = Some(sooner(last, miss.error));
+                if !tried.deployments.contains(&target.deployment) {
+                    tried.deployments.push(target.deployment); // it was beside the first
+                }
+                tried.refusing.extend(miss.refuses.then_some(target.deployment));
+                match miss.what {
+                    What::Attempt => {
+                        attempts.count(target, miss.sent);
+                        (pause, tried.over) = (miss.pause, miss.slow);
                     }
+                    What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
+                    What::Unsayable => tried.unsayable.extend(self.spoken(target.deployment)),
                 }
             }
         }
         self.explain_untried(model, &attempts, tried, record);
         Err(last.unwrap_or_else(|| self.nobody(model)))
+    }
+
+    /// One attempt, or two where the first is long in coming.
+    async fn tried_at<'c>(
+        &'c self,
+        id: ModelId,
+        attempt: Attempt<'c>,
+        session: Option<&SessionRef>,
+        (attempts, tried): (&Attempts<'_>, &Tried),
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Misses<'c>> {
+        let target = attempt.target;
+        let Some(after) = self.hedge_after(id, target) else {
+            return attempt.run(session, record).await.map_err(|miss| smallvec![(target, miss)]);
+        };
+        let mut attempts = attempts.clone();
+        attempts.count(target, true);
+        let beside = Beside { model: id, after, attempts: &attempts, tried, others: attempt.others };
+        Box::pin(self.hedged(attempt, session, beside, record)).await // its size is paid by those who want it
     }
 
     fn rank(

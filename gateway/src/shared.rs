@@ -20,6 +20,7 @@ use crate::dialect::failure::{Class, Failure};
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
+use crate::route::budget::Budget;
 use crate::route::rotation::Rotation;
 use crate::standing::Standing;
 use crate::state::core::PoolDecl;
@@ -54,6 +55,10 @@ pub struct Snapshot {
     pub rotations: Vec<Mutex<Rotation>>,
     /// Calls that wait for room, by [`crate::config::ModelId`].
     pub queues: Vec<Arc<Queue>>,
+    /// What is left to try calls again, by [`crate::config::ModelId`]; short sections.
+    pub budgets: Vec<Arc<Mutex<Budget>>>,
+    /// What is left of second attempts, by [`crate::config::ModelId`]; short sections.
+    pub hedges: Vec<Arc<Mutex<Budget>>>,
     /// Names of the models, by id.
     pub model_names: Vec<Arc<str>>,
     /// What the client listener shows.
@@ -72,7 +77,9 @@ impl Snapshot {
         let model_names: Vec<Arc<str>> = config.models.iter().map(name).collect();
         Ok(Snapshot {
             pools: pools::table(&config),
-            queues: queues(&model_names, before),
+            queues: of_models(&model_names, before, |before| &before.queues),
+            hedges: of_models(&model_names, before, |before| &before.hedges),
+            budgets: of_models(&model_names, before, |before| &before.budgets),
             passes,
             endpoints,
             standings: standings(&config, before),
@@ -172,11 +179,15 @@ fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
     config.deployments.iter().map(|d| kept(d).unwrap_or_else(|| new(d))).collect()
 }
 
-/// Calls that wait go on waiting when the configuration changes.
-fn queues(models: &[Arc<str>], before: Option<&Snapshot>) -> Vec<Arc<Queue>> {
+/// What models keep when the configuration changes: calls that wait go on waiting.
+fn of_models<T: Default>(
+    models: &[Arc<str>],
+    before: Option<&Snapshot>,
+    of: impl Fn(&Snapshot) -> &Vec<Arc<T>>,
+) -> Vec<Arc<T>> {
     let kept = |name: &Arc<str>| {
         let before = before?;
-        before.queues.get(before.model_names.iter().position(|old| old == name)?).cloned()
+        of(before).get(before.model_names.iter().position(|old| old == name)?).cloned()
     };
     models.iter().map(|name| kept(name).unwrap_or_default()).collect()
 }

@@ -1,7 +1,7 @@
 //! How each deployment stands: how it behaves and how much is in flight there, as this replica has seen it and the others told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,7 +27,11 @@ pub struct Standing {
     predictor: Mutex<Predictor>, // short sections, inside of none
     watched: Arc<Watched>,
     is_watched: AtomicBool,
+    unserved: AtomicU64, // of the last calls that it did not serve, 2^-32 of all
 }
+
+/// About so many of its last calls say whether a deployment serves.
+const LATELY: u64 = 16;
 
 /// What a decision asks of a deployment's standing.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,7 @@ impl Standing {
             predictor: Mutex::default(),
             watched: Arc::new(Watched::new(tag)),
             is_watched: AtomicBool::new(false),
+            unserved: AtomicU64::new(0),
         }
     }
 
@@ -114,6 +119,27 @@ impl Standing {
         if let Some(watched) = self.watched() {
             watched.add(&[0.0; SUMS], [1, input, output]);
         }
+    }
+
+    /// What 95 of the last hundred streams stayed within to their first content, if any is known.
+    pub fn first_within(&self) -> Option<Duration> {
+        self.behaviour.lock().first_within(boot_ms()).map(Duration::from_secs_f64)
+    }
+
+    /// A call was served there, or had to go on to another.
+    pub fn served(&self, well: bool) {
+        let next = |share: u64| {
+            let rest = share - share.div_ceil(LATELY);
+            Some(if well { rest } else { rest + (1 << 32) / LATELY })
+        };
+        if !well || self.unserved.load(Ordering::Relaxed) > 0 {
+            let _ = self.unserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next); // it is never refused
+        }
+    }
+
+    /// The share of the last calls that it did not serve, millionths; the latest count most.
+    pub fn unserved(&self) -> u64 {
+        (self.unserved.load(Ordering::Relaxed) * 1_000_000) >> 32
     }
 
     fn answered(&self, size: Size, answered: Answered, now: Ms) {
@@ -285,6 +311,29 @@ mod tests {
         assert_eq!(standing.outlook(look).busy, 1);
         drop(other);
         assert_eq!(standing.outlook(look).busy, 0);
+    }
+
+    #[test]
+    fn who_fails_is_known_after_a_few_calls_and_who_serves_again_after_some() {
+        let standing = Standing::new(1);
+        let mut chance = fastrand::Rng::with_seed(1);
+        for _ in 0..2_000 {
+            standing.served(chance.u32(0..100) > 1);
+            assert!(standing.unserved() < 200_000, "it fails two calls in a hundred");
+        }
+        let calls = |well: bool, until: fn(u64) -> bool| {
+            let one = |_| {
+                standing.served(well);
+                until(standing.unserved())
+            };
+            (1..200).map(one).take_while(|is| !is).count() + 1
+        };
+        assert!((2..=4).contains(&calls(false, |share| share > 200_000)));
+        (0..100).for_each(|_| standing.served(false));
+        assert!(standing.unserved() > 990_000);
+        assert!((20..=30).contains(&calls(true, |share| share <= 200_000)));
+        (0..1_000).for_each(|_| standing.served(true));
+        assert_eq!(standing.unserved.load(Ordering::Relaxed), 0, "then nothing is written any more");
     }
 
     /// Broken on purpose to see it fail: all watched.

@@ -39,7 +39,7 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
         let meters: Arc<[Declared]> = vec![Declared { shape, cap: 100, pace: 0 }].into();
         Arc::new(PoolInfo {
             name: format!("pool-{at}").into(),
-            decl: PoolDecl { key: key(at).into(), meters },
+            decl: PoolDecl { key: key(at).into(), meters, slow_start: None },
             kinds: vec![MeterKind::Requests],
             side: Side::Ours,
             counted: Counted::ALL,

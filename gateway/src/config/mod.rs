@@ -9,6 +9,7 @@ pub mod check;
 mod expand;
 mod fixed;
 mod health;
+mod hedge;
 mod hours;
 mod mask;
 mod pool;
@@ -43,8 +44,9 @@ use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
 pub use health::{CheckKind, HealthCheck};
+pub use hedge::{After, Hedge};
 pub use hours::Hours;
-pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side};
+pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
 pub use quality::Quality;
 pub use queue::{Priority, Queue};
@@ -295,6 +297,8 @@ pub struct Model {
     pub min_quality: f64,
     /// How calls wait for room.
     pub queue: Queue,
+    /// Second attempts beside those that are long in coming, if there are any.
+    pub hedge: Option<Hedge>,
 }
 
 /// One deployment of a model.

@@ -1,6 +1,7 @@
 //! Pools: limits that calls draw on together, and how a provider charges for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::OnOutage;
 use crate::dialect::openai::answer::Usage;
@@ -20,12 +21,25 @@ pub struct PoolSpec {
     pub reserve: ReservePolicy,
     /// Finest interval over which the limit is kept even: 0 = the window only, else milliseconds (1_000, 10_000).
     pub pace_ms: u64,
+    /// How slowly it is used at first.
+    pub slow_start: Option<SlowStart>,
     /// Share of the limit that calls may use (`headroom.hard`), per mille; 1000 for our own limits.
     pub hard_permille: u32,
     /// Share of its limit at which to stop by what the provider says is used (`headroom.learned`), per mille.
     pub learned_permille: u32,
     /// What becomes of the limit while the shared state is away.
     pub on_outage: OnOutage,
+}
+
+/// `slow_start`: how fast the use of a pool may grow ([`crate::state::core::slow`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowStart {
+    /// What may be used of each limit at once, per mille.
+    pub from_permille: u64,
+    /// By what that grows, per mille,
+    pub factor_permille: u64,
+    /// in this time.
+    pub per: Duration,
 }
 
 /// One limit of a pool.

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, File, Headroom, HealthCheck, Latency, Limits, Listener, Meter, Model, Price, PromptTable,
-    Queue, Retry, Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, When,
+    Deployment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model, Price,
+    PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier, Timeouts,
+    TlsFiles, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -23,6 +24,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("defaults.cooldown", Cooldown::KEYS),
     ("defaults.headroom", Headroom::KEYS),
     ("defaults.queue", Queue::KEYS),
+    ("defaults.hedge", HedgeTable::KEYS),
+    ("defaults.slow_start", SlowStart::KEYS),
     ("defaults.circuit", Circuit::KEYS),
     ("defaults.health_check", HealthCheck::KEYS),
     ("defaults.latency", Latency::KEYS),

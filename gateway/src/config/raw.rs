@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
-use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{After, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
-    Affinity, Complexity, Entry, Headers, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
+    Affinity, Complexity, Entry, Headers, Hedge, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
 };
 
 table! {
@@ -127,6 +127,8 @@ table! {
         regions: Regions,
         queue: Queue,
         health_check: HealthCheck,
+        hedge: Hedge,
+        slow_start: SlowStart,
     } later {}
 }
 
@@ -137,6 +139,14 @@ table! {
         timeout: Duration,
         successes: Count,
     } later {}
+}
+
+table! {
+    HedgeTable, "`hedge`" { after: After, budget: f64 } later {}
+}
+
+table! {
+    SlowStart, "`slow_start`" { from: f64, factor: f64, per: Duration } later {}
 }
 
 table! {
@@ -162,7 +172,13 @@ table! {
 }
 
 table! {
-    Retry, "`retry`" { attempts: Count, base: Duration, max: Duration, slow_after: Pause } later { budget }
+    Retry, "`retry`" {
+        attempts: Count,
+        budget: f64,
+        base: Duration,
+        max: Duration,
+        slow_after: Pause,
+    } later {}
 }
 
 table! {
@@ -234,6 +250,7 @@ table! {
         limits: Limits,
         meters: List<Meter>,
         pace: Pace,
+        slow_start: SlowStart,
         reserve: ReservePolicy,
         charge: Charge,
         on_outage: OnOutage,
@@ -248,6 +265,7 @@ table! {
         limits: Limits,
         meters: List<Meter>,
         pace: Pace,
+        slow_start: SlowStart,
         reserve: ReservePolicy,
         charge: Charge,
         on_outage: OnOutage,
@@ -294,6 +312,7 @@ table! {
         min_quality: f64,
         regions: Regions,
         queue: Queue,
+        hedge: Hedge,
     } later { baseline }
 }
 

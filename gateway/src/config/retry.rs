@@ -24,6 +24,8 @@ pub struct Timeouts {
 pub struct Retry {
     /// Attempts in all.
     pub attempts: u32,
+    /// Further attempts at deployments that fail, beside the model's calls, millionths ([`crate::route::budget`]).
+    pub budget: u64,
     /// First back-off (full jitter, doubling).
     pub base: Duration,
     /// No back-off is longer.
@@ -33,6 +35,11 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// Does the budget forbid anything that the number of attempts allows?
+    pub fn is_bounded(&self) -> bool {
+        self.budget < 1_000_000 * u64::from(self.attempts.saturating_sub(1))
+    }
+
     /// Has a failure taken so long that the call is tried nowhere else?
     pub fn is_slow(&self, took: Duration) -> bool {
         self.slow_after.is_some_and(|most| took > most)

@@ -313,6 +313,55 @@ fn of_time_outs_a_deployments_go_before_its_tiers_and_those_before_the_models() 
 }
 
 #[test]
+fn a_slow_start_is_that_of_the_nearest_level_key_by_key_and_no_tenants() {
+    let config = loaded(
+        "[defaults]\nslow_start = { per = \"1m\" }\n[limits]\nrpm = 9\n\
+         [[accounts]]\nname = \"a\"\nprovider = \"openai\"\napi_key = \"k\"\nlimits = { rpm = 5 }\n\
+         pools = [{ name = \"p\", models = [\"x\"], limits = { rpm = 10 }, slow_start = { from = 0.25 } }, \
+         { name = \"q\", models = [\"*\"], limits = { rpm = 10 } }]\n\
+         [[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\nlimits = { rpm = 3 }\n\
+         slow_start = { from = 1.0 }\n[[models]]\nname = \"m\"\ndeployments = [\"d\"]\n",
+    );
+    let of = |name: &str| config.pools.iter().find(|pool| &*pool.name == name).unwrap().slow_start;
+    let minute = Duration::from_secs(60);
+    let slow = |from_permille| Some(SlowStart { from_permille, factor_permille: 1_500, per: minute });
+    assert_eq!((of("account/a/p"), of("account/a/q"), of("account/a")), (slow(250), slow(100), slow(100)));
+    assert_eq!((of("deployment/d"), of("gateway")), (None, None));
+}
+
+#[test]
+fn a_hedge_is_off_unless_set_and_that_of_the_nearest_level_key_by_key() {
+    let with = |defaults: &str, model: &str| {
+        let text = TWO.replacen("fallbacks", &format!("{model}fallbacks"), 1);
+        loaded(&text.replacen("[defaults]\n", &format!("[defaults]\n{defaults}"), 1)).models[0].hedge
+    };
+    let (time, word) = (After::Time(Duration::from_millis(800)), After::P95);
+    assert_eq!(with("", ""), None);
+    assert_eq!(with("", "hedge = {}\n"), Some(Hedge { after: word, budget: 30_000 }));
+    let defaults = "hedge = { after = \"800ms\", budget = 0.01 }\n";
+    assert_eq!(with(defaults, ""), Some(Hedge { after: time, budget: 10_000 }));
+    assert_eq!(with(defaults, "hedge = { after = \"p95\" }\n"), Some(Hedge { after: word, budget: 10_000 }));
+    assert_eq!(with(defaults, "hedge = false\n"), None);
+}
+
+#[test]
+fn a_retry_budget_bounds_as_far_as_attempts_would_go_beyond() {
+    let with =
+        |retry: &str| loaded(&TWO.replacen("fallbacks", &format!("retry = {{ {retry} }}\nfallbacks"), 1));
+    for (retry, budget, is_bounded) in [
+        ("attempts = 3", 200_000, true),
+        ("attempts = 1", 200_000, false),
+        ("budget = 0", 0, true),
+        ("budget = 1.5", 1_500_000, true),
+        ("budget = 2", 2_000_000, false),
+        ("budget = 1, attempts = 2", 1_000_000, false),
+    ] {
+        let retry_read = with(retry).models[0].retry;
+        assert_eq!((retry_read.budget, retry_read.is_bounded()), (budget, is_bounded), "{retry}");
+    }
+}
+
+#[test]
 fn models_are_found_by_name_then_alias_then_the_longest_wildcard() {
     let config = loaded(TWO);
     assert_eq!(config.find_model("m"), Some(ModelId(0)));

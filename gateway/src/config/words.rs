@@ -1,8 +1,12 @@
 //! Settings that are one word of a closed list. A word without a value belongs to the schema, but its feature does
 //! not exist yet.
 
+use std::time::Duration;
+
 use super::tree::{Node, Read, Reading};
-use super::{Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{
+    After, Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy,
+};
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
 
@@ -121,6 +125,19 @@ impl Read for Statistic {
             ("peak-ewma", Some(Statistic::PeakEwma)),
         ];
         cx.word(node, &words)
+    }
+}
+
+impl Read for After {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref().as_str() {
+            Some("p95") => Some(After::P95),
+            Some(text) if humantime::parse_duration(text).is_err() => {
+                cx.problem(&node.span(), "expected \"p95\" or a duration such as \"800ms\"");
+                None
+            }
+            _ => Duration::read(node, cx).map(After::Time),
+        }
     }
 }
 

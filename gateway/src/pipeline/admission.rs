@@ -25,18 +25,12 @@ impl Call<'_> {
         (tried, may_wait): (&Tried, bool),
         record: &mut Option<Record>,
     ) -> Result<(Option<Reservation>, usize), Error> {
-        let config = &self.snapshot.config;
-        let common: Vec<PoolId> =
-            config.gateway_pool.into_iter().chain(self.tenant.and_then(|tenant| tenant.pool)).collect();
-        let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
-        let predicted = self.worker.shared.predicted(&key);
-        let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
+        let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
         let left = self.tenant.and_then(|tenant| tenant.pool);
         let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: self.priority.most() };
-        let (infos, session_asked) = (&self.snapshot.pools, session.clone());
-        let mut wish = admit::wish(config, infos, &common, ranked, estimate, session_asked, ask_for);
+        let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
             Ok(Outcome::Granted(reservation, told)) => {
                 let index = reservation.index;
@@ -74,6 +68,27 @@ impl Call<'_> {
                 Err(Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY))
             }
         }
+    }
+
+    /// What is drawn on whoever serves the call.
+    fn common(&self) -> Vec<PoolId> {
+        let gateway = self.snapshot.config.gateway_pool;
+        gateway.into_iter().chain(self.tenant.and_then(|tenant| tenant.pool)).collect()
+    }
+
+    /// The request for room.
+    pub(super) fn wish(
+        &self,
+        id: ModelId,
+        ranked: &[Ranked<'_>],
+        session: Option<SessionRef>,
+        ask_for: AskFor,
+    ) -> Wish {
+        let key = (self.snapshot.model_names[id.0].clone(), self.tenant_name.clone());
+        let predicted = self.worker.shared.predicted(&key);
+        let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
+        let (config, infos) = (&self.snapshot.config, &self.snapshot.pools);
+        admit::wish(config, infos, &self.common(), ranked, estimate, session, ask_for)
     }
 
     /// None of these has room: what a forecast goes by is what is asked of them, not what they could serve.

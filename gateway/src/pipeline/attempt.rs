@@ -26,8 +26,20 @@ use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{PoolInfo, Reservation, place_key};
 use crate::telemetry::{Record, log};
 use crate::upstream::Failed;
-use crate::upstream::answer::{self, Patience, Whole, is_event_stream};
+use crate::upstream::answer::{self, Opened, Patience, Whole, is_event_stream};
 use crate::upstream::telling::Telling;
+
+/// An answer, read as far as it must be held back.
+pub(super) struct Read {
+    head: Parts,
+    telling: Telling,
+    got: Got,
+}
+
+enum Got {
+    Stream(Box<Opened>, Patience),
+    Whole(Whole),
+}
 
 /// An attempt and its reservation, until its answer takes it over.
 pub(super) struct Attempt<'a> {
@@ -37,7 +49,7 @@ pub(super) struct Attempt<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) reservation: Option<Reservation>,
     /// Another deployment may be tried after this one, unless it fails too slowly.
-    others: bool,
+    pub(super) others: bool,
     pub(super) sent: Instant,
     pub(super) busy: Option<Busy>,
     /// The head of an answer has come.
@@ -76,6 +88,13 @@ impl<'a> Attempt<'a> {
         session: Option<&SessionRef>,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Miss> {
+        self.announce(session, record);
+        let read = self.exchange(record).await;
+        self.end(read, record).await
+    }
+
+    /// The call is this attempt's from now on.
+    pub(super) fn announce(&self, session: Option<&SessionRef>, record: &mut Option<Record>) {
         note(record, |record| {
             record.deployment = self.deployment.name.clone();
             record.session = self.reservation.as_ref().map_or(SessionOutcome::None, |r| r.session);
@@ -84,14 +103,27 @@ impl<'a> Attempt<'a> {
         if let Some(session) = session {
             self.call.worker.shared.client.remember_pin(&session.key, self.deployment.tag);
         }
-        match self.exchange(record).await {
-            Ok(response) => Ok(response),
-            Err(failed) => Err(self.miss(failed, record)),
-        }
+    }
+
+    /// What the client gets of what was read, or what its failure allows.
+    pub(super) async fn end(
+        mut self,
+        read: Result<Read, Failed>,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Miss> {
+        let Read { head, telling, got } = match read {
+            Ok(read) => read,
+            Err(failed) => return Err(self.miss(failed, record)),
+        };
+        self.call.snapshot.standings[self.target.deployment.0].served(true);
+        Ok(match got {
+            Got::Stream(opened, patience) => self.stream(&head, *opened, &telling, patience, record).await,
+            Got::Whole(whole) => self.plain(&head, whole, &telling, record).await,
+        })
     }
 
     /// Sends, waits for the head, reads the answer as far as it must be held back.
-    async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Response<Body>, Failed> {
+    pub(super) async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Read, Failed> {
         if self.is_late() {
             return Err(Failed::Late("stalled before sending"));
         }
@@ -118,11 +150,30 @@ impl<'a> Attempt<'a> {
         self.begun = true;
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
-        if call.peek.stream && is_event_stream(&head.headers) {
-            self.stream(&head, upstream, &telling, (patience, head_by), record).await
+        let got = if call.peek.stream && is_event_stream(&head.headers) {
+            Got::Stream(Box::new(self.open(&head, upstream, &telling, (patience, head_by)).await?), patience)
         } else {
-            self.plain(&head, upstream, &telling, patience, record).await
+            let room = &call.worker.shared.buffered;
+            Got::Whole(answer::whole(upstream, &head.headers, &telling, patience, room).await?)
+        };
+        Ok(Read { head, telling, got })
+    }
+
+    /// Reads a stream as far as it must be held back.
+    async fn open(
+        &self,
+        head: &Parts,
+        upstream: Incoming,
+        telling: &Telling,
+        (patience, first_by): (Patience, Instant),
+    ) -> Result<Opened, Failed> {
+        let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
+        let mut opened = answer::open(upstream, telling, &head.headers, opening).await?;
+        let steady_by = self.target.timeouts.steady.map(|time| Instant::now() + time);
+        if let Some(by) = steady_by.filter(|by| self.may_go_on(*by)) {
+            answer::steady(&mut opened, by, patience).await?;
         }
+        Ok(opened)
     }
 
     /// What the provider says is left of limits that we keep there; nothing where we keep none.
@@ -142,17 +193,11 @@ impl<'a> Attempt<'a> {
     async fn stream(
         &mut self,
         head: &Parts,
-        upstream: Incoming,
+        opened: Opened,
         telling: &Telling,
-        (patience, first_by): (Patience, Instant),
+        patience: Patience,
         record: &mut Option<Record>,
-    ) -> Result<Response<Body>, Failed> {
-        let opening = Patience { idle: first_by.saturating_duration_since(self.sent), until: first_by };
-        let mut opened = answer::open(upstream, telling, &head.headers, opening).await?;
-        let steady_by = self.target.timeouts.steady.map(|time| Instant::now() + time);
-        if let Some(by) = steady_by.filter(|by| self.may_go_on(*by)) {
-            answer::steady(&mut opened, by, patience).await?;
-        }
+    ) -> Response<Body> {
         let mut settlement = self.settlement(record, true);
         if let Some(kept) = self.kept(opened.seen.begun.as_ref().map(|begun| begun.id.as_str())) {
             kept.clone().tell(self.size_unknown()).await;
@@ -162,19 +207,16 @@ impl<'a> Attempt<'a> {
         let keep_alive = self.call.snapshot.config.server.stream_keepalive;
         let pace = Pace { patience, keep_alive };
         let owed = Owed::Settlement(Box::new(settlement));
-        Ok(respond(headers, Body::new(Reply::new(opened, pace, owed, self.call.worker.over.clone()))))
+        respond(headers, Body::new(Reply::new(opened, pace, owed, self.call.worker.over.clone())))
     }
 
     async fn plain(
         &mut self,
         head: &Parts,
-        upstream: Incoming,
+        Whole { told, room }: Whole,
         telling: &Telling,
-        patience: Patience,
         record: &mut Option<Record>,
-    ) -> Result<Response<Body>, Failed> {
-        let room = &self.call.worker.shared.buffered;
-        let Whole { told, room } = answer::whole(upstream, &head.headers, telling, patience, room).await?;
+    ) -> Response<Body> {
         let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers, telling.content_type(false));
         let seat = settlement.record.place.take();
@@ -185,7 +227,7 @@ impl<'a> Attempt<'a> {
             let size = told.usage.map_or(self.size_unknown(), Usage::total);
             kept.tell(size).await; // before the client can ask for it
         }
-        Ok(respond(headers, held(told.body, seat, room)))
+        respond(headers, held(told.body, seat, room))
     }
 
     /// A guess at the size of an answer that does not tell it. What is made in the background is still being made.

@@ -26,6 +26,8 @@ pub(super) struct Miss {
     pub(super) pause: bool,
     /// But nothing is tried any more: it took too long.
     pub(super) slow: bool,
+    /// It may have been sent.
+    pub(super) sent: bool,
     /// And nothing of its account is: the provider has said so.
     pub(super) refuses: bool,
     /// What it counts as.
@@ -46,7 +48,7 @@ pub(super) enum What {
 impl Miss {
     /// Another deployment is tried, after a pause if so said.
     fn retried(error: Error, pause: bool) -> Miss {
-        Miss { error, retry: true, pause, slow: false, refuses: false, what: What::Attempt }
+        Miss { error, retry: true, pause, slow: false, sent: true, refuses: false, what: What::Attempt }
     }
 }
 
@@ -82,7 +84,11 @@ impl Attempt<'_> {
             (Some(busy), None) if speaks => busy.failed(opens),
             _ => {}
         }
+        let ours = matches!(failed, Failed::Late(_));
         let (outcome, miss) = self.judge(failed);
+        if miss.retry && miss.what == What::Attempt && !ours && Instant::now() < self.call.deadline {
+            self.call.snapshot.standings[self.target.deployment.0].served(false);
+        }
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
         note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
         Miss { slow: self.retry().is_slow(self.sent.elapsed()), ..miss }
@@ -110,11 +116,11 @@ impl Attempt<'_> {
         match failed {
             Failed::NotSent(detail) => {
                 let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
-                (outcome, Miss { pause: false, ..miss })
+                (outcome, Miss { pause: false, sent: false, ..miss })
             }
             Failed::Late(detail) => {
                 let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, detail);
-                (outcome, Miss { pause: false, ..miss })
+                (outcome, Miss { pause: false, sent: false, ..miss })
             }
             Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
             Failed::Unreadable { field, .. } => {

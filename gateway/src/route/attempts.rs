@@ -4,10 +4,12 @@ use super::Ranked;
 use crate::config::{Model, Target};
 
 /// The attempts of a call on one model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attempts<'m> {
     model: &'m Model,
     made: u32,
+    /// One of them reached a provider, perhaps.
+    sent: bool,
     /// Of each of [`Model::tiers`].
     in_tiers: Vec<u32>,
 }
@@ -15,7 +17,7 @@ pub struct Attempts<'m> {
 impl<'m> Attempts<'m> {
     /// None has been made.
     pub fn new(model: &'m Model) -> Attempts<'m> {
-        Attempts { model, made: 0, in_tiers: vec![0; model.tiers.len()] }
+        Attempts { model, made: 0, sent: false, in_tiers: vec![0; model.tiers.len()] }
     }
 
     /// How many were made.
@@ -23,14 +25,20 @@ impl<'m> Attempts<'m> {
         self.made
     }
 
+    /// Has one of them reached a provider, as far as is known?
+    pub fn sent(&self) -> bool {
+        self.sent
+    }
+
     /// May there be another?
     pub fn are_left(&self) -> bool {
         self.made < self.model.retry.attempts
     }
 
-    /// One more, at this target.
-    pub fn count(&mut self, target: &Target) {
+    /// One more, at this target; it may have been `sent`.
+    pub fn count(&mut self, target: &Target, sent: bool) {
         self.made += 1;
+        self.sent |= sent;
         for (tier, made) in self.model.tiers.iter().zip(&mut self.in_tiers) {
             *made += u32::from(tier.priority == target.tier);
         }

@@ -32,7 +32,7 @@ fn tried(config: &Config) -> Vec<(&str, bool)> {
             &*config.deployments[first.target.deployment.0].name,
             attempts.may_go_on(&ranked, 0, |_| false),
         ));
-        attempts.count(first.target);
+        attempts.count(first.target, true);
     }
     assert_eq!(attempts.made(), seen.len() as u32);
     seen

@@ -19,6 +19,8 @@ const DECAY: f64 = 10_000.0;
 const KEPT: Ms = 50;
 /// Attempts that went well before the first was seen: one failure of few says little.
 const PRIOR: f64 = 10.0;
+/// Of fewer samples a high quantile says nothing.
+const FEW: usize = 20;
 const MEDIAN: Measure = Measure { window: 100, statistic: Statistic::Quantile(0.5) };
 
 /// A time by a clock that never goes back, ms.
@@ -73,6 +75,14 @@ impl Behaviour {
         let (first, token) = (self.first.value(by, now), self.token.value(by, now));
         first.or(token)?;
         Some(first.unwrap_or(0.0) + token.unwrap_or(0.0) * output as f64)
+    }
+
+    /// What 95 of the last hundred streams stayed within to their first content, seconds; none if there are few.
+    pub fn first_within(&mut self, now: Ms) -> Option<f64> {
+        if self.first.samples.len() < FEW {
+            return None;
+        }
+        self.first.value(Measure { window: 100, statistic: Statistic::Quantile(0.95) }, now)
     }
 
     /// The share of attempts that fail.

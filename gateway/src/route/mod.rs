@@ -3,6 +3,7 @@
 pub mod able;
 pub mod attempts;
 pub mod behaviour;
+pub mod budget;
 pub mod complexity;
 mod crowd;
 mod order;

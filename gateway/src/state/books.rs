@@ -222,7 +222,7 @@ impl PoolBooks {
             Declared { cap, ..*meter }
         };
         let meters = decl.meters.iter().enumerate().map(lower).collect();
-        PoolDecl { key: decl.key.clone(), meters }
+        PoolDecl { key: decl.key.clone(), meters, slow_start: decl.slow_start }
     }
 
     /// What `of` makes of what the windows held when they were last seen, of when that was, and of the caps.

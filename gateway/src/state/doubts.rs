@@ -167,7 +167,7 @@ mod tests {
 
     fn decl(key: &str) -> PoolDecl {
         let shape = Shape::window(6_000, Stage::Head);
-        PoolDecl { key: key.into(), meters: [Declared { shape, cap: 100, pace: 0 }].into() }
+        PoolDecl { key: key.into(), meters: [Declared { shape, cap: 100, pace: 0 }].into(), slow_start: None }
     }
 
     #[test]

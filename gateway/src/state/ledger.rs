@@ -373,7 +373,7 @@ mod tests {
         let pool = |at: usize| {
             let shape = Shape::window(6_000, Stage::Head);
             let meters = [Declared { shape, cap: 100, pace: 0 }].into();
-            ledger.pool(&PoolDecl { key: format!("pool-{at}").into(), meters })
+            ledger.pool(&PoolDecl { key: format!("pool-{at}").into(), meters, slow_start: None })
         };
         (0..6).for_each(|at| drop(pool(at))); // those that are asked about in turn
         let first = pool(6);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::core::mutant::{Mutant, on};
-use super::core::{Declared, PoolDecl, Shape, Stage};
+use super::core::{Declared, PoolDecl, Shape, SlowStart, Stage};
 use super::layout;
-use crate::config::{Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, ReservePolicy, Side};
+use crate::config::{self, Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, ReservePolicy, Side};
 use crate::dialect::openai::answer::Usage;
 
 /// A pool, ready to be drawn on.
@@ -87,7 +87,11 @@ fn info(spec: &PoolSpec) -> PoolInfo {
     let kinds = spec.meters.iter().map(|meter| meter.kind).collect();
     PoolInfo {
         name: spec.name.clone(),
-        decl: PoolDecl { key, meters },
+        decl: PoolDecl {
+            key,
+            meters,
+            slow_start: spec.slow_start.filter(|_| !spec.meters.is_empty()).map(slow_start),
+        },
         kinds,
         side: spec.side,
         counted: spec.counted,
@@ -96,6 +100,10 @@ fn info(spec: &PoolSpec) -> PoolInfo {
         learned_permille: spec.learned_permille,
         is_watched: AtomicBool::new(false),
     }
+}
+
+fn slow_start(of: config::SlowStart) -> SlowStart {
+    SlowStart { from: of.from_permille, factor: of.factor_permille, per: of.per.as_millis() as u64 }
 }
 
 /// The share of a limit that calls may use: rounded up and at least 1, or a limit of 1, 2 or 3 would lose a call.

@@ -59,6 +59,8 @@ pub enum Why {
     AccountRefuses,
     /// The attempts of its tier, or of the model, are used up.
     NoAttempts,
+    /// It fails as well, and what the model may be tried again is spent.
+    NoBudget,
     /// The failure before took so long that nothing is tried after it.
     TooSlow,
     /// The shared state could not be asked for room.
@@ -192,6 +194,7 @@ fn plain(out: &mut String, why: &Why) {
         Why::Recovers => out.push_str("has failed lately, takes calls again little by little"),
         Why::AccountRefuses => out.push_str("its account asks not to be tried again"),
         Why::NoAttempts => out.push_str("no attempts are left"),
+        Why::NoBudget => out.push_str("fails as well, and the model's retries are spent"),
         Why::TooSlow => out.push_str("not tried after so slow a failure"),
         Why::StateAway => out.push_str("the shared state is not reachable"),
         Why::QueueFull => out.push_str("as many wait for room as may"),

@@ -37,6 +37,8 @@ pub struct Metrics {
     upstream_429: Counter<u64>,
     denials: Counter<u64>,
     sessions: Counter<u64>,
+    budget_exhausted: Counter<u64>,
+    hedges: Counter<u64>,
     redis: BoundHistogram<f64>,
     queue_wait: Histogram<f64>,
     reservation_error: Histogram<f64>,
@@ -155,6 +157,14 @@ impl Metrics {
             cost: meter.f64_counter("weir_cost_usd").with_description("US dollars spent").build(),
             upstream_429: count("weir_upstream_429", "Refusals by providers for their limits"),
             denials: count("weir_denials", "Calls denied before sending, by whose limit"),
+            budget_exhausted: count(
+                "weir_retry_budget_exhausted",
+                "Calls that were not tried again, for the retries of their model were spent",
+            ),
+            hedges: count(
+                "weir_hedges",
+                "Second attempts beside one that was long in coming, by who came first",
+            ),
             sessions: count("weir_sessions", "Calls with a session: hit, new or moved"),
             redis: seconds("weir_redis", "Time of a shared state call", &FAST_SECONDS).bind(&[]),
             queue_wait: seconds("weir_queue_wait", "Time that calls waited for room", &SECONDS),
@@ -262,6 +272,16 @@ impl Metrics {
     /// A call found no room; `scope` is `tenant`, `gateway`, `capacity`, `circuit` or `queue`.
     pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
         self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool.clone())]);
+    }
+
+    /// A call was not tried again on a model whose further attempts are spent.
+    pub fn budget_exhausted(&self, model: &Arc<str>) {
+        self.budget_exhausted.add(1, &[KeyValue::new("model", model.clone())]);
+    }
+
+    /// A call had a second attempt beside its first; `won` is `first`, `second` or `none`.
+    pub fn hedged(&self, model: &Arc<str>, won: &'static str) {
+        self.hedges.add(1, &[KeyValue::new("model", model.clone()), KeyValue::new("won", won)]);
     }
 
     /// A RESERVE was answered.

@@ -26,6 +26,7 @@ pub(crate) fn asking_for_nothing(command: &Command) -> Command {
         Command::Reserve(ask) => {
             let mut ask =
                 Reserve { tell: Tell::default(), most: meter::WHOLE, turn: None, ..(**ask).clone() };
+            ask.pools.iter_mut().for_each(|pool| pool.slow_start = None);
             ask.session.iter_mut().for_each(|session| session.kin = Kin::default());
             Command::Reserve(Arc::new(ask))
         }

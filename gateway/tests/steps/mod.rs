@@ -58,7 +58,10 @@ fn universe() -> Vec<PoolDecl> {
             ],
         ),
     ];
-    pools.into_iter().map(|(name, meters)| PoolDecl { key: Arc::from(name), meters: meters.into() }).collect()
+    pools
+        .into_iter()
+        .map(|(name, meters)| PoolDecl { key: Arc::from(name), meters: meters.into(), slow_start: None })
+        .collect()
 }
 
 fn reserve(op: &Op, caller: Caller) -> Reserve {
@@ -69,10 +72,20 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
         meters[0].cap = 1 + n[1] % 8; // another configuration of the same pool
         pools[1].meters = meters.into();
     }
+    for (at, pool) in pools.iter_mut().enumerate().filter(|(at, _)| n[4] >> at & 3 == 3) {
+        let (from, factor) =
+            ([1, 100, 330, 999][(n[1] >> at) as usize % 4], [1_001, 1_500, 4_000][(n[2] >> at) as usize % 3]);
+        let per = [1_000, 1_500, 30_000, 3_600_000][(n[3] >> at) as usize % 4];
+        pool.slow_start = Some(SlowStart { from, factor, per });
+    }
     let many = n[7].is_multiple_of(11); // more than a script reads at once
     if many {
         let meters: Arc<[Declared]> = pools[0].meters[..1].into();
-        pools.extend((0..14).map(|at| PoolDecl { key: format!("extra{at}").into(), meters: meters.clone() }));
+        pools.extend((0..14).map(|at| PoolDecl {
+            key: format!("extra{at}").into(),
+            meters: meters.clone(),
+            slow_start: None,
+        }));
     }
     let draw = |pool: usize, seed: u64| Draw {
         pool,

@@ -13,6 +13,7 @@ use super::addresses::{self, NOWHERE, Providers};
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::Defaults;
+use super::slow_start::slow_start;
 use super::tiers::Tier;
 
 /// Headers that the HTTP client sets itself.
@@ -68,7 +69,10 @@ fn link(
     let preset = providers.find(&written.provider, cx);
     let usual = preset.as_ref().map_or(Charge::EndActual, |preset| preset.counting.charge);
     let counted = preset.as_ref().map_or(Counted::ALL, |preset| preset.counting.counted());
-    let terms = Terms { counted, ..Terms::provider(written.charge.or(usual), defaults.headroom) };
+    let terms = Terms {
+        counted,
+        ..Terms::provider(written.charge.or(usual), defaults.headroom, defaults.slow_start)
+    };
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let pool = pools.add_if_limited(Origin { name: format!("account/{name}"), span }, meters, terms, cx);
@@ -110,12 +114,9 @@ fn model_pools(
             name: format!("account/{account}/{name}"),
             span: pool.name.get().map_or(span, |name| &name.span).clone(),
         };
-        let id = pools.add(
-            origin,
-            meters,
-            terms.with(&pool.pace, &pool.reserve, &pool.charge, &pool.on_outage),
-            cx,
-        );
+        let slow_start = slow_start(&pool.slow_start, terms.slow_start, cx);
+        let terms = terms.with(&pool.pace, &pool.reserve, &pool.charge, &pool.on_outage);
+        let id = pools.add(origin, meters, Terms { slow_start, ..terms }, cx);
         if pool.models.value().is_some_and(|models| models.written == 0) {
             cx.problem(span, "a pool without `models`: name the upstream models that draw on it, or `*`");
         }

@@ -12,6 +12,7 @@ use super::accounts::{self, Accounts};
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
+use super::slow_start::slow_start;
 use super::tiers::TierPools;
 use super::{circuit, health};
 
@@ -78,10 +79,15 @@ fn link(
     let account = index.and_then(|index| Some((index, accounts.list.get(index)?)));
     let linked = account.map(|(_, linked)| linked);
     let model = model(written, linked, cx);
-    let terms = linked
-        .map_or(Terms::provider(super::super::Charge::EndActual, defaults.headroom), |linked| linked.terms);
+    let unknown = Terms::provider(super::super::Charge::EndActual, defaults.headroom, defaults.slow_start);
+    let terms = linked.map_or(unknown, |linked| linked.terms);
+    let slow_start = slow_start(&written.slow_start, terms.slow_start, cx);
     let terms = terms.with(&written.pace, &written.reserve, &written.charge, &written.on_outage);
+    let terms = Terms { slow_start, ..terms };
     let meters = pools::meters(&written.limits, &written.meters, cx);
+    if let (true, Some(at)) = (meters.is_empty(), written.slow_start.get()) {
+        cx.problem(&at.span, "a slow start is a share of limits: give the deployment `limits` or `meters` of its own, or set it where they are");
+    }
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let own = pools.add(Origin { name: format!("deployment/{name}"), span }, meters, terms, cx);
     let shared = account.map(|account| shared_pools(account, written, tiers, pools, cx)).unwrap_or_default();

@@ -7,8 +7,8 @@ use super::fallbacks;
 use super::model_tiers::ModelTiers;
 use super::names::{self, Names};
 use super::pools::{self, Pools};
-use super::queue;
 use super::settings::{self, Defaults};
+use super::{hedge, queue};
 
 /// All models, for what refers to them. The names include aliases.
 pub(super) struct Models<'f> {
@@ -79,6 +79,7 @@ fn model(
         total: timeouts.total,
         min_quality: min_quality(written, deployed, cx),
         queue: queue::queue(&written.queue, defaults.queue, cx),
+        hedge: hedge::hedge(&written.hedge, defaults.hedge, cx),
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::tree::{Field, List, Reading, Span};
 use super::super::units::Limit;
 use super::super::{
     Charge, Counted, Headroom, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side,
+    SlowStart,
 };
 
 const SECOND: u64 = 1000;
@@ -34,6 +35,7 @@ pub(super) struct Terms {
     pub(super) counted: Counted,
     pub(super) reserve: ReservePolicy,
     pub(super) pace_ms: u64,
+    pub(super) slow_start: Option<SlowStart>,
     pub(super) hard_permille: u32,
     pub(super) learned_permille: u32,
     pub(super) on_outage: Option<OnOutage>,
@@ -48,6 +50,7 @@ impl Terms {
             counted,
             reserve: ReservePolicy::Max,
             pace_ms: 0,
+            slow_start: None,
             hard_permille: 1000,
             learned_permille: 1000,
             on_outage: None,
@@ -55,9 +58,15 @@ impl Terms {
     }
 
     /// A limit of the provider's, unless the pool says otherwise.
-    pub(super) fn provider(charge: Charge, headroom: Headroom) -> Terms {
+    pub(super) fn provider(charge: Charge, headroom: Headroom, slow_start: Option<SlowStart>) -> Terms {
         let Headroom { hard: hard_permille, learned: learned_permille, .. } = headroom;
-        Terms { side: Side::Provider(charge), hard_permille, learned_permille, ..Terms::ours(Side::Ours) }
+        Terms {
+            side: Side::Provider(charge),
+            slow_start,
+            hard_permille,
+            learned_permille,
+            ..Terms::ours(Side::Ours)
+        }
     }
 
     /// With what a pool says itself.
@@ -74,6 +83,7 @@ impl Terms {
             counted: self.counted,
             reserve: reserve.or(self.reserve),
             pace_ms: pace.or(raw::Pace(self.pace_ms)).0,
+            slow_start: self.slow_start,
             hard_permille: self.hard_permille,
             learned_permille: self.learned_permille,
             on_outage: on_outage.value().copied().or(self.on_outage),
@@ -105,7 +115,8 @@ impl Pools {
             cx.problem(&origin.span, message);
         }
         self.named.insert(name.clone(), origin.span);
-        let Terms { side, counted, reserve, pace_ms, hard_permille, learned_permille, on_outage } = terms;
+        let Terms { side, counted, reserve, pace_ms, slow_start, hard_permille, learned_permille, on_outage } =
+            terms;
         let on_outage = on_outage.unwrap_or(self.on_outage);
         self.specs.push(PoolSpec {
             name,
@@ -114,6 +125,7 @@ impl Pools {
             counted,
             reserve,
             pace_ms,
+            slow_start,
             hard_permille,
             learned_permille,
             on_outage,

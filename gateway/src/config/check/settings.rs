@@ -7,10 +7,11 @@ use http::HeaderName;
 use super::super::tree::{At, Field, Reading};
 use super::super::units::{Count, Pause};
 use super::super::{
-    Affinity, Circuit, Cooldown, Headroom, Latency, Measure, Queue, Ranking, Regions, Retry, Statistic,
-    Strategy, Timeouts, raw,
+    Affinity, Circuit, Cooldown, Headroom, Hedge, Latency, Measure, Queue, Ranking, Regions, Retry,
+    SlowStart, Statistic, Strategy, Timeouts, raw,
 };
-use super::{circuit, health, queue};
+use super::slow_start::slow_start;
+use super::{circuit, health, hedge, queue};
 use crate::dialect::request::{Hint, Hints};
 
 /// More attempts than this are a mistake: each may take a whole timeout.
@@ -28,6 +29,8 @@ pub(super) struct Defaults {
     pub(super) regions: Regions,
     pub(super) queue: Queue,
     pub(super) health_check: health::Written,
+    pub(super) slow_start: Option<SlowStart>,
+    pub(super) hedge: Option<Hedge>,
 }
 
 /// What holds if the file says nothing.
@@ -50,7 +53,13 @@ fn built_in() -> Defaults {
             idle: seconds(60),
             total: seconds(600),
         },
-        retry: Retry { attempts: 3, base: Duration::from_millis(500), max: seconds(8), slow_after: None },
+        retry: Retry {
+            attempts: 3,
+            budget: 200_000,
+            base: Duration::from_millis(500),
+            max: seconds(8),
+            slow_after: None,
+        },
         cooldown: Cooldown { default: seconds(5), max: seconds(600) },
         circuit: circuit::built_in(),
         headroom: Headroom { soft: 800, hard: 1000, learned: 950 },
@@ -58,6 +67,8 @@ fn built_in() -> Defaults {
         regions: Regions::Any,
         queue: queue::built_in(),
         health_check: health::built_in(),
+        slow_start: None,
+        hedge: None,
     }
 }
 
@@ -91,6 +102,8 @@ pub(super) fn defaults(field: &Field<raw::Defaults>, cx: &mut Reading<'_>) -> De
         regions: written.regions.or(base.regions),
         queue: queue::queue(&written.queue, base.queue, cx),
         health_check: health::written(&written.health_check, base.health_check, cx),
+        slow_start: slow_start(&written.slow_start, base.slow_start, cx),
+        hedge: hedge::hedge(&written.hedge, base.hedge, cx),
     }
 }
 
@@ -127,9 +140,10 @@ pub(super) fn timeouts(field: &Field<raw::Timeouts>, base: Timeouts, cx: &mut Re
 /// `retry` over that of the level above.
 pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>) -> Retry {
     let Some(At { value: written, span }) = field.get() else { return base };
-    let raw::Retry { attempts: count, base: first, max, slow_after } = written;
+    let raw::Retry { attempts: count, budget: share, base: first, max, slow_after } = written;
     let resolved = Retry {
         attempts: attempts(count, cx).unwrap_or(base.attempts),
+        budget: budget(share, cx).unwrap_or(base.budget),
         base: first.or(base.base),
         max: max.or(base.max),
         slow_after: match slow_after.value() {
@@ -142,6 +156,16 @@ pub(super) fn retry(field: &Field<raw::Retry>, base: Retry, cx: &mut Reading<'_>
         cx.problem(span, format!("`base` ({base}) exceeds `max` ({max})"));
     }
     resolved
+}
+
+/// A share of the calls, as whole millionths; none if there is none, or one that is reported.
+fn budget(field: &Field<f64>, cx: &mut Reading<'_>) -> Option<u64> {
+    let At { value, span } = field.get()?;
+    if !(0.0..=100.0).contains(value) {
+        cx.problem(span, "expected from 0 to 100 further attempts per call");
+        return None;
+    }
+    Some((value * 1e6).round() as u64)
 }
 
 /// A number of attempts; none if there is none, or one that is reported.

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::super::tree::{At, Field, List, Node, Read, Reading, Span};
-use super::{AffinityTable, ComplexityTable, PromptTable, TargetTable};
+use super::{AffinityTable, ComplexityTable, HedgeTable, PromptTable, TargetTable};
 use crate::dialect::request::{Hint, Hints};
 
 /// A text or a list of texts.
@@ -157,6 +157,22 @@ impl Read for Affinity {
             DeValue::Boolean(false) => Some(Affinity::Off),
             DeValue::Table(_) => AffinityTable::read(node, cx).map(Affinity::On),
             _ => cx.wrong(node, "a table { header, ttl, fields, prefix } or `false`"),
+        }
+    }
+}
+
+/// `hedge`: a table, or `false` for none.
+pub(crate) enum Hedge {
+    Off,
+    On(HedgeTable),
+}
+
+impl Read for Hedge {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Boolean(false) => Some(Hedge::Off),
+            DeValue::Table(_) => HedgeTable::read(node, cx).map(Hedge::On),
+            _ => cx.wrong(node, "a table { after, budget } or `false`"),
         }
     }
 }

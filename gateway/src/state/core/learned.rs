@@ -74,17 +74,25 @@ pub struct Bound {
     pub cap: u64,
     /// What was said, if that is what lowers it.
     pub said: Option<Said>,
+    /// When more is let in, if it is lowered because the pool starts slowly.
+    pub next: Option<Ms>,
 }
 
 impl Bound {
     /// So far, whatever is said.
     pub fn of(cap: u64) -> Bound {
-        Bound { cap, said: None }
+        Bound { cap, said: None, next: None }
     }
 
     /// When so much will be allowed again of a meter with this cap, if that is a matter of time.
     pub fn allows(&self, used: u64, cap: u64, l: Ms) -> Option<Ms> {
-        let said = self.said.filter(|_| used <= cap)?;
+        if used > cap {
+            return None;
+        }
+        if let Some(next) = self.next {
+            return Some(next.max(l + 1));
+        }
+        let said = self.said?;
         let part = (used - said.cap) as f64 / (cap - said.cap) as f64;
         Some((said.at + (said.for_ms as f64 * part.sqrt()).ceil() as u64).max(l + 1))
     }
@@ -110,7 +118,7 @@ impl Learned {
         let (passed, whole_time) = (passed(said) as f64, said.for_ms as f64);
         let back = (cap - said.cap) as f64 * (passed * passed) / (whole_time * whole_time);
         let back = said.cap + back.floor() as u64;
-        if back < whole { Bound { cap: back, said: Some(*said) } } else { Bound::of(whole) }
+        if back < whole { Bound { said: Some(*said), ..Bound::of(back) } } else { Bound::of(whole) }
     }
 }
 

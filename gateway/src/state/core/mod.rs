@@ -30,6 +30,7 @@ pub mod life;
 pub mod meter;
 pub mod mutant;
 pub mod reserve;
+pub mod slow;
 pub mod sync;
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use reserve::{
     Amounts, Candidate, DEAR, Denied, Draw, Granted, Kin, Likeness, Reserve, Reserved, SessionOutcome,
     SessionRef, Tell, Told, Verdict,
 };
+pub use slow::{SlowStart, Start, Starts};
 pub use sync::{Image, PoolReport, PoolView, Rest, Sync, Synced};
 
 /// Milliseconds, of the logical clock unless said otherwise.
@@ -112,6 +114,8 @@ pub struct PoolDecl {
     pub key: Arc<str>,
     /// In the pool's order.
     pub meters: Arc<[Declared]>,
+    /// How slowly it starts, if it does.
+    pub slow_start: Option<SlowStart>,
 }
 
 /// A meter as a call declares it.
@@ -196,6 +200,8 @@ pub struct State {
     pub behaviours: Behaviours,
     /// Of providers' limits.
     pub learned: Lessons,
+    /// Of pools that start slowly.
+    pub starts: Starts,
     /// The server that this data set was last seen on; 0: nobody said.
     pub run: u64,
     /// Until what may be forgotten is known again.
@@ -279,6 +285,7 @@ impl State {
             lines: Lines::new(),
             behaviours: Behaviours::default(),
             learned: Lessons::default(),
+            starts: Starts::new(),
             run: 0,
             learn: None,
         }

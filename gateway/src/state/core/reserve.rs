@@ -16,7 +16,8 @@ use super::fair::{YIELDED, bounded};
 use super::learned::Bound;
 use super::meter::{Fit, Meter, WHOLE};
 use super::mutant::{Mutant, on};
-use super::{Caller, NEXT_SYNC, Pin, Reply, State, TTL};
+use super::slow::{self, SlowStart, Start};
+use super::{Caller, NEXT_SYNC, Pin, PoolDecl, Reply, State, TTL};
 
 use look::{Best, Bounds, Fits, Left, Look, Wait};
 
@@ -204,6 +205,7 @@ impl State {
         for draw in draws {
             let decl = &ask.pools[draw.pool];
             let learned = self.learned.of(&decl.key, l).cloned();
+            let slow = slow::of(decl).map(|slow| (slow, self.started(decl, slow)));
             let pool = self.touch(decl);
             if pool.rest_until > l && !on(Mutant::RestIgnored) {
                 waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool, open: false });
@@ -211,6 +213,8 @@ impl State {
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
                 let bound =
                     learned.as_ref().map_or(Bound::of(meter.cap), |known| known.bound(index, meter.cap, l));
+                let bound =
+                    slow.as_ref().map_or(bound, |(slow, start)| slow.within(start, index, *amount, bound));
                 let most = bounded(bound.cap, bounds.most, *amount);
                 match meter.fit(*amount, bound, most, decl.meters[index].pace, l) {
                     Fit::Yes(used) if used > bounds.yields && meter.used() > 0 => {
@@ -226,6 +230,14 @@ impl State {
             }
         }
         wait.map_or(Fits::Yes(share), Fits::Wait)
+    }
+
+    /// How far a pool has come that starts slowly.
+    fn started(&mut self, decl: &PoolDecl, slow: SlowStart) -> Start {
+        let (l, before) = (self.clock.l, self.starts.remove(&decl.key));
+        let start = slow.at(before, &self.touch(decl).meters, l);
+        self.starts.insert(decl.key.clone(), start.clone());
+        start
     }
 
     fn grant(&mut self, ask: &Reserve, index: usize, share: u64, pin: Option<Pin>) -> Reserved {

@@ -28,5 +28,6 @@ mod provide;
 mod providers;
 mod random;
 mod replica;
+mod slow;
 mod threads;
 mod world;

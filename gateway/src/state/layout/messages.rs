@@ -2,8 +2,8 @@
 
 use super::msgpack::Pack;
 use crate::state::core::{
-    Caller, Draw, Ending, Join, Kin, Outcome, PoolDecl, PoolMemory, Reserve, Shown, Stage, Stamp, Sync, Tell,
-    Telling, Trip, Turn,
+    Caller, Draw, Ending, Join, Kin, Outcome, PoolDecl, PoolMemory, Reserve, Shown, SlowStart, Stage, Stamp,
+    Sync, Tell, Telling, Trip, Turn,
 };
 
 /// ARGV[1] of every script. A stamp's time of 0 means the server's own.
@@ -20,7 +20,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
     let mut pack = Pack::with_capacity(256 + 64 * ask.pools.len());
     let kin = ask.session.as_ref().map(|session| &session.kin);
     let kin = kin.filter(|kin| kin.of.len() == ask.candidates.len() && !kin.of.is_empty());
-    pack.array(if kin.is_some() { 11 } else { 10 }).array(ask.pools.len());
+    pack.array(if kin.is_some() { 12 } else { 11 }).array(ask.pools.len());
     ask.pools.iter().for_each(|pool| decl(&mut pack, pool));
     draws(&mut pack, &ask.common);
     pack.array(ask.candidates.len());
@@ -39,6 +39,7 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         }
         None => drop(pack.array(0)),
     }
+    slow_starts(&mut pack, &ask.pools);
     if let Some(Kin { of, lost, within, spare }) = kin {
         let lost = lost.unwrap_or_default();
         pack.array(4 + 5 * of.len()).uint(*within).uint(*spare).uint(lost.model).uint(lost.provider);
@@ -47,6 +48,16 @@ pub fn reserve(ask: &Reserve) -> Vec<u8> {
         });
     }
     pack.into_bytes()
+}
+
+/// Of pools that start slowly: index from 1, share of the caps, factor, period.
+fn slow_starts(pack: &mut Pack, pools: &[PoolDecl]) {
+    let slow = |(at, pool): (usize, &PoolDecl)| Some((at as u64 + 1, pool.slow_start?));
+    let slow = pools.iter().enumerate().filter_map(slow);
+    pack.array(4 * slow.clone().count());
+    slow.for_each(|(at, SlowStart { from, factor, per })| {
+        pack.uint(at).uint(from).uint(factor).uint(per);
+    });
 }
 
 fn draws(pack: &mut Pack, draws: &[Draw]) {

@@ -9,7 +9,7 @@ use crate::state::core::behaviour::Demand;
 use crate::state::core::circuit::Counts;
 use crate::state::core::{
     Behaviour, Circuit, Clock, Counters, Flow, Incarnation, Learn, Learned, Life, Line, Meter, Mode, Pending,
-    Pin, Pool, Said, Shape, Stage, State, Unsettled,
+    Pin, Pool, Said, Shape, Stage, Start, State, Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -56,6 +56,9 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
             }
             Some(("a", pool)) => {
                 state.learned.pools.insert(pool.into(), learned(value)?);
+            }
+            Some(("s", pool)) => {
+                state.starts.insert(pool.into(), start(value)?);
             }
             _ if field == "a" => {
                 let [until] = doubles(value)?[..] else { return Err(malformed("learned")) };
@@ -202,6 +205,13 @@ pub(super) fn pool(record: &[u8], rings: [Option<&[u8]>; 2]) -> Result<Pool, Mal
         });
     }
     Ok(pool)
+}
+
+/// How far a pool has come that starts slowly: since when, then the top of each meter.
+fn start(record: &[u8]) -> Result<Start, Malformed> {
+    let numbers = doubles(record)?;
+    let Some((since, tops)) = numbers.split_first() else { return Err(malformed("start")) };
+    Ok(Start { since: *since, tops: tops.to_vec() })
 }
 
 /// What was learned of a pool's limits: share, since; then what was said, when, for how long, of each meter.

@@ -3,7 +3,7 @@ use crate::state::core::{Declared, Joined, Shape, Stage};
 
 fn decl(key: String) -> PoolDecl {
     let declared = Declared { shape: Shape::window(6_000, Stage::Head), cap: 10, pace: 0 };
-    PoolDecl { key: key.into(), meters: [declared].into() }
+    PoolDecl { key: key.into(), meters: [declared].into(), slow_start: None }
 }
 
 /// Broken on purpose once: not rotated.

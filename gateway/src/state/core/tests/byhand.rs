@@ -20,13 +20,13 @@ const DEADLINES: Deadlines = Deadlines { head: 1_000, end: TOTAL };
 /// Ten at once, held to the end.
 fn gauge() -> PoolDecl {
     let declared = Declared { shape: Shape::gauge(), cap: 10, pace: 0 };
-    PoolDecl { key: "p".into(), meters: [declared].into() }
+    PoolDecl { key: "p".into(), meters: [declared].into(), slow_start: None }
 }
 
 /// `cap` in a minute.
 fn window(cap: u64) -> PoolDecl {
     let declared = Declared { shape: Shape::window(60_000, Stage::Head), cap, pace: 0 };
-    PoolDecl { key: "w".into(), meters: [declared].into() }
+    PoolDecl { key: "w".into(), meters: [declared].into(), slow_start: None }
 }
 
 /// Asks for one on each of `pools`.

@@ -91,7 +91,8 @@ impl Cluster {
         session: Option<&str>,
     ) -> Taken {
         let shape = Declared { shape: Shape::gauge(), cap, pace: 0 };
-        let pool = |tag: &u64| PoolDecl { key: format!("p{tag}").into(), meters: [shape].into() };
+        let pool =
+            |tag: &u64| PoolDecl { key: format!("p{tag}").into(), meters: [shape].into(), slow_start: None };
         let draw = |pool: usize| vec![Draw { pool, amounts: [1].into_iter().collect() }];
         let candidate = |(at, tag): (usize, &u64)| Candidate {
             tag: *tag,

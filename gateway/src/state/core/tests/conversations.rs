@@ -37,7 +37,8 @@ impl Cluster {
     /// So many deployments with these limits.
     pub(super) fn new(deployments: usize, caps: [u64; 2]) -> Cluster {
         let meter = |cap| Declared { shape: Shape::window(MINUTE, Stage::Head), cap, pace: 0 };
-        let pool = |at| PoolDecl { key: format!("p{at}").into(), meters: caps.map(meter).into() };
+        let pool =
+            |at| PoolDecl { key: format!("p{at}").into(), meters: caps.map(meter).into(), slow_start: None };
         let books = vec![vec![[0; 2]; deployments]; REPLICAS];
         let mut cluster = Cluster {
             state: State::new(1, BORN),

@@ -52,7 +52,7 @@ impl Cluster {
         let cost = 1_000 * 100 / weight;
         let ask = Reserve {
             caller: self.caller(who),
-            pools: vec![PoolDecl { key: "p".into(), meters: [shape].into() }],
+            pools: vec![PoolDecl { key: "p".into(), meters: [shape].into(), slow_start: None }],
             common: vec![],
             candidates: vec![Candidate {
                 tag: 1,

@@ -35,7 +35,7 @@ impl Cluster {
 
     fn decl() -> PoolDecl {
         let meter = Declared { shape: Shape::window(MINUTE, Stage::Head), cap: CAP, pace: 0 };
-        PoolDecl { key: "p".into(), meters: [meter].into() }
+        PoolDecl { key: "p".into(), meters: [meter].into(), slow_start: None }
     }
 
     /// A call that counts `amount`: what is counted then and when, or how long it must wait and whether that is known.

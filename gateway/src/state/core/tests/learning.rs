@@ -19,7 +19,7 @@ fn replica(name: &str) -> Incarnation {
 
 fn pool() -> PoolDecl {
     let declared = Declared { shape: Shape::window(60_000, Stage::Head), cap: 10, pace: 0 };
-    PoolDecl { key: "p".into(), meters: [declared].into() }
+    PoolDecl { key: "p".into(), meters: [declared].into(), slow_start: None }
 }
 
 fn lost() -> State {

@@ -246,7 +246,11 @@ impl Plan {
             .into_iter()
             .map(|(name, side, meters)| {
                 let declared = |m: &MeterPlan| Declared { cap: m.cap * factor, shape: m.shape, pace: m.pace };
-                let decl = PoolDecl { key: Arc::from(name), meters: meters.iter().map(declared).collect() };
+                let decl = PoolDecl {
+                    key: Arc::from(name),
+                    meters: meters.iter().map(declared).collect(),
+                    slow_start: None,
+                };
                 let kinds = meters.iter().map(|m| m.kind).collect();
                 Arc::new(PoolInfo {
                     name: Arc::from(name),

@@ -87,7 +87,11 @@ fn books_agree_with_grants_whatever_threads_interleave() {
     state.step(&Command::Join(Join { inc: inc.clone(), d_head: 1_000, d_end: 1_000, ..Join::default() }), 1);
     let declared = |stage| Declared { shape: Shape::window(6_000, stage), cap: 1 << 30, pace: 0 };
     let pools: Vec<PoolDecl> = ["a", "b", "c"]
-        .map(|key| PoolDecl { key: key.into(), meters: [declared(Stage::Head), declared(Stage::End)].into() })
+        .map(|key| PoolDecl {
+            key: key.into(),
+            meters: [declared(Stage::Head), declared(Stage::End)].into(),
+            slow_start: None,
+        })
         .into();
     let ledger = Arc::new(Ledger::new(inc, 1));
     let shared = Shared { state: Mutex::new(state), ledger };

@@ -75,7 +75,10 @@ impl Setting {
     pub(super) fn rules(self) -> Arc<Rules> {
         let shape = Shape { mode: Mode::Window, stage: self.stage, width: self.width, buckets: self.buckets };
         let meters = [Declared { shape, cap: self.limit, pace: 0 }];
-        Arc::new(Rules { setting: self, decl: PoolDecl { key: "p".into(), meters: meters.into() } })
+        Arc::new(Rules {
+            setting: self,
+            decl: PoolDecl { key: "p".into(), meters: meters.into(), slow_start: None },
+        })
     }
 
     pub(super) fn span(&self) -> Ms {

@@ -1,0 +1,115 @@
+//! A second attempt beside one that is long in coming: the clients' clocks and the providers' logs are the judges.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use weir_tests::client::Ask;
+use weir_tests::load::{Load, Phase};
+use weir_tests::meters;
+use weir_tests::provider::{Arrival, Upstream};
+use weir_tests::site::{Plan, Site, Timeouts};
+
+use crate::in_turn;
+
+const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
+
+async fn site(name: &str, hedge: &str, charge: &'static str) -> Result<Site> {
+    let upstream = |name| Upstream { rpm: Some(1_000), charge, ..Upstream::new(name).behaving(QUICK) };
+    let ms = Duration::from_millis;
+    Site::start(Plan {
+        defaults: format!("{hedge}tiebreak = \"round-robin\"\n"),
+        timeouts: Timeouts { connect: ms(1_000), first_token: ms(6_000), total: ms(9_000) },
+        ..Plan::new(name, ["a", "b"].map(upstream).to_vec())
+    })
+    .await
+}
+
+async fn arrivals(site: &Site) -> Result<Vec<Arrival>> {
+    let mut all = Vec::new();
+    for provider in &site.providers {
+        all.extend(provider.arrivals().await?);
+    }
+    Ok(all)
+}
+
+/// How long calls took, in order, and what the providers saw of them.
+async fn run(site: &Site, streamed: bool) -> Result<(Vec<Duration>, Vec<Arrival>)> {
+    let phase = Phase { time: Duration::from_secs(20), rate: 20.0 };
+    let ask = move |_| Ask::new("m").max_tokens(16).streamed(streamed);
+    let answers = Load::start(site.client.clone(), 0, &[phase], ask).finish().await;
+    let odd = answers.iter().find(|answer| !answer.is_good(streamed));
+    ensure!(odd.is_none(), "{odd:?}");
+    let mut took: Vec<Duration> = answers.iter().map(|answer| answer.took).collect();
+    took.sort();
+    Ok((took, arrivals(site).await?))
+}
+
+/// Everything that was held is given back, and leaves with its window.
+async fn nothing_is_left(site: &Site) -> Result<()> {
+    meters::zero_within(&site.redis.url(), Duration::from_secs(25)).await
+}
+
+#[test]
+fn a_slow_tail_is_cut_for_a_few_second_attempts_and_nothing_of_them_is_left() -> Result<()> {
+    in_turn(async {
+        let site = site("hedging", "hedge = { after = \"400ms\", budget = 0.05 }\n", "end-actual").await?;
+        site.providers[0].fail(&["slow=3s,share=0.05"]).await?;
+        let (took, seen) = run(&site, true).await?;
+        let slow = took.iter().filter(|took| **took > Duration::from_millis(2_500)).count();
+        let given_up = seen.iter().filter(|arrival| arrival.aborted).count();
+        println!("hedging: {} calls, {} arrivals, {given_up} given up, {slow} slow", took.len(), seen.len());
+        ensure!(given_up >= 5, "{given_up} first attempts were overtaken");
+        ensure!(slow * 2 < given_up, "{slow} calls took as long as the slow provider, {given_up} did not");
+        ensure!(seen.len() <= took.len() + took.len() / 20 + 3 * 3, "{} arrivals", seen.len());
+        ensure!(seen.len() - given_up == took.len(), "each call is answered once");
+        let mut second = 0.0;
+        for replica in &site.replicas {
+            second += replica.metric("weir_hedges_total", "won=\"second\"").await?;
+        }
+        ensure!(second as usize >= given_up / 2, "{second} told, {given_up} seen");
+        nothing_is_left(&site).await
+    })
+}
+
+#[test]
+fn nobody_is_asked_twice_who_did_not_ask_for_it_or_whose_provider_charges_on_arrival() -> Result<()> {
+    in_turn(async {
+        let on = "hedge = { after = \"200ms\" }\n";
+        for (name, hedge, charge, streamed) in [
+            ("hedging-charge", on, "admission-max", true),
+            ("hedging-plain", on, "end-actual", false),
+            ("hedging-off", "", "end-actual", true),
+        ] {
+            let site = site(name, hedge, charge).await?;
+            site.providers[0].fail(&["slow=900ms,share=0.2"]).await?;
+            let (took, seen) = run(&site, streamed).await?;
+            ensure!(seen.len() == took.len(), "{name}: {} calls, {} arrivals", took.len(), seen.len());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_client_that_leaves_takes_both_attempts_along() -> Result<()> {
+    in_turn(async {
+        let site =
+            site("hedging-left", "hedge = { after = \"200ms\", budget = 0.05 }\n", "end-actual").await?;
+        for provider in &site.providers {
+            provider.fail(&["slow=4s"]).await?;
+        }
+        for replica in &site.replicas {
+            let client = weir_tests::client::Client::new(replica.addr());
+            let ask = Ask::new("m").max_tokens(16).streamed(true);
+            let left = tokio::time::timeout(Duration::from_millis(1_500), client.call(&ask)).await;
+            ensure!(left.is_err(), "it was answered: {left:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(1_000)).await; // for closed connections to be seen
+        let seen = arrivals(&site).await?;
+        ensure!(seen.len() == 6, "each of three calls had a second attempt: {}", seen.len());
+        let ended = seen
+            .iter()
+            .all(|one| one.aborted && one.end_us.is_some_and(|end| end - one.arrival_us < 2_500_000));
+        ensure!(ended, "{seen:?}");
+        nothing_is_left(&site).await
+    })
+}
