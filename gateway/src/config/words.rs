@@ -2,7 +2,7 @@
 //! not exist yet.
 
 use super::tree::{Node, Read, Reading};
-use super::{Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{By, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
 
@@ -121,6 +121,12 @@ impl Read for Ability {
 impl Read for Priority {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.word(node, &Priority::WORDS.map(|(word, priority)| (word, Some(priority))))
+    }
+}
+
+impl Read for By {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &By::WORDS.map(|(word, by)| (word, Some(by))))
     }
 }
 
