@@ -15,8 +15,9 @@ use tokio::sync::Notify;
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
-use crate::config::{Account, Config, Deployment, DeploymentId};
+use crate::config::{Account, Config, Deployment, DeploymentId, Experiment};
 use crate::dialect::failure::Class;
+use crate::experiment::Trial;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub standings: Vec<Arc<Standing>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
+    /// How the experiments run, in the order of the file.
+    pub trials: Vec<Arc<Trial>>,
     /// Calls that wait for room, by [`crate::config::ModelId`].
     pub queues: Vec<Arc<Queue>>,
     /// Names of the models, by id.
@@ -62,7 +65,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Of a checked configuration; what it has in common with the one `before` is kept, so that no token is fetched again.
-    pub fn new(config: Config, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
+    pub fn new(config: Config, replica: &str, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
         let passes = passes(&config, before)?;
         let endpoints = endpoints(&config, &passes)?;
         let name = |model: &crate::config::Model| {
@@ -73,6 +76,7 @@ impl Snapshot {
         Ok(Snapshot {
             pools: pools::table(&config),
             queues: queues(&model_names, before),
+            trials: trials(&config, replica, before),
             passes,
             endpoints,
             standings: standings(&config, before),
@@ -86,7 +90,9 @@ impl Snapshot {
 
     /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of.
     fn watches(&self) -> Vec<Watch> {
-        let looking = self.config.models.iter().filter(|model| route::looks(model));
+        let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
+        let models = self.config.models.iter().chain(variants.map(|variant| &variant.own));
+        let looking = models.filter(|model| route::looks(model));
         let ids: AHashSet<usize> =
             looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
         let watch = |(at, standing): (usize, &Arc<Standing>)| {
@@ -163,6 +169,15 @@ fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
     };
     let new = |deployment: &Deployment| Arc::new(Standing::new(deployment.tag));
     config.deployments.iter().map(|d| kept(d).unwrap_or_else(|| new(d))).collect()
+}
+
+/// Experiments go on: with the shares that were set at run time, and what was measured, while they are what they were.
+fn trials(config: &Config, replica: &str, before: Option<&Snapshot>) -> Vec<Arc<Trial>> {
+    let trial = |experiment: &Experiment| {
+        let kept = before.and_then(|before| before.trials.iter().find(|old| old.name == experiment.name));
+        Arc::new(Trial::new(experiment, replica, kept.map(|kept| &**kept)))
+    };
+    config.experiments.iter().map(trial).collect()
 }
 
 /// Calls that wait go on waiting when the configuration changes.
@@ -251,7 +266,7 @@ impl Shared {
     pub fn adopt(&self, mut config: Config) -> anyhow::Result<Changes> {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
-        let after = Snapshot::new(config, Some(&before))?;
+        let after = Snapshot::new(config, self.client.name(), Some(&before))?;
         let anew = begun_anew(&before.pools, &after.pools);
         let server = &after.config.server;
         self.calls.set(server.max_calls);

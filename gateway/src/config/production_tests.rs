@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, Experiment, File, Headroom, Latency, Limits, Listener, Meter, Model, Price, PromptTable, Queue, Retry,
-    Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, Variant, When,
+    Deployment, Experiment, File, Headroom, Latency, Limits, Listener, Meter, Model, Price, PromptTable,
+    Queue, Retry, Rule, Sentinel, Server, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, Variant,
+    When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.

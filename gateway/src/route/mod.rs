@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod behaviour;
 pub mod complexity;
 mod crowd;
+pub mod experiment;
 mod order;
 pub mod predict;
 pub mod rotation;

@@ -75,7 +75,7 @@ impl Lane {
         let _ = self.opened.subscribe().wait_for(|opened| *opened).await;
     }
 
-    fn keys(&self) -> &Keys {
+    pub(super) fn keys(&self) -> &Keys {
         self.servers.keys()
     }
 
@@ -193,7 +193,10 @@ impl Lane {
     }
 
     /// Commands that no decision rests on.
-    async fn plain<T: redis::FromRedisValue>(&self, commands: &redis::Pipeline) -> Result<T, Away> {
+    pub(super) async fn plain<T: redis::FromRedisValue>(
+        &self,
+        commands: &redis::Pipeline,
+    ) -> Result<T, Away> {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let mut connection = open.connection.clone();
         match tokio::time::timeout(self.servers.timeout(), commands.query_async(&mut connection)).await {

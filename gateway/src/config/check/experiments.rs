@@ -69,7 +69,10 @@ fn variants(
     let mut list = Vec::new();
     for (At { value: written, span }, named) in field.items().iter().zip(&named) {
         if named.is_none() && free.is_empty() && !model.targets.is_empty() {
-            cx.problem(span, "nothing is left for this variant: the others name every deployment of the model");
+            cx.problem(
+                span,
+                "nothing is left for this variant: the others name every deployment of the model",
+            );
         }
         let targets = named.as_ref().unwrap_or(&free);
         let variant = Variant {
@@ -135,8 +138,9 @@ fn own(
         let without = |target: &&Target| deployments.list[target.deployment.0].deployment.price.is_none();
         for target in targets.iter().filter(without) {
             let name = &deployments.list[target.deployment.0].deployment.name;
-            let message =
-                format!("the variant compares prices (`cost`, `composite`), and deployment {name} has no `price`");
+            let message = format!(
+                "the variant compares prices (`cost`, `composite`), and deployment {name} has no `price`"
+            );
             cx.problem(&at.span, message);
         }
     }
@@ -151,13 +155,7 @@ fn rest(model: &Model, targets: &[Target]) -> Option<Model> {
 }
 
 /// Of what is compared: the same variants of the same model, whatever their shares.
-fn digest(
-    name: &str,
-    by: By,
-    model: &Model,
-    variants: &[Variant],
-    deployments: &Deployments<'_>,
-) -> String {
+fn digest(name: &str, by: By, model: &Model, variants: &[Variant], deployments: &Deployments<'_>) -> String {
     let mut parts = vec![name.to_owned(), by.word().to_owned(), model.name.clone()];
     for variant in variants {
         parts.push(variant.name.to_string());
