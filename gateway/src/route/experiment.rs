@@ -97,7 +97,8 @@ mod tests {
     fn the_hash_is_the_same_for_ever() {
         assert_eq!(unit("e", "session-1"), 4_294_511_688_486_392_373);
         let tags = ["control", "b"].map(Deployment::tag_of);
-        let of = |at: usize| assign(unit("latency-vs-b", &format!("s{at}")), tags.into_iter().zip([50.0, 50.0]));
+        let of =
+            |at: usize| assign(unit("latency-vs-b", &format!("s{at}")), tags.into_iter().zip([50.0, 50.0]));
         assert_eq!((1..=12).map(of).collect::<Vec<_>>(), [1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 0]);
     }
 }

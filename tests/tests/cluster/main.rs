@@ -8,6 +8,7 @@
 mod circuits;
 mod controls;
 mod drain;
+mod experiments;
 mod failures;
 mod fallbacks;
 mod faults;
