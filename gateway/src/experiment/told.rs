@@ -31,7 +31,7 @@ pub struct Teller {
     shared: Arc<Shared>,
     port: Port,
     books: Vec<Kept>,
-    failing: bool,
+    failing: [bool; 2], // to hear, to tell
 }
 
 /// A book and what of it was told.
@@ -45,7 +45,7 @@ struct Kept {
 impl Teller {
     /// Of a replica, by a port of its own.
     pub fn new(shared: Arc<Shared>, port: Port) -> Teller {
-        Teller { shared, port, books: Vec::new(), failing: false }
+        Teller { shared, port, books: Vec::new(), failing: [false; 2] }
     }
 
     /// The loop; returns when told to stop, after the last word.
@@ -54,11 +54,11 @@ impl Teller {
         while !*stop.borrow() {
             let snapshot = self.shared.snapshot.load_full();
             let heard = self.hear(&snapshot.trials).await;
-            self.note(heard);
+            self.note(0, heard);
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let said = self.tell(&snapshot.trials).await;
-                self.note(said);
+                self.note(1, said);
             }
             let quiet = snapshot.trials.is_empty() && self.books.is_empty();
             tokio::select! {
@@ -150,14 +150,15 @@ impl Teller {
     }
 
     /// Says once that nothing can be told, and once that it can again.
-    fn note(&mut self, done: Result<(), Away>) {
+    fn note(&mut self, what: usize, done: Result<(), Away>) {
         let failing = done.is_err();
-        if std::mem::replace(&mut self.failing, failing) != failing {
+        if std::mem::replace(&mut self.failing[what], failing) != failing {
+            let what = ["heard of", "told to others"][what];
             match done {
                 Err(error) => {
-                    tracing::warn!(target: "weir::experiment", %error, "experiments are not told to others, nor heard of");
+                    tracing::warn!(target: "weir::experiment", %error, "experiments are not {what}");
                 }
-                Ok(()) => tracing::info!(target: "weir::experiment", "experiments are told to others again"),
+                Ok(()) => tracing::info!(target: "weir::experiment", "experiments are {what} again"),
             }
         }
     }

@@ -26,9 +26,12 @@ pub(super) struct Falls<'a> {
 pub(super) type Part<'a> = (&'a Model, &'a Mutex<Rotation>);
 
 impl<'a> Call<'a> {
-    /// The variant that the call falls to, if there is an experiment of its model.
+    /// The variant that the call falls to, if there is an experiment of its model. Counting tokens is no answer to compare.
     pub(super) fn falls(&self, record: &mut Option<Record>) -> Option<Falls<'a>> {
         let snapshot = self.snapshot;
+        if snapshot.config.experiments.is_empty() || !self.peek.api.reads() {
+            return None;
+        }
         let (at, experiment) =
             snapshot.config.experiments.iter().enumerate().find(|(_, e)| e.model == self.chosen)?;
         let unit = match experiment.by {

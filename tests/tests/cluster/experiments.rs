@@ -11,7 +11,7 @@ use weir_tests::client::{Answer, Ask, Client, get, put};
 use weir_tests::gateway::Replica;
 use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
-use weir_tests::site::{Plan, Site};
+use weir_tests::site::{Plan, Site, Timeouts};
 
 use crate::in_turn;
 
@@ -26,9 +26,13 @@ async fn site(name: &str, upstreams: Vec<Upstream>, experiment: &str) -> Result<
         "[[models]]\nname = \"m\"\ndeployments = [{}]\n\n[[experiments]]\nname = \"e\"\nmodel = \"m\"\n{experiment}\n",
         names.join(", ")
     );
-    // A machine that is busy makes calls fail late, and circuits would then decide.
+    // A machine that is busy makes calls fail or come late, and circuits or the state's absence would then decide.
     let defaults = "circuit = { enabled = false }\n".to_owned();
-    Site::start(Plan { models: Some(models), defaults, ..Plan::new(name, upstreams) }).await
+    let long = Duration::from_secs(15);
+    let timeouts = Timeouts { first_token: long, total: long, ..Timeouts::default() };
+    let plan =
+        Plan { models: Some(models), defaults, timeouts, on_outage: "open", ..Plan::new(name, upstreams) };
+    Site::start(plan).await
 }
 
 /// One call of each session, each round by another replica; in the order of sessions.
