@@ -28,8 +28,8 @@ async fn site(name: &str, upstreams: Vec<Upstream>, experiment: &str) -> Result<
     );
     // A machine that is busy makes calls fail or come late, and circuits or the state's absence would then decide.
     let defaults = "circuit = { enabled = false }\n".to_owned();
-    let long = Duration::from_secs(15);
-    let timeouts = Timeouts { first_token: long, total: long, ..Timeouts::default() };
+    let (first_token, total) = (Duration::from_secs(10), Duration::from_secs(15));
+    let timeouts = Timeouts { first_token, total, ..Timeouts::default() };
     let plan =
         Plan { models: Some(models), defaults, timeouts, on_outage: "open", ..Plan::new(name, upstreams) };
     Site::start(plan).await
