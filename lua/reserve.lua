@@ -275,7 +275,11 @@ local function note_turn(served, at)
   if served then
     line[1] = max(line[1], line[place + 2])
     line[place + 2] = line[place + 2] + turn[3]
-    line[place + 3], line[place + 4] = turn[5] == 1 and l + WAITS or 0, l
+    if turn[5] == 1 then
+      line[place + 3], line[place + 4] = l + WAITS, l
+    else -- others of it may wait at other replicas: they ask by then
+      line[place + 3] = min(line[place + 3], l + ASKS)
+    end
   elseif at and turn[4] == 1 then
     line[place + 3], line[place + 4] = l + WAITS, min(at, l + ASKS)
   end

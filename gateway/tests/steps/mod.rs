@@ -128,13 +128,20 @@ fn reserve(op: &Op, caller: Caller) -> Reserve {
     ask
 }
 
-/// Who is like whom: mostly something is known.
+/// Who is like whom: mostly something is known. Sometimes one is of the lost one's model, the next of its provider.
 fn kin(n: &[u64], candidates: usize) -> Kin {
+    let crossed = n[7] % 9 == 3; // then one is lost, and the others are known
     let like = |at: usize| {
         let n = n[8].rotate_right(7 * at as u32);
+        let (model, provider) = match at {
+            _ if !crossed => (n % 3, n / 3 % 3),
+            home if home == candidates => (1, 1),
+            even if even % 2 == 0 => (2, 1),
+            _ => (1, 2),
+        };
         Likeness {
-            model: n % 3,
-            provider: n / 3 % 3,
+            model,
+            provider,
             set: at as u64 * (n / 9 % 2),
             cold: n / 18 % 5,
             worth: n / 90 % 5,

@@ -159,7 +159,12 @@ impl State {
             None => {
                 line.served = line.served.max(flow.start);
                 flow.start += turn.cost;
-                (flow.waits_until, flow.asks_at) = (if turn.more { l + WAITS } else { 0 }, l);
+                if turn.more {
+                    (flow.waits_until, flow.asks_at) = (l + WAITS, l);
+                } else {
+                    // Others of it may wait at other replicas: they ask by then.
+                    flow.waits_until = flow.waits_until.min(l + ASKS);
+                }
             }
             Some(at) if turn.waits => (flow.waits_until, flow.asks_at) = (l + WAITS, at.min(l + ASKS)),
             Some(_) => {}
