@@ -78,19 +78,13 @@ impl Teller {
         for trial in trials {
             let stored = set.get(&*trial.name).and_then(|text| Told::read(text));
             let live = trial.live();
-            let known = live.told.as_ref();
-            match (known, stored) {
-                (known, Some(stored)) if known.is_none_or(|known| known.version < stored.version) => {
-                    if trial.adopt(&stored) {
-                        tell_of(trial);
-                    }
-                }
-                (Some(known), stored)
-                    if stored.as_ref().is_none_or(|stored| stored.version < known.version) =>
-                {
-                    self.port.offer_shares(&trial.name, known.version, &known.text()).await?;
-                }
-                _ => {}
+            let version = stored.as_ref().map_or(0, |stored| stored.version);
+            if let Some(stored) = &stored
+                && trial.adopt(stored)
+            {
+                tell_of(trial);
+            } else if let Some(known) = live.told.as_ref().filter(|known| known.version > version) {
+                self.port.offer_shares(&trial.name, known.version, &known.text()).await?;
             }
         }
         Ok(())

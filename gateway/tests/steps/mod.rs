@@ -139,13 +139,7 @@ fn kin(n: &[u64], candidates: usize) -> Kin {
             even if even % 2 == 0 => (2, 1),
             _ => (1, 2),
         };
-        Likeness {
-            model,
-            provider,
-            set: at as u64 * (n / 9 % 2),
-            cold: n / 18 % 5,
-            worth: n / 90 % 5,
-        }
+        Likeness { model, provider, set: at as u64 * (n / 9 % 2), cold: n / 18 % 5, worth: n / 90 % 5 }
     };
     let lost = n[7].is_multiple_of(3).then(|| like(candidates));
     let of = if n[7].is_multiple_of(4) { vec![] } else { (0..candidates).map(like).collect() };
