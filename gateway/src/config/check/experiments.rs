@@ -28,6 +28,7 @@ pub(super) fn experiments(
         if by == By::Tenant && !tenants {
             cx.problem(place, "there are no tenants to go `by`");
         }
+        as_such(&written.variants, cx);
         let Some((at, model)) = model else { continue };
         if let Some(first) = taken.get(&model) {
             let message = format!("this model has an experiment already, at line {}", cx.line(first));
@@ -45,12 +46,8 @@ pub(super) fn experiments(
     list
 }
 
-fn variants(
-    field: &Field<List<raw::Variant>>,
-    model: &Model,
-    deployments: &Deployments<'_>,
-    cx: &mut Reading<'_>,
-) -> Vec<Variant> {
+/// What can be said of variants whatever the model is.
+fn as_such(field: &Field<List<raw::Variant>>, cx: &mut Reading<'_>) {
     Names::collect("variant", field, |variant| &variant.name, cx);
     if let Some(list) = field.get() {
         if !(2..=Experiment::MOST_VARIANTS).contains(&list.value.written) {
@@ -61,6 +58,14 @@ fn variants(
             cx.problem(&list.span, "no variant has a share above 0");
         }
     }
+}
+
+fn variants(
+    field: &Field<List<raw::Variant>>,
+    model: &Model,
+    deployments: &Deployments<'_>,
+    cx: &mut Reading<'_>,
+) -> Vec<Variant> {
     let named: Vec<Option<Vec<Target>>> =
         field.items().iter().map(|at| targets(&at.value.deployments, model, deployments, cx)).collect();
     // What a variant names is not for those that name none.
