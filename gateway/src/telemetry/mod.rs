@@ -8,6 +8,7 @@ mod variants;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use smallvec::SmallVec;
 
 use crate::dialect::limits::Left;
@@ -146,12 +147,20 @@ impl Drop for Record {
     }
 }
 
-/// What became of a call: whose fault it is that it was not served, its status says, but for the limit of its own tenant.
+/// What became of a call: whose fault it is that it was not served.
 fn ending(status: u16, outcome: &str) -> Ending {
+    let any = StatusCode::default();
+    let theirs = [
+        Kind::RateLimited,
+        Kind::TooBigForLimit,
+        Kind::Refused(any),
+        Kind::ContextTooLong(any),
+        Kind::ContentFiltered(any),
+    ];
     match (status, outcome) {
         (_, "ok") => Ending::Served,
         (_, "client_gone") => Ending::Left,
-        (_, limited) if limited == Kind::RateLimited.name() => Ending::Refused,
+        _ if theirs.iter().any(|kind| kind.name() == outcome) => Ending::Refused,
         (400..=428 | 430..=499, _) => Ending::Refused,
         _ => Ending::Failed,
     }
@@ -162,19 +171,14 @@ mod tests {
     use super::*;
     use crate::error::Fault;
 
-    /// Broken on purpose to see it fail: every 429 taken for the client's fault.
+    /// Broken on purpose to see it fail: every 429 taken for the client's fault; what a provider refuses taken for the provider's.
     #[test]
     fn a_variant_is_to_blame_for_what_providers_and_the_gateway_do_and_for_nothing_else() {
         for kind in Kind::all() {
-            let expected = match kind.fault() {
-                _ if kind == Kind::RateLimited => Ending::Refused,
-                // (What a client may not ask for falls to no variant.)
-                Fault::Client | Fault::Policy
-                    if kind.status().is_client_error() && kind != Kind::NoCapacity =>
-                {
-                    Ending::Refused
-                }
-                Fault::Client | Fault::Policy | Fault::Upstream | Fault::Gateway => Ending::Failed,
+            let expected = match (kind, kind.fault()) {
+                (Kind::RateLimited | Kind::TooBigForLimit | Kind::ModelForbidden, _) => Ending::Refused,
+                (_, Fault::Client) => Ending::Refused,
+                (_, Fault::Policy | Fault::Upstream | Fault::Gateway) => Ending::Failed,
             };
             assert_eq!(ending(kind.status().as_u16(), kind.name()), expected, "{kind:?}");
         }
