@@ -1,9 +1,10 @@
 //! Calls that wait at this replica for room, model by model.
 //!
-//! Calls of one tenant in one order of urgency are a *flow*: they wait behind each other, and the first of them asks the
-//! shared state for room again and again. Which flow gets it, the state says ([`crate::state::core::fair`]). So nothing here
-//! decides between tenants, but for who must go when the queue is full: the newest call of the flow that has most waiting for
-//! its weight, among the least urgent.
+//! Calls of one tenant in one order of urgency that the same deployments can take are a *flow*: they wait behind each other,
+//! and the first of them asks the shared state for room again and again; where it finds plenty, all of them ask. Which flow
+//! gets it, the state says ([`crate::state::core::fair`]). So nothing here
+//! decides between tenants, but for who must go when the queue is full: the newest call of a flow of the tenant that has most
+//! waiting for its weight, among the least urgent.
 //!
 //! Whoever leaves, however it leaves, calls up who is behind it.
 
@@ -19,7 +20,7 @@ use tokio::time::timeout_at;
 use crate::config;
 
 /// After room was scarce, calls say for so long whose they are.
-const SCARCE: Duration = Duration::from_secs(1);
+const STAYS_SCARCE: Duration = Duration::from_secs(1);
 /// What is known of a flow's pace is of use for so long.
 const PACE: Duration = Duration::from_secs(10);
 /// How much the time between the last two weighs in a flow's pace.
@@ -34,6 +35,8 @@ pub struct Flow {
     pub rank: u64,
     /// The tenant's weight.
     pub weight: f64,
+    /// Which deployments can take them: one that only a full one can take holds nobody up who can go elsewhere.
+    pub set: u64,
 }
 
 /// The calls of one model that wait.
@@ -64,8 +67,10 @@ struct Waiting {
 
 #[derive(Debug, Default)]
 struct Place {
-    /// It may be the first now, or is out.
+    /// It may be the first now, or need not be, or is out.
     called: Notify,
+    /// There was plenty of room: it asks, whoever is before it.
+    free: AtomicBool,
     out: AtomicBool,
 }
 
@@ -80,7 +85,7 @@ pub enum Refusal {
 
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Ended {
     /// It is the first of its flow and may ask.
     Ours,
     /// Its time is over.
@@ -92,7 +97,7 @@ pub enum Turn {
 impl Queue {
     /// Notes that there is hardly any room left, or none.
     pub fn note_scarce(&self, now: Instant) {
-        self.inner.lock().scarce_until = Some(now + SCARCE);
+        self.inner.lock().scarce_until = Some(now + STAYS_SCARCE);
     }
 
     /// Must calls say whose they are? Else nobody waits and there is room.
@@ -171,9 +176,11 @@ impl Inner {
     /// Puts a call out for one of flow `at`, unless that flow itself has too many.
     fn put_out(&mut self, at: usize) -> bool {
         let crowd = |index: usize| {
-            let waiting = &self.flows[index];
-            let size = waiting.places.len() + usize::from(index == at);
-            (waiting.flow.rank, size as f64 / waiting.flow.weight)
+            let Flow { tenant, rank, weight, .. } = &self.flows[index].flow;
+            let of = |flow: &Flow| flow.tenant == *tenant && flow.rank == *rank;
+            let own = self.flows.iter().filter(|waiting| of(&waiting.flow));
+            let size = own.map(|own| own.places.len()).sum::<usize>() + usize::from(of(&self.flows[at].flow));
+            (*rank, size as f64 / weight)
         };
         let others =
             (0..self.flows.len()).filter(|index| *index != at && !self.flows[*index].places.is_empty());
@@ -228,28 +235,33 @@ impl Ticket {
     }
 
     /// Waits until it is the first of its flow, or until then at most.
-    pub async fn first(&self, until: Instant) -> Turn {
+    pub async fn first(&self, until: Instant) -> Ended {
         loop {
-            if let Some(turn) = self.look() {
-                return turn;
+            if let Some(ended) = self.look() {
+                return ended;
             }
             if timeout_at(until.into(), self.place.called.notified()).await.is_err() {
-                return Turn::Over;
+                return Ended::Over;
             }
         }
     }
 
-    /// The first of its flow waits until then to ask again; it was told that there may be room at `room_at`.
-    pub async fn pause(&self, until: Instant, room_at: Instant) -> Turn {
+    /// Waits to ask again, `until` then at most: the first of its flow until `again`, another until it is the first. It was told
+    /// that there may be room at `room_at`.
+    pub async fn next(&self, again: Instant, room_at: Instant, until: Instant) -> Ended {
         if let Some(waiting) = self.queue.inner.lock().find_mut(&self.flow) {
             waiting.room_at = Some(room_at);
         }
-        let over = timeout_at(until.into(), self.place.called.notified()).await.is_err();
-        self.look().unwrap_or(if over { Turn::Over } else { Turn::Ours })
+        self.place.free.store(false, Ordering::Release);
+        if self.look() == Some(Ended::Ours) {
+            // Called, it is out, or was first already; either way it is looked at below.
+            let _ = timeout_at(again.into(), self.place.called.notified()).await;
+        }
+        self.first(until).await
     }
 
-    /// It got room.
-    pub fn served(self) {
+    /// It got room; if there is `plenty`, the others of its flow need not wait for each other.
+    pub fn served(self, plenty: bool) {
         let now = Instant::now();
         let mut inner = self.queue.inner.lock();
         if let Some(waiting) = inner.find_mut(&self.flow) {
@@ -260,16 +272,23 @@ impl Ticket {
                 waiting.pace = Some(waiting.pace.map_or(gap, |pace| pace + NEWEST * (gap - pace)));
             }
             waiting.served = Some((now, waiting.places.len() > 1));
+            for place in waiting.places.iter().filter(|_| plenty) {
+                place.free.store(true, Ordering::Release);
+                place.called.notify_one();
+            }
         }
     }
 
-    fn look(&self) -> Option<Turn> {
+    fn look(&self) -> Option<Ended> {
         if self.place.out.load(Ordering::Acquire) {
-            return Some(Turn::Out);
+            return Some(Ended::Out);
+        }
+        if self.place.free.load(Ordering::Acquire) {
+            return Some(Ended::Ours);
         }
         let inner = self.queue.inner.lock();
         let first = inner.find(&self.flow).and_then(|waiting| waiting.places.front());
-        first.is_some_and(|first| Arc::ptr_eq(first, &self.place)).then_some(Turn::Ours)
+        first.is_some_and(|first| Arc::ptr_eq(first, &self.place)).then_some(Ended::Ours)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
-use crate::config::{Account, Config, Deployment, DeploymentId, Experiment};
+use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
 use crate::dialect::failure::Class;
 use crate::experiment::Trial;
 use crate::pulse::Pulse;
@@ -68,7 +68,7 @@ impl Snapshot {
     pub fn new(config: Config, replica: &str, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
         let passes = passes(&config, before)?;
         let endpoints = endpoints(&config, &passes)?;
-        let name = |model: &crate::config::Model| {
+        let name = |model: &Model| {
             let star = if model.wildcard { "*" } else { "" };
             Arc::from(format!("{}{star}", model.name))
         };
@@ -88,11 +88,13 @@ impl Snapshot {
         })
     }
 
-    /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of.
+    /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of. Where
+    /// prompts that begin alike are to meet, that is how many calls are in flight.
     fn watches(&self) -> Vec<Watch> {
         let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
         let models = self.config.models.iter().chain(variants.map(|variant| &variant.own));
-        let looking = models.filter(|model| route::looks(model));
+        let by_prefix = |model: &Model| model.affinity.as_ref().is_some_and(|affinity| affinity.prefix);
+        let looking = models.filter(|model| route::looks(model) || by_prefix(model));
         let ids: AHashSet<usize> =
             looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
         let watch = |(at, standing): (usize, &Arc<Standing>)| {

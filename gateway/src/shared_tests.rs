@@ -46,3 +46,18 @@ fn the_deadlines_are_those_of_the_longest_time_outs_wherever_they_stand() {
     assert_eq!(deadlines(longer, ""), (31_250, 300_250));
     assert_eq!(deadlines(longer, "timeouts = { total = \"40s\" }\n"), (31_250, 60_250));
 }
+
+/// Broken on purpose to see it fail: only where a strategy looks.
+#[test]
+fn deployments_are_watched_where_strategies_look_and_where_prompts_are_to_meet() {
+    let watched = |model: &str| {
+        let more = format!(
+            "[[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\n\
+             [[models]]\nname = \"m\"\ndeployments = [\"d\"]\n{model}"
+        );
+        Snapshot::new(config("one", &more), "r", None).unwrap().watches().len()
+    };
+    assert_eq!(watched("strategy = \"capacity\""), 0);
+    assert_eq!(watched("strategy = \"least-busy\""), 1);
+    assert_eq!(watched("strategy = \"capacity\"\naffinity = { prefix = true }"), 1);
+}

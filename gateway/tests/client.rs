@@ -12,7 +12,7 @@ use redis_server::Server;
 use weir::config::{Counted, MeterKind, OnOutage, ReservePolicy, Side};
 use weir::dialect::openai::answer::Usage;
 use weir::state::core::{
-    Amounts, Caller, Candidate, Declared, Draw, Incarnation, PoolDecl, Reserve, Shape, Stage,
+    Amounts, Caller, Candidate, Declared, Draw, Incarnation, Pool, PoolDecl, Reserve, Shape, Stage, State,
 };
 use weir::state::lanes::Lane;
 use weir::state::scripts::Keys;
@@ -237,4 +237,28 @@ async fn a_replica_that_leaves_ends_its_older_lives_as_well() {
         reservation.settle(Actual::Used(Usage { input: 1, output: 1, ..Usage::default() }));
     }
     leaves_nothing(client, port, |pool| if pool < POOLS { 2 } else { 1 }).await;
+}
+
+/// Broken on purpose once: the pools of the first step alone.
+#[tokio::test]
+async fn an_overview_shows_of_the_pools_that_are_asked_for_what_the_whole_state_does() {
+    let server = Server::start();
+    let lane = Lane::start(server.servers("test", Duration::from_secs(5))).unwrap();
+    let port = Port::Redis(lane);
+    let client = replica(&port, 0).await;
+    let _calls = busy(&client, &port).await;
+    let keys: Vec<Arc<str>> = (0..MANY).step_by(2).map(|pool| key(pool).into()).collect();
+    let (whole, shown) = (port.snapshot().await.unwrap(), port.overview(&keys).await.unwrap());
+    assert_eq!(shown.pools.keys().collect::<Vec<_>>(), {
+        let mut keys: Vec<_> = keys.iter().collect();
+        keys.sort();
+        keys
+    });
+    for (key, pool) in &shown.pools {
+        let meters = |pool: &Pool| pool.meters.iter().map(|m| (m.cap, m.hold, m.posted)).collect::<Vec<_>>();
+        assert_eq!(meters(pool), meters(&whole.pools[key]), "{key}");
+    }
+    let lives = |state: &State| state.lives.keys().cloned().collect::<Vec<_>>();
+    assert_eq!((shown.epoch, lives(&shown)), (whole.epoch, lives(&whole)));
+    assert!(!shown.lives.is_empty());
 }

@@ -110,7 +110,10 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     shared.metrics.degraded(shared.client.is_away());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
-    if let Ok(state) = desk.port.snapshot().await {
+    for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
+        shared.metrics.waiting(model, queue.len());
+    }
+    if let Ok(state) = desk.port.overview(&keys(&snapshot)).await {
         desk.show(&snapshot.pools, &state);
         for deployment in &snapshot.config.deployments {
             shared.metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
@@ -123,9 +126,9 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
 }
 
 async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
-    match look(&desk.port).await {
+    let snapshot = desk.shared.snapshot.load_full();
+    match look(&desk.port, &keys(&snapshot)).await {
         Ok((state, configs)) => {
-            let snapshot = desk.shared.snapshot.load_full();
             let page = describe(&desk.shared, &snapshot, &state, &configs);
             reply("application/json", page.to_string().into_bytes())
         }
@@ -133,11 +136,16 @@ async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
     }
 }
 
+/// Keys of the pools that the configuration knows.
+fn keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
+    snapshot.pools.iter().map(|info| info.decl.key.clone()).collect()
+}
+
 /// By replica: the hash of its configuration, if it has told.
 type Configs = BTreeMap<String, Option<String>>;
 
-async fn look(port: &Port) -> Result<(core::State, Configs), Away> {
-    let state = port.snapshot().await?;
+async fn look(port: &Port, keys: &[Arc<str>]) -> Result<(core::State, Configs), Away> {
+    let state = port.overview(keys).await?;
     let names: BTreeSet<&str> = state.lives.keys().map(|inc| inc.name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let configs = port.configs(&names).await?;

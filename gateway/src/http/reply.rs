@@ -21,6 +21,7 @@ use crate::error::{Error, Kind};
 use crate::settle::Settlement;
 use crate::shared::Over;
 use crate::telemetry::Record;
+use crate::upstream::answer::too_long;
 use crate::upstream::answer::{Opened, Patience};
 use crate::upstream::passage::{Fault, Passage};
 use crate::upstream::seen::Seen;
@@ -169,7 +170,7 @@ impl Stream {
         match self.passage.end(&mut self.seen, &mut self.ready) {
             Ok(()) if self.seen.complete || told_all => self.finish("ok"),
             Err(fault @ Fault::Failed { .. }) => self.broke(fault),
-            Ok(()) | Err(Fault::Damaged(_)) => {
+            Ok(()) | Err(Fault::Damaged(_) | Fault::TooLong(_)) => {
                 self.fail(&Error::new(
                     Kind::UpstreamFailed,
                     "The upstream ended the stream before it was complete.",
@@ -181,11 +182,20 @@ impl Stream {
     fn broke(&mut self, fault: Fault) {
         match fault {
             Fault::Failed { failure, raw } => self.failed(&failure, raw),
-            Fault::Damaged(detail) => {
-                tracing::warn!(target: "weir::upstream", detail, "damaged stream");
-                self.fail(&Error::new(Kind::UpstreamFailed, "The upstream sent what cannot be read."));
+            Fault::Damaged(detail) => self.unread(&detail),
+            Fault::TooLong(most) => {
+                if let Some(Owed::Settlement(settlement)) = &mut self.owed {
+                    settlement.harmless = true;
+                }
+                self.unread(&too_long(most));
             }
         }
+    }
+
+    /// It sent what cannot be told.
+    fn unread(&mut self, detail: &str) {
+        tracing::warn!(target: "weir::upstream", detail, "damaged stream");
+        self.fail(&Error::new(Kind::UpstreamFailed, "The upstream sent what cannot be read."));
     }
 
     /// The upstream says that it failed. In its own words, unless they tell of its account rather than of this call.

@@ -45,11 +45,12 @@ impl Call<'_> {
             }
             Ok(Outcome::Denied(mut denied)) => {
                 let told = std::mem::take(&mut denied.told);
-                if denied.common || told.why.is_empty() {
+                let was_asked = denied.open || denied.pool < wish.infos.len(); // else it is told of already
+                if was_asked && (denied.common || told.why.is_empty()) {
                     note(record, |record| explain::every(explain::denial(&wish, &denied), record));
                 }
                 self.told(&wish, ranked, told, None, record);
-                if !denied.common && !denied.open {
+                if denied.may_be_waited_for() {
                     self.missed(id, ranked);
                 }
                 Err(self.denied(&wish.infos, &common, &denied))
@@ -125,6 +126,7 @@ impl Call<'_> {
         let ours = denied.common
             || pool.is_some_and(|pool| common.iter().any(|id| self.snapshot.pools[id.0].name == pool.name));
         let scope = match (ours, &*name) {
+            _ if pool.is_none() => "queue", // it did not come to ask
             (true, "gateway") => "gateway",
             (true, _) => "tenant",
             (false, _) => "capacity",

@@ -42,8 +42,6 @@ pub(super) struct Attempt<'a> {
     pub(super) busy: Option<Busy>,
     /// The head of an answer has come.
     pub(super) begun: bool,
-    /// That it was not sent is this replica's fault.
-    pub(super) ours: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -69,7 +67,6 @@ impl<'a> Attempt<'a> {
             sent: Instant::now(),
             busy: Some(busy),
             begun: false,
-            ours: false,
         }
     }
 
@@ -99,15 +96,13 @@ impl<'a> Attempt<'a> {
     /// Sends, waits for the head, reads the answer as far as it must be held back.
     async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Response<Body>, Failed> {
         if self.is_late() {
-            self.ours = true;
-            return Err(Failed::NotSent("stalled before sending".into()));
+            return Err(Failed::Late("stalled before sending"));
         }
         let (call, until) = (self.call, self.until());
         let head_by = if call.peek.stream { self.first_by() } else { until };
         let endpoint = &call.snapshot.endpoints[self.target.deployment.0];
         let saying = tokio::time::timeout_at(head_by.into(), call.say(endpoint, self.deployment)).await;
-        self.ours = saying.is_err();
-        let saying = saying.map_err(|_| Failed::NotSent("too long to be written".into()))?;
+        let saying = saying.map_err(|_| Failed::Late("too long to be written"))?;
         let Saying { call: asked, body, telling, beta } = saying.map_err(Failed::Unsayable)?;
         let request = endpoint.call(asked, body, self.send_by());
         let mut request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;

@@ -10,7 +10,7 @@ use crate::route::Ranked;
 use crate::route::attempts::Attempts;
 use crate::state::Wish;
 use crate::state::core::{Denied, Draw, Told, Verdict};
-use crate::telemetry::{Record, Why};
+use crate::telemetry::{EVERY, Record, Why};
 
 impl Call<'_> {
     /// Takes note of what the state told besides; the candidate that is `taken` will be told of by its attempt.
@@ -131,7 +131,7 @@ impl Call<'_> {
 
 /// What is the same for every candidate.
 pub(super) fn every(why: Why, record: &mut Record) {
-    record.explanation.add(&"every candidate".into(), why);
+    record.explanation.add(&EVERY, why);
 }
 
 /// A refusal by what every candidate draws on besides, or one of which nothing more is known.

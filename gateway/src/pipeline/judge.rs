@@ -56,7 +56,7 @@ impl Attempt<'_> {
         note(record, |record| record.upstream += self.sent.elapsed());
         if let Some(reservation) = self.reservation.take() {
             match &failed {
-                Failed::NotSent(_) | Failed::Unsayable(_) => reservation.cancel(),
+                Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => reservation.cancel(),
                 Failed::Unreadable { usage, bytes, .. } => {
                     let delivered = *bytes as u64 / 4;
                     let partial = Actual::Partial { input: self.call.input, delivered };
@@ -72,7 +72,7 @@ impl Attempt<'_> {
             }
         }
         let opens = self.opens_circuits(&failed);
-        let speaks = speaks_against(&failed, self.call.deadline) && !self.ours;
+        let speaks = speaks_against(&failed, self.call.deadline);
         if let Some(busy) = self.busy.as_mut().filter(|_| speaks) {
             busy.failed(opens);
         }
@@ -88,7 +88,7 @@ impl Attempt<'_> {
         match failed {
             Failed::NotSent(_) | Failed::Broken(_) => true,
             Failed::TimedOut(_) => !self.begun,
-            Failed::Unreadable { .. } | Failed::Unsayable(_) => false,
+            Failed::Late(_) | Failed::Unreadable { .. } | Failed::Unsayable(_) => false,
             Failed::Answered { status, failure, .. } => {
                 failure.class.opens_circuits() && !matches!(status.as_u16(), 409 | 424)
             }
@@ -104,6 +104,10 @@ impl Attempt<'_> {
         match failed {
             Failed::NotSent(detail) => {
                 let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, &detail);
+                (outcome, Miss { pause: false, ..miss })
+            }
+            Failed::Late(detail) => {
+                let (outcome, miss) = broken("not_sent", Kind::UpstreamFailed, detail);
                 (outcome, Miss { pause: false, ..miss })
             }
             Failed::Unsayable(refused) => ("unsayable", Miss { what: What::Unsayable, ..unsayable(refused) }),
@@ -199,9 +203,10 @@ impl Attempt<'_> {
 /// Does a failure speak against the deployment? Not what the client's own time, or what it asks for, is to blame for.
 fn speaks_against(failed: &Failed, deadline: Instant) -> bool {
     match failed {
-        Failed::Broken(_) | Failed::Unreadable { .. } => true,
+        Failed::Broken(_) => true,
         Failed::NotSent(_) | Failed::TimedOut(_) => Instant::now() < deadline,
-        Failed::Unsayable(_) => false,
+        Failed::Late(_) | Failed::Unsayable(_) => false,
+        Failed::Unreadable { .. } => true,
         Failed::Answered { failure, .. } => failure.class.is_theirs(),
     }
 }
@@ -238,8 +243,10 @@ pub(super) fn unserved(failed: Failed) -> Error {
             _ => no_answer(Kind::UpstreamFailed),
         },
         Failed::TimedOut(_) => no_answer(Kind::UpstreamTimeout),
-        Failed::NotSent(_) | Failed::Broken(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => {
-            no_answer(Kind::UpstreamFailed)
-        }
+        Failed::NotSent(_)
+        | Failed::Late(_)
+        | Failed::Broken(_)
+        | Failed::Unsayable(_)
+        | Failed::Unreadable { .. } => no_answer(Kind::UpstreamFailed),
     }
 }

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
+use super::explain::every;
 use super::tried::Tried;
 use super::{Call, note};
-use crate::config::{Deployment, ModelId, Priority, Tenant};
+use crate::config::{self, Deployment, ModelId, Priority, Tenant};
 use crate::error::{Error, Kind};
-use crate::queue::{Flow, Queue, Refusal, Ticket, Turn};
+use crate::queue::{Ended, Flow, Queue, Refusal, Ticket};
 use crate::state::core::fair::ASKS;
-use crate::state::core::{self, Denied, Told};
+use crate::state::core::{Denied, Ms, Told, Turn};
 use crate::state::{Away, Outcome, Wish};
-use crate::telemetry::Record;
+use crate::telemetry::{Record, Why};
 
 /// Room is scarce from here on, millionths of a limit in use.
 const SCARCE: u64 = 800_000;
@@ -36,6 +37,85 @@ pub(super) fn priority(tenant: Option<&Tenant>, headers: &HeaderMap) -> Result<P
     known.map(|(_, said)| most.max(*said)).ok_or_else(|| Error::new(Kind::Malformed, message))
 }
 
+/// A call's stay where it asks for room.
+struct Stay<'a> {
+    model: ModelId,
+    queue: &'a Arc<Queue>,
+    bounds: config::Queue,
+    flow: Flow,
+    /// It waits until then at most.
+    until: Instant,
+    /// Nothing else is left to it but to wait.
+    may_wait: bool,
+    /// Its place, if it waits.
+    ticket: Option<Ticket>,
+    /// How often it asked in vain though nobody knew when there would be room.
+    guesses: u32,
+}
+
+impl Stay<'_> {
+    /// Waits behind the others of its flow, if there are any; why it will not come to ask.
+    async fn behind_others(&mut self, record: &mut Option<Record>) -> Result<(), Why> {
+        if !self.may_wait || !self.queue.holds(&self.flow) {
+            return Ok(());
+        }
+        let ticket = self.queue.enter(&self.flow, self.bounds, self.until).map_err(why)?;
+        note(record, |record| record.waits("".into()));
+        match ticket.first(self.until).await {
+            Ended::Ours => self.ticket = Some(ticket),
+            Ended::Over => return Err(Why::TurnTooLate { time: UNKNOWN }),
+            Ended::Out => return Err(Why::PutOut),
+        }
+        Ok(())
+    }
+
+    /// There was room.
+    fn served(&mut self, share: u64) {
+        let plenty = share < SCARCE;
+        if !plenty {
+            self.queue.note_scarce(Instant::now());
+        }
+        if let Some(ticket) = self.ticket.take() {
+            ticket.served(plenty);
+        }
+    }
+
+    /// There was none in `pool`: waits to ask again, or it is refused; if not for that alone, why.
+    async fn again(
+        &mut self,
+        denied: Denied,
+        pool: Arc<str>,
+        record: &mut Option<Record>,
+    ) -> Result<(), (Denied, Option<Why>)> {
+        let now = Instant::now();
+        // Where that is a guess, each is to be longer: who waits for long must not ask all the time.
+        self.guesses = if denied.exact { 0 } else { self.guesses + 1 };
+        let patience = (denied.retry_in.max(1) << (self.guesses / 4).min(5)).min(ASKS);
+        let room_at = now + Duration::from_millis(denied.retry_in.max(1));
+        if denied.may_be_waited_for() {
+            self.queue.note_scarce(now);
+        }
+        if !self.may_wait || !denied.may_be_waited_for() || room_at >= self.until {
+            return Err((denied, None));
+        }
+        let entered = match self.ticket.take() {
+            Some(ticket) => Ok(ticket),
+            None => self.queue.enter(&self.flow, self.bounds, self.until),
+        };
+        let ticket = match entered {
+            Ok(ticket) => ticket,
+            Err(refusal) => return Err((denied, Some(why(refusal)))),
+        };
+        note(record, |record| record.waits(pool));
+        match ticket.next(now + Duration::from_millis(patience), room_at, self.until).await {
+            Ended::Ours => self.ticket = Some(ticket),
+            Ended::Over => return Err((denied, None)),
+            Ended::Out => return Err((denied, Some(Why::PutOut))),
+        }
+        Ok(())
+    }
+}
+
 impl Call<'_> {
     /// Asks for room; if there is none and the call `may_wait`, until there is.
     pub(super) async fn room(
@@ -46,84 +126,52 @@ impl Call<'_> {
         may_wait: bool,
         record: &mut Option<Record>,
     ) -> Result<Outcome, Away> {
-        let queue = &self.snapshot.queues[id.0];
         let bounds = self.snapshot.config.models[id.0].queue;
-        let began = Instant::now();
-        let until = (began + bounds.wait).min(self.deadline);
-        let flow = self.flow();
-        let waits = may_wait && bounds.max > 0;
-        let mut ticket: Option<Ticket> = None;
-        if waits && queue.holds(&flow) {
-            match queue.enter(&flow, bounds, until) {
-                Ok(behind) => match behind.first(until).await {
-                    Turn::Ours => ticket = Some(behind),
-                    Turn::Over | Turn::Out => return Ok(self.gives_up(UNKNOWN, began, record)),
-                },
-                Err(refusal) => return Ok(self.gives_up(later(refusal), began, record)),
-            }
-        }
+        let mut stay = Stay {
+            model: id,
+            queue: &self.snapshot.queues[id.0],
+            bounds,
+            flow: self.flow(wish),
+            until: (Instant::now() + bounds.wait).min(self.deadline),
+            may_wait: may_wait && bounds.max > 0,
+            ticket: None,
+            guesses: 0,
+        };
+        let outcome = match stay.behind_others(record).await {
+            Ok(()) => self.ask_until_served(&mut stay, wish, tried, record).await,
+            Err(why) => Ok(Outcome::Denied(unasked(why, record))),
+        };
+        let served = matches!(outcome, Ok(Outcome::Granted(..) | Outcome::Unlimited(_)));
+        note(record, |record| record.waits_no_more(if served { "served" } else { "refused" }));
+        outcome
+    }
+
+    async fn ask_until_served(
+        &self,
+        stay: &mut Stay<'_>,
+        wish: &mut Wish,
+        tried: &Tried,
+        record: &mut Option<Record>,
+    ) -> Result<Outcome, Away> {
         loop {
-            self.say_whose(id, queue, &flow, ticket.as_ref(), waits, wish);
-            let outcome = self.ask_for_room(wish, tried, record).await;
-            let mut denied = match outcome {
+            self.say_whose(stay, wish);
+            let denied = match self.ask_for_room(wish, tried, record).await {
                 Ok(Outcome::Denied(denied)) => denied,
                 Ok(Outcome::Granted(reservation, told)) => {
-                    if reservation.share >= SCARCE {
-                        queue.note_scarce(Instant::now());
-                    }
-                    if let Some(ticket) = ticket.take() {
-                        ticket.served();
-                        self.note_wait(id, began, record);
-                    }
+                    stay.served(reservation.share);
                     return Ok(Outcome::Granted(reservation, told));
                 }
                 other => return other,
             };
-            let now = Instant::now();
-            let again = now + Duration::from_millis(denied.retry_in.max(1));
-            if !denied.common && !denied.open {
-                queue.note_scarce(now);
-            }
-            if !waits || denied.common || denied.open || again >= until {
+            let pool = wish.infos.get(denied.pool).map_or_else(|| "".into(), |pool| pool.name.clone());
+            if let Err((mut denied, why)) = stay.again(denied, pool, record).await {
+                if let Some(why) = why {
+                    denied.retry_in = denied.retry_in.max(least(&why));
+                    note(record, |record| every(why, record));
+                }
                 return Ok(Outcome::Denied(denied));
             }
-            let waiting = match ticket.take().map_or_else(|| queue.enter(&flow, bounds, until), Ok) {
-                Ok(waiting) => waiting,
-                Err(refusal) => {
-                    let least = later(refusal).as_millis() as u64;
-                    denied.retry_in = denied.retry_in.max(least);
-                    return Ok(Outcome::Denied(denied));
-                }
-            };
-            match waiting.pause(again.min(now + Duration::from_millis(ASKS)), again).await {
-                Turn::Ours => ticket = Some(waiting),
-                Turn::Over => match waiting.first(until).await {
-                    // others came before it
-                    Turn::Ours => ticket = Some(waiting),
-                    Turn::Over | Turn::Out => return Ok(Outcome::Denied(denied)),
-                },
-                Turn::Out => return Ok(Outcome::Denied(denied)),
-            }
         }
-    }
-
-    /// A call that waited behind others and did not come to ask.
-    fn gives_up(&self, again: Duration, began: Instant, record: &mut Option<Record>) -> Outcome {
-        note(record, |record| record.waited += began.elapsed());
-        Outcome::Denied(Denied {
-            retry_in: again.as_millis() as u64,
-            exact: false,
-            pool: usize::MAX, // it was not asked which
-            common: false,
-            open: false,
-            told: Told::default(),
-        })
-    }
-
-    fn note_wait(&self, id: ModelId, began: Instant, record: &mut Option<Record>) {
-        let waited = began.elapsed();
-        self.worker.shared.metrics.waited(&self.snapshot.model_names[id.0], waited);
-        note(record, |record| record.waited += waited);
     }
 
     async fn ask_for_room(
@@ -140,9 +188,11 @@ impl Call<'_> {
         outcome
     }
 
-    /// Whose call it is.
-    fn flow(&self) -> Flow {
+    /// Whose call it is, and who can take it.
+    fn flow(&self, wish: &Wish) -> Flow {
+        let set = wish.ask.candidates.iter().fold(0u64, |set, candidate| set.wrapping_add(candidate.tag));
         Flow {
+            set,
             tenant: self.tenant_name.clone(),
             rank: self.priority.rank(),
             weight: self.tenant.map_or(1.0, |tenant| tenant.weight),
@@ -150,38 +200,43 @@ impl Call<'_> {
     }
 
     /// Where room is scarce, the state is told whose the call is.
-    fn say_whose(
-        &self,
-        id: ModelId,
-        queue: &Arc<Queue>,
-        flow: &Flow,
-        ticket: Option<&Ticket>,
-        waits: bool,
-        wish: &mut Wish,
-    ) {
-        let is_on = self.snapshot.config.models[id.0].queue.max > 0;
-        if !is_on || ticket.is_none() && !queue.competes(Instant::now()) {
+    fn say_whose(&self, stay: &Stay<'_>, wish: &mut Wish) {
+        if stay.bounds.max == 0 || stay.ticket.is_none() && !stay.queue.competes(Instant::now()) {
             return;
         }
-        let tokens = self.needs(self.expected_output(id));
-        let cost = 1_000.0 * tokens.input.saturating_add(tokens.expected).max(1) as f64 / flow.weight;
-        Arc::make_mut(&mut wish.ask).turn = Some(core::Turn {
-            line: (*self.snapshot.model_names[id.0]).to_owned(),
-            flow: Deployment::tag_of(&flow.tenant),
-            rank: flow.rank,
+        let tokens = self.needs(self.expected_output(stay.model));
+        let cost = 1_000.0 * tokens.input.saturating_add(tokens.expected).max(1) as f64 / stay.flow.weight;
+        Arc::make_mut(&mut wish.ask).turn = Some(Turn {
+            line: (*self.snapshot.model_names[stay.model.0]).to_owned(),
+            flow: Deployment::tag_of(&stay.flow.tenant),
+            rank: stay.flow.rank,
             cost: cost.min(DEAREST) as u64,
-            waits,
-            more: ticket.is_some_and(Ticket::has_more_behind),
+            waits: stay.may_wait,
+            more: stay.ticket.as_ref().is_some_and(Ticket::has_more_behind),
         });
     }
 }
 
-/// When one that may not wait should come again.
-fn later(refusal: Refusal) -> Duration {
+/// Why a call does not wait.
+fn why(refusal: Refusal) -> Why {
     match refusal {
-        Refusal::Full => UNKNOWN,
-        Refusal::TooLate(wait) => wait,
+        Refusal::Full => Why::QueueFull,
+        Refusal::TooLate(time) => Why::TurnTooLate { time },
     }
+}
+
+/// When one that may not wait, or not any longer, should come again, ms.
+fn least(why: &Why) -> Ms {
+    let time = if let Why::TurnTooLate { time } = why { *time } else { UNKNOWN };
+    time.as_millis() as Ms
+}
+
+/// A call that did not come to ask.
+fn unasked(why: Why, record: &mut Option<Record>) -> Denied {
+    let retry_in = least(&why);
+    note(record, |record| every(why, record));
+    // It is not known which pool.
+    Denied { retry_in, exact: false, pool: usize::MAX, common: false, open: false, told: Told::default() }
 }
 
 #[cfg(test)]

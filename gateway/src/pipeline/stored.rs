@@ -179,7 +179,7 @@ async fn persist(
 
 fn may_pass(failed: &Failed) -> bool {
     match failed {
-        Failed::NotSent(_) | Failed::Broken(_) => true,
+        Failed::NotSent(_) | Failed::Late(_) | Failed::Broken(_) => true,
         Failed::TimedOut(_) | Failed::Unsayable(_) | Failed::Unreadable { .. } => false, // what was slow once would cost its time again
         Failed::Answered { failure, .. } if failure.should_retry == Some(false) => false,
         Failed::Answered { failure, .. } => {

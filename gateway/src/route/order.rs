@@ -54,6 +54,9 @@ pub(super) fn order<'c, 'a>(
         by_chance && beginning.is_some()
     };
     let equals = about_equal(tier, strategy, ranking.tiebreak_within);
+    if strategy == Strategy::Latency && ranking.tiebreak != strategy {
+        by(ranking.tiebreak, &mut tier[..equals], model, rotation, beginning, draw);
+    }
     let score: fn(&Candidate<'_>) -> f64 = match strategy {
         Strategy::Cost | Strategy::Composite => |candidate| candidate.cost,
         Strategy::ErrorRate => errors,

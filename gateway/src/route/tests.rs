@@ -72,6 +72,20 @@ fn of_those_that_cost_about_the_same_the_faster_is_taken() {
     assert_eq!(order.iter().map(|of| of.tier).collect::<Vec<_>>(), [0, 0, 1]);
 }
 
+/// Broken on purpose to see it fail: no tie-break by latency.
+#[test]
+fn of_those_that_are_about_as_fast_the_cheaper_is_taken() {
+    let config = three("strategy = \"latency\"\ntiebreak = \"cost\"\nlatency = { choices = 3 }");
+    let mut rng = fastrand::Rng::with_seed(1);
+    for outlooks in [[takes(1.01), takes(1.0), takes(4.0)], [takes(1.0), takes(1.01), takes(1.0)]] {
+        for _ in 0..20 {
+            assert_eq!(names(&config, &ranked(&config, outlooks, &mut rng))[0], "one");
+        }
+    }
+    let order = ranked(&config, [takes(4.0), takes(1.0), takes(0.1)], &mut rng);
+    assert_eq!(names(&config, &order)[0], "three", "the fastest, whatever it costs");
+}
+
 #[test]
 fn the_price_is_that_of_this_call() {
     let deployments = "[[deployments]]\nname = \"in\"\naccount = \"a\"\nmodel = \"x\"\n\

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Away;
 use super::connect::{Finder, Open, Servers, describe, is_answer, redirected};
-use super::core::{Command, Reply, Stamp, State};
+use super::core::{Command, Reply, Stamp};
 use super::layout;
 use super::scripts::{Call, Keys};
 
@@ -152,27 +152,18 @@ impl Lane {
         }
     }
 
-    /// The state as stored, its clock brought to the server's time.
-    pub async fn snapshot(&self) -> Result<State, Away> {
+    /// Reads what takes longer than a call may wait.
+    pub(super) async fn read<T: redis::FromRedisValue>(&self, read: &redis::Pipeline) -> Result<T, Away> {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let mut connection = open.connection.clone();
-        let mut read = redis::pipe();
-        read.cmd("HGETALL").arg(self.keys().state()).cmd("TIME");
-        type Read = (std::collections::BTreeMap<Vec<u8>, Vec<u8>>, (u64, u64));
-        let asked = tokio::time::timeout(SNAPSHOT_TIME, read.query_async::<Read>(&mut connection));
-        let (fields, (seconds, micros)) = match asked.await {
-            Ok(Ok(read)) => read,
-            Ok(Err(err)) => return Err(self.failed(&open, &err)),
+        match tokio::time::timeout(SNAPSHOT_TIME, read.query_async::<T>(&mut connection)).await {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(err)) => Err(self.failed(&open, &err)),
             Err(_) => {
                 self.fail(&open);
-                return Err(Away::TimedOut);
+                Err(Away::TimedOut)
             }
-        };
-        let decoded = layout::decode(&fields).map_err(|err| Away::Broken(err.to_string()))?;
-        let now = seconds * 1_000 + micros / 1_000;
-        let mut state = decoded.unwrap_or_else(|| State::new(0, now));
-        state.clock.advance(now, 0, 0);
-        Ok(state)
+        }
     }
 
     /// Tells for `time` which configuration a replica works by.

@@ -27,6 +27,7 @@ pub mod reservation;
 pub mod scripts;
 pub mod share;
 pub mod side;
+mod stored;
 pub mod watched;
 
 pub use asking::{Outcome, Wish};

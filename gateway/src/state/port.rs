@@ -60,14 +60,25 @@ impl Port {
         }
     }
 
-    /// The whole state, brought to the present, without pins. Costly: for people and tests.
+    /// The whole state, brought to the present, without pins. Costly: for tests.
     pub async fn snapshot(&self) -> Result<State, Away> {
-        let mut state = match self {
+        Ok(at_present(match self {
             Port::Redis(lane) => lane.snapshot().await?,
             Port::Local(local) => local.snapshot(),
-        };
-        let l = state.clock.l;
-        state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(l));
-        Ok(state)
+        }))
     }
+
+    /// Of it these pools, the circuits and who lives, without what was granted to whom.
+    pub async fn overview(&self, pools: &[Arc<str>]) -> Result<State, Away> {
+        Ok(at_present(match self {
+            Port::Redis(lane) => lane.overview(pools).await?,
+            Port::Local(local) => local.snapshot(),
+        }))
+    }
+}
+
+fn at_present(mut state: State) -> State {
+    let l = state.clock.l;
+    state.pools.values_mut().flat_map(|pool| &mut pool.meters).for_each(|meter| meter.advance(l));
+    state
 }

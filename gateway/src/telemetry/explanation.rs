@@ -54,6 +54,22 @@ pub enum Why {
     TooSlow,
     /// The shared state could not be asked for room.
     StateAway,
+    /// The call waited for room.
+    Waited {
+        /// For how long.
+        time: Duration,
+        /// Because of this pool; empty: behind others.
+        pool: Arc<str>,
+    },
+    /// As many wait as may.
+    QueueFull,
+    /// Of those that wait its turn would come too late.
+    TurnTooLate {
+        /// In about this time.
+        time: Duration,
+    },
+    /// It made room for one that had more of a right to wait.
+    PutOut,
 }
 
 /// About as much is told, bytes: it has to fit into a head.
@@ -100,6 +116,9 @@ impl Explanation {
             Why::NotPreferred { .. } => out.push_str("has room, another was preferred"),
             Why::NoRoom { time, .. } => write(out, format_args!("no room for {:.3} s", time.as_secs_f64())),
             Why::TooLarge { .. } => out.push_str("larger than a limit"),
+            Why::Waited { time, .. } => {
+                write(out, format_args!("waited {:.3} s for room", time.as_secs_f64()));
+            }
             other => plain(out, other),
         })
     }
@@ -114,6 +133,10 @@ impl Explanation {
                 write(out, format_args!("no room for {:.3} s in {pool}", time.as_secs_f64()));
             }
             Why::TooLarge { pool } => write(out, format_args!("larger than a limit of {pool}")),
+            Why::Waited { time, pool } => {
+                let of = if pool.is_empty() { "" } else { " in " };
+                write(out, format_args!("waited {:.3} s for room{of}{pool}", time.as_secs_f64()));
+            }
             other => plain(out, other),
         })
     }
@@ -161,7 +184,15 @@ fn plain(out: &mut String, why: &Why) {
         Why::NoAttempts => out.push_str("no attempts are left"),
         Why::TooSlow => out.push_str("not tried after so slow a failure"),
         Why::StateAway => out.push_str("the shared state is not reachable"),
-        Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } => {}
+        Why::QueueFull => out.push_str("as many wait for room as may"),
+        Why::TurnTooLate { time } => {
+            write(
+                out,
+                format_args!("others wait for room, its turn would come in {:.3} s", time.as_secs_f64()),
+            );
+        }
+        Why::PutOut => out.push_str("made room for a call that waits with more of a right"),
+        Why::NotPreferred { .. } | Why::NoRoom { .. } | Why::TooLarge { .. } | Why::Waited { .. } => {}
     }
 }
 

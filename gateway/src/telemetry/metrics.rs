@@ -49,6 +49,7 @@ pub struct Metrics {
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
+    waiting: Gauge<u64>,
     buffered: Gauge<u64>,
     variants: Variants,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
@@ -183,9 +184,13 @@ impl Metrics {
                 )
                 .build(),
             calls: meter.u64_gauge("weir_calls").with_description("Calls being served").build(),
+            waiting: meter
+                .u64_gauge("weir_waiting_calls")
+                .with_description("Calls that wait for room, by model")
+                .build(),
             buffered: meter
                 .u64_gauge("weir_buffered_bytes")
-                .with_description("Bytes of large request bodies being held")
+                .with_description("Bytes of large requests and of plain answers being held")
                 .build(),
             variants: Variants::new(&meter),
             registry,
@@ -258,7 +263,7 @@ impl Metrics {
         }
     }
 
-    /// A call found no room; `scope` is `tenant`, `gateway` or `capacity`.
+    /// A call found no room; `scope` is `tenant`, `gateway`, `capacity`, `circuit` or `queue`.
     pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
         self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool.clone())]);
     }
@@ -268,9 +273,15 @@ impl Metrics {
         self.redis.record(time.as_secs_f64());
     }
 
-    /// A call of the model waited for room, and got it.
-    pub fn waited(&self, model: &Arc<str>, time: Duration) {
-        self.queue_wait.record(time.as_secs_f64(), &[KeyValue::new("model", model.clone())]);
+    /// A call of the model waited for room, and was `served`, `refused`, or its client has `left`.
+    pub fn waited(&self, model: &Arc<str>, time: Duration, outcome: &'static str) {
+        let labels = [KeyValue::new("model", model.clone()), KeyValue::new("outcome", outcome)];
+        self.queue_wait.record(time.as_secs_f64(), &labels);
+    }
+
+    /// So many calls of the model wait for room.
+    pub fn waiting(&self, model: &Arc<str>, calls: usize) {
+        self.waiting.record(calls as u64, &[KeyValue::new("model", model.clone())]);
     }
 
     /// The share of a pool's meter in use.

@@ -22,6 +22,8 @@ pub use metrics::Metrics;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.
 static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+/// In an explanation: what is the same for all.
+pub static EVERY: LazyLock<Arc<str>> = LazyLock::new(|| "every candidate".into());
 
 /// Facts of one call, gathered on its way and told when it is dropped: at the end of the answer's body, or
 /// wherever the call ended before.
@@ -66,6 +68,8 @@ pub struct Record {
     pub state: Duration,
     /// Spent waiting for room.
     pub waited: Duration,
+    /// Since when it waits for room now, and in which pool.
+    pub waiting: Option<(Instant, Arc<str>)>,
     /// US dollars.
     pub cost: f64,
     /// What became of the session.
@@ -101,6 +105,7 @@ impl Record {
             first_token: None,
             upstream: Duration::ZERO,
             waited: Duration::ZERO,
+            waiting: None,
             state: Duration::ZERO,
             cost: 0.0,
             session: SessionOutcome::None,
@@ -128,6 +133,20 @@ impl Record {
         }
     }
 
+    /// It waits for room in a pool, from now on if it did not before.
+    pub fn waits(&mut self, pool: Arc<str>) {
+        self.waiting.get_or_insert_with(|| (Instant::now(), pool));
+    }
+
+    /// It waits no more, if it did: it was `served`, `refused`, or its client has `left`.
+    pub fn waits_no_more(&mut self, outcome: &'static str) {
+        let Some((since, pool)) = self.waiting.take() else { return };
+        let time = since.elapsed();
+        self.waited += time;
+        self.metrics.waited(&self.model, time, outcome);
+        self.explanation.add(&EVERY, Why::Waited { time, pool });
+    }
+
     /// Served to the end.
     pub fn ok(&mut self) {
         (self.status, self.outcome) = (200, "ok");
@@ -136,6 +155,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.waits_no_more("left");
         let duration = self.started.elapsed();
         self.metrics.call(self, duration);
         if let Some(assigned) = &self.assigned {

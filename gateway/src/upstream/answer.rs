@@ -162,9 +162,16 @@ pub async fn steady(opened: &mut Opened, until: Instant, patience: Patience) -> 
     Ok(())
 }
 
+/// What is to be said of an event of more bytes than this.
+pub fn too_long(most: usize) -> String {
+    format!("an event of more than {most} bytes")
+}
+
 fn failed(fault: Fault) -> Failed {
     match fault {
         Fault::Damaged(detail) => Failed::Broken(detail),
+        // It would be as long from another deployment, and is paid.
+        Fault::TooLong(most) => Failed::Unreadable { field: too_long(most), usage: None, bytes: most },
         Fault::Failed { failure, .. } => Failed::answered(failure),
     }
 }

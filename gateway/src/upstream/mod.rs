@@ -52,8 +52,10 @@ type Http = Client<Connector, Timely>;
 /// Why an attempt did not serve the call.
 #[derive(Debug)]
 pub enum Failed {
-    /// Provably no byte was sent: refused, unresolved, not connected in time, not authorised, too late to be sent.
+    /// Provably no byte was sent: refused, unresolved, not connected in time, not authorised.
     NotSent(String),
+    /// Nor here: we came to it too late, and nobody else is to blame.
+    Late(&'static str),
     /// No head, content or next byte in time.
     TimedOut(&'static str),
     /// The connection or the answer broke.
@@ -145,6 +147,7 @@ impl Upstreams {
         let asking = ask(&client, outgoing);
         let response = match tokio::time::timeout_at(head_by.into(), asking).await {
             Ok(Ok(response)) => response,
+            Ok(Err(err)) if is_late(&err) => return Err(Failed::Late("stalled before sending")),
             Ok(Err(err)) if err.is_connect() || was_not_written(&err) => {
                 return Err(Failed::NotSent(root_cause(&err)));
             }
@@ -192,11 +195,13 @@ impl Refusal {
 
 /// Was none of the request written: handed back by hyper, too late to be written, or stopped before its first byte?
 fn was_not_written(err: &ClientError) -> bool {
-    connection_error(err).is_some_and(|err| {
-        err.is_canceled()
-            || is_unasked(err)
-            || std::error::Error::source(err).is_some_and(|err| err.is::<Late>())
-    })
+    is_late(err) || connection_error(err).is_some_and(|err| err.is_canceled() || is_unasked(err))
+}
+
+/// Was it too late to be written?
+fn is_late(err: &ClientError) -> bool {
+    let late = |err: &hyper::Error| std::error::Error::source(err).is_some_and(|err| err.is::<Late>());
+    connection_error(err).is_some_and(late)
 }
 
 fn connection_error(err: &ClientError) -> Option<&hyper::Error> {

@@ -13,8 +13,8 @@ use http::HeaderMap;
 use super::seen::Seen;
 use super::telling::Telling;
 use crate::dialect::failure::{Failure, Frame};
-use crate::dialect::openai::stream::{self, Splitter};
-use crate::dialect::talk::{self, Dialect};
+use crate::dialect::openai::stream;
+use crate::dialect::talk;
 use crate::dialect::voice::{Form, Told};
 use across::Across;
 use heard::Heard;
@@ -43,6 +43,8 @@ enum Kind {
 pub enum Fault {
     /// It is not what it says it is: for the log.
     Damaged(String),
+    /// An event of more bytes than this.
+    TooLong(usize),
     /// The upstream says that it failed.
     Failed {
         /// What it means.
@@ -54,7 +56,7 @@ pub enum Fault {
 
 impl From<stream::Oversized> for Fault {
     fn from(stream::Oversized(most): stream::Oversized) -> Fault {
-        Fault::Damaged(format!("an event of more than {most} bytes"))
+        Fault::TooLong(most)
     }
 }
 
@@ -123,12 +125,6 @@ impl Passage {
     pub fn sign(&self) -> Bytes {
         self.form.sign()
     }
-}
-
-/// Cuts the events of a dialect; Gemini's hold whole images.
-fn splitter(dialect: Dialect) -> Splitter {
-    const IMAGES: usize = 32 << 20;
-    if dialect == Dialect::Gemini { Splitter::new(IMAGES) } else { Splitter::default() }
 }
 
 /// A failure that was read out of an event: by all that the event says, else by the words that were found.

@@ -8,6 +8,7 @@ use crate::dialect::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::Class;
 use crate::dialect::gemini::Framing;
+use crate::dialect::talk::Dialect;
 use crate::error::{Error, Kind};
 use crate::upstream::telling::Retold;
 
@@ -65,6 +66,24 @@ fn told(telling: &Telling, stream: &str, size: usize) -> (String, Seen, Result<(
     }
     let bytes: Vec<u8> = out.iter().flat_map(|bytes| bytes.to_vec()).collect();
     (String::from_utf8(bytes).unwrap(), seen, result)
+}
+
+/// The first event of a response repeats its instructions, others hold images. Broken on purpose to see it fail: a bound of 1 MiB.
+#[test]
+fn long_events_are_told_and_too_long_ones_are_nobodys_failure() {
+    let event = |bytes: usize| {
+        let text = "x".repeat(bytes);
+        format!(
+            "event: response.created\ndata: {{\"type\":\"response.created\",\"sequence_number\":0,\
+             \"response\":{{\"id\":\"resp_1\",\"object\":\"response\",\"instructions\":\"{text}\"}}}}\n\n"
+        )
+    };
+    let telling = Telling::Passed { api: Api::Responses, withhold_usage: false };
+    let long = event(3 << 20);
+    let (text, ..) = told(&telling, &long, 65_536);
+    assert!(text == long, "{} of {} bytes", text.len(), long.len());
+    let (.., result) = told(&telling, &event(33 << 20), 65_536);
+    assert!(matches!(result, Err(Fault::TooLong(_))), "{result:?}");
 }
 
 /// Broken on purpose to see it fail: the event written from what was read of it.

@@ -68,7 +68,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::was_not_written;
+    use super::super::{is_late, was_not_written};
     use super::*;
 
     /// Broken on purpose to see it fail: the look at the time left out.
@@ -95,7 +95,7 @@ mod tests {
         drop(response);
 
         let err = send(boot_ms() - 1).await.unwrap_err();
-        assert!(was_not_written(&err), "{err:?}");
+        assert!(was_not_written(&err) && is_late(&err), "{err:?}");
         drop(client);
         let wrote = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut seen)).await;
         assert_eq!(wrote.expect("the connection stays open").unwrap_or(0), 0, "bytes of a late request");

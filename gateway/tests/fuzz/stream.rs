@@ -96,7 +96,7 @@ fn tell(telling: &Telling, pieces: &[Bytes]) -> Told {
     }
     let end = match result {
         Ok(()) => End::Ended,
-        Err(Fault::Damaged(_)) => End::Damaged,
+        Err(Fault::Damaged(_) | Fault::TooLong(_)) => End::Damaged,
         Err(Fault::Failed { failure, .. }) => End::Failed(discriminant(&failure.class)),
     };
     let broke = Error::new(Kind::UpstreamFailed, "It broke.");

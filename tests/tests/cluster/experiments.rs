@@ -137,7 +137,8 @@ async fn all_tell(site: &Site, served: &[f64]) -> Result<()> {
 }
 
 /// Broken on purpose to see it fail: the unit drawn by chance (sessions strayed); variants that do not narrow; shares set at run
-/// time not stored (the others never obeyed), not told again to a Redis that lost them; books told without what was told before.
+/// time not stored (the others never obeyed), or not told again to a Redis that lost them; books not told again to it; the end of
+/// a replica's book told as nothing.
 #[test]
 fn shares_are_met_sessions_stay_and_shares_change_without_a_restart() -> Result<()> {
     in_turn(async {

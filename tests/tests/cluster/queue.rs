@@ -113,6 +113,20 @@ fn at_twice_the_limit_tenants_are_served_by_their_weights() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: all of a limit left to calls of low priority.
+#[test]
+fn what_can_wait_uses_a_part_of_a_limit_though_nobody_else_calls() -> Result<()> {
+    in_turn(async {
+        let site =
+            site("queue-low", &[Tenant("low", "priority = \"low\"")], "{ max = 100, wait = \"1s\" }").await?;
+        let came = overload(&site, &[("low", 2.0 * RATE)], 6.0, 2.0).await?;
+        let part = came[0].served() as f64 / (RATE * 4.0);
+        println!("queue-low: {:.1} % of the limit", 100.0 * part);
+        ensure!((0.60..0.72).contains(&part), "{part} of the limit where 0.7 are its");
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: all of one rank.
 #[test]
 fn the_urgent_hardly_wait_and_what_can_wait_leaves_them_room() -> Result<()> {

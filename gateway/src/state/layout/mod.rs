@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 pub use messages::{head, join, reserve, sync};
-pub use records::{decode, decode_line, decode_pin};
+pub use records::{decode, decode_line, decode_lives, decode_pin};
 pub use replies::{Asked, reply};
 
 use super::core::{Mode, Shape, Stage};

@@ -95,6 +95,18 @@ fn all_told(
     Ok(learn)
 }
 
+/// Reads the list of lives: `NAME.K` of each that lives.
+pub fn decode_lives(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut at = Unpack::new(bytes);
+    let mut ids = Vec::new();
+    for _ in 0..at.array()? {
+        at.array()?;
+        let (name, k, alive) = (at.text()?, at.uint()?, at.uint()?);
+        ids.extend((alive == 1).then(|| format!("{name}.{k}")));
+    }
+    Ok(ids)
+}
+
 /// Reads a pin.
 pub fn decode_pin(bytes: &[u8]) -> Result<Pin, Malformed> {
     match doubles(bytes)?[..] {
@@ -130,8 +142,8 @@ fn decode_counters(
 ) -> Result<BTreeMap<Arc<str>, Vec<Counters>>, Malformed> {
     let prefix = format!("c:{id}:");
     let mut all = BTreeMap::new();
-    for (field, value) in fields {
-        let Some(pool) = field.strip_prefix(prefix.as_bytes()) else { continue };
+    for (field, value) in fields.range(prefix.clone().into_bytes()..) {
+        let Some(pool) = field.strip_prefix(prefix.as_bytes()) else { break };
         let pool = std::str::from_utf8(pool).map_err(|_| malformed("field name"))?;
         let v = doubles(value)?;
         let n = v.len() / 3;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Fault, Pass, failure_of, splitter};
+use super::{Fault, Pass, failure_of};
 use crate::dialect::converse::{Damage, Frames};
 use crate::dialect::custom::Custom;
 use crate::dialect::openai::stream::{Event, Splitter, is_failure_code};
@@ -47,7 +47,7 @@ impl Across {
     pub(super) fn new(retold: &Arc<Retold>) -> Across {
         let source = match retold.theirs {
             Dialect::Converse => Source::Frames(Frames::default()),
-            other => Source::Events(splitter(other)),
+            _ => Source::Events(Splitter::default()),
         };
         let say = Say {
             reader: Reader::new(retold.theirs),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Fault, Pass, failure_of, splitter};
+use super::{Fault, Pass, failure_of};
 use crate::dialect::gemini::Framing;
 use crate::dialect::openai::stream::{Event, Splitter};
 use crate::dialect::speech::Reader;
@@ -20,7 +20,7 @@ pub(super) struct Heard {
 impl Heard {
     pub(super) fn new(dialect: Dialect, framing: Framing) -> Heard {
         let array = (dialect == Dialect::Gemini && framing == Framing::Array).then(Array::default);
-        Heard { splitter: splitter(dialect), reader: Reader::new(dialect), array }
+        Heard { splitter: Splitter::default(), reader: Reader::new(dialect), array }
     }
 
     pub(super) fn push(&mut self, data: Bytes, mut pass: Pass<'_>) -> Result<(), Fault> {

@@ -51,8 +51,9 @@ impl Default for Splitter {
 }
 
 impl Splitter {
-    /// The bound that [`Splitter::default`] sets, bytes.
-    pub const MAX_EVENT: usize = 1 << 20;
+    /// The bound that [`Splitter::default`] sets, bytes. Events hold whole images, and the first of a response repeats its
+    /// instructions.
+    pub const MAX_EVENT: usize = 32 << 20;
 
     /// Refuses events longer than `max_event` bytes.
     pub fn new(max_event: usize) -> Splitter {

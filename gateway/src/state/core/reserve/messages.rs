@@ -167,3 +167,10 @@ pub struct Denied {
     /// What was asked for besides.
     pub told: Told,
 }
+
+impl Denied {
+    /// Is it for a provider's limit? The caller's own and a circuit are not waited for.
+    pub fn may_be_waited_for(&self) -> bool {
+        !self.common && !self.open
+    }
+}
