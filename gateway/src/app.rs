@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use crate::checks;
 use crate::config::{Config, OnOutage};
+use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
 use crate::http::{admin, handle, server};
@@ -72,7 +73,7 @@ pub async fn start(
 ) -> anyhow::Result<Running> {
     let server = config.server.clone();
     let state = config.state.clone();
-    let snapshot = Snapshot::new(config, None)?;
+    let snapshot = Snapshot::new(config, &name, None)?;
     let expected = state.as_ref().map_or(0, |state| state.expected_replicas);
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name, deadlines, expected, session_idle });
@@ -100,7 +101,8 @@ pub async fn start(
         port.opened(FIRST_CONTACT).await;
         client.keep(port, state_stopping).await;
     };
-    let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
+    let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
+    let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let port = ports.open()?;
     let desk = admin::Desk::new(shared.clone(), port.clone());

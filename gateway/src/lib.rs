@@ -3,6 +3,7 @@
 //!
 //! - [`pipeline`]: the path of one call, from its bytes to its answer.
 //! - [`error`], [`config`]: the vocabulary.
+//! - [`experiment`]: variants of how a model is served, compared.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod error;
+pub mod experiment;
 pub mod http;
 pub mod life;
 pub mod notify;

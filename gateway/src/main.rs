@@ -103,7 +103,7 @@ fn check(path: &std::path::Path) -> ExitCode {
         }
     };
     // What the environment says, not the file: credentials that are found there.
-    match Snapshot::new(config, None) {
+    match Snapshot::new(config, "", None) {
         Ok(Snapshot { config, .. }) => {
             println!(
                 "{}: no problems; {} models, {} deployments",

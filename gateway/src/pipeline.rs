@@ -21,6 +21,7 @@ mod saying;
 mod session;
 pub mod stored;
 mod tried;
+mod variant;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ use hedge::{Beside, Misses};
 use judge::What;
 use saying::{Asked, ReadOnce};
 use tried::Tried;
+use variant::Falls;
 
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
@@ -102,6 +104,8 @@ struct Call<'a> {
     chosen: ModelId,
     /// What it asks of a deployment besides its length.
     demands: Demands<'a>,
+    /// Where it goes first, if its model is experimented with.
+    falls: Option<Falls<'a>>,
 }
 
 /// Serves a call.
@@ -142,7 +146,7 @@ pub async fn call(
     let snapshot = &snapshot;
     let read_once = ReadOnce::new(peek.api.talks());
     let asked = Asked::of(&peek, ask.form());
-    let call = Call {
+    let mut call = Call {
         worker,
         snapshot,
         tenant,
@@ -160,10 +164,14 @@ pub async fn call(
         priority: room::priority(tenant, headers)?,
         chosen: model,
         demands: Demands::new(&snapshot.config, uses, tags, rule),
+        falls: None,
     };
     match call.count(model, weight.total(), record) {
         Some(counted) => Ok(counted),
-        None => call.serve(model, record).await,
+        None => {
+            call.falls = call.falls(record);
+            call.serve(model, record).await
+        }
     }
 }
 
@@ -332,16 +340,17 @@ impl Call<'_> {
         beginning: Option<u64>,
     ) -> Vec<Ranked<'_>> {
         let config = &self.snapshot.config;
-        let rotation = &self.snapshot.rotations[id.0];
-        let model = &config.models[id.0];
-        let per_choice = if route::looks(model) { self.expected_output(id) } else { 0 };
+        let (first, rest) = self.parts(id);
+        let parts = || std::iter::once(first).chain(rest).map(|(model, _)| model);
+        let model = first.0;
+        let per_choice = if parts().any(route::looks) { self.expected_output(id) } else { 0 };
         let needs = Needs { beginning, ..self.needs(per_choice) };
         let standings = &self.snapshot.standings;
         let look = Look {
             input: needs.input,
             output: per_choice,
             by: model.ranking.latency.measure,
-            expects: route::expects(model),
+            expects: parts().any(route::expects),
             replicas: self.worker.shared.client.live() as u64,
         };
         let outlook = |id: DeploymentId| standings[id.0].outlook(look);
@@ -350,7 +359,13 @@ impl Call<'_> {
                 && self.is_able(target.deployment, tried)
                 && self.lack(model, target).is_none()
         };
-        let mut ranked = route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64);
+        let rank = |(model, rotation)| {
+            route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64)
+        };
+        let mut ranked = rank(first);
+        if let Some(rest) = rest {
+            variant::behind(&mut ranked, rank(rest));
+        }
         if let Some(home) = &self.home {
             home.keep(config, &mut ranked);
         }

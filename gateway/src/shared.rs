@@ -15,8 +15,9 @@ use tokio::sync::{Notify, watch};
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
-use crate::config::{Account, Config, Deployment, DeploymentId, Model};
+use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
 use crate::dialect::failure::{Class, Failure};
+use crate::experiment::Trial;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub standings: Vec<Arc<Standing>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
+    /// How the experiments run, in the order of the file.
+    pub trials: Vec<Arc<Trial>>,
     /// Calls that wait for room, by [`crate::config::ModelId`].
     pub queues: Vec<Arc<Queue>>,
     /// What is left to try calls again, by [`crate::config::ModelId`]; short sections.
@@ -67,7 +70,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Of a checked configuration; what it has in common with the one `before` is kept, so that no token is fetched again.
-    pub fn new(config: Config, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
+    pub fn new(config: Config, replica: &str, before: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
         let passes = passes(&config, before)?;
         let endpoints = endpoints(&config, &passes)?;
         let name = |model: &Model| {
@@ -80,6 +83,7 @@ impl Snapshot {
             queues: of_models(&model_names, before, |before| &before.queues),
             hedges: of_models(&model_names, before, |before| &before.hedges),
             budgets: of_models(&model_names, before, |before| &before.budgets),
+            trials: trials(&config, replica, before),
             passes,
             endpoints,
             standings: standings(&config, before),
@@ -94,8 +98,10 @@ impl Snapshot {
     /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of. Where
     /// prompts that begin alike are to meet, that is how many calls are in flight.
     fn watches(&self) -> Vec<Watch> {
+        let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
+        let models = self.config.models.iter().chain(variants.map(|variant| &variant.own));
         let by_prefix = |model: &Model| model.affinity.as_ref().is_some_and(|affinity| affinity.prefix);
-        let looking = self.config.models.iter().filter(|model| route::looks(model) || by_prefix(model));
+        let looking = models.filter(|model| route::looks(model) || by_prefix(model));
         let ids: AHashSet<usize> =
             looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
         let watch = |(at, standing): (usize, &Arc<Standing>)| {
@@ -177,6 +183,15 @@ fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
     };
     let new = |deployment: &Deployment| Arc::new(Standing::new(deployment.tag));
     config.deployments.iter().map(|d| kept(d).unwrap_or_else(|| new(d))).collect()
+}
+
+/// Experiments go on: with the shares that were set at run time, and what was measured, while they are what they were.
+fn trials(config: &Config, replica: &str, before: Option<&Snapshot>) -> Vec<Arc<Trial>> {
+    let trial = |experiment: &Experiment| {
+        let kept = before.and_then(|before| before.trials.iter().find(|old| old.name == experiment.name));
+        Arc::new(Trial::new(experiment, replica, kept.map(|kept| &**kept)))
+    };
+    config.experiments.iter().map(trial).collect()
 }
 
 /// What models keep when the configuration changes: calls that wait go on waiting.
@@ -273,7 +288,7 @@ impl Shared {
     pub fn adopt(&self, mut config: Config) -> anyhow::Result<Changes> {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
-        let after = Snapshot::new(config, Some(&before))?;
+        let after = Snapshot::new(config, self.client.name(), Some(&before))?;
         let anew = begun_anew(&before.pools, &after.pools);
         let server = &after.config.server;
         self.calls.set(server.max_calls);

@@ -19,11 +19,11 @@ fn made(snapshot: &Snapshot, index: usize) -> &Arc<crate::upstream::auth::Auth> 
 /// Broken on purpose: nothing kept, and kept by name alone.
 #[test]
 fn a_reload_keeps_the_tokens_of_accounts_that_pay_as_before() {
-    let before = Snapshot::new(config("one", ""), None).unwrap();
+    let before = Snapshot::new(config("one", ""), "r", None).unwrap();
     let more = "[[accounts]]\nname = \"b\"\nprovider = \"openai\"\napi_key = \"k\"\n";
-    let same = Snapshot::new(config("one", more), Some(&before)).unwrap();
+    let same = Snapshot::new(config("one", more), "r", Some(&before)).unwrap();
     assert!(Arc::ptr_eq(made(&before, 0), made(&same, 0)));
-    let other = Snapshot::new(config("two", more), Some(&same)).unwrap();
+    let other = Snapshot::new(config("two", more), "r", Some(&same)).unwrap();
     assert!(!Arc::ptr_eq(made(&same, 0), made(&other, 0)));
 }
 
@@ -38,7 +38,7 @@ fn the_deadlines_are_those_of_the_longest_time_outs_wherever_they_stand() {
              [[models]]\nname = \"m\"\ndeployments = [\"d\", {{ name = \"e\", priority = 1 }}]\n\
              timeouts = {{ connect = \"1s\", first_token = \"4s\", total = \"60s\" }}\n{tier}"
         );
-        let Deadlines { head, end } = Snapshot::new(config("one", &more), None).unwrap().deadlines();
+        let Deadlines { head, end } = Snapshot::new(config("one", &more), "r", None).unwrap().deadlines();
         (head, end)
     };
     assert_eq!(deadlines("", ""), (5_250, 60_250));
@@ -55,7 +55,7 @@ fn deployments_are_watched_where_strategies_look_and_where_prompts_are_to_meet()
             "[[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"x\"\n\
              [[models]]\nname = \"m\"\ndeployments = [\"d\"]\n{model}"
         );
-        Snapshot::new(config("one", &more), None).unwrap().watches().len()
+        Snapshot::new(config("one", &more), "r", None).unwrap().watches().len()
     };
     assert_eq!(watched("strategy = \"capacity\""), 0);
     assert_eq!(watched("strategy = \"least-busy\""), 1);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The version that each command came with, in the form that is used here. Valkey has what Redis 7.2 has.
-const SINCE: [(&str, (u32, u32)); 18] = [
+const SINCE: [(&str, (u32, u32)); 19] = [
     ("asking", (3, 0)),
     ("cluster|slots", (3, 0)),
     ("eval", (2, 6)),
@@ -23,6 +23,7 @@ const SINCE: [(&str, (u32, u32)); 18] = [
     ("hmget", (2, 0)),
     ("hset", (4, 0)), // several fields
     ("info", (1, 0)),
+    ("pexpire", (2, 6)),
     ("role", (2, 8)),
     ("sentinel", (2, 8)), // GET-MASTER-ADDR-BY-NAME, MASTER
     ("set", (2, 6)),      // PX

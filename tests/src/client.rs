@@ -279,6 +279,11 @@ pub async fn post(addr: SocketAddr, path: &str, body: String) -> Result<(u16, By
     fetch(addr, Method::POST, path, body).await
 }
 
+/// PUT of JSON, with a connection of its own.
+pub async fn put(addr: SocketAddr, path: &str, body: String) -> Result<(u16, Bytes)> {
+    fetch(addr, Method::PUT, path, body).await
+}
+
 async fn fetch(addr: SocketAddr, method: Method, path: &str, body: String) -> Result<(u16, Bytes)> {
     let request = Request::builder()
         .method(method)

@@ -28,7 +28,7 @@ async fn found(answer: Vec<u8>) -> Found {
          [[models]]\nname = \"m\"\ndeployments = [\"d\"]\n"
     );
     let config = checked(Path::new("weir.toml"), &text, &|_| None).unwrap();
-    let snapshot = Snapshot::new(config, None).unwrap();
+    let snapshot = Snapshot::new(config, "r", None).unwrap();
     let until = Instant::now() + Duration::from_millis(500);
     let connect = snapshot.config.models[0].targets[0].timeouts.connect;
     let upstreams = Upstreams::default();

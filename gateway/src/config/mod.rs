@@ -7,6 +7,7 @@ mod account_tests;
 mod affinity;
 pub mod check;
 mod expand;
+mod experiment;
 mod fixed;
 mod health;
 mod hedge;
@@ -43,6 +44,7 @@ use secrecy::SecretString;
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
+pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
 pub use hours::Hours;
@@ -89,6 +91,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// In file order, which is that in which they are asked.
     pub rules: Vec<Rule>,
+    /// In file order; at most one of each model.
+    pub experiments: Vec<Experiment>,
     /// Names that may be asked for though no model has them: rules say which model serves them. Without those that end in `*`.
     pub rule_names: Vec<String>,
     /// Every tag that some deployment has.
@@ -265,7 +269,7 @@ pub struct Circuit {
 }
 
 /// `[[models]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// What clients ask for; for a wildcard the part before `*`.
     pub name: String,

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model, Price,
-    PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier, Timeouts,
-    TlsFiles, When,
+    Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
+    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier,
+    Timeouts, TlsFiles, Variant, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -42,6 +42,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("rules.when", When::KEYS),
     ("rules.when.prompt", PromptTable::KEYS),
     ("rules.when.complexity", ComplexityTable::KEYS),
+    ("experiments", Experiment::KEYS),
+    ("experiments.variants", Variant::KEYS),
     ("tenants", Tenant::KEYS),
 ];
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
-use super::{After, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{After, By, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
     Affinity, Complexity, Entry, Headers, Hedge, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
@@ -30,8 +30,9 @@ table! {
         deployments: List<Deployment>,
         models: List<Model>,
         rules: List<Rule>,
+        experiments: List<Experiment>,
         tenants: List<Tenant>,
-    } later { telemetry, alerts, experiments: when_empty }
+    } later { telemetry, alerts }
 }
 
 table! {
@@ -365,6 +366,25 @@ table! {
 }
 
 table! {
+    Experiment, "`[[experiments]]`" {
+        name: String = required,
+        model: String = required,
+        by: By,
+        variants: List<Variant> = required,
+    } later {}
+}
+
+table! {
+    Variant, "an experiment's `variants`" {
+        name: String = required,
+        share: f64 = required,
+        deployments: List<String>,
+        strategy: Strategy,
+        tiebreak: Strategy,
+    } later {}
+}
+
+table! {
     Tenant, "`[[tenants]]`" {
         name: String = required,
         keys: List<String> = required,
@@ -407,5 +427,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     When::KEYS,
     PromptTable::KEYS,
     ComplexityTable::KEYS,
+    Experiment::KEYS,
+    Variant::KEYS,
     Tenant::KEYS,
 ];

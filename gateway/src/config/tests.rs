@@ -131,6 +131,57 @@ fn the_quickstart_loads() {
 }
 
 #[test]
+fn the_rollout_loads() {
+    let config = shipped("rollout.toml");
+    let [experiment] = &config.experiments[..] else { panic!() };
+    assert_eq!((experiment.by, experiment.shares()), (By::Session, vec![99.0, 1.0]));
+    let names = |model: &Model| -> Vec<&str> {
+        model.targets.iter().map(|target| &*config.deployments[target.deployment.0].name).collect()
+    };
+    let [old, new] = &experiment.variants[..] else { panic!() };
+    assert_eq!(
+        (names(&old.own), names(&new.own)),
+        (vec!["chat-old"], vec!["chat-new"]),
+        "no variant has another's"
+    );
+    assert_eq!(new.rest.as_ref().map(names), Some(vec!["chat-old"]));
+}
+
+#[test]
+fn what_was_measured_belongs_to_the_variants_and_not_to_their_shares() {
+    let config = |change: &dyn Fn(&str) -> String| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rollout.toml");
+        let text = change(&fs::read_to_string(path).unwrap()).replace("${OPENAI_API_KEY}", SECRET);
+        checked(&text).unwrap_or_else(|report| panic!("{report}")).experiments.remove(0).digest
+    };
+    let as_it_is = config(&|text| text.to_owned());
+    assert_eq!(config(&|text| text.replace("share = 99", "share = 50")), as_it_is);
+    for (from, to) in [
+        ("name = \"rollout\"", "name = \"again\""),
+        ("name = \"new\", share", "name = \"newer\", share"),
+        ("deployments = [\"chat-new\"] }", "deployments = [\"chat-new\"], strategy = \"latency\" }"),
+        (
+            "deployments = [\"chat-new\"] }",
+            "deployments = [\"chat-new\", \"chat-old\"] }, { name = \"x\", share = 0, deployments = [\"chat-old\"] }",
+        ),
+    ] {
+        let changed = config(&|text| {
+            assert!(text.contains(from), "{from}");
+            let text = text.replace(from, to);
+            if to.contains("chat-old\"] }, {") {
+                text.replace(
+                    "{ name = \"old\", share = 99 }",
+                    "{ name = \"old\", share = 99, deployments = [\"chat-old\"] }",
+                )
+            } else {
+                text
+            }
+        });
+        assert_ne!(changed, as_it_is, "{to}");
+    }
+}
+
+#[test]
 fn the_production_file_loads() {
     let config = shipped("production.toml");
     assert!(!format!("{config:?}").contains(SECRET), "the debug form of a configuration shows a secret");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::tree::{Node, Read, Reading};
 use super::{
-    After, Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy,
+    After, By, Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy,
 };
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
@@ -150,6 +150,12 @@ impl Read for Ability {
 impl Read for Priority {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.word(node, &Priority::WORDS.map(|(word, priority)| (word, Some(priority))))
+    }
+}
+
+impl Read for By {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &By::WORDS.map(|(word, by)| (word, Some(by))))
     }
 }
 

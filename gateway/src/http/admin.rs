@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
+use super::experiments;
 use crate::config::{MeterKind, Side};
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
@@ -69,6 +70,8 @@ pub fn router(desk: Arc<Desk>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/admin/v1/state", get(state))
+        .route("/admin/v1/experiments", get(experiments::all))
+        .route("/admin/v1/experiments/{*name}", get(experiments::one).put(experiments::set))
         .layer(from_fn_with_state(desk.clone(), authorised));
     guarded.merge(health()).with_state(desk)
 }
@@ -106,6 +109,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
     shared.metrics.degraded(shared.client.is_away());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
+    snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());
     }
@@ -258,7 +262,7 @@ fn kind_name(kind: MeterKind) -> &'static str {
     }
 }
 
-fn reply(content_type: &'static str, body: Vec<u8>) -> Response<Body> {
+pub(super) fn reply(content_type: &'static str, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -58,7 +58,10 @@ impl Call<'_> {
             Ok(Outcome::Unlimited(usable)) => {
                 let pin = session.and_then(|session| self.worker.shared.client.recall_pin(&session.key));
                 let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
-                let pinned = usable.iter().find(|at| Some(tag(at)) == pin);
+                // (Outside of the call's variant no session is kept.)
+                let is_out = |at: &usize| self.is_spilled(id, ranked[*at].target);
+                let stays = |at: &&usize| Some(tag(at)) == pin && (!is_out(at) || is_out(&usable[0]));
+                let pinned = usable.iter().find(stays);
                 Ok((None, *pinned.unwrap_or(&usable[0])))
             }
             Err(_) if Instant::now() >= self.deadline => Err(Error::late()),

@@ -98,6 +98,9 @@ impl<'a> Attempt<'a> {
         note(record, |record| {
             record.deployment = self.deployment.name.clone();
             record.session = self.reservation.as_ref().map_or(SessionOutcome::None, |r| r.session);
+            if let Some(assigned) = &mut record.assigned {
+                assigned.spilled = self.call.is_spilled(self.model, self.target);
+            }
             record.held_tokens = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
         });
         if let Some(session) = session {

@@ -51,6 +51,8 @@ impl Call<'_> {
         let of = |ranked: &Ranked<'_>| {
             let deployment = &deployments[ranked.target.deployment.0];
             let (cold, worth) = needs.map_or((DEAR, 0), |needs| prices(deployment, needs, model));
+            // Outside of its variant it does not stay, whatever a move costs.
+            let worth = if self.is_spilled(id, ranked.target) { DEAR + 1 } else { worth };
             Likeness { set: ranked.set, cold, worth, ..like(deployment) }
         };
         let kin = Kin {

@@ -6,6 +6,7 @@ pub mod behaviour;
 pub mod budget;
 pub mod complexity;
 mod crowd;
+pub mod experiment;
 mod order;
 pub mod predict;
 pub mod rotation;

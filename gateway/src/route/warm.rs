@@ -27,7 +27,7 @@ pub(super) fn order(group: &mut [Candidate<'_>], beginning: u64, weigh: bool) {
 }
 
 /// Evenly from (0, 1), the same for the same prompt and deployment on every replica.
-fn draw(beginning: u64, tag: u64) -> f64 {
+pub(super) fn draw(beginning: u64, tag: u64) -> f64 {
     // The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
     let mut mixed = beginning ^ tag.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -184,7 +184,10 @@ impl Lane {
     }
 
     /// Commands that no decision rests on.
-    async fn plain<T: redis::FromRedisValue>(&self, commands: &redis::Pipeline) -> Result<T, Away> {
+    pub(super) async fn plain<T: redis::FromRedisValue>(
+        &self,
+        commands: &redis::Pipeline,
+    ) -> Result<T, Away> {
         let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
         let mut connection = open.connection.clone();
         match tokio::time::timeout(self.servers.timeout(), commands.query_async(&mut connection)).await {

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::announce::TOLD_FOR;
 use super::core::{Command, Ms, Reply, State};
+use super::experiments::Board;
 use super::places::Notes;
 
 /// Pins are swept when there are more than this and twice as many as after the last sweep.
@@ -18,6 +19,7 @@ pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
+    pub(super) experiments: Board,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
@@ -34,6 +36,7 @@ impl Default for Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
+            experiments: Board::default(),
             configs: Mutex::default(),
         }
     }

@@ -11,6 +11,7 @@ pub mod connect;
 pub mod control;
 pub mod core;
 mod doubts;
+mod experiments;
 mod keeper;
 pub mod lanes;
 pub mod layout;
@@ -31,6 +32,7 @@ pub mod watched;
 
 pub use asking::{Outcome, Wish};
 pub use client::{About, Client};
+pub use experiments::Told as Measured;
 pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};
 pub use port::Port;

@@ -118,6 +118,16 @@ impl Keys {
         format!("{{{}}}:line:{line}", self.namespace)
     }
 
+    /// HASH by experiment: what was set at run time; no TTL. See `lua/shares.lua`.
+    pub fn shares(&self) -> String {
+        format!("{{{}}}:shares", self.namespace)
+    }
+
+    /// HASH: what was measured of an experiment; with a TTL. See `lua/tally.lua`.
+    pub fn measured(&self, key: &str) -> String {
+        format!("{{{}}}:measured:{key}", self.namespace)
+    }
+
     /// STRING: the hash of the configuration that a replica works by; with a TTL.
     pub fn config(&self, replica: &str) -> String {
         format!("{{{}}}:config:{replica}", self.namespace)

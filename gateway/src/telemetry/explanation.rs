@@ -93,6 +93,8 @@ pub struct Explanation {
     pub wanted: bool,
     /// The rule that has chosen the model, and that model.
     pub rule: Option<(Arc<str>, Arc<str>)>,
+    /// The variant that the call fell to, and its experiment.
+    pub variant: Option<(Arc<str>, Arc<str>)>,
     steps: Vec<(Arc<str>, Why)>,
 }
 
@@ -154,6 +156,10 @@ impl Explanation {
         let mut out = String::new();
         if let Some((rule, model)) = &self.rule {
             write(&mut out, format_args!("{rule} chose {model}"));
+        }
+        if let Some((variant, experiment)) = &self.variant {
+            let before = if out.is_empty() { "" } else { "; " };
+            write(&mut out, format_args!("{before}variant {variant} of {experiment}"));
         }
         for (name, why) in &self.steps {
             if !out.is_empty() {

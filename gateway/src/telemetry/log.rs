@@ -83,6 +83,13 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
         line.push_str(r#","rule":"#);
         quoted(line, rule);
     }
+    if let Some(assigned) = &record.assigned {
+        line.push_str(r#","experiment":"#);
+        quoted(line, &assigned.experiment);
+        line.push_str(r#","variant":"#);
+        quoted(line, &assigned.name);
+        line.push_str(if assigned.spilled { r#","spilled":true"# } else { r#","spilled":false"# });
+    }
     if !record.explanation.is_empty() {
         line.push_str(r#","candidates":"#);
         quoted(line, &record.explanation.log());

@@ -10,10 +10,12 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use super::variants::Variants;
 use super::{Record, log};
+use crate::experiment::{Assigned, Sample, Trial};
 use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
 
-const SECONDS: [f64; 15] =
+pub(super) const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 const FAST_SECONDS: [f64; 14] = [
     0.000_05, 0.000_1, 0.000_2, 0.000_35, 0.000_5, 0.000_75, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5,
@@ -53,6 +55,7 @@ pub struct Metrics {
     calls: Gauge<u64>,
     waiting: Gauge<u64>,
     buffered: Gauge<u64>,
+    variants: Variants,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
     by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
 }
@@ -209,6 +212,7 @@ impl Metrics {
                 .u64_gauge("weir_buffered_bytes")
                 .with_description("Bytes of large requests and of plain answers being held")
                 .build(),
+            variants: Variants::new(&meter),
             registry,
             _provider: provider,
             series: RwLock::default(),
@@ -243,6 +247,16 @@ impl Metrics {
         if record.session != SessionOutcome::None {
             self.sessions.add(1, &[KeyValue::new("outcome", log::session(record.session))]);
         }
+    }
+
+    /// A call of a variant ended.
+    pub(super) fn of_variant(&self, assigned: &Assigned, sample: &Sample) {
+        self.variants.note(assigned, sample);
+    }
+
+    /// The shares of an experiment that hold now.
+    pub fn shares(&self, trial: &Trial) {
+        self.variants.show(trial);
     }
 
     /// The instruments of a tenant, model and deployment, bound to their labels once: unbound ones sort and hash

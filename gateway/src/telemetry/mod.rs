@@ -3,14 +3,18 @@
 mod explanation;
 pub mod log;
 pub mod metrics;
+mod variants;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use smallvec::SmallVec;
 
 use crate::dialect::limits::Left;
 use crate::dialect::voice::Voice;
+use crate::error::Kind;
+use crate::experiment::{Assigned, Ending, Sample};
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
@@ -72,6 +76,8 @@ pub struct Record {
     pub session: SessionOutcome,
     /// What the tenant has left, for the answer's head.
     pub left: SmallVec<[Left; 2]>,
+    /// The variant that it fell to, if its model is experimented with.
+    pub assigned: Option<Box<Assigned>>,
     /// Why each candidate was taken or not.
     pub explanation: Explanation,
 }
@@ -104,6 +110,7 @@ impl Record {
             cost: 0.0,
             session: SessionOutcome::None,
             left: SmallVec::new(),
+            assigned: None,
             explanation: Explanation::default(),
         }
     }
@@ -112,6 +119,18 @@ impl Record {
     pub fn stream_ended(&mut self, outcome: &'static str) {
         self.outcome = outcome;
         self.status = if outcome == "client_gone" { 499 } else { 200 };
+    }
+
+    /// As an experiment sees it.
+    fn sample(&self, whole: Duration, assigned: &Assigned) -> Sample {
+        Sample {
+            ending: ending(self.status, self.outcome),
+            spilled: assigned.spilled,
+            whole,
+            first: self.first_token,
+            tokens: self.usage.map(|usage| (usage.input, usage.output)),
+            cost: self.cost,
+        }
     }
 
     /// It waits for room in a pool, from now on if it did not before.
@@ -139,6 +158,53 @@ impl Drop for Record {
         self.waits_no_more("left");
         let duration = self.started.elapsed();
         self.metrics.call(self, duration);
+        if let Some(assigned) = &self.assigned {
+            let sample = self.sample(duration, assigned);
+            self.metrics.of_variant(assigned, &sample);
+            assigned.book.note(assigned.variant, sample);
+        }
         log::call(self, duration);
+    }
+}
+
+/// What became of a call: whose fault it is that it was not served.
+fn ending(status: u16, outcome: &str) -> Ending {
+    let any = StatusCode::default();
+    let theirs = [
+        Kind::RateLimited,
+        Kind::TooBigForLimit,
+        Kind::Refused(any),
+        Kind::ContextTooLong(any),
+        Kind::ContentFiltered(any),
+    ];
+    match (status, outcome) {
+        (_, "ok") => Ending::Served,
+        (_, "client_gone") => Ending::Left,
+        _ if theirs.iter().any(|kind| kind.name() == outcome) => Ending::Refused,
+        (400..=428 | 430..=499, _) => Ending::Refused,
+        _ => Ending::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+
+    /// Broken on purpose to see it fail: every 429 taken for the client's fault; what a provider refuses taken for the provider's.
+    #[test]
+    fn a_variant_is_to_blame_for_what_providers_and_the_gateway_do_and_for_nothing_else() {
+        for kind in Kind::all() {
+            let expected = match (kind, kind.fault()) {
+                (Kind::RateLimited | Kind::TooBigForLimit | Kind::ModelForbidden, _) => Ending::Refused,
+                (_, Fault::Client) => Ending::Refused,
+                (_, Fault::Policy | Fault::Upstream | Fault::Gateway) => Ending::Failed,
+            };
+            assert_eq!(ending(kind.status().as_u16(), kind.name()), expected, "{kind:?}");
+        }
+        // A stream that broke has its head behind it.
+        assert_eq!(ending(200, Kind::UpstreamFailed.name()), Ending::Failed);
+        assert_eq!(ending(499, "client_gone"), Ending::Left);
+        assert_eq!(ending(200, "ok"), Ending::Served);
     }
 }

@@ -11,6 +11,7 @@ mod addresses;
 mod circuit;
 mod credentials;
 mod deployments;
+mod experiments;
 mod fallbacks;
 mod health;
 mod hedge;
@@ -113,6 +114,8 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     let called = rules::called(&file.rules);
     let (tenants, tenant_names) = tenants::tenants(&file.tenants, &models, &called, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
+    let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
+    let experiments = experiments::experiments(&file.experiments, &models, &deployments, has_tenants, cx);
     let (rule_names, deployment_tags) = (rules::names(&called, &models), deployments.tags());
     Config {
         hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
@@ -126,6 +129,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         deployment_tags,
         models: models.list,
         rules,
+        experiments,
         tenants,
     }
 }

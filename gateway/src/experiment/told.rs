@@ -1,0 +1,197 @@
+//! The loop that tells others what was measured here, and hears which shares were set at run time.
+//!
+//! What a replica measured is told as a level, all of it each time: a lost answer makes nothing count twice, and a data set that
+//! has lost it hears it again. Shares are asked for every 50 ms instead of subscribed to: a subscription that has died silently
+//! looks like one that has nothing to say.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::report::Page;
+use super::trial::{Book, Told, Trial};
+use crate::shared::Shared;
+use crate::state::{Away, Measured, Port};
+
+/// How often shares are asked for.
+const LOOK: Duration = Duration::from_millis(50);
+/// The same where there is no experiment: the file may get one.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often what has changed is told.
+const TELL: Duration = Duration::from_millis(500);
+/// How often all is told, for the data set may have lost it.
+const REPEAT: Duration = Duration::from_secs(5);
+/// How long a replica that leaves tries to tell the last of it, and the time between two tries.
+const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
+
+/// What one replica tells and hears of experiments.
+#[derive(Debug)]
+pub struct Teller {
+    shared: Arc<Shared>,
+    port: Port,
+    books: Vec<Kept>,
+    failing: [bool; 2], // to hear, to tell
+}
+
+/// A book and what of it was told.
+#[derive(Debug)]
+struct Kept {
+    book: Arc<Book>,
+    told: String,
+    at: Instant,
+}
+
+impl Teller {
+    /// Of a replica, by a port of its own.
+    pub fn new(shared: Arc<Shared>, port: Port) -> Teller {
+        Teller { shared, port, books: Vec::new(), failing: [false; 2] }
+    }
+
+    /// The loop; returns when told to stop, after the last word.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut told = Instant::now();
+        while !*stop.borrow() {
+            let snapshot = self.shared.snapshot.load_full();
+            let heard = self.hear(&snapshot.trials).await;
+            self.note(0, heard);
+            if told.elapsed() >= TELL {
+                told = Instant::now();
+                let said = self.tell(&snapshot.trials).await;
+                self.note(1, said);
+            }
+            let quiet = snapshot.trials.is_empty() && self.books.is_empty();
+            tokio::select! {
+                () = tokio::time::sleep(if quiet { IDLE } else { LOOK }) => {}
+                _ = stop.changed() => {}
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Adopts what is newer in the state, and tells it what is newer here: it may have lost it.
+    async fn hear(&self, trials: &[Arc<Trial>]) -> Result<(), Away> {
+        if trials.is_empty() {
+            return Ok(());
+        }
+        let set = self.port.shares().await?;
+        for trial in trials {
+            let stored = set.get(&*trial.name).and_then(|text| Told::read(text));
+            let live = trial.live();
+            let version = stored.as_ref().map_or(0, |stored| stored.version);
+            if let Some(stored) = &stored
+                && trial.adopt(stored)
+            {
+                tell_of(trial);
+            } else if let Some(known) = live.told.as_ref().filter(|known| known.version > version) {
+                self.port.offer_shares(&trial.name, known.version, &known.text()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what has changed; of a book that nobody writes any more the last of it.
+    async fn tell(&mut self, trials: &[Arc<Trial>]) -> Result<(), Away> {
+        let current: Vec<Arc<Book>> = trials.iter().map(|trial| trial.live().book.clone()).collect();
+        for book in current.iter().filter(|book| book.is_written()) {
+            if !self.books.iter().any(|kept| Arc::ptr_eq(&kept.book, book)) {
+                self.books.push(Kept { book: book.clone(), told: String::new(), at: Instant::now() });
+            }
+        }
+        let is_current = |book: &Arc<Book>| current.iter().any(|other| Arc::ptr_eq(other, book));
+        let mut over = Vec::new();
+        for kept in &mut self.books {
+            // Calls that began by it hold it until they end.
+            let is_over = !is_current(&kept.book) && Arc::strong_count(&kept.book) == 1;
+            let text = kept.book.text();
+            if is_over || text != kept.told || kept.at.elapsed() >= REPEAT {
+                let Book { key, id, .. } = &*kept.book;
+                self.port.tell_measured(Measured { key, id, text: &text, over: is_over }).await?;
+                (kept.told, kept.at) = (text, Instant::now());
+            }
+            if is_over {
+                over.push(kept.book.id.clone());
+            }
+        }
+        self.books.retain(|kept| !over.contains(&kept.book.id));
+        Ok(())
+    }
+
+    /// The last word of a replica that ends, after its last call.
+    async fn leave(&mut self) {
+        let (begun, (longest, pause)) = (Instant::now(), LEAVING);
+        let trials = self.shared.snapshot.load_full().trials.clone();
+        // (What was measured since it was told last.)
+        while let Err(away) = self.tell_last(&trials).await {
+            if begun.elapsed() >= longest {
+                tracing::warn!(target: "weir::experiment", error = %away, "the last that was measured could not be told");
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn tell_last(&mut self, trials: &[Arc<Trial>]) -> Result<(), Away> {
+        self.tell(trials).await?;
+        while let Some(Kept { book, .. }) = self.books.last() {
+            let text = book.text();
+            self.port
+                .tell_measured(Measured { key: &book.key, id: &book.id, text: &text, over: true })
+                .await?;
+            self.books.pop();
+        }
+        Ok(())
+    }
+
+    /// Says once that nothing can be told, and once that it can again.
+    fn note(&mut self, what: usize, done: Result<(), Away>) {
+        let failing = done.is_err();
+        if std::mem::replace(&mut self.failing[what], failing) != failing {
+            let what = ["heard of", "told to others"][what];
+            match done {
+                Err(error) => {
+                    tracing::warn!(target: "weir::experiment", %error, "experiments are not {what}");
+                }
+                Ok(()) => tracing::info!(target: "weir::experiment", "experiments are {what} again"),
+            }
+        }
+    }
+}
+
+/// Shares changed: for the log.
+pub(super) fn tell_of(trial: &Trial) {
+    let live = trial.live();
+    let shares: Vec<String> =
+        trial.variants().iter().zip(&live.shares).map(|(name, share)| format!("{name} {share}")).collect();
+    let version = live.told.as_ref().map_or(0, |told| told.version);
+    tracing::info!(
+        target: "weir::experiment", experiment = %trial.name, version, shares = shares.join(", "), "shares that hold now"
+    );
+}
+
+/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew.
+pub async fn set(port: &Port, trial: &Trial, shares: Option<Vec<f64>>, anew: bool) -> Result<(), Away> {
+    loop {
+        let known = trial.live().told.clone();
+        let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
+        let since = if anew { version } else { since };
+        let told = Told { version, basis: trial.basis.clone(), shares: shares.clone(), since };
+        let kept = port.offer_shares(&trial.name, version, &told.text()).await?;
+        let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no shares".into()))?;
+        let is_ours = kept == told;
+        if trial.adopt(&kept) {
+            tell_of(trial);
+        }
+        if is_ours {
+            return Ok(());
+        }
+        // Somebody else was first: ours come after.
+    }
+}
+
+/// What all replicas measured of an experiment, by variant: what others told, and what is known here.
+pub async fn measured(port: &Port, trial: &Trial) -> Result<Page, Away> {
+    let live = trial.live();
+    let told = port.measured(&live.book.key).await?;
+    Ok(Page::of(&live, told))
+}

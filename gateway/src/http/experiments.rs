@@ -1,0 +1,127 @@
+//! Admin pages of experiments: what they have shown, and their shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::admin::{Desk, reply};
+use crate::config::Experiment;
+use crate::experiment::report::Page;
+use crate::experiment::{Trial, told};
+use crate::shared::Snapshot;
+
+/// Most of a request's body, bytes.
+const MOST: usize = 64 * 1024;
+
+/// What may be asked of an experiment's shares.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// By variant, every one; `null`: those of the file hold again.
+    #[serde(deserialize_with = "Option::deserialize")]
+    shares: Option<BTreeMap<String, f64>>,
+    /// What is measured begins anew.
+    #[serde(default)]
+    anew: bool,
+}
+
+/// All experiments, in the order of the file.
+pub(super) async fn all(State(desk): State<Arc<Desk>>) -> Response<Body> {
+    let snapshot = desk.shared.snapshot.load_full();
+    let mut shown = Vec::new();
+    for (experiment, trial) in snapshot.config.experiments.iter().zip(&snapshot.trials) {
+        shown.push(show(&desk, &snapshot, experiment, trial).await);
+    }
+    answer(StatusCode::OK, &json!({ "experiments": shown }))
+}
+
+/// One of them.
+pub(super) async fn one(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response<Body> {
+    let snapshot = desk.shared.snapshot.load_full();
+    match find(&snapshot, &name) {
+        Some((experiment, trial)) => answer(StatusCode::OK, &show(&desk, &snapshot, experiment, trial).await),
+        None => unknown(),
+    }
+}
+
+/// Sets its shares, for all replicas; they hold here when this is answered.
+pub(super) async fn set(
+    State(desk): State<Arc<Desk>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Response<Body> {
+    let snapshot = desk.shared.snapshot.load_full();
+    let Some((experiment, trial)) = find(&snapshot, &name) else { return unknown() };
+    let Ok(body) = axum::body::to_bytes(body, MOST).await else {
+        return wrong("the body could not be read, or is too large");
+    };
+    let change: Change = match serde_json::from_slice(&body) {
+        Ok(change) => change,
+        Err(err) => return wrong(&format!("expected {{\"shares\": {{...}}}}: {err}")),
+    };
+    let shares = match change.shares.map(|shares| by_variant(experiment, &shares)).transpose() {
+        Ok(shares) => shares,
+        Err(why) => return wrong(&why),
+    };
+    match told::set(&desk.port, trial, shares, change.anew).await {
+        Ok(()) => answer(StatusCode::OK, &show(&desk, &snapshot, experiment, trial).await),
+        Err(away) => {
+            let message =
+                format!("the shared state is away: {away}; the shares may or may not have been set");
+            answer(StatusCode::SERVICE_UNAVAILABLE, &error(&message))
+        }
+    }
+}
+
+fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Option<(&'s Experiment, &'s Arc<Trial>)> {
+    let mut all = snapshot.config.experiments.iter().zip(&snapshot.trials);
+    all.find(|(experiment, _)| *experiment.name == *name)
+}
+
+/// What was measured; if the shared state is away, what is known here.
+async fn show(desk: &Desk, snapshot: &Snapshot, experiment: &Experiment, trial: &Trial) -> Value {
+    let page = told::measured(&desk.port, trial).await.unwrap_or_else(|_| Page::here(&trial.live()));
+    page.json(experiment, trial, &snapshot.model_names[experiment.model.0])
+}
+
+/// Shares in the order of the file.
+fn by_variant(experiment: &Experiment, shares: &BTreeMap<String, f64>) -> Result<Vec<f64>, String> {
+    let names = || experiment.variants.iter().map(|variant| &*variant.name);
+    if let Some(unknown) = shares.keys().find(|name| !names().any(|known| known == name.as_str())) {
+        return Err(format!("there is no variant {unknown:?}"));
+    }
+    let of = |name: &str| match shares.get(name) {
+        Some(share) if (0.0..=Experiment::MOST_SHARE).contains(share) => Ok(*share),
+        Some(_) => Err(format!("the share of {name:?} is not from 0 to {}", Experiment::MOST_SHARE)),
+        None => Err(format!("variant {name:?} is missing: every one needs a share")),
+    };
+    let shares: Vec<f64> = names().map(of).collect::<Result<_, _>>()?;
+    if shares.iter().sum::<f64>() > 0.0 {
+        Ok(shares)
+    } else {
+        Err("no variant has a share above 0".to_owned())
+    }
+}
+
+fn answer(status: StatusCode, page: &Value) -> Response<Body> {
+    let mut response = reply("application/json", page.to_string().into_bytes());
+    *response.status_mut() = status;
+    response
+}
+
+fn error(message: &str) -> Value {
+    json!({"error": {"message": message}})
+}
+
+fn wrong(message: &str) -> Response<Body> {
+    answer(StatusCode::BAD_REQUEST, &error(message))
+}
+
+fn unknown() -> Response<Body> {
+    answer(StatusCode::NOT_FOUND, &error("there is no experiment of this name"))
+}
