@@ -144,7 +144,7 @@ fn a_call_is_not_refused_for_what_its_own_failed_attempt_held() -> Result<()> {
         let mut plan = bad_and_good("failures-own");
         plan.models = Some(format!("[limits]\nconcurrency = 1\n\n{BAD_FIRST}"));
         let site = Site::start(plan).await?;
-        site.providers[0].fail(&["status=401"]).await?; // no pause before the next attempt
+        site.providers[0].fail(&["status=403"]).await?; // no pause before the next attempt
         for at in 0..20 {
             let answer = site.replicas[0].client.call(&Ask::new("m")).await;
             ensure!(answer.is_good(false) && answer.attempts == 2, "call {at}: {answer:?}");
