@@ -335,3 +335,40 @@ fn the_nearest_come_first_only_where_the_model_asks_for_it() {
 
 #[path = "warm_tests.rs"]
 mod warm_tests;
+
+/// Broken on purpose to see it fail: the window of the first deployment asked for all.
+#[test]
+fn calls_longer_than_a_deployment_can_read_go_to_another_of_the_same_model() {
+    let deployment = |name: &str, window: u64| {
+        format!(
+            "[[deployments]]\nname = \"{name}\"\naccount = \"a\"\nmodel = \"x\"\ncontext_window = {window}\n"
+        )
+    };
+    let all = deployment("short", 8_000) + &deployment("long", 128_000);
+    let config = config(&all, "deployments = [\"short\", \"long\"]");
+    let able = |input, output| {
+        let needs = Needs { input, output, expected: 0, beginning: None };
+        let outlook = |_| Outlook::default();
+        let order =
+            rank(&config, &config.models[0], &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
+        let mut names = names(&config, &order);
+        names.sort();
+        names
+    };
+    assert_eq!(able(7_000, 1_000), ["long", "short"]);
+    assert_eq!(able(7_000, 1_001), ["long"], "what it may answer counts");
+    assert!(able(128_001, 0).is_empty());
+}
+
+/// Broken on purpose to see it fail: everybody passed over at `hard`.
+#[test]
+fn load_shifts_little_by_little_from_soft_to_hard() {
+    let config = three("strategy = \"cost\"\nheadroom = { soft = 0.6 }");
+    let mut rng = fastrand::Rng::with_seed(1);
+    let thresholds: Vec<u64> =
+        (0..3_000).map(|_| ranked(&config, [takes(1.0); 3], &mut rng)[0].threshold).collect();
+    for (used, over) in [(600_000, 0.0), (700_000, 0.25), (800_000, 0.5), (900_000, 0.75), (1_000_001, 1.0)] {
+        let passed = thresholds.iter().filter(|threshold| **threshold < used).count() as f64 / 3_000.0;
+        assert!((passed - over).abs() < 0.04, "{passed} of the calls go elsewhere at {used}");
+    }
+}

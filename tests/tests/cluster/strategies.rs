@@ -206,7 +206,7 @@ fn short_answers_go_where_they_begin_soon_and_long_ones_where_they_go_on_fast() 
             &format!("deployments = [\"soon\", \"late\"]\n{both}"),
         )
         .await?;
-        let phase = Phase { time: Duration::from_secs(6), rate: 40.0 };
+        let phase = Phase { time: Duration::from_secs(9), rate: 40.0 };
         let ask = |at: usize| {
             let (model, most) = if at.is_multiple_of(4) { ("long", 200) } else { ("m", 8) };
             Ask::new(model).max_tokens(most).streamed(at % 8 < 4)
@@ -214,7 +214,7 @@ fn short_answers_go_where_they_begin_soon_and_long_ones_where_they_go_on_fast() 
         all_served(&Load::start(site.client.clone(), 0, &[phase], ask).finish().await)?;
         let split = async |at: usize| -> Result<(f64, f64)> {
             let arrivals = site.providers[at].arrivals().await?;
-            let second = arrivals.iter().map(|a| a.arrival_us).min().unwrap_or(0) + 2_000_000; // first they learn
+            let second = arrivals.iter().map(|a| a.arrival_us).min().unwrap_or(0) + 4_000_000; // first they learn
             let learnt: Vec<_> = arrivals.iter().filter(|arrival| arrival.arrival_us > second).collect();
             let long = learnt.iter().filter(|arrival| arrival.output_tokens > 100).count();
             Ok(((learnt.len() - long) as f64, long as f64))
