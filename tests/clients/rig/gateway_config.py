@@ -29,7 +29,6 @@ SCRIPTED = {
     "broken-b": "fail-500",
     "broken-c": "fail-500",
     "overloaded": "fail-503",
-    "denied": "deny-401",
     "unprocessable": "refuse-422",
 }
 
@@ -148,6 +147,9 @@ def accounts(strict, scripted, aimock):
         parts.append(deployment(f"left-{language}", "strict-a", f"left-{language}"))
     parts.append(account("scripted", scripted, "sk-scripted"))
     parts += [deployment(name, "scripted", model) for name, model in SCRIPTED.items()]
+    # An account whose key is refused is left alone, so this one has no other deployment, and is tried again at once.
+    parts += [account("denied", scripted, "sk-scripted-denied"), deployment("denied", "denied", "deny-401")]
+    parts.append('cooldown = { default = "1ms", max = "1ms" }')
     parts += [account("other", scripted, "sk-scripted-other"), deployment("echo-other", "other", "echo")]
     parts.append(account("aimock", aimock, "sk-aimock"))
     parts += [deployment(name, "aimock", model) for name, model in AIMOCK.items()]
