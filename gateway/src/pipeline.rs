@@ -280,13 +280,14 @@ impl Call<'_> {
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
-            let others = attempts.may_go_on(&ranked, index, shut) || self.may_fall_back(ahead, tried);
+            let falls_back = self.may_fall_back(ahead, tried);
+            let others = attempts.may_go_on(&ranked, index, shut) || falls_back;
             if tried.deployments.len() == before + 1 {
                 self.pay_in(id);
             }
             let attempt = Attempt::new(self, id, target, reservation, others);
-            let misses = match self.tried_at(id, attempt, session.as_ref(), (&attempts, tried), record).await
-            {
+            let beside = (&attempts, &*tried, falls_back);
+            let misses = match self.tried_at(id, attempt, session.as_ref(), beside, record).await {
                 Ok(response) => return Ok(response),
                 Err(misses) => misses,
             };
@@ -319,7 +320,7 @@ impl Call<'_> {
         id: ModelId,
         attempt: Attempt<'c>,
         session: Option<&SessionRef>,
-        (attempts, tried): (&Attempts<'_>, &Tried),
+        (attempts, tried, falls_back): (&Attempts<'_>, &Tried, bool),
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Misses<'c>> {
         let target = attempt.target;
@@ -328,7 +329,7 @@ impl Call<'_> {
         };
         let mut attempts = attempts.clone();
         attempts.count(target, true);
-        let beside = Beside { model: id, after, attempts: &attempts, tried, others: attempt.others };
+        let beside = Beside { model: id, after, attempts: &attempts, tried, falls_back };
         Box::pin(self.hedged(attempt, session, beside, record)).await // its size is paid by those who want it
     }
 

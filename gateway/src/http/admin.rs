@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ahash::AHashSet;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -28,22 +27,17 @@ pub struct Desk {
     pub shared: Arc<Shared>,
     /// Its own way to the state.
     pub port: Port,
-    shown: Mutex<AHashSet<Meter>>, // by the metrics page; short sections
+    page: Mutex<()>, // of metrics: one at a time says what there is; short sections
 }
-
-/// A pool and one of its meters.
-type Meter = (Arc<str>, &'static str);
 
 impl Desk {
     /// Of this replica, with a port of its own.
     pub fn new(shared: Arc<Shared>, port: Port) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, shown: Mutex::default() })
+        Arc::new(Desk { shared, port, page: Mutex::default() })
     }
 
-    /// Shows how much of each pool is in use, of several windows the fullest. A gauge keeps its value, so what a reload has
-    /// removed is shown as unused.
+    /// Shows how much of each pool is in use, of several windows the fullest.
     fn show(&self, pools: &[Arc<PoolInfo>], state: &core::State) {
-        let mut before = std::mem::take(&mut *self.shown.lock());
         for info in pools {
             let Some(pool) = state.pools.get(&info.decl.key) else { continue };
             if matches!(info.side, Side::Provider(_)) {
@@ -56,12 +50,8 @@ impl Desk {
             }
             for (kind, share) in shares {
                 self.shared.metrics.utilisation(&info.name, kind, share);
-                let shown = (info.name.clone(), kind);
-                before.remove(&shown);
-                self.shown.lock().insert(shown);
             }
         }
-        before.iter().for_each(|(pool, meter)| self.shared.metrics.utilisation(pool, meter, 0.0));
     }
 }
 
@@ -107,13 +97,15 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
 
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
+    let overview = desk.port.overview(&keys(&snapshot)).await;
+    let page = desk.page.lock();
     shared.metrics.degraded(shared.client.is_away());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());
     }
-    if let Ok(state) = desk.port.overview(&keys(&snapshot)).await {
+    if let Ok(state) = overview {
         desk.show(&snapshot.pools, &state);
         for deployment in &snapshot.config.deployments {
             shared.metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
@@ -121,8 +113,11 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
         for account in &snapshot.config.accounts {
             shared.metrics.account(&account.name, &state.circuits, account.tag);
         }
+        shared.metrics.shown();
     }
-    match shared.metrics.text() {
+    let text = shared.metrics.text();
+    drop(page);
+    match text {
         Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
         Err(err) => failed(&err.to_string()),
     }

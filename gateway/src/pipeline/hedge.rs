@@ -7,11 +7,11 @@
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::Response;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::attempt::{Attempt, Read};
 use super::judge::Miss;
@@ -22,10 +22,9 @@ use crate::clock::boot_ms;
 use crate::config::{After, Charge, ModelId, Side, Target};
 use crate::route::attempts::Attempts;
 use crate::route::budget::LEAST_HEDGED;
-use crate::state::Outcome;
 use crate::state::core::SessionRef;
+use crate::state::{Outcome, Reservation};
 use crate::telemetry::Record;
-use crate::upstream::Failed;
 
 /// A second attempt goes where no more than this share is in use with it, millionths.
 const HALF: u64 = 500_000;
@@ -33,13 +32,19 @@ const HALF: u64 = 500_000;
 /// Attempts that did not answer, and where.
 pub(super) type Misses<'a> = SmallVec<[(&'a Target, Miss); 2]>;
 
-/// How a race ended.
-enum Ended<'a> {
-    /// The first is the only one, or the only one that ended; or it failed, and then the second ended so.
-    First(Box<Result<Read, Failed>>, Option<Box<(Attempt<'a>, Result<Read, Failed>)>>),
-    /// The second ended before it.
-    Second(Box<(Attempt<'a>, Read)>),
+/// What came of an attempt up to its first content. One that failed is settled and told of by then, whatever the other does.
+type Came<'a> = Result<(Attempt<'a>, Read), Lost<'a>>;
+
+/// An attempt that failed.
+struct Lost<'a> {
+    target: &'a Target,
+    name: &'a Arc<str>,
+    at: Instant,
+    miss: Miss,
 }
+
+/// The second attempt, once it is sent: where, and when.
+type Second<'a> = OnceLock<(&'a Arc<str>, Instant)>;
 
 /// What a second attempt goes by.
 #[derive(Clone, Copy)]
@@ -48,8 +53,8 @@ pub(super) struct Beside<'b> {
     pub(super) after: Duration,
     pub(super) attempts: &'b Attempts<'b>,
     pub(super) tried: &'b Tried,
-    /// There is something else to try after both.
-    pub(super) others: bool,
+    /// A fallback may be tried after both.
+    pub(super) falls_back: bool,
 }
 
 impl<'a> Call<'a> {
@@ -70,84 +75,94 @@ impl<'a> Call<'a> {
     /// Runs an attempt up to the first content of its answer, or of that of another that begins beside it.
     pub(super) async fn hedged(
         &'a self,
-        mut first: Attempt<'a>,
+        first: Attempt<'a>,
         session: Option<&SessionRef>,
         beside: Beside<'_>,
         record: &mut Option<Record>,
     ) -> Result<Response<Body>, Misses<'a>> {
         first.announce(session, record);
-        let sent = OnceLock::new();
-        let ended = self.race(&mut first, beside, &sent, record).await;
-        let target = first.target;
-        if sent.get().is_some() {
-            note(record, |record| record.attempts += 1);
-        }
-        let (read, second) = match ended {
-            Ended::First(read, second) => (*read, second.map(|second| *second)),
-            Ended::Second(second) => {
-                let (second, read) = *second;
-                let alone = second.sent.saturating_duration_since(first.sent);
-                note(record, |record| record.upstream += alone);
-                self.gave_up(beside.model, &first.deployment.name, "second", record);
-                drop(first);
-                second.announce(None, record);
-                let other = second.target;
-                return second.end(Ok(read), record).await.map_err(|miss| smallvec![(other, miss)]);
-            }
+        let (model, name, sent) = (beside.model, &first.deployment.name, first.sent);
+        let second = Second::new();
+        let (one, two) = self.race(first, beside, &second, record).await;
+        note(record, |record| record.attempts += u32::from(second.get().is_some()));
+        let won = match (&one, &two) {
+            (Some(Ok(_)), _) => "first",
+            (_, Some(Ok(_))) => "second",
+            _ => "none",
         };
-        match (read, second) {
-            (read @ Ok(_), second) => {
-                match (second, sent.get()) {
-                    (Some((second, Err(failed))), _) => {
-                        self.won(beside.model, "first");
-                        drop(second.miss(failed, record));
-                    }
-                    (_, Some(name)) => self.gave_up(beside.model, name, "first", record),
-                    (_, None) => {}
-                }
-                first.end(read, record).await.map_err(|miss| smallvec![(target, miss)])
+        if second.get().is_some() {
+            self.worker.shared.metrics.hedged(&self.snapshot.model_names[model.0], won);
+        }
+        match (&one, second.get()) {
+            (None, _) => self.gave_up(name, record),
+            (_, Some((name, _))) if two.is_none() => self.gave_up(name, record),
+            _ => {}
+        }
+        let (one, two) = (one.map(|one| told(one, record)), two.map(|two| told(two, record)));
+        let waited = |until: Instant| until.saturating_duration_since(sent);
+        match (one, two) {
+            (Some(Ok(served)), _) => self.served(served, None, record).await,
+            (one, Some(Ok(served))) => {
+                let before = waited(served.0.sent); // the rest is counted by who serves
+                note(record, |record| record.upstream += before);
+                self.served(served, one.and_then(Result::err), record).await
             }
-            (Err(failed), None) => Err(smallvec![(target, first.miss(failed, record))]),
-            (Err(failed), Some((second, read))) => {
-                let (miss, other) = (first.miss(failed, record), second.target);
-                self.won(beside.model, if read.is_ok() { "second" } else { "none" });
-                if read.is_ok() {
-                    second.announce(None, record);
-                }
-                let ended = second.end(read, record).await;
-                ended.map_err(|other_miss| smallvec![(target, miss), (other, other_miss)])
+            (one, two) => {
+                let lost = one.into_iter().chain(two).filter_map(Result::err);
+                let lost: SmallVec<[Lost<'a>; 2]> = lost.collect();
+                let last = lost.iter().map(|lost| lost.at).max().unwrap_or(sent);
+                note(record, |record| record.upstream += waited(last));
+                Err(lost.into_iter().map(|lost| (lost.target, lost.miss)).collect())
             }
         }
     }
 
-    /// Whoever ends first; a failure waits for the other.
+    /// The answer of who has content, after who may have failed before.
+    async fn served(
+        &self,
+        (attempt, read): (Attempt<'a>, Read),
+        before: Option<Lost<'a>>,
+        record: &mut Option<Record>,
+    ) -> Result<Response<Body>, Misses<'a>> {
+        if record.as_ref().is_some_and(|record| record.deployment != attempt.deployment.name) {
+            attempt.announce(None, record);
+        }
+        let target = attempt.target;
+        attempt.end(Ok(read), record).await.map_err(|miss| {
+            before.map(|lost| (lost.target, lost.miss)).into_iter().chain([(target, miss)]).collect()
+        })
+    }
+
+    /// Whoever has content first; who was dropped for that, or did not begin, is none. A failure waits for the other.
     async fn race(
         &'a self,
-        first: &mut Attempt<'a>,
+        first: Attempt<'a>,
         beside: Beside<'_>,
-        sent: &OnceLock<&'a Arc<str>>,
+        begun: &Second<'a>,
         record: &mut Option<Record>,
-    ) -> Ended<'a> {
-        let mut one = pin!(first.exchange(record));
-        if let Ok(read) = tokio::time::timeout(beside.after, one.as_mut()).await {
-            return Ended::First(Box::new(read), None);
+    ) -> (Option<Came<'a>>, Option<Came<'a>>) {
+        let mut one = pin!(come(first, record));
+        if let Ok(came) = tokio::time::timeout(beside.after, one.as_mut()).await {
+            return (Some(came), None);
         }
+        let mut nobody = None;
         let mut two = pin!(async {
-            let mut second = self.second(beside).await?;
-            let name = &second.deployment.name;
-            sent.get_or_init(|| name);
-            let read = second.exchange(&mut None).await;
-            Some((second, read))
+            let second = self.second(beside).await?;
+            let deployment = second.deployment;
+            begun.get_or_init(|| (&deployment.name, second.sent));
+            Some(come(second, &mut nobody).await)
         });
         tokio::select! {
             biased;
-            read = one.as_mut() => {
-                let second = if read.is_ok() { None } else { two.await };
-                Ended::First(Box::new(read), second.map(Box::new))
-            }
-            ended = two.as_mut() => match ended {
-                Some((second, Ok(read))) => Ended::Second(Box::new((second, read))),
-                failed => Ended::First(Box::new(one.await), failed.map(Box::new)),
+            came = one.as_mut() => match came {
+                // Of what the request is to blame for, nobody else need be asked.
+                Err(lost) if !lost.miss.retry && begun.get().is_none() => (Some(Err(lost)), None),
+                Err(lost) => (Some(Err(lost)), two.await),
+                served => (Some(served), None),
+            },
+            came = two.as_mut() => match came {
+                Some(Ok(served)) => (None, Some(Ok(served))),
+                failed => (Some(one.await), failed),
             },
         }
     }
@@ -158,22 +173,29 @@ impl<'a> Call<'a> {
         let hedge = self.snapshot.config.models[id.0].hedge?;
         let mut ranked = self.rank(id, beside.attempts, beside.tried, None);
         ranked.retain(|ranked| self.may_be_second(ranked.target));
-        let now = boot_ms();
-        let taken = || self.snapshot.hedges[id.0].lock().take(now, hedge.budget, LEAST_HEDGED);
-        if ranked.is_empty() || !beside.attempts.are_left() || !taken() {
+        let budget = &self.snapshot.hedges[id.0];
+        let is_left = || budget.lock().is_left(boot_ms(), hedge.budget, LEAST_HEDGED);
+        if ranked.is_empty() || !beside.attempts.are_left() || !is_left() {
             return None;
         }
         let most = self.priority.most().min(HALF);
         let ask_for = AskFor { luck: fastrand::u64(0..1_000_000), most, ..AskFor::default() };
         let mut wish = self.wish(id, &ranked, None, ask_for);
         let (client, port) = (&self.worker.shared.client, &self.worker.port);
-        match client.reserve(port, &mut wish, self.deadline).await {
-            Ok(Outcome::Granted(reservation, _)) => {
-                let target = ranked[reservation.index].target;
-                Some(Attempt::new(self, id, target, Some(reservation), beside.others))
-            }
-            _ => None, // the first goes on alone
+        let granted = client.reserve(port, &mut wish, self.deadline).await;
+        let Ok(Outcome::Granted(reservation, _)) = granted else { return None }; // the first goes on alone
+        let index = reservation.index;
+        let others = beside.attempts.may_go_on(&ranked, index, |target| self.is_shut(target));
+        // The bound was for what candidates draw on; of the tenant's limits it may be the last room, and one larger than half of a
+        // limit is let in where nothing else is in use.
+        let is_scarce = reservation.share > HALF;
+        let target = ranked[index].target;
+        let mut second = Attempt::new(self, id, target, Some(reservation), others || beside.falls_back);
+        if is_scarce || !budget.lock().take(boot_ms(), hedge.budget, LEAST_HEDGED) {
+            second.reservation.take().into_iter().for_each(Reservation::cancel);
+            return None;
         }
+        Some(second)
     }
 
     /// Not where the provider charges all that might be used on arrival, nor where it fails.
@@ -186,13 +208,25 @@ impl<'a> Call<'a> {
     }
 
     /// One of two attempts was dropped.
-    fn gave_up(&self, id: ModelId, name: &Arc<str>, won: &'static str, record: &mut Option<Record>) {
+    fn gave_up(&self, name: &Arc<str>, record: &mut Option<Record>) {
         self.worker.shared.metrics.attempt(name, "overtaken");
         note(record, |record| record.explanation.tried(name, "overtaken"));
-        self.won(id, won);
     }
+}
 
-    fn won(&self, id: ModelId, won: &'static str) {
-        self.worker.shared.metrics.hedged(&self.snapshot.model_names[id.0], won);
+/// Runs an attempt up to its first content, or to the end of what its failure means.
+async fn come<'a>(mut attempt: Attempt<'a>, record: &mut Option<Record>) -> Came<'a> {
+    match attempt.exchange(record).await {
+        Ok(read) => Ok((attempt, read)),
+        Err(failed) => {
+            let (target, deployment) = (attempt.target, attempt.deployment);
+            let miss = attempt.missed(failed);
+            Err(Lost { target, name: &deployment.name, at: Instant::now(), miss })
+        }
     }
+}
+
+/// Takes note of a failure.
+fn told<'a>(came: Came<'a>, record: &mut Option<Record>) -> Came<'a> {
+    came.inspect_err(|lost| note(record, |record| record.explanation.tried(lost.name, lost.miss.outcome)))
 }

@@ -30,6 +30,8 @@ pub(super) struct Miss {
     pub(super) sent: bool,
     /// And nothing of its account is: the provider has said so.
     pub(super) refuses: bool,
+    /// How it ended, in a word.
+    pub(super) outcome: &'static str,
     /// What it counts as.
     pub(super) what: What,
 }
@@ -48,14 +50,33 @@ pub(super) enum What {
 impl Miss {
     /// Another deployment is tried, after a pause if so said.
     fn retried(error: Error, pause: bool) -> Miss {
-        Miss { error, retry: true, pause, slow: false, sent: true, refuses: false, what: What::Attempt }
+        Miss {
+            error,
+            retry: true,
+            pause,
+            slow: false,
+            sent: true,
+            refuses: false,
+            outcome: "failed",
+            what: What::Attempt,
+        }
     }
 }
 
 impl Attempt<'_> {
     /// Settles an attempt that failed, tells the others, and decides what is next.
-    pub(super) fn miss(mut self, failed: Failed, record: &mut Option<Record>) -> Miss {
-        note(record, |record| record.upstream += self.sent.elapsed());
+    pub(super) fn miss(self, failed: Failed, record: &mut Option<Record>) -> Miss {
+        let (time, deployment) = (self.sent.elapsed(), self.deployment);
+        let miss = self.missed(failed);
+        note(record, |record| {
+            record.upstream += time;
+            record.explanation.tried(&deployment.name, miss.outcome);
+        });
+        miss
+    }
+
+    /// The same of one that is noted later.
+    pub(super) fn missed(mut self, failed: Failed) -> Miss {
         if let Some(reservation) = self.reservation.take() {
             match &failed {
                 Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => reservation.cancel(),
@@ -90,8 +111,7 @@ impl Attempt<'_> {
             self.call.snapshot.standings[self.target.deployment.0].served(false);
         }
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
-        note(record, |record| record.explanation.tried(&self.deployment.name, outcome));
-        Miss { slow: self.retry().is_slow(self.sent.elapsed()), ..miss }
+        Miss { slow: self.retry().is_slow(self.sent.elapsed()), outcome, ..miss }
     }
 
     /// Is it a failure that others had better be spared? Not what one request may be to blame for: an answer that cannot be

@@ -10,6 +10,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use super::levels::Levels;
 use super::variants::Variants;
 use super::{Record, log};
 use crate::experiment::{Assigned, Sample, Trial};
@@ -44,16 +45,16 @@ pub struct Metrics {
     redis: BoundHistogram<f64>,
     queue_wait: Histogram<f64>,
     reservation_error: Histogram<f64>,
-    utilisation: Gauge<f64>,
-    learned: Gauge<f64>,
+    utilisation: Levels,
+    learned: Levels,
     degraded: Gauge<u64>,
     checks: Counter<u64>,
-    circuits: Gauge<u64>,
-    accounts: Gauge<u64>,
+    circuits: Levels,
+    accounts: Levels,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
-    waiting: Gauge<u64>,
+    waiting: Levels,
     buffered: Gauge<u64>,
     variants: Variants,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
@@ -140,6 +141,9 @@ impl Metrics {
             let builder = meter.f64_histogram(name).with_unit("s").with_description(text);
             builder.with_boundaries(bounds.to_vec()).build()
         };
+        let levels = |name: &'static str, text: &'static str, gone: f64| {
+            Levels::new(meter.f64_gauge(name).with_description(text).build(), gone)
+        };
         Ok(Metrics {
             requests: count("weir_requests", "Calls, by how they ended"),
             duration: seconds("weir_request_duration", "From request to the end of the answer", &SECONDS),
@@ -176,26 +180,30 @@ impl Metrics {
                 .with_description("Tokens held minus tokens used")
                 .with_boundaries(TOKENS.to_vec())
                 .build(),
-            utilisation: meter
-                .f64_gauge("weir_pool_utilisation_ratio")
-                .with_description("Share of a pool's meter in use by the cluster")
-                .build(),
-            learned: meter
-                .f64_gauge("weir_pool_learned_ratio")
-                .with_description("Share of a pool's cap that is left by what was learned of its provider")
-                .build(),
+            utilisation: levels(
+                "weir_pool_utilisation_ratio",
+                "Share of a pool's meter in use by the cluster",
+                0.0,
+            ),
+            learned: levels(
+                "weir_pool_learned_ratio",
+                "Share of a pool's cap that is left by what was learned of its provider",
+                1.0,
+            ),
             degraded: meter
                 .u64_gauge("weir_degraded")
                 .with_description("1 while the shared state is away")
                 .build(),
-            circuits: meter
-                .u64_gauge("weir_circuit_state")
-                .with_description("Of each deployment: 0 closed, 1 calls are coming back, 2 open")
-                .build(),
-            accounts: meter
-                .u64_gauge("weir_account_shut")
-                .with_description("1 while an account is left alone by all replicas, by reason")
-                .build(),
+            circuits: levels(
+                "weir_circuit_state",
+                "Of each deployment: 0 closed, 1 calls are coming back, 2 open",
+                0.0,
+            ),
+            accounts: levels(
+                "weir_account_shut",
+                "1 while an account is left alone by all replicas, by reason",
+                0.0,
+            ),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
             reloaded: meter
                 .u64_gauge("weir_config_last_reload_successful")
@@ -204,10 +212,7 @@ impl Metrics {
                 )
                 .build(),
             calls: meter.u64_gauge("weir_calls").with_description("Calls being served").build(),
-            waiting: meter
-                .u64_gauge("weir_waiting_calls")
-                .with_description("Calls that wait for room, by model")
-                .build(),
+            waiting: levels("weir_waiting_calls", "Calls that wait for room, by model", 0.0),
             buffered: meter
                 .u64_gauge("weir_buffered_bytes")
                 .with_description("Bytes of large requests and of plain answers being held")
@@ -311,17 +316,23 @@ impl Metrics {
 
     /// So many calls of the model wait for room.
     pub fn waiting(&self, model: &Arc<str>, calls: usize) {
-        self.waiting.record(calls as u64, &[KeyValue::new("model", model.clone())]);
+        self.waiting.show(calls as f64, &[KeyValue::new("model", model.clone())]);
     }
 
     /// The share of a pool's meter in use.
     pub fn utilisation(&self, pool: &Arc<str>, meter: &'static str, share: f64) {
-        self.utilisation.record(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
+        self.utilisation.show(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
     }
 
     /// The share of a pool's caps that is left by what was learned of its provider, of several meters the lowest.
     pub fn learned(&self, pool: &Arc<str>, share: f64) {
-        self.learned.record(share, &[KeyValue::new("pool", pool.clone())]);
+        self.learned.show(share, &[KeyValue::new("pool", pool.clone())]);
+    }
+
+    /// All that is there has been shown: what was before and is not, is shown as nothing.
+    pub fn shown(&self) {
+        let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
+        all.into_iter().chain([self.variants.shares()]).for_each(Levels::turn);
     }
 
     /// Whether the shared state is away.
@@ -341,18 +352,18 @@ impl Metrics {
             let is_shut = circuits.known.get(&cause.tag(tag)).is_some_and(Circuit::is_open);
             let labels =
                 [KeyValue::new("account", account.to_owned()), KeyValue::new("reason", cause.word())];
-            self.accounts.record(u64::from(is_shut), &labels);
+            self.accounts.show(f64::from(u8::from(is_shut)), &labels);
         }
     }
 
     /// What the circuit of a deployment is; none if it is plainly closed.
     pub fn circuit(&self, deployment: &Arc<str>, circuit: Option<&Circuit>) {
         let state = match circuit {
-            None => 0,
-            Some(Circuit::Ramp { .. }) => 1,
-            Some(Circuit::Open { .. }) => 2,
+            None => 0.0,
+            Some(Circuit::Ramp { .. }) => 1.0,
+            Some(Circuit::Open { .. }) => 2.0,
         };
-        self.circuits.record(state, &[KeyValue::new("deployment", deployment.clone())]);
+        self.circuits.show(state, &[KeyValue::new("deployment", deployment.clone())]);
     }
 
     /// The configuration was read again.

@@ -1,6 +1,7 @@
 //! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
 
 mod explanation;
+mod levels;
 pub mod log;
 pub mod metrics;
 mod variants;

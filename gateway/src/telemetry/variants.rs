@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use parking_lot::RwLock;
 
+use super::levels::Levels;
 use super::metrics::SECONDS;
 use crate::experiment::{Assigned, Ending, Sample, Trial};
 
@@ -19,7 +20,7 @@ pub(super) struct Variants {
     first_token: Histogram<f64>,
     tokens: Counter<u64>,
     cost: Counter<f64>,
-    share: Gauge<f64>,
+    share: Levels,
     series: RwLock<AHashMap<Of, Arc<Series>>>, // short sections
 }
 
@@ -68,10 +69,13 @@ impl Variants {
             ),
             tokens: count("weir_experiment_tokens", "Tokens as providers counted them"),
             cost: meter.f64_counter("weir_experiment_cost_usd").with_description("US dollars spent").build(),
-            share: meter
-                .f64_gauge("weir_experiment_share_ratio")
-                .with_description("The share of an experiment's units that a variant has now")
-                .build(),
+            share: Levels::new(
+                meter
+                    .f64_gauge("weir_experiment_share_ratio")
+                    .with_description("The share of an experiment's units that a variant has now")
+                    .build(),
+                0.0,
+            ),
             series: RwLock::default(),
         }
     }
@@ -97,12 +101,17 @@ impl Variants {
         }
     }
 
-    /// The shares that hold; those of before are shown as nothing.
+    /// Gauges of the shares.
+    pub(super) fn shares(&self) -> &Levels {
+        &self.share
+    }
+
+    /// The shares that hold.
     pub(super) fn show(&self, trial: &Trial) {
         let live = trial.live();
         let all: f64 = live.shares.iter().sum();
         for (name, share) in trial.variants().iter().zip(&live.shares) {
-            self.share.record(share / all, &labels(&trial.name, name));
+            self.share.show(share / all, &labels(&trial.name, name));
         }
     }
 

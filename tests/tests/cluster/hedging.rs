@@ -17,7 +17,7 @@ async fn site(name: &str, hedge: &str, charge: &'static str) -> Result<Site> {
     let upstream = |name| Upstream { rpm: Some(1_000), charge, ..Upstream::new(name).behaving(QUICK) };
     let ms = Duration::from_millis;
     Site::start(Plan {
-        defaults: format!("{hedge}tiebreak = \"round-robin\"\n"),
+        defaults: hedge.to_owned(),
         timeouts: Timeouts { connect: ms(1_000), first_token: ms(6_000), total: ms(9_000) },
         ..Plan::new(name, ["a", "b"].map(upstream).to_vec())
     })
@@ -68,6 +68,52 @@ fn a_slow_tail_is_cut_for_a_few_second_attempts_and_nothing_of_them_is_left() ->
         }
         ensure!(second as usize >= given_up / 2, "{second} told, {given_up} seen");
         nothing_is_left(&site).await
+    })
+}
+
+/// Broken on purpose to see it fail: a budget that is never spent.
+#[test]
+fn second_attempts_stay_within_their_budget_where_half_of_all_calls_are_slow() -> Result<()> {
+    in_turn(async {
+        let site =
+            site("hedging-budget", "hedge = { after = \"200ms\", budget = 0.05 }\n", "end-actual").await?;
+        site.providers[0].fail(&["slow=900ms,share=1.0"]).await?;
+        let (took, seen) = run(&site, true).await?;
+        println!("hedging-budget: {} calls, {} arrivals", took.len(), seen.len());
+        ensure!(seen.len() > took.len(), "nobody was asked twice");
+        ensure!(seen.len() <= took.len() + took.len() / 20 + 3 * 3, "{} arrivals", seen.len());
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: a second attempt that failed looked at when the first has ended.
+#[test]
+fn what_a_second_attempt_is_refused_for_is_obeyed_though_the_first_goes_on() -> Result<()> {
+    in_turn(async {
+        let on = "hedge = { after = \"200ms\", budget = 0.05 }";
+        let models = format!(
+            "[[models]]\nname = \"m\"\n{on}\n\
+             deployments = [{{ name = \"a\", priority = 0 }}, {{ name = \"b\", priority = 1 }}]\n"
+        );
+        let upstreams = ["a", "b"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
+        let site =
+            Site::start(Plan { models: Some(models), ..Plan::new("hedging-refused", upstreams) }).await?;
+        site.providers[0].fail(&["slow=4s"]).await?;
+        site.providers[1].fail(&["status=429,retry-after=30"]).await?;
+        let mut calls = Vec::new();
+        for replica in &site.replicas {
+            let client = weir_tests::client::Client::new(replica.addr());
+            let ask = Ask::new("m").max_tokens(16).streamed(true);
+            calls.push(tokio::spawn(async move { client.call(&ask).await }));
+            tokio::time::sleep(Duration::from_millis(1_000)).await; // and the first is far from its end
+        }
+        for call in calls {
+            let answer = call.await?;
+            ensure!(answer.is_good(true) && answer.deployment == "a", "{answer:?}");
+        }
+        let refused = site.providers[1].arrivals().await?.len();
+        ensure!(refused == 1, "{refused} calls were refused, each by another replica");
+        Ok(())
     })
 }
 

@@ -266,7 +266,12 @@ impl Outcome {
     /// This, which was not heard, and what came `later`.
     pub fn and(mut self, later: &Outcome) -> Outcome {
         self.run = if later.ok > 0 { later.run } else { self.run + later.run };
-        (self.ok, self.failed, self.trip) = (self.ok + later.ok, self.failed + later.failed, later.trip);
+        // How long something is left alone says who failed; of two, who says longer: one of them knows it from its provider.
+        let says_longer = later.failed > 0 && (self.failed == 0 || later.trip.open >= self.trip.open);
+        if says_longer || self.failed + later.failed == 0 {
+            self.trip = later.trip;
+        }
+        (self.ok, self.failed) = (self.ok + later.ok, self.failed + later.failed);
         self.probes.extend_from_slice(&later.probes);
         self
     }

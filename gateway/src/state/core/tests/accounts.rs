@@ -158,3 +158,29 @@ pub(super) fn all() -> Result<(), Breach> {
     while_a_deployment_is_checked_no_call_is_a_probe_and_good_checks_close_its_circuit();
     Ok(())
 }
+
+/// Broken on purpose to see it fail: the later word taken, whatever it says.
+#[test]
+fn of_two_refusals_before_one_is_told_the_longer_counts() {
+    let trip = |open| Trip {
+        failures: 1,
+        ratio: 0,
+        min_calls: 1,
+        window: 30_000,
+        open,
+        successes: 1,
+        ramp: 0,
+        most: 0,
+    };
+    let refused = |open| {
+        let mut one = Outcome::none(2, trip(open));
+        one.add(Ending::Wrong, 0);
+        one
+    };
+    assert_eq!(refused(600_000).and(&refused(30_000)).trip.open, 600_000);
+    assert_eq!(refused(30_000).and(&refused(600_000)).trip.open, 600_000);
+    let mut probe = Outcome::none(2, trip(30_000));
+    probe.add(Ending::Unknown, 7);
+    assert_eq!(refused(600_000).and(&probe).trip.open, 600_000, "a probe that says nothing");
+    assert_eq!(probe.and(&refused(600_000)).trip.open, 600_000);
+}
