@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -54,6 +55,13 @@ impl Load {
         answers.sort_by_key(|answer| answer.sent_us);
         answers
     }
+}
+
+/// Every call was answered whole.
+pub fn all_served(answers: &[Answer]) -> Result<()> {
+    let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
+    ensure!(odd.is_none(), "{odd:?}");
+    Ok(())
 }
 
 /// When the last call was sent, Unix time in µs.

@@ -199,4 +199,10 @@ impl Provider {
         let text = std::fs::read_to_string(self.log().await?)?;
         text.lines().map(|line| serde_json::from_str(line).context("a line of the arrival log")).collect()
     }
+
+    /// How many calls came between two moments, Unix time in µs.
+    pub async fn seen(&self, from: u64, to: u64) -> Result<usize> {
+        let arrivals = self.arrivals().await?;
+        Ok(arrivals.iter().filter(|one| (from..to).contains(&one.arrival_us)).count())
+    }
 }

@@ -9,9 +9,10 @@ use anyhow::Result;
 
 use crate::apart::Apart;
 use crate::balancer::Balancer;
-use crate::client::Client;
+use crate::client::{Ask, Client};
 use crate::clock::Clock;
 use crate::gateway::{Binary, Replica};
+use crate::load::{Load, Phase};
 use crate::place;
 use crate::provider::{Provider, Upstream};
 use crate::redis_server::Redis;
@@ -56,7 +57,7 @@ pub struct Plan {
     /// Further lines of `[defaults]`.
     pub defaults: String,
     /// How calls wait for room.
-    pub queue: &'static str,
+    pub queue: String,
     /// How Redis is set up.
     pub topology: Topology,
     /// Length of windows.
@@ -85,7 +86,7 @@ impl Plan {
             timeouts: Timeouts::default(),
             models: None,
             defaults: String::new(),
-            queue: "{ max = 0 }",
+            queue: "{ max = 0 }".into(),
             topology: Topology::Single,
             scale: Scale::short(),
             apart: false,
@@ -164,6 +165,24 @@ impl Site {
         let client = Arc::new(Client::new(balancer.addr()));
         let (_balancer, _folder) = (balancer, folder);
         Ok(Site { client, replicas, providers, redis, others, apart, plan, _balancer, _folder })
+    }
+}
+
+impl Site {
+    /// Begins to send so many calls a second, every other one streamed.
+    pub fn load(&self, rate: f64, time: Duration) -> Load {
+        let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
+        Load::start(self.client.clone(), 0, &[Phase { time, rate }], ask)
+    }
+
+    /// How many calls each provider has seen.
+    pub async fn seen(&self) -> Result<Vec<usize>> {
+        let mut counts = Vec::new();
+        for provider in &self.providers {
+            counts.push(provider.arrivals().await?.len());
+        }
+        println!("{}: {counts:?}", self.plan.name);
+        Ok(counts)
     }
 }
 

@@ -12,6 +12,8 @@ mod fixed;
 mod health;
 mod hedge;
 mod hours;
+#[cfg(test)]
+mod level_tests;
 mod mask;
 mod pool;
 pub mod preset;

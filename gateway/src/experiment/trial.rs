@@ -50,13 +50,19 @@ pub struct Book {
 }
 
 impl Book {
-    fn new(experiment: &Experiment, since: u64, replica: &str) -> Arc<Book> {
+    fn new(digest: &str, since: u64, names: Vec<Arc<str>>, replica: &str) -> Arc<Book> {
         Arc::new(Book {
-            key: format!("{}.{since}", experiment.digest),
+            key: format!("{digest}.{since}"),
             id: format!("{replica}.{:016x}", fastrand::u64(..)),
-            names: experiment.variants.iter().map(|variant| variant.name.clone()).collect(),
-            pages: experiment.variants.iter().map(|_| Mutex::default()).collect(),
+            pages: names.iter().map(|_| Mutex::default()).collect(),
+            names,
         })
+    }
+
+    /// The next count of the same.
+    fn anew(&self, since: u64, replica: &str) -> Arc<Book> {
+        let digest = self.key.split('.').next().unwrap_or_default();
+        Book::new(digest, since, self.names.clone(), replica)
     }
 
     /// Another call of a variant has ended.
@@ -119,7 +125,8 @@ impl Trial {
         let told = before.as_ref().and_then(|live| live.told.clone());
         let since = told.as_ref().map_or(0, |told| told.since);
         let kept = before.map(|live| live.book.clone());
-        let fresh = Book::new(experiment, since, replica);
+        let names = experiment.variants.iter().map(|variant| variant.name.clone()).collect();
+        let fresh = Book::new(&experiment.digest, since, names, replica);
         let book = kept.filter(|book| book.key == fresh.key).unwrap_or(fresh);
         Trial {
             name: experiment.name.clone(),
@@ -147,25 +154,19 @@ impl Trial {
 
     /// Something newer than what is known was set at run time. Returns whether it is.
     pub fn adopt(&self, told: &Told) -> bool {
-        let before = self.live.load_full();
-        let known = before.told.as_ref();
-        if known.is_some_and(|known| known.version >= told.version) {
-            return false;
-        }
-        let begins_anew = told.since != known.map_or(0, |known| known.since);
-        let book = if begins_anew { self.anew(&before.book, told.since) } else { before.book.clone() };
-        self.live.store(Arc::new(live(Some(told.clone()), &self.basis, &self.file, book)));
-        true
-    }
-
-    fn anew(&self, before: &Book, since: u64) -> Arc<Book> {
-        let digest = before.key.split('.').next().unwrap_or_default();
-        Arc::new(Book {
-            key: format!("{digest}.{since}"),
-            id: format!("{}.{:016x}", self.replica, fastrand::u64(..)),
-            names: before.names.clone(),
-            pages: before.names.iter().map(|_| Mutex::default()).collect(),
-        })
+        let mut is_newer = false;
+        self.live.rcu(|before| {
+            let known = before.told.as_ref();
+            is_newer = known.is_none_or(|known| known.version < told.version);
+            if !is_newer {
+                return before.clone();
+            }
+            let begins_anew = told.since != known.map_or(0, |known| known.since);
+            let book =
+                if begins_anew { before.book.anew(told.since, &self.replica) } else { before.book.clone() };
+            Arc::new(live(Some(told.clone()), &self.basis, &self.file, book))
+        });
+        is_newer
     }
 
     /// Names of the variants.

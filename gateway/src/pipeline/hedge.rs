@@ -98,7 +98,9 @@ impl<'a> Call<'a> {
             (_, Some((name, _))) if two.is_none() => self.gave_up(name, record),
             _ => {}
         }
-        let (one, two) = (one.map(|one| told(one, record)), two.map(|two| told(two, record)));
+        for lost in [&one, &two].into_iter().flatten().filter_map(|came| came.as_ref().err()) {
+            note(record, |record| record.explanation.tried(lost.name, lost.miss.outcome));
+        }
         let waited = |until: Instant| until.saturating_duration_since(sent);
         match (one, two) {
             (Some(Ok(served)), _) => self.served(served, None, record).await,
@@ -224,9 +226,4 @@ async fn come<'a>(mut attempt: Attempt<'a>, record: &mut Option<Record>) -> Came
             Err(Lost { target, name: &deployment.name, at: Instant::now(), miss })
         }
     }
-}
-
-/// Takes note of a failure.
-fn told<'a>(came: Came<'a>, record: &mut Option<Record>) -> Came<'a> {
-    came.inspect_err(|lost| note(record, |record| record.explanation.tried(lost.name, lost.miss.outcome)))
 }

@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use weir_tests::client::{Ask, Client, unix_us};
-use weir_tests::load::{Load, Phase};
-use weir_tests::process::eventually;
-use weir_tests::provider::{Provider, Upstream};
+use weir_tests::client::{Ask, unix_us};
+use weir_tests::load::all_served;
+use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
 
 use crate::in_turn;
+use crate::life::reload::rewritten;
 
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 /// As refusals are written by OpenAI.
-const KEY: &str = "status=401,body={\"error\":{\"message\":\"Incorrect API key provided: sk-up***.\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"invalid_api_key\"}}";
+pub(crate) const KEY: &str = "status=401,body={\"error\":{\"message\":\"Incorrect API key provided: sk-up***.\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"invalid_api_key\"}}";
 const CREDIT: &str = "status=429,body={\"error\":{\"message\":\"You exceeded your current quota, please check your plan and billing details.\",\"type\":\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\"}}";
 /// From one try to the next: `cooldown.max` where it is below half a minute.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -33,16 +33,7 @@ async fn site(name: &str, defaults: &str) -> Result<Site> {
 }
 
 async fn load(site: &Site, time: Duration) -> Result<()> {
-    let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
-    let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: RATE }], ask).finish().await;
-    let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
-    ensure!(odd.is_none(), "{odd:?}");
-    Ok(())
-}
-
-async fn seen(provider: &Provider, from: u64, to: u64) -> Result<usize> {
-    let arrivals = provider.arrivals().await?;
-    Ok(arrivals.iter().filter(|one| (from..to).contains(&one.arrival_us)).count())
+    all_served(&site.load(RATE, time).finish().await)
 }
 
 /// An account is refused and served again.
@@ -55,8 +46,8 @@ async fn refused(name: &str, failure: &str, reason: &str) -> Result<()> {
     let periods = 4;
     load(&site, PERIOD * periods).await?;
     let (settled, until) = (from + 500_000, unix_us());
-    let before = seen(account, from, settled).await?;
-    let tries = seen(account, settled, until).await?;
+    let before = account.seen(from, settled).await?;
+    let tries = account.seen(settled, until).await?;
     println!("{name}: {before} calls until all knew, then {tries} in {periods} periods");
     ensure!(before <= 12, "{before} calls went there after it had been refused");
     ensure!((2..=periods as usize).contains(&tries), "{tries} tries in {periods} periods");
@@ -65,7 +56,7 @@ async fn refused(name: &str, failure: &str, reason: &str) -> Result<()> {
     load(&site, PERIOD + Duration::from_secs(1)).await?;
     let healed = unix_us();
     load(&site, Duration::from_secs(2)).await?;
-    let back = seen(account, healed, unix_us()).await?;
+    let back = account.seen(healed, unix_us()).await?;
     ensure!(back >= 36, "two thirds of 80 calls were due, {back} came");
     for replica in &site.replicas {
         let log = replica.log()?;
@@ -117,82 +108,18 @@ fn another_key_is_tried_at_once() -> Result<()> {
     in_turn(async {
         let site = site("accounts-reload", "").await?; // the first period is half a minute
         let (account, right) = (&site.providers[0], site.providers[0].upstream.key());
-        let rewrite = async |from: &str, to: &str| {
-            site.replicas.iter().try_for_each(|replica| replica.rewrite(|text| text.replace(from, to)))?;
-            eventually("reload", async || {
-                let mut all = true;
-                for replica in &site.replicas {
-                    let reloads = replica.metric("weir_config_reloads_total", "").await?;
-                    all &= reloads >= if to == right { 2.0 } else { 1.0 };
-                }
-                Ok(all)
-            })
-            .await
-        };
-        rewrite(&right, "sk-wrong").await?;
+        rewritten(&site, &right, "sk-wrong").await?;
         load(&site, Duration::from_secs(2)).await?;
         let (shut, from) = (Instant::now(), unix_us() - 1_000_000);
         load(&site, Duration::from_secs(3)).await?;
-        let tries = seen(account, from, unix_us()).await?;
+        let tries = account.seen(from, unix_us()).await?;
         ensure!(tries == 0, "{tries} tries with a key that is refused");
-        rewrite("sk-wrong", &right).await?;
+        rewritten(&site, "sk-wrong", &right).await?;
         let from = unix_us();
         load(&site, Duration::from_secs(2)).await?;
         ensure!(shut.elapsed() < Duration::from_secs(25), "too slow to tell");
-        let back = seen(account, from, unix_us()).await?;
+        let back = account.seen(from, unix_us()).await?;
         ensure!(back >= 36, "two thirds of 80 calls were due, {back} came");
-        Ok(())
-    })
-}
-
-/// One replica is refused; how long the others go on calling there.
-async fn round(site: &Site, replicas: &[Client]) -> Result<Duration> {
-    let ask = Ask::new("m").max_tokens(8);
-    site.providers[0].fail(&[KEY]).await?;
-    let answer = replicas[0].call(&ask).await;
-    ensure!(answer.is_good(false) && answer.attempts == 2, "{answer:?}");
-    let refused = Instant::now();
-    for other in &replicas[1..] {
-        loop {
-            let answer = other.call(&ask).await;
-            ensure!(answer.is_good(false), "{answer:?}");
-            if answer.attempts == 1 {
-                break;
-            }
-            ensure!(refused.elapsed() < Duration::from_secs(2), "it goes on calling there");
-        }
-    }
-    let obeyed = refused.elapsed();
-    site.providers[0].fail(&[]).await?;
-    // The first call that goes there is a probe; it is over when others follow.
-    let (healed, mut back) = (Instant::now(), 0);
-    while back < 3 {
-        ensure!(healed.elapsed() < Duration::from_secs(5), "it does not come back");
-        back = if replicas[0].call(&ask).await.deployment == "refused" { back + 1 } else { 0 };
-    }
-    Ok(obeyed)
-}
-
-/// Broken on purpose to see it fail: `Client::learnt` that does not ring.
-#[test]
-fn what_one_replica_was_refused_the_others_leave_alone_at_once() -> Result<()> {
-    in_turn(async {
-        let upstreams = ["refused", "lives"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
-        let models = "[[models]]\nname = \"m\"\ndeployments = [{ name = \"refused\", priority = 0 }, \
-                      { name = \"lives\", priority = 1 }]\n";
-        let defaults = "cooldown = { default = \"300ms\", max = \"300ms\" }\n".to_owned();
-        let plan =
-            Plan { models: Some(models.to_owned()), defaults, ..Plan::new("accounts-push", upstreams) };
-        let site = Site::start(plan).await?;
-        let replicas: Vec<Client> = site.replicas.iter().map(|replica| Client::new(replica.addr())).collect();
-        let mut times = Vec::new();
-        for _ in 0..20 {
-            times.push(round(&site, &replicas).await?);
-        }
-        times.sort();
-        println!("accounts-push: median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
-        // (Without a word ahead of its time it is half of what passes between two SYNCs, about 95 ms.)
-        ensure!(times[times.len() / 2] < Duration::from_millis(60), "{times:?}");
         Ok(())
     })
 }

@@ -1,12 +1,12 @@
 //! Circuits, by three replicas: who fails is left alone by all of them, and comes back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use weir_tests::client::{Answer, Ask, Client, unix_us};
+use weir_tests::client::{Ask, unix_us};
 use weir_tests::gateway::Binary;
-use weir_tests::load::{Load, Phase};
-use weir_tests::provider::{Provider, Upstream};
+use weir_tests::load::all_served;
+use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
 
 use crate::in_turn;
@@ -14,23 +14,6 @@ use crate::in_turn;
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 const OPEN: Duration = Duration::from_secs(2);
 const RAMP: Duration = Duration::from_secs(2);
-
-fn load(site: &Site, rate: f64, time: Duration) -> Load {
-    let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
-    Load::start(site.client.clone(), 0, &[Phase { time, rate }], ask)
-}
-
-fn all_served(answers: &[Answer]) -> Result<()> {
-    let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
-    ensure!(odd.is_none(), "{odd:?}");
-    Ok(())
-}
-
-/// How many calls a provider saw between two moments, Unix microseconds.
-async fn seen(provider: &Provider, from: u64, to: u64) -> Result<usize> {
-    let arrivals = provider.arrivals().await?;
-    Ok(arrivals.iter().filter(|one| (from..to).contains(&one.arrival_us)).count())
-}
 
 /// Broken on purpose in `controls.rs`.
 #[test]
@@ -43,24 +26,24 @@ pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
     let upstreams = ["dies", "lives", "lives-too"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
     let defaults = "circuit = { open = \"2s\", ramp = \"2s\", window = \"10s\" }\n".to_owned();
     let site = Site::start(Plan { defaults, binary, ..Plan::new("circuits-dies", upstreams) }).await?;
-    all_served(&load(&site, 100.0, Duration::from_secs(2)).finish().await)?;
+    all_served(&site.load(100.0, Duration::from_secs(2)).finish().await)?;
     let dies = &site.providers[0];
     dies.fail(&["status=500"]).await?;
     let died = unix_us();
     let periods = 4;
-    all_served(&load(&site, 100.0, OPEN * periods).finish().await)?;
+    all_served(&site.load(100.0, OPEN * periods).finish().await)?;
     let (settled, until) = (died + 1_000_000, unix_us());
-    let before = seen(dies, died, settled).await?;
-    let probes = seen(dies, settled, until).await?;
+    let before = dies.seen(died, settled).await?;
+    let probes = dies.seen(settled, until).await?;
     println!("circuits-dies: {before} calls until it opened, then {probes} probes in {periods} periods");
     ensure!(before <= 40, "{before} calls went there after it had died");
     ensure!((2..=periods as usize).contains(&probes), "{probes} probes in {periods} periods");
     says_so(&site).await?;
     dies.fail(&[]).await?;
-    all_served(&load(&site, 100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
+    all_served(&site.load(100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
     let healed = unix_us();
-    all_served(&load(&site, 100.0, Duration::from_secs(3)).finish().await)?;
-    let back = seen(dies, healed, unix_us()).await?;
+    all_served(&site.load(100.0, Duration::from_secs(3)).finish().await)?;
+    let back = dies.seen(healed, unix_us()).await?;
     ensure!(back >= 75, "a third of 300 calls was due, {back} came");
     Ok(())
 }
@@ -94,7 +77,7 @@ fn who_is_alone_is_tried_each_second_and_its_clients_may_come_back() -> Result<(
         let site = Site::start(Plan { defaults, ..Plan::new("circuits-alone", upstreams) }).await?;
         let provider = &site.providers[0];
         provider.fail(&["status=500"]).await?;
-        let answers = load(&site, 50.0, Duration::from_secs(4)).finish().await;
+        let answers = site.load(50.0, Duration::from_secs(4)).finish().await;
         let late = unix_us() - 3_000_000;
         let refused: Vec<_> = answers.iter().filter(|answer| answer.attempts == 0).collect();
         ensure!(
@@ -108,65 +91,10 @@ fn who_is_alone_is_tried_each_second_and_its_clients_may_come_back() -> Result<(
             ensure!(answer.status == 502 && wait <= 1_000, "{answer:?}");
             ensure!(answer.header("x-should-retry").is_empty(), "{answer:?}");
         }
-        let tried = seen(provider, late, unix_us()).await?;
+        let tried = provider.seen(late, unix_us()).await?;
         ensure!((1..=4).contains(&tried), "{tried} calls in three seconds");
         provider.fail(&[]).await?;
-        load(&site, 20.0, Duration::from_secs(3)).finish().await;
-        all_served(&load(&site, 50.0, Duration::from_secs(1)).finish().await)
-    })
-}
-
-/// Opens a circuit on the first replica; how long the others go on calling there.
-async fn round(site: &Site, replicas: &[Client]) -> Result<Duration> {
-    let ask = Ask::new("m").max_tokens(8);
-    // What went well is told five times a second, and for a moment longer it speaks against a row of failures.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    site.providers[0].fail(&["status=500"]).await?;
-    for _ in 0..5 {
-        let answer = replicas[0].call(&ask).await;
-        ensure!(answer.is_good(false) && answer.attempts == 2, "{answer:?}");
-    }
-    let opened = Instant::now();
-    for other in &replicas[1..] {
-        loop {
-            let answer = other.call(&ask).await;
-            ensure!(answer.is_good(false), "{answer:?}");
-            if answer.attempts == 1 {
-                break;
-            }
-            ensure!(opened.elapsed() < Duration::from_secs(2), "it goes on calling there");
-        }
-    }
-    let obeyed = opened.elapsed();
-    site.providers[0].fail(&[]).await?;
-    // The first call that goes there is a probe; it is closed when others follow.
-    let (healed, mut back) = (Instant::now(), 0);
-    while back < 3 {
-        ensure!(healed.elapsed() < Duration::from_secs(5), "it does not come back");
-        back = if replicas[0].call(&ask).await.deployment == "fails" { back + 1 } else { 0 };
-    }
-    Ok(obeyed)
-}
-
-/// Broken on purpose to see it fail: `Client::ended` that does not ring.
-#[test]
-fn what_one_replica_has_seen_the_others_obey_at_once() -> Result<()> {
-    in_turn(async {
-        let upstreams = ["fails", "helps"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
-        let models = "[[models]]\nname = \"m\"\ndeployments = [{ name = \"fails\", priority = 0 }, \
-                      { name = \"helps\", priority = 1 }]\n";
-        let defaults = "circuit = { open = \"300ms\", ramp = \"0s\", successes = 1 }\n".to_owned();
-        let plan =
-            Plan { models: Some(models.to_owned()), defaults, ..Plan::new("circuits-push", upstreams) };
-        let site = Site::start(plan).await?;
-        let replicas: Vec<Client> = site.replicas.iter().map(|replica| Client::new(replica.addr())).collect();
-        let mut times = Vec::new();
-        for _ in 0..20 {
-            times.push(round(&site, &replicas).await?);
-        }
-        times.sort();
-        println!("circuits-push: median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
-        ensure!(times[times.len() / 2] < Duration::from_millis(100), "{times:?}");
-        Ok(())
+        site.load(20.0, Duration::from_secs(3)).finish().await;
+        all_served(&site.load(50.0, Duration::from_secs(1)).finish().await)
     })
 }

@@ -85,12 +85,7 @@ fn of_session(at: usize) -> Ask {
 
 /// How many calls each provider saw.
 async fn seen(site: &Site) -> Result<Vec<f64>> {
-    let mut counts = Vec::new();
-    for provider in &site.providers {
-        counts.push(provider.arrivals().await?.len() as f64);
-    }
-    println!("{}: {counts:?}", site.plan.name);
-    Ok(counts)
+    Ok(site.seen().await?.into_iter().map(|count| count as f64).collect())
 }
 
 /// Each count is its share of all within three standard deviations.

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use weir_tests::client::{Ask, unix_us};
-use weir_tests::load::{Load, Phase};
+use weir_tests::client::unix_us;
+use weir_tests::load::all_served;
 use weir_tests::process::eventually;
 use weir_tests::provider::{Arrival, Provider, Upstream};
 use weir_tests::site::{Plan, Site};
 
 use crate::in_turn;
+use crate::life::reload::rewritten;
 
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -43,11 +44,7 @@ const MODELS: &str = "{ kind = \"models\", interval = \"500ms\", timeout = \"400
 const OFF: &str = "{ kind = \"off\" }";
 
 async fn load(site: &Site, time: Duration) -> Result<()> {
-    let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
-    let answers = Load::start(site.client.clone(), 0, &[Phase { time, rate: RATE }], ask).finish().await;
-    let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
-    ensure!(odd.is_none(), "{odd:?}");
-    Ok(())
+    all_served(&site.load(RATE, time).finish().await)
 }
 
 /// What came on a route between two moments, Unix microseconds, in order.
@@ -234,21 +231,10 @@ fn a_reload_begins_checks_and_ends_them() -> Result<()> {
     in_turn(async {
         let site = site("health-reload", OFF, "", Upstream::new("checked")).await?;
         let provider = &site.providers[0];
-        let rewrite = async |from: &str, to: &str, times: f64| {
-            site.replicas.iter().try_for_each(|replica| replica.rewrite(|text| text.replace(from, to)))?;
-            eventually("reload", async || {
-                let mut all = true;
-                for replica in &site.replicas {
-                    all &= replica.metric("weir_config_reloads_total", "").await? >= times;
-                }
-                Ok(all)
-            })
-            .await
-        };
-        rewrite(OFF, MODELS, 1.0).await?;
+        rewritten(&site, OFF, MODELS).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         is_checked_by_one(provider, "models", Duration::from_secs(3)).await?;
-        rewrite(MODELS, OFF, 2.0).await?;
+        rewritten(&site, MODELS, OFF).await?;
         tokio::time::sleep(INTERVAL).await;
         let ended = unix_us();
         tokio::time::sleep(Duration::from_secs(3)).await;

@@ -13,15 +13,18 @@ use crate::in_turn;
 
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 
-async fn site(name: &str, hedge: &str, charge: &'static str) -> Result<Site> {
-    let upstream = |name| Upstream { rpm: Some(1_000), charge, ..Upstream::new(name).behaving(QUICK) };
+/// Two deployments, whose slow answers come in time.
+fn plan(name: &str, rpm: Option<u64>, charge: &'static str) -> Plan {
+    let upstream = |name| Upstream { rpm, charge, ..Upstream::new(name).behaving(QUICK) };
     let ms = Duration::from_millis;
-    Site::start(Plan {
-        defaults: hedge.to_owned(),
+    Plan {
         timeouts: Timeouts { connect: ms(1_000), first_token: ms(6_000), total: ms(9_000) },
         ..Plan::new(name, ["a", "b"].map(upstream).to_vec())
-    })
-    .await
+    }
+}
+
+async fn site(name: &str, hedge: &str, charge: &'static str) -> Result<Site> {
+    Site::start(Plan { defaults: hedge.to_owned(), ..plan(name, Some(1_000), charge) }).await
 }
 
 async fn arrivals(site: &Site) -> Result<Vec<Arrival>> {
@@ -95,9 +98,8 @@ fn what_a_second_attempt_is_refused_for_is_obeyed_though_the_first_goes_on() -> 
             "[[models]]\nname = \"m\"\n{on}\n\
              deployments = [{{ name = \"a\", priority = 0 }}, {{ name = \"b\", priority = 1 }}]\n"
         );
-        let upstreams = ["a", "b"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
-        let site =
-            Site::start(Plan { models: Some(models), ..Plan::new("hedging-refused", upstreams) }).await?;
+        let plan = plan("hedging-refused", None, "end-actual");
+        let site = Site::start(Plan { models: Some(models), ..plan }).await?;
         site.providers[0].fail(&["slow=4s"]).await?;
         site.providers[1].fail(&["status=429,retry-after=30"]).await?;
         let mut calls = Vec::new();

@@ -18,6 +18,7 @@ mod hedging;
 mod learned;
 mod life;
 mod limits;
+mod obeyed;
 mod outage;
 mod predicted;
 mod queue;

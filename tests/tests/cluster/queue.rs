@@ -17,6 +17,26 @@ use crate::in_turn;
 const RATE: f64 = 100.0;
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// What an answer itself may take, and a busy machine.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// So many calls may wait at each replica, for so long.
+#[derive(Clone, Copy)]
+struct Queue {
+    max: usize,
+    wait: Duration,
+}
+
+impl Queue {
+    fn of(max: usize, seconds: u64) -> Queue {
+        Queue { max, wait: Duration::from_secs(seconds) }
+    }
+
+    fn written(self) -> String {
+        format!("{{ max = {}, wait = \"{}s\" }}", self.max, self.wait.as_secs())
+    }
+}
+
 /// A tenant: its name, which is its key as well, and further settings.
 struct Tenant(&'static str, &'static str);
 
@@ -30,7 +50,7 @@ fn written(tenants: &[Tenant]) -> String {
         .collect()
 }
 
-async fn site(name: &str, tenants: &[Tenant], queue: &'static str) -> Result<Site> {
+async fn site(name: &str, tenants: &[Tenant], queue: Queue) -> Result<Site> {
     let tenants = written(tenants);
     let models = Some(format!("[[models]]\nname = \"m\"\ndeployments = [\"p\"]\n{tenants}"));
     let scale = Scale::of(WINDOW);
@@ -38,7 +58,7 @@ async fn site(name: &str, tenants: &[Tenant], queue: &'static str) -> Result<Sit
         rpm: Some((RATE * WINDOW.as_secs_f64()) as u64),
         ..Upstream::new("p").behaving("--output 8 --latency 10ms --pace 0ms")
     };
-    Site::start(Plan { models, queue, scale, ..Plan::new(name, vec![provider]) }).await
+    Site::start(Plan { models, queue: queue.written(), scale, ..Plan::new(name, vec![provider]) }).await
 }
 
 fn ask(tenant: &str) -> Ask {
@@ -68,7 +88,13 @@ impl Came {
 
 /// A window at the limit, then for `seconds` so many calls per second of each tenant; what came of those of the latter that
 /// were sent after the first `warm` seconds.
-async fn overload(site: &Site, rates: &[(&'static str, f64)], seconds: f64, warm: f64) -> Result<Vec<Came>> {
+async fn overload(
+    site: &Site,
+    queue: Queue,
+    rates: &[(&'static str, f64)],
+    seconds: f64,
+    warm: f64,
+) -> Result<Vec<Came>> {
     let all: f64 = rates.iter().map(|(_, rate)| rate).sum();
     let loads: Vec<Load> = rates
         .iter()
@@ -92,9 +118,32 @@ async fn overload(site: &Site, rates: &[(&'static str, f64)], seconds: f64, warm
         let served = came.answers.iter().filter(|answer| answer.status == 200);
         let times = served.map(|answer| answer.sent_us + answer.took.as_micros() as u64);
         came.meanwhile = times.filter(|done| (began..last).contains(done)).count();
+    }
+    within_bounds(&came, queue)?;
+    for came in &mut came {
         came.answers.retain(|answer| answer.sent_us >= began);
     }
     Ok(came)
+}
+
+/// Nobody waits for longer than may be, and no more at once, by the clients' clocks.
+fn within_bounds(came: &[Came], queue: Queue) -> Result<()> {
+    let mut turns: Vec<(u64, i64)> = Vec::new();
+    for answer in came.iter().flat_map(|came| &came.answers) {
+        let took = answer.took;
+        ensure!(took < queue.wait + SLACK, "{took:?}: {answer:?}");
+        if took > SLACK {
+            // It has waited for this long at least; what the answer itself took is not counted.
+            let waits = (took - SLACK).as_micros() as u64;
+            turns.extend([(answer.sent_us, 1), (answer.sent_us + waits, -1)]);
+        }
+    }
+    turns.sort_unstable();
+    let (mut now, mut most) = (0, 0);
+    turns.iter().for_each(|(_, turn)| (now, most) = (now + turn, most.max(now + turn)));
+    println!("{most} waited at once");
+    ensure!(most > 0 && most <= 3 * queue.max as i64, "{most} waited at once");
+    Ok(())
 }
 
 /// Broken on purpose to see it fail: nobody yields; every call of weight 1.
@@ -103,9 +152,10 @@ fn at_twice_the_limit_tenants_are_served_by_their_weights() -> Result<()> {
     in_turn(async {
         let tenants =
             [Tenant("one", "weight = 1"), Tenant("two", "weight = 2"), Tenant("four", "weight = 4")];
-        let site = site("queue-weights", &tenants, "{ max = 100, wait = \"2s\" }").await?;
+        let queue = Queue::of(100, 2);
+        let site = site("queue-weights", &tenants, queue).await?;
         let each = 2.0 * RATE / 3.0;
-        let came = overload(&site, &[("one", each), ("two", each), ("four", each)], 11.0, 1.0).await?;
+        let came = overload(&site, queue, &[("one", each), ("two", each), ("four", each)], 11.0, 1.0).await?;
         let counts: Vec<usize> = came.iter().map(|came| came.meanwhile).collect();
         println!("queue-weights: {counts:?}");
         let all: usize = counts.iter().sum();
@@ -122,9 +172,9 @@ fn at_twice_the_limit_tenants_are_served_by_their_weights() -> Result<()> {
 #[test]
 fn what_can_wait_uses_a_part_of_a_limit_though_nobody_else_calls() -> Result<()> {
     in_turn(async {
-        let site =
-            site("queue-low", &[Tenant("low", "priority = \"low\"")], "{ max = 100, wait = \"1s\" }").await?;
-        let came = overload(&site, &[("low", 2.0 * RATE)], 6.0, 2.0).await?;
+        let queue = Queue::of(100, 1);
+        let site = site("queue-low", &[Tenant("low", "priority = \"low\"")], queue).await?;
+        let came = overload(&site, queue, &[("low", 2.0 * RATE)], 6.0, 2.0).await?;
         let part = came[0].served() as f64 / (RATE * 4.0);
         println!("queue-low: {:.1} % of the limit", 100.0 * part);
         ensure!((0.60..0.72).contains(&part), "{part} of the limit where 0.7 are its");
@@ -141,9 +191,10 @@ fn the_urgent_hardly_wait_and_what_can_wait_leaves_them_room() -> Result<()> {
             Tenant("normal", ""),
             Tenant("low", "priority = \"low\""),
         ];
-        let site = site("queue-priorities", &tenants, "{ max = 100, wait = \"3s\" }").await?;
+        let queue = Queue::of(100, 3);
+        let site = site("queue-priorities", &tenants, queue).await?;
         let rates = [("high", 0.6 * RATE), ("normal", RATE), ("low", 0.4 * RATE)];
-        let came = overload(&site, &rates, 5.0, 0.0).await?;
+        let came = overload(&site, queue, &rates, 5.0, 0.0).await?;
         let counts: Vec<usize> = came.iter().map(Came::served).collect();
         let waits: Vec<f64> = came.iter().map(Came::p95).collect();
         println!("queue-priorities: {counts:?}, p95 {waits:.3?} s");
@@ -163,7 +214,7 @@ fn the_urgent_hardly_wait_and_what_can_wait_leaves_them_room() -> Result<()> {
 #[test]
 fn as_many_wait_as_may_and_nobody_for_longer_than_it_has() -> Result<()> {
     in_turn(async {
-        let site = site("queue-bounds", &[Tenant("one", "")], "{ max = 10, wait = \"4s\" }").await?;
+        let site = site("queue-bounds", &[Tenant("one", "")], Queue::of(10, 4)).await?;
         let room = (RATE * WINDOW.as_secs_f64()) as usize;
         let (patient, hurried) = (ask("one"), ask("one").header("x-weir-timeout-ms", "900".to_owned()));
         let all_at_once =
@@ -178,6 +229,7 @@ fn as_many_wait_as_may_and_nobody_for_longer_than_it_has() -> Result<()> {
         ensure!((15..=30).contains(&served(&late)), "{}", served(&late));
         let mut hurried: Vec<Duration> = early.iter().map(|answer| answer.took).collect();
         hurried.sort();
+        ensure!(hurried[99] < Duration::from_millis(900) + SLACK, "longer than it had: {:?}", hurried[99]);
         ensure!(served(&early) == 0 && hurried[90] < Duration::from_millis(700), "{:?}", &hurried[80..]);
         let refused: Vec<&Answer> = late.iter().chain(&early).filter(|answer| answer.status != 200).collect();
         let odd = refused
@@ -204,7 +256,7 @@ fn nobody_waits_where_something_else_is_left_or_for_its_own_limit() -> Result<()
             "[[models]]\nname = \"m\"\ndeployments = [\"p\"]\nfallbacks = [\"n\"]\n\
              [[models]]\nname = \"n\"\ndeployments = [\"q\"]\n{tenants}"
         ));
-        let (queue, scale) = ("{ max = 10, wait = \"4s\" }", Scale::of(WINDOW));
+        let (queue, scale) = (Queue::of(10, 4).written(), Scale::of(WINDOW));
         let site = Site::start(Plan { models, queue, scale, ..Plan::new("queue-else", upstreams) }).await?;
         let filled = Load::start(site.client.clone(), 5, &[], |_| ask("one")).finish().await;
         ensure!(filled.iter().all(|answer| answer.deployment == "p"), "{filled:?}");

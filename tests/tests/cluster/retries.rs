@@ -32,15 +32,6 @@ fn quick<const N: usize>(names: [&'static str; N]) -> Vec<Upstream> {
     names.map(|name| Upstream::new(name).behaving(QUICK)).to_vec()
 }
 
-/// How many calls each provider has seen.
-async fn seen(site: &Site) -> Result<Vec<usize>> {
-    let mut counts = Vec::new();
-    for provider in &site.providers {
-        counts.push(provider.arrivals().await?.len());
-    }
-    Ok(counts)
-}
-
 /// The attempts that a provider has seen, in order.
 async fn arrivals(site: &Site, at: usize) -> Result<Vec<Arrival>> {
     let mut arrivals = site.providers[at].arrivals().await?;
@@ -78,7 +69,7 @@ fn a_tier_has_the_attempts_that_it_is_given_and_the_next_one_goes_on() -> Result
             ensure!(answer.is_good(at % 2 == 0) && answer.deployment == "d", "{answer:?}");
             ensure!(answer.attempts == 3, "two of the first tier, one of the next: {answer:?}");
         }
-        let counts = seen(&site).await?;
+        let counts = site.seen().await?;
         ensure!(counts[..3].iter().sum::<usize>() == 24 && counts[3..] == [12, 0], "{counts:?}");
 
         // What the second tier cannot do, the third does: three attempts are behind it then.
@@ -89,7 +80,7 @@ fn a_tier_has_the_attempts_that_it_is_given_and_the_next_one_goes_on() -> Result
         // The whole is bounded by the model's.
         let answer = site.client.call(&Ask::new("few")).await;
         ensure!(is_final(&answer, 502) && answer.attempts == 2, "{answer:?}");
-        let counts = seen(&site).await?;
+        let counts = site.seen().await?;
         ensure!(counts[..3].iter().sum::<usize>() == 28 && counts[3..] == [13, 1], "{counts:?}");
         Ok(())
     })
@@ -112,7 +103,7 @@ fn a_tier_has_the_time_outs_that_it_is_given() -> Result<()> {
         ensure!(first.aborted && lasted(first) < Duration::from_millis(1_000), "{first:?}");
         let second = &arrivals(&site, 1).await?[0];
         ensure!(!second.aborted && lasted(second) > Duration::from_millis(1_400), "{second:?}");
-        ensure!(seen(&site).await? == [1, 1, 0], "one that was in time was left");
+        ensure!(site.seen().await? == [1, 1, 0], "one that was in time was left");
         Ok(())
     })
 }
@@ -138,7 +129,7 @@ fn a_slow_failure_is_tried_nowhere_else_and_a_quick_one_is() -> Result<()> {
             let told = answer.header("x-weir-explain");
             ensure!(told.ends_with("bad: taken, failed; good: not tried after so slow a failure"), "{told}");
         }
-        ensure!(seen(&site).await? == [3, 1, 0], "{:?}", seen(&site).await?);
+        ensure!(site.seen().await? == [3, 1, 0], "{:?}", site.seen().await?);
         Ok(())
     })
 }
@@ -165,17 +156,17 @@ fn an_account_that_asks_not_to_be_tried_again_is_left_alone_for_the_call() -> Re
             answer.is_good(false) && answer.attempts == 3,
             "without a word it is tried again: {answer:?}"
         );
-        ensure!(seen(&site).await? == [2, 1]);
+        ensure!(site.seen().await? == [2, 1]);
 
         site.providers[0].fail(&["status=500,should-retry=false"]).await?;
         let answer = site.client.call(&Ask::new("m")).await;
         ensure!(answer.is_good(false) && answer.deployment == "good" && answer.attempts == 2, "{answer:?}");
-        ensure!(seen(&site).await? == [3, 2], "the account was asked again");
+        ensure!(site.seen().await? == [3, 2], "the account was asked again");
         let answer = site.client.call(&Ask::new("alone").header("x-weir-explain", "1")).await;
         ensure!(is_final(&answer, 502) && answer.attempts == 1, "{answer:?}");
         let told = answer.header("x-weir-explain");
         ensure!(told.ends_with("too: its account asks not to be tried again"), "{told}");
-        ensure!(seen(&site).await? == [4, 2], "the account was asked again by another of its models");
+        ensure!(site.seen().await? == [4, 2], "the account was asked again by another of its models");
 
         // The other word: a refusal for no known reason is not the request's fault.
         site.providers[0].fail(&["status=400,should-retry=true"]).await?;

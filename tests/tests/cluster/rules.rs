@@ -107,15 +107,6 @@ async fn fails(site: &Site, ask: Ask, status: u16, words: &[&str]) -> Result<()>
     Ok(())
 }
 
-/// How many calls each provider saw.
-async fn seen(site: &Site) -> Result<Vec<usize>> {
-    let mut counts = Vec::new();
-    for provider in &site.providers {
-        counts.push(provider.arrivals().await?.len());
-    }
-    Ok(counts)
-}
-
 fn tools() -> Value {
     json!([{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }])
 }
@@ -147,7 +138,7 @@ async fn rules_choose(site: &Site) -> Result<()> {
     goes(site, auto().member("metadata", data()), "eu", "eu-data").await?;
     goes(site, Ask::new("large").member("metadata", data()), "eu", "eu-data").await?;
     goes(site, Ask::new("large"), "near", "").await?;
-    ensure!(seen(site).await? == [3, 0, 9, 9], "{:?}", seen(site).await?);
+    ensure!(site.seen().await? == [3, 0, 9, 9], "{:?}", site.seen().await?);
     // No rule is met.
     fails(site, auto().saying("word ".repeat(3_000)), 404, &["model_not_found", "`auto`"]).await?;
     let (status, list) = get(site.replicas[0].addr(), "/v1/models").await?;
@@ -161,13 +152,13 @@ async fn rules_choose(site: &Site) -> Result<()> {
 }
 
 async fn what_is_lacking_is_said(site: &Site) -> Result<()> {
-    let before = seen(site).await?;
+    let before = site.seen().await?;
     let with_tools = Ask::new("small").member("tools", tools());
     fails(site, with_tools, 400, &["invalid_request_error", "does not support tools"]).await?;
     let tagged = Ask::new("small").header("x-weir-tags", "eu");
     fails(site, tagged, 400, &["does not have the tag eu"]).await?;
     fails(site, Ask::new("small").header("x-weir-tags", "a b"), 400, &["x-weir-tags"]).await?;
-    ensure!(seen(site).await? == before, "nobody was to be asked");
+    ensure!(site.seen().await? == before, "nobody was to be asked");
     let schema = json!({ "type": "json_schema", "json_schema": { "name": "s", "schema": {} } });
     goes(site, Ask::new("small").member("response_format", schema.clone()), "small", "").await?;
     // The only one of the tier does not do it.
@@ -183,11 +174,11 @@ async fn regions_come_in_their_order_and_data_stays(site: &Site) -> Result<()> {
     far.fail(&["status=500"]).await?;
     goes(site, Ask::new("large"), "eu", "").await?;
     // What must stay in the US fails rather than leave.
-    let eu = seen(site).await?[3];
+    let eu = site.seen().await?[3];
     for model in ["large", "first"] {
         fails(site, Ask::new(model).header("x-weir-tags", "us, unheard-of"), 502, &[]).await?;
     }
-    ensure!(seen(site).await?[3] == eu, "data left its region");
+    ensure!(site.seen().await?[3] == eu, "data left its region");
     near.fail(&[]).await?;
     far.fail(&[]).await?;
     goes(site, Ask::new("large").header("x-weir-tags", "eu"), "eu", "").await
@@ -195,7 +186,7 @@ async fn regions_come_in_their_order_and_data_stays(site: &Site) -> Result<()> {
 
 /// The providers speak Chat, so it is told in it.
 async fn other_dialects_are_ruled_too(site: &Site) -> Result<()> {
-    let before = seen(site).await?;
+    let before = site.seen().await?;
     let addr = site.replicas[1].addr();
     let asks = |text: &str| {
         let messages =
@@ -207,7 +198,7 @@ async fn other_dialects_are_ruled_too(site: &Site) -> Result<()> {
         let (status, answer) = post(addr, path, body.to_string()).await?;
         ensure!(status == 200, "{path}: {status} {}", String::from_utf8_lossy(&answer));
     }
-    let after = seen(site).await?;
+    let after = site.seen().await?;
     ensure!(after == [before[0] + 2, before[1], before[2], before[3] + 2], "{before:?}, then {after:?}");
     for ((path, body), said) in asks(&"word ".repeat(3_000)).iter().zip(["not_found_error", "NOT_FOUND"]) {
         let (status, answer) = post(addr, path, body.to_string()).await?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use weir_tests::client::{Answer, Ask};
-use weir_tests::load::{Load, Phase};
+use weir_tests::client::Answer;
+use weir_tests::load::all_served;
 use weir_tests::provider::{Provider, Upstream};
 use weir_tests::site::{Plan, Site, Timeouts};
 
@@ -31,7 +31,7 @@ async fn site(name: &str, names: &[&'static str], queue: &'static str) -> Result
         models: Some(format!("[[models]]\nname = \"m\"\ndeployments = [{}]\n", tiers.join(", "))),
         defaults: "slow_start = { from = 0.1, factor = 1.5, per = \"2s\" }\n".to_owned(),
         timeouts: Timeouts { connect: ms(2_000), first_token: ms(10_000), total: ms(30_000) },
-        queue,
+        queue: queue.into(),
         on_outage: "share", // a busy machine
         ..Plan::new(name, names.iter().map(upstream).collect())
     })
@@ -39,11 +39,8 @@ async fn site(name: &str, names: &[&'static str], queue: &'static str) -> Result
 }
 
 async fn load(site: &Site, rate: f64, seconds: u64) -> Result<Vec<Answer>> {
-    let phase = Phase { time: Duration::from_secs(seconds), rate };
-    let ask = |at: usize| Ask::new("m").max_tokens(16).streamed(at.is_multiple_of(2));
-    let answers = Load::start(site.client.clone(), 0, &[phase], ask).finish().await;
-    let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
-    ensure!(odd.is_none(), "{odd:?}");
+    let answers = site.load(rate, Duration::from_secs(seconds)).finish().await;
+    all_served(&answers)?;
     Ok(answers)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use weir_tests::client::{Answer, Ask};
 use weir_tests::judge::Verdict;
-use weir_tests::load::{Load, Phase, load_ended};
+use weir_tests::load::{Load, Phase, all_served, load_ended};
 use weir_tests::provider::Upstream;
 use weir_tests::scale::Scale;
 use weir_tests::site::{Plan, Site};
@@ -30,25 +30,12 @@ async fn site(name: &str, upstreams: Vec<Upstream>, model: &str) -> Result<Site>
 
 /// Calls at `rate` per second for `seconds`, every other one streamed.
 async fn load(site: &Site, rate: f64, seconds: f64) -> Vec<Answer> {
-    let phase = Phase { time: Duration::from_secs_f64(seconds), rate };
-    let ask = |at: usize| Ask::new("m").max_tokens(64).streamed(at.is_multiple_of(2));
-    Load::start(site.client.clone(), 0, &[phase], ask).finish().await
+    site.load(rate, Duration::from_secs_f64(seconds)).finish().await
 }
 
 /// How many calls each provider saw.
 async fn seen(site: &Site) -> Result<Vec<f64>> {
-    let mut counts = Vec::new();
-    for provider in &site.providers {
-        counts.push(provider.arrivals().await?.len() as f64);
-    }
-    println!("{}: {counts:?}", site.plan.name);
-    Ok(counts)
-}
-
-fn all_served(answers: &[Answer]) -> Result<()> {
-    let odd = answers.iter().find(|answer| answer.status != 200);
-    ensure!(odd.is_none(), "{odd:?}");
-    Ok(())
+    Ok(site.seen().await?.into_iter().map(|count| count as f64).collect())
 }
 
 /// Broken on purpose to see it fail: every weight taken for 1.
@@ -65,6 +52,47 @@ fn weights_are_kept_within_one_percent() -> Result<()> {
         ensure!(all >= 3_000.0, "{all} calls");
         for (count, due) in counts.iter().zip([0.5, 0.3, 0.2]) {
             ensure!((count / all - due).abs() < 0.01, "{count} of {all}, not {due}");
+        }
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: always from the first on.
+#[test]
+fn in_turn_each_gets_as_many_however_slow() -> Result<()> {
+    in_turn(async {
+        let slow = Upstream::new("slow").behaving("--output 8 --latency 300ms --pace 1ms").priced(3.0, 12.0);
+        let quick = |name| Upstream::new(name).behaving(QUICK).priced(1.0, 4.0);
+        let upstreams = vec![slow, quick("a"), quick("b")];
+        let site = site("strategies-in-turn", upstreams, "strategy = \"round-robin\"").await?;
+        all_served(&load(&site, 150.0, 4.0).await)?;
+        let counts = seen(&site).await?;
+        let due = counts.iter().sum::<f64>() / 3.0;
+        // Each of three replicas goes round by itself.
+        ensure!(counts.iter().all(|count| (count - due).abs() <= 3.0), "{counts:?}, not {due} each");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: the most used of the candidates taken.
+#[test]
+fn by_capacity_each_is_used_as_much_of_its_limit() -> Result<()> {
+    in_turn(async {
+        let scale = Scale::short();
+        let limited =
+            |name, rpm| Upstream { rpm: Some(scale.limit(rpm)), ..Upstream::new(name).behaving(QUICK) };
+        let upstreams = vec![limited("one", 600), limited("two", 1_200), limited("four", 2_400)];
+        let site = site("strategies-capacity", upstreams, "strategy = \"capacity\"").await?;
+        let window = scale.window.as_secs_f64();
+        let fitting = scale.limit(4_200) as f64 / window;
+        let answers = load(&site, 0.85 * fitting, 2.0 * window).await;
+        all_served(&answers)?;
+        let counts = seen(&site).await?;
+        Verdict::on(&site.providers, scale.window, load_ended(&answers)).await?.must_be_clean()?;
+        let all: f64 = counts.iter().sum();
+        for (count, weight) in counts.iter().zip([1.0, 2.0, 4.0]) {
+            let due = all * weight / 7.0;
+            ensure!((count - due).abs() < 0.05 * due + 3.0, "{counts:?}: {count} where {due:.0} are due");
         }
         Ok(())
     })

@@ -1,7 +1,9 @@
 //! `[[models]]`: which deployments serve each, and how.
 
 use super::super::tree::{At, Field, List, Reading};
-use super::super::{DeploymentId, Headroom, Model, Regions, Target, Timeouts, raw, regions};
+use super::super::{
+    Charge, DeploymentId, Headroom, Hedge, Model, Regions, Side, Target, Timeouts, raw, regions,
+};
 use super::deployments::Deployments;
 use super::fallbacks;
 use super::model_tiers::ModelTiers;
@@ -79,8 +81,37 @@ fn model(
         total: timeouts.total,
         min_quality: min_quality(written, deployed, cx),
         queue: queue::queue(&written.queue, defaults.queue, cx),
-        hedge: hedge::hedge(&written.hedge, defaults.hedge, cx),
+        hedge: model_hedge(written, deployed, defaults, cx),
     }
+}
+
+/// `hedge`. Where a model asks for it itself, some deployment must be one that may be asked beside another.
+fn model_hedge(
+    model: &raw::Model,
+    deployed: &Deployed<'_, '_>,
+    defaults: &Defaults,
+    cx: &mut Reading<'_>,
+) -> Option<Hedge> {
+    let hedge = hedge::hedge(&model.hedge, defaults.hedge, cx);
+    let Some(at) = model.hedge.get().filter(|_| hedge.is_some()) else { return hedge };
+    let names = model.deployments.items().iter().filter_map(|at| at.value.name.value());
+    let known: Option<Vec<usize>> = names.map(|name| deployed.linked.names.index(name)).collect();
+    let charges = |index: &usize| {
+        let pools = &deployed.linked.list[*index].deployment.pools;
+        pools.iter().any(|id| deployed.pools.specs[id.0].side == Side::Provider(Charge::AdmissionMax))
+    };
+    match known {
+        Some(known) if known.len() == 1 => {
+            cx.problem(&at.span, "a second attempt is made at another deployment, and the model has one only");
+        }
+        Some(known) if !known.is_empty() && known.iter().all(charges) => cx.problem(
+            &at.span,
+            "no second attempt is made where all that may be used is charged on arrival, and every deployment \
+             draws on a pool with `charge = \"admission-max\"` (the default of some providers)",
+        ),
+        _ => {}
+    }
+    hedge
 }
 
 /// What has no price cannot be compared: it may be dear, or one's own and free.

@@ -34,6 +34,13 @@ pub(crate) async fn all_reloaded(site: &Site, before: &str) -> Result<()> {
     .await
 }
 
+/// Every replica's file with `to` in place of `from`, and waits until they work by it.
+pub(crate) async fn rewritten(site: &Site, from: &str, to: &str) -> Result<()> {
+    let before = site.replicas[0].state().await?["config"].as_str().unwrap_or_default().to_owned();
+    site.replicas.iter().try_for_each(|replica| replica.rewrite(|text| text.replace(from, to)))?;
+    all_reloaded(site, &before).await
+}
+
 /// The most arrivals in a window that ends between `from` and `to`, of those that the provider admitted.
 fn worst(arrivals: &[Arrival], window: Duration, from: u64, to: u64) -> usize {
     let times: Vec<u64> = arrivals.iter().filter(|a| a.status != 429).map(|a| a.arrival_us).collect();
