@@ -146,13 +146,13 @@ fn within_bounds(came: &[Came], queue: Queue) -> Result<()> {
     Ok(())
 }
 
-/// Broken on purpose to see it fail: nobody yields; every call of weight 1.
+/// Broken on purpose to see it fail: nobody yields; every call of weight 1; a queue thirty times as long.
 #[test]
 fn at_twice_the_limit_tenants_are_served_by_their_weights() -> Result<()> {
     in_turn(async {
         let tenants =
             [Tenant("one", "weight = 1"), Tenant("two", "weight = 2"), Tenant("four", "weight = 4")];
-        let queue = Queue::of(100, 2);
+        let queue = Queue::of(40, 2);
         let site = site("queue-weights", &tenants, queue).await?;
         let each = 2.0 * RATE / 3.0;
         let came = overload(&site, queue, &[("one", each), ("two", each), ("four", each)], 11.0, 1.0).await?;

@@ -81,10 +81,10 @@ fn by_capacity_each_is_used_as_much_of_its_limit() -> Result<()> {
         let scale = Scale::short();
         let limited =
             |name, rpm| Upstream { rpm: Some(scale.limit(rpm)), ..Upstream::new(name).behaving(QUICK) };
-        let upstreams = vec![limited("one", 600), limited("two", 1_200), limited("four", 2_400)];
+        let upstreams = vec![limited("one", 150), limited("two", 300), limited("four", 600)];
         let site = site("strategies-capacity", upstreams, "strategy = \"capacity\"").await?;
         let window = scale.window.as_secs_f64();
-        let fitting = scale.limit(4_200) as f64 / window;
+        let fitting = scale.limit(1_050) as f64 / window;
         let answers = load(&site, 0.85 * fitting, 2.0 * window).await;
         all_served(&answers)?;
         let counts = seen(&site).await?;
