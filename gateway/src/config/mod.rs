@@ -15,6 +15,7 @@ mod hours;
 #[cfg(test)]
 mod level_tests;
 mod mask;
+mod period;
 mod pool;
 pub mod preset;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
 pub use hours::Hours;
+pub use period::Period;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
 pub use quality::Quality;
@@ -229,6 +231,11 @@ pub struct Price {
 }
 
 impl Price {
+    /// US$ of a call that used so much.
+    pub fn of_usage(&self, usage: &Usage) -> f64 {
+        self.of(usage.input, usage.cached_input, usage.written_input, usage.output)
+    }
+
     /// US$ of a call: so much input, of which so much was read from the cache and written to it, and so much output, tokens.
     pub fn of(&self, input: u64, cached: u64, written: u64, output: u64) -> f64 {
         let plain = input.saturating_sub(cached.saturating_add(written));
@@ -349,6 +356,8 @@ pub struct Tenant {
     pub models: Vec<Pattern>,
     /// Its limits.
     pub pool: Option<PoolId>,
+    /// What it may spend.
+    pub budgets: Vec<PoolId>,
     /// Its share of scarce room beside others', > 0.
     pub weight: f64,
     /// How urgent its calls are at most.
