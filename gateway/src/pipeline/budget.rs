@@ -23,7 +23,7 @@ impl Call<'_> {
     ) {
         let retry = &self.snapshot.config.models[id.0].retry;
         let is_further = attempts.sent() && retry.is_bounded() && !ranked.is_empty();
-        if !is_further || self.snapshot.budgets[id.0].lock().take(boot_ms(), retry.budget, LEAST) {
+        if !is_further || self.snapshot.budgets[id.0].lock().is_left(boot_ms(), retry.budget, LEAST) {
             return;
         }
         ranked.retain(|ranked| {
@@ -37,6 +37,14 @@ impl Call<'_> {
         });
         if ranked.is_empty() {
             self.worker.shared.metrics.budget_exhausted(&self.snapshot.model_names[id.0]);
+        }
+    }
+
+    /// There is room for an attempt: a further one takes its part, if there is one left.
+    pub(super) fn take_from_budget(&self, id: ModelId, attempts: &Attempts<'_>) {
+        let retry = &self.snapshot.config.models[id.0].retry;
+        if attempts.sent() && retry.is_bounded() {
+            self.snapshot.budgets[id.0].lock().take(boot_ms(), retry.budget, LEAST);
         }
     }
 

@@ -184,8 +184,10 @@ impl Client {
             return;
         };
         for (tag, _) in candidate.gates().tags() {
-            let trip = candidate.circuit.unwrap_or(SAYS_NOTHING);
-            self.ended(tag, trip, Ending::Unknown, granted.permit);
+            // (Not as the deployment's own: what was told of an account keeps its trip.)
+            let mut nothing = super::core::Outcome::none(tag, candidate.circuit.unwrap_or(SAYS_NOTHING));
+            nothing.add(Ending::Unknown, granted.permit);
+            self.learnt(nothing);
         }
     }
 
