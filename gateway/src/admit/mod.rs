@@ -46,7 +46,9 @@ pub fn wish(
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
     let widest = |policy| deployments().map(|d| estimate(d, policy)).reduce(Estimate::widest);
-    let dearest = |deployment: &Deployment, policy| Some(estimate::spend(deployment.price?, &estimate(deployment, policy)));
+    let dearest = |deployment: &Deployment, policy| {
+        Some(estimate::spend(deployment.price?, &estimate(deployment, policy)))
+    };
     let common: Vec<Draw> = common
         .iter()
         .filter_map(|pool| {
@@ -88,7 +90,11 @@ pub fn wish(
     let (caller, turn) = (nobody(), None);
     let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
     ask.normalise();
-    let prices = if infos.iter().any(|info| info.is_budget()) { deployments().map(|d| d.price).collect() } else { Vec::new() };
+    let prices = if infos.iter().any(|info| info.is_budget()) {
+        deployments().map(|d| d.price).collect()
+    } else {
+        Vec::new()
+    };
     Wish { infos, prices, ask: Arc::new(ask) }
 }
 

@@ -45,6 +45,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::dialect::ability::Abilities;
+use crate::dialect::openai::answer::Usage;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
 pub use experiment::{By, Experiment, Variant};
@@ -75,7 +76,7 @@ pub struct DeploymentId(pub usize);
 pub struct ModelId(pub usize);
 
 /// A checked configuration: linked, defaults filled, secrets wrapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// SHA-256 (first 16 hex digits) of the file's text before `${}` expansion, so that no secret enters it.
     pub hash: String,
@@ -143,7 +144,7 @@ pub struct Server {
 }
 
 /// `[[accounts]]`: one set of credentials at one endpoint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Account {
     /// Unique.
     pub name: String,
@@ -173,7 +174,7 @@ impl Account {
 }
 
 /// `[[deployments]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deployment {
     /// Unique.
     pub name: Arc<str>,
@@ -346,7 +347,7 @@ pub struct Headroom {
 }
 
 /// `[[tenants]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tenant {
     /// Unique.
     pub name: Arc<str>,

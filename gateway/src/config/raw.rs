@@ -11,7 +11,9 @@ use std::time::Duration;
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
-use super::{After, By, Charge, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{
+    After, By, Charge, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy,
+};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
     Affinity, Complexity, Entry, Headers, Hedge, NamedBy, Prompt, Quality, Table, Target, Weight, Words,

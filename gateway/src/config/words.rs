@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::tree::{Node, Read, Reading};
 use super::{
-    After, By, Charge, CheckKind, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy,
+    After, By, Charge, CheckKind, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic,
+    Strategy,
 };
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;

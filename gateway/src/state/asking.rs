@@ -15,8 +15,8 @@ use super::port::Port;
 use super::reservation::{Part, Reservation};
 use super::share::Shared;
 use super::side::{Alone, HITCH};
-use crate::config::Price;
 use crate::clock::boot_ms;
+use crate::config::Price;
 
 /// The longest that a call waits for the state to grant again, or to be away for long enough to share. Longer than
 /// either takes.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::core::mutant::{Mutant, on};
 use super::core::{Declared, PoolDecl, Shape, SlowStart, Stage};
 use super::layout;
-use crate::config::{self, Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, Price, ReservePolicy, Side};
+use crate::config::{
+    self, Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, Price, ReservePolicy, Side,
+};
 use crate::dialect::openai::answer::Usage;
 
 /// A pool, ready to be drawn on.
@@ -29,7 +31,7 @@ pub struct PoolInfo {
     /// Of a budget: when its period ends, Unix time, ms.
     pub until: Option<u64>,
     /// Of a budget: what was spent and is not posted yet, for the state counts in millionths: billionths of a US dollar.
-    unposted: AtomicU64,
+    pub unposted: AtomicU64,
     /// Where to stop by what the provider says is used (`headroom.learned`), per mille of its limit.
     pub learned_permille: u32,
     /// Does what the provider says matter, for half of a limit is used? Then the state is asked what it has counted.
@@ -37,6 +39,23 @@ pub struct PoolInfo {
 }
 
 impl PoolInfo {
+    /// A pool of ours, called as its key is, whose meters count that.
+    pub fn of(decl: PoolDecl, kinds: Vec<MeterKind>) -> PoolInfo {
+        PoolInfo {
+            name: decl.key.clone(),
+            kinds,
+            decl,
+            side: Side::Ours,
+            counted: Counted::ALL,
+            reserve: ReservePolicy::Max,
+            on_outage: OnOutage::Share,
+            until: None,
+            unposted: AtomicU64::new(0),
+            learned_permille: 1_000,
+            is_watched: AtomicBool::new(false),
+        }
+    }
+
     /// Does it count money?
     pub fn is_budget(&self) -> bool {
         self.until.is_some()
@@ -61,7 +80,9 @@ impl PoolInfo {
     fn spend(&self, held: u64, actual: Actual, price: Option<&Price>) -> u64 {
         let spent = match actual {
             Actual::Used(usage) => price.map_or(0.0, |price| price.of_usage(&usage)),
-            Actual::Partial { input, delivered } => price.map_or(0.0, |price| price.of(input, 0, 0, delivered)),
+            Actual::Partial { input, delivered } => {
+                price.map_or(0.0, |price| price.of(input, 0, 0, delivered))
+            }
             Actual::Failed => 0.0,
             Actual::Abandoned => return held, // nobody knows
         };
@@ -116,22 +137,16 @@ fn info(spec: &PoolSpec, now: u64) -> PoolInfo {
         None => layout::pool_key(&spec.name, letters),
     };
     let kinds = spec.meters.iter().map(|meter| meter.kind).collect();
+    let slow_start = spec.slow_start.filter(|_| !spec.meters.is_empty()).map(slow_start);
     PoolInfo {
         name: spec.name.clone(),
-        decl: PoolDecl {
-            key,
-            meters,
-            slow_start: spec.slow_start.filter(|_| !spec.meters.is_empty()).map(slow_start),
-        },
-        kinds,
         side: spec.side,
         counted: spec.counted,
         reserve: spec.reserve,
         on_outage: spec.on_outage,
         until,
-        unposted: AtomicU64::new(0),
         learned_permille: spec.learned_permille,
-        is_watched: AtomicBool::new(false),
+        ..PoolInfo::of(PoolDecl { key, meters, slow_start }, kinds)
     }
 }
 

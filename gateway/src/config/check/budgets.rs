@@ -47,7 +47,10 @@ pub(super) fn budgets(
 pub(super) fn need_price(written: &At<raw::Deployment>, cx: &mut Reading<'_>) {
     if written.value.price.is_absent() {
         let span = written.value.name.get().map_or(&written.span, |name| &name.span);
-        cx.problem(span, "its account has a budget, and this deployment has no `price` (0 if it costs nothing)");
+        cx.problem(
+            span,
+            "its account has a budget, and this deployment has no `price` (0 if it costs nothing)",
+        );
     }
 }
 
@@ -66,7 +69,8 @@ pub(super) fn need_prices(
         named || model.wildcard && allowed.iter().any(|pattern| pattern.text.starts_with(&model.name))
     };
     let called = models.list.iter().enumerate();
-    let called = called.filter(|(at, model)| may(model) || ruled.iter().any(|rule| rule.model == ModelId(*at)));
+    let called =
+        called.filter(|(at, model)| may(model) || ruled.iter().any(|rule| rule.model == ModelId(*at)));
     let targets = called.flat_map(|(_, model)| &model.targets);
     let deployed = targets.map(|target| &deployments.list[target.deployment.0].deployment);
     let unpriced: BTreeSet<&str> = deployed.filter(|of| of.price.is_none()).map(|of| &*of.name).collect();

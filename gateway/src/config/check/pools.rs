@@ -7,8 +7,8 @@ use super::super::raw;
 use super::super::tree::{Field, List, Reading, Span};
 use super::super::units::Limit;
 use super::super::{
-    Charge, Counted, Headroom, MeterKind, MeterSpec, OnOutage, Period, PoolId, PoolSpec, ReservePolicy,
-    Side, SlowStart,
+    Charge, Counted, Headroom, MeterKind, MeterSpec, OnOutage, Period, PoolId, PoolSpec, ReservePolicy, Side,
+    SlowStart,
 };
 
 const SECOND: u64 = 1000;
