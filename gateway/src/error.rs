@@ -271,7 +271,8 @@ impl Kind {
             Kind::RateLimited => "rate_limited",
             Kind::BudgetSpent => "budget_spent",
             Kind::NoCapacity => "no_capacity",
-            Kind::TooBigForLimit => "too_big_for_limit",
+            Kind::TooBigForLimit => "budget_spent",
+            "too_big_for_limit",
             Kind::Refused(_) => "refused",
             Kind::ContextTooLong(_) => "context_too_long",
             Kind::ContentFiltered(_) => "content_filtered",
@@ -339,6 +340,7 @@ mod tests {
         assert_eq!(
             names(last),
             [
+                "budget_spent",
                 "too_big_for_limit",
                 "refused",
                 "context_too_long",

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use redis::Value;
 use redis_server::Server;
-use steps::{FLUSH, LINES, MOVE, Op, op, resolve};
+use steps::{BORN, BUDGETS, FLUSH, LINES, MOVE, Op, op, resolve};
 use weir::state::core::*;
 use weir::state::layout;
 use weir::state::scripts::{Call, Keys};
