@@ -207,7 +207,7 @@ local function ring(p, i, which)
   if not p[which] then
     local total = 0
     for m = 0, p.n - 1 do total = total + slots(v, base(m)) end
-    local s = redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
+    local s = not p.swept and redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
     local t = {}
     if s then
       t = doubles(s, total)

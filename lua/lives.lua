@@ -37,7 +37,7 @@ local function sweep(drawn)
     end
     if over then
       for _, field in ipairs({'p:', 'r:', 'h:'}) do gone[#gone + 1] = field .. pool end
-      pools[pool] = nil
+      record(pool, nil).swept = true -- what stands there is gone with the next write
     end
   end
 end

@@ -36,7 +36,9 @@ fn ask(tenant: &str) -> Ask {
 async fn billed(provider: &Provider, until: u64) -> Result<f64> {
     let arrivals = provider.arrivals().await?;
     let served = arrivals.iter().filter(|one| one.status == 200 && one.arrival_us < until);
-    Ok(served.map(|one| (one.prompt_tokens as f64 * PRICE.0 + one.output_tokens as f64 * PRICE.1) / 1e6).sum())
+    Ok(served
+        .map(|one| (one.prompt_tokens as f64 * PRICE.0 + one.output_tokens as f64 * PRICE.1) / 1e6)
+        .sum())
 }
 
 /// So many clients, each calling one time after the other until it has been refused `refusals` times.
@@ -87,7 +89,8 @@ fn fifty_spend_at_once_and_no_more_than_there_is() -> Result<()> {
     in_turn(async {
         let tenants = tenant("t", "{ usd = 0.05, per = \"day\" }, { usd = 100.0, per = \"month\" }");
         let models = Some(format!("[[models]]\nname = \"m\"\ndeployments = [\"p\"]\n{tenants}"));
-        let mut site = Site::start(Plan { models, ..Plan::new("budgets-fifty", vec![provider("p")]) }).await?;
+        let mut site =
+            Site::start(Plan { models, ..Plan::new("budgets-fifty", vec![provider("p")]) }).await?;
         let answers = spend(&site.client, 50, 4, ask("t")).await?;
         let odd = answers.iter().find(|answer| !(answer.is_good(answer.streamed) || answer.status == 429));
         ensure!(odd.is_none(), "{odd:?}");
