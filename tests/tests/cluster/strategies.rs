@@ -186,7 +186,8 @@ fn who_fails_seldom_gets_more_than_who_fails_often() -> Result<()> {
 #[test]
 fn calls_go_where_fewest_are_in_flight_from_all_replicas() -> Result<()> {
     in_turn(async {
-        let slow = Upstream::new("slow").behaving("--output 20 --latency 800ms --pace 1ms");
+        // A sixteenth is the slow one's due. On a busy machine the fast one takes twice or thrice its time, and a seventh is.
+        let slow = Upstream::new("slow").behaving("--output 20 --latency 1600ms --pace 1ms");
         let fast = Upstream::new("fast").behaving("--output 20 --latency 80ms --pace 1ms");
         let by = "strategy = \"least-busy\"\ntiebreak = \"round-robin\"";
         let site = site("strategies-busy", vec![slow, fast], by).await?;
