@@ -387,13 +387,15 @@ table! {
 table! {
     Tenant, "`[[tenants]]`" {
         name: String = required,
-        keys: List<String> = required,
+        parent: String,
+        keys: List<String>,
         models: List<String>,
+        tags: List<String>,
         limits: Limits,
         meters: List<Meter>,
         weight: f64,
         priority: Priority,
-    } later { parent, budgets: when_empty }
+    } later { budgets: when_empty }
 }
 
 /// Every key of the schema that works, table by table.

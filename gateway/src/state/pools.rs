@@ -69,7 +69,8 @@ pub fn table(config: &Config) -> Vec<Arc<PoolInfo>> {
     config.pools.iter().map(|spec| Arc::new(info(spec))).collect()
 }
 
-fn info(spec: &PoolSpec) -> PoolInfo {
+/// One of them, or one that no configuration has: the state needs to know no more of it than each call tells.
+pub fn info(spec: &PoolSpec) -> PoolInfo {
     let meters: Arc<[Declared]> = spec
         .meters
         .iter()

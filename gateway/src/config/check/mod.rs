@@ -18,6 +18,7 @@ mod hedge;
 mod model_tiers;
 mod models;
 mod names;
+mod parents;
 mod pools;
 mod queue;
 mod redis;
@@ -112,7 +113,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     };
     let models = models::models(&file.models, &deployed, &defaults, cx);
     let called = rules::called(&file.rules);
-    let (tenants, tenant_names) = tenants::tenants(&file.tenants, &models, &called, &mut pools, cx);
+    let (tenants, tenant_names) = tenants::tenants(&file.tenants, (&models, &called), &deployments, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
     let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
     let experiments = experiments::experiments(&file.experiments, &models, &deployments, has_tenants, cx);
@@ -121,6 +122,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
         server,
         state,
+        on_outage,
         pools: pools.specs,
         gateway_pool,
         accounts: accounts.list.into_iter().map(|linked| linked.account).collect(),
