@@ -71,7 +71,8 @@ impl Keys {
             Some((key, standing)) => self.with_key(config, key, standing, now_ms),
             // It may have been made since the state was heard last. (What no replica makes is no such key.)
             None if secret::may_be(&key) && !keyring.is_fresh() => {
-                let message = "The gateway's shared state is not reachable, so this API key cannot be looked up.";
+                let message =
+                    "The gateway's shared state is not reachable, so this API key cannot be looked up.";
                 Err(Error::new(Kind::StateAway, message).retry_after(UNHEARD_RETRY))
             }
             None => Err(Error::new(Kind::BadKey, "Incorrect API key provided.")),

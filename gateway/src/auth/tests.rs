@@ -49,7 +49,8 @@ fn configured(tenants: &str) -> Config {
          deployments = [{{ name = \"d\", account = \"a\", model = \"x\", tags = [\"eu\", \"fast\"] }}]\n\
          models = [{{ name = \"m\", deployments = [\"d\"] }}, {{ name = \"n\", deployments = [\"d\"] }}]\n{tenants}"
     );
-    check::check(std::path::Path::new("weir.toml"), &text, &|_| None).unwrap_or_else(|report| panic!("{report}"))
+    check::check(std::path::Path::new("weir.toml"), &text, &|_| None)
+        .unwrap_or_else(|report| panic!("{report}"))
 }
 
 /// Who calls with a key.
@@ -87,7 +88,11 @@ fn a_key_made_at_run_time_narrows_what_its_tenant_may() {
     assert_eq!(caller.tags().collect::<Vec<_>>(), ["eu", "fast"]);
     assert_eq!(caller.priority(), Priority::Normal);
     let tenant = Who { tenant: caller.tenant, key: None };
-    assert_eq!(["m", "n", "xyz"].map(|name| tenant.may_use(name)), [true, false, true], "what is above holds below");
+    assert_eq!(
+        ["m", "n", "xyz"].map(|name| tenant.may_use(name)),
+        [true, false, true],
+        "what is above holds below"
+    );
     assert_eq!((tenant.priority(), tenant.tags().count()), (Priority::High, 1));
     assert_eq!(config.tenants[1].pools, config.tenants[0].pools);
 }
@@ -109,13 +114,21 @@ fn what_cannot_be_known_is_not_refused_for_good() {
     taken(&keyring, 1, &entry);
     assert_eq!(kind(&config, &keyring, &key), Ok(()));
     let without = configured("tenants = [{ name = \"u\" }]");
-    assert_eq!(kind(&without, &keyring, &key), Err((Kind::BadKey, false)), "its tenant has left the configuration");
+    assert_eq!(
+        kind(&without, &keyring, &key),
+        Err((Kind::BadKey, false)),
+        "its tenant has left the configuration"
+    );
     for dead in [
         Entry { expires_ms: Some(unix_ms()), ..entry.clone() },
         Entry { revoked_ms: Some(unix_ms()), ..entry.clone() },
     ] {
         let keyring = Keyring::new(OnOutage::Closed);
         taken(&keyring, 2, &dead);
-        assert_eq!(kind(&config, &keyring, &key), Err((Kind::BadKey, false)), "known to be dead, heard or not");
+        assert_eq!(
+            kind(&config, &keyring, &key),
+            Err((Kind::BadKey, false)),
+            "known to be dead, heard or not"
+        );
     }
 }

@@ -27,7 +27,8 @@ impl Who<'_> {
 
     /// May a model be used by this name?
     pub fn may_use(&self, name: &str) -> bool {
-        self.tenant.is_none_or(|tenant| tenant.may_use(name)) && self.key.as_ref().is_none_or(|key| key.may_use(name))
+        self.tenant.is_none_or(|tenant| tenant.may_use(name))
+            && self.key.as_ref().is_none_or(|key| key.may_use(name))
     }
 
     /// Tags that deployments must have.

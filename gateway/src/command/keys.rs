@@ -193,7 +193,8 @@ async fn list(asked: List) -> anyhow::Result<()> {
     let keys = answer["keys"].as_array().context("the answer holds no list")?;
     let head = ["ID", "TENANT", "NAME", "STATE", "KEY", "MADE", "EXPIRES", "LAST USED"].map(str::to_owned);
     let row = |key: &Value| {
-        let hints: Vec<String> = key["keys"].as_array().into_iter().flatten().map(|one| text(&one["hint"])).collect();
+        let hints: Vec<String> =
+            key["keys"].as_array().into_iter().flatten().map(|one| text(&one["hint"])).collect();
         let column = |name: &str| text(&key[name]);
         let [id, tenant, name, state] = ["id", "tenant", "name", "state"].map(column);
         let [made, expires, used] = ["made", "expires", "last_used"].map(column);
@@ -259,7 +260,9 @@ impl Admin {
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         match status {
             StatusCode::OK | StatusCode::CREATED => Ok(answer),
-            StatusCode::UNAUTHORIZED => bail!("the admin token is wrong or missing: --token or WEIR_ADMIN_TOKEN"),
+            StatusCode::UNAUTHORIZED => {
+                bail!("the admin token is wrong or missing: --token or WEIR_ADMIN_TOKEN")
+            }
             status => match answer["error"]["message"].as_str() {
                 Some(message) => bail!("{}", printable(message)),
                 None => bail!("{} answers with status {}", self.admin, status.as_u16()),
@@ -283,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_table_has_its_columns_below_each_other_and_nothing_acts_on_the_terminal() {
-        let row = |name: &str| std::array::from_fn(|at| if at == 2 { name.to_owned() } else { "x".to_owned() });
+        let row =
+            |name: &str| std::array::from_fn(|at| if at == 2 { name.to_owned() } else { "x".to_owned() });
         let shown = table(&[row("NAME"), row("a longer one")]);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[0].rfind("  x"), lines[1].rfind("  x"));

@@ -71,8 +71,7 @@ pub(super) async fn rotate(
         Ok(rotation) => rotation,
         Err(why) => return refused(&Refused::Wrong(why)),
     };
-    let rotated =
-        whole(async move { changer(&desk, &peer.ip().to_string()).rotate(&id, &rotation).await });
+    let rotated = whole(async move { changer(&desk, &peer.ip().to_string()).rotate(&id, &rotation).await });
     told(StatusCode::OK, rotated.await)
 }
 

@@ -104,7 +104,8 @@ impl Changer<'_> {
         let id: Arc<str> = id.into();
         loop {
             let stored = self.newest(&id).await?.ok_or(Refused::Unknown)?;
-            let entry = stored.entry().ok_or(Refused::Conflict("another version of Weir has made this key"))?;
+            let entry =
+                stored.entry().ok_or(Refused::Conflict("another version of Weir has made this key"))?;
             let Some(changed) = change(&entry).map_err(Refused::Conflict)? else { return Ok((id, entry)) };
             if self.tell(&id, stored.version + 1, &changed).await? {
                 return Ok((id, changed));

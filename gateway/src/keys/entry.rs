@@ -182,7 +182,11 @@ mod tests {
         assert_eq!([1_000, 2_000].map(|now| key.standing(0, now)), [Standing::Expired; 2]);
         assert_eq!([499, 500].map(|now| key.standing(1, now)), [Standing::Good, Standing::Replaced]);
         let revoked = Entry { revoked_ms: Some(100), ..entry() };
-        assert_eq!([0, 2_000].map(|now| revoked.standing(0, now)), [Standing::Revoked; 2], "whatever the clock says");
+        assert_eq!(
+            [0, 2_000].map(|now| revoked.standing(0, now)),
+            [Standing::Revoked; 2],
+            "whatever the clock says"
+        );
     }
 
     /// Broken on purpose to see it fail: versions compared before revocations.

@@ -33,7 +33,7 @@ const FIRST_CONTACT: Duration = Duration::from_secs(1);
 pub struct Hearer {
     shared: Arc<Shared>,
     port: Port,
-    known: Option<Mark>, // the last change that is known here
+    known: Option<Mark>,           // the last change that is known here
     told: AHashMap<Arc<str>, u64>, // when keys were used last, as told
     failing: bool,
 }
@@ -96,9 +96,10 @@ impl Hearer {
         let mut all: AHashMap<Arc<str>, Stored> = AHashMap::new();
         for some in ids.chunks(STEP) {
             let kept = self.port.kept_keys(some).await?;
-            let found = some.iter().zip(kept).filter_map(|(id, kept)| {
-                Some((Arc::from(id.as_str()), Stored::read(&kept?)?))
-            });
+            let found = some
+                .iter()
+                .zip(kept)
+                .filter_map(|(id, kept)| Some((Arc::from(id.as_str()), Stored::read(&kept?)?)));
             all.extend(found);
         }
         let kept: Vec<_> = all.iter().map(|(id, stored)| (id.clone(), stored.clone())).collect();
@@ -127,7 +128,8 @@ impl Hearer {
             });
             let told: Vec<Told<'_>> = told.collect();
             let kept = self.port.tell_keys(&told).await?;
-            let kept = told.iter().zip(&kept).filter_map(|(told, kept)| Some((told.id.into(), Stored::read(kept)?)));
+            let kept =
+                told.iter().zip(&kept).filter_map(|(told, kept)| Some((told.id.into(), Stored::read(kept)?)));
             self.keyring().take(&kept.collect::<Vec<_>>());
         }
         Ok(())
@@ -137,7 +139,8 @@ impl Hearer {
     async fn tell_used(&mut self) -> Result<(), Away> {
         let table = self.keyring().table().clone();
         let is_new = |key: &&Arc<super::Key>| key.used_s() > self.told.get(&key.id).copied().unwrap_or(0);
-        let used: Vec<_> = table.keys().filter(is_new).map(|key| (key.id.to_string(), key.used_s())).collect();
+        let used: Vec<_> =
+            table.keys().filter(is_new).map(|key| (key.id.to_string(), key.used_s())).collect();
         for some in used.chunks(STEP) {
             self.port.tell_used(some).await?;
             self.told.extend(some.iter().map(|(id, used)| (Arc::from(id.as_str()), *used)));

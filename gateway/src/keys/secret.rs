@@ -104,7 +104,13 @@ mod tests {
     fn what_cannot_have_been_made_here_is_told_apart() {
         let digits = "0".repeat(64);
         assert!(may_be(format!("sk-weir-{digits}").as_bytes()));
-        for other in ["sk-weir-", "sk-weir", &digits, &format!("sk-weir-{digits}0"), &format!("sk-weir-{}G", &digits[1..])] {
+        for other in [
+            "sk-weir-",
+            "sk-weir",
+            &digits,
+            &format!("sk-weir-{digits}0"),
+            &format!("sk-weir-{}G", &digits[1..]),
+        ] {
             assert!(!may_be(other.as_bytes()), "{other}");
         }
     }

@@ -32,7 +32,11 @@ pub fn shown(id: &str, entry: &Entry, used_s: u64, now_ms: u64) -> Value {
 }
 
 /// All of them, the oldest first.
-pub fn list<'k>(keys: impl Iterator<Item = &'k std::sync::Arc<Key>>, used: impl Fn(&Key) -> u64, now_ms: u64) -> Vec<Value> {
+pub fn list<'k>(
+    keys: impl Iterator<Item = &'k std::sync::Arc<Key>>,
+    used: impl Fn(&Key) -> u64,
+    now_ms: u64,
+) -> Vec<Value> {
     let mut keys: Vec<_> = keys.collect();
     keys.sort_by(|a, b| (a.entry.made_ms, &a.id).cmp(&(b.entry.made_ms, &b.id)));
     keys.into_iter().map(|key| shown(&key.id, &key.entry, used(key), now_ms)).collect()
@@ -68,7 +72,12 @@ mod tests {
             tenant: "t".into(),
             name: Some("ci".into()),
             made_ms: 1_801_353_600_000,
-            secrets: vec![Secret { sha256: made.digest, last4: made.last4.clone(), made_ms: 1_801_353_600_000, until_ms: None }],
+            secrets: vec![Secret {
+                sha256: made.digest,
+                last4: made.last4.clone(),
+                made_ms: 1_801_353_600_000,
+                until_ms: None,
+            }],
             expires_ms: Some(1_801_440_000_000),
             revoked_ms: None,
             models: None,
@@ -80,7 +89,10 @@ mod tests {
         let page = shown("key_1", &entry, 1_801_353_700, 1_801_353_800_000);
         let text = page.to_string();
         let clear = made.clear.expose_secret();
-        assert!(!text.contains(&clear[PREFIX.len()..]) && !text.contains(&hex::encode(made.digest.0)), "{text}");
+        assert!(
+            !text.contains(&clear[PREFIX.len()..]) && !text.contains(&hex::encode(made.digest.0)),
+            "{text}"
+        );
         assert_eq!(page["keys"][0]["hint"], format!("sk-weir-...{}", made.last4));
         assert_eq!((&page["made"], &page["state"]), (&"2027-01-31T00:00:00Z".into(), &"active".into()));
         assert_eq!((&page["last_used"], &page["limits"]["rpm"]), (&"2027-01-31T00:01:40Z".into(), &5.into()));

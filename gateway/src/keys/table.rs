@@ -39,7 +39,10 @@ impl Key {
             priority: wanted::priority(entry.priority.as_deref()).ok()?,
             tags: entry.tags.iter().map(|tag| tag.as_str().into()).collect(),
             pool: (!pool.meters.is_empty()).then(|| Arc::new(pools::info(&pool))),
-            models: entry.models.as_ref().map(|models| models.iter().map(|name| Pattern::new(name)).collect()),
+            models: entry
+                .models
+                .as_ref()
+                .map(|models| models.iter().map(|name| Pattern::new(name)).collect()),
             used_s: AtomicU64::new(0),
             entry,
         })
@@ -176,8 +179,12 @@ mod tests {
     use crate::config::MeterKind;
 
     fn entry(secrets: &[u8]) -> Entry {
-        let secret =
-            |byte: &u8| Secret { sha256: Digest([*byte; 32]), last4: "abcd".into(), made_ms: 1, until_ms: None };
+        let secret = |byte: &u8| Secret {
+            sha256: Digest([*byte; 32]),
+            last4: "abcd".into(),
+            made_ms: 1,
+            until_ms: None,
+        };
         Entry {
             tenant: "t".into(),
             name: None,
@@ -206,11 +213,17 @@ mod tests {
     fn the_newest_of_each_key_counts_in_whichever_order_they_come() {
         let mut table = Table::default();
         assert!(take(&mut table, 1, &entry(&[1])));
-        assert!(take(&mut table, 3, &entry(&[3])), "a rotation without grace, and one before that was never heard of");
+        assert!(
+            take(&mut table, 3, &entry(&[3])),
+            "a rotation without grace, and one before that was never heard of"
+        );
         assert!(!take(&mut table, 2, &entry(&[2, 1])), "it comes late");
         assert!(!take(&mut table, 3, &entry(&[4])));
         assert_eq!([1, 2, 3, 4].map(|byte| standing(&table, byte)), [None, None, Some(Standing::Good), None]);
-        assert!(take(&mut table, 2, &Entry { revoked_ms: Some(5), ..entry(&[3]) }), "revoked, by who knew less");
+        assert!(
+            take(&mut table, 2, &Entry { revoked_ms: Some(5), ..entry(&[3]) }),
+            "revoked, by who knew less"
+        );
         assert!(!take(&mut table, 9, &entry(&[3])));
         assert_eq!(standing(&table, 3), Some(Standing::Revoked));
         table.forget("key_1");

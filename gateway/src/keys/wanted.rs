@@ -134,10 +134,14 @@ fn secret(made: &Made, now_ms: u64) -> Secret {
 /// When a key ends, Unix milliseconds.
 fn end(text: &str, now_ms: u64) -> Result<u64, String> {
     let wrong = || {
-        format!("`expires` is a time to come such as \"2027-01-31T00:00:00Z\", or how long from now such as \"90d\", up to ten years: not {text:?}")
+        format!(
+            "`expires` is a time to come such as \"2027-01-31T00:00:00Z\", or how long from now such as \"90d\", up to ten years: not {text:?}"
+        )
     };
     let end = match humantime::parse_duration(text) {
-        Ok(time) => UNIX_EPOCH.checked_add(Duration::from_millis(now_ms)).and_then(|now| now.checked_add(time)),
+        Ok(time) => {
+            UNIX_EPOCH.checked_add(Duration::from_millis(now_ms)).and_then(|now| now.checked_add(time))
+        }
         Err(_) => humantime::parse_rfc3339(text).ok(),
     };
     let end = end.and_then(unix_ms).ok_or_else(wrong)?;
@@ -201,7 +205,9 @@ pub fn meters(limits: &BTreeMap<String, u64>) -> Result<Vec<MeterSpec>, String> 
             return Err(format!("there is no limit {name:?}: expected {}", names.join(", ")));
         };
         match *limit {
-            0 => Err(format!("a limit of 0 is refused ({name}): leave it out for no limit, or revoke the key")),
+            0 => {
+                Err(format!("a limit of 0 is refused ({name}): leave it out for no limit, or revoke the key"))
+            }
             limit if limit < MeterSpec::END => Ok(MeterSpec { kind, limit, per_ms }),
             _ => Err(format!("the limit {name} is too large")),
         }
@@ -213,7 +219,9 @@ pub fn meters(limits: &BTreeMap<String, u64>) -> Result<Vec<MeterSpec>, String> 
 pub fn priority(word: Option<&str>) -> Result<Priority, String> {
     let Some(word) = word else { return Ok(Priority::High) };
     let known = Priority::WORDS.iter().find(|(known, _)| *known == word);
-    known.map(|(_, priority)| *priority).ok_or_else(|| format!("`priority` is high, normal or low, not {word:?}"))
+    known
+        .map(|(_, priority)| *priority)
+        .ok_or_else(|| format!("`priority` is high, normal or low, not {word:?}"))
 }
 
 #[cfg(test)]
@@ -248,7 +256,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!((entry.name.as_deref(), entry.expires_ms), (Some("ci"), Some(NOW + 90 * DAY)));
-        assert_eq!(entry.limits.into_iter().collect::<Vec<_>>(), [("concurrency".to_owned(), 2), ("rpm".to_owned(), 60)]);
+        assert_eq!(
+            entry.limits.into_iter().collect::<Vec<_>>(),
+            [("concurrency".to_owned(), 2), ("rpm".to_owned(), 60)]
+        );
         assert_eq!((entry.priority.as_deref(), entry.secrets.len()), (Some("low"), 1));
         let end = asked(r#"{"tenant":"t","expires":"2027-01-31T00:00:00Z"}"#).unwrap().expires_ms;
         assert_eq!(end, Some(1_801_353_600_000));
@@ -296,7 +307,10 @@ mod tests {
         let until: Vec<_> = third.secrets.iter().map(|secret| secret.until_ms).collect();
         assert_eq!(until, [None, Some(NOW + 65_000), Some(NOW + 10_000)]);
         let at_once = rotated(&third, &make(), 0, NOW + 6_000).unwrap();
-        assert!((1..4).all(|at| at_once.standing(at, NOW + 6_000) == Standing::Replaced), "a leak ends all of them");
+        assert!(
+            (1..4).all(|at| at_once.standing(at, NOW + 6_000) == Standing::Replaced),
+            "a leak ends all of them"
+        );
     }
 
     #[test]

@@ -154,8 +154,7 @@ impl Call<'_> {
         }
         let pool = infos.get(denied.pool);
         let name = pool.map_or_else(|| "".into(), |pool| pool.name.clone());
-        let ours =
-            denied.common || pool.is_some_and(|pool| common.iter().any(|info| info.name == pool.name));
+        let ours = denied.common || pool.is_some_and(|pool| common.iter().any(|info| info.name == pool.name));
         let scope = match (ours, &*name) {
             _ if pool.is_none() => "queue", // it did not come to ask
             (true, "gateway") => "gateway",

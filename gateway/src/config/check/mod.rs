@@ -113,7 +113,8 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     };
     let models = models::models(&file.models, &deployed, &defaults, cx);
     let called = rules::called(&file.rules);
-    let (tenants, tenant_names) = tenants::tenants(&file.tenants, (&models, &called), &deployments, &mut pools, cx);
+    let (tenants, tenant_names) =
+        tenants::tenants(&file.tenants, (&models, &called), &deployments, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
     let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
     let experiments = experiments::experiments(&file.experiments, &models, &deployments, has_tenants, cx);
