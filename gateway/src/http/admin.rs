@@ -216,26 +216,27 @@ fn circuit(circuit: Option<&Circuit>, l: u64) -> Value {
 }
 
 fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
-    let meters = |info: &PoolInfo| -> Vec<Value> {
-        let stored = state.pools.get(&info.decl.key);
-        let describe = |(at, kind): (usize, &MeterKind)| {
-            let declared = info.decl.meters[at];
-            let meter = stored.and_then(|pool| pool.meters.get(at));
-            json!({
-                "kind": kind_name(*kind), "window_ms": declared.shape.span(),
-                "cap": meter.map_or(declared.cap, |m| m.cap),
-                "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
-                "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
-            })
-        };
-        info.kinds.iter().enumerate().map(describe).collect()
-    };
     let rest = |info: &PoolInfo| {
         state.pools.get(&info.decl.key).map_or(0, |pool| pool.rest_until.saturating_sub(state.now()))
     };
-    let pool =
-        |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
+    let pool = |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info, state)});
     snapshot.pools.iter().map(pool).collect()
+}
+
+/// The limits of a pool, and how much of each is in use.
+pub(super) fn meters(info: &PoolInfo, state: &core::State) -> Vec<Value> {
+    let stored = state.pools.get(&info.decl.key);
+    let describe = |(at, kind): (usize, &MeterKind)| {
+        let declared = info.decl.meters[at];
+        let meter = stored.and_then(|pool| pool.meters.get(at));
+        json!({
+            "kind": kind_name(*kind), "window_ms": declared.shape.span(),
+            "cap": meter.map_or(declared.cap, |m| m.cap),
+            "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
+            "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
+        })
+    };
+    info.kinds.iter().enumerate().map(describe).collect()
 }
 
 /// How far a meter may be used by what was learned of its provider.

@@ -1,16 +1,17 @@
 //! Admin pages of keys: made, listed, rotated, revoked, for all replicas.
 
+use std::slice;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, Request, State};
 use http::{HeaderValue, Response, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::admin::{Desk, reply};
+use super::admin::{Desk, meters, reply};
 use super::connection::Peer;
 use crate::clock::unix_ms;
 use crate::keys::change::{Changed, Changer, Refused};
@@ -40,16 +41,21 @@ pub(super) async fn one(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -
     let table = desk.shared.keyring.table().clone();
     let Some(key) = table.get(&id) else { return refused(&Refused::Unknown) };
     let used = desk.port.used_keys().await.unwrap_or_default().get(&id).copied().unwrap_or(0);
-    answer(StatusCode::OK, &shown::shown(&id, &key.entry, used.max(key.used_s()), unix_ms()))
+    let mut page = shown::shown(&id, &key.entry, used.max(key.used_s()), unix_ms());
+    if let Some(pool) = &key.pool {
+        let state = desk.port.overview(slice::from_ref(&pool.decl.key)).await.ok();
+        page["meters"] = state.map(|state| meters(pool, &state)).into(); // null while nobody says
+    }
+    answer(StatusCode::OK, &page)
 }
 
 /// Makes one; it is shown in this answer and never again.
 pub(super) async fn create(
     State(desk): State<Arc<Desk>>,
     Extension(Peer(peer)): Extension<Peer>,
-    body: Body,
+    request: Request,
 ) -> Response<Body> {
-    let wanted: Wanted = match read(body).await {
+    let wanted: Wanted = match read(request).await {
         Ok(wanted) => wanted,
         Err(why) => return refused(&Refused::Wrong(why)),
     };
@@ -65,9 +71,9 @@ pub(super) async fn rotate(
     State(desk): State<Arc<Desk>>,
     Extension(Peer(peer)): Extension<Peer>,
     Path(id): Path<String>,
-    body: Body,
+    request: Request,
 ) -> Response<Body> {
-    let rotation: Rotation = match read(body).await {
+    let rotation: Rotation = match read(request).await {
         Ok(rotation) => rotation,
         Err(why) => return refused(&Refused::Wrong(why)),
     };
@@ -97,8 +103,13 @@ fn changer<'a>(desk: &'a Desk, by: &'a str) -> Changer<'a> {
     Changer { keyring: &desk.shared.keyring, port: &desk.port, now_ms: unix_ms(), by }
 }
 
-async fn read<T: DeserializeOwned>(body: Body) -> Result<T, String> {
-    let body = axum::body::to_bytes(body, MOST).await;
+/// (Where no token is wanted, a page in an operator's browser could send anything here, but that it is JSON.)
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, String> {
+    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !kind.starts_with(b"application/json") {
+        return Err("the body must be JSON, and `content-type: application/json` say so".to_owned());
+    }
+    let body = axum::body::to_bytes(request.into_body(), MOST).await;
     let body = body.map_err(|_| "the body could not be read, or is too large".to_owned())?;
     serde_json::from_slice(&body).map_err(|err| format!("the body is not what it should be: {err}"))
 }
@@ -125,7 +136,11 @@ fn refused(why: &Refused) -> Response<Body> {
         Refused::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    answer(status, &json!({"error": {"message": why.to_string()}}))
+    let mut response = answer(status, &json!({"error": {"message": why.to_string()}}));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn answer(status: StatusCode, page: &Value) -> Response<Body> {
