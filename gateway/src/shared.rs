@@ -242,7 +242,7 @@ pub struct Shared {
     /// This replica's side of the capacity state.
     pub client: Arc<Client>,
     /// The keys of tenants that were made at run time.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
     /// Its name, as a header.
@@ -274,7 +274,7 @@ impl Shared {
         client.watch_accounts(snapshot.account_tags());
         metrics.in_force(true);
         Ok(Shared {
-            keyring: Keyring::new(snapshot.config.on_outage),
+            keyring: Arc::new(Keyring::new(snapshot.config.on_outage)),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),

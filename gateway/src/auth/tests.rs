@@ -69,7 +69,7 @@ fn made(config: &Config, json: &str) -> (String, Entry) {
 }
 
 fn taken(keyring: &Keyring, version: u64, entry: &Entry) {
-    assert_eq!(keyring.take(&[("key_1".into(), Stored::of(version, entry).unwrap())]), 1);
+    assert_eq!(keyring.take(&[("key_1".into(), Stored::of(version, 0, entry).unwrap())]), 1);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use super::keyring::Keyring;
 use super::secret::{self, Made};
 use super::wanted::{self, Rotation, Wanted};
 use crate::config::Config;
-use crate::state::keys::Told;
 use crate::state::{Away, Port};
 
 /// So many keys there may be in a namespace, those that are remembered as dead included.
@@ -127,12 +126,13 @@ impl Changer<'_> {
 
     /// Whether it is kept as told, and not as somebody else told it.
     async fn tell(&self, id: &Arc<str>, version: u64, entry: &Entry) -> Result<bool, Refused> {
-        let told = Stored::of(version, entry).map_err(|err| Refused::Failed(err.to_string()))?;
-        let Stored { version, revoked, text } = &told;
-        let kept = self.port.tell_keys(&[Told { id, version: *version, revoked: *revoked, text }]).await?;
+        let told = Stored::of(version, fastrand::u64(..1 << 53), entry);
+        let told = told.map_err(|err| Refused::Failed(err.to_string()))?;
+        let kept = self.port.tell_keys(&[told.told(id)]).await?;
         let kept = kept.into_iter().next().and_then(|kept| Stored::read(&kept));
         let kept = kept.ok_or_else(|| Away::Broken("not a key".into()))?;
         let is_ours = kept == told;
+        self.keyring.note_told([id.clone()]);
         self.keyring.take(&[(id.clone(), kept)]);
         Ok(is_ours)
     }

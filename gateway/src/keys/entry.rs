@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Digest;
+use crate::state::keys::Told;
 
 /// A dead key is remembered for so long, ms: nobody was away for longer and still takes it for alive.
 pub const REMEMBERED_MS: u64 = 90 * 24 * 3600 * 1000;
@@ -107,6 +108,8 @@ pub struct Stored {
     pub version: u64,
     /// For good.
     pub revoked: bool,
+    /// Drawn when it was changed: of two changes with one version, which histories that were split may have, the higher counts.
+    pub drawn: u64,
     /// The entry, JSON.
     pub text: Arc<str>,
 }
@@ -119,22 +122,29 @@ impl fmt::Debug for Stored {
 }
 
 impl Stored {
-    /// An entry in this version.
-    pub fn of(version: u64, entry: &Entry) -> Result<Stored, serde_json::Error> {
+    /// An entry in this version; `drawn` below 2^53.
+    pub fn of(version: u64, drawn: u64, entry: &Entry) -> Result<Stored, serde_json::Error> {
         let text = serde_json::to_string(entry)?.into();
-        Ok(Stored { version, revoked: entry.revoked_ms.is_some(), text })
+        Ok(Stored { version, revoked: entry.revoked_ms.is_some(), drawn, text })
     }
 
     /// As the state has it.
     pub fn read(written: &str) -> Option<Stored> {
-        let mut parts = written.splitn(3, ' ');
+        let mut parts = written.splitn(4, ' ');
         let version = parts.next()?.parse().ok()?;
         let revoked = match parts.next()? {
             "0" => false,
             "1" => true,
             _ => return None,
         };
-        Some(Stored { version, revoked, text: parts.next()?.into() })
+        let drawn = parts.next()?.parse().ok()?;
+        Some(Stored { version, revoked, drawn, text: parts.next()?.into() })
+    }
+
+    /// What is told of the key `id`.
+    pub fn told<'a>(&'a self, id: &'a str) -> Told<'a> {
+        let Stored { version, revoked, drawn, text } = self;
+        Told { id, version: *version, revoked: *revoked, drawn: *drawn, text }
     }
 
     /// The entry, if this replica understands all of it.
@@ -144,7 +154,8 @@ impl Stored {
 
     /// Is it newer? One that is revoked is newer than any that is not: nobody brings it back.
     pub fn is_newer_than(&self, other: &Stored) -> bool {
-        (self.revoked, self.version) > (other.revoked, other.version)
+        let order = |of: &Stored| (of.revoked, of.version, of.drawn);
+        order(self) > order(other)
     }
 }
 
@@ -192,8 +203,9 @@ mod tests {
     /// Broken on purpose to see it fail: versions compared before revocations.
     #[test]
     fn of_two_the_newer_is_known_and_none_brings_a_revoked_key_back() {
-        let stored = |version, revoked| Stored { version, revoked, text: "{}".into() };
-        let order = [stored(1, false), stored(7, false), stored(2, true), stored(3, true)];
+        let stored = |version, revoked, drawn| Stored { version, revoked, drawn, text: "{}".into() };
+        let order = [(1, false, 9), (7, false, 2), (7, false, 3), (2, true, 1), (3, true, 0)];
+        let order = order.map(|(version, revoked, drawn)| stored(version, revoked, drawn));
         for (at, one) in order.iter().enumerate() {
             for (other_at, other) in order.iter().enumerate() {
                 assert_eq!(one.is_newer_than(other), at > other_at);
@@ -203,14 +215,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_what_says_more_is_not() {
-        let stored = Stored::of(3, &entry()).unwrap();
-        let read = Stored::read(&format!("3 0 {}", stored.text)).unwrap();
+        let stored = Stored::of(3, 8, &entry()).unwrap();
+        let read = Stored::read(&format!("3 0 8 {}", stored.text)).unwrap();
         assert_eq!((&read, read.entry()), (&stored, Some(entry())));
-        for odd in ["", "3", "3 0", "x 0 {}", "3 2 {}", "-1 0 {}"] {
+        for odd in ["", "3", "3 0", "3 0 8", "x 0 8 {}", "3 2 8 {}", "3 0 {} {}", "-1 0 8 {}"] {
             assert_eq!(Stored::read(odd), None, "{odd}");
         }
         let more = stored.text.replacen('{', "{\"only_on_sundays\":true,", 1);
-        let newer = Stored::read(&format!("4 0 {more}")).unwrap();
+        let newer = Stored::read(&format!("4 0 8 {more}")).unwrap();
         assert_eq!((newer.version, newer.entry()), (4, None), "a restriction that is not understood");
     }
 

@@ -20,7 +20,8 @@ pub struct Keyring {
     table: ArcSwap<Table>,
     /// What becomes of the keys' own limits while the state is away; held by who replaces the table, in short sections.
     changing: Mutex<OnOutage>,
-    heard_ms: AtomicU64, // own clock, when all was known that the state knew; 0: never
+    told: Mutex<Vec<Arc<str>>>, // to the state by this replica, and not seen there since; short sections
+    heard_ms: AtomicU64,        // own clock, when all was known that the state knew; 0: never
     looked: AtomicBool,
 }
 
@@ -30,6 +31,7 @@ impl Keyring {
         Keyring {
             table: ArcSwap::default(),
             changing: Mutex::new(on_outage),
+            told: Mutex::default(),
             heard_ms: AtomicU64::new(0),
             looked: AtomicBool::new(false),
         }
@@ -71,6 +73,16 @@ impl Keyring {
         let mut table = Table::clone(&self.table.load());
         ids.iter().for_each(|id| table.forget(id));
         self.table.store(Arc::new(table));
+    }
+
+    /// This replica tells the state of a key: whether that stays there is still to be seen.
+    pub(super) fn note_told(&self, ids: impl IntoIterator<Item = Arc<str>>) {
+        self.told.lock().extend(ids);
+    }
+
+    /// The keys of which that is to be seen.
+    pub(super) fn take_told(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.told.lock())
     }
 
     /// All was known that the state knew at `at` of the own clock.

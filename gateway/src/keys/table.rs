@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn take(table: &mut Table, version: u64, entry: &Entry) -> bool {
-        table.take(&"key_1".into(), &Stored::of(version, entry).unwrap(), OnOutage::Closed)
+        table.take(&"key_1".into(), &Stored::of(version, 0, entry).unwrap(), OnOutage::Closed)
     }
 
     fn standing(table: &Table, byte: u8) -> Option<Standing> {

@@ -1,7 +1,7 @@
 //! Where keys that were made at run time are kept for all replicas: a hash of its own, in which one script makes every change. No
 //! decision about a limit rests on it, so no script of the limits knows of it.
 //!
-//! Here a key is an id, a version, whether it is revoked, and a text; what that says is the business of [`crate::keys`].
+//! Here a key is an id, a version, whether it is revoked, a number, and a text; what that says is the business of [`crate::keys`].
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub struct Told<'a> {
     pub version: u64,
     /// For good.
     pub revoked: bool,
+    /// Drawn when it was changed, below 2^53: of two changes with one version the higher counts.
+    pub drawn: u64,
     /// What it is.
     pub text: &'a str,
 }
@@ -88,7 +90,7 @@ impl Port {
         Ok(fields.into_iter().filter_map(|field| field.strip_prefix("k:").map(str::to_owned)).collect())
     }
 
-    /// What is kept of [`STEP`] keys at most, each as version, revoked and text with spaces between.
+    /// What is kept of [`STEP`] keys at most, each as version, revoked, number and text with spaces between.
     pub async fn kept_keys(&self, ids: &[String]) -> Result<Vec<Option<String>>, Away> {
         let names: Vec<String> = ids.iter().map(|id| format!("k:{id}")).collect();
         self.key_fields(&names).await
@@ -117,9 +119,10 @@ impl Port {
             _ if told.is_empty() => Ok(Vec::new()),
             Port::Redis(lane) => {
                 let mut tell = redis::pipe();
-                for Told { id, version, revoked, text } in told {
+                for Told { id, version, revoked, drawn, text } in told {
                     tell.cmd("EVAL").arg(SCRIPT).arg(1).arg(lane.keys().keys());
-                    tell.arg(id).arg(version).arg(u8::from(*revoked)).arg(text).arg(nonce()).arg(LISTED);
+                    tell.arg(id).arg(version).arg(u8::from(*revoked)).arg(drawn).arg(text);
+                    tell.arg(nonce()).arg(LISTED);
                 }
                 lane.plain(&tell).await
             }
@@ -190,15 +193,15 @@ impl Cabinet {
 
     /// What `lua/keys.lua` does.
     pub fn tell(&self, told: Told<'_>, nonce: &str) -> String {
-        let Told { id, version, revoked, text } = told;
+        let Told { id, version, revoked, drawn, text } = told;
         let mut fields = self.fields.lock();
         let kept = fields.get(&format!("k:{id}"));
         if let Some(kept) = kept
-            && !is_newer((revoked, version), kept)
+            && !is_newer((revoked, version, drawn), kept)
         {
             return kept.clone();
         }
-        let written = format!("{version} {} {text}", u8::from(revoked));
+        let written = format!("{version} {} {drawn} {text}", u8::from(revoked));
         let count = fields.get("v").and_then(|mark| Mark::read(mark)).map_or(0, |mark| mark.count) + 1;
         fields.insert(format!("k:{id}"), written.clone());
         fields.insert("v".to_owned(), format!("{count} {nonce}"));
@@ -209,6 +212,12 @@ impl Cabinet {
         written
     }
 
+    /// Goes on from an earlier moment, or from nothing.
+    #[cfg(test)]
+    pub(crate) fn restore(&self, fields: BTreeMap<String, String>) {
+        *self.fields.lock() = fields;
+    }
+
     fn forget(&self, id: &str) {
         self.fields.lock().remove(&format!("k:{id}"));
         self.used.lock().remove(id);
@@ -216,8 +225,9 @@ impl Cabinet {
 }
 
 /// A revoked key is newer than one that is not, whatever their versions: nobody brings it back.
-fn is_newer(told: (bool, u64), kept: &str) -> bool {
-    let mut parts = kept.splitn(3, ' ');
-    let version = parts.next().and_then(|version| version.parse().ok()).unwrap_or(0);
-    told > (parts.next() == Some("1"), version)
+fn is_newer(told: (bool, u64, u64), kept: &str) -> bool {
+    let mut parts = kept.splitn(4, ' ');
+    let mut number = || parts.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    let (version, revoked, drawn) = (number(), number() == 1, number());
+    told > (revoked, version, drawn)
 }

@@ -21,7 +21,7 @@ pub struct Local {
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
     pub(super) experiments: Board,
-    pub(super) keys: Cabinet,
+    pub(crate) keys: Cabinet,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
