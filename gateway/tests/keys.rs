@@ -28,7 +28,7 @@ struct Tale {
 }
 
 fn tale() -> impl Strategy<Value = Tale> {
-    let drawn = prop_oneof![0..3u64, (1 << 53) - 2..1 << 53];
+    let drawn = prop_oneof![0..3u64, (1 << 53) - 2..1u64 << 53];
     let parts = (0..4u8, 1..6u64, prop::bool::weighted(0.1), drawn);
     parts.prop_map(|(id, version, revoked, drawn)| Tale { id, version, revoked, drawn })
 }

@@ -56,9 +56,9 @@ impl World {
             // (It may be revoked already, or lost.)
             (12..30, Some(id)) => drop(changer.rotate(&id, &Rotation { grace: "0s".into() }).await),
             (30..34, Some(id)) => drop(changer.revoke(&id).await),
-            (34..85, _) => self.ears[at].hear().await.unwrap(),
-            (85..92, _) => self.copies.push(self.local.keys.fields()),
-            (92..97, _) => self.local.keys.restore(self.random.choice(&self.copies).unwrap().clone()),
+            (34..65, _) => self.ears[at].hear().await.unwrap(),
+            (65..77, _) => self.copies.push(self.local.keys.fields()),
+            (77..95, _) => self.local.keys.restore(self.random.choice(&self.copies).unwrap().clone()),
             _ => self.ears[at] = ear(&self.local),
         }
     }

@@ -10,7 +10,7 @@ use super::{AWAY_RETRY, Call, explain, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
 use crate::config::preset;
-use crate::config::{Deployment, ModelId, ReservePolicy};
+use crate::config::{Deployment, MeterKind, ModelId, ReservePolicy};
 use crate::error::{Error, Kind};
 use crate::keys::table;
 use crate::route::Ranked;
@@ -34,7 +34,7 @@ impl Call<'_> {
         let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let left = self.nearest();
+        let left = self.nearest(&common);
         let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: self.priority.most() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
@@ -87,12 +87,13 @@ impl Call<'_> {
         configured.map(|id| &self.snapshot.pools[id.0]).chain(own).collect()
     }
 
-    /// Which of these is the nearest limit of who calls: that is what clients are told of.
-    fn nearest(&self) -> Option<usize> {
+    /// Which of these is the nearest limit of who calls that clients have headers for.
+    fn nearest(&self, common: &Common<'_>) -> Option<usize> {
         let gateway = usize::from(self.snapshot.config.gateway_pool.is_some());
-        let tenants = self.who.tenant.map_or(0, |tenant| tenant.pools.len());
-        let of_key = self.who.key.as_ref().is_some_and(|key| key.pool.is_some());
-        if of_key { Some(gateway + tenants) } else { (tenants > 0).then_some(gateway) }
+        let of_key = usize::from(self.who.key.as_ref().is_some_and(|key| key.pool.is_some()));
+        let tenants = common.len() - of_key;
+        let is_told = |at: &usize| common[*at].kinds.iter().any(|kind| *kind != MeterKind::Concurrency);
+        (tenants..common.len()).chain(gateway..tenants).find(is_told)
     }
 
     /// The request for room.
