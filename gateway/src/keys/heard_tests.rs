@@ -86,7 +86,8 @@ impl World {
 }
 
 /// Broken on purpose to see it fail: what is newer here not told; what is newer there not taken; changes told apart by their number alone;
-/// of one version the last that comes; a revocation no newer than a version like others (a key that was known to be revoked came back).
+/// what was told not seen to be there; of one version the first kept that comes; versions compared before revocations (a key that was
+/// known to be revoked came back).
 #[tokio::test]
 async fn what_somebody_knows_all_know_soon_and_no_key_comes_back() {
     let mut met = [0, 0];

@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(asked(r#"{"tenant":"all","models":["other"],"priority":"high"}"#).map(|_| ()), Ok(()));
     }
 
-    /// Broken on purpose to see it fail: each of the checks left out.
+    /// Broken on purpose to see it fail: models, tags, the priority not looked at.
     #[test]
     fn what_could_not_be_meant_is_refused_with_the_reason() {
         for (json, reason) in [
