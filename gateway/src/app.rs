@@ -22,6 +22,7 @@ use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
 use crate::http::{admin, handle, server};
 use crate::keys::heard::Hearer;
+use crate::periods;
 use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
@@ -106,8 +107,9 @@ pub async fn start(
     let aside = ports.open()?;
     let telling = Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
     let hearing = Hearer::new(shared.clone(), aside).run(stop_state.subscribe());
+    let periods = periods::keep(shared.clone(), stop_state.subscribe());
     let mut state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
-    state_tasks.extend([tokio::spawn(telling), tokio::spawn(hearing)]);
+    state_tasks.extend([tokio::spawn(telling), tokio::spawn(hearing), tokio::spawn(periods)]);
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let port = ports.open()?;
     let desk = admin::Desk::new(shared.clone(), port.clone());

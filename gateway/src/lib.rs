@@ -27,6 +27,7 @@ pub mod http;
 pub mod keys;
 pub mod life;
 pub mod notify;
+pub mod periods;
 pub mod pipeline;
 pub mod pulse;
 pub mod queue;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::config::{Circuit, Config, Cooldown, Deployment, ReservePolicy};
+use crate::config::{Circuit, Config, Cooldown, Deployment, MeterKind, ReservePolicy};
 use crate::route::Ranked;
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
 use crate::state::{PoolInfo, Wish};
-use estimate::Estimate;
+use estimate::{Estimate, Spend};
 
 /// What the answer shall tell besides.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,17 @@ pub fn wish(
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
     let widest = |policy| deployments().map(|d| estimate(d, policy)).reduce(Estimate::widest);
-    let common: Vec<Draw> =
-        common.iter().filter_map(|info| Some(pools.draw(info, widest(info.reserve)?))).collect();
+    let dearest = |deployment: &Deployment, policy| {
+        Some(estimate::spend(deployment.price?, &estimate(deployment, policy)))
+    };
+    let common: Vec<Draw> = common
+        .iter()
+        .filter_map(|info| {
+            let spend = || deployments().filter_map(|d| dearest(d, info.reserve)).reduce(Spend::widest);
+            let spend = if info.is_budget() { spend() } else { None };
+            Some(pools.draw(info, widest(info.reserve)?, spend))
+        })
+        .collect();
     let left = ask_for.left.and_then(|at| common.get(at)).map(|draw| draw.pool);
     let candidates = ranked
         .iter()
@@ -62,8 +71,12 @@ pub fn wish(
                 draws: deployment
                     .pools
                     .iter()
-                    .map(|pool| &infos[pool.0])
-                    .map(|info| pools.draw(info, estimate(deployment, info.reserve)))
+                    .map(|pool| {
+                        let info = &infos[pool.0];
+                        let estimate = estimate(deployment, info.reserve);
+                        let price = deployment.price.filter(|_| info.is_budget());
+                        pools.draw(info, estimate, price.map(|price| estimate::spend(price, &estimate)))
+                    })
                     .collect(),
             }
         })
@@ -76,7 +89,12 @@ pub fn wish(
     let (caller, turn) = (nobody(), None);
     let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
     ask.normalise();
-    Wish { infos, ask: Arc::new(ask) }
+    let prices = if infos.iter().any(|info| info.is_budget()) {
+        deployments().map(|d| d.price).collect()
+    } else {
+        Vec::new()
+    };
+    Wish { infos, prices, ask: Arc::new(ask) }
 }
 
 /// Pools in the order in which draws name them.
@@ -85,7 +103,7 @@ struct Pools<'a> {
 }
 
 impl<'a> Pools<'a> {
-    fn draw(&mut self, info: &'a Arc<PoolInfo>, estimate: Estimate) -> Draw {
+    fn draw(&mut self, info: &'a Arc<PoolInfo>, estimate: Estimate, spend: Option<Spend>) -> Draw {
         let at = self.index.iter().position(|known| Arc::ptr_eq(known, info)).unwrap_or_else(|| {
             self.index.push(info);
             self.index.len() - 1
@@ -95,7 +113,10 @@ impl<'a> Pools<'a> {
             .kinds
             .iter()
             .zip(info.decl.meters.iter())
-            .map(|(kind, meter)| estimate::amount(*kind, &counted(*kind), meter.cap))
+            .map(|(kind, meter)| match kind {
+                MeterKind::Usd => spend.unwrap_or_default().amount(meter.cap),
+                kind => estimate::amount(*kind, &counted(*kind), meter.cap),
+            })
             .collect();
         Draw { pool: at, amounts }
     }

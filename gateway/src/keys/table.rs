@@ -38,7 +38,7 @@ impl Key {
             id: id.clone(),
             priority: wanted::priority(entry.priority.as_deref()).ok()?,
             tags: entry.tags.iter().map(|tag| tag.as_str().into()).collect(),
-            pool: (!pool.meters.is_empty()).then(|| Arc::new(pools::info(&pool))),
+            pool: (!pool.meters.is_empty()).then(|| Arc::new(pools::info(&pool, 0))),
             models: entry
                 .models
                 .as_ref()

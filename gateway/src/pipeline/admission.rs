@@ -6,17 +6,21 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::tried::Tried;
-use super::{AWAY_RETRY, Call, explain, note};
+use super::{AWAY_RETRY, Call, explain, limits, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
+use crate::clock::unix_ms;
 use crate::config::preset;
-use crate::config::{Deployment, MeterKind, ModelId, ReservePolicy};
+use crate::config::{Deployment, ModelId, ReservePolicy};
 use crate::error::{Error, Kind};
 use crate::keys::table;
 use crate::route::Ranked;
 use crate::state::core::{Denied, SessionRef};
 use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
 use crate::telemetry::{Record, Why};
+
+/// What calls in flight hold of a budget is guessed to be free within a second; what was spent leaves after a day at least.
+const HELD: Duration = Duration::from_secs(3_600);
 
 /// What a call draws on whoever serves it.
 type Common<'a> = SmallVec<[&'a Arc<PoolInfo>; 4]>;
@@ -81,7 +85,7 @@ impl Call<'_> {
 
     /// What is drawn on whoever serves the call: the limits of the gateway, of its tenant and those above that, of its key.
     fn common(&self) -> Common<'_> {
-        let tenants = self.who.tenant.iter().flat_map(|tenant| &tenant.pools);
+        let tenants = self.who.tenant.iter().flat_map(|tenant| tenant.pools.iter().chain(&tenant.budgets));
         let configured = self.snapshot.config.gateway_pool.iter().chain(tenants);
         let own = self.who.key.iter().filter_map(|key| key.pool.as_ref());
         configured.map(|id| &self.snapshot.pools[id.0]).chain(own).collect()
@@ -92,8 +96,7 @@ impl Call<'_> {
         let gateway = usize::from(self.snapshot.config.gateway_pool.is_some());
         let of_key = usize::from(self.who.key.as_ref().is_some_and(|key| key.pool.is_some()));
         let tenants = common.len() - of_key;
-        let is_told = |at: &usize| common[*at].kinds.iter().any(|kind| *kind != MeterKind::Concurrency);
-        (tenants..common.len()).chain(gateway..tenants).find(is_told)
+        (tenants..common.len()).chain(gateway..tenants).find(|at| limits::are_told(common[*at]))
     }
 
     /// The request for room.
@@ -147,7 +150,7 @@ impl Call<'_> {
     }
 
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[&Arc<PoolInfo>], denied: &Denied) -> Error {
-        let wait = Duration::from_millis(denied.retry_in.max(1));
+        let mut wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
             self.worker.shared.metrics.denied("circuit", &"".into());
             let message = "Every deployment of this model that has room has failed lately.";
@@ -166,6 +169,15 @@ impl Call<'_> {
         // (There may be more keys than a metric should have series.)
         let series = if scope == "key" { "".into() } else { name };
         self.worker.shared.metrics.denied(scope, &series);
+        // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
+        let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
+        if let Some(until) = spent {
+            wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
+        }
+        if spent.is_some() && scope == "tenant" {
+            let message = "The budget of this key is spent.";
+            return Error::new(Kind::BudgetSpent, message).retry_after(wait);
+        }
         let (kind, whose) = match scope {
             "tenant" | "key" => (Kind::RateLimited, "Rate limit reached for this key"),
             "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),

@@ -74,6 +74,7 @@ impl Call<'_> {
             | Kind::Encoded
             | Kind::SlowClient
             | Kind::RateLimited
+            | Kind::BudgetSpent
             | Kind::Refused(_)
             | Kind::StateAway
             | Kind::Overloaded

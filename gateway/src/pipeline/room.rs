@@ -108,7 +108,8 @@ impl Stay<'_> {
             Err(refusal) => return Err((denied, Some(why(refusal)))),
         };
         note(record, |record| record.waits(pool));
-        match ticket.next(now + Duration::from_millis(patience), room_at, self.until).await {
+        let again = (now + Duration::from_millis(patience)).min(self.until);
+        match ticket.next(again, room_at, self.until).await {
             Ended::Ours => self.ticket = Some(ticket),
             Ended::Over => return Err((denied, None)),
             Ended::Out => return Err((denied, Some(Why::PutOut))),
@@ -259,6 +260,7 @@ mod tests {
             models: Vec::new(),
             tags: Vec::new(),
             pools: Vec::new(),
+            budgets: Vec::new(),
             weight: 1.0,
             priority,
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::{Pattern, PoolId, Priority, Side, Tenant, raw};
+use super::budgets::budgets;
 use super::deployments::Deployments;
 use super::models::Models;
 use super::names::Names;
@@ -18,6 +19,7 @@ struct Own {
     models: Option<Vec<Pattern>>,
     tags: Vec<Arc<str>>,
     pool: Option<PoolId>,
+    budgets: Vec<PoolId>,
     weight: f64,
     priority: Option<Priority>,
 }
@@ -38,8 +40,10 @@ pub(super) fn tenants<'f>(
         let meters = pools::meters(&written.limits, &written.meters, cx);
         let span = written.name.get().map_or(span, |name| &name.span).clone();
         let origin = Origin { name: format!("tenant/{name}"), span };
+        let budgets = budgets(&origin.name, &written.budgets, pools, cx);
         own.push(Own {
             name: name.into(),
+            budgets,
             keys: written.keys.items().iter().filter_map(|at| key(at, &mut seen, cx)).collect(),
             models: allowed(written, models, called, cx),
             tags: abilities::demanded(written.tags.items(), deployments, cx),
@@ -53,7 +57,7 @@ pub(super) fn tenants<'f>(
     (list.collect(), names)
 }
 
-/// A tenant with what those above it say: limits, models and tags of all of them hold, and the priority is the nearest's.
+/// A tenant with what those above it say: limits, budgets, models and tags of all of them hold, and the priority is the nearest's.
 fn joined(tenant: &Own, above: &[usize], all: &[Own]) -> Tenant {
     let above = || above.iter().map(|index| &all[*index]);
     let line = || std::iter::once(tenant).chain(above());
@@ -70,6 +74,7 @@ fn joined(tenant: &Own, above: &[usize], all: &[Own]) -> Tenant {
         models: line().filter_map(|one| one.models.clone()).collect(),
         tags,
         pools: line().filter_map(|one| one.pool).collect(),
+        budgets: line().flat_map(|one| one.budgets.iter().copied()).collect(),
         weight: tenant.weight,
         priority: line().find_map(|one| one.priority).unwrap_or_default(),
     }
