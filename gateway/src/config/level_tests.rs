@@ -113,16 +113,19 @@ fn our_own_limits_are_used_whole() {
 fn what_is_said_of_a_tenant_holds_for_all_below_it() {
     let config = loaded(
         "accounts = [{ name = \"a\", provider = \"openai\", api_key = \"k\" }]\n\
-         deployments = [{ name = \"d\", account = \"a\", model = \"x\", tags = [\"eu\", \"fast\"] }]\n\
+         deployments = [{ name = \"d\", account = \"a\", model = \"x\", tags = [\"eu\", \"fast\"], price = { input = 1, output = 1 } }]\n\
          models = [{ name = \"gpt-a\", deployments = [\"d\"] }, { name = \"gpt-b\", deployments = [\"d\"] }]\n\
          tenants = [{ name = \"app\", parent = \"team\", models = [\"gpt-a\", \"x*\"], limits = { rpm = 1 } },\n\
          { name = \"team\", parent = \"org\", tags = [\"fast\"], priority = \"low\" },\n\
-         { name = \"org\", models = [\"gpt*\"], tags = [\"eu\", \"fast\"], limits = { rpm = 3 }, priority = \"high\" }]",
+         { name = \"org\", models = [\"gpt*\"], tags = [\"eu\", \"fast\"], limits = { rpm = 3 }, priority = \"high\",\n\
+         budgets = [{ usd = 5, per = \"day\" }] }]",
     );
     let [app, team, org] = &config.tenants[..] else { panic!() };
-    let names = |tenant: &Tenant| -> Vec<String> {
-        tenant.pools.iter().map(|id| config.pools[id.0].name.to_string()).collect()
+    let names_of = |pools: &[PoolId]| -> Vec<String> {
+        pools.iter().map(|id| config.pools[id.0].name.to_string()).collect()
     };
+    let names = |tenant: &Tenant| names_of(&tenant.pools);
+    assert!([app, team, org].iter().all(|tenant| names_of(&tenant.budgets) == ["tenant/org/budget/day"]));
     assert_eq!(names(app), ["tenant/app", "tenant/org"]);
     assert_eq!((names(team), names(org)), (vec!["tenant/org".to_owned()], vec!["tenant/org".to_owned()]));
     assert_eq!(app.above.iter().map(|name| &**name).collect::<Vec<_>>(), ["team", "org"]);

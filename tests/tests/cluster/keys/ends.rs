@@ -9,7 +9,7 @@ use weir_tests::client::get;
 use super::{call, clients, everywhere, is_refused, list, make, plan, revoke, rotate, start, tenant};
 use crate::in_turn;
 
-/// Broken on purpose to see it fail: keys heard of once a second.
+/// Broken on purpose to see it fail: keys heard of once a second; whether one is revoked not looked at.
 #[test]
 fn a_key_serves_and_is_refused_everywhere_at_once() -> Result<()> {
     in_turn(async {
@@ -58,13 +58,13 @@ fn a_key_ends_when_it_says() -> Result<()> {
         everywhere(&clients, &key.clear, made, |answer| answer.is_good(false)).await?;
         let ended = everywhere(&clients, &key.clear, made, is_refused).await?;
         ensure!(asked.elapsed() >= Duration::from_millis(1_500), "ended early, after {ended:?}");
-        ensure!(ended < Duration::from_millis(2_000), "it ended after {ended:?}");
+        ensure!(ended < Duration::from_millis(2_500), "it ended after {ended:?}");
         ensure!(list(&site.replicas[2]).await?[0]["state"] == "expired");
         Ok(())
     })
 }
 
-/// Broken on purpose to see it fail: the older of two secrets dropped at the rotation; its grace not looked at.
+/// Broken on purpose to see it fail: the older of two secrets dropped at the rotation; its grace not looked at; the hash listed.
 #[test]
 fn a_rotated_key_goes_on_for_its_grace_and_nothing_of_it_is_shown() -> Result<()> {
     in_turn(async {
@@ -83,7 +83,7 @@ fn a_rotated_key_goes_on_for_its_grace_and_nothing_of_it_is_shown() -> Result<()
         }
         let ended = everywhere(&clients, &old.clear, rotated, is_refused).await?;
         ensure!(
-            (Duration::from_millis(1_900)..Duration::from_millis(2_500)).contains(&ended),
+            (Duration::from_millis(1_900)..Duration::from_millis(3_000)).contains(&ended),
             "after {ended:?}"
         );
         let last = rotate(&site.replicas[2], &new, "0s").await?;

@@ -122,8 +122,8 @@ fn what_is_above_a_tenant_bounds_all_below_it_together() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: the tags of a key, and of the tenant above, left out of what a call demands; its models not
-/// looked at.
+/// Broken on purpose to see it fail: the tags of a tenant and those above, and of a key, left out of what a call demands; a key's models
+/// not looked at.
 #[test]
 fn keys_and_tenants_keep_to_their_models_and_to_deployments_with_their_tags() -> Result<()> {
     in_turn(async {
