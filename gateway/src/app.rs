@@ -21,6 +21,7 @@ use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
 use crate::http::{admin, handle, server};
+use crate::keys::heard::Hearer;
 use crate::periods;
 use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
@@ -102,10 +103,13 @@ pub async fn start(
         port.opened(FIRST_CONTACT).await;
         client.keep(port, state_stopping).await;
     };
-    let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
+    // (What no call waits for has one connection.)
+    let aside = ports.open()?;
+    let telling = Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
+    let hearing = Hearer::new(shared.clone(), aside).run(stop_state.subscribe());
     let periods = periods::keep(shared.clone(), stop_state.subscribe());
-    let state_tasks =
-        vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling), tokio::spawn(periods)];
+    let mut state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
+    state_tasks.extend([tokio::spawn(telling), tokio::spawn(hearing), tokio::spawn(periods)]);
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let port = ports.open()?;
     let desk = admin::Desk::new(shared.clone(), port.clone());
@@ -299,8 +303,10 @@ async fn beat(shared: Arc<Shared>, worker: usize) {
 async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
     let accepting = server::accept(listener, vec![seat], server::most_connections(), phase.clone());
-    let handler = move |_: Peer, request: http::Request<crate::http::Arriving>| {
-        let answering = router.clone().oneshot(request.map(Body::new));
+    let handler = move |peer: Peer, request: http::Request<crate::http::Arriving>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let answering = router.clone().oneshot(request);
         async move { answering.await.unwrap_or_else(|never| match never {}) }
     };
     tokio::join!(accepting, server::serve(inbox, Door::Operators, handler, phase));

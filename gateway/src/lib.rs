@@ -3,12 +3,13 @@
 //!
 //! - [`pipeline`]: the path of one call, from its bytes to its answer.
 //! - [`error`], [`config`]: the vocabulary.
+//! - [`keys`]: keys of tenants that are made and revoked while replicas run.
 //! - [`experiment`]: variants of how a model is served, compared.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`aside`]: what takes long. [`tls`]: what it shows.
-//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
+//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo. [`command`]: what asks a replica.
 
 pub mod admit;
 pub mod app;
@@ -17,11 +18,13 @@ pub mod auth;
 pub mod bound;
 pub mod checks;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod experiment;
 pub mod http;
+pub mod keys;
 pub mod life;
 pub mod notify;
 pub mod periods;

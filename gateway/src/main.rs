@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use weir::command::keys;
 use weir::config::Config;
 use weir::shared::Snapshot;
-use weir::{auth, life, sim};
+use weir::{life, sim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,21 +42,15 @@ enum Cmd {
         #[arg(long, env = "WEIR_CONFIG")]
         config: PathBuf,
     },
-    /// Keys of tenants.
+    /// Keys of tenants: make, list, rotate and revoke them while replicas run.
     Keys {
         #[command(subcommand)]
-        command: KeysCmd,
+        command: keys::Command,
     },
     /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
     Provider(sim::provider::Options),
-}
-
-#[derive(Subcommand)]
-enum KeysCmd {
-    /// Print the hash of a key for `tenants.keys`; the key is read from standard input.
-    Hash,
 }
 
 fn main() -> ExitCode {
@@ -72,10 +67,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Cmd::Serve { config, replica } => serve(config, replica),
         Cmd::Check { config } => Ok(check(&config)),
-        Cmd::Keys { command: KeysCmd::Hash } => {
-            let mut key = String::new();
-            std::io::stdin().read_line(&mut key)?;
-            println!("{}", auth::hash(key.trim_end_matches(['\r', '\n'])));
+        Cmd::Keys { command } => {
+            runtime()?.block_on(keys::run(command))?;
             Ok(ExitCode::SUCCESS)
         }
         Cmd::Demo(options) => {

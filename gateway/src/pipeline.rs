@@ -43,8 +43,8 @@ use variant::Falls;
 
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
-use crate::auth::Credentials;
-use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Tenant, Wants};
+use crate::auth::{Credentials, Who};
+use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Wants};
 use crate::dialect::ability::Abilities;
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
@@ -85,7 +85,7 @@ impl Ask {
 struct Call<'a> {
     worker: &'a Arc<Worker>,
     snapshot: &'a Arc<Snapshot>,
-    tenant: Option<&'a Tenant>,
+    who: &'a Who<'a>,
     tenant_name: Arc<str>,
     headers: &'a HeaderMap,
     body: Bytes,
@@ -119,16 +119,18 @@ pub async fn call(
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let config = &snapshot.config;
-    let (tenant, headers) = (snapshot.keys.tenant(config, credentials)?, credentials.headers);
-    let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
-    note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
+    let (who, headers) = (&worker.shared.who(&snapshot, credentials)?, credentials.headers);
+    let tenant_name = who.name();
+    note(record, |record| {
+        (record.tenant, record.key, record.api) = (tenant_name.clone(), who.key_id(), ask.api.name());
+    });
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
     let tags = choice::tags(headers)?;
     let weighed = weigh(ask, &body, &snapshot).await?;
     note(record, |record| record.stream = weighed.peek.stream);
-    let asked = choice::asked(&snapshot, tenant, &weighed.peek.model)?;
+    let asked = choice::asked(&snapshot, who, &weighed.peek.model)?;
     let home = Home::of(worker, &snapshot, &tenant_name, weighed.peek.continues.as_ref()).await?;
-    let (model, rule) = choice::choose(&snapshot, tenant, asked, (&weighed, &tags), home.as_ref())?;
+    let (model, rule) = choice::choose(&snapshot, who, asked, (&weighed, &tags), home.as_ref())?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
         record.explanation.rule = rule.map(|rule| (rule.name.clone(), record.model.clone()));
@@ -149,7 +151,7 @@ pub async fn call(
     let mut call = Call {
         worker,
         snapshot,
-        tenant,
+        who,
         tenant_name,
         headers,
         body,
@@ -161,9 +163,9 @@ pub async fn call(
         read_once,
         asked,
         deadline,
-        priority: room::priority(tenant, headers)?,
+        priority: room::priority(who, headers)?,
         chosen: model,
-        demands: Demands::new(&snapshot.config, uses, tags, rule),
+        demands: Demands::new(&snapshot.config, uses, tags, (who.tags(), rule)),
         falls: None,
     };
     match call.count(model, weight.total(), record) {

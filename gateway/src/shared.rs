@@ -13,12 +13,14 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::admit::estimate::Predictor;
-use crate::auth::Keys;
+use crate::auth::{Credentials, Keys, Who};
 use crate::bound::Bound;
 use crate::clock::unix_ms;
 use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
 use crate::dialect::failure::{Class, Failure};
+use crate::error::Error;
 use crate::experiment::Trial;
+use crate::keys::Keyring;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
@@ -242,6 +244,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// This replica's side of the capacity state.
     pub client: Arc<Client>,
+    /// The keys of tenants that were made at run time.
+    pub keyring: Arc<Keyring>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
     /// Its name, as a header.
@@ -274,6 +278,7 @@ impl Shared {
         client.watch_accounts(snapshot.account_tags());
         metrics.in_force(true);
         Ok(Shared {
+            keyring: Arc::new(Keyring::new(snapshot.config.on_outage)),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
@@ -318,11 +323,17 @@ impl Shared {
         self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
         self.client.watch(after.watches());
         self.client.watch_accounts(after.account_tags());
+        self.keyring.reconfigure(after.config.on_outage);
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })
+    }
+
+    /// Whose call it is that comes with these.
+    pub fn who<'s>(&self, snapshot: &'s Snapshot, credentials: Credentials<'_>) -> Result<Who<'s>, Error> {
+        snapshot.keys.who(&snapshot.config, &self.keyring, credentials)
     }
 
     /// A configuration was read that cannot be used, for these reasons.
@@ -365,9 +376,9 @@ impl Shared {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// May a balancer send calls here?
+    /// May a balancer send calls here? Not before it was tried to hear of limits and of keys.
     pub fn is_ready(&self) -> bool {
-        !self.is_draining() && self.client.is_settled()
+        !self.is_draining() && self.client.is_settled() && self.keyring.is_settled()
     }
 }
 

@@ -54,6 +54,11 @@ impl Ask {
         self
     }
 
+    /// With a key.
+    pub fn key(self, key: &str) -> Ask {
+        self.header("authorization", format!("Bearer {key}"))
+    }
+
     /// As a turn of a session.
     pub fn session(self, name: String) -> Ask {
         self.header("x-session-id", name)
@@ -279,6 +284,11 @@ pub async fn get(addr: SocketAddr, path: &str) -> Result<(u16, Bytes)> {
 /// POST of JSON, with a connection of its own.
 pub async fn post(addr: SocketAddr, path: &str, body: String) -> Result<(u16, Bytes)> {
     fetch(addr, Method::POST, path, body).await
+}
+
+/// DELETE, with a connection of its own.
+pub async fn delete(addr: SocketAddr, path: &str) -> Result<(u16, Bytes)> {
+    fetch(addr, Method::DELETE, path, String::new()).await
 }
 
 /// PUT of JSON, with a connection of its own.

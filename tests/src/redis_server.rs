@@ -1,4 +1,4 @@
-//! A `redis-server` of the test's own, without persistence.
+//! A `redis-server` of the test's own, without persistence unless a test wants it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -77,12 +77,12 @@ impl Redis {
         ask(self.addr, words)
     }
 
-    /// SIGKILL: everything is lost.
+    /// SIGKILL: everything is lost that is on no disk.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
     }
 
-    /// Starts it again, empty, at the same address.
+    /// Starts it again at the same address, with what it finds on its disk: mostly nothing.
     pub async fn restart(&mut self) -> Result<()> {
         self.process =
             launch(self.addr, &self.name, &self.arguments, self.clock.as_ref(), &self.folder).await?;

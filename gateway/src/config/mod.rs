@@ -84,6 +84,8 @@ pub struct Config {
     pub server: Server,
     /// Shared state; `None` means embedded in this process.
     pub state: Option<StateConfig>,
+    /// What becomes of limits that do not say while the shared state is away.
+    pub on_outage: OnOutage,
     /// Every pool of the file: gateway, accounts, account models, deployments, tenants.
     pub pools: Vec<PoolSpec>,
     /// The pool of the whole gateway (`[limits]`).
@@ -351,18 +353,29 @@ pub struct Headroom {
 pub struct Tenant {
     /// Unique.
     pub name: Arc<str>,
+    /// Those above it, the nearest first.
+    pub above: Vec<Arc<str>>,
     /// SHA-256 of each key.
     pub keys: Vec<[u8; 32]>,
-    /// Model names or prefixes with `*`.
-    pub models: Vec<Pattern>,
-    /// Its limits.
-    pub pool: Option<PoolId>,
-    /// What it may spend.
+    /// Model names or prefixes with `*`: its own, then those of each tenant above it. A model must be in every list.
+    pub models: Vec<Vec<Pattern>>,
+    /// What a deployment must have to serve its calls; those of the tenants above it included.
+    pub tags: Vec<Arc<str>>,
+    /// What its calls draw on: its own limits, then those of the tenants above it.
+    pub pools: Vec<PoolId>,
+    /// What may be spent, by it and by the tenants above it.
     pub budgets: Vec<PoolId>,
     /// Its share of scarce room beside others', > 0.
     pub weight: f64,
     /// How urgent its calls are at most.
     pub priority: Priority,
+}
+
+impl Tenant {
+    /// May it use a model by this name?
+    pub fn may_use(&self, name: &str) -> bool {
+        self.models.iter().all(|list| list.iter().any(|pattern| pattern.matches(name)))
+    }
 }
 
 /// A name, or a prefix when written with `*` at the end.

@@ -395,14 +395,16 @@ table! {
 table! {
     Tenant, "`[[tenants]]`" {
         name: String = required,
-        keys: List<String> = required,
+        parent: String,
+        keys: List<String>,
         models: List<String>,
+        tags: List<String>,
         limits: Limits,
         meters: List<Meter>,
         weight: f64,
         priority: Priority,
         budgets: List<Budget>,
-    } later { parent }
+    } later {}
 }
 
 /// Every key of the schema that works, table by table.

@@ -7,14 +7,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::experiments;
+use super::{experiments, keys};
 use crate::config::{MeterKind, Side};
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
@@ -62,6 +62,9 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/admin/v1/state", get(state))
         .route("/admin/v1/experiments", get(experiments::all))
         .route("/admin/v1/experiments/{*name}", get(experiments::one).put(experiments::set))
+        .route("/admin/v1/keys", get(keys::all).post(keys::create))
+        .route("/admin/v1/keys/{id}", get(keys::one).delete(keys::revoke))
+        .route("/admin/v1/keys/{id}/rotate", post(keys::rotate))
         .layer(from_fn_with_state(desk.clone(), authorised));
     guarded.merge(health()).with_state(desk)
 }
@@ -97,7 +100,7 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
 
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
-    let overview = desk.port.overview(&keys(&snapshot)).await;
+    let overview = desk.port.overview(&pool_keys(&snapshot)).await;
     let page = desk.page.lock();
     shared.metrics.degraded(shared.client.is_away());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
@@ -125,7 +128,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
 
 async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let snapshot = desk.shared.snapshot.load_full();
-    match look(&desk.port, &keys(&snapshot)).await {
+    match look(&desk.port, &pool_keys(&snapshot)).await {
         Ok((state, configs)) => {
             let page = describe(&desk.shared, &snapshot, &state, &configs);
             reply("application/json", page.to_string().into_bytes())
@@ -135,7 +138,7 @@ async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
 }
 
 /// Keys of the pools that the configuration knows.
-fn keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
+fn pool_keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
     snapshot.pools.iter().map(|info| info.decl.key.clone()).collect()
 }
 
@@ -213,26 +216,27 @@ fn circuit(circuit: Option<&Circuit>, l: u64) -> Value {
 }
 
 fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
-    let meters = |info: &PoolInfo| -> Vec<Value> {
-        let stored = state.pools.get(&info.decl.key);
-        let describe = |(at, kind): (usize, &MeterKind)| {
-            let declared = info.decl.meters[at];
-            let meter = stored.and_then(|pool| pool.meters.get(at));
-            json!({
-                "kind": kind_name(*kind), "window_ms": declared.shape.span(),
-                "cap": meter.map_or(declared.cap, |m| m.cap),
-                "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
-                "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
-            })
-        };
-        info.kinds.iter().enumerate().map(describe).collect()
-    };
     let rest = |info: &PoolInfo| {
         state.pools.get(&info.decl.key).map_or(0, |pool| pool.rest_until.saturating_sub(state.now()))
     };
-    let pool =
-        |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
+    let pool = |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info, state)});
     snapshot.pools.iter().map(pool).collect()
+}
+
+/// The limits of a pool, and how much of each is in use.
+pub(super) fn meters(info: &PoolInfo, state: &core::State) -> Vec<Value> {
+    let stored = state.pools.get(&info.decl.key);
+    let describe = |(at, kind): (usize, &MeterKind)| {
+        let declared = info.decl.meters[at];
+        let meter = stored.and_then(|pool| pool.meters.get(at));
+        json!({
+            "kind": kind_name(*kind), "window_ms": declared.shape.span(),
+            "cap": meter.map_or(declared.cap, |m| m.cap),
+            "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
+            "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
+        })
+    };
+    info.kinds.iter().enumerate().map(describe).collect()
 }
 
 /// How far a meter may be used by what was learned of its provider.

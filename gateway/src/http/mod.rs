@@ -5,6 +5,7 @@ mod arriving;
 pub mod connection;
 mod experiments;
 mod intake;
+mod keys;
 mod models;
 mod paths;
 mod pipe;

@@ -9,8 +9,8 @@ use crate::shared::Worker;
 /// All of them, and the names that rules make; wildcards are left out, for they name no model.
 pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
-    let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
+    let who = worker.shared.who(&snapshot, credentials)?;
+    let allowed = |name: &&str| who.may_use(name);
     let models = snapshot.config.models.iter().filter(|model| !model.wildcard);
     let names = models.flat_map(|model| {
         std::iter::once(model.name.as_str()).chain(model.aliases.iter().map(String::as_str))
@@ -28,7 +28,7 @@ pub(super) fn one(
     credentials: Credentials<'_>,
 ) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
-    pipeline::choice::asked(&snapshot, tenant, name)?;
+    let who = worker.shared.who(&snapshot, credentials)?;
+    pipeline::choice::asked(&snapshot, &who, name)?;
     Ok(models::one(voice, name))
 }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::tried::Tried;
-use super::{AWAY_RETRY, Call, explain, note};
+use super::{AWAY_RETRY, Call, explain, limits, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
 use crate::clock::unix_ms;
 use crate::config::preset;
-use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
+use crate::config::{Deployment, ModelId, ReservePolicy};
 use crate::error::{Error, Kind};
+use crate::keys::table;
 use crate::route::Ranked;
 use crate::state::core::{Denied, SessionRef};
 use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
@@ -18,6 +21,9 @@ use crate::telemetry::{Record, Why};
 
 /// What calls in flight hold of a budget is guessed to be free within a second; what was spent leaves after a day at least.
 const HELD: Duration = Duration::from_secs(3_600);
+
+/// What a call draws on whoever serves it.
+type Common<'a> = SmallVec<[&'a Arc<PoolInfo>; 4]>;
 
 impl Call<'_> {
     /// Room for one of the candidates, or why there is none.
@@ -32,7 +38,7 @@ impl Call<'_> {
         let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let left = self.tenant.and_then(|tenant| tenant.pool);
+        let left = self.nearest(&common);
         let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: self.priority.most() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
@@ -77,11 +83,20 @@ impl Call<'_> {
         }
     }
 
-    /// What is drawn on whoever serves the call.
-    fn common(&self) -> Vec<PoolId> {
-        let gateway = self.snapshot.config.gateway_pool;
-        let tenant = self.tenant.iter().flat_map(|tenant| tenant.pool.iter().chain(&tenant.budgets));
-        gateway.into_iter().chain(tenant.copied()).collect()
+    /// What is drawn on whoever serves the call: the limits of the gateway, of its tenant and those above that, of its key.
+    fn common(&self) -> Common<'_> {
+        let tenants = self.who.tenant.iter().flat_map(|tenant| tenant.pools.iter().chain(&tenant.budgets));
+        let configured = self.snapshot.config.gateway_pool.iter().chain(tenants);
+        let own = self.who.key.iter().filter_map(|key| key.pool.as_ref());
+        configured.map(|id| &self.snapshot.pools[id.0]).chain(own).collect()
+    }
+
+    /// Which of these is the nearest limit of who calls that clients have headers for.
+    fn nearest(&self, common: &Common<'_>) -> Option<usize> {
+        let gateway = usize::from(self.snapshot.config.gateway_pool.is_some());
+        let of_key = usize::from(self.who.key.as_ref().is_some_and(|key| key.pool.is_some()));
+        let tenants = common.len() - of_key;
+        (tenants..common.len()).chain(gateway..tenants).find(|at| limits::are_told(common[*at]))
     }
 
     /// The request for room.
@@ -134,7 +149,7 @@ impl Call<'_> {
         Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
     }
 
-    fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
+    fn denied(&self, infos: &[Arc<PoolInfo>], common: &[&Arc<PoolInfo>], denied: &Denied) -> Error {
         let mut wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
             self.worker.shared.metrics.denied("circuit", &"".into());
@@ -143,15 +158,17 @@ impl Call<'_> {
         }
         let pool = infos.get(denied.pool);
         let name = pool.map_or_else(|| "".into(), |pool| pool.name.clone());
-        let ours = denied.common
-            || pool.is_some_and(|pool| common.iter().any(|id| self.snapshot.pools[id.0].name == pool.name));
+        let ours = denied.common || pool.is_some_and(|pool| common.iter().any(|info| info.name == pool.name));
         let scope = match (ours, &*name) {
             _ if pool.is_none() => "queue", // it did not come to ask
             (true, "gateway") => "gateway",
+            (true, name) if name.starts_with(table::POOLS) => "key",
             (true, _) => "tenant",
             (false, _) => "capacity",
         };
-        self.worker.shared.metrics.denied(scope, &name);
+        // (There may be more keys than a metric should have series.)
+        let series = if scope == "key" { "".into() } else { name };
+        self.worker.shared.metrics.denied(scope, &series);
         // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
         let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
         if let Some(until) = spent {
@@ -162,7 +179,7 @@ impl Call<'_> {
             return Error::new(Kind::BudgetSpent, message).retry_after(wait);
         }
         let (kind, whose) = match scope {
-            "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
+            "tenant" | "key" => (Kind::RateLimited, "Rate limit reached for this key"),
             "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),
             _ => (Kind::NoCapacity, "Every deployment of this model is at its limit"),
         };
@@ -179,5 +196,11 @@ fn adds_to_tools(deployment: &Deployment) -> bool {
 
 /// A pool's name without the account behind it.
 fn public(name: &str) -> &str {
-    if name.starts_with("tenant/") || name == "gateway" { name } else { "this model" }
+    if name.starts_with(table::POOLS) {
+        "this key"
+    } else if name.starts_with("tenant/") || name == "gateway" {
+        name
+    } else {
+        "this model"
+    }
 }

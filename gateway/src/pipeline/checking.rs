@@ -94,7 +94,7 @@ fn say(
 
 /// Room for it in every limit, whatever its circuits say: to find that out is what it is for.
 fn wish(snapshot: &Snapshot, target: &Target) -> Wish {
-    let common: Vec<_> = snapshot.config.gateway_pool.into_iter().collect();
+    let common: Vec<_> = snapshot.config.gateway_pool.iter().map(|id| &snapshot.pools[id.0]).collect();
     let ranked = [Ranked { target, tier: 0, threshold: WHOLE, set: 0 }];
     let estimate = Estimate { input: INPUT, guessed_input: 0, output: OUTPUT, explicit_output: true };
     let (config, infos) = (&snapshot.config, &snapshot.pools);

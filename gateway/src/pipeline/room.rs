@@ -12,7 +12,8 @@ use http::HeaderMap;
 use super::explain::every;
 use super::tried::Tried;
 use super::{Call, note};
-use crate::config::{self, Deployment, ModelId, Priority, Tenant};
+use crate::auth::Who;
+use crate::config::{self, Deployment, ModelId, Priority};
 use crate::error::{Error, Kind};
 use crate::queue::{Ended, Flow, Queue, Refusal, Ticket};
 use crate::state::core::fair::ASKS;
@@ -27,9 +28,9 @@ const DEAREST: f64 = (1u64 << 40) as f64;
 /// Where nobody knows when room comes.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
-/// How urgent a call is: as its tenant's calls are, or less if the client says so.
-pub(super) fn priority(tenant: Option<&Tenant>, headers: &HeaderMap) -> Result<Priority, Error> {
-    let most = tenant.map_or(Priority::Normal, |tenant| tenant.priority);
+/// How urgent a call is: as its tenant's and its key's calls are, or less if the client says so.
+pub(super) fn priority(who: &Who<'_>, headers: &HeaderMap) -> Result<Priority, Error> {
+    let most = who.priority();
     let Some(said) = headers.get("x-weir-priority") else { return Ok(most) };
     let word = said.to_str().unwrap_or_default().trim();
     let known = Priority::WORDS.iter().find(|(known, _)| *known == word);
@@ -196,7 +197,7 @@ impl Call<'_> {
             set,
             tenant: self.tenant_name.clone(),
             rank: self.priority.rank(),
-            weight: self.tenant.map_or(1.0, |tenant| tenant.weight),
+            weight: self.who.tenant.map_or(1.0, |tenant| tenant.weight),
         }
     }
 
@@ -247,15 +248,18 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::config::Tenant;
 
     /// Broken on purpose to see it fail: the client's word taken whatever the tenant's is.
     #[test]
     fn a_client_may_make_its_calls_less_urgent_and_not_more() {
         let tenant = |priority| Tenant {
             name: "t".into(),
+            above: Vec::new(),
             keys: Vec::new(),
             models: Vec::new(),
-            pool: None,
+            tags: Vec::new(),
+            pools: Vec::new(),
             budgets: Vec::new(),
             weight: 1.0,
             priority,
@@ -263,13 +267,14 @@ mod tests {
         let said = |tenant: Option<&Tenant>, word: &'static str| {
             let headers =
                 HeaderMap::from_iter([("x-weir-priority".parse().unwrap(), HeaderValue::from_static(word))]);
-            priority(tenant, &headers).map_err(|error| error.kind)
+            priority(&Who { tenant, key: None }, &headers).map_err(|error| error.kind)
         };
         use Priority::{High, Low, Normal};
         let words = BTreeMap::from([("high", High), ("normal", Normal), ("low", Low)]);
         for own in [High, Normal, Low] {
             let tenant = tenant(own);
-            assert_eq!(priority(Some(&tenant), &HeaderMap::new()).map_err(|error| error.kind), Ok(own));
+            let who = Who { tenant: Some(&tenant), key: None };
+            assert_eq!(priority(&who, &HeaderMap::new()).map_err(|error| error.kind), Ok(own));
             for (word, asked) in &words {
                 assert_eq!(said(Some(&tenant), word), Ok(own.max(*asked)), "{own:?}, {word}");
             }

@@ -100,9 +100,9 @@ pub async fn stored(
     record: &mut Option<Record>,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, Credentials { headers, query: ask.query })?;
-    let tenant: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
-    note(record, |record| (record.tenant, record.api) = (tenant.clone(), "stored"));
+    let who = worker.shared.who(&snapshot, Credentials { headers, query: ask.query })?;
+    let tenant = who.name();
+    note(record, |record| (record.tenant, record.key, record.api) = (tenant.clone(), who.key_id(), "stored"));
     let until = Instant::now() + time_limit(TOTAL, headers)?;
     let keep_alive = snapshot.config.server.stream_keepalive;
     let mut last = None;

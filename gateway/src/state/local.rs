@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::announce::TOLD_FOR;
 use super::core::{Command, Ms, Reply, State};
 use super::experiments::Board;
+use super::keys::Cabinet;
 use super::places::Notes;
 
 /// Pins are swept when there are more than this and twice as many as after the last sweep.
@@ -20,6 +21,7 @@ pub struct Local {
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
     pub(super) experiments: Board,
+    pub(crate) keys: Cabinet,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
@@ -37,6 +39,7 @@ impl Default for Local {
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
             experiments: Board::default(),
+            keys: Cabinet::default(),
             configs: Mutex::default(),
         }
     }

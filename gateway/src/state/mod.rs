@@ -13,6 +13,7 @@ pub mod core;
 mod doubts;
 mod experiments;
 mod keeper;
+pub mod keys;
 pub mod lanes;
 pub mod layout;
 pub mod ledger;

@@ -116,7 +116,8 @@ pub fn table(config: &Config, now: u64) -> Vec<Arc<PoolInfo>> {
     config.pools.iter().map(|spec| Arc::new(info(spec, now))).collect()
 }
 
-fn info(spec: &PoolSpec, now: u64) -> PoolInfo {
+/// One of them, or one that no configuration has: the state needs to know no more of it than each call tells.
+pub fn info(spec: &PoolSpec, now: u64) -> PoolInfo {
     let until = spec.period.map(|period| period.ends(now));
     let meters: Arc<[Declared]> = spec
         .meters

@@ -118,6 +118,16 @@ impl Keys {
         format!("{{{}}}:line:{line}", self.namespace)
     }
 
+    /// HASH: the keys of tenants that were made at run time; no TTL. See `lua/keys.lua`.
+    pub fn keys(&self) -> String {
+        format!("{{{}}}:keys", self.namespace)
+    }
+
+    /// HASH by the id of such a key: when it was used last; no TTL, each is forgotten with its key.
+    pub fn used(&self) -> String {
+        format!("{{{}}}:used", self.namespace)
+    }
+
     /// HASH by experiment: what was set at run time; no TTL. See `lua/shares.lua`.
     pub fn shares(&self) -> String {
         format!("{{{}}}:shares", self.namespace)

@@ -54,6 +54,10 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
         line.push_str(name);
         quoted(line, value);
     }
+    if let Some(key) = &record.key {
+        line.push_str(r#","key":"#);
+        quoted(line, key);
+    }
     line.push_str(if record.stream { r#","stream":true"# } else { r#","stream":false"# });
     for (name, value) in [
         (r#","status":"#, u64::from(record.status)),

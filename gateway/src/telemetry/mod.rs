@@ -42,6 +42,8 @@ pub struct Record {
     pub started: Instant,
     /// Who pays; empty for an anonymous call.
     pub tenant: Arc<str>,
+    /// The id of the key that it came with, if that was made at run time.
+    pub key: Option<Arc<str>>,
     /// In whose manner the client is answered.
     pub voice: Voice,
     /// Which call; empty if that was never clear.
@@ -98,6 +100,7 @@ impl Record {
             voice: Voice::default(),
             api: "",
             tenant: NOBODY.clone(),
+            key: None,
             model: NOBODY.clone(),
             deployment: NOBODY.clone(),
             attempts: 0,

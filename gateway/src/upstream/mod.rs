@@ -34,7 +34,7 @@ use parking_lot::Mutex;
 use crate::dialect::failure::Failure;
 use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::Refused;
-use connect::Connector;
+pub(crate) use connect::Connector;
 use endpoint::Unauthorised;
 pub use endpoint::{Endpoint, Outgoing};
 use timely::{Late, Timely};

@@ -16,6 +16,7 @@ mod fallbacks;
 mod faults;
 mod health;
 mod hedging;
+mod keys;
 mod learned;
 mod life;
 mod limits;

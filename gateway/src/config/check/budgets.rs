@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::super::tree::{At, Field, List, Reading};
-use super::super::{MeterKind, MeterSpec, Model, ModelId, Pattern, PoolId, Rule, Side, raw};
+use super::super::{MeterKind, MeterSpec, Model, ModelId, Pattern, PoolId, Rule, Side, Tenant, raw};
 use super::deployments::Deployments;
 use super::models::Models;
 use super::pools::{Origin, Pools, Terms};
@@ -57,7 +57,7 @@ pub(super) fn need_price(written: &At<raw::Deployment>, cx: &mut Reading<'_>) {
 /// The same for what a tenant may call.
 pub(super) fn need_prices(
     written: &raw::Tenant,
-    allowed: &[Pattern],
+    tenant: &Tenant,
     (models, ruled): (&Models<'_>, &[Rule]),
     deployments: &Deployments<'_>,
     cx: &mut Reading<'_>,
@@ -65,8 +65,10 @@ pub(super) fn need_prices(
     let Some(at) = written.budgets.get() else { return };
     let may = |model: &Model| {
         let names = std::iter::once(&model.name).chain(&model.aliases);
-        let named = names.clone().any(|name| allowed.iter().any(|pattern| pattern.matches(name)));
-        named || model.wildcard && allowed.iter().any(|pattern| pattern.text.starts_with(&model.name))
+        let begins =
+            |pattern: &Pattern| pattern.text.starts_with(&model.name) || pattern.matches(&model.name);
+        let some = || tenant.models.iter().all(|list| list.iter().any(begins));
+        names.clone().any(|name| tenant.may_use(name)) || model.wildcard && some()
     };
     let called = models.list.iter().enumerate();
     let called =

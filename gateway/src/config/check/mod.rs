@@ -19,6 +19,7 @@ mod hedge;
 mod model_tiers;
 mod models;
 mod names;
+mod parents;
 mod pools;
 mod queue;
 mod redis;
@@ -113,10 +114,11 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     };
     let models = models::models(&file.models, &deployed, &defaults, cx);
     let called = rules::called(&file.rules);
-    let (tenants, tenant_names) = tenants::tenants(&file.tenants, &models, &called, &mut pools, cx);
+    let (tenants, tenant_names) =
+        tenants::tenants(&file.tenants, (&models, &called), &deployments, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
     for (written, tenant) in file.tenants.items().iter().zip(&tenants) {
-        budgets::need_prices(&written.value, &tenant.models, (&models, &rules), &deployments, cx);
+        budgets::need_prices(&written.value, tenant, (&models, &rules), &deployments, cx);
     }
     let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
     let experiments = experiments::experiments(&file.experiments, &models, &deployments, has_tenants, cx);
@@ -125,6 +127,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
         server,
         state,
+        on_outage,
         pools: pools.specs,
         gateway_pool,
         accounts: accounts.list.into_iter().map(|linked| linked.account).collect(),
