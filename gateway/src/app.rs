@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use crate::checks;
 use crate::config::{Config, OnOutage};
+use crate::cost;
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
@@ -102,7 +103,9 @@ pub async fn start(
         client.keep(port, state_stopping).await;
     };
     let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
-    let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling)];
+    let costs = cost::told::Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
+    let state_tasks =
+        vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling), tokio::spawn(costs)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let port = ports.open()?;
     let desk = admin::Desk::new(shared.clone(), port.clone());

@@ -3,7 +3,7 @@
 //!
 //! - [`pipeline`]: the path of one call, from its bytes to its answer.
 //! - [`error`], [`config`]: the vocabulary.
-//! - [`experiment`]: variants of how a model is served, compared.
+//! - [`experiment`]: variants of how a model is served, compared. [`cost`]: what was spent. [`prices`]: `weir prices`.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
@@ -18,6 +18,7 @@ pub mod bound;
 pub mod checks;
 pub mod clock;
 pub mod config;
+pub mod cost;
 pub mod dialect;
 pub mod error;
 pub mod experiment;
@@ -25,6 +26,7 @@ pub mod http;
 pub mod life;
 pub mod notify;
 pub mod pipeline;
+pub mod prices;
 pub mod pulse;
 pub mod queue;
 pub mod reload;

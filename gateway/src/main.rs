@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use weir::config::Config;
 use weir::shared::Snapshot;
-use weir::{auth, life, sim};
+use weir::{auth, clock, life, prices, sim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -46,6 +46,11 @@ enum Cmd {
         #[command(subcommand)]
         command: KeysCmd,
     },
+    /// What deployments cost.
+    Prices {
+        #[command(subcommand)]
+        command: PricesCmd,
+    },
     /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
@@ -56,6 +61,25 @@ enum Cmd {
 enum KeysCmd {
     /// Print the hash of a key for `tenants.keys`; the key is read from standard input.
     Hash,
+}
+
+#[derive(Subcommand)]
+enum PricesCmd {
+    /// Print the price of every deployment: what it is, where it is from, and when it changes.
+    Show {
+        /// The configuration.
+        #[arg(long, env = "WEIR_CONFIG")]
+        config: PathBuf,
+    },
+    /// Take a table of prices (of the form of config/prices.toml, or LiteLLM's JSON), print what is other in it, and write it.
+    Update {
+        /// Where it is: a file, or an https URL.
+        #[arg(long, value_name = "FILE|URL")]
+        from: String,
+        /// The file to be written, which is the one that the configuration names as `prices`; without it nothing is written.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,6 +100,23 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let mut key = String::new();
             std::io::stdin().read_line(&mut key)?;
             println!("{}", auth::hash(key.trim_end_matches(['\r', '\n'])));
+            Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Prices { command: PricesCmd::Show { config } } => {
+            let config = match Config::load(&config) {
+                Ok(config) => config,
+                Err(report) => {
+                    eprintln!("{report}");
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            println!("{}", prices::show(&config, clock::unix_now()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Prices { command: PricesCmd::Update { from, out } } => {
+            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
+            let said = runtime()?.block_on(prices::update(&from, out.as_deref(), clock::unix_now()))?;
+            println!("{said}");
             Ok(ExitCode::SUCCESS)
         }
         Cmd::Demo(options) => {

@@ -16,6 +16,7 @@ use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
 use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
+use crate::cost::Costs;
 use crate::dialect::failure::{Class, Failure};
 use crate::experiment::Trial;
 use crate::pulse::Pulse;
@@ -241,6 +242,10 @@ pub struct Shared {
     pub client: Arc<Client>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
+    /// What its attempts cost.
+    pub costs: Costs,
+    /// The name of nobody's model and of nobody, made once.
+    pub nobody: Arc<str>,
     /// Its name, as a header.
     pub replica: HeaderValue,
     /// Calls at once.
@@ -270,6 +275,8 @@ impl Shared {
         client.watch_accounts(snapshot.account_tags());
         metrics.in_force(true);
         Ok(Shared {
+            costs: Costs::new(client.name()),
+            nobody: "".into(),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),

@@ -171,7 +171,14 @@ mod tests {
     /// Broken on purpose to see it fail: what was written to the cache left out with what was read from it.
     #[test]
     fn a_provider_is_posted_what_it_counts() {
-        let usage = Usage { input: 100, cached_input: 60, written_input: 10, output: 7, reasoning: 0 };
+        let usage = Usage {
+            input: 100,
+            cached_input: 60,
+            written_input: 10,
+            output: 7,
+            reasoning: 0,
+            ..Usage::default()
+        };
         let post = |counted, kind| {
             charge(kind, Side::Provider(Charge::AdmissionActual), counted, 500, Actual::Used(usage))
         };

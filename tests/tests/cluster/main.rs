@@ -8,6 +8,7 @@
 mod accounts;
 mod circuits;
 mod controls;
+mod costs;
 mod drain;
 mod experiments;
 mod failures;
