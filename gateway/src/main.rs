@@ -54,7 +54,7 @@ enum Cmd {
     /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
-    Provider(sim::provider::Options),
+    Provider(Box<sim::provider::Options>),
 }
 
 #[derive(Subcommand)]
@@ -124,7 +124,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Cmd::Provider(options) => {
-            runtime()?.block_on(sim::provider::serve(options))?;
+            runtime()?.block_on(sim::provider::serve(*options))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -23,6 +23,8 @@ const PROBE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(3600);
 /// How long a replica that leaves tries to tell the last of it, and the time between two tries.
 const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
+/// Series that are told at once.
+const STEP: usize = 200;
 /// Seconds of an hour.
 const HOUR: u64 = 3600;
 
@@ -145,15 +147,23 @@ async fn tell(costs: &Costs, port: &Port, hour: Hour) -> Result<(), Away> {
     result
 }
 
+/// In steps, between which the server does other things; but the last word, of which each part would have to be told once, at once.
 async fn tell_one(port: &Port, telling: &Telling) -> Result<ToldCosts, Away> {
     let Telling { hour, id, part, series } = telling;
     let series: Vec<(&str, String)> =
         series.iter().map(|(name, sums)| (name.as_str(), sums.text())).collect();
-    let before = match part {
-        Part::Changed(times) => Some(*times),
-        Part::Whole | Part::Last => None,
+    let (mut before, over) = match part {
+        Part::Changed(times) => (Some(*times), false),
+        Part::Whole => (None, false),
+        Part::Last => (None, true),
     };
-    port.tell_costs((*hour, id), before, *part == Part::Last, &series).await
+    let mut told = ToldCosts::Unknown;
+    for some in series.chunks(if over { usize::MAX } else { STEP }) {
+        told = port.tell_costs((*hour, id), before, over, some).await?;
+        let ToldCosts::Taken(times) = told else { break };
+        before = Some(times);
+    }
+    Ok(told)
 }
 
 /// Has the state lost what it was told?

@@ -78,6 +78,21 @@ async fn a_state_that_lost_it_hears_it_again() {
     assert_eq!(shown(&again, &Costs::new("s"), 8).await, expected(&[("a", 1.0), ("b", 6.0)]));
 }
 
+/// More than is told at once. Broken on purpose to see it fail: each step told as if it were the first.
+#[tokio::test]
+async fn a_book_of_many_series_is_told_in_steps() {
+    let port = Port::Local(Arc::default());
+    let costs = Costs::new("r");
+    let all = 2 * STEP + 50;
+    for times in 1..4 {
+        (0..all).for_each(|tenant| costs.note(&place(&format!("t{tenant}")), &spent(1.0), 7));
+        tell(&costs, &port, 7).await.unwrap();
+        let shown = shown(&port, &Costs::new("s"), 7).await;
+        assert_eq!((shown.len(), shown.values().sum::<f64>()), (all, f64::from(times) * all as f64));
+        costs.anew();
+    }
+}
+
 #[test]
 fn prices_are_stale_when_they_are_over_or_a_year_old() {
     use crate::config::check::check;

@@ -196,7 +196,7 @@ fn what_all_spent_is_shown_by_each_to_the_last_digit_whatever_becomes_of_replica
 
         // Told twice a second, so what it has told by now is kept.
         let killed = site.replicas[2].client.call(&Ask::new("a")).await;
-        told.note(&[killed.clone()]);
+        told.note(std::slice::from_ref(&killed));
         due = owed(&site).await?;
         all_show(&site.replicas, &due, "before a replica is killed").await?;
         site.replicas[2].kill()?;
