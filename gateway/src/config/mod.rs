@@ -15,6 +15,7 @@ mod hours;
 #[cfg(test)]
 mod level_tests;
 mod mask;
+mod period;
 mod pool;
 pub mod preset;
 mod price;
@@ -52,6 +53,7 @@ pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
 pub use hours::Hours;
+pub use period::Period;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
 pub use price::{Factors, Listed, Price, Pricing, Rates};
@@ -77,7 +79,7 @@ pub struct DeploymentId(pub usize);
 pub struct ModelId(pub usize);
 
 /// A checked configuration: linked, defaults filled, secrets wrapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// SHA-256 (first 16 hex digits) of the file's text before `${}` expansion, so that no secret enters it.
     pub hash: String,
@@ -147,7 +149,7 @@ pub struct Server {
 }
 
 /// `[[accounts]]`: one set of credentials at one endpoint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Account {
     /// Unique.
     pub name: String,
@@ -177,7 +179,7 @@ impl Account {
 }
 
 /// `[[deployments]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deployment {
     /// Unique.
     pub name: Arc<str>,
@@ -320,7 +322,7 @@ pub struct Headroom {
 }
 
 /// `[[tenants]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tenant {
     /// Unique.
     pub name: Arc<str>,
@@ -330,6 +332,8 @@ pub struct Tenant {
     pub models: Vec<Pattern>,
     /// Its limits.
     pub pool: Option<PoolId>,
+    /// What it may spend.
+    pub budgets: Vec<PoolId>,
     /// Its share of scarce room beside others', > 0.
     pub weight: f64,
     /// How urgent its calls are at most.

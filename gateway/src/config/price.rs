@@ -87,6 +87,21 @@ impl Price {
         }
     }
 
+    /// US$ of what was used, the way it was served; as usual if that has no price of its own.
+    pub fn about(&self, usage: &Usage) -> f64 {
+        self.cost(usage).unwrap_or_else(|| self.as_usual(usage))
+    }
+
+    /// The same with all input at the highest rate that any may cost: what is written to a cache may cost more than plain
+    /// input, and nobody knows how much of it will be.
+    pub fn at_most(&self) -> Price {
+        let dear = |rates: Rates| {
+            let input = rates.input.max(rates.cache_write).max(rates.cache_write_long);
+            Rates { input, ..rates }
+        };
+        Price { rates: dear(self.rates), long: self.long.map(|(above, rates)| (above, dear(rates))), ..*self }
+    }
+
     /// US$ of what was used, the way it was served; none if that has no price.
     pub fn cost(&self, usage: &Usage) -> Option<f64> {
         let factors = match (usage.service, &self.service) {
@@ -169,6 +184,18 @@ impl Pricing {
             Pricing::Listed(listed) => {
                 listed.iter().find(|listed| listed.holds(unix)).map(|listed| &**listed)
             }
+        }
+    }
+
+    /// The price that holds, or, if none does, the one that was the last to: a budget is counted by it all the same.
+    pub fn latest(&self, unix: u64) -> Option<&Price> {
+        let ended = |listed: &&Arc<Listed>| (listed.until.unwrap_or(u64::MAX), listed.from);
+        match self {
+            Pricing::Own(price) => Some(price),
+            Pricing::Listed(listed) => self.at(unix).or_else(|| {
+                let last = listed.iter().filter(|listed| listed.from <= unix).max_by_key(ended);
+                last.or(listed.last()).map(|listed| &listed.price)
+            }),
         }
     }
 

@@ -73,6 +73,8 @@ fn a_price_changes_in_the_second_in_which_it_says_so() {
     assert_eq!(pricing.changes_after(3_000), None);
     assert!(!pricing.is_over(5_000));
     let offer = Pricing::Listed(vec![listed(0, Some(3_000), 1.0)]);
+    let latest = |unix| offer.latest(unix).map(|price| price.rates.input);
+    assert_eq!((latest(2_999), latest(9_999)), (Some(1.0), Some(1.0)), "a budget counts on");
     assert!(!offer.is_over(2_999) && offer.is_over(3_000) && offer.at(3_000).is_none());
     assert!(!Pricing::UNKNOWN.is_known() && Pricing::UNKNOWN.at(0).is_none() && !Pricing::UNKNOWN.is_over(0));
 }

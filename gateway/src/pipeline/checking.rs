@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::saying::{Asked, To, read, write};
 use crate::admit::estimate::Estimate;
 use crate::admit::{self, AskFor};
-use crate::clock::boot_ms;
+use crate::clock::{boot_ms, unix_now};
 use crate::config::{Deployment, DeploymentId, Target};
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
@@ -99,7 +99,8 @@ fn wish(snapshot: &Snapshot, target: &Target) -> Wish {
     let ranked = [Ranked { target, tier: 0, threshold: WHOLE, set: 0 }];
     let estimate = Estimate { input: INPUT, guessed_input: 0, output: OUTPUT, explicit_output: true };
     let (config, infos) = (&snapshot.config, &snapshot.pools);
-    let mut wish = admit::wish(config, infos, &common, &ranked, |_, _| estimate, None, AskFor::default());
+    let ask_for = AskFor { at: unix_now(), ..AskFor::default() };
+    let mut wish = admit::wish(config, infos, &common, &ranked, |_, _| estimate, None, ask_for);
     for candidate in &mut Arc::make_mut(&mut wish.ask).candidates {
         (candidate.circuit, candidate.account) = (None, 0);
     }
