@@ -33,7 +33,8 @@ struct Price {
 /// As the configuration below says them.
 const A: Price = Price { input: 2.0, output: 8.0, read: 0.5, written: 2.5, request: 0.001, factor: 1.0 };
 const B: Price = Price { input: 1.0, output: 4.0, read: 1.0, written: 1.0, request: 0.0, factor: 0.5 };
-const C: Price = Price { input: 20.0, output: 80.0, read: 20.0, written: 20.0, request: 0.0, factor: 1.0 };
+const C: Price =
+    Price { input: 200.0, output: 800.0, read: 200.0, written: 200.0, request: 0.0, factor: 1.0 };
 
 impl Price {
     fn of(&self, arrival: &Arrival) -> f64 {
@@ -54,7 +55,7 @@ fn upstreams() -> Vec<Upstream> {
             .behaving("--cached 0.4 --written 0.2 --reasoning 0.3")
             .costing("{ input = 2, output = 8, cache_read = 0.5, cache_write = 2.5, request = 0.001 }"),
         quick("b").behaving("--service flex").costing("{ input = 1, output = 4, service = { flex = 0.5 } }"),
-        quick("c").costing("{ input = 20, output = 80 }"),
+        quick("c").costing("{ input = 200, output = 800 }"),
     ]
 }
 
