@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use crate::checks;
 use crate::config::{Config, OnOutage};
+use crate::cost;
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
@@ -106,10 +107,11 @@ pub async fn start(
     // (What no call waits for has one connection.)
     let aside = ports.open()?;
     let telling = Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
+    let costs = cost::told::Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
     let hearing = Hearer::new(shared.clone(), aside).run(stop_state.subscribe());
     let periods = periods::keep(shared.clone(), stop_state.subscribe());
     let mut state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
-    state_tasks.extend([tokio::spawn(telling), tokio::spawn(hearing), tokio::spawn(periods)]);
+    state_tasks.extend([tokio::spawn(telling), tokio::spawn(costs), tokio::spawn(hearing), tokio::spawn(periods)]);
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let port = ports.open()?;
     let desk = admin::Desk::new(shared.clone(), port.clone());

@@ -4,7 +4,7 @@
 //! - [`pipeline`]: the path of one call, from its bytes to its answer.
 //! - [`error`], [`config`]: the vocabulary.
 //! - [`keys`]: keys of tenants that are made and revoked while replicas run.
-//! - [`experiment`]: variants of how a model is served, compared.
+//! - [`experiment`]: variants of how a model is served, compared. [`cost`]: what was spent. [`prices`]: `weir prices`.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
@@ -20,6 +20,7 @@ pub mod checks;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod cost;
 pub mod dialect;
 pub mod error;
 pub mod experiment;
@@ -29,6 +30,7 @@ pub mod life;
 pub mod notify;
 pub mod periods;
 pub mod pipeline;
+pub mod prices;
 pub mod pulse;
 pub mod queue;
 pub mod reload;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use weir::command::keys;
 use weir::config::Config;
 use weir::shared::Snapshot;
-use weir::{life, sim};
+use weir::{clock, life, prices, sim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,10 +47,34 @@ enum Cmd {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// What deployments cost.
+    Prices {
+        #[command(subcommand)]
+        command: PricesCmd,
+    },
     /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
-    Provider(sim::provider::Options),
+    Provider(Box<sim::provider::Options>),
+}
+
+#[derive(Subcommand)]
+enum PricesCmd {
+    /// Print the price of every deployment: what it is, where it is from, and when it changes.
+    Show {
+        /// The configuration.
+        #[arg(long, env = "WEIR_CONFIG")]
+        config: PathBuf,
+    },
+    /// Take a table of prices (of the form of config/prices.toml, or LiteLLM's JSON), print what is other in it, and write it.
+    Update {
+        /// Where it is: a file, or an https URL.
+        #[arg(long, value_name = "FILE|URL")]
+        from: String,
+        /// The file to be written, which is the one that the configuration names as `prices`; without it nothing is written.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -71,12 +95,29 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(keys::run(command))?;
             Ok(ExitCode::SUCCESS)
         }
+        Cmd::Prices { command: PricesCmd::Show { config } } => {
+            let config = match Config::load(&config) {
+                Ok(config) => config,
+                Err(report) => {
+                    eprintln!("{report}");
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            println!("{}", prices::show(&config, clock::unix_now()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Prices { command: PricesCmd::Update { from, out } } => {
+            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
+            let said = runtime()?.block_on(prices::update(&from, out.as_deref(), clock::unix_now()))?;
+            println!("{said}");
+            Ok(ExitCode::SUCCESS)
+        }
         Cmd::Demo(options) => {
             let held = runtime()?.block_on(sim::demo::run(options))?;
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Cmd::Provider(options) => {
-            runtime()?.block_on(sim::provider::serve(options))?;
+            runtime()?.block_on(sim::provider::serve(*options))?;
             Ok(ExitCode::SUCCESS)
         }
     }

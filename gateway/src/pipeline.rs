@@ -44,6 +44,7 @@ use variant::Falls;
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
 use crate::auth::{Credentials, Who};
+use crate::clock::unix_now;
 use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Wants};
 use crate::dialect::ability::Abilities;
 use crate::dialect::api::Api;
@@ -391,6 +392,7 @@ impl Call<'_> {
             output: self.peek.max_output.unwrap_or(0),
             expected: per_choice.saturating_mul(self.peek.choices),
             beginning: None,
+            at: unix_now(),
         }
     }
 

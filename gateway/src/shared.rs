@@ -17,6 +17,7 @@ use crate::auth::{Credentials, Keys, Who};
 use crate::bound::Bound;
 use crate::clock::unix_ms;
 use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
+use crate::cost::Costs;
 use crate::dialect::failure::{Class, Failure};
 use crate::error::Error;
 use crate::experiment::Trial;
@@ -248,6 +249,10 @@ pub struct Shared {
     pub keyring: Arc<Keyring>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
+    /// What its attempts cost.
+    pub costs: Costs,
+    /// The name of nobody's model and of nobody, made once.
+    pub nobody: Arc<str>,
     /// Its name, as a header.
     pub replica: HeaderValue,
     /// Calls at once.
@@ -279,6 +284,8 @@ impl Shared {
         metrics.in_force(true);
         Ok(Shared {
             keyring: Arc::new(Keyring::new(snapshot.config.on_outage)),
+            costs: Costs::new(client.name()),
+            nobody: "".into(),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),

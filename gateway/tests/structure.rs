@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decisions without I/O: what they must not know.
-const PURE: [&str; 22] = [
+const PURE: [&str; 23] = [
     "state/core",
     "state/side.rs",
     "state/side",
@@ -25,6 +25,9 @@ const PURE: [&str; 22] = [
     "experiment/measures.rs",
     "experiment/interval.rs",
     "experiment/report.rs",
+    "config/price.rs",
+    "cost/sums.rs",
+    "cost/page.rs",
     "route",
     "admit",
     "dialect",
@@ -41,7 +44,7 @@ const IMPURE: [&str; 8] = [
     "SystemTime::now",
 ];
 /// A layer and what it must not import: the way goes from the edge inwards.
-const INWARDS: [(&str, &[&str]); 11] = [
+const INWARDS: [(&str, &[&str]); 13] = [
     ("state/core", &["crate::state::client", "crate::http", "crate::pipeline", "crate::config"]),
     ("dialect", &["crate::state", "crate::http", "crate::pipeline", "crate::upstream", "crate::config"]),
     ("config", &["crate::state", "crate::http", "crate::pipeline", "crate::upstream", "crate::route"]),
@@ -51,6 +54,8 @@ const INWARDS: [(&str, &[&str]); 11] = [
     ("auth", &["crate::http", "crate::pipeline", "crate::state", "crate::upstream"]),
     ("keys", &["crate::http", "crate::pipeline", "crate::upstream", "crate::route"]),
     ("experiment", &["crate::http", "crate::pipeline", "crate::upstream"]),
+    ("cost", &["crate::http", "crate::pipeline", "crate::upstream"]),
+    ("prices", &["crate::http", "crate::pipeline", "crate::state"]),
     ("settle", &["crate::http", "crate::pipeline", "crate::route"]),
     ("shared.rs", &["crate::http", "crate::pipeline"]),
 ];

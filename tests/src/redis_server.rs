@@ -82,10 +82,24 @@ impl Redis {
         self.process.kill()
     }
 
-    /// Starts it again at the same address, with what it finds on its disk: mostly nothing.
+    /// Starts it again at the same address: empty, or with what it has written down.
     pub async fn restart(&mut self) -> Result<()> {
         self.process =
             launch(self.addr, &self.name, &self.arguments, self.clock.as_ref(), &self.folder).await?;
+        Ok(())
+    }
+
+    /// From now on it writes down what it is told, once a second, as one does that shall remember.
+    pub fn remember(&mut self) -> Result<()> {
+        self.ask::<()>(&["CONFIG", "SET", "appendonly", "yes"])?;
+        self.arguments.extend(["--appendonly", "yes"].map(str::to_owned));
+        Ok(())
+    }
+
+    /// From now on it writes nothing down, and what it wrote is not read again.
+    pub fn remember_nothing(&mut self) -> Result<()> {
+        self.ask::<()>(&["CONFIG", "SET", "appendonly", "no"])?;
+        self.arguments.retain(|argument| argument != "--appendonly" && argument != "yes");
         Ok(())
     }
 

@@ -143,14 +143,12 @@ impl Spend {
 }
 
 /// What a call that uses as much as is estimated costs, and how much of that is not only guessed; rounded up.
-pub fn spend(price: Price, estimate: &Estimate) -> Spend {
+pub fn spend(price: &Price, estimate: &Estimate) -> Spend {
     let sure_output = if estimate.explicit_output { estimate.output } else { 0 };
-    // What is written to a cache may cost more than plain input, and nobody knows how much of it will be.
-    let dear = Price { input: price.input.max(price.cache_write), ..price };
     let millionths = |price: &Price, input, output| (price.of(input, 0, 0, output) * 1e6).ceil() as u64;
     Spend {
-        all: millionths(&dear, estimate.input, estimate.output),
-        sure: millionths(&price, estimate.input.saturating_sub(estimate.guessed_input), sure_output),
+        all: millionths(&price.at_most(), estimate.input, estimate.output),
+        sure: millionths(price, estimate.input.saturating_sub(estimate.guessed_input), sure_output),
     }
 }
 

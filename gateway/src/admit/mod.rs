@@ -24,11 +24,13 @@ pub struct AskFor {
     pub luck: u64,
     /// Of the candidates' caps at most this share may be used with it, millionths.
     pub most: u64,
+    /// When, Unix seconds: prices change.
+    pub at: u64,
 }
 
 impl Default for AskFor {
     fn default() -> AskFor {
-        AskFor { left: None, why: false, luck: 0, most: WHOLE }
+        AskFor { left: None, why: false, luck: 0, most: WHOLE, at: 0 }
     }
 }
 
@@ -42,12 +44,14 @@ pub fn wish(
     session: Option<SessionRef>,
     ask_for: AskFor,
 ) -> Wish {
+    let at = ask_for.at;
     let mut pools = Pools { index: Vec::with_capacity(common.len() + 3 * ranked.len()) };
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
     let widest = |policy| deployments().map(|d| estimate(d, policy)).reduce(Estimate::widest);
     let dearest = |deployment: &Deployment, policy| {
-        Some(estimate::spend(deployment.price?, &estimate(deployment, policy)))
+        let price = deployment.pricing.latest(at)?;
+        Some(estimate::spend(price, &estimate(deployment, policy)))
     };
     let common: Vec<Draw> = common
         .iter()
@@ -74,7 +78,7 @@ pub fn wish(
                     .map(|pool| {
                         let info = &infos[pool.0];
                         let estimate = estimate(deployment, info.reserve);
-                        let price = deployment.price.filter(|_| info.is_budget());
+                        let price = if info.is_budget() { deployment.pricing.latest(at) } else { None };
                         pools.draw(info, estimate, price.map(|price| estimate::spend(price, &estimate)))
                     })
                     .collect(),
@@ -90,7 +94,7 @@ pub fn wish(
     let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
     ask.normalise();
     let prices = if infos.iter().any(|info| info.is_budget()) {
-        deployments().map(|d| d.price).collect()
+        deployments().map(|d| d.pricing.latest(at).copied()).collect()
     } else {
         Vec::new()
     };

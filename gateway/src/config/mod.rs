@@ -18,6 +18,8 @@ mod mask;
 mod period;
 mod pool;
 pub mod preset;
+mod price;
+mod prices;
 #[cfg(test)]
 mod production_tests;
 mod quality;
@@ -45,7 +47,6 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::dialect::ability::Abilities;
-use crate::dialect::openai::answer::Usage;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
 pub use experiment::{By, Experiment, Variant};
@@ -55,6 +56,8 @@ pub use hours::Hours;
 pub use period::Period;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
+pub use price::{Factors, Listed, Price, Pricing, Rates};
+pub use prices::{LONGEST as LONGEST_PRICES, Prices, Row};
 pub use quality::Quality;
 pub use queue::{Priority, Queue};
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
@@ -106,6 +109,8 @@ pub struct Config {
     pub deployment_tags: Vec<Arc<str>>,
     /// In file order.
     pub tenants: Vec<Tenant>,
+    /// What deployments cost that do not say it themselves.
+    pub prices: Arc<Prices>,
 }
 
 /// `[server]`.
@@ -190,8 +195,8 @@ pub struct Deployment {
     pub pools: Vec<PoolId>,
     /// The pools that rest after a 429: the account's model pools if there are any, else its own.
     pub rests: Vec<PoolId>,
-    /// US$ per million tokens.
-    pub price: Option<Price>,
+    /// What its calls cost.
+    pub pricing: Pricing,
     /// Largest input plus output, tokens.
     pub context_window: Option<u64>,
     /// What the provider generates at most when a call sets no max_tokens.
@@ -215,38 +220,6 @@ impl Deployment {
     pub fn tag_of(name: &str) -> u64 {
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         name.bytes().fold(0xcbf2_9ce4_8422_2325, step) & ((1 << 53) - 1)
-    }
-}
-
-/// `price`, US$ per million tokens (`request`: US$ per request).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Price {
-    /// Uncached input.
-    pub input: f64,
-    /// Output.
-    pub output: f64,
-    /// Input read from the provider's prompt cache.
-    pub cache_read: f64,
-    /// Input written to it.
-    pub cache_write: f64,
-    /// Per request.
-    pub request: f64,
-}
-
-impl Price {
-    /// US$ of a call that used so much.
-    pub fn of_usage(&self, usage: &Usage) -> f64 {
-        self.of(usage.input, usage.cached_input, usage.written_input, usage.output)
-    }
-
-    /// US$ of a call: so much input, of which so much was read from the cache and written to it, and so much output, tokens.
-    pub fn of(&self, input: u64, cached: u64, written: u64, output: u64) -> f64 {
-        let plain = input.saturating_sub(cached.saturating_add(written));
-        let tokens = plain as f64 * self.input
-            + cached as f64 * self.cache_read
-            + written as f64 * self.cache_write
-            + output as f64 * self.output;
-        tokens / 1e6 + self.request
     }
 }
 
@@ -315,6 +288,8 @@ pub struct Model {
     pub queue: Queue,
     /// Second attempts beside those that are long in coming, if there are any.
     pub hedge: Option<Hedge>,
+    /// What its costs are compared with.
+    pub baseline: Option<DeploymentId>,
 }
 
 /// One deployment of a model.

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::raw::{
     Account, AccountPool, AffinityTable, Budget, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
-    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier,
-    Timeouts, TlsFiles, Variant, When,
+    Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, LongPrice,
+    Meter, Model, Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, ServiceFactors, SlowStart, State,
+    TargetTable, Tenant, Tier, Timeouts, TlsFiles, Variant, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -35,6 +35,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("accounts.pools", AccountPool::KEYS),
     ("deployments", Deployment::KEYS),
     ("deployments.price", Price::KEYS),
+    ("deployments.price.long", LongPrice::KEYS),
+    ("deployments.price.service", ServiceFactors::KEYS),
     ("models", Model::KEYS),
     ("models.deployments", TargetTable::KEYS),
     ("models.tiers", Tier::KEYS),

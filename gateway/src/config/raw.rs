@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::tree::{List, table};
-use super::units::{Count, Limit, Pause, Size};
+use super::units::{Count, Day, Limit, Moment, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
 use super::{
     After, By, Charge, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy,
@@ -24,6 +24,7 @@ table! {
     File, "the file" {
         version: Count = required,
         providers_dir: String,
+        prices: String,
         server: Server,
         limits: Limits,
         state: State,
@@ -297,7 +298,46 @@ table! {
         output: f64 = required,
         cache_read: f64,
         cache_write: f64,
+        cache_write_1h: f64,
         request: f64,
+        long: LongPrice,
+        service: ServiceFactors,
+    } later {}
+}
+
+table! {
+    LongPrice, "a price's `long`" {
+        above: Count = required,
+        input: f64 = required,
+        output: f64 = required,
+        cache_read: f64,
+        cache_write: f64,
+        cache_write_1h: f64,
+    } later {}
+}
+
+table! {
+    ServiceFactors, "a price's `service`" { flex: f64, priority: f64, fast: f64, batch: f64 } later {}
+}
+
+table! {
+    /// A price table, which is a file of its own.
+    PriceTable, "the price table" {
+        version: Count = required,
+        prices: List<ListedPrice> = required,
+    } later {}
+}
+
+table! {
+    ListedPrice, "`[[prices]]`" {
+        providers: List<String> = required,
+        models: List<String> = required,
+        from: Moment,
+        until: Moment,
+        hours: Words,
+        price: Price = required,
+        source: String = required,
+        checked: Day = required,
     } later {}
 }
 
@@ -322,7 +362,8 @@ table! {
         regions: Regions,
         queue: Queue,
         hedge: Hedge,
-    } later { baseline }
+        baseline: String,
+    } later {}
 }
 
 table! {
@@ -432,6 +473,10 @@ pub(crate) const KEYS: &[&[&str]] = &[
     AccountPool::KEYS,
     Deployment::KEYS,
     Price::KEYS,
+    LongPrice::KEYS,
+    ServiceFactors::KEYS,
+    PriceTable::KEYS,
+    ListedPrice::KEYS,
     Model::KEYS,
     TargetTable::KEYS,
     Tier::KEYS,

@@ -117,6 +117,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) hidden: Vec<Span>,
     /// What is wrong in other files that this one names.
     pub(crate) others: Vec<Report>,
+    /// Strings are what is written: the file may be anybody's, and names no variables or files.
+    literal: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -128,7 +130,13 @@ impl<'a> Reading<'a> {
             sources: Sources::default(),
             hidden: Vec::new(),
             others: Vec::new(),
+            literal: false,
         }
+    }
+
+    /// Of a file in which nothing stands for anything else.
+    pub(crate) fn literal(text: &'a str) -> Reading<'a> {
+        Reading { literal: true, ..Reading::new(text, &|_| None) }
     }
 
     pub(crate) fn problem(&mut self, span: &Span, message: impl Into<String>) {
@@ -160,6 +168,9 @@ impl<'a> Reading<'a> {
     /// A string with its `${}` references replaced.
     pub(crate) fn string(&mut self, node: &Node<'_>, expected: &str) -> Option<String> {
         let Some(text) = node.get_ref().as_str() else { return self.wrong(node, expected) };
+        if self.literal {
+            return Some(text.to_owned());
+        }
         let (value, failures) = expand::expand(text, self.env, &mut self.sources);
         for failure in &failures {
             let span = place_of(&failure.reference, self.written(&node.span()), node.span());

@@ -1,9 +1,10 @@
 //! Values with units: how each is written and which range it has.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use toml::de::DeValue;
+use toml::value::{Datetime, Offset};
 
 use super::tree::{Node, Read, Reading};
 
@@ -23,6 +24,14 @@ pub(crate) struct Limit(pub(crate) u64);
 /// Bytes: `"32MiB"`, `"64KiB"`, `"1GB"`, or a whole number.
 #[derive(Clone, Copy)]
 pub(crate) struct Size(pub(crate) u64);
+
+/// A day, `2026-11-30`: the Unix second at which it begins, by UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Day(pub(crate) u64);
+
+/// A day, or a day and a time with its distance from UTC (`2026-11-30T16:00:00Z`): Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) u64);
 
 /// A duration that may be `"0s"`: none.
 #[derive(Clone, Copy)]
@@ -128,6 +137,46 @@ impl Read for Duration {
             Ok(duration) => Some(duration),
         }
     }
+}
+
+impl Read for Day {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        const EXPECTED: &str = "a day such as 2026-11-30";
+        let Some(written) = node.get_ref().as_datetime() else { return cx.wrong(node, EXPECTED) };
+        match unix(written) {
+            Some(second) if written.time.is_none() => Some(Day(second)),
+            _ => refuse(node, cx, &format!("expected {EXPECTED}, without a time, after 1970")),
+        }
+    }
+}
+
+impl Read for Moment {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        const EXPECTED: &str = "a day such as 2026-11-30, or a time such as 2026-11-30T16:00:00Z";
+        let Some(written) = node.get_ref().as_datetime() else { return cx.wrong(node, EXPECTED) };
+        if written.time.is_some() && written.offset.is_none() {
+            return refuse(node, cx, "a time needs its distance from UTC: `Z`, or such as `+02:00`");
+        }
+        match unix(written) {
+            Some(second) => Some(Moment(second)),
+            None => refuse(node, cx, &format!("expected {EXPECTED}, after 1970")),
+        }
+    }
+}
+
+/// Unix seconds of a day, or of a time of one; none before 1970.
+fn unix(written: &Datetime) -> Option<u64> {
+    let date = written.date?;
+    let time = written.time.map_or("00:00:00".to_owned(), |time| {
+        format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second.unwrap_or(0))
+    });
+    let text = format!("{:04}-{:02}-{:02}T{time}Z", date.year, date.month, date.day);
+    let since = humantime::parse_rfc3339(&text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let east = match written.offset {
+        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
+        Some(Offset::Z) | None => 0,
+    };
+    since.as_secs().checked_add_signed(-east)
 }
 
 impl Read for SocketAddr {

@@ -14,8 +14,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::{experiments, keys};
+use super::{costs, experiments, keys};
+use crate::clock::unix_now;
 use crate::config::{MeterKind, Side};
+use crate::cost::told::stale;
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
@@ -60,6 +62,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/admin/v1/state", get(state))
+        .route("/admin/v1/costs", get(costs::costs))
         .route("/admin/v1/experiments", get(experiments::all))
         .route("/admin/v1/experiments/{*name}", get(experiments::one).put(experiments::set))
         .route("/admin/v1/keys", get(keys::all).post(keys::create))
@@ -105,6 +108,8 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     shared.metrics.degraded(shared.client.is_away());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
+    let now = unix_now();
+    shared.metrics.prices(snapshot.config.prices.age_days(now), stale(&snapshot.config, now).len());
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());
     }

@@ -3,6 +3,7 @@
 pub mod admin;
 mod arriving;
 pub mod connection;
+mod costs;
 mod experiments;
 mod intake;
 mod keys;

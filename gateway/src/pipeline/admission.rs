@@ -9,7 +9,7 @@ use super::tried::Tried;
 use super::{AWAY_RETRY, Call, explain, limits, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
-use crate::clock::unix_ms;
+use crate::clock::{unix_ms, unix_now};
 use crate::config::preset;
 use crate::config::{Deployment, ModelId, ReservePolicy};
 use crate::error::{Error, Kind};
@@ -39,7 +39,8 @@ impl Call<'_> {
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
         let left = self.nearest(&common);
-        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: self.priority.most() };
+        let (luck, most) = (fastrand::u64(0..1_000_000), self.priority.most());
+        let ask_for = AskFor { left, why, luck, most, ..AskFor::default() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
             Ok(Outcome::Granted(reservation, told)) => {
@@ -111,6 +112,7 @@ impl Call<'_> {
         let predicted = self.worker.shared.predicted(&key);
         let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
         let (config, infos) = (&self.snapshot.config, &self.snapshot.pools);
+        let ask_for = AskFor { at: unix_now(), ..ask_for };
         admit::wish(config, infos, &self.common(), ranked, estimate, session, ask_for)
     }
 

@@ -20,7 +20,7 @@ use crate::dialect::quota::{self, Left};
 use crate::dialect::request::Continues;
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
-use crate::settle::{Kept, Settlement};
+use crate::settle::{For, Kept, Settlement, Tab};
 use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{PoolInfo, Reservation, place_key};
@@ -52,6 +52,8 @@ pub(super) struct Attempt<'a> {
     pub(super) others: bool,
     pub(super) sent: Instant,
     pub(super) busy: Option<Busy>,
+    /// What it costs, once it is sent.
+    pub(super) tab: Option<Tab>,
     /// The head of an answer has come.
     pub(super) begun: bool,
 }
@@ -78,6 +80,7 @@ impl<'a> Attempt<'a> {
             others,
             sent: Instant::now(),
             busy: Some(busy),
+            tab: None,
             begun: false,
         }
     }
@@ -142,6 +145,9 @@ impl<'a> Attempt<'a> {
             request.add(HeaderName::from_static("anthropic-beta"), beta);
         }
         note(record, |record| record.attempts += 1);
+        let (tenant, deployment) = (call.tenant_name.clone(), self.target.deployment);
+        let what = For { tenant, model: Some(call.chosen), deployment };
+        self.tab = Some(Tab::open(&call.worker.shared, call.snapshot, what, call.input));
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         let quota = self.quota(response.headers());
         if let Some(reservation) = &self.reservation {
@@ -318,6 +324,7 @@ impl<'a> Attempt<'a> {
             harmless: false,
             until,
             busy: self.busy.take(),
+            tab: self.tab.take(),
             background: self.call.peek.background,
             kept: None,
             record,

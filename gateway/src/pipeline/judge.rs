@@ -77,6 +77,7 @@ impl Attempt<'_> {
 
     /// The same of one that is noted later.
     pub(super) fn missed(mut self, failed: Failed) -> Miss {
+        self.pay(&failed);
         if let Some(reservation) = self.reservation.take() {
             match &failed {
                 Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => reservation.cancel(),
@@ -112,6 +113,24 @@ impl Attempt<'_> {
         }
         self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
         Miss { slow: self.retry().is_slow(self.sent.elapsed()), outcome, ..miss }
+    }
+
+    /// What it costs all the same.
+    fn pay(&mut self, failed: &Failed) {
+        let Some(tab) = self.tab.take() else { return };
+        let _ = match failed {
+            Failed::Unreadable { usage, bytes, .. } => {
+                let partial = Actual::Partial { input: self.call.input, delivered: *bytes as u64 / 4 };
+                tab.pay(usage.map_or(partial, Actual::Used))
+            }
+            // The provider may have read it, and go on.
+            Failed::TimedOut(_) => tab.pay(Actual::Abandoned),
+            Failed::Broken(_) | Failed::Answered { .. } => tab.pay(Actual::Failed),
+            Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => {
+                tab.free();
+                None
+            }
+        };
     }
 
     /// Is it a failure that others had better be spared? Not what one request may be to blame for: an answer that cannot be

@@ -80,7 +80,7 @@ fn like(deployment: &Deployment) -> Likeness {
 /// What a call costs at a deployment if nothing of it is cached there; and below what it is worth leaving it, which has all of
 /// the input cached perhaps. Nano-dollars.
 fn prices(deployment: &Deployment, needs: Needs, model: &Model) -> (u64, u64) {
-    let Some(price) = deployment.price else { return (DEAR, 0) };
+    let Some(price) = deployment.pricing.at(needs.at) else { return (DEAR, 0) };
     let nano = |dollars: f64| ((dollars * 1e9) as u64).min(DEAR);
     let cost = |cached| price.of(needs.input, cached, 0, needs.expected);
     let warm = cost(needs.input) * (1.0 - model.ranking.tiebreak_within);

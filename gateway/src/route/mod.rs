@@ -46,6 +46,8 @@ pub struct Needs {
     pub expected: u64,
     /// How its prompt begins, if it had better go where others began so.
     pub beginning: Option<u64>,
+    /// When, Unix seconds: prices change.
+    pub at: u64,
 }
 
 impl Needs {
@@ -130,8 +132,8 @@ pub fn rank<'a>(
     let looks = looks(model) || needs.beginning.is_some();
     let candidate = |target: &'a Target| {
         let deployment = &config.deployments[target.deployment.0];
-        let cost =
-            deployment.price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
+        let price = deployment.pricing.at(needs.at);
+        let cost = price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
         let outlook = if looks { outlook(target.deployment) } else { Outlook::default() };
         Candidate { target, tag: deployment.tag, outlook, cost, score: 0.0, place: 0 }
     };

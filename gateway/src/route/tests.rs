@@ -27,7 +27,7 @@ fn names(config: &Config, ranked: &[Ranked<'_>]) -> Vec<String> {
     ranked.iter().map(|of| config.deployments[of.target.deployment.0].name.to_string()).collect()
 }
 
-const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 1_000, beginning: None };
+const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 1_000, beginning: None, at: 0 };
 
 /// Ranks once, with these outlooks in the order one, two, three.
 fn ranked<'a>(config: &'a Config, outlooks: [Outlook; 3], rng: &mut fastrand::Rng) -> Vec<Ranked<'a>> {
@@ -94,7 +94,7 @@ fn the_price_is_that_of_this_call() {
                        price = { input = 3.0, output = 3.0 }\n";
     let config = config(deployments, "strategy = \"cost\"\ndeployments = [\"out\", \"in\"]");
     let first = |input, expected| {
-        let needs = Needs { input, output: 0, expected, beginning: None };
+        let needs = Needs { input, output: 0, expected, beginning: None, at: 0 };
         let outlook = |_| Outlook::default();
         let model = &config.models[0];
         let order = rank(&config, model, &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
@@ -347,7 +347,7 @@ fn calls_longer_than_a_deployment_can_read_go_to_another_of_the_same_model() {
     let all = deployment("short", 8_000) + &deployment("long", 128_000);
     let config = config(&all, "deployments = [\"short\", \"long\"]");
     let able = |input, output| {
-        let needs = Needs { input, output, expected: 0, beginning: None };
+        let needs = Needs { input, output, expected: 0, beginning: None, at: 0 };
         let outlook = |_| Outlook::default();
         let order =
             rank(&config, &config.models[0], &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);

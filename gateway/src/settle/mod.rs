@@ -2,13 +2,15 @@
 //! the call's record is told.
 
 mod kept;
+mod tab;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use kept::Kept;
+pub use tab::{For, Tab};
 
-use crate::config::{DeploymentId, Price};
+use crate::config::DeploymentId;
 use crate::dialect::failure::Failure;
 use crate::dialect::openai::answer::Usage;
 use crate::error::Kind;
@@ -51,6 +53,8 @@ pub struct Settlement {
     pub busy: Option<Busy>,
     /// The answer is made after the call has ended: what it will have used is not known here.
     pub background: bool,
+    /// What it costs.
+    pub tab: Option<Tab>,
     /// To be told of the answer's size at its end, where later calls may refer to it.
     pub kept: Option<Kept>,
 }
@@ -60,8 +64,7 @@ impl Settlement {
     pub fn answered(mut self, usage: Option<Usage>, bytes: usize) {
         self.record.ok();
         self.went_well(usage);
-        let partial = Actual::Partial { input: self.input, delivered: bytes as u64 / 4 };
-        self.close(usage, partial);
+        self.close(usage, bytes as u64 / 4);
     }
 
     /// A stream is over: ended, failed or left by the client.
@@ -74,9 +77,7 @@ impl Settlement {
             slow if slow == Kind::UpstreamTimeout.name() && Instant::now() < self.until => self.went_wrong(),
             _ => {} // that the client or this replica went says nothing of the deployment
         }
-        let partial = Actual::Partial { input: self.input, delivered: seen.delivered.tokens() };
-        // A running usage says what was used so far, not what will have been.
-        self.close(seen.usage.filter(|_| seen.complete), partial);
+        self.close(seen.used(), seen.delivered.tokens());
     }
 
     /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
@@ -104,47 +105,36 @@ impl Settlement {
         }
     }
 
-    fn close(&mut self, usage: Option<Usage>, unknown: Actual) {
+    /// `delivered`: tokens that reached us, about, where the provider says nothing.
+    fn close(&mut self, usage: Option<Usage>, delivered: u64) {
         self.record.upstream += self.sent.elapsed();
         self.record.usage = usage;
         let actual = match usage {
             Some(usage) => {
                 self.shared.observe(&self.key, usage.output / self.choices.max(1));
-                let price = self.snapshot.config.deployments[self.deployment.0].price;
-                self.record.cost = price.map_or(0.0, |price| cost(&price, &usage));
                 Actual::Used(usage)
             }
             None if self.background => Actual::Abandoned,
-            None => unknown,
+            None => Actual::Partial { input: self.input, delivered },
         };
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(actual);
         }
+        self.pay(actual);
         if let (Some(kept), Some(usage)) = (self.kept.take(), usage) {
             kept.tell_later(usage.total());
         }
     }
-}
 
-/// US dollars of one call.
-pub fn cost(price: &Price, usage: &Usage) -> f64 {
-    price.of_usage(usage)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_cache_gave_and_took_is_paid_at_its_own_price() {
-        let price = Price { input: 2.0, output: 8.0, cache_read: 1.0, cache_write: 2.5, request: 0.5 };
-        let usage = Usage {
-            input: 1_000_000,
-            cached_input: 400_000,
-            written_input: 200_000,
-            output: 500_000,
-            reasoning: 0,
+    fn pay(&mut self, actual: Actual) {
+        let Some(tab) = self.tab.take() else { return };
+        let cost = match actual {
+            Actual::Abandoned => {
+                tab.unknown(); // it is made later
+                None
+            }
+            known => tab.pay(known),
         };
-        assert_eq!(cost(&price, &usage), 0.4 * 2.0 + 0.4 * 1.0 + 0.2 * 2.5 + 4.0 + 0.5);
+        (self.record.cost, self.record.is_cost_unknown) = (cost.unwrap_or(0.0), cost.is_none());
     }
 }

@@ -215,7 +215,7 @@ impl Sim {
             replicas: REPLICAS as u64,
         };
         let outlook = |id: DeploymentId| replica.standings[id.0].outlook_at(look, now);
-        let needs = Needs { input, output: 0, expected: 250, beginning: None };
+        let needs = Needs { input, output: 0, expected: 250, beginning: None, at: 0 };
         let (begun, rng) = (Instant::now(), &mut self.rng);
         let ranked =
             route::rank(&self.config, of, &replica.rotations[model], needs, &|_| true, &outlook, &mut || {

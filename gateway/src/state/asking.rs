@@ -266,7 +266,7 @@ impl Client {
             end_by: by(deadlines.end),
             granted_at: granted.l,
             parts: drawn.into_iter().enumerate().map(part).collect(),
-            price: wish.prices.get(granted.index).copied().flatten(),
+            price: wish.prices.get(granted.index).copied().flatten().map(Box::new),
             home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
         }

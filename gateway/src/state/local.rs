@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::announce::TOLD_FOR;
 use super::core::{Command, Ms, Reply, State};
+use super::costs::Shelf;
 use super::experiments::Board;
 use super::keys::Cabinet;
 use super::places::Notes;
@@ -21,6 +22,7 @@ pub struct Local {
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
     pub(super) experiments: Board,
+    pub(super) costs: Shelf,
     pub(crate) keys: Cabinet,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
@@ -39,6 +41,7 @@ impl Default for Local {
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
             experiments: Board::default(),
+            costs: Shelf::default(),
             keys: Cabinet::default(),
             configs: Mutex::default(),
         }

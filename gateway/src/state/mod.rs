@@ -10,6 +10,7 @@ pub mod client;
 pub mod connect;
 pub mod control;
 pub mod core;
+mod costs;
 mod doubts;
 mod experiments;
 mod keeper;
@@ -33,6 +34,7 @@ pub mod watched;
 
 pub use asking::{Outcome, Wish};
 pub use client::{About, Client};
+pub use costs::ToldCosts;
 pub use experiments::Told as Measured;
 pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};

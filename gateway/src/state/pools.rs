@@ -79,7 +79,7 @@ impl PoolInfo {
     /// Millionths of a US dollar; what is less than one is posted with what comes later.
     fn spend(&self, held: u64, actual: Actual, price: Option<&Price>) -> u64 {
         let spent = match actual {
-            Actual::Used(usage) => price.map_or(0.0, |price| price.of_usage(&usage)),
+            Actual::Used(usage) => price.map_or(0.0, |price| price.about(&usage)),
             Actual::Partial { input, delivered } => {
                 price.map_or(0.0, |price| price.of(input, 0, 0, delivered))
             }
@@ -221,7 +221,14 @@ mod tests {
     /// Broken on purpose to see it fail: what was written to the cache left out with what was read from it.
     #[test]
     fn a_provider_is_posted_what_it_counts() {
-        let usage = Usage { input: 100, cached_input: 60, written_input: 10, output: 7, reasoning: 0 };
+        let usage = Usage {
+            input: 100,
+            cached_input: 60,
+            written_input: 10,
+            output: 7,
+            reasoning: 0,
+            ..Usage::default()
+        };
         let post = |counted, kind| {
             charge(kind, Side::Provider(Charge::AdmissionActual), counted, 500, Actual::Used(usage))
         };

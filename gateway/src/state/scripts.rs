@@ -138,6 +138,11 @@ impl Keys {
         format!("{{{}}}:measured:{key}", self.namespace)
     }
 
+    /// HASH: what an hour cost; with a TTL. See `lua/costs.lua`.
+    pub fn costs(&self, hour: u64) -> String {
+        format!("{{{}}}:costs:{hour}", self.namespace)
+    }
+
     /// STRING: the hash of the configuration that a replica works by; with a TTL.
     pub fn config(&self, replica: &str) -> String {
         format!("{{{}}}:config:{replica}", self.namespace)

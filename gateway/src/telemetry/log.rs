@@ -71,6 +71,9 @@ fn write_call(line: &mut String, record: &Record, duration: Duration) {
         line.push_str(name);
         number(line, value);
     }
+    if record.is_cost_unknown {
+        line.push_str(r#","cost_unknown":true"#);
+    }
     for (name, time) in [
         (r#","duration_ms":"#, Some(duration)),
         (r#","first_token_ms":"#, record.first_token),

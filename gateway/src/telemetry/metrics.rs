@@ -10,9 +10,11 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use super::costs::Spending;
 use super::levels::Levels;
 use super::variants::Variants;
 use super::{Record, log};
+use crate::cost::{Place, Spent};
 use crate::experiment::{Assigned, Sample, Trial};
 use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
 
@@ -36,7 +38,6 @@ pub struct Metrics {
     attempts: Counter<u64>,
     errors: Counter<u64>,
     tokens: Counter<u64>,
-    cost: Counter<f64>,
     upstream_429: Counter<u64>,
     denials: Counter<u64>,
     sessions: Counter<u64>,
@@ -57,15 +58,13 @@ pub struct Metrics {
     waiting: Levels,
     buffered: Gauge<u64>,
     variants: Variants,
+    spending: Spending,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
     by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
 }
 
 /// A deployment and how an attempt at it ended.
 type Ending = (Arc<str>, &'static str);
-
-/// Tenant, model, deployment.
-type Place = (Arc<str>, Arc<str>, Arc<str>);
 
 /// Instruments bound to one place.
 #[derive(Debug)]
@@ -76,14 +75,12 @@ struct Series {
     first_token: BoundHistogram<f64>,
     input: BoundCounter<u64>,
     output: BoundCounter<u64>,
-    cost: BoundCounter<f64>,
     reservation_error: BoundHistogram<f64>,
 }
 
 impl Series {
     fn bind(metrics: &Metrics, place: Place) -> Series {
-        let who = labels(&place);
-        let [tenant, model, deployment] = who.clone();
+        let [tenant, model, deployment] = labels(&place);
         let here = [model.clone(), deployment.clone()];
         let tokens = |kind: &'static str| {
             let labels = [tenant.clone(), model.clone(), deployment.clone(), KeyValue::new("type", kind)];
@@ -95,7 +92,6 @@ impl Series {
             first_token: metrics.first_token.bind(&here),
             input: tokens("input"),
             output: tokens("output"),
-            cost: metrics.cost.bind(&who),
             reservation_error: metrics.reservation_error.bind(&here),
             place,
         }
@@ -161,7 +157,6 @@ impl Metrics {
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
             tokens: count("weir_tokens", "Tokens as providers counted them"),
-            cost: meter.f64_counter("weir_cost_usd").with_description("US dollars spent").build(),
             upstream_429: count("weir_upstream_429", "Refusals by providers for their limits"),
             denials: count("weir_denials", "Calls denied before sending, by whose limit"),
             budget_exhausted: count(
@@ -218,6 +213,7 @@ impl Metrics {
                 .with_description("Bytes of large requests and of plain answers being held")
                 .build(),
             variants: Variants::new(&meter),
+            spending: Spending::new(&meter),
             registry,
             _provider: provider,
             series: RwLock::default(),
@@ -246,12 +242,19 @@ impl Metrics {
                 series.reservation_error.record(error);
             }
         }
-        if record.cost > 0.0 {
-            series.cost.add(record.cost);
-        }
         if record.session != SessionOutcome::None {
             self.sessions.add(1, &[KeyValue::new("outcome", log::session(record.session))]);
         }
+    }
+
+    /// An attempt came to this.
+    pub fn spent(&self, place: &Place, spent: &Spent) {
+        self.spending.note(place, spent);
+    }
+
+    /// How old the table of prices is, in days, and of how many deployments its prices are out of date.
+    pub fn prices(&self, age_days: u64, stale: usize) {
+        self.spending.prices(age_days, stale);
     }
 
     /// A call of a variant ended.

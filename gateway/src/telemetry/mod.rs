@@ -1,5 +1,6 @@
 //! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
 
+mod costs;
 mod explanation;
 mod levels;
 pub mod log;
@@ -76,8 +77,10 @@ pub struct Record {
     pub waited: Duration,
     /// Since when it waits for room now, and in which pool.
     pub waiting: Option<(Instant, Arc<str>)>,
-    /// US dollars.
+    /// US dollars, of the attempt that answered.
     pub cost: f64,
+    /// Nobody knows what it cost.
+    pub is_cost_unknown: bool,
     /// What became of the session.
     pub session: SessionOutcome,
     /// What the tenant has left, for the answer's head.
@@ -116,6 +119,7 @@ impl Record {
             waiting: None,
             state: Duration::ZERO,
             cost: 0.0,
+            is_cost_unknown: false,
             session: SessionOutcome::None,
             left: SmallVec::new(),
             assigned: None,

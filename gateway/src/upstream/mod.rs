@@ -11,6 +11,7 @@ mod authorised_tests;
 mod connect;
 pub mod departures;
 mod endpoint;
+pub mod fetch;
 pub mod passage;
 mod resolve;
 pub mod seen;

@@ -1,6 +1,6 @@
 //! What a stream has shown so far, whatever its dialect.
 
-use crate::dialect::openai::answer::Usage;
+use crate::dialect::openai::answer::{Service, Usage};
 use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event};
 use crate::dialect::talk::{self, Delta, Opening};
 
@@ -19,6 +19,8 @@ pub struct Seen {
     pub done: bool,
     /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
     pub complete: bool,
+    /// In which way it is served, where that is told apart from the usage.
+    service: Service,
 }
 
 impl Seen {
@@ -63,6 +65,8 @@ impl Seen {
             talk::Event::Finish { .. } => self.content = true,
             talk::Event::Usage(usage) => self.usage = Some(*usage),
             talk::Event::Done => (self.done, self.complete) = (true, true),
+            talk::Event::Start { service_tier: Some(tier), .. }
+            | talk::Event::About { service_tier: Some(tier), .. } => self.service = Service::of(&tier.value),
             talk::Event::Start { .. }
             | talk::Event::End { .. }
             | talk::Event::Logprobs { .. }
@@ -70,6 +74,14 @@ impl Seen {
             | talk::Event::Ping
             | talk::Event::Failed { .. } => {}
         }
+    }
+
+    /// What was used in all, if that was said.
+    pub fn used(&self) -> Option<Usage> {
+        // A running usage says what was used so far, not what will have been.
+        let usage = self.usage.filter(|_| self.complete)?;
+        let told_apart = usage.service == Service::Standard;
+        Some(Usage { service: if told_apart { self.service } else { usage.service }, ..usage })
     }
 
     fn hear_delta(&mut self, delta: &Delta) {

@@ -9,6 +9,7 @@ mod accounts;
 mod budgets;
 mod circuits;
 mod controls;
+mod costs;
 mod drain;
 mod experiments;
 mod failures;

@@ -21,6 +21,7 @@ mod models;
 mod names;
 mod parents;
 mod pools;
+pub(in crate::config) mod price;
 mod queue;
 mod redis;
 mod rules;
@@ -43,6 +44,7 @@ use super::tree::{Read, Reading};
 use super::{Config, Side, mask, raw};
 use addresses::Providers;
 use pools::{Origin, Pools};
+pub(in crate::config) use rules::hours;
 
 /// Checks `text`; `env` looks up `${NAME}`. `file` only names the text in the report.
 pub fn check(file: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Report> {
@@ -98,7 +100,9 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     });
     let providers = Providers::read(&file.providers_dir, cx);
     let accounts = accounts::accounts(&file.accounts, &providers, &defaults, &mut pools, cx);
-    let deployments = deployments::deployments(&file.deployments, &accounts, &defaults, &mut pools, cx);
+    let prices = price::table(&file.prices, cx);
+    let listed = (&accounts, &*prices);
+    let deployments = deployments::deployments(&file.deployments, listed, &defaults, &mut pools, cx);
     let region = server.region.as_deref();
     let is_nowhere =
         !file.server.is_bad() && file.server.value().is_none_or(|server| server.region.is_absent());
@@ -111,13 +115,14 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         pools: &pools,
         region,
         is_nowhere,
+        has_table: prices.is_read(),
     };
     let models = models::models(&file.models, &deployed, &defaults, cx);
     let called = rules::called(&file.rules);
     let (tenants, tenant_names) =
         tenants::tenants(&file.tenants, (&models, &called), &deployments, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
-    for (written, tenant) in file.tenants.items().iter().zip(&tenants) {
+    for (written, tenant) in file.tenants.items().iter().zip(&tenants).filter(|_| prices.is_read()) {
         budgets::need_prices(&written.value, tenant, (&models, &rules), &deployments, cx);
     }
     let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
@@ -134,6 +139,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         deployments: deployments.list.into_iter().map(|linked| linked.deployment).collect(),
         rule_names,
         deployment_tags,
+        prices,
         models: models.list,
         rules,
         experiments,

@@ -173,7 +173,8 @@ fn metadata(field: &Field<raw::Table<raw::Words>>, cx: &mut Reading<'_>) -> Vec<
     pairs
 }
 
-fn hours(at: &At<String>, cx: &mut Reading<'_>) -> Option<Hours> {
+/// Hours of rules and of prices.
+pub(in crate::config) fn hours(at: &At<String>, cx: &mut Reading<'_>) -> Option<Hours> {
     let hours = Hours::read(&at.value);
     if hours.is_none() {
         let expected = "expected hours such as \"09:00-17:00\" or \"mon-fri 22:00-06:00 +02:00\"";
