@@ -5,6 +5,7 @@ mod access;
 #[cfg(test)]
 mod account_tests;
 mod affinity;
+mod alerts;
 pub mod check;
 mod expand;
 mod experiment;
@@ -27,6 +28,7 @@ mod regions;
 pub mod report;
 mod retry;
 mod rule;
+mod share;
 pub mod sources;
 mod state;
 mod suggest;
@@ -46,6 +48,7 @@ use secrecy::SecretString;
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
+pub use alerts::{Alerts, Webhook};
 pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
@@ -101,6 +104,8 @@ pub struct Config {
     pub deployment_tags: Vec<Arc<str>>,
     /// In file order.
     pub tenants: Vec<Tenant>,
+    /// Who is told when something needs a person.
+    pub alerts: Alerts,
 }
 
 /// `[server]`.

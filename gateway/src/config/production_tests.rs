@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
+    Account, AccountPool, AffinityTable, Alerts, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
     Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
     Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier,
     Timeouts, TlsFiles, Variant, When,
@@ -18,6 +18,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("server.tls", Listener::KEYS),
     ("state", State::KEYS),
     ("state.tls", TlsFiles::KEYS),
+    ("alerts", Alerts::KEYS),
     ("defaults", Defaults::KEYS),
     ("defaults.timeouts", Timeouts::KEYS),
     ("defaults.retry", Retry::KEYS),

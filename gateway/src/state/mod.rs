@@ -12,6 +12,7 @@ pub mod control;
 pub mod core;
 mod doubts;
 mod experiments;
+pub mod failures;
 mod keeper;
 pub mod lanes;
 pub mod layout;
