@@ -22,9 +22,9 @@ UPSTREAMS = (
      'limits = { rpm = 6000, tpm = 2_000_000 }\nhealth_check = { kind = "models", interval = "1s", timeout = "900ms" }\n' + PRICE),
     ("slow", ["--output", "10..30", "--latency", "250ms", "--pace", "5ms", "--jitter", "0.5"], "",
      "limits = { rpm = 6000, tpm = 2_000_000 }\n" + PRICE),
-    # Its provider allows half of what the file says.
-    ("tight", ["--output", "5", "--latency", "10ms", "--window", "10s", "--key", "sk-tight:rpm=20"], "",
-     'meters = [{ kind = "requests", limit = 40, per = "10s" }]\n' + PRICE),
+    # Its provider refuses for a limit though there is room.
+    ("tight", ["--output", "5", "--latency", "10ms", "--fail", "status=429,share=0.25,retry-after=1,only=chat"], "",
+     'meters = [{ kind = "requests", limit = 400, per = "10s" }]\n' + PRICE),
     ("narrow", ["--output", "5", "--latency", "10ms"], "",
      'meters = [{ kind = "requests", limit = 6, per = "5s" }]\n' + PRICE),
     ("flaky", ["--output", "10", "--latency", "20ms", "--fail", "status=500,share=0.15,only=chat"], "", PRICE),
