@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
-use crate::{alerts, checks};
 use crate::config::{Config, OnOutage};
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
@@ -28,6 +27,7 @@ use crate::state::local::Local;
 use crate::state::{About, Client, Port};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
+use crate::{alerts, checks};
 
 /// How long a start waits for the shared state before it serves without.
 const FIRST_CONTACT: Duration = Duration::from_secs(1);

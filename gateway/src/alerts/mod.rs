@@ -52,9 +52,8 @@ pub async fn keep(shared: Arc<Shared>, port: Port, mut stop: watch::Receiver<boo
             }
             None => teller.forget(),
         }
-        let next = async {
-            if is_asked { tokio::time::sleep(LOOK).await } else { std::future::pending().await }
-        };
+        let next =
+            async { if is_asked { tokio::time::sleep(LOOK).await } else { std::future::pending().await } };
         tokio::select! {
             () = next => {}
             changed = adopted.changed() => if changed.is_err() { return },

@@ -54,7 +54,9 @@ impl Kind {
     /// What happened to `subject`, for people.
     pub fn says(self, subject: &str) -> String {
         match self {
-            Kind::StateAway => format!("replica {subject} cannot reach the shared state; on_outage decides what calls get"),
+            Kind::StateAway => {
+                format!("replica {subject} cannot reach the shared state; on_outage decides what calls get")
+            }
             Kind::ModelDown => format!("model {subject}: every deployment fails or is refused"),
             Kind::KeyRefused => format!("account {subject}: the provider refuses its key"),
             Kind::CreditSpent => format!("account {subject}: the provider says that its credit is spent"),
@@ -127,7 +129,9 @@ fn of_budget(spent: f64) -> impl Iterator<Item = Kind> {
 pub fn is_down(model: &Model, config: &Config, circuits: &Circuits) -> bool {
     let is_left_alone = |deployment: &Deployment| {
         is_open(deployment.tag, circuits)
-            || [Cause::Key, Cause::Quota].into_iter().any(|cause| is_shut(&deployment.account, cause, circuits))
+            || [Cause::Key, Cause::Quota]
+                .into_iter()
+                .any(|cause| is_shut(&deployment.account, cause, circuits))
     };
     let mut targets = model.targets.iter().map(|target| &config.deployments[target.deployment.0]);
     !model.targets.is_empty() && targets.all(is_left_alone)

@@ -37,7 +37,7 @@ const OPEN: Circuit = Circuit::Open { next: 1_000, lone: 1_000, permit: 0, good:
 
 fn keys(open: &[u64], config: &Config) -> Vec<String> {
     let mut state = State::new(1, 1);
-    state.circuits.known.extend(open.iter().map(|tag| (*tag, OPEN.clone())));
+    state.circuits.known.extend(open.iter().map(|tag| (*tag, OPEN)));
     seen(config, &[], &state).into_iter().map(|alert| alert.key).collect()
 }
 

@@ -36,7 +36,8 @@ mod tests {
     use crate::config::check::check;
 
     fn shares(strategy: &str, deployments: &str) -> Option<Vec<f64>> {
-        let deployment = |name: &str| format!("[[deployments]]\nname = \"{name}\"\naccount = \"a\"\nmodel = \"x\"\n");
+        let deployment =
+            |name: &str| format!("[[deployments]]\nname = \"{name}\"\naccount = \"a\"\nmodel = \"x\"\n");
         let text = format!(
             "version = 1\n[[accounts]]\nname = \"a\"\nprovider = \"openai\"\napi_key = \"k\"\n{}\
              [[models]]\nname = \"m\"\nstrategy = \"{strategy}\"\ndeployments = {deployments}\n",

@@ -35,9 +35,15 @@ impl Overview {
         let build = level("weir_build_info", "1, with the version of this replica");
         build.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         Overview {
-            config: level("weir_config_hash", "Which configuration is in force: the same number, the same file"),
+            config: level(
+                "weir_config_hash",
+                "Which configuration is in force: the same number, the same file",
+            ),
             replicas: level("weir_replicas_alive", "Replicas alive, as this one has heard last"),
-            deployments: levels("weir_deployment_info", "1 for each deployment, with its account and provider"),
+            deployments: levels(
+                "weir_deployment_info",
+                "1 for each deployment, with its account and provider",
+            ),
             used: levels(
                 "weir_deployment_utilisation_ratio",
                 "How full a deployment is: of all limits that it draws on the fullest",
@@ -47,7 +53,10 @@ impl Overview {
                 "The share of a model's calls that a deployment is due by its weight",
             ),
             down: levels("weir_model_down", "1 while every deployment of a model is left alone"),
-            failures: count("weir_redis_failures", "Messages to the shared state that were not answered, by reason"),
+            failures: count(
+                "weir_redis_failures",
+                "Messages to the shared state that were not answered, by reason",
+            ),
             alerts: count("weir_alert_posts", "Messages of alerts, by what became of them"),
             counted: Mutex::default(),
         }

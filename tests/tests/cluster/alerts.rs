@@ -154,7 +154,8 @@ fn keeps_secrets(site: &Site, receiver: &Receiver) -> Result<()> {
 /// Which replica has told, by its own count.
 async fn teller(site: &Site) -> Result<usize> {
     for (at, replica) in site.replicas.iter().enumerate() {
-        if replica.metric("weir_alert_posts_total", "outcome=\"taken\"").await.is_ok_and(|count| count > 0.0) {
+        if replica.metric("weir_alert_posts_total", "outcome=\"taken\"").await.is_ok_and(|count| count > 0.0)
+        {
             return Ok(at);
         }
     }
@@ -166,7 +167,8 @@ async fn teller(site: &Site) -> Result<usize> {
 fn an_account_that_is_refused_is_told_once_by_all_and_not_again_by_who_tells_next() -> Result<()> {
     in_turn(async {
         let receiver = Receiver::start().await?;
-        let mut site = site("alerts-once", &receiver, "cooldown = { default = \"1s\", max = \"600s\" }\n").await?;
+        let mut site =
+            site("alerts-once", &receiver, "cooldown = { default = \"1s\", max = \"600s\" }\n").await?;
         load(&site, Duration::from_secs(1)).await?;
         site.providers[0].fail(&[KEY]).await?;
         load(&site, Duration::from_secs(2)).await?;
@@ -181,7 +183,8 @@ fn an_account_that_is_refused_is_told_once_by_all_and_not_again_by_who_tells_nex
         tokio::time::sleep(Duration::from_secs(11)).await; // two looks of whoever tells now
         let told = receiver.told();
         println!("alerts-once: {told:?}");
-        let wanted = [("account_key_refused/refused firing".to_owned(), 1), ("model_down/m firing".to_owned(), 1)];
+        let wanted =
+            [("account_key_refused/refused firing".to_owned(), 1), ("model_down/m firing".to_owned(), 1)];
         ensure!(told == BTreeMap::from(wanted), "{told:?}");
         keeps_secrets(&site, &receiver)
     })
@@ -192,7 +195,8 @@ fn an_account_that_is_refused_is_told_once_by_all_and_not_again_by_who_tells_nex
 fn a_receiver_that_is_away_or_hangs_is_tried_again_and_slows_nobody() -> Result<()> {
     in_turn(async {
         let receiver = Receiver::start().await?;
-        let site = site("alerts-again", &receiver, "cooldown = { default = \"1s\", max = \"600s\" }\n").await?;
+        let site =
+            site("alerts-again", &receiver, "cooldown = { default = \"1s\", max = \"600s\" }\n").await?;
         *held(&receiver.manner) = Manner::Hangs;
         site.providers[0].fail(&[KEY]).await?;
         let begun = Instant::now();

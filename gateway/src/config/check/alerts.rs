@@ -27,7 +27,9 @@ fn parse(url: &str) -> Result<Webhook, &'static str> {
     }
     let authority = uri.authority().ok_or(EXPECTED)?;
     if authority.as_str().contains('@') {
-        return Err("a webhook holds no user or password: what lets a message in stands in its path or query");
+        return Err(
+            "a webhook holds no user or password: what lets a message in stands in its path or query",
+        );
     }
     if is_endpoint(authority) { Ok(Webhook::new(url)) } else { Err(EXPECTED) }
 }
@@ -41,7 +43,9 @@ mod tests {
         let webhook = parse("https://hooks.example/services/hunter2?key=hunter2").unwrap();
         assert_eq!(webhook.uri().unwrap().query(), Some("key=hunter2"));
         assert!(!format!("{webhook:?}").contains("hunter2"));
-        for bad in ["hooks", "ftp://h", "https://", "https://u:p@h", "https://h#top", "http://h:x", " https://h"] {
+        for bad in
+            ["hooks", "ftp://h", "https://", "https://u:p@h", "https://h#top", "http://h:x", " https://h"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
