@@ -261,7 +261,7 @@ impl Call<'_> {
             if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
-            self.within_budget(id, &attempts, &mut ranked, record);
+            let taken = self.within_budget(id, &attempts, &mut ranked, record);
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
@@ -280,7 +280,7 @@ impl Call<'_> {
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
-            self.take_from_budget(id, &attempts);
+            taken.made();
             let falls_back = self.may_fall_back(ahead, tried);
             let others = attempts.may_go_on(&ranked, index, shut) || falls_back;
             if tried.deployments.len() == before + 1 {

@@ -29,7 +29,7 @@ EMPTY = {
 # Rules without an answer, for their alert does not fire: `firing` says which must.
 RECORDED = re.compile(r"^weir:")
 # Under load ...
-FIRING = {"WeirErrors", "WeirNoCapacity", "WeirUpstream429", "WeirAccountShut", "WeirCircuitOpen", "WeirModelDown"}
+FIRING = {"WeirErrors", "WeirNoCapacity", "WeirUpstream429", "WeirAccountShut", "WeirCircuitOpen", "WeirModelDown", "WeirBudgetSpent"}
 # ... and when things break.
 BROKEN = {"WeirReplicaDown", "WeirConfigRefused", "WeirDegraded", "WeirRedisFailures"}
 # What must not fire under that load.
@@ -136,7 +136,8 @@ NOT_SHOWN = {"weir_retry_budget_exhausted_total": "ten further attempts a second
 def told(stage):
     """The receiver, which refused the first message, has heard of each alert once."""
     deadline = time.monotonic() + SOON
-    wanted = {("account_key_refused/refused", "firing"), ("model_down/dead", "firing")}
+    budget = "tenant/team-a/budget/day"
+    wanted = {("account_key_refused/refused", "firing"), ("model_down/dead", "firing"), (f"budget_near/{budget}", "firing")}
     while not wanted <= set(stage.receiver.keys()) and time.monotonic() < deadline:
         time.sleep(0.5)
     keys = stage.receiver.keys()

@@ -14,6 +14,8 @@ from rig.processes import Process, accepts, free_port, says_200
 from rig.stack import Processes
 
 REPLICAS = 3
+# Of the one nothing is left soon, of the other enough.
+BUDGETS = {"team-a": 'models = ["chat"]\nbudgets = [{ usd = 0.015, per = "day" }]\n', "team-b": ""}
 KEYS = {"team-a": "sk-team-a", "team-b": "sk-team-b"}
 # name, what its provider does, further lines of its account and of its deployment
 PRICE = "price = { input = 1.0, output = 4.0 }\n"
@@ -119,7 +121,8 @@ def config(redis, receiver, ports):
         )
     parts.append(MODELS)
     for name, key in KEYS.items():
-        parts.append(f'\n[[tenants]]\nname = "{name}"\nkeys = ["sha256:{hashlib.sha256(key.encode()).hexdigest()}"]\n')
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        parts.append(f'\n[[tenants]]\nname = "{name}"\nkeys = ["sha256:{digest}"]\n{BUDGETS[name]}')
     return "".join(parts)
 
 

@@ -97,7 +97,7 @@ impl Alert {
 
 /// The keys of the pools that are looked at: budgets.
 pub fn pools(all: &[Arc<PoolInfo>]) -> Vec<Arc<str>> {
-    all.iter().filter(|info| is_budget(info)).map(|info| info.decl.key.clone()).collect()
+    all.iter().filter(|info| info.is_budget()).map(|info| info.decl.key.clone()).collect()
 }
 
 /// All that is the matter with the cluster, the gravest first.
@@ -110,7 +110,7 @@ pub fn seen(config: &Config, infos: &[Arc<PoolInfo>], state: &State) -> Vec<Aler
         let shut = causes.into_iter().filter(|(cause, _)| is_shut(account, *cause, circuits));
         seen.extend(shut.map(|(_, kind)| Alert::of(kind, &account.name)));
     }
-    for info in infos.iter().filter(|info| is_budget(info)) {
+    for info in infos.iter().filter(|info| info.is_budget()) {
         let spent = state.pools.get(&info.decl.key).map_or(0.0, fullest);
         seen.extend(of_budget(spent).map(|kind| Alert::of(kind, &info.name)));
     }
@@ -143,11 +143,6 @@ fn is_shut(account: &Account, cause: Cause, circuits: &Circuits) -> bool {
 
 fn is_open(tag: u64, circuits: &Circuits) -> bool {
     circuits.known.get(&tag).is_some_and(Circuit::is_open)
-}
-
-/// Does a pool bound what may be spent?
-fn is_budget(info: &PoolInfo) -> bool {
-    info.name.contains("/budget/")
 }
 
 /// How much of a pool is used, of several meters the fullest. What is held may be given back, so it does not count.

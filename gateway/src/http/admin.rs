@@ -283,7 +283,7 @@ fn bound_share(info: &PoolInfo, pool: &core::Pool, state: &core::State) -> f64 {
 /// How much of a pool is in use, of its meters the fullest. What may be spent is no load.
 fn used(info: &PoolInfo, state: &core::State) -> f64 {
     let Some(pool) = state.pools.get(&info.decl.key) else { return 0.0 };
-    let meters = info.kinds.iter().zip(&pool.meters).filter(|(kind, _)| kind_name(**kind) != "usd");
+    let meters = info.kinds.iter().zip(&pool.meters).filter(|(kind, _)| **kind != MeterKind::Usd);
     meters.map(|(_, meter)| meter.used() as f64 / meter.cap as f64).fold(0.0, f64::max)
 }
 
@@ -294,6 +294,7 @@ fn kind_name(kind: MeterKind) -> &'static str {
         MeterKind::InputTokens => "input_tokens",
         MeterKind::OutputTokens => "output_tokens",
         MeterKind::Concurrency => "concurrency",
+        MeterKind::Usd => "usd",
     }
 }
 

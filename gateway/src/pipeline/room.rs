@@ -256,6 +256,7 @@ mod tests {
             keys: Vec::new(),
             models: Vec::new(),
             pool: None,
+            budgets: Vec::new(),
             weight: 1.0,
             priority,
         };

@@ -182,6 +182,7 @@ fn ending(status: u16, outcome: &str) -> Ending {
     let any = StatusCode::default();
     let theirs = [
         Kind::RateLimited,
+        Kind::BudgetSpent,
         Kind::TooBigForLimit,
         Kind::Refused(any),
         Kind::ContextTooLong(any),
@@ -206,7 +207,9 @@ mod tests {
     fn a_variant_is_to_blame_for_what_providers_and_the_gateway_do_and_for_nothing_else() {
         for kind in Kind::all() {
             let expected = match (kind, kind.fault()) {
-                (Kind::RateLimited | Kind::TooBigForLimit | Kind::ModelForbidden, _) => Ending::Refused,
+                (Kind::RateLimited | Kind::BudgetSpent | Kind::TooBigForLimit | Kind::ModelForbidden, _) => {
+                    Ending::Refused
+                }
                 (_, Fault::Client) => Ending::Refused,
                 (_, Fault::Policy | Fault::Upstream | Fault::Gateway) => Ending::Failed,
             };

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod alerts;
+mod budgets;
 mod circuits;
 mod controls;
 mod drain;
