@@ -136,7 +136,7 @@ NOT_SHOWN = {"weir_retry_budget_exhausted_total": "ten further attempts a second
 def told(stage):
     """The receiver, which refused the first message, has heard of each alert once."""
     deadline = time.monotonic() + SOON
-    budget = "tenant/team-a/budget/day"
+    budget = "tenant/team-c/budget/day"
     wanted = {("account_key_refused/refused", "firing"), ("model_down/dead", "firing"), (f"budget_near/{budget}", "firing")}
     while not wanted <= set(stage.receiver.keys()) and time.monotonic() < deadline:
         time.sleep(0.5)

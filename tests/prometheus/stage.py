@@ -14,9 +14,9 @@ from rig.processes import Process, accepts, free_port, says_200
 from rig.stack import Processes
 
 REPLICAS = 3
-# Of the one nothing is left soon, of the other enough.
-BUDGETS = {"team-a": 'models = ["chat"]\nbudgets = [{ usd = 0.015, per = "day" }]\n', "team-b": ""}
-KEYS = {"team-a": "sk-team-a", "team-b": "sk-team-b"}
+KEYS = {"team-a": "sk-team-a", "team-b": "sk-team-b", "team-c": "sk-team-c"}
+# What tenants may do besides; of the one's budget nothing is left after some ten seconds.
+MAY = {"team-c": 'models = ["chat"]\nbudgets = [{ usd = 0.004, per = "day" }]\n'}
 # name, what its provider does, further lines of its account and of its deployment
 PRICE = "price = { input = 1.0, output = 4.0 }\n"
 UPSTREAMS = (
@@ -101,6 +101,7 @@ variants = [{ name = "control", share = 50, deployments = ["fast"] }, { name = "
 LOAD = (
     (12, "chat", "team-a", True, True),
     (8, "chat", "team-b", False, False),
+    (4, "chat", "team-c", False, False),
     (6, "trial", "team-b", True, False),
     (4, "keyed", "team-b", False, False),
     (4, "tight", "team-b", False, False),
@@ -122,7 +123,7 @@ def config(redis, receiver, ports):
     parts.append(MODELS)
     for name, key in KEYS.items():
         digest = hashlib.sha256(key.encode()).hexdigest()
-        parts.append(f'\n[[tenants]]\nname = "{name}"\nkeys = ["sha256:{digest}"]\n{BUDGETS[name]}')
+        parts.append(f'\n[[tenants]]\nname = "{name}"\nkeys = ["sha256:{digest}"]\n{MAY.get(name, "")}')
     return "".join(parts)
 
 
