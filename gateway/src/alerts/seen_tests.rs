@@ -73,7 +73,7 @@ fn a_budget_is_near_its_end_and_then_at_it() {
     assert_eq!(looked_at.len(), 1);
     let of = |cents: u64| {
         let mut state = State::new(1, 1);
-        for info in &infos {
+        for info in infos.iter().filter(|info| !info.kinds.is_empty()) {
             let declared = &info.decl.meters[0];
             let mut meter = Meter::new(declared.shape, declared.cap, 1);
             (meter.sum, meter.hold) = (cents * meter.cap / 100, meter.cap);
