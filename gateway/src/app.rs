@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
-use crate::checks;
 use crate::config::{Config, OnOutage};
 use crate::cost;
 use crate::experiment::told::Teller;
@@ -31,6 +30,7 @@ use crate::state::local::Local;
 use crate::state::{About, Client, Port};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
+use crate::{alerts, checks};
 
 /// How long a start waits for the shared state before it serves without.
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub struct Running {
     phase: watch::Sender<Phase>,
     admin_phase: watch::Sender<Phase>,
     stop_checks: watch::Sender<bool>,
-    checks: tokio::task::JoinHandle<()>,
+    checks: Vec<tokio::task::JoinHandle<()>>,
     stop_state: watch::Sender<bool>,
     workers: Vec<JoinHandle<usize>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -117,8 +117,9 @@ pub async fn start(
     let desk = admin::Desk::new(shared.clone(), port.clone());
     let (stop_checks, checks_stopping) = watch::channel(false);
     let (upstreams, over) = (Upstreams::default(), Arc::default());
-    let checking = Arc::new(Worker { shared: shared.clone(), port, upstreams, over });
-    let checks = tokio::spawn(checks::keep(checking, checks_stopping));
+    let checking = Arc::new(Worker { shared: shared.clone(), port: port.clone(), upstreams, over });
+    let alerting = alerts::keep(shared.clone(), port, checks_stopping.clone());
+    let checks = vec![tokio::spawn(checks::keep(checking, checks_stopping)), tokio::spawn(alerting)];
     let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, server::most_connections(), phase.subscribe())),
@@ -197,9 +198,11 @@ impl Running {
                 ended.await
             }
         };
-        // Until it leaves others take it for who checks.
+        // Until it leaves others take it for who checks, and tells.
         self.stop_checks.send_replace(true);
-        self.checks.await?;
+        for task in self.checks {
+            task.await?;
+        }
         advance(&self.admin_phase, Phase::Closing);
         self.stop_state.send_replace(true);
         for task in self.state_tasks {

@@ -7,11 +7,13 @@
 //! - [`experiment`]: variants of how a model is served, compared. [`cost`]: what was spent. [`prices`]: `weir prices`.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
+//! - [`checks`]: deployments looked after without calls. [`alerts`]: who is told when something needs a person.
 //! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`aside`]: what takes long. [`tls`]: what it shows.
 //!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo. [`command`]: what asks a replica.
 
 pub mod admit;
+pub mod alerts;
 pub mod app;
 pub mod aside;
 pub mod auth;

@@ -5,6 +5,7 @@ mod access;
 #[cfg(test)]
 mod account_tests;
 mod affinity;
+mod alerts;
 pub mod check;
 mod expand;
 mod experiment;
@@ -30,6 +31,7 @@ mod regions;
 pub mod report;
 mod retry;
 mod rule;
+mod share;
 pub mod sources;
 mod state;
 mod suggest;
@@ -49,6 +51,7 @@ use secrecy::SecretString;
 use crate::dialect::ability::Abilities;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
+pub use alerts::{Alerts, Webhook};
 pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
@@ -111,6 +114,8 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// What deployments cost that do not say it themselves.
     pub prices: Arc<Prices>,
+    /// Who is told when something needs a person.
+    pub alerts: Alerts,
 }
 
 /// `[server]`.

@@ -35,7 +35,8 @@ table! {
         rules: List<Rule>,
         experiments: List<Experiment>,
         tenants: List<Tenant>,
-    } later { telemetry, alerts }
+        alerts: Alerts,
+    } later { telemetry }
 }
 
 table! {
@@ -91,6 +92,10 @@ table! {
 
 table! {
     TlsFiles, "`tls`" { ca: String, cert: String, key: String } later {}
+}
+
+table! {
+    Alerts, "`[alerts]`" { webhook: String } later {}
 }
 
 table! {
@@ -456,6 +461,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     State::KEYS,
     Sentinel::KEYS,
     TlsFiles::KEYS,
+    Alerts::KEYS,
     Limits::KEYS,
     Meter::KEYS,
     Budget::KEYS,

@@ -69,6 +69,7 @@ fn in_clear() -> String {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/production.toml")).unwrap();
     let text = text.replace("${WEIR_ADMIN_TOKEN}", SECRET).replace("${OPENAI_KEY_A}", SECRET);
     text.replace("${REDIS_PASSWORD}", SECRET)
+        .replace("${WEIR_ALERTS_TOKEN}", SECRET)
         .replace("${OPENAI_ORG}", SECRET)
         .replace("sha256:${TEAM_A_KEY_SHA256}", SECRET)
 }

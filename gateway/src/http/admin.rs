@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::{costs, experiments, keys};
+use crate::alerts::seen::is_down;
 use crate::clock::unix_now;
 use crate::config::{MeterKind, Side};
 use crate::cost::told::stale;
@@ -36,6 +37,42 @@ impl Desk {
     /// Of this replica, with a port of its own.
     pub fn new(shared: Arc<Shared>, port: Port) -> Arc<Desk> {
         Arc::new(Desk { shared, port, page: Mutex::default() })
+    }
+
+    /// Shows what is configured.
+    fn show_config(&self, snapshot: &Snapshot) {
+        let (metrics, client) = (&self.shared.metrics, &self.shared.client);
+        let config = &snapshot.config;
+        metrics.replica(&config.hash, client.live(), client.failures());
+        for deployment in &config.deployments {
+            let account = &deployment.account;
+            metrics.deployment(&deployment.name, &account.name, &account.preset.name);
+        }
+        for (at, (model, name)) in config.models.iter().zip(&snapshot.model_names).enumerate() {
+            let is_tried = config.experiments.iter().any(|experiment| experiment.model.0 == at);
+            // (Variants divide its calls otherwise.)
+            let Some(shares) = model.shares().filter(|_| !is_tried) else { continue };
+            for (target, share) in model.targets.iter().zip(shares) {
+                metrics.share(name, &config.deployments[target.deployment.0].name, share);
+            }
+        }
+    }
+
+    /// Shows how deployments and models stand.
+    fn show_standing(&self, snapshot: &Snapshot, state: &core::State) {
+        let (metrics, config) = (&self.shared.metrics, &snapshot.config);
+        for deployment in &config.deployments {
+            metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
+            let pools = deployment.pools.iter().map(|id| &snapshot.pools[id.0]);
+            let used = pools.map(|info| used(info, state)).fold(0.0, f64::max);
+            metrics.used(&deployment.name, used);
+        }
+        for account in &config.accounts {
+            metrics.account(&account.name, &state.circuits, account.tag);
+        }
+        for (model, name) in config.models.iter().zip(&snapshot.model_names) {
+            metrics.down(name, is_down(model, config, &state.circuits));
+        }
     }
 
     /// Shows how much of each pool is in use, of several windows the fullest.
@@ -113,14 +150,10 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());
     }
+    desk.show_config(&snapshot);
     if let Ok(state) = overview {
         desk.show(&snapshot.pools, &state);
-        for deployment in &snapshot.config.deployments {
-            shared.metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
-        }
-        for account in &snapshot.config.accounts {
-            shared.metrics.account(&account.name, &state.circuits, account.tag);
-        }
+        desk.show_standing(&snapshot, &state);
         shared.metrics.shown();
     }
     let text = shared.metrics.text();
@@ -254,6 +287,13 @@ fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -
 fn bound_share(info: &PoolInfo, pool: &core::Pool, state: &core::State) -> f64 {
     let share = |(at, meter): (usize, &core::Meter)| bound(info, at, meter, state) as f64 / meter.cap as f64;
     pool.meters.iter().enumerate().map(share).fold(1.0, f64::min)
+}
+
+/// How much of a pool is in use, of its meters the fullest. What may be spent is no load.
+fn used(info: &PoolInfo, state: &core::State) -> f64 {
+    let Some(pool) = state.pools.get(&info.decl.key) else { return 0.0 };
+    let meters = info.kinds.iter().zip(&pool.meters).filter(|(kind, _)| **kind != MeterKind::Usd);
+    meters.map(|(_, meter)| meter.used() as f64 / meter.cap as f64).fold(0.0, f64::max)
 }
 
 fn kind_name(kind: MeterKind) -> &'static str {

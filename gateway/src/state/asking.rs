@@ -113,6 +113,7 @@ impl Client {
         }
         let answer = self.try_asking(port, wish).await;
         if let Err(away) = &answer {
+            self.failures.note(away);
             match away {
                 Away::Learning => drop(self.contact.send_replace(Contact::Learning)),
                 Away::OtherLayout => self.side.lock().is_others(boot_ms()),

@@ -13,6 +13,7 @@ pub mod core;
 mod costs;
 mod doubts;
 mod experiments;
+pub mod failures;
 mod keeper;
 pub mod keys;
 pub mod lanes;

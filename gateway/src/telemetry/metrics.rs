@@ -12,11 +12,13 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::costs::Spending;
 use super::levels::Levels;
+use super::overview::Overview;
 use super::variants::Variants;
 use super::{Record, log};
 use crate::cost::{Place, Spent};
 use crate::experiment::{Assigned, Sample, Trial};
 use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
+use crate::state::failures::Failures;
 
 pub(super) const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -59,6 +61,7 @@ pub struct Metrics {
     buffered: Gauge<u64>,
     variants: Variants,
     spending: Spending,
+    overview: Overview,
     series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
     by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
 }
@@ -125,6 +128,8 @@ impl Metrics {
     /// Fresh instruments on a registry of their own.
     pub fn new() -> anyhow::Result<Metrics> {
         let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
             .without_target_info()
@@ -214,6 +219,7 @@ impl Metrics {
                 .build(),
             variants: Variants::new(&meter),
             spending: Spending::new(&meter),
+            overview: Overview::new(&meter),
             registry,
             _provider: provider,
             series: RwLock::default(),
@@ -335,7 +341,39 @@ impl Metrics {
     /// All that is there has been shown: what was before and is not, is shown as nothing.
     pub fn shown(&self) {
         let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
-        all.into_iter().chain([self.variants.shares()]).for_each(Levels::turn);
+        let all = all.into_iter().chain([self.variants.shares()]).chain(self.overview.levels());
+        all.for_each(Levels::turn);
+    }
+
+    /// Which configuration is in force (its hash, hexadecimal), how many replicas there are, and how often the state did not answer
+    /// so far.
+    pub fn replica(&self, hash: &str, replicas: usize, failures: Failures) {
+        self.overview.replica(hash, replicas, failures);
+    }
+
+    /// A deployment that is configured.
+    pub fn deployment(&self, name: &Arc<str>, account: &str, provider: &str) {
+        self.overview.deployment(name, account, provider);
+    }
+
+    /// How full a deployment is, of all limits that it draws on the fullest.
+    pub fn used(&self, deployment: &Arc<str>, share: f64) {
+        self.overview.used(deployment, share);
+    }
+
+    /// The share of a model's calls that a deployment is due.
+    pub fn share(&self, model: &Arc<str>, deployment: &Arc<str>, share: f64) {
+        self.overview.share(model, deployment, share);
+    }
+
+    /// Whether every deployment of a model is left alone.
+    pub fn down(&self, model: &Arc<str>, is_down: bool) {
+        self.overview.down(model, is_down);
+    }
+
+    /// A message of alerts was sent.
+    pub fn alerts_posted(&self, taken: bool) {
+        self.overview.alerts_posted(taken);
     }
 
     /// Whether the shared state is away.

@@ -5,6 +5,7 @@ mod explanation;
 mod levels;
 pub mod log;
 pub mod metrics;
+mod overview;
 mod variants;
 
 use std::sync::atomic::{AtomicBool, Ordering};

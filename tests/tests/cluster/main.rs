@@ -6,6 +6,7 @@
 //! need a gateway of their own, run with `--ignored`.
 
 mod accounts;
+mod alerts;
 mod budgets;
 mod circuits;
 mod controls;

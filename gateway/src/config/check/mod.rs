@@ -8,6 +8,7 @@ mod abilities;
 mod access;
 mod accounts;
 mod addresses;
+mod alerts;
 mod budgets;
 mod circuit;
 mod credentials;
@@ -91,6 +92,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     }
     let server = server::server(&file.server, cx);
     let (state, on_outage) = server::state(&file.state, cx);
+    let alerts = alerts::alerts(&file.alerts, cx);
     let mut pools = Pools::new(on_outage);
     let defaults = settings::defaults(&file.defaults, cx);
     let gateway_pool = file.limits.get().and_then(|at| {
@@ -144,5 +146,6 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         rules,
         experiments,
         tenants,
+        alerts,
     }
 }
