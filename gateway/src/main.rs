@@ -41,6 +41,8 @@ enum Cmd {
         #[arg(long, env = "WEIR_CONFIG")]
         config: PathBuf,
     },
+    /// Print the JSON Schema of configurations, for editors that complete and check TOML.
+    Schema,
     /// Keys of tenants.
     Keys {
         #[command(subcommand)]
@@ -72,6 +74,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Cmd::Serve { config, replica } => serve(config, replica),
         Cmd::Check { config } => Ok(check(&config)),
+        Cmd::Schema => {
+            println!("{:#}", weir::config::schema::schema());
+            Ok(ExitCode::SUCCESS)
+        }
         Cmd::Keys { command: KeysCmd::Hash } => {
             let mut key = String::new();
             std::io::stdin().read_line(&mut key)?;

@@ -9,9 +9,11 @@ pub mod check;
 mod expand;
 mod experiment;
 mod fixed;
+mod form;
 mod health;
 mod hedge;
 mod hours;
+mod manual;
 #[cfg(test)]
 mod level_tests;
 mod mask;
@@ -27,6 +29,9 @@ mod regions;
 pub mod report;
 mod retry;
 mod rule;
+pub mod schema;
+#[cfg(test)]
+mod schema_tests;
 pub mod sources;
 mod state;
 mod suggest;

@@ -57,7 +57,12 @@ table! {
 }
 
 table! {
-    Listener, "the listener's `tls`" { cert: String, key: String } later {}
+    Listener, "the listener's `tls`" {
+        /// File with the certificate in PEM form, and behind it those between it and the authority.
+        cert: String,
+        /// File with its key in PEM form.
+        key: String,
+    } later {}
 }
 
 table! {
@@ -107,7 +112,6 @@ table! {
     Meter, "`meters`" {
         kind: MeterKind = required,
         limit: Limit = required,
-        /// Absent for concurrency.
         per: Duration,
         reset: Reset,
     } later {}
@@ -152,7 +156,6 @@ table! {
 
 table! {
     Queue, "`queue`" {
-        /// 0: nobody waits.
         max: u32,
         wait: Duration,
     } later {}
@@ -229,17 +232,29 @@ table! {
 
 table! {
     Credentials, "`credentials`" {
+        /// aws for bedrock, google for vertex, entra for azure. Without other keys: whatever the process finds around it.
         kind: CredentialKind = required,
+        /// aws: a key; with `secret_access_key`.
         access_key_id: String,
+        /// aws: its secret.
         secret_access_key: String,
+        /// aws: for temporary keys.
         session_token: String,
+        /// aws: a role that is taken with the token in `token_file`.
         role_arn: String,
+        /// aws, entra: file with a token of the platform, such as Kubernetes'.
         token_file: String,
+        /// google: the key file of a service account.
         file: String,
+        /// google: its text.
         json: String,
+        /// entra: the directory; with `client`, and `secret` or `token_file`.
         tenant: String,
+        /// entra: the application; alone, the managed identity of that id.
         client: String,
+        /// entra: a secret of the application.
         secret: String,
+        /// entra: where tokens are given out in other clouds, default "https://login.microsoftonline.com".
         authority: String,
     } later {}
 }
@@ -319,6 +334,7 @@ table! {
 
 table! {
     TargetTable, "a model's `deployments`" {
+        /// Of a deployment.
         name: String = required,
         weight: Weight,
         priority: u32,
@@ -362,7 +378,12 @@ table! {
 }
 
 table! {
-    ComplexityTable, "`complexity`" { min: f64, max: f64 } later {}
+    ComplexityTable, "`complexity`" {
+        /// From here on.
+        min: f64,
+        /// Below this.
+        max: f64,
+    } later {}
 }
 
 table! {

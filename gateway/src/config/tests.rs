@@ -63,6 +63,18 @@ fn every_mistake_is_reported_as_its_fixture_says_and_no_secret_is_shown() {
     );
 }
 
+/// What these files show is that they load, and that the schema takes them (`schema_tests.rs`).
+#[test]
+fn every_form_that_a_value_may_have_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/loads");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let env = |name: &str| (name == "ON_OUTAGE").then(|| "closed".to_owned());
+        check::check(&path, &text, &env).unwrap_or_else(|report| panic!("{report}"));
+    }
+}
+
 /// The production file with secrets written in clear.
 fn in_clear() -> String {
     let text =
