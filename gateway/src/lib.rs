@@ -8,7 +8,7 @@
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
 //! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`aside`]: what takes long. [`tls`]: what it shows.
-//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
+//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo. [`import`]: configurations of other gateways.
 
 pub mod admit;
 pub mod app;
@@ -22,6 +22,7 @@ pub mod dialect;
 pub mod error;
 pub mod experiment;
 pub mod http;
+pub mod import;
 pub mod life;
 pub mod notify;
 pub mod pipeline;

@@ -1,10 +1,12 @@
 //! The command line of Weir.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use weir::config::Config;
+use weir::import::{self, Sort};
 use weir::shared::Snapshot;
 use weir::{auth, life, sim};
 
@@ -41,6 +43,11 @@ enum Cmd {
         #[arg(long, env = "WEIR_CONFIG")]
         config: PathBuf,
     },
+    /// Translate another gateway's configuration; what cannot be translated is listed on standard error.
+    Import {
+        #[command(subcommand)]
+        command: ImportCmd,
+    },
     /// Print the JSON Schema of configurations, for editors that complete and check TOML.
     Schema,
     /// Keys of tenants.
@@ -52,6 +59,18 @@ enum Cmd {
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
     Provider(sim::provider::Options),
+}
+
+#[derive(Subcommand)]
+enum ImportCmd {
+    /// A LiteLLM proxy's `config.yaml`. Exit code 1 only if it cannot be read.
+    Litellm {
+        /// The file; `-` for standard input.
+        file: PathBuf,
+        /// Where Weir's configuration goes; standard output if absent.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -78,6 +97,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("{:#}", weir::config::schema::schema());
             Ok(ExitCode::SUCCESS)
         }
+        Cmd::Import { command: ImportCmd::Litellm { file, out } } => import_litellm(&file, out.as_deref()),
         Cmd::Keys { command: KeysCmd::Hash } => {
             let mut key = String::new();
             std::io::stdin().read_line(&mut key)?;
@@ -100,7 +120,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn check(path: &std::path::Path) -> ExitCode {
+fn check(path: &Path) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
@@ -124,6 +144,29 @@ fn check(path: &std::path::Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn import_litellm(file: &Path, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let name = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
+    let text = match name.as_str() {
+        "standard input" => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(file),
+    };
+    let text = text.with_context(|| format!("{name} cannot be read"))?;
+    let imported = import::litellm(&name, &text).map_err(|err| anyhow!("{name}:{err}"))?;
+    match out {
+        Some(out) => {
+            std::fs::write(out, &imported.toml).with_context(|| format!("{} cannot be written", out.display()))?;
+        }
+        None => print!("{}", imported.toml),
+    }
+    for note in &imported.notes {
+        eprintln!("{name}:{note}");
+    }
+    let count = |sort| imported.notes.iter().filter(|note| note.sort == sort).count();
+    let (left, differs, todo) = (count(Sort::Left), count(Sort::Differs), count(Sort::ToDo));
+    eprintln!("{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {

@@ -143,7 +143,7 @@ fn the_quickstart_loads() {
 
 #[test]
 fn the_rollout_loads() {
-    let config = shipped("rollout.toml");
+    let config = shipped("examples/gradual-rollout.toml");
     let [experiment] = &config.experiments[..] else { panic!() };
     assert_eq!((experiment.by, experiment.shares()), (By::Session, vec![99.0, 1.0]));
     let names = |model: &Model| -> Vec<&str> {
@@ -161,7 +161,7 @@ fn the_rollout_loads() {
 #[test]
 fn what_was_measured_belongs_to_the_variants_and_not_to_their_shares() {
     let config = |change: &dyn Fn(&str) -> String| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rollout.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/gradual-rollout.toml");
         let text = change(&fs::read_to_string(path).unwrap()).replace("${OPENAI_API_KEY}", SECRET);
         checked(&text).unwrap_or_else(|report| panic!("{report}")).experiments.remove(0).digest
     };

@@ -9,6 +9,7 @@ mod accounts;
 mod circuits;
 mod controls;
 mod drain;
+mod examples;
 mod experiments;
 mod failures;
 mod fallbacks;
