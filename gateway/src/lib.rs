@@ -25,6 +25,7 @@ pub mod http;
 pub mod import;
 pub mod life;
 pub mod notify;
+pub mod periods;
 pub mod pipeline;
 pub mod pulse;
 pub mod queue;

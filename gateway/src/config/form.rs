@@ -22,8 +22,6 @@ pub(crate) enum Form {
         to: u64,
     },
     List(Box<Form>),
-    /// Nothing but an empty list: of a key whose feature does not exist yet.
-    Nothing,
     OneOf(Vec<Form>),
     /// A table whose keys are declared.
     Table(fn() -> Layout),
@@ -35,9 +33,8 @@ pub(crate) enum Form {
 pub(crate) struct Layout {
     /// In the code, and among the schema's definitions.
     pub(crate) name: &'static str,
+    /// Those that work.
     pub(crate) keys: Vec<Key>,
-    /// Keys that pass while they ask for nothing, for their feature does not exist yet.
-    pub(crate) empty: Vec<&'static str>,
 }
 
 /// A key of it.

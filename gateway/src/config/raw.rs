@@ -11,7 +11,9 @@ use std::time::Duration;
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
-use super::{After, By, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{
+    After, By, Charge, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy,
+};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
     Affinity, Complexity, Entry, Headers, Hedge, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
@@ -114,6 +116,15 @@ table! {
         limit: Limit = required,
         per: Duration,
         reset: Reset,
+    } later {}
+}
+
+table! {
+    Budget, "`budgets`" {
+        /// US dollars, from 0.000001 to 1,000,000.
+        usd: f64 = required,
+        /// "day" or "month", in UTC.
+        per: Period = required,
     } later {}
 }
 
@@ -227,7 +238,8 @@ table! {
         charge: Charge,
         limits_preset: String,
         pools: List<AccountPool>,
-    } later { proxy, ca, budgets: when_empty }
+        budgets: List<Budget>,
+    } later { proxy, ca }
 }
 
 table! {
@@ -270,7 +282,8 @@ table! {
         reserve: ReservePolicy,
         charge: Charge,
         on_outage: OnOutage,
-    } later { budgets: when_empty }
+        budgets: List<Budget>,
+    } later {}
 }
 
 table! {
@@ -414,7 +427,8 @@ table! {
         meters: List<Meter>,
         weight: f64,
         priority: Priority,
-    } later { parent, budgets: when_empty }
+        budgets: List<Budget>,
+    } later { parent }
 }
 
 /// Every key of the schema that works, table by table.
@@ -427,6 +441,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     TlsFiles::KEYS,
     Limits::KEYS,
     Meter::KEYS,
+    Budget::KEYS,
     Defaults::KEYS,
     Queue::KEYS,
     Latency::KEYS,

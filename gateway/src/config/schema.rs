@@ -60,7 +60,6 @@ impl Writer<'_> {
             Form::Positive => json!({ "type": "number", "exclusiveMinimum": 0 }),
             Form::Whole { from, to } => json!({ "type": "integer", "minimum": from, "maximum": to }),
             Form::List(items) => json!({ "type": "array", "items": self.value(items, way) }),
-            Form::Nothing => json!({ "type": "array", "maxItems": 0 }),
             Form::OneOf(forms) => {
                 let forms: Vec<Value> = forms.iter().map(|form| self.value(form, way)).collect();
                 json!({ "anyOf": forms })
@@ -83,11 +82,6 @@ impl Writer<'_> {
         let mut properties = Map::new();
         for key in &layout.keys {
             properties.insert(key.name.to_owned(), self.property(key, way));
-        }
-        for key in &layout.empty {
-            let mut nothing = self.value(&Form::Nothing, way);
-            nothing["description"] = json!("not available yet");
-            properties.insert((*key).to_owned(), nothing);
         }
         let required: Vec<&str> = layout.keys.iter().filter(|key| key.is_required).map(|key| key.name).collect();
         json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
@@ -130,7 +124,6 @@ fn is_table(form: &Form) -> bool {
         | Form::Number
         | Form::Positive
         | Form::Whole { .. }
-        | Form::Nothing
         | Form::Map(_) => false,
     }
 }

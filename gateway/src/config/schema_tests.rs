@@ -138,7 +138,7 @@ const VALUES: &[&str] = &[
     "{ after = \"p95\" }", "\"\"", "\"a\"", "\"0\"", "\"0s\"", "\"30s\"", "\" 1h 30m \"", "\"1h30m\"", "\"500ms\"",
     "\"30 parsecs\"", "\"30\"", "\"soon\"", "\"40 days\"", "\"1us\"", "\"32MiB\"", "\"64 kB\"", "\"MiB\"", "\"1:2\"",
     "\"127.0.0.1:80\"", "\"[::1]:80\"", "\"localhost:80\"", "\"p95\"", "\"auto\"", "\"rolling\"", "\"capacity\"",
-    "\"usd\"", "\"tokens\"", "\"window\"", "\"10s\"", "\"models\"", "\"${SECRET}\"", "1979-05-27",
+    "\"usd\"", "\"day\"", "\"tokens\"", "\"window\"", "\"10s\"", "\"models\"", "\"${SECRET}\"", "1979-05-27",
 ];
 
 /// Which values reader and schema hold for different things: what only the reader can know.

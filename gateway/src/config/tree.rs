@@ -127,10 +127,6 @@ pub(crate) mod off {
     pub(crate) fn never(_: &DeValue<'_>) -> bool {
         false
     }
-    /// `[]`.
-    pub(crate) fn when_empty(value: &DeValue<'_>) -> bool {
-        value.as_array().is_some_and(|list| list.is_empty())
-    }
 }
 
 /// The state of reading one file: where values come from, and what was found wrong.
@@ -346,16 +342,10 @@ macro_rules! table {
                             doc: concat!("", $($field_doc),*).trim_ascii(),
                         }
                     ),*],
-                    empty: Vec::<Option<&str>>::from([$( table!(@empty $later $($off)?) ),*])
-                        .into_iter()
-                        .flatten()
-                        .collect(),
                 })
             }
         }
     };
-    (@empty $later:ident when_empty) => { Some(stringify!($later)) };
-    (@empty $later:ident) => { None };
     (@required) => { false };
     (@required required) => { true };
     (@off) => { $crate::config::tree::off::never };

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::form::Form;
 use super::tree::{Node, Read, Reading, Vocabulary, Word};
 use super::{
-    After, By, Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy,
+    After, By, Charge, CheckKind, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic,
+    Strategy,
 };
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
@@ -65,6 +66,12 @@ impl Word for Charge {
 impl Word for ReservePolicy {
     fn words() -> Vocabulary<Self> {
         vec![("max", Some(ReservePolicy::Max)), ("predicted", Some(ReservePolicy::Predicted))]
+    }
+}
+
+impl Word for Period {
+    fn words() -> Vocabulary<Self> {
+        [Period::Day, Period::Month].map(|period| (period.word(), Some(period))).to_vec()
     }
 }
 

@@ -5,6 +5,7 @@ use super::super::node::Node;
 use super::super::page::{self, Page};
 use super::access::{self, Shown};
 use super::address::{self, Place};
+use super::budget::Budget;
 use super::provider::Known;
 use super::words::{Environment, Worded, named, unique};
 use crate::config::preset::Call;
@@ -49,13 +50,26 @@ impl Account {
         presets.get(self.preset).is_some_and(|preset| preset.paths.contains_key(&Call::Models))
     }
 
-    pub(super) fn write(&self, page: &mut Page) {
+    /// `budgets` are those of some upstream models.
+    pub(super) fn write(&self, budgets: &[(&str, Budget)], page: &mut Page) {
         page.section("[[accounts]]");
         page.set("name", page::text(&self.name));
         page.set("provider", page::text(self.preset));
         for (key, value) in self.place.written().into_iter().chain(self.written.clone()) {
             page.set(key, value);
         }
+        if budgets.is_empty() {
+            return;
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut pools = Vec::new();
+        for (model, budget) in budgets {
+            let name = unique(&named(model, "model"), names.iter().map(String::as_str));
+            let models = page::list([page::text(model)]);
+            pools.push(page::table([("name", page::text(&name)), ("models", models), ("budgets", budget.written())]));
+            names.push(name);
+        }
+        page.set("pools", page::list(pools));
     }
 }
 

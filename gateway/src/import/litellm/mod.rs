@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod address;
+mod budget;
 mod deployment;
 mod fallbacks;
 mod model;
@@ -20,6 +21,7 @@ use super::{Imported, Note, Notes, Unreadable, yaml};
 use crate::auth;
 use crate::config::preset::Presets;
 use account::Account;
+use budget::Budget;
 use deployment::Deployment;
 use settings::{Line, Strategy};
 use times::Times;
@@ -190,7 +192,11 @@ impl<'y> Import<'y> {
         self.state(&mut body);
         body.section("[defaults]");
         defaults.iter().for_each(|Line { key, value, comment }| body.set_because(key, value, comment));
-        self.accounts.iter().for_each(|account| account.write(&mut body));
+        for (index, account) in self.accounts.iter().enumerate() {
+            let own = self.deployments.iter().filter(|deployment| deployment.account == index);
+            let budgets: Vec<_> = own.filter_map(|own| Some((own.model.as_str(), own.budget?))).collect();
+            account.write(&budgets, &mut body);
+        }
         for deployment in &self.deployments {
             let account = &self.accounts[deployment.account];
             deployment.write(&account.name, &mut body);
@@ -266,6 +272,7 @@ impl<'y> Import<'y> {
         if let Some(node) = self.general("database_url") {
             self.notes.left(node, "Weir has no database. Keys that LiteLLM gave out stand there: each needs a [[tenants]] with its hash (`weir keys hash`)");
         }
+        let budget = self.budget();
         let Some(node) = self.general("master_key") else {
             self.notes.todo_for_all(
                 "the file has no `master_key`, so Weir's has no tenants, and calls are refused: add [[tenants]] with the hashes of their \
@@ -286,6 +293,24 @@ impl<'y> Import<'y> {
         page.section("[[tenants]]");
         page.set("name", page::text("litellm"));
         page.set_because("keys", page::list([key]), "the hash of master_key");
+        if let Some(budget) = budget {
+            page.set_because("budgets", budget.written(), "litellm_settings.max_budget");
+        }
+    }
+
+    /// That of the whole proxy, if a tenant can have it: by the master key all calls are one tenant's.
+    fn budget(&mut self) -> Option<Budget> {
+        let (usd, duration) = (self.litellm("max_budget"), self.litellm("budget_duration"));
+        if usd.is_some() && self.general("master_key").and_then(Worded::of).is_none() {
+            Budget::leave(usd, duration, "a budget is a tenant's here, and there is none without `master_key`", &mut self.notes);
+            return None;
+        }
+        if usd.is_some() && !self.deployments.iter().all(|deployment| deployment.has_price) {
+            let reason = "a budget needs the price of every deployment: `input_cost_per_token` and `output_cost_per_token`";
+            Budget::leave(usd, duration, reason, &mut self.notes);
+            return None;
+        }
+        Budget::read(usd, duration, &mut self.notes)
     }
 
     fn loose_limits(&mut self) {

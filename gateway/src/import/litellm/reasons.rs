@@ -2,7 +2,7 @@
 
 const LOGS: &str = "Weir has its own log (a line of JSON per call, RUST_LOG) and metrics (/metrics for Prometheus)";
 const KEYS: &str = "there are no keys, users and teams in a database: who calls is a [[tenants]] of Weir's file, with the hashes of its keys";
-const MONEY: &str = "limits in US$ are not available yet";
+const MONEY: &str = "what may be spent is `budgets` of a tenant, an account or some of its models, per day or month";
 const DATABASE: &str = "Weir has no database";
 const ANSWERS: &str = "Weir keeps no answers: there is no response cache";
 const GUARD: &str = "Weir does not look into what is said: no guardrails, prompts, tools or agents";
