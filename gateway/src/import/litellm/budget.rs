@@ -4,6 +4,7 @@
 use super::super::Notes;
 use super::super::node::Node;
 use super::super::page;
+use super::Import;
 
 /// US dollars per day or month.
 #[derive(Clone, Copy, PartialEq)]
@@ -46,5 +47,23 @@ impl Budget {
     /// `budgets`.
     pub(super) fn written(&self) -> String {
         page::list([page::table([("usd", page::number(self.usd)), ("per", page::text(self.per))])])
+    }
+}
+
+/// `max_budget` of deployments. The pool is by account and upstream model, so only the one deployment of those may have it.
+pub(super) fn of_deployments(import: &mut Import<'_>) {
+    for at in 0..import.deployments.len() {
+        let own = &import.deployments[at];
+        let (usd, duration) = (own.params.get("max_budget"), own.params.get("budget_duration"));
+        let alike = import.deployments.iter().filter(|other| other.account == own.account && other.model == own.model);
+        let reason = match (own.has_price, alike.count()) {
+            (false, _) => Some("a budget needs the deployment's price: `input_cost_per_token` and `output_cost_per_token`"),
+            (true, 1) => None,
+            (true, _) => Some("another deployment is of the same account and model, and they would share it"),
+        };
+        match reason.filter(|_| usd.is_some()) {
+            Some(reason) => Budget::leave(usd, duration, reason, &mut import.notes),
+            None => import.deployments[at].budget = Budget::read(usd, duration, &mut import.notes),
+        }
     }
 }

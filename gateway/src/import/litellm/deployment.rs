@@ -94,7 +94,6 @@ pub(super) fn deployment<'y>(element: &'y Node, import: &mut Import<'y>) -> Resu
     };
     limits(&mut built, element, import);
     price(&mut built, &mut import.notes);
-    budget(&mut built, import);
     sizes(&mut built, &mut import.notes);
     abilities(&mut built);
     times(&mut built, import);
@@ -226,20 +225,6 @@ fn price(built: &mut Deployment<'_>, notes: &mut Notes) {
         if let Some(node) = node(key).filter(|node| node.number().is_some()) {
             notes.left(node, "a price has input and output here");
         }
-    }
-}
-
-/// `max_budget`. The pool is by account and upstream model, so only one deployment of those may have it.
-fn budget(built: &mut Deployment<'_>, import: &mut Import<'_>) {
-    let (usd, duration) = (built.params.get("max_budget"), built.params.get("budget_duration"));
-    let is_alike = |other: &Deployment<'_>| other.account == built.account && other.model == built.model;
-    if usd.is_some() && !built.has_price {
-        let reason = "a budget needs the deployment's price: `input_cost_per_token` and `output_cost_per_token`";
-        Budget::leave(usd, duration, reason, &mut import.notes);
-    } else if usd.is_some() && import.deployments.iter().any(is_alike) {
-        Budget::leave(usd, duration, "another deployment is of the same account and model", &mut import.notes);
-    } else {
-        built.budget = Budget::read(usd, duration, &mut import.notes);
     }
 }
 

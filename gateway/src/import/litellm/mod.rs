@@ -184,6 +184,7 @@ impl<'y> Import<'y> {
                 Err(reason) => self.notes.left(element, format!("this deployment: {reason}")),
             }
         }
+        budget::of_deployments(self);
         let models = model::models(self);
         let fallbacks = fallbacks::fallbacks(&models, self);
         let defaults = settings::defaults(self);
