@@ -11,6 +11,7 @@
 //! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`aside`]: what takes long. [`tls`]: what it shows.
 //!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo. [`command`]: what asks a replica.
+//!   [`import`]: configurations of other gateways.
 
 pub mod admit;
 pub mod alerts;
@@ -27,6 +28,7 @@ pub mod dialect;
 pub mod error;
 pub mod experiment;
 pub mod http;
+pub mod import;
 pub mod keys;
 pub mod life;
 pub mod notify;

@@ -1,11 +1,13 @@
 //! The command line of Weir.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use weir::command::keys;
 use weir::config::Config;
+use weir::import::{self, Sort};
 use weir::shared::Snapshot;
 use weir::{clock, life, prices, sim};
 
@@ -42,6 +44,13 @@ enum Cmd {
         #[arg(long, env = "WEIR_CONFIG")]
         config: PathBuf,
     },
+    /// Translate another gateway's configuration; what cannot be translated is listed on standard error.
+    Import {
+        #[command(subcommand)]
+        command: ImportCmd,
+    },
+    /// Print the JSON Schema of configurations, for editors that complete and check TOML.
+    Schema,
     /// Keys of tenants: make, list, rotate and revoke them while replicas run.
     Keys {
         #[command(subcommand)]
@@ -73,6 +82,18 @@ enum PricesCmd {
         from: String,
         /// The file to be written, which is the one that the configuration names as `prices`; without it nothing is written.
         #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum ImportCmd {
+    /// A LiteLLM proxy's `config.yaml`. Exit code 1 only if it cannot be read.
+    Litellm {
+        /// The file; `-` for standard input.
+        file: PathBuf,
+        /// Where Weir's configuration goes; standard output if absent.
+        #[arg(long)]
         out: Option<PathBuf>,
     },
 }
@@ -112,6 +133,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("{said}");
             Ok(ExitCode::SUCCESS)
         }
+        Cmd::Schema => {
+            println!("{:#}", weir::config::schema::schema());
+            Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Import { command: ImportCmd::Litellm { file, out } } => import_litellm(&file, out.as_deref()),
         Cmd::Demo(options) => {
             let held = runtime()?.block_on(sim::demo::run(options))?;
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -128,7 +154,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn check(path: &std::path::Path) -> ExitCode {
+fn check(path: &Path) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
@@ -152,6 +178,29 @@ fn check(path: &std::path::Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn import_litellm(file: &Path, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let name = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
+    let text = match name.as_str() {
+        "standard input" => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(file),
+    };
+    let text = text.with_context(|| format!("{name} cannot be read"))?;
+    let imported = import::litellm(&name, &text).map_err(|err| anyhow!("{name}:{err}"))?;
+    match out {
+        Some(out) => {
+            std::fs::write(out, &imported.toml).with_context(|| format!("{} cannot be written", out.display()))?;
+        }
+        None => print!("{}", imported.toml),
+    }
+    for note in &imported.notes {
+        eprintln!("{name}:{note}");
+    }
+    let count = |sort| imported.notes.iter().filter(|note| note.sort == sort).count();
+    let (left, differs, todo) = (count(Sort::Left), count(Sort::Differs), count(Sort::ToDo));
+    eprintln!("{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {

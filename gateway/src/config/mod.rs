@@ -10,9 +10,11 @@ pub mod check;
 mod expand;
 mod experiment;
 mod fixed;
+mod form;
 mod health;
 mod hedge;
 mod hours;
+mod manual;
 #[cfg(test)]
 mod level_tests;
 mod mask;
@@ -31,6 +33,9 @@ mod regions;
 pub mod report;
 mod retry;
 mod rule;
+pub mod schema;
+#[cfg(test)]
+mod schema_tests;
 mod share;
 pub mod sources;
 mod state;

@@ -61,7 +61,12 @@ table! {
 }
 
 table! {
-    Listener, "the listener's `tls`" { cert: String, key: String } later {}
+    Listener, "the listener's `tls`" {
+        /// File with the certificate in PEM form, and behind it those between it and the authority.
+        cert: String,
+        /// File with its key in PEM form.
+        key: String,
+    } later {}
 }
 
 table! {
@@ -115,14 +120,18 @@ table! {
     Meter, "`meters`" {
         kind: MeterKind = required,
         limit: Limit = required,
-        /// Absent for concurrency.
         per: Duration,
         reset: Reset,
     } later {}
 }
 
 table! {
-    Budget, "`budgets`" { usd: f64 = required, per: Period = required } later {}
+    Budget, "`budgets`" {
+        /// US dollars, from 0.000001 to 1,000,000.
+        usd: f64 = required,
+        /// "day" or "month", in UTC.
+        per: Period = required,
+    } later {}
 }
 
 table! {
@@ -164,7 +173,6 @@ table! {
 
 table! {
     Queue, "`queue`" {
-        /// 0: nobody waits.
         max: u32,
         wait: Duration,
     } later {}
@@ -242,17 +250,29 @@ table! {
 
 table! {
     Credentials, "`credentials`" {
+        /// aws for bedrock, google for vertex, entra for azure. Without other keys: whatever the process finds around it.
         kind: CredentialKind = required,
+        /// aws: a key; with `secret_access_key`.
         access_key_id: String,
+        /// aws: its secret.
         secret_access_key: String,
+        /// aws: for temporary keys.
         session_token: String,
+        /// aws: a role that is taken with the token in `token_file`.
         role_arn: String,
+        /// aws, entra: file with a token of the platform, such as Kubernetes'.
         token_file: String,
+        /// google: the key file of a service account.
         file: String,
+        /// google: its text.
         json: String,
+        /// entra: the directory; with `client`, and `secret` or `token_file`.
         tenant: String,
+        /// entra: the application; alone, the managed identity of that id.
         client: String,
+        /// entra: a secret of the application.
         secret: String,
+        /// entra: where tokens are given out in other clouds, default "https://login.microsoftonline.com".
         authority: String,
     } later {}
 }
@@ -373,6 +393,7 @@ table! {
 
 table! {
     TargetTable, "a model's `deployments`" {
+        /// Of a deployment.
         name: String = required,
         weight: Weight,
         priority: u32,
@@ -416,7 +437,12 @@ table! {
 }
 
 table! {
-    ComplexityTable, "`complexity`" { min: f64, max: f64 } later {}
+    ComplexityTable, "`complexity`" {
+        /// From here on.
+        min: f64,
+        /// Below this.
+        max: f64,
+    } later {}
 }
 
 table! {

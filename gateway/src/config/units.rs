@@ -6,12 +6,20 @@ use std::time::{Duration, UNIX_EPOCH};
 use toml::de::DeValue;
 use toml::value::{Datetime, Offset};
 
+use super::form::Form;
 use super::tree::{Node, Read, Reading};
 
 /// The longest duration of any setting: 31 days.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Limits and other counts are below this, so that sums of them stay exact integers everywhere.
 pub(crate) const COUNT_END: u64 = 1 << 40;
+
+/// Numbers with units, as `humantime` reads them.
+const DURATION: &str = r"^\s*\d+\s*[A-Za-z]+(\s*\d+\s*[A-Za-z]+)*\s*$";
+/// The same, or none.
+const PAUSE: &str = r"^\s*(0|\d+\s*[A-Za-z]+(\s*\d+\s*[A-Za-z]+)*)\s*$";
+const SIZE: &str = r"^[0-9_]+\s*([kKMG]B|[KMG]iB|B)$";
+const ADDRESS: &str = r"^([0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$";
 
 /// A whole number from 1 to 2^40 - 1.
 #[derive(Clone, Copy)]
@@ -41,6 +49,10 @@ impl Read for String {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.string(node, "a string")
     }
+
+    fn form() -> Form {
+        Form::Text
+    }
 }
 
 impl Read for bool {
@@ -49,6 +61,10 @@ impl Read for bool {
             Some(value) => Some(value),
             None => cx.wrong(node, "`true` or `false`"),
         }
+    }
+
+    fn form() -> Form {
+        Form::Bool
     }
 }
 
@@ -64,6 +80,10 @@ impl Read for f64 {
             None => refuse(node, cx, "expected a finite number"),
         }
     }
+
+    fn form() -> Form {
+        Form::Number
+    }
 }
 
 impl Read for u32 {
@@ -75,6 +95,10 @@ impl Read for u32 {
             Some(number) => Some(number),
             None => refuse(node, cx, "expected a whole number from 0 to 4294967295"),
         }
+    }
+
+    fn form() -> Form {
+        Form::Whole { from: 0, to: u64::from(u32::MAX) }
     }
 }
 
@@ -88,6 +112,10 @@ impl Read for Count {
             _ => refuse(node, cx, "expected a whole number from 1 to 2^40 - 1"),
         }
     }
+
+    fn form() -> Form {
+        Form::Whole { from: 1, to: COUNT_END - 1 }
+    }
 }
 
 impl Read for Limit {
@@ -96,6 +124,10 @@ impl Read for Limit {
             return refuse(node, cx, "a limit of 0 is refused: leave the key out for no limit");
         }
         Count::read(node, cx).map(|Count(number)| Limit(number))
+    }
+
+    fn form() -> Form {
+        Count::form()
     }
 }
 
@@ -111,6 +143,10 @@ impl Read for Size {
             None => refuse(node, cx, &format!("expected {EXPECTED}, at least 1 byte")),
         }
     }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Count::form(), Form::Pattern(SIZE)])
+    }
 }
 
 impl Read for Pause {
@@ -120,6 +156,10 @@ impl Read for Pause {
             return Some(Pause(Duration::ZERO));
         }
         Duration::read(node, cx).map(Pause)
+    }
+
+    fn form() -> Form {
+        Form::Pattern(PAUSE)
     }
 }
 
@@ -136,6 +176,10 @@ impl Read for Duration {
             }
             Ok(duration) => Some(duration),
         }
+    }
+
+    fn form() -> Form {
+        Form::Pattern(DURATION)
     }
 }
 
@@ -186,6 +230,10 @@ impl Read for SocketAddr {
             Ok(address) => Some(address),
             Err(_) => refuse(node, cx, &format!("expected {EXPECTED}")),
         }
+    }
+
+    fn form() -> Form {
+        Form::Pattern(ADDRESS)
     }
 }
 
