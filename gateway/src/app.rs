@@ -20,7 +20,7 @@ use crate::config::{Config, OnOutage};
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
-use crate::http::{admin, handle, server};
+use crate::http::{admin, handle, server, view};
 use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
@@ -101,11 +101,14 @@ pub async fn start(
         port.opened(FIRST_CONTACT).await;
         client.keep(port, state_stopping).await;
     };
-    let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
+    let (heard, first_heard) = oneshot::channel();
+    let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe(), heard);
     let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
+    // No call before it is known who is drained, or that nobody can say so. (If the loop has ended, this replica ends.)
+    let _ = tokio::time::timeout(FIRST_CONTACT, first_heard).await;
     let port = ports.open()?;
-    let desk = admin::Desk::new(shared.clone(), port.clone());
+    let desk = admin::Desk::new(shared.clone(), port.clone(), admin_phase.subscribe());
     let (stop_checks, checks_stopping) = watch::channel(false);
     let (upstreams, over) = (Upstreams::default(), Arc::default());
     let checking = Arc::new(Worker { shared: shared.clone(), port, upstreams, over });
@@ -114,6 +117,7 @@ pub async fn start(
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, server::most_connections(), phase.subscribe())),
         serve_admin(admin_listener, admin::router(desk.clone())),
+        tokio::spawn(view::keep(desk.clone(), admin_phase.subscribe())),
     ];
     tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
     Ok(Running {
@@ -296,8 +300,10 @@ async fn beat(shared: Arc<Shared>, worker: usize) {
 async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
     let accepting = server::accept(listener, vec![seat], server::most_connections(), phase.clone());
-    let handler = move |_: Peer, request: http::Request<crate::http::Arriving>| {
-        let answering = router.clone().oneshot(request.map(Body::new));
+    let handler = move |peer: Peer, request: http::Request<crate::http::Arriving>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let answering = router.clone().oneshot(request);
         async move { answering.await.unwrap_or_else(|never| match never {}) }
     };
     tokio::join!(accepting, server::serve(inbox, Door::Operators, handler, phase));

@@ -19,6 +19,7 @@ pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod dialect;
+pub mod duty;
 pub mod error;
 pub mod experiment;
 pub mod http;

@@ -3,9 +3,12 @@
 pub mod admin;
 mod arriving;
 pub mod connection;
+mod dashboard;
+mod deployments;
 mod experiments;
 mod intake;
 mod models;
+mod origin;
 mod paths;
 mod pipe;
 pub mod proxy;
@@ -14,6 +17,7 @@ pub mod reply;
 pub mod server;
 mod sound;
 mod streams;
+pub mod view;
 mod waiting;
 mod worded;
 

@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use super::continued::Home;
 use super::fallbacks::may_use;
-use super::{Call, Weighed};
+use super::{AWAY_RETRY, Call, Weighed};
 use crate::clock::unix_now;
 use crate::config::{Model, ModelId, Rule, Target, Tenant};
 use crate::error::{Error, Kind};
@@ -108,6 +108,10 @@ impl Call<'_> {
 
     /// No deployment of a model can serve the call, and what stands in the way.
     pub(super) fn nobody(&self, model: &Model) -> Error {
+        if model.targets.iter().any(|target| self.is_kept_from(model, target)) {
+            let message = "Every deployment that could serve this request is drained by an operator.";
+            return Error::new(Kind::Drained, message).retry_after(AWAY_RETRY);
+        }
         if let Some(home) = &self.home {
             return home.not_served(&self.peek.model);
         }

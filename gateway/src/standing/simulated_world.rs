@@ -218,7 +218,7 @@ impl Sim {
         let needs = Needs { input, output: 0, expected: 250, beginning: None };
         let (begun, rng) = (Instant::now(), &mut self.rng);
         let ranked =
-            route::rank(&self.config, of, &replica.rotations[model], needs, &|_| true, &outlook, &mut || {
+            route::rank(&self.config, of, &replica.rotations[model], needs, &|target| Some(target.weight), &outlook, &mut || {
                 rng.f64()
             });
         self.decisions.push(begun.elapsed());

@@ -6,8 +6,9 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 
 use super::announce::TOLD_FOR;
+use super::boards::Boards;
 use super::core::{Command, Ms, Reply, State};
-use super::experiments::Board;
+use super::experiments::Tallies;
 use super::places::Notes;
 
 /// Pins are swept when there are more than this and twice as many as after the last sweep.
@@ -19,7 +20,8 @@ pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
-    pub(super) experiments: Board,
+    pub(super) boards: Boards,
+    pub(super) experiments: Tallies,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
@@ -36,7 +38,8 @@ impl Default for Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
-            experiments: Board::default(),
+            boards: Boards::default(),
+            experiments: Tallies::default(),
             configs: Mutex::default(),
         }
     }

@@ -12,7 +12,8 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::levels::Levels;
 use super::variants::Variants;
-use super::{Record, log};
+use super::{Feed, Record, log};
+use crate::duty::Duty;
 use crate::experiment::{Assigned, Sample, Trial};
 use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
 
@@ -27,6 +28,8 @@ const TOKENS: [f64; 12] =
 /// Every instrument of one process.
 #[derive(Debug)]
 pub struct Metrics {
+    /// For who watches.
+    pub feed: Feed,
     registry: Registry,
     _provider: SdkMeterProvider,
     requests: Counter<u64>,
@@ -51,6 +54,8 @@ pub struct Metrics {
     checks: Counter<u64>,
     circuits: Levels,
     accounts: Levels,
+    drained: Levels,
+    weights: Levels,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
@@ -145,6 +150,7 @@ impl Metrics {
             Levels::new(meter.f64_gauge(name).with_description(text).build(), gone)
         };
         Ok(Metrics {
+            feed: Feed::default(),
             requests: count("weir_requests", "Calls, by how they ended"),
             duration: seconds("weir_request_duration", "From request to the end of the answer", &SECONDS),
             overhead: seconds(
@@ -202,6 +208,12 @@ impl Metrics {
             accounts: levels(
                 "weir_account_shut",
                 "1 while an account is left alone by all replicas, by reason",
+                0.0,
+            ),
+            drained: levels("weir_deployment_drained", "1 while an operator keeps new calls from it", 0.0),
+            weights: levels(
+                "weir_deployment_weight_set",
+                "The weight that was set at run time; 0: those of the file hold",
                 0.0,
             ),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
@@ -332,7 +344,8 @@ impl Metrics {
     /// All that is there has been shown: what was before and is not, is shown as nothing.
     pub fn shown(&self) {
         let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
-        all.into_iter().chain([self.variants.shares()]).for_each(Levels::turn);
+        let all = all.into_iter().chain([&self.drained, &self.weights]);
+        all.chain([self.variants.shares()]).for_each(Levels::turn);
     }
 
     /// Whether the shared state is away.
@@ -364,6 +377,15 @@ impl Metrics {
             Some(Circuit::Open { .. }) => 2.0,
         };
         self.circuits.show(state, &[KeyValue::new("deployment", deployment.clone())]);
+    }
+
+    /// What operators say of a deployment, as this replica has heard it.
+    pub fn duty(&self, duty: &Duty) {
+        let deployment = [KeyValue::new("deployment", duty.name.clone())];
+        self.drained.show(f64::from(u8::from(duty.is_drained())), &deployment);
+        if let Some(weight) = duty.weight() {
+            self.weights.show(weight, &deployment);
+        }
     }
 
     /// The configuration was read again.
