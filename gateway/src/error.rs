@@ -160,7 +160,7 @@ impl Kind {
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Kind::StateAway | Kind::Overloaded | Kind::Draining | Kind::Drained => {
                 StatusCode::SERVICE_UNAVAILABLE
-            },
+            }
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::told::{Strangers, hear, set};
 use super::*;
 use crate::config::check::check;
-use crate::state::{Board, Port};
+use crate::state::Port;
 
 const ONE: &str = "{ name = \"d\", weight = 3 }";
 

@@ -245,7 +245,10 @@ mod tests {
         assert_eq!((trial.live().shares.clone(), trial.live().is_told), (vec![0.0, 1.0], true));
         assert!(trial.adopt(&told(3, &trial, None, 0)));
         assert_eq!((trial.live().shares.clone(), trial.live().is_told), (vec![90.0, 10.0], false));
-        assert!(trial.adopt(&told(3, &trial, Some(vec![1.0, 1.0]), 0)), "another thing stands there under the number");
+        assert!(
+            trial.adopt(&told(3, &trial, Some(vec![1.0, 1.0]), 0)),
+            "another thing stands there under the number"
+        );
         let read = Told::read(&format!("3 {}", told(3, &trial, None, 0).text()));
         assert_eq!(read, Some(told(3, &trial, None, 0)));
     }

@@ -65,7 +65,10 @@ fn local() -> Port {
 async fn operators_drain_resume_and_weigh_deployments_and_are_told_what_is_wrong() {
     let desk = desk(&local(), "r", "");
     let (status, page) = change(&desk, Method::POST, "d/drain", "").await;
-    assert_eq!((status, &page["name"], &page["drained"], &page["version"]), (200, &json!("d"), &json!(true), &json!(1)));
+    assert_eq!(
+        (status, &page["name"], &page["drained"], &page["version"]),
+        (200, &json!("d"), &json!(true), &json!(1))
+    );
     assert!(desk.shared.snapshot.load().duties[0].is_drained());
     let (status, page) = change(&desk, Method::PUT, "d/weight", r#"{"weight": 0.5}"#).await;
     assert_eq!((status, &page["drained"]), (200, &json!(true)), "a weight lifts no drain");
@@ -76,7 +79,11 @@ async fn operators_drain_resume_and_weigh_deployments_and_are_told_what_is_wrong
     assert_eq!((&page["weight"]["set"], &page["version"]), (&Value::Null, &json!(4)));
     for name in ["eu/d", "eu%2Fd"] {
         let (status, page) = change(&desk, Method::POST, &format!("{name}/drain"), "").await;
-        assert_eq!((status, &page["name"], &page["weight"]["file"]["m"]), (200, &json!("eu/d"), &json!("auto")), "{name}");
+        assert_eq!(
+            (status, &page["name"], &page["weight"]["file"]["m"]),
+            (200, &json!("eu/d"), &json!("auto")),
+            "{name}"
+        );
     }
     let (_, all) = change(&desk, Method::GET, "eu/d", "").await;
     assert_eq!(all["drained"], true);
@@ -100,10 +107,17 @@ async fn operators_drain_resume_and_weigh_deployments_and_are_told_what_is_wrong
     ] {
         let (status, page) = change(&desk, method.clone(), path, body).await;
         assert_eq!(status, expected, "{method} {path} {body}: {page}");
-        assert!(page["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{method} {path}: {page}");
+        assert!(
+            page["error"]["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{method} {path}: {page}"
+        );
     }
     let (_, page) = change(&desk, Method::GET, "d", "").await;
-    assert_eq!((&page["version"], &page["drained"]), (&json!(4), &json!(false)), "nothing was changed by what was refused");
+    assert_eq!(
+        (&page["version"], &page["drained"]),
+        (&json!(4), &json!(false)),
+        "nothing was changed by what was refused"
+    );
 }
 
 /// Broken on purpose to see it fail: routes left out of what is guarded.
@@ -112,27 +126,51 @@ async fn nothing_but_the_empty_page_is_shown_without_the_token() {
     let desk = desk(&local(), "r", "admin_token = \"s3cret\"");
     let bearer: Headers<'_> = &[("authorization", "Bearer s3cret")];
     let get = async |path: &'static str, headers| ask(&desk, Method::GET, path, headers, "").await;
-    let guarded =
-        ["/metrics", "/admin/v1/state", "/admin/v1/events", "/admin/v1/deployments", "/admin/v1/deployments/d", "/admin/v1/experiments"];
+    let guarded = [
+        "/metrics",
+        "/admin/v1/state",
+        "/admin/v1/events",
+        "/admin/v1/deployments",
+        "/admin/v1/deployments/d",
+        "/admin/v1/experiments",
+    ];
     for path in guarded {
         let (status, headers, _) = get(path, &[]).await;
-        assert_eq!((status, &headers["www-authenticate"]), (401, &HeaderValue::from_static("Bearer")), "{path}");
+        assert_eq!(
+            (status, &headers["www-authenticate"]),
+            (401, &HeaderValue::from_static("Bearer")),
+            "{path}"
+        );
         assert_eq!(get(path, &[("authorization", "Bearer s3cre")]).await.0, 401, "{path}");
         if path != "/admin/v1/events" {
             let (status, headers, _) = get(path, bearer).await;
-            assert_eq!((status, &headers["cache-control"]), (200, &HeaderValue::from_static("no-store")), "{path}");
+            assert_eq!(
+                (status, &headers["cache-control"]),
+                (200, &HeaderValue::from_static("no-store")),
+                "{path}"
+            );
             assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         }
     }
-    let drain = async |headers| ask(&desk, Method::POST, "/admin/v1/deployments/d/drain", headers, "").await.0;
+    let drain =
+        async |headers| ask(&desk, Method::POST, "/admin/v1/deployments/d/drain", headers, "").await.0;
     assert_eq!(drain(&[]).await, 401);
-    assert_eq!(drain(&[("authorization", "Bearer s3cret"), ("host", "weir:1"), ("origin", "http://evil")]).await, 403);
+    assert_eq!(
+        drain(&[("authorization", "Bearer s3cret"), ("host", "weir:1"), ("origin", "http://evil")]).await,
+        403
+    );
     assert!(!desk.shared.snapshot.load().duties[0].is_drained());
-    assert_eq!(drain(&[("authorization", "Bearer s3cret"), ("host", "weir:1"), ("origin", "https://weir:1")]).await, 200);
+    assert_eq!(
+        drain(&[("authorization", "Bearer s3cret"), ("host", "weir:1"), ("origin", "https://weir:1")]).await,
+        200
+    );
     for path in ["/dashboard", "/dashboard/script.js", "/dashboard/style.css"] {
         let (status, headers, _) = get(path, &[]).await;
         let policy = headers["content-security-policy"].to_str().unwrap();
-        assert!(status == 200 && policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}");
+        assert!(
+            status == 200 && policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{path}"
+        );
     }
 }
 
@@ -143,12 +181,16 @@ async fn state_and_metrics_say_what_operators_have_set() {
     change(&desk, Method::POST, "d/drain", "").await;
     change(&desk, Method::PUT, "eu/d/weight", r#"{"weight": 7}"#).await;
     let (_, _, state) = ask(&desk, Method::GET, "/admin/v1/state", &[], "").await;
-    let of = |at: usize| (state["deployments"][at]["drained"].clone(), state["deployments"][at]["weight_set"].clone());
+    let of = |at: usize| {
+        (state["deployments"][at]["drained"].clone(), state["deployments"][at]["weight_set"].clone())
+    };
     assert_eq!([of(0), of(1)], [(json!(true), Value::Null), (json!(false), json!(7.0))]);
     let metrics = metrics(State(desk.clone())).await.into_body().collect().await.unwrap().to_bytes();
     let metrics = String::from_utf8(metrics.to_vec()).unwrap();
     let value = |name: &str, deployment: &str| {
-        let of = |line: &&str| line.starts_with(&format!("{name}{{")) && line.contains(&format!("deployment=\"{deployment}\""));
+        let of = |line: &&str| {
+            line.starts_with(&format!("{name}{{")) && line.contains(&format!("deployment=\"{deployment}\""))
+        };
         metrics.lines().find(of).and_then(|line| line.rsplit(' ').next()).map(str::to_owned)
     };
     assert_eq!(value("weir_deployment_drained", "d").as_deref(), Some("1"));

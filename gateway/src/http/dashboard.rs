@@ -80,7 +80,9 @@ mod tests {
     #[test]
     fn the_page_needs_nothing_from_elsewhere_and_nothing_inline() {
         for file in [&PAGE, &STYLE, &SCRIPT] {
-            for banned in ["//cdn", "http://", "https://", "@import", "innerHTML", "eval(", "new Function", "<script>"] {
+            for banned in
+                ["//cdn", "http://", "https://", "@import", "innerHTML", "eval(", "new Function", "<script>"]
+            {
                 let text = file.text.replace("http://www.w3.org/", "");
                 assert!(!text.contains(banned), "{} in {}", banned, file.kind);
             }

@@ -94,8 +94,9 @@ pub(super) async fn change(
 async fn asked(verb: &str, body: Body) -> Result<Change, String> {
     let body = read(body).await?;
     if verb == "weight" {
-        let Weight { weight } = serde_json::from_slice(&body)
-            .map_err(|err| format!("expected {{\"weight\": a number, or null for that of the file}}: {err}"))?;
+        let Weight { weight } = serde_json::from_slice(&body).map_err(|err| {
+            format!("expected {{\"weight\": a number, or null for that of the file}}: {err}")
+        })?;
         return match weight {
             Some(weight) if !duty::is_weight(weight) => {
                 Err(format!("a weight is above 0 and at most {MOST_WEIGHT}; to send nothing there, drain it"))
@@ -104,7 +105,8 @@ async fn asked(verb: &str, body: Body) -> Result<Change, String> {
         };
     }
     if !body.iter().all(u8::is_ascii_whitespace) {
-        let Nothing {} = serde_json::from_slice(&body).map_err(|err| format!("{verb} takes no body: {err}"))?;
+        let Nothing {} =
+            serde_json::from_slice(&body).map_err(|err| format!("{verb} takes no body: {err}"))?;
     }
     Ok(Change::Drained(verb == "drain"))
 }
@@ -117,7 +119,9 @@ fn note(deployment: &str, change: Change, by: &str, failure: Option<&Away>) {
         Change::Weight(weight) => ("weight", weight),
     };
     match failure {
-        None => tracing::info!(target: "weir::audit", action, deployment, weight, by, "changed by an operator"),
+        None => {
+            tracing::info!(target: "weir::audit", action, deployment, weight, by, "changed by an operator")
+        }
         Some(error) => tracing::warn!(
             target: "weir::audit", action, deployment, weight, by, %error, "asked for by an operator and perhaps not done"
         ),

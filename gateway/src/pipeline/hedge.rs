@@ -23,8 +23,8 @@ use crate::clock::boot_ms;
 use crate::config::{After, Charge, ModelId, Side, Target};
 use crate::route::attempts::Attempts;
 use crate::route::budget::LEAST_HEDGED;
-use crate::state::core::SessionRef;
 use crate::state::Outcome;
+use crate::state::core::SessionRef;
 use crate::telemetry::Record;
 
 /// A second attempt goes where no more than this share is in use with it, millionths.

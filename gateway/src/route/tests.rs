@@ -291,7 +291,8 @@ fn priorities_come_before_any_strategy() {
         model.targets.iter_mut().for_each(|target| target.tier = u32::from(target.deployment.0 != 2));
         let outlook = |id: DeploymentId| [takes(0.1), takes(0.1), fails(0.5)][id.0];
         let mut rng = fastrand::Rng::with_seed(3);
-        let order = rank(&config, &model, &Mutex::default(), NEEDS, &of_the_file, &outlook, &mut || rng.f64());
+        let order =
+            rank(&config, &model, &Mutex::default(), NEEDS, &of_the_file, &outlook, &mut || rng.f64());
         assert_eq!(order[0].target.deployment, DeploymentId(2), "{strategy}");
         assert!(order[1].tier > order[0].tier && order.len() == 3, "{strategy}");
     }
@@ -305,7 +306,8 @@ fn a_capacity_choice_compares_eight() {
     let list: Vec<String> = (0..12).map(|n| format!("\"d{n}\"")).collect();
     let config = config(&all, &format!("deployments = [{}]", list.join(", ")));
     let outlook = |_| Outlook::default();
-    let order = rank(&config, &config.models[0], &Mutex::default(), NEEDS, &of_the_file, &outlook, &mut || 0.5);
+    let order =
+        rank(&config, &config.models[0], &Mutex::default(), NEEDS, &of_the_file, &outlook, &mut || 0.5);
     let tiers: Vec<u64> = order.iter().map(|of| of.tier).collect();
     assert_eq!(tiers, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
     assert!(order.iter().all(|of| of.threshold == 0));
@@ -388,8 +390,7 @@ fn a_weight_that_was_set_counts_in_place_of_the_files_and_whoever_has_none_is_no
         let busy = |id: DeploymentId| Outlook { busy: [5, 0, 2][id.0], ..takes(1.0) }; // 6 calls for a weight of 6, 3 for one of 2
         let (rotation, mut rng, mut counts) = (Mutex::default(), fastrand::Rng::with_seed(3), [0; 3]);
         for _ in 0..800 {
-            let order =
-                rank(&config, &config.models[0], &rotation, NEEDS, &able, &busy, &mut || rng.f64());
+            let order = rank(&config, &config.models[0], &rotation, NEEDS, &able, &busy, &mut || rng.f64());
             assert_eq!(order.len(), 2, "{strategy}");
             counts[order[0].target.deployment.0] += 1;
         }

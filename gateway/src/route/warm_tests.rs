@@ -144,8 +144,15 @@ fn priorities_come_before_warmth() {
     model.targets.iter_mut().for_each(|target| target.tier = u32::from(target.deployment.0 != 2));
     for beginning in 0..50 {
         let needs = Needs { beginning: Some(beginning), ..NEEDS };
-        let order =
-            rank(&config, &model, &Mutex::default(), needs, &of_the_file, &|_| Outlook::default(), &mut || 0.5);
+        let order = rank(
+            &config,
+            &model,
+            &Mutex::default(),
+            needs,
+            &of_the_file,
+            &|_| Outlook::default(),
+            &mut || 0.5,
+        );
         assert_eq!(order[0].target.deployment, DeploymentId(2));
     }
 }

@@ -194,7 +194,11 @@ fn seen(record: &Record, took: Duration, failed: bool) -> Seen {
             outcome => log::session(outcome).to_owned(),
         },
         variant: record.assigned.as_ref().map(|of| (of.experiment.to_string(), of.name.to_string())),
-        why: if explanation.is_empty() && explanation.rule.is_none() { String::new() } else { explanation.log() },
+        why: if explanation.is_empty() && explanation.rule.is_none() {
+            String::new()
+        } else {
+            explanation.log()
+        },
     }
 }
 
@@ -234,7 +238,10 @@ mod tests {
         assert_eq!((sums.all.calls, sums.all.failed, sums.attempts, sums.sessions), (2.0, 1.0, 2, [1, 0, 0]));
         assert_eq!((sums.deployments["d"], sums.models["m"]), ([2, 1], [2, 1, 0]));
         let last = metrics.feed.last(10);
-        assert_eq!(last.iter().map(|seen| (seen.seq, seen.failed)).collect::<Vec<_>>(), [(1, false), (2, true)]);
+        assert_eq!(
+            last.iter().map(|seen| (seen.seq, seen.failed)).collect::<Vec<_>>(),
+            [(1, false), (2, true)]
+        );
         assert_eq!((&*last[1].why, &*last[0].why), ("d: taken, broken", ""));
         metrics.feed.watch(false);
         end(&metrics, true);
@@ -249,7 +256,8 @@ mod tests {
         metrics.feed.watch(true);
         (0..300).for_each(|at| end(&metrics, at != 180 && at != 250));
         assert_eq!(metrics.feed.last(1_000).len(), KEPT);
-        let last: Vec<(u64, bool)> = metrics.feed.last(4).iter().map(|seen| (seen.seq, seen.failed)).collect();
+        let last: Vec<(u64, bool)> =
+            metrics.feed.last(4).iter().map(|seen| (seen.seq, seen.failed)).collect();
         assert_eq!(last, [(181, true), (251, true), (299, false), (300, false)]);
         assert_eq!(metrics.feed.last(1)[0].seq, 251);
     }

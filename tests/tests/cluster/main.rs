@@ -9,6 +9,7 @@ mod accounts;
 mod circuits;
 mod controls;
 mod drain;
+mod drained;
 mod experiments;
 mod failures;
 mod fallbacks;

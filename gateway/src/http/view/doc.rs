@@ -159,15 +159,16 @@ fn account(circuits: &Circuits, tag: u64, state: &State) -> Value {
 fn pools(snapshot: &Snapshot, state: &State) -> Value {
     let pool = |info: &std::sync::Arc<PoolInfo>| {
         let stored = state.pools.get(&info.decl.key);
-        let meters = info.kinds.iter().zip(info.decl.meters.iter()).enumerate().map(|(at, (kind, declared))| {
-            let meter = stored.and_then(|pool| pool.meters.get(at));
-            json!({
-                "kind": kind_name(*kind), "window_ms": declared.shape.span(),
-                "cap": meter.map_or(declared.cap, |m| m.cap),
-                "learned": meter.map_or(declared.cap, |m| bound(info, at, m, state)),
-                "used": meter.map_or(0, |m| m.sum), "held": meter.map_or(0, |m| m.hold),
-            })
-        });
+        let meters =
+            info.kinds.iter().zip(info.decl.meters.iter()).enumerate().map(|(at, (kind, declared))| {
+                let meter = stored.and_then(|pool| pool.meters.get(at));
+                json!({
+                    "kind": kind_name(*kind), "window_ms": declared.shape.span(),
+                    "cap": meter.map_or(declared.cap, |m| m.cap),
+                    "learned": meter.map_or(declared.cap, |m| bound(info, at, m, state)),
+                    "used": meter.map_or(0, |m| m.sum), "held": meter.map_or(0, |m| m.hold),
+                })
+            });
         let shown = json!({
             "ours": info.side == Side::Ours, "meters": meters.collect::<Vec<_>>(),
             "rests_until": later(stored.map_or(0, |pool| pool.rest_until), state),
@@ -182,7 +183,8 @@ fn experiments(snapshot: &Snapshot) -> Value {
     let shown = snapshot.config.experiments.iter().zip(&snapshot.trials).map(|(experiment, trial)| {
         let live = trial.live();
         let names = trial.variants();
-        let variants = names.iter().zip(&live.shares).map(|(name, share)| json!({ "name": **name, "share": share }));
+        let variants =
+            names.iter().zip(&live.shares).map(|(name, share)| json!({ "name": **name, "share": share }));
         let shown = json!({
             "model": *snapshot.model_names[experiment.model.0], "by": experiment.by.word(),
             "told": live.is_told, "variants": variants.collect::<Vec<_>>(),

@@ -5,8 +5,8 @@ use http::Request;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-use super::super::admin::tests::{desk, peer};
 use super::super::admin::router;
+use super::super::admin::tests::{desk, peer};
 use super::*;
 use crate::state::Port;
 use crate::telemetry::Record;
@@ -23,7 +23,10 @@ impl Reader {
     async fn open(desk: &Arc<Desk>) -> Reader {
         let request = Request::get("/admin/v1/events").extension(peer()).body(Body::empty()).unwrap();
         let response = router(desk.clone()).oneshot(request).await.unwrap();
-        assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &"text/event-stream".parse().unwrap()));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
         Reader { body: response.into_body(), text: String::new(), document: Value::Null, calls: Vec::new() }
     }
 
@@ -131,9 +134,9 @@ async fn few_may_watch_and_nothing_is_kept_when_nobody_does() {
     drop(readers);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(*desk.viewer.watchers.borrow(), 0);
-    let heard_until = std::time::Instant::now() + Duration::from_secs(4); // by the clock that notes are forgotten by
+    let heard_until = Instant::now() + Duration::from_secs(4); // by the clock that notes are forgotten by
     while !desk.shared.metrics.feed.last(9).is_empty() {
-        assert!(std::time::Instant::now() < heard_until, "the feed is left on");
+        assert!(Instant::now() < heard_until, "the feed is left on");
         tokio::time::sleep(LOOK).await;
         std::thread::sleep(Duration::from_millis(20));
     }
