@@ -12,7 +12,7 @@ function dress(node, props, children) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? '' : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(3).filter((child) => child !== null && child !== undefined));
   return node;
 }
 const h = (tag, props, ...children) => dress(document.createElement(tag), props, children);
@@ -150,6 +150,10 @@ function merge(into, patch) {
 }
 
 const MINUTES = 10;
+/** Charts reach back as far as there is something to see, in one of these steps. */
+const STEPS = [2, 5, MINUTES];
+const opened = performance.now();
+const reach = () => STEPS.find((step) => performance.now() - opened < step * 60e3) ?? MINUTES;
 /** How far calls are looked back for what is said of "now", seconds. */
 const NOW = 10;
 
@@ -182,14 +186,14 @@ function absorb(sums) {
     open.cost += (now.all?.cost?.sum ?? 0) - (before.all?.cost?.sum ?? 0);
     open.replicas.set(replica, (open.replicas.get(replica) ?? 0) + calls);
     now.sessions?.forEach((n, at) => (open.sessions[at] += n - (before.sessions?.[at] ?? 0)));
-    for (const kind of ['whole', 'first']) {
+    for (const kind of TIMES) {
       const old = before.all?.[kind]?.buckets;
       for (const [bucket, n] of Object.entries(now.all?.[kind]?.buckets ?? {})) {
         const added = n - (old?.[bucket] ?? 0);
         if (added > 0) open[kind].set(+bucket, (open[kind].get(+bucket) ?? 0) + added);
       }
     }
-    for (const kind of ['deployments', 'models']) {
+    for (const kind of NAMES) {
       for (const [name, counts] of Object.entries(now[kind] ?? {})) {
         const old = before[kind]?.[name];
         const added = counts.map((n, at) => n - (old?.[at] ?? 0));
@@ -219,21 +223,26 @@ function turn() {
   past.open = fresh();
 }
 
-/** What the last seconds came to together. */
-function lately(seconds) {
+/** What the last seconds came to together; by name as well, of these kinds. */
+function lately(seconds, kinds) {
   const from = performance.now() - seconds * 1e3;
   let begin = past.seconds.length;
   while (begin > 0 && past.seconds[begin - 1].at >= from) begin -= 1;
-  return together(past.seconds.slice(begin));
+  return together(past.seconds.slice(begin), kinds);
 }
 
-function together(parts) {
+const NAMES = ['deployments', 'models'];
+const TIMES = ['whole', 'first'];
+
+function together(parts, kinds) {
   const all = fresh();
   for (const part of parts) {
     for (const name of ['dt', 'calls', 'failed', 'refused', 'left', 'input', 'cached', 'output', 'cost']) all[name] += part[name];
     part.sessions.forEach((n, at) => (all.sessions[at] += n));
-    for (const kind of ['whole', 'first']) for (const [bucket, n] of part[kind]) all[kind].set(bucket, (all[kind].get(bucket) ?? 0) + n);
-    for (const kind of ['deployments', 'models']) for (const [name, counts] of part[kind]) addTo(all[kind], name, counts);
+    for (const kind of TIMES) {
+      if (kinds.includes(kind)) for (const [bucket, n] of part[kind]) all[kind].set(bucket, (all[kind].get(bucket) ?? 0) + n);
+    }
+    for (const kind of NAMES) if (kinds.includes(kind)) for (const [name, counts] of part[kind]) addTo(all[kind], name, counts);
     for (const [name, n] of part.replicas) all.replicas.set(name, (all.replicas.get(name) ?? 0) + n);
     all.inHand = Math.max(all.inHand, part.inHand);
     all.waiting = Math.max(all.waiting, part.waiting);
@@ -256,7 +265,7 @@ function within(buckets, share) {
 }
 
 /** Why a deployment serves or does not: how bad, a word, and more of it. */
-function standing(deployment) {
+function standing(deployment, use = fullest(meters(deployment))) {
   const now = stateNow();
   const until = (time) => left(time - now);
   if (deployment.drained) return { tone: 'calm', word: 'Drained', more: 'no new calls', up: false };
@@ -273,7 +282,7 @@ function standing(deployment) {
   if (deployment.circuit?.state === 'recovering' && deployment.circuit.until > now) {
     return { tone: 'warn', word: 'Recovering', more: `all calls back in ${until(deployment.circuit.until)}`, up: true };
   }
-  if (fullest(deployment) >= 0.95) return { tone: 'warn', word: 'At its limit', more: 'calls go elsewhere or wait', up: true };
+  if (use >= 0.95) return { tone: 'warn', word: 'At its limit', more: 'calls go elsewhere or wait', up: true };
   return { tone: 'good', word: 'Serving', more: '', up: true };
 }
 
@@ -286,7 +295,7 @@ function meters(deployment) {
   }
   return all;
 }
-const fullest = (deployment) => meters(deployment).reduce((most, meter) => Math.max(most, share(meter)), 0);
+const fullest = (limits) => limits.reduce((most, meter) => Math.max(most, share(meter)), 0);
 
 // ---- The stream ----------------------------------------------------------------------------------------------------------------
 
@@ -424,8 +433,8 @@ function take(event) {
 
 // ---- The views: overview -------------------------------------------------------------------------------------------------------
 
-/** So many points for ten minutes. */
-const POINTS = 120;
+/** So many points. */
+const POINTS = 60;
 
 function chart({ title, lines, unit, figure, legend }) {
   const strong = h('strong', {});
@@ -439,7 +448,7 @@ function chart({ title, lines, unit, figure, legend }) {
     s('line', { class: 'grid', x1: 0, x2: POINTS - 1, y1: 0.5, y2: 0.5 }), s('line', { class: 'grid', x1: 0, x2: POINTS - 1, y1: 99.5, y2: 99.5 }),
     area, paths, hair);
   const top = h('span', { class: 'top-of', 'aria-hidden': 'true' });
-  const ago = h('span', {}, `${MINUTES} min ago`);
+  const ago = h('span', {});
   const node = h('article', { class: 'card' }, h('h3', {}, title), h('div', { class: 'figure' }, strong, unitNode),
     h('div', { class: 'legend' }, marks), h('div', { class: 'chart' }, picture, top), h('p', { class: 'ends', 'aria-hidden': 'true' }, ago, h('span', {}, 'now')));
   let at = null;
@@ -448,7 +457,7 @@ function chart({ title, lines, unit, figure, legend }) {
     const chosen = at === null ? null : points[at];
     const values = chosen ? lines.map((line) => line.of(chosen)) : null;
     lines.forEach((line, index) => put(words[index], `${line.label} ${values ? line.text(values[index]) : legend(index)}`));
-    put(ago, chosen ? `${left(((POINTS - 1 - at) * MINUTES * 60e3) / POINTS)} ago` : `${MINUTES} min ago`);
+    put(ago, chosen ? `${left(((POINTS - 1 - at) * reach() * 60e3) / POINTS)} ago` : `${reach()} min ago`);
     hair.toggleAttribute('hidden', at === null);
     if (at !== null) {
       hair.setAttribute('x1', at);
@@ -475,7 +484,7 @@ function chart({ title, lines, unit, figure, legend }) {
     put(strong, big);
     put(unitNode, small ?? unit);
     put(top, most > 0 ? lines[0].text(most) : '');
-    mark(picture, 'aria-label', `${title}, last ${MINUTES} minutes: now ${big} ${small ?? unit}, at most ${lines[0].text(most)}`);
+    mark(picture, 'aria-label', `${title}, last ${reach()} minutes: now ${big} ${small ?? unit}, at most ${lines[0].text(most)}`);
     show();
   };
   return node;
@@ -519,16 +528,16 @@ function areaOf(values, y) {
   return drawn;
 }
 
-/** The last ten minutes in few points; null where this page saw nothing. */
+/** The last minutes in few points; null where this page saw nothing. */
 function points() {
-  const size = (MINUTES * 60e3) / POINTS;
+  const size = (reach() * 60e3) / POINTS; // two seconds at least, so that none is empty by chance
   const now = performance.now();
   const parts = Array.from({ length: POINTS }, () => []);
   for (const second of past.seconds) {
     const at = POINTS - 1 - Math.floor((now - second.at) / size);
     if (at >= 0 && at < POINTS) parts[at].push(second);
   }
-  return parts.map((part) => (part.length > 0 ? together(part) : null));
+  return parts.map((part) => (part.length > 0 ? together(part, TIMES) : null));
 }
 
 const perSecond = (name) => (of) => of[name] / of.dt;
@@ -747,7 +756,8 @@ const showDeploymentRows = keyed($('deployments-rows'), (name) => {
   const row = h('li', { class: 'row' },
     h('div', { class: 'who' }, title, under), h('div', { class: 'how' }, state, more), bars,
     h('div', { class: 'rate' }, h('div', {}, calls, h('span', { class: 'soft' }, ' /s')), bad), h('div', { class: 'does' }, button));
-  row.update = ({ deployment, standing, limits }) => {
+  row.update = ({ deployment, standing }) => {
+    const { limits } = standing;
     put(under, `${deployment.account} · ${deployment.provider} · ${deployment.model}`);
     mark(row, 'data-tone', standing.tone);
     state.say(standing.tone, standing.word);
@@ -771,12 +781,11 @@ function showDeployments(standings) {
   const all = doc.deployments ?? {};
   const members = view.model === null ? null : new Set((doc.models?.[view.model]?.targets ?? []).map((target) => target.deployment));
   const names = Object.keys(all);
-  const use = new Map(names.map((name) => [name, fullest(all[name])]));
   const is = {
     all: () => true,
     serving: (name) => standings.get(name).up,
     trouble: (name) => ['bad', 'warn'].includes(standings.get(name).tone),
-    busy: (name) => use.get(name) >= 0.8,
+    busy: (name) => standings.get(name).use >= 0.8,
     drained: (name) => all[name].drained,
   };
   const found = names.filter((name) => {
@@ -794,14 +803,15 @@ function showDeployments(standings) {
     const rank = { bad: 0, warn: 1, calm: 2, good: 3 };
     const score = {
       name: () => 0,
-      use: (name) => -use.get(name),
+      use: (name) => -standings.get(name).use,
       calls: (name) => -(now10.deployments.get(name)?.[0] ?? 0),
       trouble: (name) => rank[standings.get(name).tone],
     }[view.sort];
     view.order = shown.sort((a, b) => score(a) - score(b) || byName(a, b));
     view.sorted = performance.now();
   }
-  showDeploymentRows(view.order, (name) => ({ deployment: all[name], standing: standings.get(name), limits: meters(all[name]) }));
+  showDeploymentRows(view.order, (name) => ({ deployment: all[name], standing: standings.get(name) }));
+  $('deployments-rows').classList.toggle('many', view.order.length > 40);
   $('deployments-none').hidden = view.order.length > 0;
   const hint = `${number(view.order.length)} of ${number(names.length)} shown`;
   put($('deployments-n'), view.model === null ? hint : '');
@@ -935,7 +945,7 @@ async function pollCosts() {
 
 // ---- Calls ---------------------------------------------------------------------------------------------------------------------
 
-const feed = { calls: [], filter: 'all', paused: false, held: [], leftOut: 0 };
+const feed = { calls: [], filter: 'all', paused: false, over: false, held: [], leftOut: 0 };
 const KEPT = 400;
 const DRAWN = 150;
 const CALLS = [['all', 'All'], ['failed', 'Failed'], ['refused', 'Refused'], ['retried', 'Retried']];
@@ -953,17 +963,31 @@ $('pause').addEventListener('click', () => {
   feed.paused = !feed.paused;
   mark($('pause'), 'aria-pressed', String(feed.paused));
   put($('pause'), feed.paused ? 'Go on' : 'Pause');
-  if (!feed.paused) {
-    feed.calls = feed.calls.concat(feed.held).slice(-KEPT);
+  goOn();
+});
+
+/** Nothing moves under who looks at it: while the pointer or the focus is in the list, or one of its calls is open. */
+const isHeld = () => feed.paused || feed.over || $('calls-rows').contains(document.activeElement) || $('calls-rows').querySelector('.why') !== null;
+$('calls-rows').addEventListener('pointerenter', () => (feed.over = true));
+$('calls-rows').addEventListener('pointerleave', () => {
+  feed.over = false;
+  goOn();
+});
+$('calls-rows').addEventListener('focusout', () => setTimeout(goOn));
+
+function goOn() {
+  if (!isHeld()) {
+    const held = feed.held;
     feed.held = [];
-    redrawCalls();
+    feed.calls = feed.calls.concat(held).slice(-KEPT);
+    drawCalls(held);
   }
   countCalls();
-});
+}
 
 function ended({ calls, left_out }) {
   feed.leftOut += left_out;
-  if (feed.paused) {
+  if (isHeld()) {
     feed.held = feed.held.concat(calls).slice(-KEPT);
   } else {
     feed.calls = feed.calls.concat(calls).slice(-KEPT);
@@ -974,7 +998,7 @@ function ended({ calls, left_out }) {
 
 function countCalls() {
   showCallFilters(Object.fromEntries(CALLS.map(([key]) => [key, feed.calls.filter(isShown[key]).length])));
-  const held = feed.paused && feed.held.length > 0 ? ` Paused; ${number(feed.held.length)} are new.` : '';
+  const held = feed.held.length > 0 ? ` Held while you look; ${number(feed.held.length)} are new.` : '';
   const more = feed.leftOut > 0 ? ` ${number(feed.leftOut)} more were not shown, for there were too many.` : '';
   put($('calls-n'), `The last ones of all replicas, without what they say.${more}${held}`);
 }
@@ -1020,6 +1044,7 @@ function callRow(call) {
       item.append(more);
     }
     mark(button, 'aria-expanded', String(more !== null));
+    goOn();
   });
   return item;
 }
@@ -1215,8 +1240,13 @@ function render() {
   if (!doc || document.hidden) return;
   wanted = false;
   drawn = performance.now();
-  [now10, now60] = [lately(NOW), lately(60)];
-  const standings = new Map(Object.entries(doc.deployments ?? {}).map(([name, deployment]) => [name, standing(deployment)]));
+  [now10, now60] = [lately(NOW, [...NAMES, ...TIMES]), lately(60, [...NAMES, ...TIMES])];
+  const standings = new Map();
+  for (const [name, deployment] of Object.entries(doc.deployments ?? {})) {
+    const limits = meters(deployment);
+    const use = fullest(limits);
+    standings.set(name, { ...standing(deployment, use), limits, use });
+  }
   put($('where'), `${doc.replica} · ${Object.values(doc.replicas ?? {}).filter((replica) => replica.alive).length} alive`);
   put($('foot'), `Weir ${doc.version} · configuration ${doc.config} · epoch ${doc.epoch ?? '–'} · ${number(doc.pending ?? 0)} holds of replicas that are gone`);
   showBanners();
@@ -1224,7 +1254,7 @@ function render() {
   showModels(standings);
   showDeployments(standings);
   showReplicas();
-  sessionView(lately(MINUTES * 60));
+  sessionView(lately(MINUTES * 60, []));
 }
 
 /** Draws what is new at once, and countdowns and rates once a second. */

@@ -130,15 +130,28 @@ struct Eye {
 
 impl Eye {
     async fn look(&mut self, desk: &Desk) -> Frame {
-        let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
+        let (shared, snapshot) = (desk.shared.clone(), desk.shared.snapshot.load_full());
         let state = look(&desk.port, &pool_keys(&snapshot)).await;
         let shown = self.shown(desk, state.as_ref().ok()).await;
-        let known = doc::Known { shared, snapshot: &snapshot, state: &state, shown: &shown };
-        let document = Arc::new(doc::document(&known, &self.document));
-        let patch = patch::between(&self.document, &document);
-        self.document = document.clone();
+        let (calls, before) = (self.ended(&shown), self.document.clone());
+        // Thousands of deployments take their time, and this runtime keeps the replica alive in the shared state.
+        let made = tokio::task::spawn_blocking(move || {
+            let known = doc::Known { shared: &shared, snapshot: &snapshot, state: &state, shown: &shown };
+            let document = doc::document(&known, &before);
+            (patch::between(&before, &document), document)
+        });
         self.seq += 1;
-        Frame { seq: self.seq, document, patch, calls: self.ended(&shown) }
+        let patch = match made.await {
+            Ok((patch, document)) => {
+                self.document = Arc::new(document);
+                patch
+            }
+            Err(error) => {
+                tracing::error!(target: "weir::admin", %error, "what people watch could not be made");
+                None
+            }
+        };
+        Frame { seq: self.seq, document: self.document.clone(), patch, calls }
     }
 
     /// What all replicas show, this one without being asked; while the state is away this one alone.
