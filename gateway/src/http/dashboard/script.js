@@ -938,7 +938,7 @@ async function pollCosts() {
       stat('Saved beside the baseline', dollars(saved.baseline ?? 0), `${dollars(saved.dearest ?? 0)} beside the dearest deployment`),
       stat('Per million tokens', total.usd_per_mtok === null || total.usd_per_mtok === undefined ? '–' : dollars(total.usd_per_mtok), `${short(tokens.input ?? 0)} in, ${short(tokens.output ?? 0)} out`),
       stat('Without a known price', number(total.unknown?.attempts ?? 0), `attempts; ${dollars(total.estimated?.cost_usd ?? 0)} of the rest are estimates`)),
-    h('div', { class: 'panel scroll', tabindex: 0, role: 'region', 'aria-label': 'Costs' }, h('table', {},
+    h('div', { class: 'panel scroll', tabindex: 0, role: 'region', 'aria-label': 'Table of costs' }, h('table', {},
       h('thead', {}, h('tr', {}, [costs.by[0].toUpperCase() + costs.by.slice(1), 'Attempts', 'Tokens', 'Per million', 'Saved (baseline)', 'Saved (dearest)', 'Spent'].map((head, at) => h('th', { scope: 'col', class: at > 0 ? 'n' : null }, head)))),
       h('tbody', {}, page.rows.map(row)))));
 }
