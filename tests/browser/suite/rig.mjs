@@ -54,6 +54,7 @@ async function freePort() {
 }
 
 const running = [];
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL'))); // whatever ended the tests
 
 async function start(name, folder, command, args, answers, env = {}) {
   const log = path.join(folder, `${name}.log`);
@@ -174,6 +175,7 @@ export async function closeBrowser() {
 /** The dashboard of a replica in a fresh browser; what it complains of is kept. */
 export async function dashboard(replica, { width = 1280, height = 900, dark = false, bypassCSP = false } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', bypassCSP, reducedMotion: 'reduce', locale: 'en-GB' });
+  context.setDefaultTimeout(15_000);
   const page = await context.newPage();
   const complaints = [];
   page.on('console', (message) => {
