@@ -20,7 +20,7 @@ use crate::cost;
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
-use crate::http::{admin, handle, server};
+use crate::http::{admin, handle, server, view};
 use crate::keys::heard::Hearer;
 use crate::periods;
 use crate::shared::{Over, Shared, Snapshot, Worker};
@@ -106,15 +106,18 @@ pub async fn start(
     };
     // (What no call waits for has one connection.)
     let aside = ports.open()?;
-    let telling = Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
+    let (heard, first_heard) = oneshot::channel();
+    let telling = Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe(), heard);
     let costs = cost::told::Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
     let hearing = Hearer::new(shared.clone(), aside).run(stop_state.subscribe());
     let periods = periods::keep(shared.clone(), stop_state.subscribe());
     let mut state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
     state_tasks.extend([tokio::spawn(telling), tokio::spawn(costs), tokio::spawn(hearing), tokio::spawn(periods)]);
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
+    // No call before it is known who is drained, or that nobody can say so. (If the loop has ended, this replica ends.)
+    let _ = tokio::time::timeout(FIRST_CONTACT, first_heard).await;
     let port = ports.open()?;
-    let desk = admin::Desk::new(shared.clone(), port.clone());
+    let desk = admin::Desk::new(shared.clone(), port.clone(), admin_phase.subscribe());
     let (stop_checks, checks_stopping) = watch::channel(false);
     let (upstreams, over) = (Upstreams::default(), Arc::default());
     let checking = Arc::new(Worker { shared: shared.clone(), port: port.clone(), upstreams, over });
@@ -124,6 +127,7 @@ pub async fn start(
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, server::most_connections(), phase.subscribe())),
         serve_admin(admin_listener, admin::router(desk.clone())),
+        tokio::spawn(view::keep(desk.clone(), admin_phase.subscribe())),
     ];
     tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
     Ok(Running {

@@ -25,6 +25,7 @@ pub mod command;
 pub mod config;
 pub mod cost;
 pub mod dialect;
+pub mod duty;
 pub mod error;
 pub mod experiment;
 pub mod http;

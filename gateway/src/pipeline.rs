@@ -281,6 +281,10 @@ impl Call<'_> {
                 _ => error,
             })?;
             let target = ranked[index].target;
+            if self.is_drained(target.deployment) {
+                Attempt::new(self, id, target, reservation, false).withdraw(); // since it was ranked
+                continue;
+            }
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
             taken.made();
@@ -362,9 +366,10 @@ impl Call<'_> {
         };
         let outlook = |id: DeploymentId| standings[id.0].outlook(look);
         let able = |target: &Target| {
-            attempts.may_go_to(target)
+            let is_able = attempts.may_go_to(target)
                 && self.is_able(target.deployment, tried)
-                && self.lack(model, target).is_none()
+                && self.lack(model, target).is_none();
+            is_able.then(|| self.snapshot.duties[target.deployment.0].weight().unwrap_or(target.weight))
         };
         let rank = |(model, rotation)| {
             route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64)

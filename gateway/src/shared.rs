@@ -19,6 +19,7 @@ use crate::clock::unix_ms;
 use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
 use crate::cost::Costs;
 use crate::dialect::failure::{Class, Failure};
+use crate::duty::{self, Duty};
 use crate::error::Error;
 use crate::experiment::Trial;
 use crate::keys::Keyring;
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub keys: Keys,
     /// By [`crate::config::DeploymentId`].
     pub standings: Vec<Arc<Standing>>,
+    /// By [`crate::config::DeploymentId`]: what operators say of it.
+    pub duties: Vec<Arc<Duty>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
     /// How the experiments run, in the order of the file.
@@ -91,6 +94,7 @@ impl Snapshot {
             passes,
             endpoints,
             standings: standings(&config, before),
+            duties: duty::of(&config, before.map(|before| &*before.duties)),
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
             model_names,
@@ -134,6 +138,13 @@ impl Snapshot {
             client.rest(&self.pools[pool.0].decl.key, time.unwrap_or_default(), refused);
         }
         time
+    }
+
+    /// The weights of its file are those beside which weights set at run time hold, from now on.
+    fn rebase(&self) {
+        for (at, duty) in self.duties.iter().enumerate() {
+            duty.rebase(duty::basis(&self.config, DeploymentId(at)));
+        }
     }
 
     /// The accounts by their tags in the state.
@@ -333,6 +344,7 @@ impl Shared {
         self.keyring.reconfigure(after.config.on_outage);
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
+        after.rebase();
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })

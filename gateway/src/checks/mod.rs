@@ -70,7 +70,8 @@ impl Keeper {
         for name in self.plan.due(Instant::now(), &mut fastrand::f64) {
             let Some((at, check, target)) = find(&snapshot, &name) else { continue };
             let deployment = &snapshot.config.deployments[at];
-            if !self.worker.shared.client.is_elected(deployment.tag) {
+            // Nothing goes to one that an operator has drained: it may be about to end.
+            if snapshot.duties[at].is_drained() || !self.worker.shared.client.is_elected(deployment.tag) {
                 self.plan.forget(&name);
                 continue;
             }

@@ -1,23 +1,25 @@
-//! The loop that tells others what was measured here, and hears which shares were set at run time.
+//! The loop that tells others what was measured here, and hears what was set at run time: shares, and in the same round trip
+//! drains and weights ([`crate::duty`]).
 //!
 //! What a replica measured is told as a level, all of it each time: a lost answer makes nothing count twice, and a data set that
-//! has lost it hears it again. Shares are asked for every 50 ms instead of subscribed to: a subscription that has died silently
+//! has lost it hears it again. What was set is asked for every 50 ms instead of subscribed to: a subscription that has died silently
 //! looks like one that has nothing to say.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::report::Page;
 use super::trial::{Book, Told, Trial};
-use crate::shared::Shared;
-use crate::state::{Away, Measured, Port};
+use crate::duty::told::{self as duties, Strangers};
+use crate::shared::{Shared, Snapshot};
+use crate::state::{Away, Board, Measured, Port, Posted};
 
-/// How often shares are asked for.
+/// How often it is asked what was set.
 const LOOK: Duration = Duration::from_millis(50);
-/// The same where there is no experiment: the file may get one.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long the first question waits for a connection.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How often what has changed is told.
 const TELL: Duration = Duration::from_millis(500);
 /// How often all is told, for the data set may have lost it.
@@ -25,12 +27,13 @@ const REPEAT: Duration = Duration::from_secs(5);
 /// How long a replica that leaves tries to tell the last of it, and the time between two tries.
 const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
 
-/// What one replica tells and hears of experiments.
+/// What one replica tells and hears.
 #[derive(Debug)]
 pub struct Teller {
     shared: Arc<Shared>,
     port: Port,
     books: Vec<Kept>,
+    strangers: Strangers,
     failing: [bool; 2], // to hear, to tell
 }
 
@@ -45,24 +48,28 @@ struct Kept {
 impl Teller {
     /// Of a replica, by a port of its own.
     pub fn new(shared: Arc<Shared>, port: Port) -> Teller {
-        Teller { shared, port, books: Vec::new(), failing: [false; 2] }
+        Teller { shared, port, books: Vec::new(), strangers: Strangers::default(), failing: [false; 2] }
     }
 
-    /// The loop; returns when told to stop, after the last word.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut told = Instant::now();
+    /// The loop; returns when told to stop, after the last word. `heard` is told when the state was asked for the first time, or
+    /// cannot be: calls before that would go where none are to go.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>, heard: oneshot::Sender<()>) {
+        self.port.opened(FIRST_CONTACT).await;
+        let (mut told, mut heard) = (Instant::now(), Some(heard));
         while !*stop.borrow() {
             let snapshot = self.shared.snapshot.load_full();
-            let heard = self.hear(&snapshot.trials).await;
-            self.note(0, heard);
+            let heard_now = self.hear(&snapshot).await;
+            self.note(0, heard_now);
+            if let Some(heard) = heard.take() {
+                let _ = heard.send(()); // who started this may have given up
+            }
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let said = self.tell(&snapshot.trials).await;
                 self.note(1, said);
             }
-            let quiet = snapshot.trials.is_empty() && self.books.is_empty();
             tokio::select! {
-                () = tokio::time::sleep(if quiet { IDLE } else { LOOK }) => {}
+                () = tokio::time::sleep(LOOK) => {}
                 _ = stop.changed() => {}
             }
         }
@@ -70,11 +77,14 @@ impl Teller {
     }
 
     /// Adopts what is newer in the state, and tells it what is newer here: it may have lost it.
-    async fn hear(&self, trials: &[Arc<Trial>]) -> Result<(), Away> {
-        if trials.is_empty() {
-            return Ok(());
-        }
-        let set = self.port.shares().await?;
+    async fn hear(&mut self, snapshot: &Snapshot) -> Result<(), Away> {
+        let (shares, posted) = self.port.boards().await?;
+        self.hear_shares(&snapshot.trials, &shares).await?;
+        duties::hear(&self.port, &snapshot.duties, &posted).await?;
+        self.strangers.forget(&self.port, &snapshot.duties, &posted, Instant::now()).await
+    }
+
+    async fn hear_shares(&self, trials: &[Arc<Trial>], set: &Posted) -> Result<(), Away> {
         for trial in trials {
             let stored = set.get(&*trial.name).and_then(|text| Told::read(text));
             let live = trial.live();
@@ -84,7 +94,7 @@ impl Teller {
             {
                 tell_of(trial);
             } else if let Some(known) = live.told.as_ref().filter(|known| known.version > version) {
-                self.port.offer_shares(&trial.name, known.version, &known.text()).await?;
+                self.port.offer(Board::Shares, &trial.name, known.version, &known.text()).await?;
             }
         }
         Ok(())
@@ -147,12 +157,13 @@ impl Teller {
     fn note(&mut self, what: usize, done: Result<(), Away>) {
         let failing = done.is_err();
         if std::mem::replace(&mut self.failing[what], failing) != failing {
-            let what = ["heard of", "told to others"][what];
+            let what = [
+                "what is set at run time (shares, drains, weights) is heard of",
+                "what experiments measure is told to others",
+            ][what];
             match done {
-                Err(error) => {
-                    tracing::warn!(target: "weir::experiment", %error, "experiments are not {what}");
-                }
-                Ok(()) => tracing::info!(target: "weir::experiment", "experiments are {what} again"),
+                Err(error) => tracing::warn!(target: "weir::experiment", %error, "not so for now: {what}"),
+                Ok(()) => tracing::info!(target: "weir::experiment", "again {what}"),
             }
         }
     }
@@ -176,7 +187,7 @@ pub async fn set(port: &Port, trial: &Trial, shares: Option<Vec<f64>>, anew: boo
         let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
         let since = if anew { version } else { since };
         let told = Told { version, basis: trial.basis.clone(), shares: shares.clone(), since };
-        let kept = port.offer_shares(&trial.name, version, &told.text()).await?;
+        let kept = port.offer(Board::Shares, &trial.name, version, &told.text()).await?;
         let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no shares".into()))?;
         let is_ours = kept == told;
         if trial.adopt(&kept) {

@@ -1,4 +1,4 @@
-//! The admin listener: metrics, the cluster's state as JSON, health.
+//! The admin listener: metrics, the cluster's state as JSON, what operators change, health; the routes of the dashboard.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,13 +8,17 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
-use super::{costs, experiments, keys};
+use super::server::Phase;
+use super::view::{self, Viewer};
+use super::{costs, dashboard, deployments, experiments, keys, origin};
 use crate::alerts::seen::is_down;
 use crate::clock::unix_now;
 use crate::config::{MeterKind, Side};
@@ -30,13 +34,17 @@ pub struct Desk {
     pub shared: Arc<Shared>,
     /// Its own way to the state.
     pub port: Port,
+    /// Who watches.
+    pub viewer: Arc<Viewer>,
+    /// When the pages close.
+    pub phase: watch::Receiver<Phase>,
     page: Mutex<()>, // of metrics: one at a time says what there is; short sections
 }
 
 impl Desk {
-    /// Of this replica, with a port of its own.
-    pub fn new(shared: Arc<Shared>, port: Port) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, page: Mutex::default() })
+    /// Of this replica, with a port of its own; the pages close with this `phase`.
+    pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, page: Mutex::default() })
     }
 
     /// Shows what is configured.
@@ -100,13 +108,19 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/metrics", get(metrics))
         .route("/admin/v1/state", get(state))
         .route("/admin/v1/costs", get(costs::costs))
+        .route("/admin/v1/events", get(view::events))
+        .route("/admin/v1/deployments", get(deployments::all))
+        .route(
+            "/admin/v1/deployments/{*name}",
+            get(deployments::one).post(deployments::change).put(deployments::change),
+        )
         .route("/admin/v1/experiments", get(experiments::all))
         .route("/admin/v1/experiments/{*name}", get(experiments::one).put(experiments::set))
         .route("/admin/v1/keys", get(keys::all).post(keys::create))
         .route("/admin/v1/keys/{id}", get(keys::one).delete(keys::revoke))
         .route("/admin/v1/keys/{id}/rotate", post(keys::rotate))
         .layer(from_fn_with_state(desk.clone(), authorised));
-    guarded.merge(health()).with_state(desk)
+    guarded.merge(dashboard::routes()).merge(health()).with_state(desk)
 }
 
 /// Routes of the metrics listener.
@@ -123,19 +137,27 @@ fn health() -> Router<Arc<Desk>> {
         .route("/health/readiness", get(ready))
 }
 
-/// With `admin_token` set, nothing without it.
+/// With `admin_token` set, nothing without it; and no change for a page of another origin.
 async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
     let snapshot = desk.shared.snapshot.load_full();
-    let Some(token) = &snapshot.config.server.admin_token else { return next.run(request).await };
+    let token = snapshot.config.server.admin_token.as_ref();
     let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let expected = format!("Bearer {}", token.expose_secret());
-    if bool::from(given.ct_eq(expected.as_bytes())) {
-        return next.run(request).await;
-    }
-    let mut refused = Response::new(Body::from("the admin token is required\n"));
-    *refused.status_mut() = StatusCode::UNAUTHORIZED;
-    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    refused
+    let is_it = |token: &secrecy::SecretString| {
+        bool::from(given.ct_eq(format!("Bearer {}", token.expose_secret()).as_bytes()))
+    };
+    let mut response = if !token.is_none_or(is_it) {
+        let mut refused = refused(StatusCode::UNAUTHORIZED, "the admin token is required");
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        refused
+    } else if let Some(fault) = origin::fault(request.method(), request.headers(), token.is_none()) {
+        refused(StatusCode::FORBIDDEN, fault)
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
@@ -147,6 +169,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
     let now = unix_now();
     shared.metrics.prices(snapshot.config.prices.age_days(now), stale(&snapshot.config, now).len());
+    snapshot.duties.iter().for_each(|duty| shared.metrics.duty(duty));
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());
     }
@@ -176,14 +199,14 @@ async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
 }
 
 /// Keys of the pools that the configuration knows.
-fn pool_keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
+pub(super) fn pool_keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
     snapshot.pools.iter().map(|info| info.decl.key.clone()).collect()
 }
 
 /// By replica: the hash of its configuration, if it has told.
-type Configs = BTreeMap<String, Option<String>>;
+pub(super) type Configs = BTreeMap<String, Option<String>>;
 
-async fn look(port: &Port, keys: &[Arc<str>]) -> Result<(core::State, Configs), Away> {
+pub(super) async fn look(port: &Port, keys: &[Arc<str>]) -> Result<(core::State, Configs), Away> {
     let state = port.overview(keys).await?;
     let names: BTreeSet<&str> = state.lives.keys().map(|inc| inc.name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -208,7 +231,8 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
     let deployments: Vec<Value> = config
         .deployments
         .iter()
-        .map(|deployment| {
+        .zip(&snapshot.duties)
+        .map(|(deployment, duty)| {
             let rest = |pool: &crate::config::PoolId| {
                 let key = &snapshot.pools[pool.0].decl.key;
                 state.pools.get(key).map_or(0, |pool| pool.rest_until.saturating_sub(l))
@@ -216,6 +240,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
             json!({
                 "name": *deployment.name, "account": deployment.account.name, "model": deployment.model,
                 "pools": deployment.pools.iter().map(|pool| &*snapshot.pools[pool.0].name).collect::<Vec<_>>(),
+                "drained": duty.is_drained(), "weight_set": duty.weight(),
                 "rests_ms": deployment.pools.iter().map(rest).max().unwrap_or(0),
                 "circuit": circuit(state.circuits.known.get(&deployment.tag), l),
                 "account_state": account(&state.circuits, deployment.account.tag, l),
@@ -278,7 +303,7 @@ pub(super) fn meters(info: &PoolInfo, state: &core::State) -> Vec<Value> {
 }
 
 /// How far a meter may be used by what was learned of its provider.
-fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -> u64 {
+pub(super) fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -> u64 {
     let l = state.now();
     state.learned.of(&info.decl.key, l).map_or(meter.cap, |learned| learned.bound(at, meter.cap, l).cap)
 }
@@ -296,7 +321,7 @@ fn used(info: &PoolInfo, state: &core::State) -> f64 {
     meters.map(|(_, meter)| meter.used() as f64 / meter.cap as f64).fold(0.0, f64::max)
 }
 
-fn kind_name(kind: MeterKind) -> &'static str {
+pub(super) fn kind_name(kind: MeterKind) -> &'static str {
     match kind {
         MeterKind::Requests => "requests",
         MeterKind::Tokens => "tokens",
@@ -314,8 +339,26 @@ pub(super) fn reply(content_type: &'static str, body: Vec<u8>) -> Response<Body>
 }
 
 fn failed(message: &str) -> Response<Body> {
+    refused(StatusCode::SERVICE_UNAVAILABLE, message)
+}
+
+/// Not done, and why.
+pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
     let mut response =
         reply("application/json", json!({"error": {"message": message}}).to_string().into_bytes());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *response.status_mut() = status;
     response
 }
+
+/// Most of a request's body, bytes.
+const MOST: usize = 64 * 1024;
+
+/// A request's body, or why it is none.
+pub(super) async fn read(body: Body) -> Result<Bytes, String> {
+    let body = axum::body::to_bytes(body, MOST).await;
+    body.map_err(|_| "the body could not be read, or is too large".to_owned())
+}
+
+#[cfg(test)]
+#[path = "admin_tests.rs"]
+pub(super) mod tests;

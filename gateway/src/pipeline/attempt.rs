@@ -96,6 +96,11 @@ impl<'a> Attempt<'a> {
         self.end(read, record).await
     }
 
+    /// It is not made.
+    pub(super) fn withdraw(mut self) {
+        self.reservation.take().into_iter().for_each(Reservation::cancel);
+    }
+
     /// The call is this attempt's from now on.
     pub(super) fn announce(&self, session: Option<&SessionRef>, record: &mut Option<Record>) {
         note(record, |record| {

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::continued::Home;
 use super::fallbacks::may_use;
-use super::{Call, Weighed};
+use super::{AWAY_RETRY, Call, Weighed};
 use crate::auth::Who;
 use crate::clock::unix_now;
 use crate::config::{Model, ModelId, Rule, Target};
@@ -111,6 +111,10 @@ impl Call<'_> {
 
     /// No deployment of a model can serve the call, and what stands in the way.
     pub(super) fn nobody(&self, model: &Model) -> Error {
+        if model.targets.iter().any(|target| self.is_kept_from(model, target)) {
+            let message = "Every deployment that could serve this request is drained by an operator.";
+            return Error::new(Kind::Drained, message).retry_after(AWAY_RETRY);
+        }
         if let Some(home) = &self.home {
             return home.not_served(&self.peek.model);
         }

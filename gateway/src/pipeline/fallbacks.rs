@@ -55,9 +55,11 @@ impl Call<'_> {
     /// The models that may serve what another did not, by the kind of its failure; `None`: no other would.
     fn chain<'m>(&self, model: &'m Model, kind: Kind) -> Option<&'m [ModelId]> {
         match kind {
-            Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout => {
-                Some(&model.fallbacks)
-            }
+            Kind::NoCapacity
+            | Kind::TooBigForLimit
+            | Kind::UpstreamFailed
+            | Kind::UpstreamTimeout
+            | Kind::Drained => Some(&model.fallbacks),
             Kind::ContextTooLong(_) => Some(&model.context_fallbacks),
             Kind::NoCandidate if self.is_too_long(model) => Some(&model.context_fallbacks),
             Kind::NoCandidate => Some(&[]),

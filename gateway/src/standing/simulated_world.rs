@@ -217,10 +217,15 @@ impl Sim {
         let outlook = |id: DeploymentId| replica.standings[id.0].outlook_at(look, now);
         let needs = Needs { input, output: 0, expected: 250, beginning: None, at: 0 };
         let (begun, rng) = (Instant::now(), &mut self.rng);
-        let ranked =
-            route::rank(&self.config, of, &replica.rotations[model], needs, &|_| true, &outlook, &mut || {
-                rng.f64()
-            });
+        let ranked = route::rank(
+            &self.config,
+            of,
+            &replica.rotations[model],
+            needs,
+            &|target| Some(target.weight),
+            &outlook,
+            &mut || rng.f64(),
+        );
         self.decisions.push(begun.elapsed());
         let estimate = |_: &_, _| Estimate { input, output, guessed_input: 0, explicit_output: false };
         let infos = pools::table(&self.config, 0);

@@ -6,9 +6,10 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 
 use super::announce::TOLD_FOR;
+use super::boards::Boards;
 use super::core::{Command, Ms, Reply, State};
 use super::costs::Shelf;
-use super::experiments::Board;
+use super::experiments::Tallies;
 use super::keys::Cabinet;
 use super::places::Notes;
 
@@ -21,7 +22,8 @@ pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
-    pub(super) experiments: Board,
+    pub(super) boards: Boards,
+    pub(super) experiments: Tallies,
     pub(super) costs: Shelf,
     pub(crate) keys: Cabinet,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
@@ -40,7 +42,8 @@ impl Default for Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
-            experiments: Board::default(),
+            boards: Boards::default(),
+            experiments: Tallies::default(),
             costs: Shelf::default(),
             keys: Cabinet::default(),
             configs: Mutex::default(),

@@ -5,6 +5,7 @@
 mod announce;
 mod asking;
 pub mod bell;
+mod boards;
 pub mod books;
 pub mod client;
 pub mod connect;
@@ -34,6 +35,7 @@ mod stored;
 pub mod watched;
 
 pub use asking::{Outcome, Wish};
+pub use boards::{Board, Posted};
 pub use client::{About, Client};
 pub use costs::ToldCosts;
 pub use experiments::Told as Measured;

@@ -128,9 +128,14 @@ impl Keys {
         format!("{{{}}}:used", self.namespace)
     }
 
-    /// HASH by experiment: what was set at run time; no TTL. See `lua/shares.lua`.
+    /// HASH by experiment: what was set at run time; no TTL. See `lua/board.lua`.
     pub fn shares(&self) -> String {
         format!("{{{}}}:shares", self.namespace)
+    }
+
+    /// HASH by deployment: what was set at run time; no TTL. See `lua/board.lua`, `lua/forget.lua`.
+    pub fn duties(&self) -> String {
+        format!("{{{}}}:duties", self.namespace)
     }
 
     /// HASH: what was measured of an experiment; with a TTL. See `lua/tally.lua`.

@@ -49,6 +49,8 @@ pub enum Why {
     Lacks(String),
     /// The call is longer than it can read.
     TooLong,
+    /// An operator has drained it.
+    Drained,
     /// What the call continues is kept elsewhere.
     NotItsHome,
     /// Its provider has no such call.
@@ -184,6 +186,7 @@ fn plain(out: &mut String, why: &Why) {
         Why::NotLooked => out.push_str("not looked at"),
         Why::Lacks(what) => out.push_str(what),
         Why::TooLong => out.push_str("the call is longer than its context"),
+        Why::Drained => out.push_str("drained by an operator"),
         Why::NoSuchCall => out.push_str("its provider has no such call"),
         Why::Unsayable => out.push_str("the request cannot be said in its dialect"),
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),

@@ -14,8 +14,9 @@ use super::costs::Spending;
 use super::levels::Levels;
 use super::overview::Overview;
 use super::variants::Variants;
-use super::{Record, log};
+use super::{Feed, Record, log};
 use crate::cost::{Place, Spent};
+use crate::duty::Duty;
 use crate::experiment::{Assigned, Sample, Trial};
 use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
 use crate::state::failures::Failures;
@@ -31,6 +32,8 @@ const TOKENS: [f64; 12] =
 /// Every instrument of one process.
 #[derive(Debug)]
 pub struct Metrics {
+    /// For who watches.
+    pub feed: Feed,
     registry: Registry,
     _provider: SdkMeterProvider,
     requests: Counter<u64>,
@@ -54,6 +57,8 @@ pub struct Metrics {
     checks: Counter<u64>,
     circuits: Levels,
     accounts: Levels,
+    drained: Levels,
+    weights: Levels,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
@@ -146,6 +151,7 @@ impl Metrics {
             Levels::new(meter.f64_gauge(name).with_description(text).build(), gone)
         };
         Ok(Metrics {
+            feed: Feed::default(),
             requests: count("weir_requests", "Calls, by how they ended"),
             duration: seconds("weir_request_duration", "From request to the end of the answer", &SECONDS),
             overhead: seconds(
@@ -202,6 +208,12 @@ impl Metrics {
             accounts: levels(
                 "weir_account_shut",
                 "1 while an account is left alone by all replicas, by reason",
+                0.0,
+            ),
+            drained: levels("weir_deployment_drained", "1 while an operator keeps new calls from it", 0.0),
+            weights: levels(
+                "weir_deployment_weight_set",
+                "The weight that was set at run time; 0: those of the file hold",
                 0.0,
             ),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
@@ -341,7 +353,7 @@ impl Metrics {
     /// All that is there has been shown: what was before and is not, is shown as nothing.
     pub fn shown(&self) {
         let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
-        let all = all.into_iter().chain([self.variants.shares()]).chain(self.overview.levels());
+        let all = all.into_iter().chain([&self.drained, &self.weights, self.variants.shares()]).chain(self.overview.levels());
         all.for_each(Levels::turn);
     }
 
@@ -405,6 +417,15 @@ impl Metrics {
             Some(Circuit::Open { .. }) => 2.0,
         };
         self.circuits.show(state, &[KeyValue::new("deployment", deployment.clone())]);
+    }
+
+    /// What operators say of a deployment, as this replica has heard it.
+    pub fn duty(&self, duty: &Duty) {
+        let deployment = [KeyValue::new("deployment", duty.name.clone())];
+        self.drained.show(f64::from(u8::from(duty.is_drained())), &deployment);
+        if let Some(weight) = duty.weight() {
+            self.weights.show(weight, &deployment);
+        }
     }
 
     /// The configuration was read again.

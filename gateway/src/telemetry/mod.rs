@@ -1,7 +1,8 @@
-//! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
+//! What a call leaves behind: one [`Record`], told once to the metrics, once to the log, and to who watches.
 
 mod costs;
 mod explanation;
+pub mod feed;
 mod levels;
 pub mod log;
 pub mod metrics;
@@ -22,6 +23,7 @@ use crate::experiment::{Assigned, Ending, Sample};
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
+pub use feed::Feed;
 pub use metrics::Metrics;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.
@@ -135,10 +137,10 @@ impl Record {
     }
 
     /// As an experiment sees it.
-    fn sample(&self, whole: Duration, assigned: &Assigned) -> Sample {
+    fn sample(&self, whole: Duration) -> Sample {
         Sample {
             ending: ending(self.status, self.outcome),
-            spilled: assigned.spilled,
+            spilled: self.assigned.as_ref().is_some_and(|assigned| assigned.spilled),
             whole,
             first: self.first_token,
             tokens: self.usage.map(|usage| (usage.input, usage.output)),
@@ -176,11 +178,12 @@ impl Drop for Record {
         let duration = self.started.elapsed();
         self.metrics.call(self, duration);
         if let Some(assigned) = &self.assigned {
-            let sample = self.sample(duration, assigned);
+            let sample = self.sample(duration);
             self.metrics.of_variant(assigned, &sample);
             assigned.book.note(assigned.variant, sample);
         }
         log::call(self, duration);
+        self.metrics.feed.call(self, duration);
     }
 }
 

@@ -12,6 +12,7 @@ mod circuits;
 mod controls;
 mod costs;
 mod drain;
+mod drained;
 mod examples;
 mod experiments;
 mod failures;

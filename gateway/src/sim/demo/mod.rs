@@ -126,7 +126,8 @@ impl Theatre {
             replicas.push(replica(number, (0, metrics), &addrs, &core).await?);
         }
         tokio::time::timeout(READY, ready(&replicas)).await.context("the replicas did not become ready")?;
-        let stage = Stage { replicas: replicas.iter().map(|replica| replica.listen).collect() };
+        let admin = replicas[0].admin;
+        let stage = Stage { replicas: replicas.iter().map(|replica| replica.listen).collect(), admin };
         Ok(Theatre { providers, replicas, stage })
     }
 
