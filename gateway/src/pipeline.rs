@@ -58,7 +58,7 @@ use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
 use crate::state::core::{Gates, SessionRef};
-use crate::telemetry::Record;
+use crate::telemetry::{Record, Trace, names};
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
@@ -106,6 +106,8 @@ struct Call<'a> {
     demands: Demands<'a>,
     /// Where it goes first, if its model is experimented with.
     falls: Option<Falls<'a>>,
+    /// Its place among traces.
+    trace: Trace,
 }
 
 /// Serves a call.
@@ -121,10 +123,15 @@ pub async fn call(
     let config = &snapshot.config;
     let (tenant, headers) = (snapshot.keys.tenant(config, credentials)?, credentials.headers);
     let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
-    note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
+    note(record, |record| {
+        (record.tenant, record.api) = (tenant_name.clone(), ask.api.name());
+        record.operation = names::operation(ask.api);
+    });
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
     let tags = choice::tags(headers)?;
     let weighed = weigh(ask, &body, &snapshot).await?;
+    let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
+    trace.asked(&weighed.peek);
     note(record, |record| record.stream = weighed.peek.stream);
     let asked = choice::asked(&snapshot, tenant, &weighed.peek.model)?;
     let home = Home::of(worker, &snapshot, &tenant_name, weighed.peek.continues.as_ref()).await?;
@@ -165,6 +172,7 @@ pub async fn call(
         chosen: model,
         demands: Demands::new(&snapshot.config, uses, tags, rule),
         falls: None,
+        trace,
     };
     match call.count(model, weight.total(), record) {
         Some(counted) => Ok(counted),

@@ -27,9 +27,11 @@ mod regions;
 pub mod report;
 mod retry;
 mod rule;
+mod secrets;
 pub mod sources;
 mod state;
 mod suggest;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -61,6 +63,7 @@ pub use retry::{Retry, Tier, Timeouts};
 pub use rule::{Complexity, Prompt, Rule, Wants, When};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
+pub use telemetry::Telemetry;
 
 /// Index of a pool in [`Config::pools`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,6 +104,8 @@ pub struct Config {
     pub deployment_tags: Vec<Arc<str>>,
     /// In file order.
     pub tenants: Vec<Tenant>,
+    /// Where traces, metrics and logs go.
+    pub telemetry: Telemetry,
 }
 
 /// `[server]`.
@@ -159,6 +164,8 @@ pub struct Account {
     pub access: Access,
     /// Extra headers of every upstream request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Its provider is told which trace a request belongs to.
+    pub traceparent: bool,
 }
 
 impl Account {

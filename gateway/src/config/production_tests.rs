@@ -7,7 +7,7 @@ use std::path::Path;
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
     Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
-    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier,
+    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Telemetry, Tenant, Tier,
     Timeouts, TlsFiles, Variant, When,
 };
 
@@ -18,6 +18,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("server.tls", Listener::KEYS),
     ("state", State::KEYS),
     ("state.tls", TlsFiles::KEYS),
+    ("telemetry", Telemetry::KEYS),
+    ("telemetry.otlp_tls", TlsFiles::KEYS),
     ("defaults", Defaults::KEYS),
     ("defaults.timeouts", Timeouts::KEYS),
     ("defaults.retry", Retry::KEYS),

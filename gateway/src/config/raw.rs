@@ -8,6 +8,7 @@ mod wording;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
@@ -32,7 +33,8 @@ table! {
         rules: List<Rule>,
         experiments: List<Experiment>,
         tenants: List<Tenant>,
-    } later { telemetry, alerts }
+        telemetry: Telemetry,
+    } later { alerts }
 }
 
 table! {
@@ -88,6 +90,24 @@ table! {
 
 table! {
     TlsFiles, "`tls`" { ca: String, cert: String, key: String } later {}
+}
+
+table! {
+    Telemetry, "`[telemetry]`" {
+        otlp_endpoint: String,
+        otlp_protocol: Protocol,
+        otlp_headers: Headers,
+        otlp_signals: List<Signal>,
+        otlp_tls: TlsFiles,
+        service_name: String,
+        resource_attributes: Table<String>,
+        sample_ratio: f64,
+        trust_traceparent: bool,
+        semconv: Semconv,
+        capture_content: bool,
+        metrics_interval: Duration,
+        tenant_labels: Count,
+    } later {}
 }
 
 table! {
@@ -224,6 +244,7 @@ table! {
         charge: Charge,
         limits_preset: String,
         pools: List<AccountPool>,
+        traceparent: bool,
     } later { proxy, ca, budgets: when_empty }
 }
 
@@ -404,6 +425,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     State::KEYS,
     Sentinel::KEYS,
     TlsFiles::KEYS,
+    Telemetry::KEYS,
     Limits::KEYS,
     Meter::KEYS,
     Defaults::KEYS,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{Node, Read, Reading};
 use super::{
     After, By, Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy,
@@ -44,6 +45,34 @@ impl Read for MeterKind {
             ("output_tokens", Some(MeterKind::OutputTokens)),
             ("concurrency", Some(MeterKind::Concurrency)),
             ("usd", None),
+        ];
+        cx.word(node, &words)
+    }
+}
+
+impl Read for Protocol {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &[("grpc", Some(Protocol::Grpc)), ("http", Some(Protocol::Http))])
+    }
+}
+
+impl Read for Signal {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [
+            ("traces", Some(Signal::Traces)),
+            ("metrics", Some(Signal::Metrics)),
+            ("logs", Some(Signal::Logs)),
+        ];
+        cx.word(node, &words)
+    }
+}
+
+impl Read for Semconv {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        let words = [
+            ("v1.41", Some(Semconv::V141)),
+            ("latest", Some(Semconv::Latest)),
+            ("both", Some(Semconv::Both)),
         ];
         cx.word(node, &words)
     }

@@ -34,6 +34,7 @@ impl Call<'_> {
         match self.room(id, &mut wish, tried, may_wait, record).await {
             Ok(Outcome::Granted(reservation, told)) => {
                 let index = reservation.index;
+                self.tell_admitted(&reservation, ranked);
                 self.told(&wish, ranked, told, Some(index), record);
                 Ok((Some(reservation), index))
             }
@@ -129,10 +130,24 @@ impl Call<'_> {
         Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
     }
 
+    /// Tells a collector of the reservation.
+    fn tell_admitted(&self, reservation: &Reservation, ranked: &[Ranked<'_>]) {
+        if !self.trace.is_told() {
+            return;
+        }
+        let deployments = &self.snapshot.config.deployments;
+        let of = |ranked: &Ranked<'_>| ranked.target.deployment.0;
+        let names = ranked.iter().map(|ranked| &deployments[of(ranked)].name);
+        let drawn = ranked.get(reservation.index).map_or(&[][..], |taken| &deployments[of(taken)].pools);
+        let pools = drawn.iter().chain(self.tenant.and_then(|tenant| tenant.pool.as_ref()));
+        self.trace.admitted(reservation, names, pools.map(|id| &self.snapshot.pools[id.0].name));
+    }
+
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
         let wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
             self.worker.shared.metrics.denied("circuit", &"".into());
+            self.trace.denied("circuit", &"".into(), wait);
             let message = "Every deployment of this model that has room has failed lately.";
             return Error::new(Kind::UpstreamFailed, message).retry_after(wait);
         }
@@ -147,6 +162,7 @@ impl Call<'_> {
             (false, _) => "capacity",
         };
         self.worker.shared.metrics.denied(scope, &name);
+        self.trace.denied(scope, &name, wait);
         let (kind, whose) = match scope {
             "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
             "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),

@@ -24,7 +24,8 @@ use crate::settle::{Kept, Settlement};
 use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{PoolInfo, Reservation, place_key};
-use crate::telemetry::{Record, log};
+use crate::telemetry::trace::{AttemptSpan, Sent};
+use crate::telemetry::{Record, log, names};
 use crate::upstream::Failed;
 use crate::upstream::answer::{self, Opened, Patience, Whole, is_event_stream};
 use crate::upstream::telling::Telling;
@@ -54,6 +55,8 @@ pub(super) struct Attempt<'a> {
     pub(super) busy: Option<Busy>,
     /// The head of an answer has come.
     pub(super) begun: bool,
+    /// Its span, if the call is told of.
+    pub(super) span: Option<AttemptSpan>,
 }
 
 impl<'a> Attempt<'a> {
@@ -69,6 +72,13 @@ impl<'a> Attempt<'a> {
         let permit = reservation.as_ref().map_or(0, |reservation| reservation.permit);
         let line = Line::of(deployment, permit, &call.worker.shared);
         let busy = call.snapshot.standings[target.deployment.0].busy(call.input - call.guessed, Some(line));
+        let span = call.trace.attempt(&Sent {
+            peek: &call.peek,
+            body: &call.body,
+            framing: call.asked.framing,
+            deployment,
+            held_tokens: reservation.as_ref().map_or(0, Reservation::held_tokens),
+        });
         Attempt {
             call,
             model,
@@ -79,6 +89,7 @@ impl<'a> Attempt<'a> {
             sent: Instant::now(),
             busy: Some(busy),
             begun: false,
+            span,
         }
     }
 
@@ -141,6 +152,9 @@ impl<'a> Attempt<'a> {
         if let Some(beta) = beta {
             request.add(HeaderName::from_static("anthropic-beta"), beta);
         }
+        if self.deployment.account.traceparent {
+            request.belongs_to(call.trace.passed_on(self.span.as_ref()));
+        }
         note(record, |record| record.attempts += 1);
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         let quota = self.quota(response.headers());
@@ -151,6 +165,7 @@ impl<'a> Attempt<'a> {
             reservation.head();
         }
         self.begun = true;
+        self.span.iter().for_each(|span| span.answered(response.status().as_u16()));
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
         let got = if call.peek.stream && is_event_stream(&head.headers) {
@@ -223,6 +238,7 @@ impl<'a> Attempt<'a> {
         let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers, telling.content_type(false));
         let seat = settlement.record.place.take();
+        settlement.span.iter_mut().for_each(|span| span.told_whole(&told.body));
         // Settled before anything is awaited: the client may leave.
         settlement.answered(told.usage, told.body.len());
         let id = if telling.is_passed() { id_of(&told.body) } else { None };
@@ -302,6 +318,10 @@ impl<'a> Attempt<'a> {
                 busy.began();
             }
         }
+        let first = streamed.then(|| self.sent.elapsed());
+        if let (Some(span), Some(first)) = (&self.span, first) {
+            span.first_content(first);
+        }
         shared.metrics.attempt(&self.deployment.name, "ok");
         record.explanation.tried(&self.deployment.name, "ok");
         Settlement {
@@ -313,7 +333,7 @@ impl<'a> Attempt<'a> {
             choices: self.call.peek.choices,
             key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
             sent: self.sent,
-            first: streamed.then(|| self.sent.elapsed()),
+            first,
             blameless: false,
             harmless: false,
             until,
@@ -321,6 +341,8 @@ impl<'a> Attempt<'a> {
             background: self.call.peek.background,
             kept: None,
             record,
+            span: self.span.take(),
+            operation: names::operation(self.call.peek.api),
         }
     }
 }

@@ -1,9 +1,17 @@
-//! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
+//! What a call leaves behind: one [`Record`], told once to the metrics, once to the log, and to the call's span if it has one.
 
 mod explanation;
+mod fates;
+mod genai;
 mod levels;
 pub mod log;
 pub mod metrics;
+pub(crate) mod names;
+pub mod otlp;
+mod redact;
+mod series;
+mod told;
+pub mod trace;
 mod variants;
 
 use std::sync::{Arc, LazyLock};
@@ -19,7 +27,11 @@ use crate::experiment::{Assigned, Ending, Sample};
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
+pub use genai::Operation;
 pub use metrics::Metrics;
+pub use otlp::Otlp;
+pub(crate) use redact::cut;
+pub use trace::Trace;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.
 static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
@@ -31,6 +43,8 @@ pub static EVERY: LazyLock<Arc<str>> = LazyLock::new(|| "every candidate".into()
 #[derive(Debug)]
 pub struct Record {
     metrics: Arc<Metrics>,
+    /// Its place among traces.
+    pub trace: Trace,
     /// Counts the call among those at once, if it was let in.
     pub place: Option<crate::bound::Part>,
     /// Who asks: who connected, or whom the balancer names.
@@ -45,6 +59,8 @@ pub struct Record {
     pub voice: Voice,
     /// Which call; empty if that was never clear.
     pub api: &'static str,
+    /// The same in the word of the GenAI conventions; empty as well.
+    pub operation: &'static str,
     /// The configured model; empty if none was found.
     pub model: Arc<str>,
     /// The deployment of the last attempt.
@@ -88,12 +104,14 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, id: String) -> Record {
         Record {
             metrics,
+            trace: Trace::Off,
             place: None,
             client: None,
             id,
             started: Instant::now(),
             voice: Voice::default(),
             api: "",
+            operation: "",
             tenant: NOBODY.clone(),
             model: NOBODY.clone(),
             deployment: NOBODY.clone(),
@@ -145,6 +163,7 @@ impl Record {
         let time = since.elapsed();
         self.waited += time;
         self.metrics.waited(&self.model, time, outcome);
+        self.trace.waited(time, &pool, outcome);
         self.explanation.add(&EVERY, Why::Waited { time, pool });
     }
 
@@ -163,6 +182,9 @@ impl Drop for Record {
             let sample = self.sample(duration, assigned);
             self.metrics.of_variant(assigned, &sample);
             assigned.book.note(assigned.variant, sample);
+        }
+        if let Trace::Told(told) = &self.trace {
+            told.end(self, duration);
         }
         log::call(self, duration);
     }

@@ -29,6 +29,7 @@ mod sessions;
 mod slow_start;
 mod storm;
 mod strategies;
+mod telemetry;
 mod told;
 mod topologies;
 mod warmth;

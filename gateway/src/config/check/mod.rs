@@ -25,6 +25,7 @@ mod rules;
 mod server;
 mod settings;
 mod slow_start;
+mod telemetry;
 mod tenants;
 mod tiers;
 mod tls;
@@ -86,6 +87,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         cx.problem(&version.span, "this is not version 1, the only one so far");
     }
     let server = server::server(&file.server, cx);
+    let telemetry = telemetry::telemetry(&file.telemetry, cx);
     let (state, on_outage) = server::state(&file.state, cx);
     let mut pools = Pools::new(on_outage);
     let defaults = settings::defaults(&file.defaults, cx);
@@ -131,5 +133,6 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         rules,
         experiments,
         tenants,
+        telemetry,
     }
 }
