@@ -7,8 +7,8 @@ use std::path::Path;
 use super::raw::{
     Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
     Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
-    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Telemetry, Tenant, Tier,
-    Timeouts, TlsFiles, Variant, When,
+    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Telemetry,
+    Tenant, Tier, Timeouts, TlsFiles, Variant, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.

@@ -72,13 +72,6 @@ impl<'a> Attempt<'a> {
         let permit = reservation.as_ref().map_or(0, |reservation| reservation.permit);
         let line = Line::of(deployment, permit, &call.worker.shared);
         let busy = call.snapshot.standings[target.deployment.0].busy(call.input - call.guessed, Some(line));
-        let span = call.trace.attempt(&Sent {
-            peek: &call.peek,
-            body: &call.body,
-            framing: call.asked.framing,
-            deployment,
-            held_tokens: reservation.as_ref().map_or(0, Reservation::held_tokens),
-        });
         Attempt {
             call,
             model,
@@ -89,7 +82,7 @@ impl<'a> Attempt<'a> {
             sent: Instant::now(),
             busy: Some(busy),
             begun: false,
-            span,
+            span: None,
         }
     }
 
@@ -138,6 +131,7 @@ impl<'a> Attempt<'a> {
 
     /// Sends, waits for the head, reads the answer as far as it must be held back.
     pub(super) async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Read, Failed> {
+        self.begin_span();
         if self.is_late() {
             return Err(Failed::Late("stalled before sending"));
         }
@@ -175,6 +169,17 @@ impl<'a> Attempt<'a> {
             Got::Whole(answer::whole(upstream, &head.headers, &telling, patience, room).await?)
         };
         Ok(Read { head, telling, got })
+    }
+
+    fn begin_span(&mut self) {
+        let call = self.call;
+        self.span = call.trace.attempt(&Sent {
+            peek: &call.peek,
+            body: &call.body,
+            framing: call.asked.framing,
+            deployment: self.deployment,
+            held_tokens: self.reservation.as_ref().map_or(0, Reservation::held_tokens),
+        });
     }
 
     /// Reads a stream as far as it must be held back.

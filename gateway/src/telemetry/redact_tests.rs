@@ -32,7 +32,8 @@ fn keys_and_tokens_are_known_by_their_form() {
 #[test]
 fn secrets_are_known_by_what_stands_before_them() {
     for (text, expected) in [
-        ("Authorization: Bearer abc.def-123", "Authorization: [redacted] [redacted]"),
+        ("Authorization: Bearer abc.def-123", "Authorization: [redacted]"),
+        ("authorization=Basic dXNlcjpwYXNz, x", "authorization=[redacted], x"),
         ("bearer 0123456789", "bearer [redacted]"),
         ("Basic dXNlcjpwYXNz", "Basic [redacted]"),
         (r#"{"api_key":"0123456789","model":"m"}"#, r#"{"api_key":"[redacted]","model":"m"}"#),

@@ -1,6 +1,7 @@
 //! The log: one line of JSON per call and per event on standard output, and the same as records for a collector.
 
 mod entry;
+mod ids;
 mod line;
 mod lines;
 
@@ -13,7 +14,10 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Registry};
 
 use super::otlp::{Otlp, Records};
@@ -21,6 +25,7 @@ use super::{Record, trace};
 use crate::state::core::SessionOutcome;
 use entry::Export;
 pub(crate) use entry::{Entry, Fields};
+use ids::WithIds;
 pub use lines::Guard;
 use lines::{Queue, Writer};
 
@@ -81,7 +86,7 @@ type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Each goes by its own filter: what is a span of a trace need not be a line of the log.
 fn layers(queue: Arc<Queue>, otlp: &Otlp) -> Vec<Boxed> {
-    let mut layers = vec![printed(queue).with_filter(filter()).boxed()];
+    let mut layers = vec![printed(queue).map_event_format(WithIds).with_filter(filter()).boxed()];
     if let Some(records) = otlp.records() {
         // Ours alone: what the exporters say of themselves would be sent by them again.
         layers.push(Export(records).with_filter(filter_fn(is_ours)).with_filter(filter()).boxed());
@@ -97,7 +102,7 @@ fn layers(queue: Arc<Queue>, otlp: &Otlp) -> Vec<Boxed> {
 /// Spans of `tracing` as spans of traces, without what costs more than it tells.
 fn spans<S>() -> OpenTelemetryLayer<S, opentelemetry::trace::noop::NoopTracer>
 where
-    S: Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
+    S: Subscriber + for<'s> LookupSpan<'s>,
 {
     tracing_opentelemetry::layer()
         .with_location(false)
@@ -120,11 +125,11 @@ fn tells_of_calls(filter: EnvFilter) -> bool {
     tracing::subscriber::with_default(asked, || tracing::enabled!(target: "weir::call", tracing::Level::INFO))
 }
 
-fn printed<S>(queue: Arc<Queue>) -> impl Layer<S>
+fn printed<S>(queue: Arc<Queue>) -> fmt::Layer<S, JsonFields, Format<Json>, Writer>
 where
-    S: Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
+    S: Subscriber + for<'s> LookupSpan<'s>,
 {
-    tracing_subscriber::fmt::layer()
+    fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)

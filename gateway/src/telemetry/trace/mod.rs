@@ -39,6 +39,9 @@ use crate::dialect::api::Api;
 use crate::dialect::request::{Continues, Peek};
 use crate::state::Reservation;
 
+/// So many candidates of a call are named.
+const MOST_CANDIDATES: usize = 32;
+
 /// What makes the spans of one replica's calls.
 #[derive(Debug)]
 pub struct Tracing {
@@ -209,7 +212,7 @@ impl Trace {
         if let Some(taken) = candidates.get(reservation.index) {
             said.push(KeyValue::new("weir.deployment", Arc::clone(taken)));
         }
-        said.push(KeyValue::new("weir.candidates", list(candidates.into_iter())));
+        said.push(KeyValue::new("weir.candidates", list(candidates.into_iter().take(MOST_CANDIDATES))));
         told.context.span().add_event("weir.admitted", said);
     }
 

@@ -73,7 +73,9 @@ impl Rig {
     }
 
     fn attempt(&self, trace: &Trace) -> Option<AttemptSpan> {
-        let body = Bytes::from_static(br#"{"model":"m","messages":[],"stream":true,"max_tokens":9}"#);
+        let body = Bytes::from_static(
+            br#"{"model":"m","messages":[{"role":"user","content":"Hi."}],"stream":true,"max_tokens":9}"#,
+        );
         let peek = peek(Api::Chat, &body, InPath::default()).unwrap();
         let deployment = &self.config.deployments[0];
         trace.attempt(&Sent { peek: &peek, body: &body, framing: Framing::Sse, deployment, held_tokens: 77 })

@@ -50,7 +50,7 @@ fn a_call_that_failed_over_is_one_tree_of_spans_over_grpc_and_http() -> Result<(
                 let state = last_header(provider, "tracestate").await?;
                 ensure!(state.as_deref() == Some("vendor=1"), "{protocol}: {state:?}");
             }
-            check_records(&collector, &answer, &call, first).await?;
+            check_records((&site, &collector), &answer, &call, first).await?;
         }
         Ok(())
     })
@@ -127,8 +127,19 @@ async fn check_attempts(site: &Site, call: &Span, first: &Span, second: &Span) -
 }
 
 /// The call's line and the warning of its first attempt, as records of the same trace.
-async fn check_records(collector: &Collector, answer: &Answer, call: &Span, first: &Span) -> Result<()> {
+async fn check_records(
+    (site, collector): (&Site, &Collector),
+    answer: &Answer,
+    call: &Span,
+    first: &Span,
+) -> Result<()> {
     let id = answer.header("x-request-id");
+    for (what, span) in [("\"weir::call\"", call), ("attempt refused", first)] {
+        let log = site.replicas[0].log()?;
+        let named = |line: &&str| line.contains(what) && line.contains(&span.id()) && line.contains(TRACE);
+        let line = log.lines().find(named).with_context(|| format!("no line of {what} names its span"))?;
+        serde_json::from_str::<serde_json::Value>(line)?;
+    }
     eventually("records of the call", async || {
         let records = collector.told().records();
         let of_call = records.iter().find(|record| text_of(&record.attributes, "request_id") == id);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use weir_tests::client::Ask;
+use weir_tests::client::{Ask, get};
 use weir_tests::collector::{self, Collector};
 use weir_tests::place;
 use weir_tests::process::{Process, accepts, free_port, local};
@@ -152,6 +152,23 @@ fn the_environment_of_the_standard_counts_where_the_file_is_silent() -> Result<(
                 })
                 .await?;
         }
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: the variable passed over.
+#[test]
+fn one_variable_of_the_standard_turns_all_of_it_off() -> Result<()> {
+    in_turn(async {
+        let collector = Collector::start().await?;
+        let environment = vec![("OTEL_SDK_DISABLED".to_owned(), "true".to_owned())];
+        let plan = plan("telemetry-disabled", &collector.settings("grpc", ""));
+        let site = Site::start(Plan { environment, ..plan }).await?;
+        ensure!(site.client.call(&ask()).await.is_good(true));
+        let (_, page) = get(site.replicas[0].admin(), "/metrics").await?;
+        let page = String::from_utf8_lossy(&page).into_owned();
+        ensure!(page.contains("weir_requests_total") && !page.contains("weir_telemetry"), "{page}");
+        ensure!(collector.told().headers.is_empty(), "{:?}", collector.told().headers);
         Ok(())
     })
 }
