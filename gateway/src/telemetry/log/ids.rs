@@ -1,6 +1,6 @@
 //! Lines of events that name the trace and the span that they belong to, as lines of calls do.
 
-use std::fmt::{Result, Write};
+use std::fmt::Result;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;

@@ -2,7 +2,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Instant;
 
-use http::{HeaderMap, Method, Version};
+use ::http::{HeaderMap, Method, Version};
 
 use super::*;
 use crate::config::check;
