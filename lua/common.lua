@@ -44,6 +44,7 @@ local WHOLE, RECOVERY, LONGEST = 1000000, 6, 120000 -- of what is learned (core/
 local TICKS = 1048576 -- of pacing, per ms: 2^20
 local LAYOUT = 3
 local LEARN, LEAST, SETTLE = 2000, 400, 1000
+local OVER = 60000 -- a period, for all (core/life.rs)
 -- A meter's doubles: those of meter i (from 0) stand in p.v behind base(i).
 -- STAGE 0 = head, 1 = end; BUCKETS 0 = gauge
 local CAP, CAP_UNTIL, LAST, SUM, HOLD, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -206,7 +207,7 @@ local function ring(p, i, which)
   if not p[which] then
     local total = 0
     for m = 0, p.n - 1 do total = total + slots(v, base(m)) end
-    local s = redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
+    local s = not p.swept and redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
     local t = {}
     if s then
       t = doubles(s, total)

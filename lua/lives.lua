@@ -23,6 +23,25 @@ local function bury(id)
   end
 end
 
+-- Budgets whose periods are over, of those that a buried life drew on: they are not needed any more when nobody else draws on
+-- them (core/life.rs).
+local function sweep(drawn)
+  for _, pool in ipairs(drawn) do
+    local till = string.match(pool, '@(%d+)|u%d+e$')
+    local over = till and #till < 16 and wall > till + OVER
+    local p = over and load(pool)
+    for i = 0, over and p.n - 1 or -1 do over = over and p.v[base(i) + HOLD] == 0 end
+    for _, life in ipairs(over and lives_now() or {}) do
+      local id = id_of(life)
+      if life[3] == 1 and not dead[id] and redis.call('HEXISTS', key, 'c:' .. id .. ':' .. pool) == 1 then over = false end
+    end
+    if over then
+      for _, field in ipairs({'p:', 'r:', 'h:'}) do gone[#gone + 1] = field .. pool end
+      record(pool, nil).swept = true -- what stands there is gone with the next write
+    end
+  end
+end
+
 -- Everything that is due, before anything is granted (core/life.rs).
 local function expire()
   if l <= due then return end
@@ -60,6 +79,7 @@ local function expire()
     end
     gone[#gone + 1] = 'l:' .. id
     bury(id)
+    sweep(drawn)
   end
 
   local lives, kept, pending, waiting = list('lives'), {}, list('d'), {}

@@ -21,6 +21,7 @@ use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
 use crate::http::{admin, handle, server};
+use crate::periods;
 use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
@@ -104,7 +105,9 @@ pub async fn start(
         client.keep(port, state_stopping).await;
     };
     let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
-    let state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling)];
+    let periods = periods::keep(shared.clone(), stop_state.subscribe());
+    let state_tasks =
+        vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling), tokio::spawn(periods)];
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     let port = ports.open()?;
     let desk = admin::Desk::new(shared.clone(), port.clone());

@@ -9,6 +9,11 @@ pub fn boot_ms() -> u64 {
 
 /// The time of day, Unix seconds; 0 before 1970.
 pub fn unix_now() -> u64 {
+    unix_ms() / 1_000
+}
+
+/// The same in milliseconds.
+pub fn unix_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_secs())
+    now.map_or(0, |since| since.as_millis() as u64)
 }

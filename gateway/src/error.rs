@@ -41,6 +41,8 @@ pub enum Kind {
     SlowClient,
     /// The tenant's or the gateway's limit.
     RateLimited,
+    /// What the tenant may spend is spent.
+    BudgetSpent,
     /// Every deployment is at its limit or rests.
     NoCapacity,
     /// One call asks for more than a whole limit.
@@ -152,7 +154,9 @@ impl Kind {
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::SlowClient => StatusCode::REQUEST_TIMEOUT,
-            Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => StatusCode::TOO_MANY_REQUESTS,
+            Kind::RateLimited | Kind::BudgetSpent | Kind::NoCapacity | Kind::TooBigForLimit => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Kind::Refused(status) | Kind::ContextTooLong(status) | Kind::ContentFiltered(status) => status,
             Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -176,6 +180,7 @@ impl Kind {
             Kind::Encoded => "unsupported_content_encoding",
             Kind::SlowClient => "request_timeout",
             Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => "rate_limit_exceeded",
+            Kind::BudgetSpent => "insufficient_quota",
             Kind::Refused(_) | Kind::ContextTooLong(_) | Kind::ContentFiltered(_) => "upstream_refused",
             Kind::UpstreamFailed => "upstream_failed",
             Kind::UpstreamTimeout => "upstream_timeout",
@@ -196,6 +201,8 @@ impl Kind {
             Kind::Refused(_) | Kind::ContextTooLong(_) | Kind::ContentFiltered(_) | Kind::TooBigForLimit => {
                 true
             }
+            // The time to come back is no time to wait for.
+            Kind::BudgetSpent => true,
             // There is a time to come back, or another replica.
             Kind::RateLimited
             | Kind::NoCapacity
@@ -236,9 +243,11 @@ impl Kind {
             | Kind::Refused(_)
             | Kind::ContextTooLong(_)
             | Kind::ContentFiltered(_) => Fault::Client,
-            Kind::ModelForbidden | Kind::RateLimited | Kind::NoCapacity | Kind::TooBigForLimit => {
-                Fault::Policy
-            }
+            Kind::ModelForbidden
+            | Kind::RateLimited
+            | Kind::BudgetSpent
+            | Kind::NoCapacity
+            | Kind::TooBigForLimit => Fault::Policy,
             Kind::UpstreamFailed | Kind::UpstreamTimeout => Fault::Upstream,
             Kind::StateAway | Kind::Overloaded | Kind::Draining | Kind::Internal => Fault::Gateway,
         }
@@ -260,6 +269,7 @@ impl Kind {
             Kind::Encoded => "encoded",
             Kind::SlowClient => "slow_client",
             Kind::RateLimited => "rate_limited",
+            Kind::BudgetSpent => "budget_spent",
             Kind::NoCapacity => "no_capacity",
             Kind::TooBigForLimit => "too_big_for_limit",
             Kind::Refused(_) => "refused",
@@ -293,7 +303,8 @@ impl Kind {
             Kind::TooLarge => Some(Kind::Encoded),
             Kind::Encoded => Some(Kind::SlowClient),
             Kind::SlowClient => Some(Kind::RateLimited),
-            Kind::RateLimited => Some(Kind::NoCapacity),
+            Kind::RateLimited => Some(Kind::BudgetSpent),
+            Kind::BudgetSpent => Some(Kind::NoCapacity),
             Kind::NoCapacity => Some(Kind::TooBigForLimit),
             Kind::TooBigForLimit => Some(Kind::Refused(status)),
             Kind::Refused(_) => Some(Kind::ContextTooLong(status)),
@@ -328,6 +339,7 @@ mod tests {
         assert_eq!(
             names(last),
             [
+                "budget_spent",
                 "too_big_for_limit",
                 "refused",
                 "context_too_long",

@@ -24,6 +24,7 @@ pub mod experiment;
 pub mod http;
 pub mod life;
 pub mod notify;
+pub mod periods;
 pub mod pipeline;
 pub mod pulse;
 pub mod queue;

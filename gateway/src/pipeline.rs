@@ -269,7 +269,7 @@ impl Call<'_> {
             if tried.deployments.len() == before {
                 self.explain_absent(model, &ranked, tried, record);
             }
-            self.within_budget(id, &attempts, &mut ranked, record);
+            let taken = self.within_budget(id, &attempts, &mut ranked, record);
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
@@ -288,6 +288,7 @@ impl Call<'_> {
             let target = ranked[index].target;
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
+            taken.made();
             let falls_back = self.may_fall_back(ahead, tried);
             let others = attempts.may_go_on(&ranked, index, shut) || falls_back;
             if tried.deployments.len() == before + 1 {
@@ -299,6 +300,7 @@ impl Call<'_> {
                 Ok(response) => return Ok(response),
                 Err(misses) => misses,
             };
+            pause = false;
             for (target, miss) in misses {
                 if !miss.retry {
                     return Err(miss.error);
@@ -311,7 +313,7 @@ impl Call<'_> {
                 match miss.what {
                     What::Attempt => {
                         attempts.count(target, miss.sent);
-                        (pause, tried.over) = (miss.pause, miss.slow);
+                        (pause, tried.over) = (pause | miss.pause, tried.over | miss.slow);
                     }
                     What::NotKept => tried.without.push(target.deployment), // it was looked for, not attempted
                     What::Unsayable => tried.unsayable.extend(self.spoken(target.deployment)),
@@ -337,7 +339,8 @@ impl Call<'_> {
         };
         let mut attempts = attempts.clone();
         attempts.count(target, true);
-        let beside = Beside { model: id, after, attempts: &attempts, tried, falls_back };
+        let spilled = self.is_spilled(id, target);
+        let beside = Beside { model: id, after, attempts: &attempts, tried, falls_back, spilled };
         Box::pin(self.hedged(attempt, session, beside, record)).await // its size is paid by those who want it
     }
 

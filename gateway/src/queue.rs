@@ -237,8 +237,10 @@ impl Ticket {
     /// Waits until it is the first of its flow, or until then at most.
     pub async fn first(&self, until: Instant) -> Ended {
         loop {
-            if let Some(ended) = self.look() {
-                return ended;
+            match self.look() {
+                Some(Ended::Ours) if Instant::now() >= until => return Ended::Over,
+                Some(ended) => return ended,
+                None => {}
             }
             if timeout_at(until.into(), self.place.called.notified()).await.is_err() {
                 return Ended::Over;

@@ -89,6 +89,17 @@ async fn who_waits_for_many_sets_of_deployments_has_no_more_of_a_right() {
 }
 
 /// Broken on purpose to see it fail: the pace never kept.
+/// Broken on purpose to see it fail: a turn that comes too late taken.
+#[tokio::test]
+async fn a_turn_that_comes_too_late_is_none() {
+    let (queue, a) = (Arc::<Queue>::default(), flow("a", 1, 1.0));
+    let until = Instant::now() + Duration::from_millis(20);
+    let ticket = queue.enter(&a, BOUNDS, until).unwrap();
+    assert_eq!(ticket.first(until).await, Ended::Ours);
+    let later = Instant::now() + Duration::from_secs(1);
+    assert_eq!(ticket.next(until, later, until).await, Ended::Over);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_would_come_too_late_is_told_at_once() {
     let queue = Arc::new(Queue::default());

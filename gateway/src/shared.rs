@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use crate::admit::estimate::Predictor;
 use crate::auth::Keys;
 use crate::bound::Bound;
+use crate::clock::unix_ms;
 use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
 use crate::dialect::failure::{Class, Failure};
 use crate::experiment::Trial;
@@ -80,7 +81,7 @@ impl Snapshot {
         };
         let model_names: Vec<Arc<str>> = config.models.iter().map(name).collect();
         Ok(Snapshot {
-            pools: pools::table(&config),
+            pools: pools::table(&config, unix_ms()),
             queues: of_models(&model_names, before, |before| &before.queues),
             hedges: of_models(&model_names, before, |before| &before.hedges),
             budgets: of_models(&model_names, before, |before| &before.budgets),
@@ -228,7 +229,9 @@ pub struct Changes {
 
 /// Pools that have another key than before: which meters a pool has is a part of its key.
 fn begun_anew(before: &[Arc<PoolInfo>], after: &[Arc<PoolInfo>]) -> Vec<Arc<str>> {
-    let keys: AHashMap<&str, &str> = before.iter().map(|pool| (&*pool.name, &*pool.decl.key)).collect();
+    let fixed = |pool: &&Arc<PoolInfo>| !pool.is_budget(); // those of another period are meant to
+    let keys: AHashMap<&str, &str> =
+        before.iter().filter(fixed).map(|pool| (&*pool.name, &*pool.decl.key)).collect();
     let other = |pool: &&Arc<PoolInfo>| keys.get(&*pool.name).is_some_and(|key| *key != &*pool.decl.key);
     after.iter().filter(other).map(|pool| pool.name.clone()).collect()
 }
@@ -255,6 +258,7 @@ pub struct Shared {
     otlp: Option<Arc<Otlp>>,
     /// Told when another snapshot is in force.
     pub adopted: watch::Sender<()>,
+    adopting: Mutex<()>,                 // one configuration after the other
     refusal: Mutex<Option<Vec<String>>>, // what is wrong with the file that was read last; short sections
     predictors: Mutex<AHashMap<PredictionKey, Predictor>>, // short sections
     draining: AtomicBool,
@@ -281,6 +285,7 @@ impl Shared {
             tracing: otlp.as_ref().and_then(|otlp| otlp.tracing()),
             otlp,
             adopted: watch::Sender::new(()),
+            adopting: Mutex::default(),
             refusal: Mutex::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             client,
@@ -291,7 +296,22 @@ impl Shared {
     }
 
     /// Serves by another configuration from now on; calls in flight keep theirs.
-    pub fn adopt(&self, mut config: Config) -> anyhow::Result<Changes> {
+    pub fn adopt(&self, config: Config) -> anyhow::Result<Changes> {
+        let _one = self.adopting.lock();
+        let changes = self.serve_by(config)?;
+        *self.refusal.lock() = None;
+        self.metrics.reloaded(true);
+        Ok(changes)
+    }
+
+    /// Serves by the same configuration in another period: budgets begin anew.
+    pub fn renew(&self) -> anyhow::Result<()> {
+        let _one = self.adopting.lock();
+        let config = self.snapshot.load().config.clone();
+        self.serve_by(config).map(|_| ())
+    }
+
+    fn serve_by(&self, mut config: Config) -> anyhow::Result<Changes> {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
         let after = Snapshot::new(config, self.client.name(), Some(&before))?;
@@ -309,8 +329,6 @@ impl Shared {
         self.otlp.iter().for_each(|otlp| otlp.adopt(&after.config));
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
-        *self.refusal.lock() = None;
-        self.metrics.reloaded(true);
         Ok(Changes { kept, anew })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_server::Server;
-use weir::config::{Counted, MeterKind, OnOutage, ReservePolicy, Side};
+use weir::config::{MeterKind, OnOutage};
 use weir::dialect::openai::answer::Usage;
 use weir::state::core::{
     Amounts, Caller, Candidate, Declared, Draw, Incarnation, Pool, PoolDecl, Reserve, Shape, Stage, State,
@@ -37,17 +37,9 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
     let info = |at: usize| {
         let shape = Shape::window(6_000, Stage::Head);
         let meters: Arc<[Declared]> = vec![Declared { shape, cap: 100, pace: 0 }].into();
-        Arc::new(PoolInfo {
-            name: format!("pool-{at}").into(),
-            decl: PoolDecl { key: key(at).into(), meters, slow_start: None },
-            kinds: vec![MeterKind::Requests],
-            side: Side::Ours,
-            counted: Counted::ALL,
-            reserve: ReservePolicy::Max,
-            on_outage,
-            learned_permille: 950,
-            is_watched: Default::default(),
-        })
+        let decl = PoolDecl { key: key(at).into(), meters, slow_start: None };
+        let name = format!("pool-{at}").into();
+        Arc::new(PoolInfo { name, on_outage, ..PoolInfo::of(decl, vec![MeterKind::Requests]) })
     };
     let infos: Vec<_> = pools.map(info).collect();
     let draws = (0..infos.len()).map(|pool| Draw { pool, amounts: Amounts::from_slice(&[1]) }).collect();
@@ -70,7 +62,7 @@ fn wish_of(pools: Range<usize>, on_outage: OnOutage) -> Wish {
         most: 1_000_000,
         turn: None,
     };
-    Wish { infos, ask: Arc::new(ask) }
+    Wish { infos, prices: Vec::new(), ask: Arc::new(ask) }
 }
 
 /// The client of a replica, once the state grants.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use redis::Value;
 use redis_server::Server;
-use steps::{FLUSH, LINES, MOVE, Op, op, resolve};
+use steps::{BORN, BUDGETS, FLUSH, LINES, MOVE, Op, op, resolve};
 use weir::state::core::*;
 use weir::state::layout;
 use weir::state::scripts::{Call, Keys};
@@ -120,7 +120,8 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
     clear(server);
     let keys = Keys::new("t");
     let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
-    let mut now = 1_700_000_000_000;
+    let mut now = BORN;
+    BUDGETS.set(versions == Versions::Present);
     let mut stamp = Stamp { now, nonce: 77, run: 1 };
     let mut core = State::lost(stamp);
     let join = Command::Join(Join {

@@ -120,6 +120,8 @@ pub struct Answer {
     pub closes: bool,
     /// All headers.
     pub headers: HeaderMap,
+    /// It is a stream.
+    pub streamed: bool,
     /// The stream ended with `[DONE]`.
     pub done: bool,
     /// The stream held an error event.
@@ -214,9 +216,9 @@ impl Client {
         let mut connection = self.connection().await?;
         let response = connection.sender.send_request(ask.request()?).await?;
         answer.note_head(response.status().as_u16(), response.headers());
-        let streamed = is_stream(&response);
-        let body = read(response.into_body(), streamed, answer).await?;
-        if !streamed {
+        answer.streamed = is_stream(&response);
+        let body = read(response.into_body(), answer).await?;
+        if !answer.streamed {
             answer.body = body;
         }
         connection.used += 1;
@@ -254,13 +256,13 @@ fn is_stream(response: &Response<Incoming>) -> bool {
 }
 
 /// Reads a body to its end; of a stream, only notes how it ends.
-async fn read(mut body: Incoming, streamed: bool, answer: &mut Answer) -> Result<Bytes> {
+async fn read(mut body: Incoming, answer: &mut Answer) -> Result<Bytes> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let data = frame?.into_data().unwrap_or_default();
         all.extend_from_slice(&data);
     }
-    if streamed {
+    if answer.streamed {
         let text = String::from_utf8_lossy(&all);
         let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         answer.done = events.last() == Some(&"[DONE]");

@@ -59,7 +59,7 @@ impl Load {
 
 /// Every call was answered whole.
 pub fn all_served(answers: &[Answer]) -> Result<()> {
-    let odd = answers.iter().find(|answer| !answer.is_good(answer.done));
+    let odd = answers.iter().find(|answer| !answer.is_good(answer.streamed));
     ensure!(odd.is_none(), "{odd:?}");
     Ok(())
 }

@@ -16,7 +16,7 @@ mod weights;
 
 pub use predict::Predictor;
 
-use crate::config::{MeterKind, ReservePolicy};
+use crate::config::{MeterKind, Price, ReservePolicy};
 use crate::dialect::ability::Abilities;
 use text::Tally;
 
@@ -120,6 +120,40 @@ pub fn expected_output(explicit: Option<u64>, learnt: Option<u64>) -> u64 {
     learnt.unwrap_or(USUAL).min(explicit.unwrap_or(u64::MAX))
 }
 
+/// What a call may cost, millionths of a US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spend {
+    /// All of it.
+    pub all: u64,
+    /// What is not only guessed.
+    pub sure: u64,
+}
+
+impl Spend {
+    /// The more of both, for what either of two deployments may cost.
+    pub fn widest(self, other: Spend) -> Spend {
+        Spend { all: self.all.max(other.all), sure: self.sure.max(other.sure) }
+    }
+
+    /// What it holds of a budget: as [`amount`], the whole of it if only a guess makes it more.
+    pub fn amount(self, cap: u64) -> u64 {
+        let amount = if self.sure <= cap { self.all.min(cap) } else { self.all };
+        amount.min(MOST)
+    }
+}
+
+/// What a call that uses as much as is estimated costs, and how much of that is not only guessed; rounded up.
+pub fn spend(price: Price, estimate: &Estimate) -> Spend {
+    let sure_output = if estimate.explicit_output { estimate.output } else { 0 };
+    // What is written to a cache may cost more than plain input, and nobody knows how much of it will be.
+    let dear = Price { input: price.input.max(price.cache_write), ..price };
+    let millionths = |price: &Price, input, output| (price.of(input, 0, 0, output) * 1e6).ceil() as u64;
+    Spend {
+        all: millionths(&dear, estimate.input, estimate.output),
+        sure: millionths(&price, estimate.input.saturating_sub(estimate.guessed_input), sure_output),
+    }
+}
+
 /// More than any limit, and little enough that sums of it are exact in the state's numbers.
 const MOST: u64 = 1 << 50;
 
@@ -133,6 +167,7 @@ pub fn amount(kind: MeterKind, estimate: &Estimate, cap: u64) -> u64 {
     let sure_output = if estimate.explicit_output { estimate.output } else { 0 };
     let amount = match kind {
         MeterKind::Requests | MeterKind::Concurrency => 1,
+        MeterKind::Usd => 0, // known by its price: `Spend`
         MeterKind::InputTokens => clamp(estimate.input, sure_input),
         MeterKind::OutputTokens => clamp(estimate.output, sure_output),
         MeterKind::Tokens => {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::config::{Circuit, Config, Cooldown, Deployment, PoolId, ReservePolicy};
+use crate::config::{Circuit, Config, Cooldown, Deployment, MeterKind, PoolId, ReservePolicy};
 use crate::route::Ranked;
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
 use crate::state::{PoolInfo, Wish};
-use estimate::Estimate;
+use estimate::{Estimate, Spend};
 
 /// What the answer shall tell besides.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,18 @@ pub fn wish(
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
     let widest = |policy| deployments().map(|d| estimate(d, policy)).reduce(Estimate::widest);
-    let common: Vec<Draw> =
-        common.iter().filter_map(|pool| Some(pools.draw(*pool, widest(infos[pool.0].reserve)?))).collect();
+    let dearest = |deployment: &Deployment, policy| {
+        Some(estimate::spend(deployment.price?, &estimate(deployment, policy)))
+    };
+    let common: Vec<Draw> = common
+        .iter()
+        .filter_map(|pool| {
+            let info = &infos[pool.0];
+            let spend = || deployments().filter_map(|d| dearest(d, info.reserve)).reduce(Spend::widest);
+            let spend = if info.is_budget() { spend() } else { None };
+            Some(pools.draw(*pool, widest(info.reserve)?, spend))
+        })
+        .collect();
     let candidates = ranked
         .iter()
         .map(|ranked| {
@@ -61,7 +71,12 @@ pub fn wish(
                 draws: deployment
                     .pools
                     .iter()
-                    .map(|pool| pools.draw(*pool, estimate(deployment, infos[pool.0].reserve)))
+                    .map(|pool| {
+                        let info = &infos[pool.0];
+                        let estimate = estimate(deployment, info.reserve);
+                        let price = deployment.price.filter(|_| info.is_budget());
+                        pools.draw(*pool, estimate, price.map(|price| estimate::spend(price, &estimate)))
+                    })
                     .collect(),
             }
         })
@@ -75,7 +90,12 @@ pub fn wish(
     let (caller, turn) = (nobody(), None);
     let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
     ask.normalise();
-    Wish { infos, ask: Arc::new(ask) }
+    let prices = if infos.iter().any(|info| info.is_budget()) {
+        deployments().map(|d| d.price).collect()
+    } else {
+        Vec::new()
+    };
+    Wish { infos, prices, ask: Arc::new(ask) }
 }
 
 /// Pools in the order in which draws name them.
@@ -85,7 +105,7 @@ struct Pools<'a> {
 }
 
 impl Pools<'_> {
-    fn draw(&mut self, pool: PoolId, estimate: Estimate) -> Draw {
+    fn draw(&mut self, pool: PoolId, estimate: Estimate, spend: Option<Spend>) -> Draw {
         let at = self.index.iter().position(|known| *known == pool).unwrap_or_else(|| {
             self.index.push(pool);
             self.index.len() - 1
@@ -96,7 +116,10 @@ impl Pools<'_> {
             .kinds
             .iter()
             .zip(info.decl.meters.iter())
-            .map(|(kind, meter)| estimate::amount(*kind, &counted(*kind), meter.cap))
+            .map(|(kind, meter)| match kind {
+                MeterKind::Usd => spend.unwrap_or_default().amount(meter.cap),
+                kind => estimate::amount(*kind, &counted(*kind), meter.cap),
+            })
             .collect();
         Draw { pool: at, amounts }
     }

@@ -239,7 +239,7 @@ fn a_tiers_pools_are_shared_by_the_accounts_deployments() {
 fn in_whichever_order_its_limits_are_written_it_is_the_same_pool() {
     let keys = |tenant: &str| {
         let config = loaded(&format!("[[tenants]]\nname = \"t\"\nkeys = []\n{tenant}"));
-        crate::state::pools::table(&config).iter().map(|pool| pool.decl.key.clone()).collect::<Vec<_>>()
+        crate::state::pools::table(&config, 0).iter().map(|pool| pool.decl.key.clone()).collect::<Vec<_>>()
     };
     let tokens = "{ kind = \"tokens\", limit = 5, per = \"1h\" }";
     let requests = "{ kind = \"requests\", limit = 5, per = \"1m\" }";

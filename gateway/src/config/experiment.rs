@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Model, ModelId, Target};
 
 /// One experiment. A model has one at most.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Experiment {
     /// Unique; a label of metrics.
     pub name: Arc<str>,
@@ -48,7 +48,7 @@ impl By {
 }
 
 /// One way to serve the model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Variant {
     /// Unique in the experiment; a label of metrics.
     pub name: Arc<str>,

@@ -15,6 +15,7 @@ mod hours;
 #[cfg(test)]
 mod level_tests;
 mod mask;
+mod period;
 mod pool;
 pub mod preset;
 #[cfg(test)]
@@ -46,12 +47,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::dialect::ability::Abilities;
+use crate::dialect::openai::answer::Usage;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
 pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
 pub use hours::Hours;
+pub use period::Period;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
 pub use quality::Quality;
@@ -76,7 +79,7 @@ pub struct DeploymentId(pub usize);
 pub struct ModelId(pub usize);
 
 /// A checked configuration: linked, defaults filled, secrets wrapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// SHA-256 (first 16 hex digits) of the file's text before `${}` expansion, so that no secret enters it.
     pub hash: String,
@@ -146,7 +149,7 @@ pub struct Server {
 }
 
 /// `[[accounts]]`: one set of credentials at one endpoint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Account {
     /// Unique.
     pub name: String,
@@ -178,7 +181,7 @@ impl Account {
 }
 
 /// `[[deployments]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deployment {
     /// Unique.
     pub name: Arc<str>,
@@ -236,6 +239,11 @@ pub struct Price {
 }
 
 impl Price {
+    /// US$ of a call that used so much.
+    pub fn of_usage(&self, usage: &Usage) -> f64 {
+        self.of(usage.input, usage.cached_input, usage.written_input, usage.output)
+    }
+
     /// US$ of a call: so much input, of which so much was read from the cache and written to it, and so much output, tokens.
     pub fn of(&self, input: u64, cached: u64, written: u64, output: u64) -> f64 {
         let plain = input.saturating_sub(cached.saturating_add(written));
@@ -346,7 +354,7 @@ pub struct Headroom {
 }
 
 /// `[[tenants]]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tenant {
     /// Unique.
     pub name: Arc<str>,
@@ -356,6 +364,8 @@ pub struct Tenant {
     pub models: Vec<Pattern>,
     /// Its limits.
     pub pool: Option<PoolId>,
+    /// What it may spend.
+    pub budgets: Vec<PoolId>,
     /// Its share of scarce room beside others', > 0.
     pub weight: f64,
     /// How urgent its calls are at most.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::OnOutage;
+use super::{OnOutage, Period};
 use crate::dialect::openai::answer::Usage;
 
 /// A quota pool: meters that calls draw on together.
@@ -29,6 +29,8 @@ pub struct PoolSpec {
     pub learned_permille: u32,
     /// What becomes of the limit while the shared state is away.
     pub on_outage: OnOutage,
+    /// Of a budget: after each of them it begins anew.
+    pub period: Option<Period>,
 }
 
 /// `slow_start`: how fast the use of a pool may grow ([`crate::state::core::slow`]).
@@ -66,6 +68,8 @@ pub enum MeterKind {
     OutputTokens,
     /// Attempts in flight.
     Concurrency,
+    /// What providers bill, millionths of a US dollar.
+    Usd,
 }
 
 impl MeterKind {
@@ -76,7 +80,7 @@ impl MeterKind {
             MeterKind::Tokens => input + output,
             MeterKind::InputTokens => input,
             MeterKind::OutputTokens => output,
-            MeterKind::Concurrency => 0.0,
+            MeterKind::Concurrency | MeterKind::Usd => 0.0,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
+    Account, AccountPool, AffinityTable, Budget, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
     Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
     Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Telemetry,
     Tenant, Tier, Timeouts, TlsFiles, Variant, When,
@@ -47,6 +47,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("experiments", Experiment::KEYS),
     ("experiments.variants", Variant::KEYS),
     ("tenants", Tenant::KEYS),
+    ("tenants.budgets", Budget::KEYS),
 ];
 
 /// Of these tables all keys are described in comments, for they do not go together, or are alike.

@@ -12,7 +12,9 @@ use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{List, table};
 use super::units::{Count, Limit, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
-use super::{After, By, Charge, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy};
+use super::{
+    After, By, Charge, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy,
+};
 use crate::dialect::ability::Ability;
 pub(crate) use wording::{
     Affinity, Complexity, Entry, Headers, Hedge, NamedBy, Prompt, Quality, Table, Target, Weight, Words,
@@ -134,6 +136,10 @@ table! {
 }
 
 table! {
+    Budget, "`budgets`" { usd: f64 = required, per: Period = required } later {}
+}
+
+table! {
     Defaults, "`[defaults]`" {
         strategy: Strategy,
         tiebreak: Strategy,
@@ -245,7 +251,8 @@ table! {
         limits_preset: String,
         pools: List<AccountPool>,
         traceparent: bool,
-    } later { proxy, ca, budgets: when_empty }
+        budgets: List<Budget>,
+    } later { proxy, ca }
 }
 
 table! {
@@ -276,7 +283,8 @@ table! {
         reserve: ReservePolicy,
         charge: Charge,
         on_outage: OnOutage,
-    } later { budgets: when_empty }
+        budgets: List<Budget>,
+    } later {}
 }
 
 table! {
@@ -414,7 +422,8 @@ table! {
         meters: List<Meter>,
         weight: f64,
         priority: Priority,
-    } later { parent, budgets: when_empty }
+        budgets: List<Budget>,
+    } later { parent }
 }
 
 /// Every key of the schema that works, table by table.
@@ -428,6 +437,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Telemetry::KEYS,
     Limits::KEYS,
     Meter::KEYS,
+    Budget::KEYS,
     Defaults::KEYS,
     Queue::KEYS,
     Latency::KEYS,

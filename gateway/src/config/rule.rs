@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Hours, ModelId, Pattern};
 
 /// One rule. The first of the file that a call meets chooses its model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     /// As the file calls it, else `rule N` by its place, from 1.
     pub name: Arc<str>,
@@ -20,7 +20,7 @@ pub struct Rule {
 }
 
 /// `when`: all of it must hold; what is absent holds for every call.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct When {
     /// The name that the client asks for, or that of the model which answers to it, is one of these; empty: any.
     pub models: Vec<Pattern>,
@@ -49,7 +49,7 @@ pub struct When {
 }
 
 /// `prompt`: a pattern in what is said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prompt {
     /// Found somewhere in the text. Its time is linear in the text, whatever the pattern.
     pub pattern: regex::Regex,

@@ -104,10 +104,6 @@ pub(crate) mod off {
     pub(crate) fn never(_: &DeValue<'_>) -> bool {
         false
     }
-    /// `[]`.
-    pub(crate) fn when_empty(value: &DeValue<'_>) -> bool {
-        value.as_array().is_some_and(|list| list.is_empty())
-    }
 }
 
 /// The state of reading one file: where values come from, and what was found wrong.

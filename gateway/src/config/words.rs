@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{Node, Read, Reading};
 use super::{
-    After, By, Charge, CheckKind, MeterKind, OnOutage, Priority, Regions, ReservePolicy, Statistic, Strategy,
+    After, By, Charge, CheckKind, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic,
+    Strategy,
 };
 use crate::dialect::ability::Ability;
 use crate::dialect::request::Hint;
@@ -92,6 +93,12 @@ impl Read for Charge {
 impl Read for ReservePolicy {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.word(node, &[("max", Some(ReservePolicy::Max)), ("predicted", Some(ReservePolicy::Predicted))])
+    }
+}
+
+impl Read for Period {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &[Period::Day, Period::Month].map(|period| (period.word(), Some(period))))
     }
 }
 

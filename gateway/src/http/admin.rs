@@ -254,6 +254,7 @@ fn kind_name(kind: MeterKind) -> &'static str {
         MeterKind::InputTokens => "input_tokens",
         MeterKind::OutputTokens => "output_tokens",
         MeterKind::Concurrency => "concurrency",
+        MeterKind::Usd => "usd",
     }
 }
 

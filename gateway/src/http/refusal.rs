@@ -25,7 +25,7 @@ pub(super) fn refuse(error: &Error, voice: Voice, id: &str, record: Option<&Reco
         headers.insert(HeaderName::from_static("retry-after-ms"), (time.as_millis() as u64).into());
     }
     // (Where there is a time to come back, not all was tried.)
-    if kind.is_final() && error.retry_after.is_none() {
+    if kind == Kind::BudgetSpent || kind.is_final() && error.retry_after.is_none() {
         headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
     }
     if let Some(record) = record {

@@ -7,6 +7,7 @@ use super::tried::Tried;
 use super::{AWAY_RETRY, Call, explain, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
+use crate::clock::unix_ms;
 use crate::config::preset;
 use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
 use crate::error::{Error, Kind};
@@ -14,6 +15,9 @@ use crate::route::Ranked;
 use crate::state::core::{Denied, SessionRef};
 use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
 use crate::telemetry::{Record, Why};
+
+/// What calls in flight hold of a budget is guessed to be free within a second; what was spent leaves after a day at least.
+const HELD: Duration = Duration::from_secs(3_600);
 
 impl Call<'_> {
     /// Room for one of the candidates, or why there is none.
@@ -77,7 +81,8 @@ impl Call<'_> {
     /// What is drawn on whoever serves the call.
     fn common(&self) -> Vec<PoolId> {
         let gateway = self.snapshot.config.gateway_pool;
-        gateway.into_iter().chain(self.tenant.and_then(|tenant| tenant.pool)).collect()
+        let tenant = self.tenant.iter().flat_map(|tenant| tenant.pool.iter().chain(&tenant.budgets));
+        gateway.into_iter().chain(tenant.copied()).collect()
     }
 
     /// The request for room.
@@ -144,7 +149,7 @@ impl Call<'_> {
     }
 
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
-        let wait = Duration::from_millis(denied.retry_in.max(1));
+        let mut wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
             self.worker.shared.metrics.denied("circuit", &"".into());
             self.trace.denied("circuit", &"".into(), wait);
@@ -162,7 +167,16 @@ impl Call<'_> {
             (false, _) => "capacity",
         };
         self.worker.shared.metrics.denied(scope, &name);
+        // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
+        let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
+        if let Some(until) = spent {
+            wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
+        }
         self.trace.denied(scope, &name, wait);
+        if spent.is_some() && scope == "tenant" {
+            let message = "The budget of this key is spent.";
+            return Error::new(Kind::BudgetSpent, message).retry_after(wait);
+        }
         let (kind, whose) = match scope {
             "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
             "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),

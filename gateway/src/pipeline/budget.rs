@@ -4,15 +4,40 @@
 //! that was never sent, and one at a deployment that has served most of its calls lately. That is what a call does whose
 //! deployment has died while others live; without this, those that were on their way there when its circuit opened would fail.
 
+use parking_lot::Mutex;
+
 use super::Call;
 use crate::clock::boot_ms;
 use crate::config::{DeploymentId, ModelId};
 use crate::route::Ranked;
 use crate::route::attempts::Attempts;
-use crate::route::budget::LEAST;
+use crate::route::budget::{Budget, LEAST};
+use crate::shared::Snapshot;
 use crate::telemetry::{Record, Why};
 
-impl Call<'_> {
+/// A further attempt, taken from its model's budget. One that is not made, for there is no room or its client has left, is given
+/// back.
+pub(super) struct Taken<'a> {
+    budget: Option<&'a Mutex<Budget>>,
+    at: u64,
+}
+
+impl Taken<'_> {
+    /// It is made.
+    pub(super) fn made(mut self) {
+        self.budget = None;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget {
+            budget.lock().give_back(self.at);
+        }
+    }
+}
+
+impl<'a> Call<'a> {
     /// Leaves the candidates at which a call may be attempted now; if none of them, that is counted.
     pub(super) fn within_budget(
         &self,
@@ -20,11 +45,15 @@ impl Call<'_> {
         attempts: &Attempts<'_>,
         ranked: &mut Vec<Ranked<'_>>,
         record: &mut Option<Record>,
-    ) {
-        let retry = &self.snapshot.config.models[id.0].retry;
-        let is_further = attempts.sent() && retry.is_bounded() && !ranked.is_empty();
-        if !is_further || self.snapshot.budgets[id.0].lock().take(boot_ms(), retry.budget, LEAST) {
-            return;
+    ) -> Taken<'a> {
+        let snapshot: &'a Snapshot = self.snapshot;
+        let (retry, budget) = (&snapshot.config.models[id.0].retry, &snapshot.budgets[id.0]);
+        let (is_further, at) = (attempts.sent() && retry.is_bounded() && !ranked.is_empty(), boot_ms());
+        if !is_further {
+            return Taken { budget: None, at };
+        }
+        if budget.lock().take(at, retry.budget, LEAST) {
+            return Taken { budget: Some(budget), at };
         }
         ranked.retain(|ranked| {
             let deployment = ranked.target.deployment;
@@ -38,6 +67,7 @@ impl Call<'_> {
         if ranked.is_empty() {
             self.worker.shared.metrics.budget_exhausted(&self.snapshot.model_names[id.0]);
         }
+        Taken { budget: None, at }
     }
 
     /// A call is attempted on a model for the first time.

@@ -73,6 +73,7 @@ impl Call<'_> {
             | Kind::Encoded
             | Kind::SlowClient
             | Kind::RateLimited
+            | Kind::BudgetSpent
             | Kind::Refused(_)
             | Kind::StateAway
             | Kind::Overloaded

@@ -6,6 +6,7 @@
 //! settles as if its client had left. Nothing of it can have reached the client.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub(super) struct Beside<'b> {
     pub(super) tried: &'b Tried,
     /// A fallback may be tried after both.
     pub(super) falls_back: bool,
+    /// The first is outside of the call's variant.
+    pub(super) spilled: bool,
 }
 
 impl<'a> Call<'a> {
@@ -82,9 +85,12 @@ impl<'a> Call<'a> {
     ) -> Result<Response<Body>, Misses<'a>> {
         first.announce(session, record);
         let (model, name, sent) = (beside.model, &first.deployment.name, first.sent);
-        let second = Second::new();
-        let (one, two) = self.race(first, beside, &second, record).await;
-        note(record, |record| record.attempts += u32::from(second.get().is_some()));
+        let (second, begun) = (Second::new(), Arc::<AtomicBool>::default());
+        note(record, |record| record.beside = Some(begun.clone()));
+        let (one, two) = self.race(first, beside, (&second, &begun), record).await;
+        note(record, |record| {
+            (record.beside, record.attempts) = (None, record.attempts + u32::from(second.get().is_some()));
+        });
         let won = match (&one, &two) {
             (Some(Ok(_)), _) => "first",
             (_, Some(Ok(_))) => "second",
@@ -140,7 +146,7 @@ impl<'a> Call<'a> {
         &'a self,
         first: Attempt<'a>,
         beside: Beside<'_>,
-        begun: &Second<'a>,
+        (begun, told): (&Second<'a>, &AtomicBool),
         record: &mut Option<Record>,
     ) -> (Option<Came<'a>>, Option<Came<'a>>) {
         let mut one = pin!(come(first, record));
@@ -152,13 +158,14 @@ impl<'a> Call<'a> {
             let second = self.second(beside).await?;
             let deployment = second.deployment;
             begun.get_or_init(|| (&deployment.name, second.sent));
+            told.store(true, Ordering::Relaxed);
             Some(come(second, &mut nobody).await)
         });
         let came = tokio::select! {
             biased;
             came = one.as_mut() => match came {
                 // Of what the request is to blame for, nobody else need be asked.
-                Err(lost) if !lost.miss.retry && begun.get().is_none() => (Some(Err(lost)), None),
+                Err(lost) if !lost.miss.retry => (Some(Err(lost)), None),
                 Err(lost) => (Some(Err(lost)), two.await),
                 served => (Some(served), None),
             },
@@ -175,11 +182,14 @@ impl<'a> Call<'a> {
     async fn second(&'a self, beside: Beside<'_>) -> Option<Attempt<'a>> {
         let id = beside.model;
         let hedge = self.snapshot.config.models[id.0].hedge?;
-        let mut ranked = self.rank(id, beside.attempts, beside.tried, None);
-        ranked.retain(|ranked| self.may_be_second(ranked.target));
-        let budget = &self.snapshot.hedges[id.0];
-        let is_left = || budget.lock().is_left(boot_ms(), hedge.budget, LEAST_HEDGED);
-        if ranked.is_empty() || !beside.attempts.are_left() || !is_left() {
+        let all = self.rank(id, beside.attempts, beside.tried, None);
+        // Being slow is no reason to leave the call's variant.
+        let stays = |target| beside.spilled || !self.is_spilled(id, target);
+        let mut ranked = all.clone();
+        ranked.retain(|ranked| self.may_be_second(ranked.target) && stays(ranked.target));
+        // One that is not made in the end has asked for room all the same: the budget bounds that too.
+        let take = || self.snapshot.hedges[id.0].lock().take(boot_ms(), hedge.budget, LEAST_HEDGED);
+        if ranked.is_empty() || !beside.attempts.are_left() || !take() {
             return None;
         }
         let most = self.priority.most().min(HALF);
@@ -188,14 +198,15 @@ impl<'a> Call<'a> {
         let (client, port) = (&self.worker.shared.client, &self.worker.port);
         let granted = client.reserve(port, &mut wish, self.deadline).await;
         let Ok(Outcome::Granted(reservation, _)) = granted else { return None }; // the first goes on alone
-        let index = reservation.index;
-        let others = beside.attempts.may_go_on(&ranked, index, |target| self.is_shut(target));
+        let target = ranked[reservation.index].target;
+        let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
+        let at = all.iter().position(|ranked| ranked.target.deployment == target.deployment);
+        let others = at.is_some_and(|at| beside.attempts.may_go_on(&all, at, shut));
         // The bound was for what candidates draw on; of the tenant's limits it may be the last room, and one larger than half of a
         // limit is let in where nothing else is in use.
         let is_scarce = reservation.share > HALF;
-        let target = ranked[index].target;
         let mut second = Attempt::new(self, id, target, Some(reservation), others || beside.falls_back);
-        if is_scarce || !budget.lock().take(boot_ms(), hedge.budget, LEAST_HEDGED) {
+        if is_scarce {
             second.reservation.take().into_iter().for_each(Reservation::cancel);
             return None;
         }

@@ -107,7 +107,8 @@ impl Stay<'_> {
             Err(refusal) => return Err((denied, Some(why(refusal)))),
         };
         note(record, |record| record.waits(pool));
-        match ticket.next(now + Duration::from_millis(patience), room_at, self.until).await {
+        let again = (now + Duration::from_millis(patience)).min(self.until);
+        match ticket.next(again, room_at, self.until).await {
             Ended::Ours => self.ticket = Some(ticket),
             Ended::Over => return Err((denied, None)),
             Ended::Out => return Err((denied, Some(Why::PutOut))),
@@ -255,6 +256,7 @@ mod tests {
             keys: Vec::new(),
             models: Vec::new(),
             pool: None,
+            budgets: Vec::new(),
             weight: 1.0,
             priority,
         };

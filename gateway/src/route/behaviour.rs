@@ -79,7 +79,7 @@ impl Behaviour {
 
     /// What 95 of the last hundred streams stayed within to their first content, seconds; none if there are few.
     pub fn first_within(&mut self, now: Ms) -> Option<f64> {
-        if self.first.samples.len() < FEW {
+        if self.first.fresh(now) < FEW {
             return None;
         }
         self.first.value(Measure { window: 100, statistic: Statistic::Quantile(0.95) }, now)
@@ -120,6 +120,11 @@ impl Track {
                 value
             }
         }
+    }
+
+    /// How many samples count.
+    fn fresh(&self, now: Ms) -> usize {
+        self.samples.iter().rev().take_while(|sample| now.saturating_sub(sample.0) < FRESH).count()
     }
 
     fn reckon(&self, by: Measure, now: Ms) -> Option<f64> {
@@ -237,6 +242,18 @@ mod tests {
         let mut seen = Behaviour::default();
         seen.answered(Answered { first: None, output: Some(0), ..stream(0, 70, 0) }, NOW);
         assert_eq!(seen.time(0, by(0.5), NOW), Some(0.07));
+    }
+
+    /// Broken on purpose to see it fail: old ones counted among those that must be there.
+    #[test]
+    fn what_few_streams_took_says_nothing() {
+        let (mut seen, now) = (Behaviour::default(), NOW);
+        (1..FEW).for_each(|_| seen.answered(stream(100, 100, 0), now));
+        assert_eq!(seen.first_within(now), None);
+        seen.answered(stream(100, 100, 0), now);
+        assert_eq!(seen.first_within(now), Some(0.1));
+        seen.answered(stream(9_000, 9_000, 0), now + 61 * SECOND);
+        assert_eq!(seen.first_within(now + 61 * SECOND), None);
     }
 
     #[test]

@@ -49,6 +49,14 @@ impl Budget {
         left
     }
 
+    /// One that was taken then is not made.
+    pub fn give_back(&mut self, then: Ms) {
+        let second = &mut self.seconds[(then / 1_000 % SECONDS as u64) as usize];
+        if second.at == then / 1_000 {
+            second.further = second.further.saturating_sub(1);
+        }
+    }
+
     /// Is there one?
     pub fn is_left(&self, now: Ms, share: u64, least: u64) -> bool {
         let second = now / 1_000;
@@ -113,5 +121,16 @@ mod tests {
         assert!(budget.is_left(quiet + 10_000, FIFTH, LEAST));
         let mut none = Budget::default();
         assert!(none.take(0, 0, LEAST), "the floor does not depend on the share");
+    }
+
+    /// Broken on purpose to see it fail: nothing given back.
+    #[test]
+    fn what_is_not_made_is_given_back() {
+        let mut budget = Budget::default();
+        assert!((0..LEAST).all(|_| budget.take(50_000, 0, LEAST)) && !budget.take(50_000, 0, LEAST));
+        budget.give_back(50_000);
+        assert!(budget.take(51_000, 0, LEAST) && !budget.take(51_000, 0, LEAST));
+        budget.give_back(50_000 - 1_000 * SECONDS as u64); // of a second that is long over
+        assert!(!budget.take(51_000, 0, LEAST));
     }
 }

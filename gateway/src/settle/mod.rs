@@ -171,7 +171,7 @@ fn settled_by(actual: &Actual) -> &'static str {
 
 /// US dollars of one call.
 pub fn cost(price: &Price, usage: &Usage) -> f64 {
-    price.of(usage.input, usage.cached_input, usage.written_input, usage.output)
+    price.of_usage(usage)
 }
 
 #[cfg(test)]

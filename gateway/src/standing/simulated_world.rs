@@ -146,7 +146,7 @@ impl Replica {
         let mut side = Side::new(format!("r{at}"), deadlines, now, 3, now);
         let new = |tag| Arc::new(Standing::new(tag));
         let standings: Vec<_> = config.deployments.iter().map(|of| new(of.tag)).collect();
-        let infos = pools::table(config);
+        let infos = pools::table(config, 0);
         let watch = |(at, standing): (usize, &Arc<Standing>)| {
             standing.set_watched(true);
             let pools = config.deployments[at].pools.iter().map(|id| infos[id.0].clone()).collect();
@@ -223,7 +223,7 @@ impl Sim {
             });
         self.decisions.push(begun.elapsed());
         let estimate = |_: &_, _| Estimate { input, output, guessed_input: 0, explicit_output: false };
-        let infos = pools::table(&self.config);
+        let infos = pools::table(&self.config, 0);
         let mut wish = wish(&self.config, &infos, &[], &ranked, estimate, None, AskFor::default());
         let ledger = replica.side.ledger().unwrap().clone();
         Arc::make_mut(&mut wish.ask).caller = replica.side.caller(&ledger, now);

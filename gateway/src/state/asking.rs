@@ -16,6 +16,7 @@ use super::reservation::{Part, Reservation};
 use super::share::Shared;
 use super::side::{Alone, HITCH};
 use crate::clock::boot_ms;
+use crate::config::Price;
 
 /// The longest that a call waits for the state to grant again, or to be away for long enough to share. Longer than
 /// either takes.
@@ -42,6 +43,8 @@ const SAYS_NOTHING: Trip = Trip {
 pub struct Wish {
     /// The pools behind `ask.pools`, in the same order.
     pub infos: Vec<Arc<PoolInfo>>,
+    /// What each candidate costs; empty if no budget is drawn on.
+    pub prices: Vec<Option<Price>>,
     /// The request; its caller is filled in by the client.
     pub ask: Arc<Reserve>,
 }
@@ -181,8 +184,10 @@ impl Client {
             return;
         };
         for (tag, _) in candidate.gates().tags() {
-            let trip = candidate.circuit.unwrap_or(SAYS_NOTHING);
-            self.ended(tag, trip, Ending::Unknown, granted.permit);
+            // (Not as the deployment's own: what was told of an account keeps its trip.)
+            let mut nothing = super::core::Outcome::none(tag, candidate.circuit.unwrap_or(SAYS_NOTHING));
+            nothing.add(Ending::Unknown, granted.permit);
+            self.learnt(nothing);
         }
     }
 
@@ -261,6 +266,7 @@ impl Client {
             end_by: by(deadlines.end),
             granted_at: granted.l,
             parts: drawn.into_iter().enumerate().map(part).collect(),
+            price: wish.prices.get(granted.index).copied().flatten(),
             home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
         }

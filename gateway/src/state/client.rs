@@ -20,7 +20,7 @@ use super::pins::Pins;
 use super::places::Place;
 use super::port::Port;
 use super::side::{Deadlines, Heard, News, Side, Watch};
-use crate::clock::boot_ms;
+use crate::clock::{boot_ms, unix_ms};
 
 /// What is known of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl Client {
         self.pins.retime(session_idle);
         self.tell_config(config);
         self.bell.ring_loud(); // another life may be due
+    }
+
+    /// Begins another life, without budgets whose periods are over.
+    pub fn leave_periods(&self) {
+        self.side.lock().leave_periods(unix_ms());
+        self.bell.ring_loud();
     }
 
     /// These deployments' behaviour is of interest from now on.
@@ -290,9 +296,4 @@ fn elected(names: &[String], tag: u64) -> Option<&String> {
 
 pub(super) fn ms(time: Duration) -> Ms {
     time.as_millis() as Ms
-}
-
-fn unix_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(1, |since| since.as_millis() as u64)
 }

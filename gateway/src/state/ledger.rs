@@ -83,10 +83,10 @@ impl Ledger {
         self.deadlines
     }
 
-    /// Books for the next life of the replica: empty, but for what was seen.
-    pub fn heir(&self, inc: Incarnation) -> Ledger {
+    /// Books for the next life of the replica: empty, but for what was seen; `is_over`: not of these pools.
+    pub fn heir(&self, inc: Incarnation, is_over: &dyn Fn(&str) -> bool) -> Ledger {
         let heir = Ledger::new(inc, 0);
-        for pool in self.pools() {
+        for pool in self.pools().into_iter().filter(|pool| !is_over(&pool.decl.key)) {
             let pool = Arc::new(pool.heir());
             heir.sweep.lock().push(pool.clone());
             heir.look_at(&pool);

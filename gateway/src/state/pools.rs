@@ -1,12 +1,14 @@
 //! The pools of a configuration as the state needs them, and what a call draws from and posts to each meter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::core::mutant::{Mutant, on};
 use super::core::{Declared, PoolDecl, Shape, SlowStart, Stage};
 use super::layout;
-use crate::config::{self, Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, ReservePolicy, Side};
+use crate::config::{
+    self, Charge, Config, Counted, MeterKind, OnOutage, PoolSpec, Price, ReservePolicy, Side,
+};
 use crate::dialect::openai::answer::Usage;
 
 /// A pool, ready to be drawn on.
@@ -26,6 +28,10 @@ pub struct PoolInfo {
     pub reserve: ReservePolicy,
     /// What becomes of the limits while the shared state is away.
     pub on_outage: OnOutage,
+    /// Of a budget: when its period ends, Unix time, ms.
+    pub until: Option<u64>,
+    /// Of a budget: what was spent and is not posted yet, for the state counts in millionths: billionths of a US dollar.
+    pub unposted: AtomicU64,
     /// Where to stop by what the provider says is used (`headroom.learned`), per mille of its limit.
     pub learned_permille: u32,
     /// Does what the provider says matter, for half of a limit is used? Then the state is asked what it has counted.
@@ -33,6 +39,28 @@ pub struct PoolInfo {
 }
 
 impl PoolInfo {
+    /// A pool of ours, called as its key is, whose meters count that.
+    pub fn of(decl: PoolDecl, kinds: Vec<MeterKind>) -> PoolInfo {
+        PoolInfo {
+            name: decl.key.clone(),
+            kinds,
+            decl,
+            side: Side::Ours,
+            counted: Counted::ALL,
+            reserve: ReservePolicy::Max,
+            on_outage: OnOutage::Share,
+            until: None,
+            unposted: AtomicU64::new(0),
+            learned_permille: 1_000,
+            is_watched: AtomicBool::new(false),
+        }
+    }
+
+    /// Does it count money?
+    pub fn is_budget(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Takes note of whether it matters what the provider says; mostly nothing changes.
     pub(super) fn watch(&self, matters: bool) {
         if self.is_watched.load(Ordering::Relaxed) != matters {
@@ -40,9 +68,28 @@ impl PoolInfo {
         }
     }
 
-    /// What to post on a meter for an attempt that held `held` on it.
-    pub fn charge(&self, meter: usize, held: u64, actual: Actual) -> u64 {
-        charge(self.kinds[meter], self.side, self.counted, held, actual)
+    /// What to post on a meter for an attempt that held `held` on it, at a deployment with this price.
+    pub fn charge(&self, meter: usize, held: u64, actual: Actual, price: Option<&Price>) -> u64 {
+        match self.kinds[meter] {
+            MeterKind::Usd => self.spend(held, actual, price),
+            kind => charge(kind, self.side, self.counted, held, actual),
+        }
+    }
+
+    /// Millionths of a US dollar; what is less than one is posted with what comes later.
+    fn spend(&self, held: u64, actual: Actual, price: Option<&Price>) -> u64 {
+        let spent = match actual {
+            Actual::Used(usage) => price.map_or(0.0, |price| price.of_usage(&usage)),
+            Actual::Partial { input, delivered } => {
+                price.map_or(0.0, |price| price.of(input, 0, 0, delivered))
+            }
+            Actual::Failed => 0.0,
+            Actual::Abandoned => return held, // nobody knows
+        };
+        let billionths = (spent * 1e9).round() as u64;
+        let before = self.unposted.fetch_add(billionths % 1_000, Ordering::Relaxed);
+        let carried = (before % 1_000 + billionths % 1_000) / 1_000;
+        billionths / 1_000 + carried
     }
 }
 
@@ -64,12 +111,13 @@ pub enum Actual {
     Abandoned,
 }
 
-/// The pools of `config`, by [`crate::config::PoolId`].
-pub fn table(config: &Config) -> Vec<Arc<PoolInfo>> {
-    config.pools.iter().map(|spec| Arc::new(info(spec))).collect()
+/// The pools of `config`, by [`crate::config::PoolId`]; budgets are those of the periods that `now` is in, Unix time, ms.
+pub fn table(config: &Config, now: u64) -> Vec<Arc<PoolInfo>> {
+    config.pools.iter().map(|spec| Arc::new(info(spec, now))).collect()
 }
 
-fn info(spec: &PoolSpec) -> PoolInfo {
+fn info(spec: &PoolSpec, now: u64) -> PoolInfo {
+    let until = spec.period.map(|period| period.ends(now));
     let meters: Arc<[Declared]> = spec
         .meters
         .iter()
@@ -83,22 +131,22 @@ fn info(spec: &PoolSpec) -> PoolInfo {
         })
         .collect();
     let letters = spec.meters.iter().zip(meters.iter()).map(|(spec, meter)| (letter(spec.kind), meter.shape));
-    let key = layout::pool_key(&spec.name, letters);
+    // The next period has another key: nothing is taken over, and calls that run at its begin are paid from the one before.
+    let key = match until {
+        Some(until) => layout::pool_key(&layout::dated(&spec.name, until), letters),
+        None => layout::pool_key(&spec.name, letters),
+    };
     let kinds = spec.meters.iter().map(|meter| meter.kind).collect();
+    let slow_start = spec.slow_start.filter(|_| !spec.meters.is_empty()).map(slow_start);
     PoolInfo {
         name: spec.name.clone(),
-        decl: PoolDecl {
-            key,
-            meters,
-            slow_start: spec.slow_start.filter(|_| !spec.meters.is_empty()).map(slow_start),
-        },
-        kinds,
         side: spec.side,
         counted: spec.counted,
         reserve: spec.reserve,
         on_outage: spec.on_outage,
+        until,
         learned_permille: spec.learned_permille,
-        is_watched: AtomicBool::new(false),
+        ..PoolInfo::of(PoolDecl { key, meters, slow_start }, kinds)
     }
 }
 
@@ -118,7 +166,7 @@ pub fn cap(limit: u64, hard_permille: u32) -> u64 {
 fn stage(kind: MeterKind, side: Side) -> Stage {
     match (kind, side) {
         (MeterKind::Requests, _) => Stage::Head,
-        (MeterKind::Concurrency, _) => Stage::End,
+        (MeterKind::Concurrency | MeterKind::Usd, _) => Stage::End,
         (_, Side::Provider(Charge::AdmissionMax)) => Stage::Head,
         (_, Side::Provider(Charge::AdmissionActual | Charge::EndActual) | Side::Ours) => Stage::End,
     }
@@ -131,6 +179,7 @@ fn letter(kind: MeterKind) -> char {
         MeterKind::InputTokens => 'i',
         MeterKind::OutputTokens => 'o',
         MeterKind::Concurrency => 'c',
+        MeterKind::Usd => 'u',
     }
 }
 
@@ -142,7 +191,7 @@ fn letter(kind: MeterKind) -> char {
 fn charge(kind: MeterKind, side: Side, counted: Counted, held: u64, actual: Actual) -> u64 {
     let tokens = |input: u64, output: u64| match kind {
         MeterKind::Requests => 1,
-        MeterKind::Concurrency => 0,
+        MeterKind::Concurrency | MeterKind::Usd => 0,
         MeterKind::Tokens => input.saturating_add(output),
         MeterKind::InputTokens => input,
         MeterKind::OutputTokens => output,

@@ -15,6 +15,7 @@ use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Ms, Stage};
 use super::ledger::Attempt;
 use super::pools::{Actual, PoolInfo};
+use crate::config::Price;
 use crate::dialect::quota::Left;
 
 /// Granted room on every pool that an attempt touches.
@@ -40,6 +41,8 @@ pub struct Reservation {
     pub(super) parts: Vec<Part>,
     pub(super) home: Option<(Attempt, Arc<Bell>)>,
     pub(super) head_settled: bool,
+    /// By what budgets count.
+    pub(super) price: Option<Price>,
 }
 
 /// What is held on one pool.
@@ -116,7 +119,7 @@ impl Reservation {
             for (meter, held) in part.amounts.iter().enumerate() {
                 let shape = part.info.decl.meters[meter].shape;
                 if stages(shape.stage) {
-                    let amount = part.info.charge(meter, *held, actual);
+                    let amount = part.info.charge(meter, *held, actual, self.price.as_ref());
                     let amount = if on(Mutant::ExcessDropped) { amount.min(*held) } else { amount };
                     ledger.settle(&part.books, meter, *held, amount);
                     freed |= shape.buckets == 0;
@@ -132,8 +135,8 @@ impl Reservation {
         for part in &self.parts {
             for (meter, held) in part.amounts.iter().enumerate() {
                 if part.info.decl.meters[meter].shape.stage == Stage::Head {
-                    let at_head = part.info.charge(meter, *held, Actual::Failed);
-                    let in_all = part.info.charge(meter, *held, actual);
+                    let at_head = part.info.charge(meter, *held, Actual::Failed, None);
+                    let in_all = part.info.charge(meter, *held, actual, None);
                     if in_all > at_head {
                         ledger.settle(&part.books, meter, 0, in_all - at_head);
                     }

@@ -27,6 +27,7 @@ pub use circuits::News;
 pub use report::Told;
 
 use super::books::PoolBooks;
+use super::core::life::ended;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Cause, Circuits, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, TTL};
 use super::ledger::Ledger;
@@ -234,12 +235,25 @@ impl Side {
         names.len()
     }
 
+    /// Begins another life if a budget is known to the current one whose period is over at `unix`, ms, of the time of day: lives
+    /// end that others may be swept, and none of them knows more periods with every day.
+    pub fn leave_periods(&mut self, unix: Ms) {
+        let is_over = |key: &str| ended(key).is_some_and(|until| until < unix);
+        if self.ledger().is_some_and(|ledger| ledger.pools().iter().any(|pool| is_over(&pool.decl.key))) {
+            self.begin_without(&is_over);
+        }
+    }
+
     /// Begins the next life, in books that no data set knows of.
     fn begin(&mut self) {
+        self.begin_without(&|_| false);
+    }
+
+    fn begin_without(&mut self, is_over: &dyn Fn(&str) -> bool) {
         self.last_k += 1;
         let inc = Incarnation { name: self.name.clone(), k: self.last_k };
         let ledger = match self.lives.last() {
-            Some(life) => life.ledger.heir(inc),
+            Some(life) => life.ledger.heir(inc, is_over),
             None => Ledger::new(inc, 0),
         };
         self.lives.push(Life::unknown(ledger.within(self.deadlines)));

@@ -14,6 +14,7 @@ mod told;
 pub mod trace;
 mod variants;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub struct Record {
     pub deployment: Arc<str>,
     /// Attempts sent.
     pub attempts: u32,
+    /// Whether another attempt has begun beside the one that is counted, while both may run.
+    pub beside: Option<Arc<AtomicBool>>,
     /// HTTP status; 499 if the client left first.
     pub status: u16,
     /// `ok`, an error kind, or how a stream ended.
@@ -116,6 +119,7 @@ impl Record {
             model: NOBODY.clone(),
             deployment: NOBODY.clone(),
             attempts: 0,
+            beside: None,
             status: 499,
             outcome: "client_gone",
             stream: false,
@@ -176,6 +180,10 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.waits_no_more("left");
+        if self.beside.take().is_some_and(|begun| begun.load(Ordering::Relaxed)) {
+            self.attempts += 1; // its client left while both ran
+            self.metrics.hedged(&self.model, "none");
+        }
         let duration = self.started.elapsed();
         self.metrics.call(self, duration);
         if let Some(assigned) = &self.assigned {
@@ -195,6 +203,7 @@ fn ending(status: u16, outcome: &str) -> Ending {
     let any = StatusCode::default();
     let theirs = [
         Kind::RateLimited,
+        Kind::BudgetSpent,
         Kind::TooBigForLimit,
         Kind::Refused(any),
         Kind::ContextTooLong(any),
@@ -219,7 +228,9 @@ mod tests {
     fn a_variant_is_to_blame_for_what_providers_and_the_gateway_do_and_for_nothing_else() {
         for kind in Kind::all() {
             let expected = match (kind, kind.fault()) {
-                (Kind::RateLimited | Kind::TooBigForLimit | Kind::ModelForbidden, _) => Ending::Refused,
+                (Kind::RateLimited | Kind::BudgetSpent | Kind::TooBigForLimit | Kind::ModelForbidden, _) => {
+                    Ending::Refused
+                }
                 (_, Fault::Client) => Ending::Refused,
                 (_, Fault::Policy | Fault::Upstream | Fault::Gateway) => Ending::Failed,
             };

@@ -119,6 +119,62 @@ fn what_a_second_attempt_is_refused_for_is_obeyed_though_the_first_goes_on() -> 
     })
 }
 
+/// Broken on purpose to see it fail: who may not be second not counted among those that are left.
+#[test]
+fn where_both_are_long_in_coming_another_is_asked() -> Result<()> {
+    in_turn(async {
+        let on = "hedge = { after = \"200ms\", budget = 0.05 }";
+        let models = format!(
+            "[[models]]\nname = \"m\"\n{on}\ndeployments = [\"a\", \"b\", {{ name = \"c\", priority = 1 }}]\n"
+        );
+        let ms = Duration::from_millis;
+        let mut plan = plan("hedging-third", None, "end-actual");
+        plan.timeouts = Timeouts { connect: ms(500), first_token: ms(1_500), total: ms(20_000) };
+        plan.upstreams.push(Upstream {
+            rpm: Some(1_000),
+            charge: "admission-max",
+            ..Upstream::new("c").behaving(QUICK)
+        });
+        let site = Site::start(Plan { models: Some(models), ..plan }).await?;
+        for hangs in &site.providers[..2] {
+            hangs.fail(&["stall=before"]).await?;
+        }
+        for replica in &site.replicas {
+            let ask = Ask::new("m").max_tokens(16).streamed(true);
+            let answer = weir_tests::client::Client::new(replica.addr()).call(&ask).await;
+            ensure!(answer.is_good(true) && answer.deployment == "c", "{answer:?}");
+            ensure!(answer.took < ms(6_000), "{answer:?}");
+        }
+        let seen = site.seen().await?;
+        ensure!(seen == [3, 3, 3], "each was asked once for each call: {seen:?}");
+        Ok(())
+    })
+}
+
+/// Broken on purpose to see it fail: the second waited for.
+#[test]
+fn what_a_request_is_refused_for_is_told_at_once_whatever_the_second_does() -> Result<()> {
+    in_turn(async {
+        let on = "hedge = { after = \"200ms\", budget = 0.05 }";
+        let models = format!(
+            "[[models]]\nname = \"m\"\n{on}\ndeployments = [\"a\", {{ name = \"b\", priority = 1 }}]\n"
+        );
+        let mut plan = plan("hedging-refusal", None, "end-actual");
+        plan.upstreams[0] = Upstream::new("a").behaving("--output 8 --latency 700ms");
+        let site = Site::start(Plan { models: Some(models), ..plan }).await?;
+        site.providers[0].fail(&["status=400"]).await?;
+        site.providers[1].fail(&["stall=before"]).await?;
+        for replica in &site.replicas {
+            let ask = Ask::new("m").max_tokens(16).streamed(true);
+            let answer = weir_tests::client::Client::new(replica.addr()).call(&ask).await;
+            ensure!(answer.status == 400 && answer.took < Duration::from_millis(2_000), "{answer:?}");
+        }
+        let seen = site.seen().await?;
+        ensure!(seen == [3, 3], "{seen:?}");
+        nothing_is_left(&site).await
+    })
+}
+
 #[test]
 fn nobody_is_asked_twice_who_did_not_ask_for_it_or_whose_provider_charges_on_arrival() -> Result<()> {
     in_turn(async {
@@ -158,6 +214,11 @@ fn a_client_that_leaves_takes_both_attempts_along() -> Result<()> {
             .iter()
             .all(|one| one.aborted && one.end_us.is_some_and(|end| end - one.arrival_us < 2_500_000));
         ensure!(ended, "{seen:?}");
+        let mut told = 0.0;
+        for replica in &site.replicas {
+            told += replica.metric("weir_hedges_total", "won=\"none\"").await?;
+        }
+        ensure!(told == 3.0, "{told} second attempts are told of");
         nothing_is_left(&site).await
     })
 }

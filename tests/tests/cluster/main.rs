@@ -6,6 +6,7 @@
 //! need a gateway of their own, run with `--ignored`.
 
 mod accounts;
+mod budgets;
 mod circuits;
 mod controls;
 mod drain;

@@ -55,6 +55,7 @@ async fn follow(
     gate: &Gate,
     closing: &AtomicU64,
 ) -> Result<()> {
+    let mut last = 0;
     for again in 0..CLOSING {
         let id = format!("case-{at}-next-{again}");
         let next = caller.follow(case, &id, lane).await.context("the next call")?;
@@ -64,8 +65,10 @@ async fn follow(
             return whole(case, &next, &id, "bad").context("the next call");
         }
         never_arrived(&next, false, case, closing).context("the next call")?;
+        last = next.status;
+        tokio::time::sleep(LONGEST_REST).await;
     }
-    bail!("every next call met a closing connection")
+    bail!("every next call met a closing connection or a rest; the last answer was {last}")
 }
 
 /// A provider that closes a connection without a word may do so just when a call is sent on it; and one that said it was

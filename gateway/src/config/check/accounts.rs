@@ -10,6 +10,7 @@ use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::{Access, Account, Charge, Counted, Pattern, PoolId, raw};
 use super::access::{access, headers_of};
 use super::addresses::{self, NOWHERE, Providers};
+use super::budgets::budgets;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::Defaults;
@@ -31,6 +32,8 @@ pub(super) struct Linked {
     pub(super) account: Arc<Account>,
     /// The pool of the whole account.
     pub(super) pool: Option<PoolId>,
+    /// What all of it may spend.
+    pub(super) budgets: Vec<PoolId>,
     pub(super) model_pools: Vec<ModelPool>,
     /// Whose limits its deployments have that no model pool names.
     pub(super) tier: Option<Tier>,
@@ -41,6 +44,8 @@ pub(super) struct Linked {
 /// A pool of some upstream models of an account.
 pub(super) struct ModelPool {
     pub(super) id: PoolId,
+    /// What its models may spend.
+    pub(super) budgets: Vec<PoolId>,
     pub(super) patterns: Vec<(Pattern, Span)>,
 }
 
@@ -76,6 +81,7 @@ fn link(
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let meters = pools::meters(&written.limits, &written.meters, cx);
     let pool = pools.add_if_limited(Origin { name: format!("account/{name}"), span }, meters, terms, cx);
+    let budgets = budgets(&format!("account/{name}"), &written.budgets, pools, cx);
     let model_pools = model_pools(&name, written, terms, pools, cx);
     let tier = written.limits_preset.get().zip(preset.as_ref());
     let tier = tier.and_then(|(tier, preset)| Tier::of(tier, written.charge.value().copied(), preset, cx));
@@ -92,7 +98,7 @@ fn link(
         access,
         traceparent: written.traceparent.or(true),
     };
-    Linked { account: Arc::new(account), pool, model_pools, tier, terms }
+    Linked { account: Arc::new(account), pool, budgets, model_pools, tier, terms }
 }
 
 fn model_pools(
@@ -107,8 +113,8 @@ fn model_pools(
     let mut found = Vec::new();
     for At { value: pool, span } in written.pools.items() {
         let meters = pools::meters(&pool.limits, &pool.meters, cx);
-        if pool.limits.is_absent() && pool.meters.is_absent() {
-            cx.problem(span, "a pool without limits: give it `limits` or `meters`");
+        if pool.limits.is_absent() && pool.meters.is_absent() && pool.budgets.is_absent() {
+            cx.problem(span, "a pool without limits: give it `limits`, `meters` or `budgets`");
         }
         let name = pool.name.or(String::new());
         let origin = Origin {
@@ -117,12 +123,13 @@ fn model_pools(
         };
         let slow_start = slow_start(&pool.slow_start, terms.slow_start, cx);
         let terms = terms.with(&pool.pace, &pool.reserve, &pool.charge, &pool.on_outage);
+        let budgets = budgets(&origin.name, &pool.budgets, pools, cx);
         let id = pools.add(origin, meters, Terms { slow_start, ..terms }, cx);
         if pool.models.value().is_some_and(|models| models.written == 0) {
             cx.problem(span, "a pool without `models`: name the upstream models that draw on it, or `*`");
         }
         let pattern = |at: &At<String>| (Pattern::new(&at.value), at.span.clone());
-        found.push(ModelPool { id, patterns: pool.models.items().iter().map(pattern).collect() });
+        found.push(ModelPool { id, budgets, patterns: pool.models.items().iter().map(pattern).collect() });
     }
     found
 }

@@ -9,6 +9,7 @@ use super::super::units::Count;
 use super::super::{Account, Deployment, PoolId, Price, raw};
 use super::abilities;
 use super::accounts::{self, Accounts};
+use super::budgets;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
@@ -91,6 +92,10 @@ fn link(
     let span = written.name.get().map_or(&at.span, |name| &name.span).clone();
     let own = pools.add(Origin { name: format!("deployment/{name}"), span }, meters, terms, cx);
     let shared = account.map(|account| shared_pools(account, written, tiers, pools, cx)).unwrap_or_default();
+    let budgets = linked.map(|linked| budgets_of(linked, written)).unwrap_or_default();
+    if !budgets.is_empty() {
+        budgets::need_price(at, cx);
+    }
     let (context_window, max_output) = sizes(written, cx);
     let of_account = linked.and_then(|linked| linked.pool);
     let circuit = circuit::circuit(&written.circuit, defaults.circuit, cx);
@@ -101,7 +106,7 @@ fn link(
         name: name.into(),
         account: linked.map_or_else(accounts::unknown, |linked| Arc::clone(&linked.account)),
         model,
-        pools: of_account.into_iter().chain(shared.iter().copied()).chain([own]).collect(),
+        pools: of_account.into_iter().chain(shared.iter().copied()).chain([own]).chain(budgets).collect(),
         rests: if shared.is_empty() { vec![own] } else { shared },
         price: written.price.get().map(|at| price(at, cx)),
         context_window,
@@ -132,6 +137,14 @@ fn shared_pools(
     }
     let said = !written.limits.is_absent() || !written.meters.is_absent();
     tiers.find((index, account), model, said || account.pool.is_some(), pools, cx).into_iter().collect()
+}
+
+/// The budgets of the account, and of those of its model pools that the upstream model draws on.
+fn budgets_of(account: &accounts::Linked, written: &raw::Deployment) -> Vec<PoolId> {
+    let model = written.model.value().map_or("", String::as_str);
+    let fits = |pool: &&accounts::ModelPool| pool.patterns.iter().any(|(p, _)| p.matches(model));
+    let of_models = account.model_pools.iter().filter(fits).flat_map(|pool| &pool.budgets);
+    account.budgets.iter().chain(of_models).copied().collect()
 }
 
 /// The provider's name for the model: any text that can stand in a request, and in its path if it stands there.

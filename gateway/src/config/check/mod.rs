@@ -8,6 +8,7 @@ mod abilities;
 mod access;
 mod accounts;
 mod addresses;
+mod budgets;
 mod circuit;
 mod credentials;
 mod deployments;
@@ -116,6 +117,9 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     let called = rules::called(&file.rules);
     let (tenants, tenant_names) = tenants::tenants(&file.tenants, &models, &called, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
+    for (written, tenant) in file.tenants.items().iter().zip(&tenants) {
+        budgets::need_prices(&written.value, &tenant.models, (&models, &rules), &deployments, cx);
+    }
     let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
     let experiments = experiments::experiments(&file.experiments, &models, &deployments, has_tenants, cx);
     let (rule_names, deployment_tags) = (rules::names(&called, &models), deployments.tags());

@@ -7,7 +7,7 @@ use super::super::raw;
 use super::super::tree::{Field, List, Reading, Span};
 use super::super::units::Limit;
 use super::super::{
-    Charge, Counted, Headroom, MeterKind, MeterSpec, OnOutage, PoolId, PoolSpec, ReservePolicy, Side,
+    Charge, Counted, Headroom, MeterKind, MeterSpec, OnOutage, Period, PoolId, PoolSpec, ReservePolicy, Side,
     SlowStart,
 };
 
@@ -39,6 +39,7 @@ pub(super) struct Terms {
     pub(super) hard_permille: u32,
     pub(super) learned_permille: u32,
     pub(super) on_outage: Option<OnOutage>,
+    pub(super) period: Option<Period>,
 }
 
 impl Terms {
@@ -54,6 +55,7 @@ impl Terms {
             hard_permille: 1000,
             learned_permille: 1000,
             on_outage: None,
+            period: None,
         }
     }
 
@@ -87,6 +89,7 @@ impl Terms {
             hard_permille: self.hard_permille,
             learned_permille: self.learned_permille,
             on_outage: on_outage.value().copied().or(self.on_outage),
+            period: None,
         }
     }
 }
@@ -115,8 +118,17 @@ impl Pools {
             cx.problem(&origin.span, message);
         }
         self.named.insert(name.clone(), origin.span);
-        let Terms { side, counted, reserve, pace_ms, slow_start, hard_permille, learned_permille, on_outage } =
-            terms;
+        let Terms {
+            side,
+            counted,
+            reserve,
+            pace_ms,
+            slow_start,
+            hard_permille,
+            learned_permille,
+            on_outage,
+            period,
+        } = terms;
         let on_outage = on_outage.unwrap_or(self.on_outage);
         self.specs.push(PoolSpec {
             name,
@@ -129,6 +141,7 @@ impl Pools {
             hard_permille,
             learned_permille,
             on_outage,
+            period,
         });
         PoolId(self.specs.len() - 1)
     }
@@ -223,7 +236,7 @@ pub(super) fn requests_per_minute<'m>(meters: impl Iterator<Item = &'m MeterSpec
         match meter.kind {
             MeterKind::Requests => Some(per_minute),
             MeterKind::Tokens | MeterKind::InputTokens | MeterKind::OutputTokens => Some(per_minute / 1000.0),
-            MeterKind::Concurrency => None,
+            MeterKind::Concurrency | MeterKind::Usd => None,
         }
     };
     meters.filter_map(rate).min_by(f64::total_cmp)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::{Pattern, Priority, Side, Tenant, raw};
+use super::budgets::budgets;
 use super::models::Models;
 use super::names::Names;
 use super::pools::{self, Origin, Pools, Terms};
@@ -25,8 +26,10 @@ pub(super) fn tenants<'f>(
         let meters = pools::meters(&written.limits, &written.meters, cx);
         let span = written.name.get().map_or(span, |name| &name.span).clone();
         let origin = Origin { name: format!("tenant/{name}"), span };
+        let budgets = budgets(&origin.name, &written.budgets, pools, cx);
         list.push(Tenant {
             name: name.into(),
+            budgets,
             keys: written.keys.items().iter().filter_map(|at| key(at, &mut seen, cx)).collect(),
             models: allowed(written, models, called, cx),
             pool: pools.add_if_limited(origin, meters, Terms::ours(Side::Ours), cx),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::meter::{Mode, Stage};
 use super::mutant::{Mutant, on};
-use super::{Caller, Counters, Incarnation, Memory, Ms, Pending, REMEMBER, Reply, State, TTL};
+use super::{Caller, Counters, Incarnation, Memory, Ms, Pending, Pool, REMEMBER, Reply, State, TTL};
 
 /// Begins a life, or continues it in another data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,18 @@ pub struct Life {
     pub told: Option<u64>,
     /// By pool key, one per meter.
     pub counters: BTreeMap<Arc<str>, Vec<Counters>>,
+}
+
+/// So long after its end a period is over for all replicas, whose clocks may differ.
+const OVER: Ms = 60_000;
+
+/// When the period of a budget ends, by the clock of the server; none of other pools. Their keys end in `@TIME|uSPANe`.
+pub fn ended(key: &str) -> Option<Ms> {
+    let (name, shape) = key.rsplit_once('|')?;
+    let span = shape.strip_prefix('u')?.strip_suffix('e')?;
+    let (_, until) = name.rsplit_once('@')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (is_number(span) && is_number(until) && until.len() < 16).then(|| until.parse().ok())?
 }
 
 impl State {
@@ -124,7 +136,9 @@ impl State {
     }
 
     fn bury(&mut self, inc: &Incarnation) {
-        self.lives.remove(inc);
+        if let Some(life) = self.lives.remove(inc) {
+            life.counters.keys().for_each(|pool| self.sweep(pool));
+        }
         if let Some(learn) = &mut self.learn {
             learn.roster.remove(inc);
             learn.left.insert(inc.clone());
@@ -134,6 +148,17 @@ impl State {
         {
             name.1 = self.clock.l + REMEMBER;
         }
+    }
+
+    /// A budget whose period is over is not needed when the last life has ended that drew on it.
+    fn sweep(&mut self, key: &Arc<str>) {
+        let is_over = ended(key).is_some_and(|until| self.clock.wall > until + OVER);
+        let is_drawn_on = || self.lives.values().any(|life| life.counters.contains_key(key));
+        let holds = |pool: &Pool| pool.meters.iter().any(|meter| meter.hold > 0);
+        if !is_over || is_drawn_on() || on(Mutant::BudgetsKept) || self.pools.get(key).is_some_and(holds) {
+            return;
+        }
+        self.pools.remove(key);
     }
 
     /// Whoever lives shall not lapse: for a copy of the state that only its own replica asks.

@@ -89,6 +89,7 @@ mutants! {
     SavesUp,
     DeadStayBusy,
     LevelsPileUp,
+    BudgetsKept,
     // the replica's side
     SettledTwice,
     ExcessDropped,

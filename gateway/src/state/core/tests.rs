@@ -6,6 +6,7 @@ mod alone;
 mod attempt;
 mod audit;
 mod behaviours;
+mod budgets;
 mod byhand;
 mod call;
 mod checks;

@@ -33,6 +33,11 @@ fn malformed(what: &'static str) -> Malformed {
     Malformed::Unexpected(what)
 }
 
+/// The name of a budget in the period that ends then, Unix time, ms.
+pub fn dated(name: &str, until: u64) -> String {
+    format!("{name}@{until}")
+}
+
 /// The key of a pool: its name and the shape of its meters, so that a pool of another shape is another record.
 /// Example: `account/a/gpt-4o|r60000.t60000e`.
 pub fn pool_key(name: &str, meters: impl IntoIterator<Item = (char, Shape)>) -> Arc<str> {

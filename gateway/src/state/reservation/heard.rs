@@ -54,6 +54,7 @@ fn is_about(left: &Left, kind: MeterKind, declared: Declared) -> bool {
         MeterKind::InputTokens => Measure::InputTokens,
         MeterKind::OutputTokens => Measure::OutputTokens,
         MeterKind::Concurrency => Measure::Concurrency,
+        MeterKind::Usd => return false,
     };
     let second = 1_000;
     let days = |days: u64| days * 86_400 * second;

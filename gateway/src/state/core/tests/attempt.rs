@@ -107,6 +107,7 @@ impl World {
         call.index = granted.index;
         call.granted = call.grants.iter().find(|(l, _)| *l == granted.l).map_or(call.granted, |(_, t)| *t);
         call.reservation = Some(Reservation {
+            price: None,
             permit: 0,
             index: granted.index,
             session: granted.session,

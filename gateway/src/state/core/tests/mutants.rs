@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::accounts;
 use super::behaviours;
+use super::budgets;
 use super::byhand;
 use super::call::{Ending, Fate, ask};
 use super::circuits;
@@ -80,6 +81,7 @@ fn killer(mutant: Mutant) -> Killer {
         NeverLonger | CheckedAndProbed | AccountPassed => Killer::Check(accounts::all),
         NobodyYields | SavesUp => Killer::Check(fair::all),
         DeadStayBusy | LevelsPileUp => Killer::Check(behaviours::all),
+        BudgetsKept => Killer::Check(budgets::all),
     }
 }
 

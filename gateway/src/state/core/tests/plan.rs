@@ -254,14 +254,12 @@ impl Plan {
                 let kinds = meters.iter().map(|m| m.kind).collect();
                 Arc::new(PoolInfo {
                     name: Arc::from(name),
-                    decl,
-                    kinds,
                     side,
                     counted: Counted::ALL,
                     reserve: ReservePolicy::Max,
                     on_outage: OnOutage::Share,
                     learned_permille: 950,
-                    is_watched: Default::default(),
+                    ..PoolInfo::of(decl, kinds)
                 })
             })
             .collect()

@@ -141,6 +141,7 @@ const KILLS: &[(&str, By)] = &[
     ("who was away is served until it has caught up", Worlds(Mutant::SavesUp)),
     ("what a dead replica had in flight counts", Worlds(Mutant::DeadStayBusy)),
     ("what is in flight adds up each time it is told", Worlds(Mutant::LevelsPileUp)),
+    ("budgets of periods that are over are kept", Worlds(Mutant::BudgetsKept)),
 ];
 
 /// States that are enough for any of them.
