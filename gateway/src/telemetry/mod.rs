@@ -31,7 +31,6 @@ pub use explanation::{Explanation, Why};
 pub use genai::Operation;
 pub use metrics::Metrics;
 pub use otlp::Otlp;
-pub(crate) use redact::cut;
 pub use trace::Trace;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.

@@ -43,8 +43,8 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(&[
         r#"(?i)(?P<before>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"#,
         r#"(?i)(?P<name>\b(?:[a-z0-9]+[-_])*(?:api[-_]?key|access[-_]?key|secret(?:[-_]?key)?|password|passwd|pwd|token|authorization|credentials?|signature)\b\\?["']?\s*[:=]\s*\\?["']?)(?:(?:bearer|basic|token)\s+)?[^\s"'\\,;&}\]]{4,}"#,
-        r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@:]*:[^/\s@]+(?P<at>@)",
-        r"(?P<query>[?&](?:key|sig|code)=)[^&\s]{4,}",
+        r#"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@:"'\\<>{}]*:[^/\s@"'\\<>{}]+(?P<at>@)"#,
+        r#"(?P<query>[?&](?:key|sig|code)=)[^&\s"'\\<>{}]{4,}"#,
     ])
 });
 

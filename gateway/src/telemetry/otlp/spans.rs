@@ -76,7 +76,7 @@ impl Export for SpanExporter {
 /// As it is told: with what goes along, and without secrets.
 fn ready(Ended { mut span, along }: Ended, redactor: &Redactor) -> SpanData {
     if let Some((transcript, names)) = along {
-        span.attributes.extend(told::read(&transcript, names));
+        span.attributes.extend(told::read(&transcript, names, redactor));
     }
     redactor.attributes(&mut span.attributes);
     for event in &mut span.events.events {

@@ -1,7 +1,8 @@
 //! What clients ask and models answer, in the form of the conventions for GenAI (`gen_ai.input.messages` and its like), for
-//! who wants it told. Secrets in it are taken out with those of everything else ([`crate::telemetry::redact`]).
+//! who wants it told.
 //!
-//! It is cut so that it stays JSON: long texts, and what is left when an attribute is full. Media are never told.
+//! Each text is looked through by itself, and cut, so that the whole stays JSON; what has no room left is left out. Media are
+//! never told.
 
 use opentelemetry::KeyValue;
 use serde_json::{Value, json};
@@ -10,7 +11,8 @@ use super::read;
 use crate::dialect::talk::{
     Call, Choice, Media, MediaKind, Message, Part, Piece, Request, Role, Source, Tool, ToolKind, ToolResult,
 };
-use crate::telemetry::{cut, names};
+use crate::telemetry::names;
+use crate::telemetry::redact::{Redactor, cut};
 
 /// Of one text, bytes.
 const LONGEST_TEXT: usize = 8 << 10;
@@ -18,33 +20,30 @@ const LONGEST_TEXT: usize = 8 << 10;
 const MOST: usize = 64 << 10;
 
 /// Of a request.
-pub(super) fn asked(request: &Request, said: &mut Vec<KeyValue>) {
+pub(super) fn asked(request: &Request, redactor: &Redactor, said: &mut Vec<KeyValue>) {
     let is_ours = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
     let instructions: Vec<&Message> = request.messages.iter().take_while(is_ours).collect();
-    let mut room = Room(MOST);
-    let parts = instructions.iter().flat_map(|message| parts(&message.pieces, &mut room)).collect();
+    let mut page = Page::new(redactor);
+    let parts = instructions.iter().flat_map(|message| page.parts(&message.pieces)).collect();
     add(names::SYSTEM_INSTRUCTIONS, parts, said);
-    let mut room = Room(MOST);
     // The newest are told, if not all can be: the turn that the answer is to.
-    let turns = request.messages.iter().skip(instructions.len()).rev();
-    let mut messages: Vec<Value> = turns.map_while(|message| turn(message, &mut room)).collect();
+    let (mut page, turns) = (Page::new(redactor), request.messages.iter().skip(instructions.len()).rev());
+    let mut messages: Vec<Value> = turns.map_while(|message| page.turn(message)).collect();
     messages.reverse();
     add(names::INPUT_MESSAGES, messages, said);
-    let mut room = Room(MOST);
-    let tools = request.tools.iter().map_while(|tool| room.take(definition(tool))).collect();
+    let mut page = Page::new(redactor);
+    let tools = request.tools.iter().map_while(|tool| page.tool(tool)).collect();
     add(names::TOOL_DEFINITIONS, tools, said);
 }
 
 /// Of an answer.
-pub(super) fn answered(choices: &[Choice], said: &mut Vec<KeyValue>) {
-    let mut room = Room(MOST);
+pub(super) fn answered(choices: &[Choice], redactor: &Redactor, said: &mut Vec<KeyValue>) {
+    let mut page = Page::new(redactor);
     let message = |choice: &Choice| {
         let finish = choice.finish.as_ref().map_or_else(|| "error".to_owned(), read::finish);
-        let parts = parts(&choice.pieces, &mut room);
-        json!({ "role": "assistant", "parts": parts, "finish_reason": finish })
+        json!({ "role": "assistant", "parts": page.parts(&choice.pieces), "finish_reason": finish })
     };
-    let messages = choices.iter().map(message).collect();
-    add(names::OUTPUT_MESSAGES, messages, said);
+    add(names::OUTPUT_MESSAGES, choices.iter().map(message).collect(), said);
 }
 
 fn add(name: &'static str, list: Vec<Value>, said: &mut Vec<KeyValue>) {
@@ -53,77 +52,110 @@ fn add(name: &'static str, list: Vec<Value>, said: &mut Vec<KeyValue>) {
     }
 }
 
-/// What an attribute may still hold, bytes.
-struct Room(usize);
+/// One attribute while it is written.
+struct Page<'r> {
+    redactor: &'r Redactor,
+    /// What it may still hold, bytes.
+    room: usize,
+}
 
-impl Room {
-    /// The value, if there is room for it.
-    fn take(&mut self, value: Value) -> Option<Value> {
+impl Page<'_> {
+    fn new(redactor: &Redactor) -> Page<'_> {
+        Page { redactor, room: MOST }
+    }
+
+    /// The value, if there is room for it; nothing comes behind one that has none.
+    fn fit(&mut self, value: Value) -> Option<Value> {
         let size = value.to_string().len();
-        let fits = size <= self.0;
-        self.0 = if fits { self.0 - size } else { 0 };
+        let fits = size <= self.room;
+        self.room = if fits { self.room - size } else { 0 };
         fits.then_some(value)
     }
-}
 
-fn turn(message: &Message, room: &mut Room) -> Option<Value> {
-    if room.0 == 0 {
-        return None;
+    fn short(&self, text: &str) -> String {
+        self.redactor.text(&cut(text, LONGEST_TEXT)).into_owned()
     }
-    let returns = |piece: &Piece| matches!(piece.part, Part::Result(_));
-    let role = match message.role {
-        Role::System | Role::Developer => "system",
-        Role::Assistant => "assistant",
-        Role::User if !message.pieces.is_empty() && message.pieces.iter().all(returns) => "tool",
-        Role::User => "user",
-    };
-    let mut turn = json!({ "role": role, "parts": parts(&message.pieces, room) });
-    if let Some(name) = &message.name {
-        turn["name"] = name.clone().into();
-    }
-    Some(turn)
-}
 
-fn parts(pieces: &[Piece], room: &mut Room) -> Vec<Value> {
-    let mut told: Vec<Value> = pieces.iter().map_while(|piece| room.take(part(&piece.part))).collect();
-    if told.len() < pieces.len() {
-        told.push(json!({ "type": "left_out", "parts": pieces.len() - told.len() }));
-    }
-    told
-}
-
-fn part(part: &Part) -> Value {
-    match part {
-        Part::Text { text, .. } => json!({ "type": "text", "content": short(text) }),
-        Part::Refusal(text) => json!({ "type": "refusal", "content": short(text) }),
-        Part::Reasoning(thought) => {
-            let text =
-                if thought.text.is_empty() { thought.summary.join("\n") } else { thought.text.clone() };
-            json!({ "type": "reasoning", "content": short(&text) })
+    fn turn(&mut self, message: &Message) -> Option<Value> {
+        if self.room == 0 {
+            return None;
         }
-        Part::Media(media) => medium(media),
-        Part::Call(call) => called(call),
-        Part::Result(result) => returned(result),
-        Part::Foreign(..) => json!({ "type": "other" }),
+        let returns = |piece: &Piece| matches!(piece.part, Part::Result(_));
+        let role = match message.role {
+            Role::System | Role::Developer => "system",
+            Role::Assistant => "assistant",
+            Role::User if !message.pieces.is_empty() && message.pieces.iter().all(returns) => "tool",
+            Role::User => "user",
+        };
+        let mut turn = json!({ "role": role, "parts": self.parts(&message.pieces) });
+        if let Some(name) = &message.name {
+            turn["name"] = self.short(name).into();
+        }
+        Some(turn)
     }
-}
 
-fn called(call: &Call) -> Value {
-    let read = serde_json::from_str::<Value>(&call.arguments).ok();
-    let fits = read.filter(|_| call.arguments.len() <= LONGEST_TEXT);
-    let arguments = fits.unwrap_or_else(|| short(&call.arguments).into());
-    json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments })
-}
+    fn parts(&mut self, pieces: &[Piece]) -> Vec<Value> {
+        let mut told = Vec::new();
+        for piece in pieces {
+            let part = self.part(&piece.part);
+            match self.fit(part) {
+                Some(part) => told.push(part),
+                None => break,
+            }
+        }
+        if told.len() < pieces.len() {
+            told.push(json!({ "type": "left_out", "parts": pieces.len() - told.len() }));
+        }
+        told
+    }
 
-fn returned(result: &ToolResult) -> Value {
-    let text = |piece: &Piece| match &piece.part {
-        Part::Text { text, .. } => text.clone(),
-        _ => "[no text]".to_owned(),
-    };
-    let texts: Vec<String> = result.pieces.iter().map(text).collect();
-    let json = result.json.as_ref().map(Value::to_string);
-    let response = short(&json.unwrap_or_else(|| texts.join("\n")));
-    json!({ "type": "tool_call_response", "id": result.id, "response": response })
+    fn part(&self, part: &Part) -> Value {
+        match part {
+            Part::Text { text, .. } => json!({ "type": "text", "content": self.short(text) }),
+            Part::Refusal(text) => json!({ "type": "refusal", "content": self.short(text) }),
+            Part::Reasoning(thought) if thought.text.is_empty() => {
+                json!({ "type": "reasoning", "content": self.short(&thought.summary.join("\n")) })
+            }
+            Part::Reasoning(thought) => json!({ "type": "reasoning", "content": self.short(&thought.text) }),
+            Part::Media(media) => medium(media),
+            Part::Call(call) => self.called(call),
+            Part::Result(result) => self.returned(result),
+            Part::Foreign(..) => json!({ "type": "other" }),
+        }
+    }
+
+    fn called(&self, call: &Call) -> Value {
+        let arguments = self.short(&call.arguments);
+        let arguments = serde_json::from_str::<Value>(&arguments).unwrap_or_else(|_| arguments.into());
+        json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments })
+    }
+
+    fn returned(&self, result: &ToolResult) -> Value {
+        let text = |piece: &Piece| match &piece.part {
+            Part::Text { text, .. } => text.clone(),
+            _ => "[no text]".to_owned(),
+        };
+        let texts: Vec<String> = result.pieces.iter().map(text).collect();
+        let json = result.json.as_ref().map(Value::to_string);
+        let response = self.short(&json.unwrap_or_else(|| texts.join("\n")));
+        json!({ "type": "tool_call_response", "id": result.id, "response": response })
+    }
+
+    fn tool(&mut self, tool: &Tool) -> Option<Value> {
+        let kind = match &tool.kind {
+            ToolKind::Foreign(..) => "other",
+            ToolKind::Custom(_) => "custom",
+            ToolKind::Bare | ToolKind::Function(_) => "function",
+        };
+        let mut said = json!({ "type": kind, "name": tool.name });
+        if let Some(description) = &tool.description {
+            said["description"] = self.short(description).into();
+        }
+        if let ToolKind::Function(schema) = &tool.kind {
+            said["parameters"] = schema.clone();
+        }
+        self.fit(said)
+    }
 }
 
 fn medium(media: &Media) -> Value {
@@ -140,21 +172,4 @@ fn medium(media: &Media) -> Value {
         Source::File(_) => ("file", 0),
     };
     json!({ "type": kind, "modality": modality, "mime_type": media.mime, "bytes": bytes })
-}
-
-fn definition(tool: &Tool) -> Value {
-    match &tool.kind {
-        ToolKind::Foreign(..) => json!({ "type": "other", "name": tool.name }),
-        ToolKind::Custom(_) => {
-            json!({ "type": "custom", "name": tool.name, "description": tool.description })
-        }
-        ToolKind::Bare => json!({ "type": "function", "name": tool.name, "description": tool.description }),
-        ToolKind::Function(schema) => {
-            json!({ "type": "function", "name": tool.name, "description": tool.description, "parameters": schema })
-        }
-    }
-}
-
-fn short(text: &str) -> String {
-    cut(text, LONGEST_TEXT).into_owned()
 }

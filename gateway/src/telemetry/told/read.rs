@@ -15,9 +15,10 @@ use crate::dialect::talk::{
     self, Choice, Delta, Dialect, Effort, Event, Finish, Format, Opening, Part, Piece, Reasoning,
 };
 use crate::telemetry::names::{self, Names};
+use crate::telemetry::redact::Redactor;
 
 /// Attributes of the span that it goes along with.
-pub(crate) fn read(transcript: &Transcript, names: Names) -> Vec<KeyValue> {
+pub(crate) fn read(transcript: &Transcript, names: Names, redactor: &Redactor) -> Vec<KeyValue> {
     let mut said = Vec::new();
     let request = transcript.request.as_ref().and_then(|body| transcript.dialect.read_request(body).ok());
     if let Some(request) = &request {
@@ -28,8 +29,8 @@ pub(crate) fn read(transcript: &Transcript, names: Names) -> Vec<KeyValue> {
         answered(answer, &mut said);
     }
     if transcript.captures {
-        request.iter().for_each(|request| content::asked(request, &mut said));
-        answer.iter().for_each(|answer| content::answered(&answer.choices, &mut said));
+        request.iter().for_each(|request| content::asked(request, redactor, &mut said));
+        answer.iter().for_each(|answer| content::answered(&answer.choices, redactor, &mut said));
     }
     said
 }

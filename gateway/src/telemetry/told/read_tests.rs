@@ -29,7 +29,7 @@ fn what_a_request_asks_is_read() {
         "temperature": 0.5, "top_p": 0.9, "seed": 7, "stop": ["a", "b"], "frequency_penalty": 0.25,
         "reasoning_effort": "low", "response_format": { "type": "json_object" },
     });
-    let said = read(&transcript(Dialect::Chat, &request, false), LATEST);
+    let said = read(&transcript(Dialect::Chat, &request, false), LATEST, &Redactor::default());
     for (name, expected) in [
         (names::REQUEST_TEMPERATURE, "0.5"),
         (names::REQUEST_TOP_P, "0.9"),
@@ -42,7 +42,11 @@ fn what_a_request_asks_is_read() {
         assert_eq!(of(&said, name).as_deref(), Some(expected), "{name}");
     }
     assert_eq!(of(&said, names::INPUT_MESSAGES), None, "contents are told only if that is asked for");
-    let said = read(&transcript(Dialect::Chat, &request, false), Names { v141: true, latest: false });
+    let said = read(
+        &transcript(Dialect::Chat, &request, false),
+        Names { v141: true, latest: false },
+        &Redactor::default(),
+    );
     assert_eq!(of(&said, "gen_ai.request.reasoning.level"), None);
 }
 
@@ -57,7 +61,7 @@ fn a_stream_is_read_though_its_middle_is_lost() {
         }
         transcript.push(chunk(&json!({}), Some("length")).as_bytes());
         transcript.push(b"data: [DONE]\n\n");
-        let said = read(&transcript, LATEST);
+        let said = read(&transcript, LATEST, &Redactor::default());
         assert_eq!(of(&said, names::RESPONSE_ID).as_deref(), Some("chatcmpl-1"), "{words}");
         assert_eq!(of(&said, names::RESPONSE_MODEL).as_deref(), Some("gpt-4o-2024"));
         assert_eq!(of(&said, names::RESPONSE_FINISH).as_deref(), Some(r#"["length"]"#));
@@ -95,7 +99,7 @@ fn streams_of_other_dialects_are_read() {
     ] {
         messages.push(format!("event: {name}\ndata: {data}\n\n").as_bytes());
     }
-    let said = read(&messages, LATEST);
+    let said = read(&messages, LATEST, &Redactor::default());
     assert_eq!(of(&said, names::RESPONSE_ID).as_deref(), Some("msg_1"));
     assert_eq!(of(&said, names::RESPONSE_FINISH).as_deref(), Some(r#"["stop"]"#));
     let told: serde_json::Value = serde_json::from_str(&of(&said, names::OUTPUT_MESSAGES).unwrap()).unwrap();
@@ -108,7 +112,7 @@ fn streams_of_other_dialects_are_read() {
         "content": { "role": "model", "parts": [{ "text": "Hi" }] }, "finishReason": "STOP" }] });
     let mut gemini = Transcript::new(Dialect::Gemini, Framing::Array, &Bytes::new(), false);
     gemini.push(format!("[{element}]").as_bytes());
-    let said = read(&gemini, LATEST);
+    let said = read(&gemini, LATEST, &Redactor::default());
     assert_eq!(of(&said, names::RESPONSE_MODEL).as_deref(), Some("gemini"));
     assert_eq!(of(&said, names::RESPONSE_FINISH).as_deref(), Some(r#"["stop"]"#));
 }
@@ -142,7 +146,7 @@ fn contents_are_told_in_the_form_of_the_conventions() {
         })
         .to_string(),
     ));
-    let said = read(&transcript, LATEST);
+    let said = read(&transcript, LATEST, &Redactor::default());
     assert_eq!(told(&said, names::SYSTEM_INSTRUCTIONS), json!([{ "type": "text", "content": "Be kind." }]));
     assert_eq!(
         told(&said, names::INPUT_MESSAGES),
@@ -171,10 +175,29 @@ fn what_is_too_much_is_cut_and_stays_json_and_the_newest_turn_is_told() {
     let request = json!({ "model": "m", "messages": messages });
     let mut whole = transcript(Dialect::Chat, &json!({}), true);
     whole.request = Some(Bytes::from(request.to_string()));
-    let said = read(&whole, LATEST);
+    let said = read(&whole, LATEST, &Redactor::default());
     let turns = told(&said, names::INPUT_MESSAGES);
     let turns = turns.as_array().unwrap();
     assert!(turns.len() > 2 && turns.len() < 13, "{}", turns.len());
     assert_eq!(turns.last().unwrap()["parts"][0]["content"], "the last");
     assert!(of(&said, names::INPUT_MESSAGES).unwrap().len() < 70 << 10);
+}
+
+/// Broken on purpose to see it fail: only the whole looked through.
+#[test]
+fn what_is_taken_out_of_a_text_leaves_json() {
+    let said =
+        "my key is sk-0123456789abcdef, and -----BEGIN PRIVATE KEY-----\nMIIEow and http://x\",\"b\":\"y@z";
+    let request = json!({ "model": "m", "messages": [
+        { "role": "user", "content": said },
+        { "role": "assistant", "tool_calls": [
+            { "id": "c", "type": "function", "function": { "name": "f", "arguments": "{\"password\":\"hunter2\",\"n\":1}" } },
+        ] },
+        { "role": "tool", "tool_call_id": "c", "content": "the end" },
+    ] });
+    let said = read(&transcript(Dialect::Chat, &request, true), LATEST, &Redactor::default());
+    let turns = told(&said, names::INPUT_MESSAGES);
+    assert_eq!(turns[0]["parts"][0]["content"], "my key is [redacted], and [redacted]");
+    assert_eq!(turns[1]["parts"][0]["arguments"], json!({ "password": "[redacted]", "n": 1 }));
+    assert_eq!(turns[2]["parts"][0]["response"], "the end");
 }

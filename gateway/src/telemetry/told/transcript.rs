@@ -8,11 +8,11 @@ use crate::dialect::gemini::Framing;
 use crate::dialect::talk::Dialect;
 
 /// Requests beyond this are not kept: reading one takes time in proportion.
-const LONGEST_REQUEST: usize = 256 << 10;
+const LONGEST_REQUEST: usize = 32 << 10;
 /// Of an answer the beginning is kept, which names model and id, and the end, which says why it ended.
 const HEAD: usize = 4 << 10;
 const TAIL: usize = 8 << 10;
-/// Where all is told so much is kept instead of the beginning.
+/// Where all is told so much is kept of either.
 const CAPTURED: usize = 256 << 10;
 
 /// In the client's dialect.
@@ -40,7 +40,8 @@ pub(super) enum Answer {
 impl Transcript {
     /// Of a request; its answer is yet to come.
     pub(crate) fn new(dialect: Dialect, framing: Framing, body: &Bytes, captures: bool) -> Transcript {
-        let request = Some(body.clone()).filter(|body| body.len() <= LONGEST_REQUEST);
+        let most = if captures { CAPTURED } else { LONGEST_REQUEST };
+        let request = Some(body.clone()).filter(|body| body.len() <= most);
         Transcript { dialect, framing, captures, request, answer: Answer::None }
     }
 
