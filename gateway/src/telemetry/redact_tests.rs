@@ -130,3 +130,16 @@ fn no_text_takes_long() {
         assert!(begun.elapsed().as_secs() < 20, "{piece}: {:?}", begun.elapsed()); // without optimisation
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// No text makes it panic, and what was looked through once holds nothing more.
+    #[test]
+    fn whatever_is_looked_through_is_looked_through_once(
+        text in "(?s)(sk-[a-z0-9]{10}|Bearer [a-z]{8}|a@b\\.de|4111111111111111|key=[a-z]{5}|://u:p@|-----BEGIN PRIVATE KEY-----|[ -~éß\n]){0,12}",
+    ) {
+        let once = gone(&text);
+        proptest::prop_assert_eq!(gone(&once), once);
+    }
+}

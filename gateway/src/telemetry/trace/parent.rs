@@ -138,6 +138,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Any bytes that a header may hold: no panic, and what is understood is understood alike when it is passed on.
+        #[test]
+        fn whatever_a_client_says_is_read_or_passed_over(
+            parent in "[0-9a-fA-F-]{0,60}|00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]|[ -~é]{0,70}", state in "[ -~é]{0,64}",
+        ) {
+            let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).unwrap();
+            let mut headers = HeaderMap::from_iter([("traceparent".parse().unwrap(), value(&parent))]);
+            headers.insert("tracestate", value(&state));
+            if let Some(parent) = Parent::of(&headers) {
+                let _ = parent.context();
+                let again = traceparent(parent.ids).unwrap();
+                proptest::prop_assert_eq!(read(again.to_str().unwrap()), Some(parent.ids));
+            }
+        }
+    }
+
     #[test]
     fn two_parents_are_none_and_states_are_one() {
         let header = |name: &'static str, value: &str| (name.parse().unwrap(), value.parse().unwrap());
