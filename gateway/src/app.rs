@@ -28,7 +28,7 @@ use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
 use crate::state::{About, Client, Port};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Otlp};
 use crate::upstream::Upstreams;
 use crate::{alerts, checks};
 
@@ -67,12 +67,13 @@ pub struct Running {
     state_tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// Starts a replica on the current runtime. `workers` 0 means one per core.
+/// Starts a replica on the current runtime. `workers` 0 means one per core; `otlp` is told what it does.
 pub async fn start(
     config: Config,
     name: String,
     backend: Backend,
     workers: usize,
+    otlp: Option<Arc<Otlp>>,
 ) -> anyhow::Result<Running> {
     let server = config.server.clone();
     let state = config.state.clone();
@@ -82,7 +83,8 @@ pub async fn start(
     let client = Client::new(About { name, deadlines, expected, session_idle });
     tell_of_small_pools(&snapshot, expected);
     let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
-    let shared = Arc::new(Shared::new(snapshot, client.clone(), Arc::new(Metrics::new()?), count)?);
+    let metrics = Metrics::with(otlp.as_ref(), snapshot.config.telemetry.tenant_labels)?;
+    let shared = Arc::new(Shared::new(snapshot, client.clone(), (Arc::new(metrics), otlp), count)?);
     let ports = match (backend, state) {
         (Backend::Shared(local), _) => Ports::Local(local),
         (Backend::Configured, None) => Ports::Local(Arc::default()),

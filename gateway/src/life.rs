@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 
 use crate::app::{self, Backend, Running};
 use crate::config::Config;
+use crate::notify;
 use crate::reload::{LOOK, Reloader};
 use crate::shared::Shared;
-use crate::{notify, telemetry};
+use crate::telemetry::{self, Otlp};
 
 /// Exit code when calls had to be cut: they exceeded `drain_timeout`, or a second signal came.
 pub const CUT: u8 = 3;
@@ -43,10 +45,11 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let _log = telemetry::log::install();
+    let otlp = Otlp::start(&config, &replica)?;
+    let _log = telemetry::log::install(otlp.as_deref());
     raise_open_files();
     let (mut signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
-    let running = app::start(config, replica, Backend::Configured, 0).await?;
+    let running = app::start(config, replica, Backend::Configured, 0, otlp.clone()).await?;
     tracing::info!(target: "weir::app", listen = %running.listen, admin = %running.admin, "serving");
     notify::tell(notify::READY);
     // Apart from the rest of its life: files may be slow, and those of a network may hang.
@@ -60,7 +63,13 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
     };
     reloading.abort();
     notify::tell(notify::STOPPING);
-    drain(&mut signals, running, patient).await
+    let metrics = running.shared.metrics.clone();
+    let span = tracing::info_span!(target: "weir::app", "drain");
+    let ended = drain(&mut signals, running, patient).instrument(span).await;
+    if let Some(otlp) = otlp {
+        otlp.end(move || metrics.end()).await;
+    }
+    ended
 }
 
 /// Until told to end.

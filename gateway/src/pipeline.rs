@@ -59,7 +59,7 @@ use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
 use crate::state::core::{Gates, SessionRef};
-use crate::telemetry::Record;
+use crate::telemetry::{Record, Trace, names};
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
@@ -107,6 +107,8 @@ struct Call<'a> {
     demands: Demands<'a>,
     /// Where it goes first, if its model is experimented with.
     falls: Option<Falls<'a>>,
+    /// Its place among traces.
+    trace: Trace,
 }
 
 /// Serves a call.
@@ -124,10 +126,13 @@ pub async fn call(
     let tenant_name = who.name();
     note(record, |record| {
         (record.tenant, record.key, record.api) = (tenant_name.clone(), who.key_id(), ask.api.name());
+        record.operation = names::operation(ask.api);
     });
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
     let tags = choice::tags(headers)?;
     let weighed = weigh(ask, &body, &snapshot).await?;
+    let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
+    trace.asked(&weighed.peek);
     note(record, |record| record.stream = weighed.peek.stream);
     let asked = choice::asked(&snapshot, who, &weighed.peek.model)?;
     let home = Home::of(worker, &snapshot, &tenant_name, weighed.peek.continues.as_ref()).await?;
@@ -168,6 +173,7 @@ pub async fn call(
         chosen: model,
         demands: Demands::new(&snapshot.config, uses, tags, (who.tags(), rule)),
         falls: None,
+        trace,
     };
     match call.count(model, weight.total(), record) {
         Some(counted) => Ok(counted),

@@ -31,7 +31,8 @@ use crate::route::rotation::Rotation;
 use crate::standing::Standing;
 use crate::state::core::PoolDecl;
 use crate::state::{Client, Deadlines, PoolInfo, Port, Watch, pools};
-use crate::telemetry::Metrics;
+use crate::telemetry::trace::Tracing;
+use crate::telemetry::{Metrics, Otlp};
 use crate::tls;
 use crate::upstream::auth::{Outside, Pass};
 use crate::upstream::{Endpoint, Upstreams};
@@ -272,6 +273,9 @@ pub struct Shared {
     pub buffered: Arc<Bound>,
     /// Its workers.
     pub pulse: Arc<Pulse>,
+    /// What makes the spans of calls, if they are told to a collector.
+    pub tracing: Option<Arc<Tracing>>,
+    otlp: Option<Arc<Otlp>>,
     /// Told when another snapshot is in force.
     pub adopted: watch::Sender<()>,
     adopting: Mutex<()>,                 // one configuration after the other
@@ -285,7 +289,7 @@ impl Shared {
     pub fn new(
         snapshot: Snapshot,
         client: Arc<Client>,
-        metrics: Arc<Metrics>,
+        (metrics, otlp): (Arc<Metrics>, Option<Arc<Otlp>>),
         workers: usize,
     ) -> anyhow::Result<Shared> {
         let server = &snapshot.config.server;
@@ -301,6 +305,8 @@ impl Shared {
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
             pulse: Arc::new(Pulse::new(workers)),
+            tracing: otlp.as_ref().and_then(|otlp| otlp.tracing()),
+            otlp,
             adopted: watch::Sender::new(()),
             adopting: Mutex::default(),
             refusal: Mutex::default(),
@@ -345,6 +351,7 @@ impl Shared {
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         after.rebase();
+        self.otlp.iter().for_each(|otlp| otlp.adopt(&after.config));
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })

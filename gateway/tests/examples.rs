@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use weir::config::{By, Config, DeploymentId, Model, Priority, Strategy, check};
 use weir::route::{Needs, Outlook, Ranked, rank};
 
-const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 200, beginning: None };
+const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 200, beginning: None, at: 0 };
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples")
@@ -41,7 +41,7 @@ fn name(config: &Config, id: DeploymentId) -> &str {
 /// The deployments of a model in the order in which a call tries them, tier by tier.
 fn order(config: &Config, model: &Model, outlook: &dyn Fn(DeploymentId) -> Outlook) -> Vec<(u64, String)> {
     let mut rng = fastrand::Rng::with_seed(3);
-    let ranked = rank(config, model, &Mutex::default(), NEEDS, &|_| true, outlook, &mut || rng.f64());
+    let ranked = rank(config, model, &Mutex::default(), NEEDS, &|target| Some(target.weight), outlook, &mut || rng.f64());
     ranked.iter().map(|Ranked { target, tier, .. }| (*tier, name(config, target.deployment).to_owned())).collect()
 }
 

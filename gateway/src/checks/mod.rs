@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::config::{Deployment, HealthCheck, Target};
 use crate::shared::{Snapshot, Worker};
@@ -80,8 +82,12 @@ impl Keeper {
             }
             self.plan.begun(&name);
             let (worker, held) = (self.worker.clone(), snapshot.clone());
+            let span = tracing::info_span!(
+                target: "weir::health", "check health", otel.kind = "client", deployment = %name, outcome = Empty
+            );
             let task = self.running.spawn(async move {
-                let found = one::check(&worker, &held, &target, check).await;
+                let found = one::check(&worker, &held, &target, check).instrument(span.clone()).await;
+                span.record("outcome", found.outcome());
                 (held, at, found)
             });
             self.names.insert(task.id(), name);

@@ -36,10 +36,12 @@ mod rule;
 pub mod schema;
 #[cfg(test)]
 mod schema_tests;
+mod secrets;
 mod share;
 pub mod sources;
 mod state;
 mod suggest;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -75,6 +77,7 @@ pub use retry::{Retry, Tier, Timeouts};
 pub use rule::{Complexity, Prompt, Rule, Wants, When};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
+pub use telemetry::Telemetry;
 
 /// Index of a pool in [`Config::pools`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +124,8 @@ pub struct Config {
     pub prices: Arc<Prices>,
     /// Who is told when something needs a person.
     pub alerts: Alerts,
+    /// Where traces, metrics and logs go.
+    pub telemetry: Telemetry,
 }
 
 /// `[server]`.
@@ -179,6 +184,8 @@ pub struct Account {
     pub access: Access,
     /// Extra headers of every upstream request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Its provider is told which trace a request belongs to.
+    pub traceparent: bool,
 }
 
 impl Account {

@@ -8,7 +8,7 @@ use super::raw::{
     Account, AccountPool, AffinityTable, Alerts, Budget, Circuit, ComplexityTable, Cooldown, Credentials,
     Defaults, Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener,
     LongPrice, Meter, Model, Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, ServiceFactors,
-    SlowStart, State, TargetTable, Tenant, Tier, Timeouts, TlsFiles, Variant, When,
+    SlowStart, State, TargetTable, Telemetry, Tenant, Tier, Timeouts, TlsFiles, Variant, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -19,6 +19,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("state", State::KEYS),
     ("state.tls", TlsFiles::KEYS),
     ("alerts", Alerts::KEYS),
+    ("telemetry", Telemetry::KEYS),
+    ("telemetry.otlp_tls", TlsFiles::KEYS),
     ("defaults", Defaults::KEYS),
     ("defaults.timeouts", Timeouts::KEYS),
     ("defaults.retry", Retry::KEYS),

@@ -8,6 +8,7 @@ mod wording;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{List, table};
 use super::units::{Count, Day, Limit, Moment, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
@@ -36,7 +37,8 @@ table! {
         experiments: List<Experiment>,
         tenants: List<Tenant>,
         alerts: Alerts,
-    } later { telemetry }
+        telemetry: Telemetry,
+    } later {}
 }
 
 table! {
@@ -101,6 +103,24 @@ table! {
 
 table! {
     Alerts, "`[alerts]`" { webhook: String } later {}
+}
+
+table! {
+    Telemetry, "`[telemetry]`" {
+        otlp_endpoint: String,
+        otlp_protocol: Protocol,
+        otlp_headers: Headers,
+        otlp_signals: List<Signal>,
+        otlp_tls: TlsFiles,
+        service_name: String,
+        resource_attributes: Table<String>,
+        sample_ratio: f64,
+        trust_traceparent: bool,
+        semconv: Semconv,
+        capture_content: bool,
+        metrics_interval: Duration,
+        tenant_labels: Count,
+    } later {}
 }
 
 table! {
@@ -244,6 +264,7 @@ table! {
         charge: Charge,
         limits_preset: String,
         pools: List<AccountPool>,
+        traceparent: bool,
         budgets: List<Budget>,
     } later { proxy, ca }
 }
@@ -488,6 +509,7 @@ pub(crate) const KEYS: &[&[&str]] = &[
     Sentinel::KEYS,
     TlsFiles::KEYS,
     Alerts::KEYS,
+    Telemetry::KEYS,
     Limits::KEYS,
     Meter::KEYS,
     Budget::KEYS,

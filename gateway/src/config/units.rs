@@ -192,6 +192,10 @@ impl Read for Day {
             _ => refuse(node, cx, &format!("expected {EXPECTED}, without a time, after 1970")),
         }
     }
+
+    fn form() -> Form {
+        Form::Text
+    }
 }
 
 impl Read for Moment {
@@ -205,6 +209,10 @@ impl Read for Moment {
             Some(second) => Some(Moment(second)),
             None => refuse(node, cx, &format!("expected {EXPECTED}, after 1970")),
         }
+    }
+
+    fn form() -> Form {
+        Form::Text
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::form::Form;
+use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{Node, Read, Reading, Vocabulary, Word};
 use super::{
     After, By, Charge, CheckKind, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic,
@@ -49,6 +50,32 @@ impl Word for MeterKind {
             ("output_tokens", Some(MeterKind::OutputTokens)),
             ("concurrency", Some(MeterKind::Concurrency)),
             ("usd", None),
+        ]
+    }
+}
+
+impl Word for Protocol {
+    fn words() -> Vocabulary<Self> {
+        vec![("grpc", Some(Protocol::Grpc)), ("http", Some(Protocol::Http))]
+    }
+}
+
+impl Word for Signal {
+    fn words() -> Vocabulary<Self> {
+        vec![
+            ("traces", Some(Signal::Traces)),
+            ("metrics", Some(Signal::Metrics)),
+            ("logs", Some(Signal::Logs)),
+        ]
+    }
+}
+
+impl Word for Semconv {
+    fn words() -> Vocabulary<Self> {
+        vec![
+            ("v1.41", Some(Semconv::V141)),
+            ("latest", Some(Semconv::Latest)),
+            ("both", Some(Semconv::Both)),
         ]
     }
 }

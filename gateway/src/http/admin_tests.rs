@@ -22,7 +22,7 @@ pub(in crate::http) fn desk(port: &Port, name: &str, server: &str) -> Arc<Desk> 
     let snapshot = Snapshot::new(config, name, None).unwrap();
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name: name.to_owned(), deadlines, expected: 1, session_idle });
-    let shared = Shared::new(snapshot, client, Arc::new(Metrics::new().unwrap()), 1).unwrap();
+    let shared = Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap();
     let (_, phase) = watch::channel(Phase::Serving);
     Desk::new(Arc::new(shared), port.clone(), phase)
 }

@@ -223,7 +223,7 @@ fn strategies_are_those_that_come_nearest() {
     let cost = |params| translated(&three(params, "routing_strategy: cost-based-routing"));
     let (_, config) = cost([priced; 3]);
     assert_eq!(config.models[0].ranking.strategy, Strategy::Cost);
-    assert_eq!(config.deployments[0].price.map(|price| (price.input, price.output)), Some((1.0, 2.0)));
+    assert_eq!(config.deployments[0].pricing.at(0).map(|price| (price.rates.input, price.rates.output)), Some((1.0, 2.0)));
     // LiteLLM has a list of prices; without one nothing can be compared.
     let (imported, config) = cost([priced, priced, "seed: 1"]);
     assert_eq!(config.models[0].ranking.strategy, Strategy::Capacity);

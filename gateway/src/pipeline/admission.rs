@@ -45,6 +45,7 @@ impl Call<'_> {
         match self.room(id, &mut wish, tried, may_wait, record).await {
             Ok(Outcome::Granted(reservation, told)) => {
                 let index = reservation.index;
+                self.tell_admitted(&reservation, ranked, &common);
                 self.told(&wish, ranked, told, Some(index), record);
                 Ok((Some(reservation), index))
             }
@@ -151,10 +152,25 @@ impl Call<'_> {
         Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
     }
 
+    /// Tells a collector of the reservation.
+    fn tell_admitted(&self, reservation: &Reservation, ranked: &[Ranked<'_>], common: &[&Arc<PoolInfo>]) {
+        if !self.trace.is_told() {
+            return;
+        }
+        let deployments = &self.snapshot.config.deployments;
+        let of = |ranked: &Ranked<'_>| ranked.target.deployment.0;
+        let names = ranked.iter().map(|ranked| &deployments[of(ranked)].name);
+        let drawn = ranked.get(reservation.index).map_or(&[][..], |taken| &deployments[of(taken)].pools);
+        let drawn = drawn.iter().map(|id| &self.snapshot.pools[id.0]);
+        let pools = drawn.chain(common.iter().copied());
+        self.trace.admitted(reservation, names, pools.map(|info| &info.name));
+    }
+
     fn denied(&self, infos: &[Arc<PoolInfo>], common: &[&Arc<PoolInfo>], denied: &Denied) -> Error {
         let mut wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
             self.worker.shared.metrics.denied("circuit", &"".into());
+            self.trace.denied("circuit", &"".into(), wait);
             let message = "Every deployment of this model that has room has failed lately.";
             return Error::new(Kind::UpstreamFailed, message).retry_after(wait);
         }
@@ -169,13 +185,14 @@ impl Call<'_> {
             (false, _) => "capacity",
         };
         // (There may be more keys than a metric should have series.)
-        let series = if scope == "key" { "".into() } else { name };
+        let series = if scope == "key" { "".into() } else { name.clone() };
         self.worker.shared.metrics.denied(scope, &series);
         // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
         let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
         if let Some(until) = spent {
             wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
         }
+        self.trace.denied(scope, &name, wait);
         if spent.is_some() && scope == "tenant" {
             let message = "The budget of this key is spent.";
             return Error::new(Kind::BudgetSpent, message).retry_after(wait);

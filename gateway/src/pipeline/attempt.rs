@@ -24,7 +24,8 @@ use crate::settle::{For, Kept, Settlement, Tab};
 use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{PoolInfo, Reservation, place_key};
-use crate::telemetry::{Record, log};
+use crate::telemetry::trace::{AttemptSpan, Sent};
+use crate::telemetry::{Record, log, names};
 use crate::upstream::Failed;
 use crate::upstream::answer::{self, Opened, Patience, Whole, is_event_stream};
 use crate::upstream::telling::Telling;
@@ -56,6 +57,8 @@ pub(super) struct Attempt<'a> {
     pub(super) tab: Option<Tab>,
     /// The head of an answer has come.
     pub(super) begun: bool,
+    /// Its span, if the call is told of.
+    pub(super) span: Option<AttemptSpan>,
 }
 
 impl<'a> Attempt<'a> {
@@ -82,6 +85,7 @@ impl<'a> Attempt<'a> {
             busy: Some(busy),
             tab: None,
             begun: false,
+            span: None,
         }
     }
 
@@ -135,6 +139,7 @@ impl<'a> Attempt<'a> {
 
     /// Sends, waits for the head, reads the answer as far as it must be held back.
     pub(super) async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Read, Failed> {
+        self.begin_span();
         if self.is_late() {
             return Err(Failed::Late("stalled before sending"));
         }
@@ -149,6 +154,9 @@ impl<'a> Attempt<'a> {
         if let Some(beta) = beta {
             request.add(HeaderName::from_static("anthropic-beta"), beta);
         }
+        if self.deployment.account.traceparent {
+            request.belongs_to(call.trace.passed_on(self.span.as_ref()));
+        }
         note(record, |record| record.attempts += 1);
         let (tenant, deployment) = (call.tenant_name.clone(), self.target.deployment);
         let what = For { tenant, model: Some(call.chosen), deployment };
@@ -162,6 +170,7 @@ impl<'a> Attempt<'a> {
             reservation.head();
         }
         self.begun = true;
+        self.span.iter().for_each(|span| span.answered(response.status().as_u16()));
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
         let got = if call.peek.stream && is_event_stream(&head.headers) {
@@ -171,6 +180,17 @@ impl<'a> Attempt<'a> {
             Got::Whole(answer::whole(upstream, &head.headers, &telling, patience, room).await?)
         };
         Ok(Read { head, telling, got })
+    }
+
+    fn begin_span(&mut self) {
+        let call = self.call;
+        self.span = call.trace.attempt(&Sent {
+            peek: &call.peek,
+            body: &call.body,
+            framing: call.asked.framing,
+            deployment: self.deployment,
+            held_tokens: self.reservation.as_ref().map_or(0, Reservation::held_tokens),
+        });
     }
 
     /// Reads a stream as far as it must be held back.
@@ -234,6 +254,7 @@ impl<'a> Attempt<'a> {
         let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers, telling.content_type(false));
         let seat = settlement.record.place.take();
+        settlement.span.iter_mut().for_each(|span| span.told_whole(&told.body));
         // Settled before anything is awaited: the client may leave.
         settlement.answered(told.usage, told.body.len());
         let id = if telling.is_passed() { id_of(&told.body) } else { None };
@@ -313,6 +334,10 @@ impl<'a> Attempt<'a> {
                 busy.began();
             }
         }
+        let first = streamed.then(|| self.sent.elapsed());
+        if let (Some(span), Some(first)) = (&self.span, first) {
+            span.first_content(first);
+        }
         shared.metrics.attempt(&self.deployment.name, "ok");
         record.explanation.tried(&self.deployment.name, "ok");
         Settlement {
@@ -324,7 +349,7 @@ impl<'a> Attempt<'a> {
             choices: self.call.peek.choices,
             key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
             sent: self.sent,
-            first: streamed.then(|| self.sent.elapsed()),
+            first,
             blameless: false,
             harmless: false,
             until,
@@ -333,6 +358,8 @@ impl<'a> Attempt<'a> {
             background: self.call.peek.background,
             kept: None,
             record,
+            span: self.span.take(),
+            operation: names::operation(self.call.peek.api),
         }
     }
 }

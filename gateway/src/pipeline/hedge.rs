@@ -161,7 +161,7 @@ impl<'a> Call<'a> {
             told.store(true, Ordering::Relaxed);
             Some(come(second, &mut nobody).await)
         });
-        tokio::select! {
+        let came = tokio::select! {
             biased;
             came = one.as_mut() => match came {
                 // Of what the request is to blame for, nobody else need be asked.
@@ -173,7 +173,9 @@ impl<'a> Call<'a> {
                 Some(Ok(served)) => (None, Some(Ok(served))),
                 failed => (Some(one.await), failed),
             },
-        }
+        };
+        self.trace.decided(); // before the other is dropped
+        came
     }
 
     /// Room for a second attempt at another deployment, if there is enough.

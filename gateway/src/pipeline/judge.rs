@@ -11,7 +11,8 @@ use crate::dialect::failure::{Class, Failure};
 use crate::dialect::talk::Refused;
 use crate::error::{Error, Kind, Said};
 use crate::state::Actual;
-use crate::telemetry::Record;
+use crate::telemetry::trace::AttemptSpan;
+use crate::telemetry::{Operation, Record, names};
 use crate::upstream::Failed;
 
 /// When to come back to an upstream that does not say when.
@@ -78,6 +79,12 @@ impl Attempt<'_> {
     /// The same of one that is noted later.
     pub(super) fn missed(mut self, failed: Failed) -> Miss {
         self.pay(&failed);
+        let span = self.span.take();
+        let _told_there = span.as_ref().map(AttemptSpan::enter);
+        let status = match &failed {
+            Failed::Answered { status, .. } => Some(status.as_u16()),
+            _ => None,
+        };
         if let Some(reservation) = self.reservation.take() {
             match &failed {
                 Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => reservation.cancel(),
@@ -111,7 +118,8 @@ impl Attempt<'_> {
         if miss.retry && miss.what == What::Attempt && !ours && Instant::now() < self.call.deadline {
             self.call.snapshot.standings[self.target.deployment.0].served(false);
         }
-        self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
+        self.tell_missed(outcome);
+        span.into_iter().for_each(|span| span.failed(outcome, status));
         Miss { slow: self.retry().is_slow(self.sent.elapsed()), outcome, ..miss }
     }
 
@@ -131,6 +139,19 @@ impl Attempt<'_> {
                 None
             }
         };
+    }
+
+    fn tell_missed(&self, outcome: &'static str) {
+        let metrics = &self.call.worker.shared.metrics;
+        metrics.attempt(&self.deployment.name, outcome);
+        metrics.operation(&Operation {
+            deployment: self.deployment,
+            operation: names::operation(self.call.peek.api),
+            outcome,
+            took: self.sent.elapsed(),
+            first: None,
+            usage: None,
+        });
     }
 
     /// Is it a failure that others had better be spared? Not what one request may be to blame for: an answer that cannot be

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use kept::Kept;
+use opentelemetry::KeyValue;
 pub use tab::{For, Tab};
 
 use crate::config::DeploymentId;
@@ -17,7 +18,8 @@ use crate::error::Kind;
 use crate::shared::{PredictionKey, Shared, Snapshot};
 use crate::standing::Busy;
 use crate::state::{Actual, Reservation};
-use crate::telemetry::Record;
+use crate::telemetry::trace::AttemptSpan;
+use crate::telemetry::{Operation, Record};
 use crate::upstream::seen::Seen;
 
 /// What an attempt that is being answered still owes.
@@ -57,6 +59,10 @@ pub struct Settlement {
     pub tab: Option<Tab>,
     /// To be told of the answer's size at its end, where later calls may refer to it.
     pub kept: Option<Kept>,
+    /// Of the attempt, if the call is told of.
+    pub span: Option<AttemptSpan>,
+    /// What the call is, in the word of the GenAI conventions.
+    pub operation: &'static str,
 }
 
 impl Settlement {
@@ -105,6 +111,32 @@ impl Settlement {
         }
     }
 
+    /// Tells collectors of the attempt's end.
+    fn tell(&mut self, usage: Option<Usage>, actual: &Actual) {
+        let (record, outcome) = (&self.record, self.record.outcome);
+        record.trace.settled(|| {
+            let held = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
+            let mut said = vec![
+                KeyValue::new("weir.settled_by", settled_by(actual)),
+                KeyValue::new("weir.held_tokens", i64::try_from(held).unwrap_or(i64::MAX)),
+            ];
+            let used = usage.and_then(|usage| i64::try_from(usage.total()).ok());
+            said.extend(used.map(|used| KeyValue::new("weir.used_tokens", used)));
+            said
+        });
+        self.shared.metrics.operation(&Operation {
+            deployment: &self.snapshot.config.deployments[self.deployment.0],
+            operation: self.operation,
+            outcome,
+            took: self.sent.elapsed(),
+            first: self.first,
+            usage,
+        });
+        if let Some(span) = self.span.take() {
+            span.ended(outcome, usage.as_ref());
+        }
+    }
+
     /// `delivered`: tokens that reached us, about, where the provider says nothing.
     fn close(&mut self, usage: Option<Usage>, delivered: u64) {
         self.record.upstream += self.sent.elapsed();
@@ -117,6 +149,7 @@ impl Settlement {
             None if self.background => Actual::Abandoned,
             None => Actual::Partial { input: self.input, delivered },
         };
+        self.tell(usage, &actual);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(actual);
         }
@@ -136,5 +169,15 @@ impl Settlement {
             known => tab.pay(known),
         };
         (self.record.cost, self.record.is_cost_unknown) = (cost.unwrap_or(0.0), cost.is_none());
+    }
+}
+
+/// How a reservation was settled: by what the provider said, or by what is known without.
+fn settled_by(actual: &Actual) -> &'static str {
+    match actual {
+        Actual::Used(_) => "usage",
+        Actual::Partial { .. } => "estimate",
+        Actual::Failed => "failure",
+        Actual::Abandoned => "hold",
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::Away;
 use super::bell::Bell;
@@ -284,7 +285,8 @@ impl Client {
                 return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
             let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
-            let reply = port.run(&Command::Join(join.clone())).await;
+            let span = tracing::info_span!(target: "weir::state", "join state");
+            let reply = port.run(&Command::Join(join.clone())).instrument(span).await;
             let reply = reply.inspect_err(|_| self.side.lock().unjoined())?;
             refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }

@@ -7,12 +7,15 @@ use ahash::AHashMap;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::costs::Spending;
+use super::genai::{GenAi, Operation};
 use super::levels::Levels;
+use super::otlp::Otlp;
 use super::overview::Overview;
+use super::series::{AllSeries, limit};
 use super::variants::Variants;
 use super::{Feed, Record, log};
 use crate::cost::{Place, Spent};
@@ -35,14 +38,14 @@ pub struct Metrics {
     /// For who watches.
     pub feed: Feed,
     registry: Registry,
-    _provider: SdkMeterProvider,
-    requests: Counter<u64>,
-    duration: Histogram<f64>,
+    provider: SdkMeterProvider,
+    pub(super) requests: Counter<u64>,
+    pub(super) duration: Histogram<f64>,
     overhead: BoundHistogram<f64>,
-    first_token: Histogram<f64>,
+    pub(super) first_token: Histogram<f64>,
     attempts: Counter<u64>,
     errors: Counter<u64>,
-    tokens: Counter<u64>,
+    pub(super) tokens: Counter<u64>,
     upstream_429: Counter<u64>,
     denials: Counter<u64>,
     sessions: Counter<u64>,
@@ -50,7 +53,7 @@ pub struct Metrics {
     hedges: Counter<u64>,
     redis: BoundHistogram<f64>,
     queue_wait: Histogram<f64>,
-    reservation_error: Histogram<f64>,
+    pub(super) reservation_error: Histogram<f64>,
     utilisation: Levels,
     learned: Levels,
     degraded: Gauge<u64>,
@@ -67,80 +70,29 @@ pub struct Metrics {
     variants: Variants,
     spending: Spending,
     overview: Overview,
-    series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
-    by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
+    /// By the names of the GenAI conventions, if a collector is told.
+    genai: Option<GenAi>,
+    pub(super) series: AllSeries,
+    by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>, // short sections
 }
 
 /// A deployment and how an attempt at it ended.
 type Ending = (Arc<str>, &'static str);
 
-/// Instruments bound to one place.
-#[derive(Debug)]
-struct Series {
-    place: Place,
-    by_status: Mutex<Vec<(u16, BoundCounter<u64>)>>,
-    duration: BoundHistogram<f64>,
-    first_token: BoundHistogram<f64>,
-    input: BoundCounter<u64>,
-    output: BoundCounter<u64>,
-    reservation_error: BoundHistogram<f64>,
-}
-
-impl Series {
-    fn bind(metrics: &Metrics, place: Place) -> Series {
-        let [tenant, model, deployment] = labels(&place);
-        let here = [model.clone(), deployment.clone()];
-        let tokens = |kind: &'static str| {
-            let labels = [tenant.clone(), model.clone(), deployment.clone(), KeyValue::new("type", kind)];
-            metrics.tokens.bind(&labels)
-        };
-        Series {
-            by_status: Mutex::default(),
-            duration: metrics.duration.bind(&here),
-            first_token: metrics.first_token.bind(&here),
-            input: tokens("input"),
-            output: tokens("output"),
-            reservation_error: metrics.reservation_error.bind(&here),
-            place,
-        }
-    }
-
-    fn labels(&self) -> [KeyValue; 3] {
-        labels(&self.place)
-    }
-
-    fn request(&self, status: u16, requests: &Counter<u64>) {
-        let mut known = self.by_status.lock();
-        if let Some((_, counter)) = known.iter().find(|(code, _)| *code == status) {
-            return counter.add(1);
-        }
-        let [tenant, model, deployment] = self.labels();
-        let counter = requests.bind(&[tenant, model, deployment, KeyValue::new("status", i64::from(status))]);
-        counter.add(1);
-        known.push((status, counter));
-    }
-}
-
-fn labels((tenant, model, deployment): &Place) -> [KeyValue; 3] {
-    [
-        KeyValue::new("tenant", tenant.clone()),
-        KeyValue::new("model", model.clone()),
-        KeyValue::new("deployment", deployment.clone()),
-    ]
-}
-
 impl Metrics {
     /// Fresh instruments on a registry of their own.
     pub fn new() -> anyhow::Result<Metrics> {
+        Metrics::with(None, 1_000)
+    }
+
+    /// The same, told to a collector as well. So many tenants have a label of their own.
+    pub fn with(otlp: Option<&Arc<Otlp>>, tenants: usize) -> anyhow::Result<Metrics> {
         let registry = Registry::new();
-        #[cfg(target_os = "linux")]
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let exporter = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .without_target_info()
-            .build()?;
-        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let provider = provider(&registry, otlp)?;
         let meter = provider.meter("weir");
+        if let Some(otlp) = otlp {
+            super::fates::tell(&meter, otlp);
+        }
         let count =
             |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
         let seconds = |name: &'static str, text: &'static str, bounds: &[f64]| {
@@ -232,16 +184,18 @@ impl Metrics {
             variants: Variants::new(&meter),
             spending: Spending::new(&meter),
             overview: Overview::new(&meter),
+            genai: otlp.map(|otlp| GenAi::new(&meter, otlp.names())),
             registry,
-            _provider: provider,
-            series: RwLock::default(),
+            provider,
+            series: AllSeries::new(tenants),
             by_attempt: Mutex::default(),
         })
     }
 
     /// A call ended.
     pub(super) fn call(&self, record: &Record, duration: Duration) {
-        let series = self.series(record);
+        let place = (record.tenant.clone(), record.model.clone(), record.deployment.clone());
+        let series = self.series.of(&place, self);
         series.request(record.status, &self.requests);
         series.duration.record(duration.as_secs_f64());
         self.overhead.record(duration.saturating_sub(record.upstream + record.waited).as_secs_f64());
@@ -260,6 +214,9 @@ impl Metrics {
                 series.reservation_error.record(error);
             }
         }
+        if let Some(genai) = &self.genai {
+            genai.call(record, duration);
+        }
         if record.session != SessionOutcome::None {
             self.sessions.add(1, &[KeyValue::new("outcome", log::session(record.session))]);
         }
@@ -267,7 +224,7 @@ impl Metrics {
 
     /// An attempt came to this.
     pub fn spent(&self, place: &Place, spent: &Spent) {
-        self.spending.note(place, spent);
+        self.spending.note(self.series.of(place, self).place(), spent);
     }
 
     /// How old the table of prices is, in days, and of how many deployments its prices are out of date.
@@ -285,17 +242,6 @@ impl Metrics {
         self.variants.show(trial);
     }
 
-    /// The instruments of a tenant, model and deployment, bound to their labels once: unbound ones sort and hash
-    /// their labels at every use, which costs more than the rest of a call's bookkeeping.
-    fn series(&self, record: &Record) -> Arc<Series> {
-        let key = (record.tenant.clone(), record.model.clone(), record.deployment.clone());
-        if let Some(series) = self.series.read().get(&key) {
-            return series.clone();
-        }
-        let mut all = self.series.write();
-        all.entry(key.clone()).or_insert_with(|| Arc::new(Series::bind(self, key))).clone()
-    }
-
     /// An attempt ended.
     pub fn attempt(&self, deployment: &Arc<str>, outcome: &'static str) {
         let key = (deployment.clone(), outcome);
@@ -309,9 +255,17 @@ impl Metrics {
         }
     }
 
+    /// The same by the names of the GenAI conventions.
+    pub fn operation(&self, operation: &Operation<'_>) {
+        if let Some(genai) = &self.genai {
+            genai.operation(operation);
+        }
+    }
+
     /// A call found no room; `scope` is `tenant`, `gateway`, `capacity`, `circuit` or `queue`.
     pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
-        self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool.clone())]);
+        let pool = self.series.pool(pool).unwrap_or_else(|| "tenant/other".into());
+        self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool)]);
     }
 
     /// A call was not tried again on a model whose further attempts are spent.
@@ -342,7 +296,9 @@ impl Metrics {
 
     /// The share of a pool's meter in use.
     pub fn utilisation(&self, pool: &Arc<str>, meter: &'static str, share: f64) {
-        self.utilisation.show(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
+        if let Some(pool) = self.series.pool(pool) {
+            self.utilisation.show(share, &[KeyValue::new("pool", pool), KeyValue::new("meter", meter)]);
+        }
     }
 
     /// The share of a pool's caps that is left by what was learned of its provider, of several meters the lowest.
@@ -452,4 +408,25 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
     }
+
+    /// Tells the collector the last of them, and nobody any more afterwards. It blocks for seconds if the collector hangs.
+    pub fn end(&self) {
+        // (Whether the collector took them its exporter has told.)
+        let _ = self.provider.shutdown();
+    }
+}
+
+/// Read by Prometheus, and by the collector's reader if there is one.
+fn provider(registry: &Registry, otlp: Option<&Arc<Otlp>>) -> anyhow::Result<SdkMeterProvider> {
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let exporter =
+        opentelemetry_prometheus::exporter().with_registry(registry.clone()).without_target_info().build()?;
+    let builder = SdkMeterProvider::builder().with_view(limit).with_reader(exporter);
+    let Some(otlp) = otlp else { return Ok(builder.build()) };
+    let builder = builder.with_resource(otlp.resource().clone());
+    Ok(match otlp.reader() {
+        Some(reader) => builder.with_reader(reader).build(),
+        None => builder.build(),
+    })
 }

@@ -1,12 +1,21 @@
-//! What a call leaves behind: one [`Record`], told once to the metrics, once to the log, and to who watches.
+//! What a call leaves behind: one [`Record`], told once to the metrics, once to the log, to the call's span if it has one, and to
+//! who watches.
 
 mod costs;
 mod explanation;
+mod fates;
 pub mod feed;
+mod genai;
 mod levels;
 pub mod log;
 pub mod metrics;
+pub(crate) mod names;
+pub mod otlp;
 mod overview;
+mod redact;
+mod series;
+mod told;
+pub mod trace;
 mod variants;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +32,11 @@ use crate::experiment::{Assigned, Ending, Sample};
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
+pub use genai::Operation;
 pub use feed::Feed;
 pub use metrics::Metrics;
+pub use otlp::Otlp;
+pub use trace::Trace;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.
 static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
@@ -36,6 +48,8 @@ pub static EVERY: LazyLock<Arc<str>> = LazyLock::new(|| "every candidate".into()
 #[derive(Debug)]
 pub struct Record {
     metrics: Arc<Metrics>,
+    /// Its place among traces.
+    pub trace: Trace,
     /// Counts the call among those at once, if it was let in.
     pub place: Option<crate::bound::Part>,
     /// Who asks: who connected, or whom the balancer names.
@@ -52,6 +66,8 @@ pub struct Record {
     pub voice: Voice,
     /// Which call; empty if that was never clear.
     pub api: &'static str,
+    /// The same in the word of the GenAI conventions; empty as well.
+    pub operation: &'static str,
     /// The configured model; empty if none was found.
     pub model: Arc<str>,
     /// The deployment of the last attempt.
@@ -99,12 +115,14 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, id: String) -> Record {
         Record {
             metrics,
+            trace: Trace::Off,
             place: None,
             client: None,
             id,
             started: Instant::now(),
             voice: Voice::default(),
             api: "",
+            operation: "",
             tenant: NOBODY.clone(),
             key: None,
             model: NOBODY.clone(),
@@ -159,6 +177,7 @@ impl Record {
         let time = since.elapsed();
         self.waited += time;
         self.metrics.waited(&self.model, time, outcome);
+        self.trace.waited(time, &pool, outcome);
         self.explanation.add(&EVERY, Why::Waited { time, pool });
     }
 
@@ -181,6 +200,9 @@ impl Drop for Record {
             let sample = self.sample(duration);
             self.metrics.of_variant(assigned, &sample);
             assigned.book.note(assigned.variant, sample);
+        }
+        if let Trace::Told(told) = &self.trace {
+            told.end(self, duration);
         }
         log::call(self, duration);
         self.metrics.feed.call(self, duration);

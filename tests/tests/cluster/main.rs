@@ -35,6 +35,7 @@ mod sessions;
 mod slow_start;
 mod storm;
 mod strategies;
+mod telemetry;
 mod told;
 mod topologies;
 mod warmth;

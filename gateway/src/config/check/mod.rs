@@ -29,6 +29,7 @@ mod rules;
 mod server;
 mod settings;
 mod slow_start;
+mod telemetry;
 mod tenants;
 mod tiers;
 mod tls;
@@ -91,6 +92,7 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         cx.problem(&version.span, "this is not version 1, the only one so far");
     }
     let server = server::server(&file.server, cx);
+    let telemetry = telemetry::telemetry(&file.telemetry, cx);
     let (state, on_outage) = server::state(&file.state, cx);
     let alerts = alerts::alerts(&file.alerts, cx);
     let mut pools = Pools::new(on_outage);
@@ -147,5 +149,6 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         experiments,
         tenants,
         alerts,
+        telemetry,
     }
 }

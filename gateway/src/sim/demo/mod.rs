@@ -202,7 +202,7 @@ async fn replica(
     core: &Arc<Local>,
 ) -> anyhow::Result<Running> {
     let config = cast::config(port, metrics, providers)?;
-    app::start(config, format!("weir-{number}"), Backend::Shared(core.clone()), 1).await
+    app::start(config, format!("weir-{number}"), Backend::Shared(core.clone()), 1, None).await
 }
 
 async fn ready(replicas: &[Running]) {

@@ -1,44 +1,21 @@
-//! Logs: one line of JSON per call and per event, on standard output, written by a thread of its own so that a
-//! slow reader of the log slows no call. When the buffer is full, lines are dropped and counted.
+//! The line of one call: JSON, with the words that users know from `README.md`.
 
 use std::fmt::Write as _;
-use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use super::session;
+use crate::telemetry::Record;
 
-use super::Record;
-use crate::state::core::SessionOutcome;
-
-/// Bytes that may wait to be written.
-const BUFFER: usize = 4 << 20;
-/// Longest time that a line waits.
-const LINGER: Duration = Duration::from_millis(25);
-
-/// Where calls' lines go, once a log is installed.
-static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
-
-/// The line of one call. Written by hand, not through `tracing`'s fields: it is the one line that every call pays.
-pub fn call(record: &Record, duration: Duration) {
-    if !tracing::enabled!(target: "weir::call", tracing::Level::INFO) {
-        return;
-    }
-    if let Some(queue) = QUEUE.get() {
-        let mut line = String::with_capacity(512);
-        write_call(&mut line, record, duration);
-        queue.push(line.as_bytes());
-    }
-}
-
-fn write_call(line: &mut String, record: &Record, duration: Duration) {
+/// Writes the line of one call by hand, not through `tracing`'s fields: it is the one line that every call pays.
+pub(super) fn write_call(line: &mut String, record: &Record, duration: Duration) {
     let usage = record.usage.unwrap_or_default();
     line.push_str(r#"{"timestamp":""#);
     timestamp(line, SystemTime::now());
     line.push_str(r#"","level":"INFO","target":"weir::call","request_id":"#);
     quoted(line, &record.id);
+    if let Some(ids) = record.trace.ids() {
+        let _ = write!(line, r#","trace_id":"{}","span_id":"{}""#, ids.trace, ids.span);
+    }
     if let Some(client) = record.client {
         // (An address needs no escapes; writing to a string does not fail.)
         let _ = write!(line, r#","client":"{client}""#);
@@ -172,142 +149,12 @@ fn timestamp(line: &mut String, now: SystemTime) {
     line.push('Z');
 }
 
-/// The word for what became of a session.
-pub fn session(outcome: SessionOutcome) -> &'static str {
-    match outcome {
-        SessionOutcome::None => "none",
-        SessionOutcome::Hit => "hit",
-        SessionOutcome::New => "new",
-        SessionOutcome::Moved => "moved",
-    }
-}
-
-/// Sends every `tracing` event to standard output as JSON; `RUST_LOG` filters (default `info`). What waits is
-/// written when the returned guard is dropped.
-pub fn install() -> Guard {
-    let queue = Arc::new(Queue::default());
-    let guard = Guard::start(queue.clone());
-    let queue = QUEUE.get_or_init(|| queue).clone();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(Writer(queue))
-        .finish();
-    // A second installation (a test, an embedding program) keeps the first.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    guard
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    lines: Mutex<Lines>, // short sections
-    ready: Condvar,
-    dropped: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    bytes: Vec<u8>,
-    closed: bool,
-}
-
-/// Writes what waits when dropped.
-#[derive(Debug)]
-pub struct Guard {
-    queue: Arc<Queue>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Guard {
-    fn start(queue: Arc<Queue>) -> Guard {
-        let shared = queue.clone();
-        let thread = std::thread::Builder::new().name("log".into()).spawn(move || drain(&shared)).ok();
-        Guard { queue, thread }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.queue.lines.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.queue.ready.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic of the writer has been printed
-        }
-    }
-}
-
-fn drain(queue: &Queue) {
-    let mut spare = Vec::new();
-    loop {
-        let mut lines = queue.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        while lines.bytes.is_empty() && !lines.closed {
-            lines = queue.ready.wait(lines).unwrap_or_else(PoisonError::into_inner);
-        }
-        let closed = lines.closed;
-        std::mem::swap(&mut lines.bytes, &mut spare);
-        drop(lines);
-        let mut out = std::io::stdout().lock();
-        // Nobody reads the log any more: there is nobody to tell.
-        let _ = out.write_all(&spare).and_then(|()| out.flush());
-        spare.clear();
-        if closed {
-            return;
-        }
-        let dropped = queue.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            let _ = writeln!(
-                out,
-                r#"{{"level":"WARN","target":"weir::log","message":"log lines dropped","count":{dropped}}}"#
-            );
-        }
-        drop(out);
-        std::thread::sleep(LINGER); // gather lines: one write for many
-    }
-}
-
-struct Writer(Arc<Queue>);
-
-impl<'a> MakeWriter<'a> for Writer {
-    type Writer = &'a Writer;
-
-    fn make_writer(&'a self) -> &'a Writer {
-        self
-    }
-}
-
-impl Queue {
-    fn push(&self, line: &[u8]) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.bytes.len() + line.len() > BUFFER {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let wake = lines.bytes.is_empty();
-        lines.bytes.extend_from_slice(line);
-        if wake {
-            self.ready.notify_one();
-        }
-    }
-}
-
-impl Write for &Writer {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.push(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::telemetry::Metrics;
 
     fn stamp(seconds: u64) -> String {
         let mut line = String::new();
@@ -326,7 +173,7 @@ mod tests {
     /// Broken on purpose once: a quotation mark too many behind the client.
     #[test]
     fn a_calls_line_is_json() {
-        let mut record = Record::new(Arc::new(super::super::Metrics::new().unwrap()), "req_1".into());
+        let mut record = Record::new(Arc::new(Metrics::new().unwrap()), "req_1".into());
         record.client = Some("2001:db8::1".parse().unwrap());
         record.first_token = Some(Duration::from_millis(3));
         let mut line = String::new();
