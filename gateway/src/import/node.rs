@@ -76,9 +76,13 @@ impl Node {
         }
     }
 
-    /// A number, also one in quotes: so does LiteLLM take it.
+    /// A number, also one in quotes: so does LiteLLM take it. (`0100` is 64 to PyYAML, and a hundred to whoever reads it.)
     pub(super) fn number(&self) -> Option<f64> {
         let text = self.text()?.trim().replace('_', "");
+        let digits = text.trim_start_matches(['+', '-']);
+        if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
         text.parse::<f64>().ok().filter(|number| number.is_finite())
     }
 

@@ -49,12 +49,8 @@ impl Shown {
                 }
                 return page::quoted(&part.worded.part());
             };
-            let (reference, is_new) = environment.secret(&part.worded, &format!("{account}_{word}{hint}"));
-            if let (true, Some((line, path))) = (is_new, &part.place) {
-                let name = reference.trim_start_matches("${").trim_end_matches('}');
-                notes.set_variable(*line, path, name);
-            }
-            page::quoted(&reference)
+            let place = part.place.as_ref().map_or((0, ""), |(line, path)| (*line, path.as_str()));
+            page::quoted(&environment.secret(&part.worded, &format!("{account}_{word}{hint}"), place, notes))
         };
         let mut keys = Vec::new();
         if let Some(key) = &self.api_key {
@@ -178,7 +174,8 @@ fn entra(wanted: &Wanted<'_>, notes: &mut Notes) -> Vec<(&'static str, Part)> {
     for (_, node) in unused.into_iter().flatten() {
         notes.left(node, "an application of Entra has `tenant_id`, `client_id` and `client_secret`");
     }
-    let asks = wanted.params.get("use_azure_ad").and_then(Node::flag).unwrap_or(false) || wanted.by_entra;
+    let own = wanted.params.get("use_azure_ad").and_then(|node| notes.flag(node));
+    let asks = own.unwrap_or(false) || wanted.by_entra;
     if asks && wanted.params.get("api_key").is_none() { vec![("kind", plain("entra"))] } else { Vec::new() }
 }
 
@@ -197,8 +194,11 @@ fn headers(wanted: &Wanted<'_>, preset: &str, notes: &mut Notes) -> Vec<(String,
         for (name, node) in wanted.params.get(key).map_or(&[][..], Node::entries) {
             let is_name = name.parse::<HeaderName>().is_ok_and(|name| !OWN_HEADERS.contains(&name.as_str()));
             match Worded::of(node) {
+                Some(_) if found.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) => {
+                    notes.left(node, "another header of the same name goes before");
+                }
                 Some(worded) if is_name && is_sendable(&worded) => {
-                    let part = if is_secret(name) { secret(worded, node, "HEADER_") } else { said(worded) };
+                    let part = if is_harmless(name, &worded) { said(worded) } else { secret(worded, node, "HEADER_") };
                     found.push((name.clone(), part));
                 }
                 _ => notes.left(node, "no header that an account may add: the gateway sets it, or it cannot be sent"),
@@ -206,7 +206,6 @@ fn headers(wanted: &Wanted<'_>, preset: &str, notes: &mut Notes) -> Vec<(String,
         }
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found.dedup_by(|(a, _), (b, _)| a.eq_ignore_ascii_case(b));
     found
 }
 
@@ -214,8 +213,15 @@ fn is_sendable(worded: &Worded) -> bool {
     worded.clear().is_none_or(|text| http::HeaderValue::from_str(text).is_ok())
 }
 
-/// By its name: of a header that is none of these the value may be shown.
-fn is_secret(header: &str) -> bool {
-    let header = header.to_ascii_lowercase();
-    ["auth", "key", "token", "secret", "cookie", "password", "credential", "signature"].iter().any(|word| header.contains(word))
+/// May a header's value be shown? Only where that is known: whatever else it is called, it may hold a secret.
+fn is_harmless(header: &str, worded: &Worded) -> bool {
+    const HARMLESS: [&str; 14] = [
+        "accept", "anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project", "http-referer",
+        "referer", "user-agent", "x-title", "x-team", "x-environment", "x-region", "x-app",
+    ];
+    let looks_secret = |text: &str| {
+        let text = text.trim_start().to_ascii_lowercase();
+        ["bearer ", "basic ", "sk-"].iter().any(|begin| text.starts_with(begin))
+    };
+    HARMLESS.contains(&header.to_ascii_lowercase().as_str()) && !worded.clear().is_some_and(looks_secret)
 }

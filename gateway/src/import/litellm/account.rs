@@ -37,7 +37,7 @@ impl<'y> Params<'y> {
 /// One account of Weir's.
 pub(super) struct Account {
     pub(super) name: String,
-    preset: &'static str,
+    pub(super) preset: &'static str,
     place: Place,
     shown: Shown,
     /// What its calls show, as Weir's file has it.

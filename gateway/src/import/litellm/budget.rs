@@ -57,7 +57,10 @@ pub(super) fn of_deployments(import: &mut Import<'_>) {
         let (usd, duration) = (own.params.get("max_budget"), own.params.get("budget_duration"));
         let alike = import.deployments.iter().filter(|other| other.account == own.account && other.model == own.model);
         let reason = match (own.has_price, alike.count()) {
-            (false, _) => Some("a budget needs the deployment's price: `input_cost_per_token` and `output_cost_per_token`"),
+            (false, _) => Some(
+                "a budget needs the deployment's price: `input_cost_per_token` and `output_cost_per_token`, or one in Weir's table \
+                 (`weir prices show`)",
+            ),
             (true, 1) => None,
             (true, _) => Some("another deployment is of the same account and model, and they would share it"),
         };

@@ -35,11 +35,21 @@ pub(super) fn fallbacks(models: &[Model<'_>], import: &mut Import<'_>) -> Fallba
         let node = import.either(key, None);
         let mut edges = Edges::new();
         let mut default: Vec<&Node> = Vec::new();
+        let mut said: Vec<&str> = Vec::new();
+        for entry in node.map_or(&[][..], Node::items) {
+            for (_, targets) in entry.entries().iter().skip(1) {
+                import.notes.differs_at(targets, "LiteLLM takes the first model of an entry; here this one has its fallbacks too");
+            }
+        }
         for (from, targets) in node.map_or(&[][..], Node::items).iter().flat_map(Node::entries) {
             if from == "*" {
                 default.extend(listed(targets));
                 continue;
             }
+            if said.contains(&from.as_str()) {
+                import.notes.differs_at(targets, "LiteLLM takes the first that is said of a model; here this is added to it");
+            }
+            said.push(from);
             match find(from, models) {
                 Some(model) => {
                     for target in listed(targets) {

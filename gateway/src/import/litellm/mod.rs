@@ -8,22 +8,29 @@ mod budget;
 mod deployment;
 mod fallbacks;
 mod model;
+mod price;
 mod provider;
 mod reasons;
 mod settings;
 mod state;
+mod telling;
 mod times;
 mod words;
+
+use std::sync::Arc;
 
 use super::node::Node;
 use super::page::{self, Page};
 use super::{Imported, Note, Notes, Unreadable, yaml};
 use crate::auth;
+use crate::config::Prices;
 use crate::config::preset::Presets;
-use account::Account;
+use account::{Account, Params};
 use budget::Budget;
 use deployment::Deployment;
+use provider::provider_of;
 use settings::{Line, Strategy};
+use telling::Telling;
 use times::Times;
 use words::{Environment, Worded};
 
@@ -40,7 +47,8 @@ fn no(message: &str) -> Unreadable {
 /// The same of a file that has been read; of its text only the names of environment variables count.
 pub(super) fn of_tree(name: &str, root: &Node, text: &str) -> Result<Imported, Unreadable> {
     let presets = Presets::built_in().map_err(|_| no("the presets of this program cannot be read"))?;
-    let mut import = Import::new(root, presets, Environment::of(text));
+    let prices = Prices::built_in().map_err(|_| no("the prices of this program cannot be read"))?;
+    let mut import = Import::new(root, presets, prices, Environment::of(text));
     let page = import.translate(name);
     let mut notes = import.notes;
     let mut unseen = Vec::new();
@@ -66,6 +74,8 @@ struct Import<'y> {
     notes: Notes,
     environment: Environment,
     presets: Presets,
+    /// The table that is built in.
+    prices: Arc<Prices>,
     accounts: Vec<Account>,
     deployments: Vec<Deployment<'y>>,
     strategy: Strategy,
@@ -74,6 +84,10 @@ struct Import<'y> {
     /// LiteLLM kept within `rpm` and `tpm`, and did not only weigh by them.
     keeps_limits: bool,
     has_loose_limits: bool,
+    /// A limit of tokens, and nothing said of how many a call writes at most.
+    holds_unsaid: bool,
+    /// `enable_pre_call_checks`.
+    checks_before: bool,
     routes_by_tags: bool,
     by_entra: bool,
     cools_down: bool,
@@ -81,18 +95,21 @@ struct Import<'y> {
 }
 
 impl<'y> Import<'y> {
-    fn new(root: &'y Node, presets: Presets, environment: Environment) -> Import<'y> {
+    fn new(root: &'y Node, presets: Presets, prices: Arc<Prices>, environment: Environment) -> Import<'y> {
         Import {
             root,
             notes: Notes::default(),
             environment,
             presets,
+            prices,
             accounts: Vec::new(),
             deployments: Vec::new(),
             strategy: Strategy::Weighted,
             times: times::BUILT_IN,
             keeps_limits: false,
             has_loose_limits: false,
+            holds_unsaid: false,
+            checks_before: false,
             routes_by_tags: false,
             by_entra: false,
             cools_down: true,
@@ -110,6 +127,11 @@ impl<'y> Import<'y> {
 
     fn general(&self, key: &str) -> Option<&'y Node> {
         self.root.get("general_settings")?.get(key)
+    }
+
+    /// Does it say yes?
+    fn is_on(&mut self, node: Option<&Node>) -> bool {
+        node.and_then(|node| self.notes.flag(node)) == Some(true)
     }
 
     /// Of the router, else of LiteLLM as a whole, where the key may have another name.
@@ -167,7 +189,11 @@ impl<'y> Import<'y> {
     }
 
     /// `cooldown_time` of a deployment, as keys of it.
-    fn rests(&mut self, node: &Node) -> Vec<(&'static str, String)> {
+    fn left_alone(&mut self, node: &Node) -> Vec<(&'static str, String)> {
+        if node.number() == Some(0.0) {
+            self.notes.differs(node, "so its failures open no circuit; what a provider refuses with 429 rests nevertheless");
+            return vec![("circuit", page::table([("enabled", "false".to_owned())]))];
+        }
         let Some(time) = times::seconds(node, &mut self.notes) else { return Vec::new() };
         let mut keys = vec![("cooldown", settings::cooldown(time))];
         if self.cools_down {
@@ -176,8 +202,26 @@ impl<'y> Import<'y> {
         keys
     }
 
+    /// Variables that deployments take their keys from though the file does not name them: what stands in clear elsewhere
+    /// must not get their names.
+    fn reserve(&mut self) {
+        for element in self.root.get("model_list").map_or(&[][..], Node::items) {
+            let Some(own) = element.get("litellm_params") else { continue };
+            let params = Params { own, credential: self.credential(own) };
+            let key = params.get("api_key").and_then(Worded::of);
+            let model = own.get("model").and_then(Node::text).unwrap_or_default();
+            let custom = own.get("custom_llm_provider").and_then(Node::text);
+            if key.is_none_or(|key| key.clear() == Some(""))
+                && let Some((known, _)) = provider_of(model, custom)
+            {
+                self.environment.reserve(known.key);
+            }
+        }
+    }
+
     fn translate(&mut self, name: &str) -> Page {
         settings::basics(self);
+        self.reserve();
         for element in self.root.get("model_list").map_or(&[][..], Node::items) {
             match deployment::deployment(element, self) {
                 Ok(deployment) => self.deployments.push(deployment),
@@ -189,8 +233,10 @@ impl<'y> Import<'y> {
         let fallbacks = fallbacks::fallbacks(&models, self);
         let defaults = settings::defaults(self);
         let mut body = Page::default();
-        self.server(&mut body);
+        let telling = Telling::read(self);
+        self.server(&telling, &mut body);
         self.state(&mut body);
+        telling.sections(self, &mut body);
         body.section("[defaults]");
         defaults.iter().for_each(|Line { key, value, comment }| body.set_because(key, value, comment));
         for (index, account) in self.accounts.iter().enumerate() {
@@ -209,7 +255,7 @@ impl<'y> Import<'y> {
             model.write(&fallbacks, self, &mut body);
         }
         self.tenant(&mut body);
-        self.loose_limits();
+        self.about_limits();
         self.head(name, body)
     }
 
@@ -229,9 +275,10 @@ impl<'y> Import<'y> {
         page
     }
 
-    fn server(&mut self, page: &mut Page) {
+    fn server(&mut self, telling: &Telling, page: &mut Page) {
         page.section("[server]");
         page.set_because("listen", page::text("0.0.0.0:4000"), "LiteLLM's own port");
+        telling.server(page);
         if let Some(node) = self.general("max_request_size_mb") {
             match node.number().filter(|size| (0.001..1e6).contains(size)) {
                 Some(size) => {
@@ -271,10 +318,11 @@ impl<'y> Import<'y> {
     /// Who calls with the master key. Keys that LiteLLM gave out stand in its database.
     fn tenant(&mut self, page: &mut Page) {
         if let Some(node) = self.general("database_url") {
-            self.notes.left(node, "Weir has no database. Keys that LiteLLM gave out stand there: each needs a [[tenants]] with its hash (`weir keys hash`)");
+            self.notes.left(node, "Weir has no database. Keys that LiteLLM gave out stand there: each needs a [[tenants]] with its hash (`weir keys hash`), or is made anew at run time (`/admin/v1/keys`)");
         }
         let budget = self.budget();
-        let Some(node) = self.general("master_key") else {
+        let node = self.general("master_key").filter(|node| node.text() != Some(""));
+        let Some(node) = node else {
             self.notes.todo_for_all(
                 "the file has no `master_key`, so Weir's has no tenants, and calls are refused: add [[tenants]] with the hashes of their \
                  keys (`weir keys hash`), or `anonymous = true` in [server] to let in everybody who reaches it",
@@ -302,19 +350,27 @@ impl<'y> Import<'y> {
     /// That of the whole proxy, if a tenant can have it: by the master key all calls are one tenant's.
     fn budget(&mut self) -> Option<Budget> {
         let (usd, duration) = (self.litellm("max_budget"), self.litellm("budget_duration"));
-        if usd.is_some() && self.general("master_key").and_then(Worded::of).is_none() {
+        let key = self.general("master_key").and_then(Worded::of);
+        if usd.is_some() && key.is_none_or(|key| key.clear() == Some("")) {
             Budget::leave(usd, duration, "a budget is a tenant's here, and there is none without `master_key`", &mut self.notes);
             return None;
         }
         if usd.is_some() && !self.deployments.iter().all(|deployment| deployment.has_price) {
-            let reason = "a budget needs the price of every deployment: `input_cost_per_token` and `output_cost_per_token`";
+            let reason = "a budget needs the price of every deployment: `input_cost_per_token` and `output_cost_per_token`, or one in \
+                          Weir's table (`weir prices show`)";
             Budget::leave(usd, duration, reason, &mut self.notes);
             return None;
         }
         Budget::read(usd, duration, &mut self.notes)
     }
 
-    fn loose_limits(&mut self) {
+    fn about_limits(&mut self) {
+        if self.holds_unsaid {
+            self.notes.differs_for_all(
+                "a limit of tokens is charged on arrival here, with 4096 tokens of output for a call that sets no `max_tokens` (LiteLLM \
+                 counts afterwards): give deployments their `max_output`, or have clients set `max_tokens`, lest a small limit bears few calls",
+            );
+        }
         if self.has_loose_limits {
             self.notes.differs_for_all(
                 "`rpm` and `tpm` of deployments are limits here, which no call goes beyond; by this strategy, without \

@@ -1,15 +1,16 @@
 //! Why keys that nobody asked for are not translated, by their names.
 
-const LOGS: &str = "Weir has its own log (a line of JSON per call, RUST_LOG) and metrics (/metrics for Prometheus)";
-const KEYS: &str = "there are no keys, users and teams in a database: who calls is a [[tenants]] of Weir's file, with the hashes of its keys";
-const MONEY: &str = "what may be spent is `budgets` of a tenant, an account or some of its models, per day or month";
+const LOGS: &str = "Weir has its own log (a line of JSON per call, RUST_LOG), metrics (/metrics for Prometheus) and OpenTelemetry ([telemetry])";
+const KEYS: &str = "there are no users and teams in a database: who calls is a [[tenants]] of Weir's file, with the hashes of its keys; keys that \
+                    come and go are made at run time (`/admin/v1/keys`)";
+const MONEY: &str = "what may be spent is `budgets` of a tenant, an account or some of its models, per day or month; what was is at `/admin/v1/costs`";
 const DATABASE: &str = "Weir has no database";
 const ANSWERS: &str = "Weir keeps no answers: there is no response cache";
 const GUARD: &str = "Weir does not look into what is said: no guardrails, prompts, tools or agents";
-const ALERTS: &str = "alerts are rules on Weir's metrics";
+const ALERTS: &str = "alerts are rules on Weir's metrics (deploy/prometheus), or posted to a webhook (`[alerts]`)";
 const PARAMS: &str = "what is sent to a provider with every call is not available yet: clients say it";
 const CHECKS: &str = "how deployments are looked after is `health_check`";
-const PRICES: &str = "prices are per token and per request here (`price`)";
+const PRICES: &str = "prices are per token and per request here (`price`; else by a table: `weir prices show`)";
 const WHO_PAYS: &str = "`credentials` of an account have no key for it";
 const ONCE: &str = "a call tries a deployment once, then another one: there are no retries below that";
 
@@ -28,7 +29,8 @@ const BY_NAME: &[(&str, &str)] = &[
     ("max_retries", ONCE),
     ("num_retries", ONCE),
     ("max_fallbacks", "all fallbacks of a model are tried, in their order"),
-    ("base_model", "prices and sizes are written at the deployment here (`price`, `context_window`, `max_output`)"),
+    ("base_model", "prices and sizes are written at the deployment here (`price`, `context_window`, `max_output`); a price that is not is \
+                    the table's for the provider's name of the model"),
     ("access_groups", "which models a tenant may call is its list `models`, with a `*` at the end for all that begin so"),
     ("api_version", "this provider's addresses have no version that an account may choose, or it means another one"),
     ("organization", "a header of OpenAI's accounts only: `headers` of the account"),

@@ -62,23 +62,19 @@ pub(super) fn basics(import: &mut Import<'_>) {
     }
     let checks = import.router("optional_pre_call_checks").map_or(&[][..], Node::items);
     let enforces = checks.iter().any(|check| check.text() == Some("enforce_model_rate_limits"));
-    let checked = import.router("enable_pre_call_checks").and_then(Node::flag) == Some(true);
+    let checked = import.is_on(import.router("enable_pre_call_checks"));
+    import.checks_before = checked;
     import.keeps_limits = import.strategy.keeps_limits() || enforces || checked;
-    import.routes_by_tags = import.router("enable_tag_filtering").and_then(Node::flag) == Some(true);
+    import.routes_by_tags = import.is_on(import.router("enable_tag_filtering"));
     if import.routes_by_tags
         && let Some(node) = import.router("enable_tag_filtering")
     {
         import.notes.differs(node, "a call names tags in `x-weir-tags`, and goes to deployments that have all of those which some deployment has");
     }
-    import.by_entra = import.litellm("enable_azure_ad_token_refresh").and_then(Node::flag) == Some(true);
-    import.cools_down = import.router("disable_cooldowns").and_then(Node::flag) != Some(true);
+    import.by_entra = import.is_on(import.litellm("enable_azure_ad_token_refresh"));
+    import.cools_down = !import.is_on(import.router("disable_cooldowns"));
     let (total, stream) = (import.either("timeout", Some("request_timeout")), import.either("stream_timeout", None));
     import.times = Times::read(total, stream, BUILT_IN, &mut import.notes);
-    if let Some(node) = total.filter(|_| import.times != BUILT_IN) {
-        let how = "here it also bounds a whole stream, from the call's beginning to its last token; how long a stream may take to \
-                   begin and to pause is `first_token` and `idle`";
-        import.notes.differs(node, how);
-    }
 }
 
 /// `[defaults]`.
@@ -89,7 +85,7 @@ pub(super) fn defaults(import: &mut Import<'_>) -> Vec<Line> {
         lines.push(line("timeouts", times, "timeout, stream_timeout"));
     }
     lines.extend(retry(import));
-    lines.extend(rests(import));
+    lines.extend(left_alone(import));
     lines.extend(checks(import));
     lines.extend(affinity(import));
     lines
@@ -162,8 +158,12 @@ fn retry(import: &mut Import<'_>) -> Option<Line> {
 }
 
 /// `allowed_fails`, `allowed_fails_policy`, `cooldown_time`, `disable_cooldowns`.
-fn rests(import: &mut Import<'_>) -> Vec<Line> {
+fn left_alone(import: &mut Import<'_>) -> Vec<Line> {
     let node = import.either("cooldown_time", None);
+    if let Some(node) = node.filter(|node| import.cools_down && node.number() == Some(0.0)) {
+        import.notes.differs(node, "so nothing is left alone for its failures; what a provider refuses with 429 rests nevertheless, as long as it says");
+        return vec![line("circuit", page::table([("enabled", "false".to_owned())]), "cooldown_time: 0")];
+    }
     let time = node.and_then(|node| seconds(node, &mut import.notes));
     let mut lines: Vec<Line> = time
         .map(|time| line("cooldown", cooldown(time), "cooldown_time: after a 429 that names no time"))
@@ -251,7 +251,10 @@ fn fails_by_kind(policy: &Node, import: &mut Import<'_>) -> Option<u64> {
 
 /// `background_health_checks`.
 fn checks(import: &mut Import<'_>) -> Option<Line> {
-    let node = import.general("background_health_checks").filter(|node| node.flag() == Some(true))?;
+    let node = import.general("background_health_checks")?;
+    if !import.is_on(Some(node)) {
+        return None;
+    }
     if !import.cools_down {
         import.notes.left(node, "health checks open and close circuits here, and cooldowns are disabled");
         return None;
@@ -272,19 +275,22 @@ fn checks(import: &mut Import<'_>) -> Option<Line> {
 /// `optional_pre_call_checks`, as far as they are about where calls that belong together go.
 fn affinity(import: &mut Import<'_>) -> Option<Line> {
     let node = import.router("optional_pre_call_checks")?;
-    let mut entries = Vec::new();
+    let (mut by_prefix, mut by_session) = (false, false);
     for check in node.items() {
         match check.text() {
             Some("prompt_caching") => {
                 import.notes.differs(check, "by a hash of how a prompt begins, where no session is named");
-                entries.push(("prefix", "true".to_owned()));
+                by_prefix = true;
             }
-            Some("session_affinity") => entries.push(("header", page::text("x-litellm-session-id"))),
+            Some("session_affinity") => by_session = true,
             // Always so here.
             Some("responses_api_deployment_check" | "enforce_model_rate_limits") => {}
             _ => import.notes.left(check, "there is no such check here"),
         }
     }
+    let mut entries = Vec::new();
+    entries.extend(by_prefix.then(|| ("prefix", "true".to_owned())));
+    entries.extend(by_session.then(|| ("header", page::text("x-litellm-session-id"))));
     let ttl = import.router("deployment_affinity_ttl_seconds");
     if !entries.is_empty() && let Some(ttl) = ttl.and_then(|node| seconds(node, &mut import.notes)) {
         entries.push(("ttl", page::duration(ttl)));
