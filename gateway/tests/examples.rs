@@ -162,6 +162,9 @@ fn tiers_are_served_by_whoever_is_good_enough_and_lead_down() {
     };
     assert_eq!(good(&[]), ["gpt", "claude", "gemini-pro"]);
     assert_eq!(good(&["code"]), ["claude", "gemini-pro"]);
+    // Who asks for less never pays for more, nor takes from its limits.
+    let of = |name: &str| -> Vec<usize> { model(&config, name).targets.iter().map(|target| target.deployment.0).collect() };
+    assert_eq!((of("frontier"), of("standard"), of("economy")), (vec![0, 1, 2], vec![3, 4], vec![5, 6]));
     let down = |name: &str| -> Vec<&str> {
         model(&config, name).fallbacks.iter().map(|id| config.models[id.0].name.as_str()).collect()
     };

@@ -33,6 +33,12 @@ fn the_result_goes_out_and_the_list_to_standard_error() {
     let written = weir(&["import", "litellm", &file, "--out", &out.display().to_string()]);
     assert!(written.status.success() && written.stdout.is_empty());
     assert_eq!(std::fs::read(&out).unwrap(), printed.stdout);
+    // What is there already may have been edited.
+    std::fs::write(&out, "mine").unwrap();
+    let refused = weir(&["import", "litellm", &file, "--out", &out.display().to_string()]);
+    assert_eq!((refused.status.code(), std::fs::read(&out).unwrap()), (Some(1), b"mine".to_vec()));
+    assert!(weir(&["import", "litellm", &file, "--out", &out.display().to_string(), "--force"]).status.success());
+    assert_eq!(std::fs::read(&out).unwrap(), printed.stdout);
 
     let check = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args(["check", "--config", &out.display().to_string()])

@@ -132,11 +132,13 @@ fn what_the_reader_refuses_is_refused() {
 }
 
 /// Values that one or the other reader takes. (A schema holds 1.0 for whole.)
+///
+/// Broken on purpose to see it fail: the pattern of durations without fractions.
 const VALUES: &[&str] = &[
     "true", "false", "0", "1", "-1", "1.5", "4294967296", "1_099_511_627_775", "1_099_511_627_776", "inf", "nan",
     "[]", "[\"a\"]", "[1]", "{}", "{ name = \"a\" }", "{ name = \"a\", weight = 2 }", "{ x = 1 }", "{ ttl = \"1h\" }",
     "{ after = \"p95\" }", "\"\"", "\"a\"", "\"0\"", "\"0s\"", "\"30s\"", "\" 1h 30m \"", "\"1h30m\"", "\"500ms\"",
-    "\"30 parsecs\"", "\"30\"", "\"soon\"", "\"40 days\"", "\"1us\"", "\"32MiB\"", "\"64 kB\"", "\"MiB\"", "\"1:2\"",
+    "\"1.5s\"", "\"1h 0.5 min\"", "\"1.s\"", "\".5s\"", "\"30 parsecs\"", "\"30\"", "\"soon\"", "\"40 days\"", "\"1us\"", "\"32MiB\"", "\"64 kB\"", "\"MiB\"", "\"1:2\"",
     "\"127.0.0.1:80\"", "\"[::1]:80\"", "\"localhost:80\"", "\"p95\"", "\"auto\"", "\"rolling\"", "\"capacity\"",
     "\"usd\"", "\"day\"", "\"tokens\"", "\"window\"", "\"10s\"", "\"models\"", "\"${SECRET}\"", "1979-05-27",
 ];

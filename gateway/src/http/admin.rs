@@ -93,7 +93,9 @@ impl Desk {
             let mut shares = BTreeMap::new();
             for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
                 let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
-                *fullest = fullest.max(meter.used() as f64 / meter.cap as f64);
+                // (What calls in flight may cost still is no money that is spent.)
+                let used = if *kind == MeterKind::Usd { meter.spent() } else { meter.used() };
+                *fullest = fullest.max(used as f64 / meter.cap as f64);
             }
             for (kind, share) in shares {
                 self.shared.metrics.utilisation(&info.name, kind, share);

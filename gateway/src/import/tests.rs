@@ -33,6 +33,8 @@ fn made_up(name: &str) -> Option<String> {
         name if name.ends_with("SHA256") => EMPTY_KEY.to_owned(),
         name if name.ends_with("FILE") => file(),
         name if name.ends_with("JSON") => KEY_FILE.to_owned(),
+        name if name.contains("WEBHOOK") => "https://hooks.internal/alerts".to_owned(),
+        name if name.ends_with("ENDPOINT") => "http://otel.internal:4318".to_owned(),
         name if name.ends_with("URL") => "redis://redis.internal:6379/0".to_owned(),
         name if name.ends_with("HOST") => "redis.internal".to_owned(),
         name if name.ends_with("PORT") => "6379".to_owned(),
@@ -77,9 +79,8 @@ fn four_files_become_what_stands_beside_them_and_load() {
     }
 }
 
-/// What says what is so anyway, or would be without it.
-const SILENT: [&str; 6] = ["enable_pre_call_checks", "mode", "supports_function_calling", "routing_strategy", "model_info", "type"];
-/// The same of single ones: keys that are taken from these variables anyway, the order of the one deployment, a weight of nothing.
+/// What says what is so anyway, or would be without it: keys that are taken from these variables anyway, the order of the one
+/// deployment, a weight of nothing, what is the default.
 const SILENT_THERE: [&str; 6] = [
     "cost.yaml: model_list[1].litellm_params.api_key",
     "health.yaml: model_list[2].litellm_params.api_key",
@@ -99,18 +100,39 @@ fn every_key_has_an_effect_or_is_listed() {
         let tree = yaml::read(&text).unwrap().unwrap();
         let whole = of_tree(&name, &tree.edited("nothing", None).unwrap(), &text).unwrap();
         for (path, _) in tree.paths() {
-            let key = path.rsplit('.').next().unwrap_or_default();
             let within = |listed: &str| path.strip_prefix(listed).is_some_and(|rest| rest.starts_with(['.', '[']));
             if whole.notes.iter().any(|note| note.sort == Sort::Left && within(&note.path)) {
                 continue; // all of it is listed as one
             }
             let less = of_tree(&name, &tree.edited(&path, None).unwrap(), &text).unwrap();
-            if less.toml == whole.toml && !SILENT.contains(&key) {
+            if less.toml == whole.toml {
                 lost.push(format!("{name}: {path}"));
             }
         }
     }
     assert_eq!(lost, SILENT_THERE);
+}
+
+/// What stands in the environment there has an effect here, or is listed: nobody takes it for no, or for what is so without it.
+///
+/// Broken on purpose to see it fail: flags that are neither yes nor no taken for no.
+#[test]
+fn what_the_environment_says_is_not_lost() {
+    // A name that nobody else has is the same as none, and of modes only those count that Weir has no calls for.
+    const AS_WITHOUT: [&str; 2] = ["credential_name", "mode"];
+    let mut lost = Vec::new();
+    for (name, text) in files() {
+        let tree = yaml::read(&text).unwrap().unwrap();
+        for (path, _) in tree.paths().iter().filter(|(_, is_scalar)| *is_scalar) {
+            let is_without = AS_WITHOUT.contains(&path.rsplit('.').next().unwrap_or_default());
+            let of = |value: Option<&str>| of_tree(&name, &tree.edited(path, value).unwrap(), &text).unwrap();
+            let (without, with) = (of(None), of(Some("os.environ/SOMETHING")));
+            if without.toml == with.toml && !is_without {
+                lost.push(format!("{name}: {path}"));
+            }
+        }
+    }
+    assert_eq!(lost, Vec::<String>::new());
 }
 
 /// Keys whose values Weir's file shows as they are: names, addresses, numbers.
@@ -146,8 +168,11 @@ fn no_note_shows_a_value_and_no_secret_is_written() {
 /// Broken on purpose to see it fail: a limit of 0 written; fallbacks that lead back written.
 #[test]
 fn whatever_stands_in_a_file_what_comes_of_it_loads() {
-    let odd = ["", "0", "-1", "1.5", "a b*c", "1e12", "true", "${X}", "gpt-4o", "http://h:x", "\"\\\n"];
-    let (mut turn, mut broken) = (0, Vec::new());
+    let odd = [
+        "", "0", "-1", "1.5", "59", "a b*c", "模型*", "1e12", "true", "${X}", "gpt-4o", "http://h:x", "\"\\\n", "os.environ/X",
+        "prompt_caching",
+    ];
+    let mut broken = Vec::new();
     for (name, text) in files() {
         let tree = yaml::read(&text).unwrap().unwrap();
         for (path, is_scalar) in tree.paths() {
@@ -155,13 +180,10 @@ fn whatever_stands_in_a_file_what_comes_of_it_loads() {
             loads(&without.toml);
             // (A key file must be there.)
             for value in odd.iter().filter(|_| is_scalar && !path.ends_with("vertex_credentials")) {
-                turn += 1;
-                if turn % 5 < 5 {
-                    let imported = of_tree(&name, &tree.edited(&path, Some(value)).unwrap(), &text).unwrap();
-                    let checked = check::check(Path::new("weir.toml"), &imported.toml, &made_up);
-                    if let Err(report) = checked {
-                        broken.push(format!("{name}: {path} = {value:?}: {report}"));
-                    }
+                let imported = of_tree(&name, &tree.edited(&path, Some(value)).unwrap(), &text).unwrap();
+                let checked = check::check(Path::new("weir.toml"), &imported.toml, &made_up);
+                if let Err(report) = checked {
+                    broken.push(format!("{name}: {path} = {value:?}: {report}"));
                 }
             }
         }
@@ -359,10 +381,161 @@ fn what_cannot_be_read_is_an_error_with_its_line() {
         laughs += &format!("a{at}: &a{at} [{}]\n", vec![format!("*a{last}"); 10].join(", "));
     }
     assert_eq!(fails(&laughs).message, "too many values");
+    // The same of merges, which make no values.
+    let mut merges = "a0: &a0 {x: 1}\n".to_owned();
+    for at in 1..13 {
+        let last = at - 1;
+        merges += &format!("a{at}: &a{at} {{<<: [{}]}}\n", vec![format!("*a{last}"); 10].join(", "));
+    }
+    assert_eq!(fails(&merges).message, "too many values");
     assert!(fails(&format!("a: {}{}", "[".repeat(100), "]".repeat(100))).message.contains("deep"));
+    // And of what is deep by its aliases alone: it must not be dropped one frame for each of them.
+    let mut chain = "- &a0 x\n".to_owned();
+    for at in 1..200_000 {
+        chain += &format!("- &a{at} [*a{}]\n", at - 1);
+    }
+    assert!(fails(&chain).message.contains("deep"));
+    assert!(fails(&"#".repeat(9 << 20)).message.contains("longer"));
     // No message quotes the file.
     let message = fails("master_key: \"sk-hunter2\n").message;
     assert!(!message.contains("hunter2"), "{message}");
+}
+
+/// Broken on purpose to see it fail: the defaults of other deployments not reserved.
+#[test]
+fn a_variable_stands_for_one_key() {
+    let clear = "  - { model_name: a, litellm_params: { model: openai/a, api_key: sk-hunter2 } }\n";
+    let default = "  - { model_name: b, litellm_params: { model: openai/b } }\n";
+    for text in [format!("model_list:\n{clear}{default}"), format!("model_list:\n{default}{clear}")] {
+        let (imported, config) = translated(&text);
+        assert_eq!(config.accounts.len(), 2, "{}", imported.toml);
+        let named = |name: &str| imported.toml.matches(&format!("api_key = \"${{{name}}}\"")).count();
+        assert_eq!((named("OPENAI_API_KEY"), imported.toml.matches("api_key = ").count()), (1, 2), "{}", imported.toml);
+        let told = imported.notes.iter().find(|note| note.path.ends_with("api_key") && note.sort == Sort::ToDo).unwrap();
+        assert!(!told.text.contains("OPENAI_API_KEY to it"), "{}", told.text);
+    }
+}
+
+/// Broken on purpose to see it fail: TLS that the environment decides taken for none; no Redis without a host in the file.
+#[test]
+fn the_redis_of_the_environment_is_shared_and_tls_is_not_lost() {
+    let url = |text: &str| {
+        let imported = litellm("f", text).unwrap();
+        loads(&imported.toml);
+        let todo = imported.notes.iter().any(|note| note.sort == Sort::ToDo && note.text.contains("redis"));
+        let line = imported.toml.lines().find(|line| line.starts_with("url = ")).unwrap_or_default().to_owned();
+        (line, todo)
+    };
+    let by_environment = "url = \"redis://:${REDIS_PASSWORD}@${REDIS_HOST}:${REDIS_PORT}/0\"".to_owned();
+    for settings in ["cache: true", "cache: true, cache_params: { type: redis }", "cache_params: { type: redis, ttl: 60 }"] {
+        assert_eq!(url(&format!("litellm_settings: {{ {settings} }}")), (by_environment.clone(), true), "{settings}");
+    }
+    for settings in ["cache: false, cache_params: { type: redis }", "cache: true, cache_params: { type: local }", "drop_params: true"] {
+        assert_eq!(url(&format!("litellm_settings: {{ {settings} }}")).0, "", "{settings}");
+    }
+    let tls = |ssl: &str| url(&format!("litellm_settings: {{ cache_params: {{ host: h, password: os.environ/P, ssl: {ssl} }} }}"));
+    assert_eq!(tls("os.environ/REDIS_SSL"), ("url = \"rediss://:${P}@h:6379/0\"".to_owned(), true));
+    assert_eq!(tls("true").0, "url = \"rediss://:${P}@h:6379/0\"");
+    assert_eq!(tls("false"), ("url = \"redis://:${P}@h:6379/0\"".to_owned(), false));
+}
+
+/// Seconds to the first token, between tokens, and in all.
+fn times(router: &str, params: &str) -> [u64; 3] {
+    let text = format!(
+        "model_list:\n  - {{ model_name: m, litellm_params: {{ model: openai/m, {params} }} }}\nrouter_settings: {{ {router} }}\n"
+    );
+    let (imported, config) = translated(&text);
+    let said = format!("{router}{params}").contains("timeout:");
+    assert_eq!(imported.notes.iter().any(|note| note.text.contains("a whole stream")), said && !params.starts_with("stream"));
+    let timeouts = &config.models[0].targets[0].timeouts;
+    [timeouts.first_token, timeouts.idle, timeouts.total].map(|time| time.as_secs())
+}
+
+/// In LiteLLM `timeout` is how long is waited for each piece of a stream as well, if nothing else is said of streams.
+///
+/// Broken on purpose to see it fail: `timeout` without effect on `first_token`.
+#[test]
+fn a_timeout_holds_for_the_first_token_too() {
+    assert_eq!(times("num_retries: 1", "seed: 1"), [30, 60, 600]);
+    assert_eq!(times("timeout: 600", "seed: 1"), [598, 600, 600]);
+    assert_eq!(times("timeout: 20", "timeout: 300"), [298, 300, 300]);
+    assert_eq!(times("timeout: 120, stream_timeout: 30", "seed: 1"), [30, 30, 120]);
+    assert_eq!(times("stream_timeout: 30, timeout: 120", "timeout: 300"), [30, 30, 300]);
+    assert_eq!(times("num_retries: 1", "stream_timeout: 10"), [10, 10, 600]);
+}
+
+/// Broken on purpose to see it fail: `o_series/` passed on.
+#[test]
+fn providers_are_asked_for_their_own_names() {
+    let of = |model: &str| {
+        let place = "api_base: 'https://acme.openai.azure.com', vertex_project: p, vertex_location: l";
+        let place = if model.starts_with("azure") || model.starts_with("vertex") { place } else { "seed: 1" };
+        let text = format!("model_list:\n  - {{ model_name: m, litellm_params: {{ model: '{model}', {place} }} }}\n");
+        let (imported, config) = translated(&text);
+        let listed = imported.notes.iter().any(|note| note.path == "model_list[0]" && note.sort == Sort::Left);
+        assert_eq!(listed, config.deployments.is_empty(), "{model}");
+        config.deployments.first().map(|deployment| deployment.model.to_string())
+    };
+    for (theirs, ours) in [
+        ("azure/o_series/my-o3", Some("my-o3")),
+        ("azure/gpt5_series/my-gpt5", Some("my-gpt5")),
+        ("azure/responses/gpt-5", Some("gpt-5")),
+        ("azure/some/thing", None),
+        ("openai/responses/gpt-5", Some("gpt-5")),
+        ("fireworks_ai/llama-v3p3-70b-instruct", Some("accounts/fireworks/models/llama-v3p3-70b-instruct")),
+        ("fireworks_ai/accounts/acme/models/mine", Some("accounts/acme/models/mine")),
+        ("bedrock/converse/us-east-1/anthropic.claude-v2", Some("anthropic.claude-v2")),
+        ("bedrock/llama/arn:aws:bedrock:us-east-1:1:imported-model/x", Some("arn:aws:bedrock:us-east-1:1:imported-model/x")),
+        ("bedrock/us-west-2/1-month-commitment/anthropic.claude-v2", None),
+        ("vertex_ai/gemini-2.0-flash", Some("gemini-2.0-flash")),
+        ("vertex_ai/claude-sonnet-4@20250514", Some("claude-sonnet-4@20250514")),
+        ("vertex_ai/meta/llama-3.1-405b-instruct-maas", None),
+        ("vertex_ai/mistral-large@2407", None),
+        ("vertex_ai/4965075652664360960", None),
+    ] {
+        assert_eq!(of(theirs).as_deref(), ours, "{theirs}");
+    }
+}
+
+/// Broken on purpose to see it fail: callbacks listed alone.
+#[test]
+fn who_is_told_there_is_told_here() {
+    let text = "
+litellm_settings: { callbacks: [prometheus], success_callback: [otel, langfuse] }
+general_settings: { alerting: [slack], alert_to_webhook_url: { llm_exceptions: https://hooks.slack.com/services/hunter2 } }
+environment_variables: { OTEL_EXPORTER: otlp_grpc }
+";
+    let (imported, config) = translated(text);
+    assert!(!imported.toml.contains("hunter2"));
+    assert_eq!(config.server.metrics_listen.map(|address| address.port()), Some(9464));
+    assert!(config.alerts.webhook.is_some() && imported.toml.contains("${SLACK_WEBHOOK_URL}"));
+    assert!(config.telemetry.otlp.is_some() && imported.toml.contains("otlp_protocol = \"grpc\""));
+    let left: Vec<&str> = imported.notes.iter().filter(|note| note.sort == Sort::Left).map(|note| note.path.as_str()).collect();
+    assert_eq!(left, ["litellm_settings.success_callback[1]", "environment_variables"]);
+    let (_, config) = translated("model_list: []");
+    assert!(config.server.metrics_listen.is_none() && config.telemetry.otlp.is_none() && config.alerts.webhook.is_none());
+}
+
+#[test]
+fn headers_that_may_be_secret_are_variables_and_none_is_lost() {
+    let text = "
+model_list:
+  - model_name: m
+    litellm_params:
+      model: openai/m
+      extra_headers: { X-Upstream: Bearer hunter2, X-Pass: hunter2, x-title: shown, X-Title: other, user-agent: sk-hunter2 }
+";
+    let (imported, _) = translated(text);
+    assert!(!imported.toml.contains("hunter2") && imported.toml.contains("shown"), "{}", imported.toml);
+    assert!(imported.notes.iter().any(|note| note.path.ends_with("X-Title") && note.sort == Sort::Left));
+}
+
+#[test]
+fn names_with_a_star_stay_names() {
+    let model = |name: &str| format!("  - {{ model_name: '{name}', litellm_params: {{ model: openai/m }} }}\n");
+    let (_, config) = translated(&format!("model_list:\n{}{}{}", model("gpt 4*"), model("gpt-4*"), model("模型*")));
+    let names: Vec<(&str, bool)> = config.models.iter().map(|model| (&*model.name, model.wildcard)).collect();
+    assert_eq!(names, [("gpt-4", true), ("gpt-4-2", true), ("model-", true)]);
 }
 
 proptest::proptest! {
