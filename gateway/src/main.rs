@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use weir::command::keys;
 use weir::config::Config;
-use weir::import::{self, Sort};
+use weir::import::Sort;
 use weir::shared::Snapshot;
 use weir::{clock, life, prices, sim};
 
@@ -140,9 +140,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("{:#}", weir::config::schema::schema());
             Ok(ExitCode::SUCCESS)
         }
-        Cmd::Import { command: ImportCmd::Litellm { file, out, force } } => {
-            import_litellm(&file, out.as_deref(), force)
-        }
+        Cmd::Import { command } => import(&command),
         Cmd::Demo(options) => {
             let held = runtime()?.block_on(sim::demo::run(options))?;
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -185,18 +183,19 @@ fn check(path: &Path) -> ExitCode {
     }
 }
 
-fn import_litellm(file: &Path, out: Option<&Path>, force: bool) -> anyhow::Result<ExitCode> {
+fn import(command: &ImportCmd) -> anyhow::Result<ExitCode> {
+    let ImportCmd::Litellm { file, out, force } = command;
     let (name, text) = match file == Path::new("-") {
         true => ("standard input".to_owned(), std::io::read_to_string(std::io::stdin())),
         false => (file.display().to_string(), std::fs::read_to_string(file)),
     };
     let text = text.with_context(|| format!("{name} cannot be read"))?;
-    let imported = import::litellm(&name, &text).map_err(|err| match err.line {
+    let imported = weir::import::litellm(&name, &text).map_err(|err| match err.line {
         Some(_) => anyhow!("{name}:{err}"),
         None => anyhow!("{name}: {err}"),
     })?;
     match out {
-        Some(out) => write_new(out, &imported.toml, force)?,
+        Some(out) => write_new(out, &imported.toml, *force)?,
         None => print!("{}", imported.toml),
     }
     for note in &imported.notes {

@@ -86,7 +86,7 @@ impl Told {
         let lines = noted.lines().filter_map(|line| line.split_once(' '));
         let read = lines.filter_map(|(since, key)| Some((Alert::read(key)?.key, since.parse::<u64>().ok()?)));
         let before = std::mem::take(&mut self.told);
-        let entry = |(key, since)| {
+        let entry = |(key, since): (String, u64)| {
             let gone = before.get(&key).and_then(|entry: &Entry| entry.gone);
             (key, Entry { since, gone })
         };

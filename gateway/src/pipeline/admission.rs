@@ -191,9 +191,7 @@ impl Call<'_> {
         if let Some(until) = spent {
             wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
         }
-        // (Counted apart, for only that one needs a person.)
-        let counted = if spent.is_some() { "budget" } else { scope };
-        self.worker.shared.metrics.denied(counted, &series);
+        self.worker.shared.metrics.denied(if spent.is_some() { "budget" } else { scope }, &series);
         self.trace.denied(scope, &name, wait);
         if spent.is_some() && scope == "tenant" {
             let message = "The budget of this key is spent.";

@@ -37,6 +37,8 @@ pub(super) struct Deployment<'y> {
     pub(super) rpm: Option<f64>,
     pub(super) tpm: Option<f64>,
     pub(super) has_price: bool,
+    /// It is never left alone.
+    pub(super) stays: bool,
     /// Keys of `[[deployments]]` behind name, account and model.
     pub(super) written: Vec<(&'static str, String)>,
 }
@@ -84,6 +86,7 @@ pub(super) fn deployment<'y>(element: &'y Node, import: &mut Import<'y>) -> Resu
         rpm: None,
         tpm: None,
         has_price: false,
+        stays: false,
         written: Vec::new(),
     };
     limits(&mut built, element, import);
@@ -244,6 +247,7 @@ fn times(built: &mut Deployment<'_>, import: &mut Import<'_>) {
     let own = Times::read(total, stream, import.times, &mut import.notes);
     built.written.extend(own.written(import.times).map(|value| ("timeouts", value)));
     let Some(node) = built.params.get("cooldown_time") else { return };
+    built.stays = node.number() == Some(0.0);
     built.written.extend(import.left_alone(node));
 }
 

@@ -14,6 +14,7 @@ mod reasons;
 mod settings;
 mod state;
 mod telling;
+mod tenant;
 mod times;
 mod words;
 
@@ -22,7 +23,6 @@ use std::sync::Arc;
 use super::node::Node;
 use super::page::{self, Page};
 use super::{Imported, Note, Notes, Unreadable, yaml};
-use crate::auth;
 use crate::config::Prices;
 use crate::config::preset::Presets;
 use account::{Account, Params};
@@ -244,19 +244,27 @@ impl<'y> Import<'y> {
             let budgets: Vec<_> = own.filter_map(|own| Some((own.model.as_str(), own.budget?))).collect();
             account.write(&budgets, &mut body);
         }
-        for deployment in &self.deployments {
-            let account = &self.accounts[deployment.account];
-            deployment.write(&account.name, &mut body);
-            if self.checks_health && !account.lists_models(&self.presets) {
-                body.set_because("health_check", page::table([("kind", page::text("off"))]), "its provider has no list of models");
-            }
-        }
+        self.deployments.iter().for_each(|deployment| self.deployment(deployment, &mut body));
         for model in &models {
             model.write(&fallbacks, self, &mut body);
         }
         self.tenant(&mut body);
         self.about_limits();
         self.head(name, body)
+    }
+
+    /// One, and whether it can be checked as the others are.
+    fn deployment(&self, deployment: &Deployment<'_>, page: &mut Page) {
+        let account = &self.accounts[deployment.account];
+        deployment.write(&account.name, page);
+        let why = match account.lists_models(&self.presets) {
+            false => Some("its provider has no list of models"),
+            true if deployment.stays => Some("it has no circuit"),
+            true => None,
+        };
+        if let Some(why) = why.filter(|_| self.checks_health) {
+            page.set_because("health_check", page::table([("kind", page::text("off"))]), why);
+        }
     }
 
     /// What stands above all: where it is from, and which variables it names.
@@ -313,55 +321,6 @@ impl<'y> Import<'y> {
         }
         page.section("[state]");
         keys.iter().for_each(|(key, value)| page.set(key, value));
-    }
-
-    /// Who calls with the master key. Keys that LiteLLM gave out stand in its database.
-    fn tenant(&mut self, page: &mut Page) {
-        if let Some(node) = self.general("database_url") {
-            self.notes.left(node, "Weir has no database. Keys that LiteLLM gave out stand there: each needs a [[tenants]] with its hash (`weir keys hash`), or is made anew at run time (`/admin/v1/keys`)");
-        }
-        let budget = self.budget();
-        let node = self.general("master_key").filter(|node| node.text() != Some(""));
-        let Some(node) = node else {
-            self.notes.todo_for_all(
-                "the file has no `master_key`, so Weir's has no tenants, and calls are refused: add [[tenants]] with the hashes of their \
-                 keys (`weir keys hash`), or `anonymous = true` in [server] to let in everybody who reaches it",
-            );
-            return;
-        };
-        let key = match Worded::of(node) {
-            Some(Worded::Clear(key)) => page::text(&auth::hash(&key)),
-            Some(Worded::Env(name)) => {
-                let about = format!("SHA-256 of {name}: printf %s \"${name}\" | sha256sum | cut -c -64");
-                let reference = self.environment.name(&format!("{name}_SHA256"), &about);
-                page::quoted(&format!("sha256:{reference}"))
-            }
-            None => return self.notes.left(node, "no string, or no name of an environment variable"),
-        };
-        self.notes.differs(node, "clients go on calling with it, as one tenant; it opens no admin pages (`admin_token` in [server] does)");
-        page.section("[[tenants]]");
-        page.set("name", page::text("litellm"));
-        page.set_because("keys", page::list([key]), "the hash of master_key");
-        if let Some(budget) = budget {
-            page.set_because("budgets", budget.written(), "litellm_settings.max_budget");
-        }
-    }
-
-    /// That of the whole proxy, if a tenant can have it: by the master key all calls are one tenant's.
-    fn budget(&mut self) -> Option<Budget> {
-        let (usd, duration) = (self.litellm("max_budget"), self.litellm("budget_duration"));
-        let key = self.general("master_key").and_then(Worded::of);
-        if usd.is_some() && key.is_none_or(|key| key.clear() == Some("")) {
-            Budget::leave(usd, duration, "a budget is a tenant's here, and there is none without `master_key`", &mut self.notes);
-            return None;
-        }
-        if usd.is_some() && !self.deployments.iter().all(|deployment| deployment.has_price) {
-            let reason = "a budget needs the price of every deployment: `input_cost_per_token` and `output_cost_per_token`, or one in \
-                          Weir's table (`weir prices show`)";
-            Budget::leave(usd, duration, reason, &mut self.notes);
-            return None;
-        }
-        Budget::read(usd, duration, &mut self.notes)
     }
 
     fn about_limits(&mut self) {

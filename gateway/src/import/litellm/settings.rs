@@ -72,7 +72,8 @@ pub(super) fn basics(import: &mut Import<'_>) {
         import.notes.differs(node, "a call names tags in `x-weir-tags`, and goes to deployments that have all of those which some deployment has");
     }
     import.by_entra = import.is_on(import.litellm("enable_azure_ad_token_refresh"));
-    import.cools_down = !import.is_on(import.router("disable_cooldowns"));
+    let is_short = import.either("cooldown_time", None).is_some_and(|node| node.number() == Some(0.0));
+    import.cools_down = !import.is_on(import.router("disable_cooldowns")) && !is_short;
     let (total, stream) = (import.either("timeout", Some("request_timeout")), import.either("stream_timeout", None));
     import.times = Times::read(total, stream, BUILT_IN, &mut import.notes);
 }
@@ -160,25 +161,14 @@ fn retry(import: &mut Import<'_>) -> Option<Line> {
 /// `allowed_fails`, `allowed_fails_policy`, `cooldown_time`, `disable_cooldowns`.
 fn left_alone(import: &mut Import<'_>) -> Vec<Line> {
     let node = import.either("cooldown_time", None);
-    if let Some(node) = node.filter(|node| import.cools_down && node.number() == Some(0.0)) {
-        import.notes.differs(node, "so nothing is left alone for its failures; what a provider refuses with 429 rests nevertheless, as long as it says");
-        return vec![line("circuit", page::table([("enabled", "false".to_owned())]), "cooldown_time: 0")];
-    }
-    let time = node.and_then(|node| seconds(node, &mut import.notes));
+    let none = node.filter(|node| node.number() == Some(0.0));
+    let time = node.filter(|_| none.is_none()).and_then(|node| seconds(node, &mut import.notes));
     let mut lines: Vec<Line> = time
         .map(|time| line("cooldown", cooldown(time), "cooldown_time: after a 429 that names no time"))
         .into_iter()
         .collect();
     if !import.cools_down {
-        if let Some(node) = import.router("disable_cooldowns") {
-            import.notes.differs(node, "failures open no circuit; what a provider refuses with 429 rests nevertheless, as long as it says");
-        }
-        for key in ["allowed_fails", "allowed_fails_policy"] {
-            if let Some(node) = import.either(key, None) {
-                import.notes.left(node, "without effect, as cooldowns are disabled");
-            }
-        }
-        lines.push(line("circuit", page::table([("enabled", "false".to_owned())]), "disable_cooldowns"));
+        lines.push(never(none, import));
         return lines;
     }
     let mut entries = Vec::new();
@@ -201,6 +191,19 @@ fn left_alone(import: &mut Import<'_>) -> Vec<Line> {
         lines.push(line("circuit", page::table(entries), comment));
     }
     lines
+}
+
+/// Nothing is left alone for its failures; `none` is a `cooldown_time` of 0.
+fn never(none: Option<&Node>, import: &mut Import<'_>) -> Line {
+    for node in [import.router("disable_cooldowns"), none].into_iter().flatten() {
+        import.notes.differs(node, "failures open no circuit; what a provider refuses with 429 rests nevertheless, as long as it says");
+    }
+    for key in ["allowed_fails", "allowed_fails_policy"] {
+        if let Some(node) = import.either(key, None) {
+            import.notes.left(node, "without effect, as cooldowns are disabled");
+        }
+    }
+    line("circuit", page::table([("enabled", "false".to_owned())]), "nothing cools down there")
 }
 
 /// `cooldown` of so many milliseconds.

@@ -58,7 +58,7 @@ fn by_environment(cache: Option<&Node>, import: &mut Import<'_>) -> Vec<(&'stati
     let scheme = scheme(tls, import);
     let host = import.environment.name("REDIS_HOST", "of LiteLLM's environment");
     let port = match port {
-        Some(node) => part(node, "REDIS_PORT", is_number, import),
+        Some(node) => part(node, "REDIS_PORT", is_port, import),
         None => import.environment.name("REDIS_PORT", "of LiteLLM's environment"),
     };
     let login = match password {
@@ -109,7 +109,7 @@ fn scheme(tls: Option<&Node>, import: &mut Import<'_>) -> &'static str {
 fn by_host(host: &Node, [port, user, password, db, tls]: [Option<&Node>; 5], import: &mut Import<'_>) -> String {
     let scheme = scheme(tls, import);
     let host = part(host, "REDIS_HOST", is_host, import);
-    let port = port.map_or("6379".to_owned(), |node| part(node, "REDIS_PORT", is_number, import));
+    let port = port.map_or("6379".to_owned(), |node| part(node, "REDIS_PORT", is_port, import));
     let login = login(user, password, import);
     let db = db.map_or("0".to_owned(), |node| part(node, "REDIS_DB", is_number, import));
     page::quoted(&format!("{scheme}://{login}{host}:{port}/{db}"))
@@ -146,12 +146,16 @@ fn is_url(text: &str) -> bool {
         let (address, db) = rest.split_once('/').unwrap_or((rest, "0"));
         let (_, address) = address.rsplit_once('@').unwrap_or(("", address));
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "6379"));
-        is_host(host) && is_number(port) && (db.is_empty() || is_number(db))
+        is_host(host) && is_port(port) && (db.is_empty() || is_number(db))
     })
 }
 
 fn is_host(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) && !text.starts_with(['.', '-'])
+}
+
+fn is_port(text: &str) -> bool {
+    is_number(text) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn is_number(text: &str) -> bool {
@@ -178,7 +182,7 @@ fn sentinel(nodes: &Node, master: &Node, cache: &Node, import: &mut Import<'_>) 
     for node in nodes.items() {
         let [host, port] = [0, 1].map(|at| node.items().get(at));
         let host = host.map(|node| part(node, "REDIS_SENTINEL_HOST", is_host, import));
-        let port = port.map_or("26379".to_owned(), |node| part(node, "REDIS_SENTINEL_PORT", is_number, import));
+        let port = port.map_or("26379".to_owned(), |node| part(node, "REDIS_SENTINEL_PORT", is_port, import));
         match host {
             Some(host) => list.push(page::quoted(&format!("{host}:{port}"))),
             None => import.notes.left(node, "expected [host, port]"),
