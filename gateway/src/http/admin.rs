@@ -58,8 +58,11 @@ impl Desk {
         }
         for (at, (model, name)) in config.models.iter().zip(&snapshot.model_names).enumerate() {
             let is_tried = config.experiments.iter().any(|experiment| experiment.model.0 == at);
-            // (Variants divide its calls otherwise.)
-            let Some(shares) = model.shares().filter(|_| !is_tried) else { continue };
+            let is_set = model.targets.iter().map(|target| &snapshot.duties[target.deployment.0]).any(|duty| {
+                duty.is_drained() || duty.weight().is_some()
+            });
+            // (Variants divide its calls otherwise, and so do operators.)
+            let Some(shares) = model.shares().filter(|_| !is_tried && !is_set) else { continue };
             for (target, share) in model.targets.iter().zip(shares) {
                 metrics.share(name, &config.deployments[target.deployment.0].name, share);
             }
