@@ -89,7 +89,9 @@ fn every_key_says_what_it_means() {
 fn every_file_that_loads_is_taken() {
     let judge = Judge::of(schema());
     let folders = ["config", "config/examples", "gateway/tests/config/loads", "gateway/tests/import"];
-    for path in folders.into_iter().flat_map(files) {
+    // (A table of prices is no configuration.)
+    let all = folders.into_iter().flat_map(files).filter(|path| path.file_name().is_none_or(|name| name != "prices.toml"));
+    for path in all {
         let refused = judge.refuses_file(&fs::read_to_string(&path).unwrap());
         assert!(refused.is_none(), "{}: {}", path.display(), refused.unwrap());
     }

@@ -26,7 +26,6 @@ use super::{Imported, Note, Notes, Unreadable, yaml};
 use crate::config::Prices;
 use crate::config::preset::Presets;
 use account::{Account, Params};
-use budget::Budget;
 use deployment::Deployment;
 use provider::provider_of;
 use settings::{Line, Strategy};
