@@ -203,7 +203,9 @@ fn import(command: &ImportCmd) -> anyhow::Result<ExitCode> {
     }
     let count = |sort| imported.notes.iter().filter(|note| note.sort == sort).count();
     let (left, differs, todo) = (count(Sort::Left), count(Sort::Differs), count(Sort::ToDo));
-    eprintln!("{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well");
+    eprintln!(
+        "{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well"
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -214,7 +216,9 @@ fn write_new(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     options.write(true).create(true).truncate(force).create_new(!force);
     let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|err| match err.kind() {
-        std::io::ErrorKind::AlreadyExists => anyhow!("{} is there already: --force writes over it", path.display()),
+        std::io::ErrorKind::AlreadyExists => {
+            anyhow!("{} is there already: --force writes over it", path.display())
+        }
         _ => anyhow!("{} cannot be written: {err}", path.display()),
     })
 }

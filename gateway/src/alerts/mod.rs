@@ -94,7 +94,16 @@ struct Office {
 impl Teller {
     fn new(shared: Arc<Shared>, port: Port) -> Teller {
         let (outside, pace) = (Outside::real(), Pace::default());
-        Teller { shared, port, outside, webhook: None, cluster: None, own: Told::default(), away_since: None, pace }
+        Teller {
+            shared,
+            port,
+            outside,
+            webhook: None,
+            cluster: None,
+            own: Told::default(),
+            away_since: None,
+            pace,
+        }
     }
 
     /// Nobody is to be told any more.
@@ -140,7 +149,8 @@ impl Teller {
         events: &mut Vec<Event>,
     ) -> Result<(), Away> {
         // (While the state is away nobody is elected, and nothing known of the others.)
-        let is_elected = |turn: u64| self.shared.client.is_elected(Deployment::tag_of(&format!("alerts/{turn}")));
+        let is_elected =
+            |turn: u64| self.shared.client.is_elected(Deployment::tag_of(&format!("alerts/{turn}")));
         if self.away_since.is_some() || !is_on_turn(now, is_elected) {
             self.cluster = None; // what the others tell meanwhile it does not know
             return Ok(());
@@ -240,7 +250,11 @@ mod tests {
             // The clocks of the two are up to five seconds apart.
             let telling = |replica: u64, now: u64| is_on_turn(now, |turn| who(turn) == replica);
             for apart in 0..=5 {
-                assert!(!(telling(0, now) && telling(1, now + apart)) && !(telling(1, now) && telling(0, now + apart)), "{now}");
+                assert!(
+                    !(telling(0, now) && telling(1, now + apart))
+                        && !(telling(1, now) && telling(0, now + apart)),
+                    "{now}"
+                );
             }
             assert!(now % 600 < 5 || telling(who(now / 600), now), "{now}");
         }

@@ -79,14 +79,19 @@ fn who_was_cut_off_neither_tells_again_nor_keeps_quiet() {
 #[test]
 fn too_many_graver_ones_end_none_of_those_that_were_told() {
     let mut told = Told::default();
-    let budgets: Vec<Alert> = (0..MOST - 2).map(|at| Alert::of(Kind::BudgetNear, &format!("t{at:04}"))).collect();
+    let budgets: Vec<Alert> =
+        (0..MOST - 2).map(|at| Alert::of(Kind::BudgetNear, &format!("t{at:04}"))).collect();
     let events = told.news(&budgets, 1);
     assert_eq!(events.len(), MOST - 2);
     told.note(&events, |_| true);
     let graver: Vec<Alert> = (0..10).map(|at| down(&format!("m{at}"))).collect();
     let all: Vec<Alert> = graver.into_iter().chain(budgets).collect();
     let events = told.news(&all, 2);
-    assert_eq!(keys(&events), [("model_down/m0", false, 2), ("model_down/m1", false, 2)], "for two there is room");
+    assert_eq!(
+        keys(&events),
+        [("model_down/m0", false, 2), ("model_down/m1", false, 2)],
+        "for two there is room"
+    );
     told.note(&events, |_| true);
     assert_eq!(told.news(&all, 100), [], "and nothing is over");
 }

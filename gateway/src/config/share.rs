@@ -20,7 +20,9 @@ impl Model {
         let place = |target: &Target| (target.tier, target.distance);
         let first = self.targets.iter().map(place).min()?;
         let is_first = |target: &&Target| place(target) == first;
-        if self.ranking.strategy == Strategy::Weighted && self.targets.iter().filter(is_first).any(|target| target.auto) {
+        if self.ranking.strategy == Strategy::Weighted
+            && self.targets.iter().filter(is_first).any(|target| target.auto)
+        {
             return None;
         }
         let all: f64 = self.targets.iter().filter(is_first).map(weight).sum();
@@ -57,8 +59,13 @@ mod tests {
         assert_eq!(shares("weighted", all), Some(vec![0.75, 0.25, 0.0]));
         assert_eq!(shares("round-robin", all), Some(vec![0.5, 0.5, 0.0]));
         assert_eq!(shares("capacity", all), None);
-        assert_eq!(shares("weighted", "[\"x\", \"y\"]"), None, "automatic weights follow what is free and what fails");
-        let later = "[{ name = \"x\", weight = 3 }, { name = \"y\", weight = 1 }, { name = \"z\", priority = 1 }]";
+        assert_eq!(
+            shares("weighted", "[\"x\", \"y\"]"),
+            None,
+            "automatic weights follow what is free and what fails"
+        );
+        let later =
+            "[{ name = \"x\", weight = 3 }, { name = \"y\", weight = 1 }, { name = \"z\", priority = 1 }]";
         assert_eq!(shares("weighted", later), Some(vec![0.75, 0.25, 0.0]));
         let least = "[{ name = \"x\", weight = 99 }, { name = \"y\", weight = 1, min_share = 0.1 }]";
         let shares = shares("weighted", least).unwrap();

@@ -58,9 +58,11 @@ impl Desk {
         }
         for (at, (model, name)) in config.models.iter().zip(&snapshot.model_names).enumerate() {
             let is_tried = config.experiments.iter().any(|experiment| experiment.model.0 == at);
-            let is_set = model.targets.iter().map(|target| &snapshot.duties[target.deployment.0]).any(|duty| {
-                duty.is_drained() || duty.weight().is_some()
-            });
+            let is_set = model
+                .targets
+                .iter()
+                .map(|target| &snapshot.duties[target.deployment.0])
+                .any(|duty| duty.is_drained() || duty.weight().is_some());
             // (Variants divide its calls otherwise, and so do operators.)
             let Some(shares) = model.shares().filter(|_| !is_tried && !is_set) else { continue };
             for (target, share) in model.targets.iter().zip(shares) {

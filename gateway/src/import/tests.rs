@@ -20,7 +20,8 @@ fn folder() -> PathBuf {
 }
 
 fn files() -> Vec<(String, String)> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     files.sort();
     assert_eq!(files.len(), 4);
@@ -107,7 +108,8 @@ fn every_key_has_an_effect_or_is_listed() {
         let tree = yaml::read(&text).unwrap().unwrap();
         let whole = of_tree(&name, &tree.edited("nothing", None).unwrap(), &text).unwrap();
         for (path, _) in tree.paths() {
-            let within = |listed: &str| path.strip_prefix(listed).is_some_and(|rest| rest.starts_with(['.', '[']));
+            let within =
+                |listed: &str| path.strip_prefix(listed).is_some_and(|rest| rest.starts_with(['.', '[']));
             if whole.notes.iter().any(|note| note.sort == Sort::Left && within(&note.path)) {
                 continue; // all of it is listed as one
             }
@@ -134,7 +136,9 @@ fn what_the_environment_says_is_not_lost() {
             let is_without = AS_WITHOUT.contains(&path.rsplit('.').next().unwrap_or_default());
             let of = |value: Option<&str>| of_tree(&name, &tree.edited(path, value).unwrap(), &text).unwrap();
             let (without, with) = (of(None), of(Some("os.environ/SOMETHING")));
-            let covers = |listed: &str| path.strip_prefix(listed).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            let covers = |listed: &str| {
+                path.strip_prefix(listed).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
             let is_listed = with.notes.iter().any(|note| note.sort == Sort::Left && covers(&note.path));
             if without.toml == with.toml && !is_listed && !is_without {
                 lost.push(format!("{name}: {path}"));
@@ -147,8 +151,20 @@ fn what_the_environment_says_is_not_lost() {
 /// Keys whose values Weir's file shows as they are: names, addresses, numbers.
 fn may_be_shown(path: &str) -> bool {
     const SHOWN: [&str; 14] = [
-        "model_name", "model", "api_base", "id", "api_version", "aws_region_name", "aws_role_name", "vertex_project",
-        "vertex_location", "organization", "X-Team", "host", "redis_host", "redis_port",
+        "model_name",
+        "model",
+        "api_base",
+        "id",
+        "api_version",
+        "aws_region_name",
+        "aws_role_name",
+        "vertex_project",
+        "vertex_location",
+        "organization",
+        "X-Team",
+        "host",
+        "redis_host",
+        "redis_port",
     ];
     let key = path.rsplit('.').next().unwrap_or_default();
     SHOWN.contains(&key) || path.contains("tags[") || path.contains("model_group_alias")
@@ -162,9 +178,18 @@ fn no_note_shows_a_value_and_no_secret_is_written() {
     for (name, text) in files() {
         let tree = yaml::read(&text).unwrap().unwrap();
         for (path, _) in tree.paths().iter().filter(|(_, is_scalar)| *is_scalar) {
-            for value in ["sentinel7", "https://u:sentinel7@h/v1", "{\"key\": \"sentinel7\"}", "os.environ/not a name sentinel7"] {
+            for value in [
+                "sentinel7",
+                "https://u:sentinel7@h/v1",
+                "{\"key\": \"sentinel7\"}",
+                "os.environ/not a name sentinel7",
+            ] {
                 let imported = of_tree(&name, &tree.edited(path, Some(value)).unwrap(), "").unwrap();
-                assert!(!told(&imported).contains("sentinel7"), "{name}: {path}: {value}\n{}", told(&imported));
+                assert!(
+                    !told(&imported).contains("sentinel7"),
+                    "{name}: {path}: {value}\n{}",
+                    told(&imported)
+                );
                 let shown = imported.toml.contains("sentinel7");
                 assert!(!shown || may_be_shown(path), "{name}: {path}: {value}\n{}", imported.toml);
             }
@@ -178,7 +203,20 @@ fn no_note_shows_a_value_and_no_secret_is_written() {
 #[test]
 fn whatever_stands_in_a_file_what_comes_of_it_loads() {
     let odd = [
-        "", "0", "-1", "1.5", "59", "a b*c", "模型*", "1e12", "true", "${X}", "gpt-4o", "http://h:x", "\"\\\n", "os.environ/X",
+        "",
+        "0",
+        "-1",
+        "1.5",
+        "59",
+        "a b*c",
+        "模型*",
+        "1e12",
+        "true",
+        "${X}",
+        "gpt-4o",
+        "http://h:x",
+        "\"\\\n",
+        "os.environ/X",
         "prompt_caching",
     ];
     let mut broken = Vec::new();
@@ -189,7 +227,8 @@ fn whatever_stands_in_a_file_what_comes_of_it_loads() {
             loads(&without.toml);
             // (A key file must be there, and what is made up for a variable is no address.)
             let is_address = |value: &str| {
-                value.starts_with("os.environ") && ["api_base", "redis_port", "llm_exceptions"].iter().any(|end| path.ends_with(end))
+                value.starts_with("os.environ")
+                    && ["api_base", "redis_port", "llm_exceptions"].iter().any(|end| path.ends_with(end))
             };
             let is_scalar = is_scalar && !path.ends_with("vertex_credentials");
             for value in odd.iter().filter(|value| is_scalar && !is_address(value)) {

@@ -19,7 +19,10 @@ const LONGEST: usize = 8 << 20;
 /// Reads the one document of `text`; `None` if it is empty.
 pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
     // What is missing at the end is missing behind the last line.
-    let within = |err: Unreadable| Unreadable { line: err.line.map(|line| line.min(text.lines().count().max(1))), ..err };
+    let within = |err: Unreadable| Unreadable {
+        line: err.line.map(|line| line.min(text.lines().count().max(1))),
+        ..err
+    };
     document(text).map_err(within)
 }
 
@@ -70,7 +73,10 @@ impl Raw {
 }
 
 enum Kind {
-    Scalar { text: String, is_plain: bool },
+    Scalar {
+        text: String,
+        is_plain: bool,
+    },
     List(Vec<Rc<Raw>>),
     /// Keys with their lines.
     Map(Vec<(String, usize, Rc<Raw>)>),
@@ -190,7 +196,12 @@ struct Merged<'r> {
 }
 
 impl<'r> Merged<'r> {
-    fn merge(&mut self, entries: &'r [(String, usize, Rc<Raw>)], depth: usize, left: &mut usize) -> Result<(), Unreadable> {
+    fn merge(
+        &mut self,
+        entries: &'r [(String, usize, Rc<Raw>)],
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<(), Unreadable> {
         let before = self.entries.len();
         for (key, line, value) in entries.iter().filter(|(key, ..)| key != "<<") {
             count(left, *line)?;
@@ -212,7 +223,9 @@ impl<'r> Merged<'r> {
             };
             for table in tables {
                 count(left, *line)?;
-                let Kind::Map(entries) = &table.kind else { return Err(at(*line, "`<<` merges tables only")) };
+                let Kind::Map(entries) = &table.kind else {
+                    return Err(at(*line, "`<<` merges tables only"));
+                };
                 self.merge(entries, depth + 1, left)?;
             }
         }

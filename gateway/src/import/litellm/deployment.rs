@@ -13,7 +13,14 @@ use super::words::{Worded, named};
 
 /// Modes that Weir has no calls for.
 const OTHER_MODES: [&str; 9] = [
-    "image_generation", "image_edit", "audio_transcription", "audio_speech", "moderation", "realtime", "batch", "video_generation",
+    "image_generation",
+    "image_edit",
+    "audio_transcription",
+    "audio_speech",
+    "moderation",
+    "realtime",
+    "batch",
+    "video_generation",
     "ocr",
 ];
 
@@ -62,14 +69,15 @@ type Reason = String;
 pub(super) fn deployment<'y>(element: &'y Node, import: &mut Import<'y>) -> Result<Deployment<'y>, Reason> {
     let group_at = element.get("model_name").ok_or("it has no `model_name`")?;
     let group = group_at.text().ok_or("its `model_name` is no string")?;
-    let own = element.get("litellm_params").filter(|node| node.is_map()).ok_or("it has no `litellm_params`")?;
+    let own =
+        element.get("litellm_params").filter(|node| node.is_map()).ok_or("it has no `litellm_params`")?;
     let params = Params { own, credential: import.credential(own) };
     let info = element.get("model_info");
     let model = own.get("model").and_then(Node::text).ok_or("it has no `litellm_params.model`")?;
     refuse(own, info)?;
     let (wanted, model) = wanted(params, model, import)?;
-    let account =
-        account(&wanted, &mut import.accounts, &mut import.environment, &mut import.notes).map_err(Reason::from)?;
+    let account = account(&wanted, &mut import.accounts, &mut import.environment, &mut import.notes)
+        .map_err(Reason::from)?;
     let id = info.and_then(|info| info.get("id")).and_then(Node::text).map(|id| named(id, "deployment"));
     let mut built = Deployment {
         name: String::new(),
@@ -155,8 +163,13 @@ fn order(params: Params<'_>, info: Option<&Node>, import: &mut Import<'_>) -> Op
 }
 
 /// What a deployment may take, each with Weir's key.
-const LIMITS: [(&str, &str); 5] =
-    [("rpm", "rpm"), ("tpm", "tpm"), ("itpm", "itpm"), ("otpm", "otpm"), ("max_parallel_requests", "concurrency")];
+const LIMITS: [(&str, &str); 5] = [
+    ("rpm", "rpm"),
+    ("tpm", "tpm"),
+    ("itpm", "itpm"),
+    ("otpm", "otpm"),
+    ("max_parallel_requests", "concurrency"),
+];
 
 fn limits(built: &mut Deployment<'_>, element: &Node, import: &mut Import<'_>) {
     let mut entries = Vec::new();
@@ -179,13 +192,18 @@ fn limits(built: &mut Deployment<'_>, element: &Node, import: &mut Import<'_>) {
             Some(number) if number >= 1.0 && number < (1_u64 << 40) as f64 => {
                 entries.push((limit, page::whole(number as u64)));
             }
-            _ => import.notes.left(node, "no whole number from 1: a limit of 0 is refused here, and none comes from the environment"),
+            _ => import.notes.left(
+                node,
+                "no whole number from 1: a limit of 0 is refused here, and none comes from the environment",
+            ),
         }
     }
     if entries.iter().any(|(limit, _)| *limit != "concurrency") && !import.keeps_limits {
         import.has_loose_limits = true;
     }
-    let says_output = ["max_output_tokens", "max_tokens"].iter().any(|key| built.info.is_some_and(|info| info.get(key).is_some()));
+    let says_output = ["max_output_tokens", "max_tokens"]
+        .iter()
+        .any(|key| built.info.is_some_and(|info| info.get(key).is_some()));
     if entries.iter().any(|(limit, _)| limit.ends_with("tpm")) && !says_output {
         import.holds_unsaid = true;
     }
@@ -234,7 +252,8 @@ fn abilities(built: &mut Deployment<'_>, notes: &mut Notes) {
     ];
     let Some(info) = built.info else { return };
     let mut lacks = |key: &str| info.get(key).and_then(|node| notes.flag(node)) == Some(false);
-    let able: Vec<String> = ABILITIES.iter().filter(|(_, key)| !lacks(key)).map(|(word, _)| page::text(word)).collect();
+    let able: Vec<String> =
+        ABILITIES.iter().filter(|(_, key)| !lacks(key)).map(|(word, _)| page::text(word)).collect();
     if able.len() < ABILITIES.len() {
         built.written.push(("supports", page::list(able)));
     }
@@ -263,7 +282,9 @@ fn tags(built: &mut Deployment<'_>, import: &mut Import<'_>) {
         match Worded::of(item) {
             Some(Worded::Clear(tag)) if named(&tag, "") == tag && !tag.is_empty() => {
                 if tag == "default" {
-                    import.notes.differs(item, "a tag as any other: calls without tags go to every deployment here");
+                    import
+                        .notes
+                        .differs(item, "a tag as any other: calls without tags go to every deployment here");
                 }
                 if !tags.contains(&tag) {
                     tags.push(tag);

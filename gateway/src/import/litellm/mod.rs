@@ -176,10 +176,15 @@ impl<'y> Import<'y> {
                 "BadRequestError" | "ContentPolicyViolationError" | "NotFoundError" => {
                     self.notes.left(node, "what a provider refuses of the request itself is tried nowhere else, but for fallbacks by kind");
                 }
-                "AuthenticationError" => self.notes.left(node, "a refused key leads to the next account at once"),
+                "AuthenticationError" => {
+                    self.notes.left(node, "a refused key leads to the next account at once")
+                }
                 kind if COUNTED.contains(&kind) => {
                     most = most.max(self.attempts(node));
-                    self.notes.differs(node, "one number of attempts for all kinds of failures here: the largest of these");
+                    self.notes.differs(
+                        node,
+                        "one number of attempts for all kinds of failures here: the largest of these",
+                    );
                 }
                 _ => self.notes.left(node, "no kind of failures that is known here"),
             }
@@ -190,7 +195,10 @@ impl<'y> Import<'y> {
     /// `cooldown_time` of a deployment, as keys of it.
     fn left_alone(&mut self, node: &Node) -> Vec<(&'static str, String)> {
         if node.number() == Some(0.0) {
-            self.notes.differs(node, "so its failures open no circuit; what a provider refuses with 429 rests nevertheless");
+            self.notes.differs(
+                node,
+                "so its failures open no circuit; what a provider refuses with 429 rests nevertheless",
+            );
             return vec![("circuit", page::table([("enabled", "false".to_owned())]))];
         }
         let Some(time) = times::seconds(node, &mut self.notes) else { return Vec::new() };
@@ -292,7 +300,11 @@ impl<'y> Import<'y> {
                     let bytes = (size * 1_048_576.0) as u64;
                     page.set_because("max_body", page::whole(bytes), "bytes; max_request_size_mb");
                     if bytes > 256 << 20 {
-                        page.set_because("max_buffered", page::whole(bytes), "all bodies of a replica together, at least one");
+                        page.set_because(
+                            "max_buffered",
+                            page::whole(bytes),
+                            "all bodies of a replica together, at least one",
+                        );
                     }
                 }
                 None => self.notes.left(node, "no size in MB"),
@@ -302,7 +314,11 @@ impl<'y> Import<'y> {
             match node.number().filter(|calls| (1.0..1e12).contains(calls)) {
                 Some(calls) => {
                     page.section("[limits]");
-                    page.set_because("concurrency", page::whole(calls as u64), "global_max_parallel_requests");
+                    page.set_because(
+                        "concurrency",
+                        page::whole(calls as u64),
+                        "global_max_parallel_requests",
+                    );
                 }
                 None => self.notes.left(node, "no number of calls"),
             }

@@ -58,7 +58,9 @@ pub(super) fn models<'y>(import: &mut Import<'y>) -> Vec<Model<'y>> {
 fn name_of(written: &str) -> String {
     match written.strip_suffix('*') {
         Some("") => "*".to_owned(),
-        Some(begin) if begin.chars().all(|c| named(&c.to_string(), "") == c.to_string()) => written.to_owned(),
+        Some(begin) if begin.chars().all(|c| named(&c.to_string(), "") == c.to_string()) => {
+            written.to_owned()
+        }
         Some(begin) => format!("{}*", named(begin, "model-")),
         None => named(written, "model"),
     }
@@ -149,7 +151,11 @@ impl Model<'_> {
             page.set("aliases", page::list(self.aliases.iter().map(|alias| page::text(alias))));
         }
         if self.lacks_prices {
-            let why = if self.members.len() > 1 { "\"cost\" when every deployment has its `price`" } else { "nothing to compare" };
+            let why = if self.members.len() > 1 {
+                "\"cost\" when every deployment has its `price`"
+            } else {
+                "nothing to compare"
+            };
             page.set_because("strategy", page::text("capacity"), why);
         }
         page.set("deployments", page::list(self.targets(import)));
@@ -163,7 +169,8 @@ impl Model<'_> {
 
     /// Each deployment with its weight and priority.
     fn targets(&self, import: &mut Import<'_>) -> Vec<String> {
-        let members: Vec<&Deployment<'_>> = self.members.iter().map(|index| &import.deployments[*index]).collect();
+        let members: Vec<&Deployment<'_>> =
+            self.members.iter().map(|index| &import.deployments[*index]).collect();
         let orders: Vec<Option<f64>> = members.iter().map(|member| member.order).collect();
         let weighted = import.strategy == Strategy::Weighted;
         let weights = if weighted { weights(&members) } else { vec![None; members.len()] };
@@ -176,7 +183,8 @@ impl Model<'_> {
         for (at, member) in members.iter().enumerate() {
             let priority = ranks.iter().position(|rank| *rank == key(at)).unwrap_or(0);
             let mut entries = vec![("name", page::text(&member.name))];
-            entries.extend(weights[at].filter(|weight| *weight > 0.0).map(|weight| ("weight", trimmed(weight))));
+            entries
+                .extend(weights[at].filter(|weight| *weight > 0.0).map(|weight| ("weight", trimmed(weight))));
             if priority > 0 {
                 entries.push(("priority", page::whole(priority as u64)));
             }

@@ -123,7 +123,8 @@ fn without<'m>(model: &'m str, words: &[&str]) -> &'m str {
 }
 
 fn is_vertex(model: &str) -> bool {
-    const FAMILIES: [&str; 5] = ["gemini", "claude", "text-embedding", "text-multilingual-embedding", "textembedding"];
+    const FAMILIES: [&str; 5] =
+        ["gemini", "claude", "text-embedding", "text-multilingual-embedding", "textembedding"];
     !model.contains('/') && FAMILIES.iter().any(|family| model.starts_with(family))
 }
 
@@ -139,7 +140,10 @@ fn bedrock(model: &str) -> Result<(Option<String>, String), String> {
         _ => model,
     };
     match model.contains('/') && !model.starts_with("arn:") {
-        true => Err("what stands before the model's id is not known here: a model of Bedrock is an id or an ARN".into()),
+        true => {
+            Err("what stands before the model's id is not known here: a model of Bedrock is an id or an ARN"
+                .into())
+        }
         false => Ok((region, model.to_owned())),
     }
 }
@@ -147,7 +151,9 @@ fn bedrock(model: &str) -> Result<(Option<String>, String), String> {
 /// `us-east-1`, `us-gov-west-1`.
 fn is_region(text: &str) -> bool {
     text.rsplit_once('-').is_some_and(|(place, number)| {
-        number.len() == 1 && number.chars().all(|c| c.is_ascii_digit()) && place.contains('-')
+        number.len() == 1
+            && number.chars().all(|c| c.is_ascii_digit())
+            && place.contains('-')
             && place.chars().all(|c| c.is_ascii_lowercase() || c == '-')
     })
 }

@@ -74,7 +74,8 @@ pub(super) fn basics(import: &mut Import<'_>) {
     import.by_entra = import.is_on(import.litellm("enable_azure_ad_token_refresh"));
     let is_short = import.either("cooldown_time", None).is_some_and(|node| node.number() == Some(0.0));
     import.cools_down = !import.is_on(import.router("disable_cooldowns")) && !is_short;
-    let (total, stream) = (import.either("timeout", Some("request_timeout")), import.either("stream_timeout", None));
+    let (total, stream) =
+        (import.either("timeout", Some("request_timeout")), import.either("stream_timeout", None));
     import.times = Times::read(total, stream, BUILT_IN, &mut import.notes);
 }
 
@@ -117,7 +118,11 @@ fn latency(import: &mut Import<'_>) -> Vec<Line> {
     if let Some(node) = args.get("lowest_latency_buffer") {
         match node.number().filter(|share| (0.0..=1.0).contains(share)) {
             Some(share) => {
-                lines.push(line("tiebreak_within", page::number(share), "lowest_latency_buffer: so much slower than the fastest is as fast"));
+                lines.push(line(
+                    "tiebreak_within",
+                    page::number(share),
+                    "lowest_latency_buffer: so much slower than the fastest is as fast",
+                ));
                 lines.push(line("tiebreak", page::text("round-robin"), "in turn among those"));
             }
             None => import.notes.left(node, "no share from 0 to 1"),
@@ -185,7 +190,9 @@ fn left_alone(import: &mut Import<'_>) -> Vec<Line> {
     entries.extend(time.map(|time| ("open", page::duration(open(time)))));
     if !entries.is_empty() {
         let comment = match fails {
-            Some(fails) => format!("allowed_fails: {fails} are, and one more in a minute is not; open: cooldown_time"),
+            Some(fails) => {
+                format!("allowed_fails: {fails} are, and one more in a minute is not; open: cooldown_time")
+            }
             None => "cooldown_time".to_owned(),
         };
         lines.push(line("circuit", page::table(entries), comment));
@@ -229,21 +236,30 @@ fn allowed_fails(node: &Node, import: &mut Import<'_>) -> Option<u64> {
 
 /// Of failures that open circuits here the kind that is allowed least; of others nothing is to be said.
 fn fails_by_kind(policy: &Node, import: &mut Import<'_>) -> Option<u64> {
-    const COUNTED: [&str; 4] = ["InternalServerError", "ServiceUnavailableError", "BadGatewayError", "TimeoutError"];
+    const COUNTED: [&str; 4] =
+        ["InternalServerError", "ServiceUnavailableError", "BadGatewayError", "TimeoutError"];
     let mut least = None;
     for (key, node) in policy.entries() {
         let kind = key.strip_suffix("AllowedFails").unwrap_or(key);
         let fails = node.number().filter(|fails| (0.0..1e9).contains(fails));
         match (kind, fails) {
-            ("RateLimitError", _) => import.notes.left(node, "a 429 is no failure here: what refused rests for as long as it says"),
+            ("RateLimitError", _) => {
+                import.notes.left(node, "a 429 is no failure here: what refused rests for as long as it says")
+            }
             ("AuthenticationError", _) => {
-                import.notes.left(node, "an account whose key is refused is left alone at once, with all its deployments");
+                import.notes.left(
+                    node,
+                    "an account whose key is refused is left alone at once, with all its deployments",
+                );
             }
             ("BadRequestError" | "ContentPolicyViolationError" | "NotFoundError", _) => {
                 import.notes.left(node, "what the request is to blame for never counts against a deployment");
             }
             (kind, Some(fails)) if COUNTED.contains(&kind) => {
-                import.notes.differs(node, "all kinds of failures count together here; the lowest of these numbers holds for them");
+                import.notes.differs(
+                    node,
+                    "all kinds of failures count together here; the lowest of these numbers holds for them",
+                );
                 least = Some(least.map_or(fails as u64, |least: u64| least.min(fails as u64)));
             }
             _ => import.notes.left(node, "no kind of failures that is known here, or no number"),
@@ -267,7 +283,8 @@ fn checks(import: &mut Import<'_>) -> Option<Line> {
                opens and closes circuits";
     import.notes.differs(node, how);
     let interval = import.general("health_check_interval");
-    let interval = interval.and_then(|node| seconds(node, &mut import.notes)).unwrap_or(300_000).clamp(100, 86_400_000);
+    let interval =
+        interval.and_then(|node| seconds(node, &mut import.notes)).unwrap_or(300_000).clamp(100, 86_400_000);
     let mut entries = vec![("kind", page::text("models")), ("interval", page::duration(interval))];
     if interval < 5_000 {
         entries.push(("timeout", page::duration(interval)));
@@ -295,7 +312,9 @@ fn affinity(import: &mut Import<'_>) -> Option<Line> {
     entries.extend(by_prefix.then(|| ("prefix", "true".to_owned())));
     entries.extend(by_session.then(|| ("header", page::text("x-litellm-session-id"))));
     let ttl = import.router("deployment_affinity_ttl_seconds");
-    if !entries.is_empty() && let Some(ttl) = ttl.and_then(|node| seconds(node, &mut import.notes)) {
+    if !entries.is_empty()
+        && let Some(ttl) = ttl.and_then(|node| seconds(node, &mut import.notes))
+    {
         entries.push(("ttl", page::duration(ttl)));
     }
     (!entries.is_empty()).then(|| line("affinity", page::table(entries), "optional_pre_call_checks"))

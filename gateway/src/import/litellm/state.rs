@@ -12,7 +12,8 @@ pub(super) fn state(import: &mut Import<'_>) -> Vec<(&'static str, String)> {
         return vec![("url", by_url(url, import))];
     }
     if let Some(host) = import.router("redis_host") {
-        let keys = ["redis_port", "redis_username", "redis_password", "redis_db", "redis_ssl"].map(|key| import.router(key));
+        let keys = ["redis_port", "redis_username", "redis_password", "redis_db", "redis_ssl"]
+            .map(|key| import.router(key));
         return vec![("url", by_host(host, keys, import))];
     }
     let is_on = import.litellm("cache").map(|node| {
@@ -106,7 +107,11 @@ fn scheme(tls: Option<&Node>, import: &mut Import<'_>) -> &'static str {
     }
 }
 
-fn by_host(host: &Node, [port, user, password, db, tls]: [Option<&Node>; 5], import: &mut Import<'_>) -> String {
+fn by_host(
+    host: &Node,
+    [port, user, password, db, tls]: [Option<&Node>; 5],
+    import: &mut Import<'_>,
+) -> String {
     let scheme = scheme(tls, import);
     let host = part(host, "REDIS_HOST", is_host, import);
     let port = port.map_or("6379".to_owned(), |node| part(node, "REDIS_PORT", is_port, import));
@@ -141,7 +146,8 @@ fn part(node: &Node, otherwise: &str, fits: fn(&str) -> bool, import: &mut Impor
 
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
-    let rest = rest.filter(|rest| !rest.contains(['?', '#', '%', '$']) && rest.chars().all(|c| c.is_ascii_graphic()));
+    let rest = rest
+        .filter(|rest| !rest.contains(['?', '#', '%', '$']) && rest.chars().all(|c| c.is_ascii_graphic()));
     rest.is_some_and(|rest| {
         let (address, db) = rest.split_once('/').unwrap_or((rest, "0"));
         let (_, address) = address.rsplit_once('@').unwrap_or(("", address));
@@ -151,7 +157,9 @@ fn is_url(text: &str) -> bool {
 }
 
 fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) && !text.starts_with(['.', '-'])
+    !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+        && !text.starts_with(['.', '-'])
 }
 
 fn is_port(text: &str) -> bool {
@@ -192,7 +200,10 @@ fn sentinel(nodes: &Node, master: &Node, cache: &Node, import: &mut Import<'_>) 
         import.notes.left(nodes, "no sentinel");
         return None;
     }
-    let mut entries = vec![("nodes", page::list(list)), ("master", page::quoted(&part(master, "REDIS_MASTER", is_name, import)))];
+    let mut entries = vec![
+        ("nodes", page::list(list)),
+        ("master", page::quoted(&part(master, "REDIS_MASTER", is_name, import))),
+    ];
     let passwords = [("password", "sentinel_password"), ("data_password", "password")];
     for (ours, theirs) in passwords {
         let Some(node) = cache.get(theirs) else { continue };

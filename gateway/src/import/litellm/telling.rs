@@ -9,8 +9,13 @@ use super::words::Worded;
 /// Lists of whom LiteLLM tells of each call.
 const CALLBACKS: [&str; 4] = ["callbacks", "success_callback", "failure_callback", "service_callback"];
 /// What LiteLLM calls how OTLP is spoken, and what we do.
-const PROTOCOLS: [(&str, &str); 5] =
-    [("otlp_grpc", "grpc"), ("grpc", "grpc"), ("otlp_http", "http"), ("http/protobuf", "http"), ("http/json", "http")];
+const PROTOCOLS: [(&str, &str); 5] = [
+    ("otlp_grpc", "grpc"),
+    ("grpc", "grpc"),
+    ("otlp_http", "http"),
+    ("http/protobuf", "http"),
+    ("http/json", "http"),
+];
 
 /// Whom the file wants told.
 #[derive(Default)]
@@ -71,7 +76,9 @@ fn telemetry(import: &mut Import<'_>, page: &mut Page) {
     }
     let known = exporter.and_then(|word| PROTOCOLS.iter().find(|(theirs, _)| *theirs == word));
     let (_, protocol) = known.copied().unwrap_or(("", "http"));
-    let endpoint = import.environment.name("OTEL_ENDPOINT", "of LiteLLM's environment: http://host:port of the collector");
+    let endpoint = import
+        .environment
+        .name("OTEL_ENDPOINT", "of LiteLLM's environment: http://host:port of the collector");
     page.section("[telemetry]");
     page.set("otlp_endpoint", page::quoted(&endpoint));
     page.set_because("otlp_protocol", page::text(protocol), "\"grpc\" where OTEL_EXPORTER is otlp_grpc");
@@ -91,7 +98,10 @@ fn webhook(import: &mut Import<'_>) -> Option<String> {
                 import.notes.differs(node, how);
                 asked = Some(node);
             }
-            _ => import.notes.left(node, "alerts are posted as JSON to one address (`[alerts] webhook`), or are rules of Prometheus"),
+            _ => import.notes.left(
+                node,
+                "alerts are posted as JSON to one address (`[alerts] webhook`), or are rules of Prometheus",
+            ),
         }
     }
     asked?;
@@ -102,7 +112,8 @@ fn webhook(import: &mut Import<'_>) -> Option<String> {
             Some(worded) if chosen.is_none() && worded.clear() != Some("") => {
                 import.notes.differs(node, "all alerts go to one address here: this one");
                 let place = (node.line, node.path.as_str());
-                chosen = Some(import.environment.secret(&worded, "SLACK_WEBHOOK_URL", place, &mut import.notes));
+                chosen =
+                    Some(import.environment.secret(&worded, "SLACK_WEBHOOK_URL", place, &mut import.notes));
             }
             _ => import.notes.left(node, "all alerts go to one address here"),
         }

@@ -45,7 +45,12 @@ impl Import<'_> {
         let (usd, duration) = (self.litellm("max_budget"), self.litellm("budget_duration"));
         let key = self.general("master_key").and_then(Worded::of);
         if usd.is_some() && key.is_none_or(|key| key.clear() == Some("")) {
-            Budget::leave(usd, duration, "a budget is a tenant's here, and there is none without `master_key`", &mut self.notes);
+            Budget::leave(
+                usd,
+                duration,
+                "a budget is a tenant's here, and there is none without `master_key`",
+                &mut self.notes,
+            );
             return None;
         }
         if usd.is_some() && !self.deployments.iter().all(|deployment| deployment.has_price) {

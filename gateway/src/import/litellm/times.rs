@@ -23,7 +23,8 @@ pub(super) const WHOLE: &str = "here it also bounds a whole stream, from the cal
                                 take to begin and to pause is `first_token` and `idle`, as long as it unless `stream_timeout` says otherwise";
 
 /// Weir's own.
-pub(super) const BUILT_IN: Times = Times { connect: 2_000, first_token: 30_000, idle: 60_000, total: 600_000, stream: None };
+pub(super) const BUILT_IN: Times =
+    Times { connect: 2_000, first_token: 30_000, idle: 60_000, total: 600_000, stream: None };
 
 impl Times {
     /// `timeout` and `stream_timeout` over those of the level above.
@@ -56,8 +57,11 @@ impl Times {
             ("idle", self.idle, base.idle),
             ("total", self.total, base.total),
         ];
-        let own: Vec<_> =
-            all.into_iter().filter(|(_, own, above)| own != above).map(|(key, own, _)| (key, page::duration(own))).collect();
+        let own: Vec<_> = all
+            .into_iter()
+            .filter(|(_, own, above)| own != above)
+            .map(|(key, own, _)| (key, page::duration(own)))
+            .collect();
         (!own.is_empty()).then(|| page::table(own))
     }
 }

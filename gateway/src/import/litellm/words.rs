@@ -76,7 +76,13 @@ impl Environment {
 
     /// What stands for a string in Weir's file, as a reference; `hint` becomes the name of a variable if it is a secret that
     /// stands in clear at `place`, and the notes say that it is to be set.
-    pub(super) fn secret(&mut self, worded: &Worded, hint: &str, place: (usize, &str), notes: &mut Notes) -> String {
+    pub(super) fn secret(
+        &mut self,
+        worded: &Worded,
+        hint: &str,
+        place: (usize, &str),
+        notes: &mut Notes,
+    ) -> String {
         let text = match worded {
             Worded::Env(name) => return self.name(name, ""),
             Worded::Clear(text) => text,

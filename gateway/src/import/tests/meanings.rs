@@ -17,7 +17,11 @@ fn three(params: [&str; 3], router: &str) -> String {
 /// Weight and priority of each; `None`: an automatic weight.
 fn targets(text: &str) -> Vec<(Option<f64>, u32)> {
     let (_, config) = translated(text);
-    config.models[0].targets.iter().map(|target| ((!target.auto).then_some(target.weight), target.tier)).collect()
+    config.models[0]
+        .targets
+        .iter()
+        .map(|target| ((!target.auto).then_some(target.weight), target.tier))
+        .collect()
 }
 
 /// As `simple_shuffle.py` does: the first of those that are chosen from says by what, and who has none of it is not chosen while
@@ -25,8 +29,14 @@ fn targets(text: &str) -> Vec<(Option<f64>, u32)> {
 #[test]
 fn simple_shuffle_goes_by_weight_else_by_rpm_else_by_tpm() {
     let of = |params| targets(&three(params, ""));
-    assert_eq!(of(["weight: 3, rpm: 10", "weight: 1, rpm: 90", "rpm: 5"]), [(Some(3.0), 0), (Some(1.0), 0), (None, 1)]);
-    assert_eq!(of(["rpm: 10, tpm: 7", "rpm: 90", "rpm: 5, weight: 9"]), [(Some(10.0), 0), (Some(90.0), 0), (Some(5.0), 0)]);
+    assert_eq!(
+        of(["weight: 3, rpm: 10", "weight: 1, rpm: 90", "rpm: 5"]),
+        [(Some(3.0), 0), (Some(1.0), 0), (None, 1)]
+    );
+    assert_eq!(
+        of(["rpm: 10, tpm: 7", "rpm: 90", "rpm: 5, weight: 9"]),
+        [(Some(10.0), 0), (Some(90.0), 0), (Some(5.0), 0)]
+    );
     assert_eq!(of(["tpm: 7", "tpm: 8, rpm: 3", "tpm: 9"]), [(Some(7.0), 0), (Some(8.0), 0), (Some(9.0), 0)]);
     assert_eq!(of(["seed: 1", "seed: 1", "rpm: 1"]), [(None, 0), (None, 0), (None, 0)]);
     assert_eq!(of(["weight: 0", "weight: 0, rpm: 1", "weight: 0"]), [(None, 0), (None, 0), (None, 0)]);
@@ -38,7 +48,10 @@ fn a_lower_order_comes_first_and_none_comes_last() {
     let of = |params| targets(&three(params, ""));
     assert_eq!(of(["order: 5", "order: 2", "seed: 1"]), [(None, 1), (None, 0), (None, 2)]);
     // The first of each order says by what its own go.
-    assert_eq!(of(["order: 1, weight: 2", "order: 2, rpm: 60", "order: 2, rpm: 30"]), [(Some(2.0), 0), (Some(60.0), 1), (Some(30.0), 1)]);
+    assert_eq!(
+        of(["order: 1, weight: 2", "order: 2, rpm: 60", "order: 2, rpm: 30"]),
+        [(Some(2.0), 0), (Some(60.0), 1), (Some(30.0), 1)]
+    );
 }
 
 #[test]
@@ -57,7 +70,10 @@ fn strategies_are_those_that_come_nearest() {
     let cost = |params| translated(&three(params, "routing_strategy: cost-based-routing"));
     let (_, config) = cost([priced; 3]);
     assert_eq!(config.models[0].ranking.strategy, Strategy::Cost);
-    assert_eq!(config.deployments[0].pricing.at(0).map(|price| (price.rates.input, price.rates.output)), Some((1.0, 2.0)));
+    assert_eq!(
+        config.deployments[0].pricing.at(0).map(|price| (price.rates.input, price.rates.output)),
+        Some((1.0, 2.0))
+    );
     // LiteLLM has a list of prices; without one nothing can be compared.
     let (imported, config) = cost([priced, priced, "seed: 1"]);
     assert_eq!(config.models[0].ranking.strategy, Strategy::Capacity);
@@ -77,7 +93,10 @@ fn allowed_fails_are_allowed() {
     for router in ["disable_cooldowns: true, allowed_fails: 3", "cooldown_time: 0, allowed_fails: 3"] {
         let (imported, config) = translated(&three(["seed: 1"; 3], router));
         assert!(!config.deployments[0].circuit.enabled);
-        assert!(imported.notes.iter().any(|note| note.sort == Sort::Differs && note.text.contains("429")), "{router}");
+        assert!(
+            imported.notes.iter().any(|note| note.sort == Sort::Differs && note.text.contains("429")),
+            "{router}"
+        );
     }
     let (_, config) = translated(&three(["cooldown_time: 0", "seed: 1", "seed: 1"], ""));
     assert!(!config.deployments[0].circuit.enabled && config.deployments[1].circuit.enabled);
@@ -96,7 +115,8 @@ model_list:
   - { model_name: g, litellm_params: { model: anthropic/g, api_key: os.environ/K } }
 ";
     let (_, config) = translated(text);
-    let accounts: Vec<&str> = config.deployments.iter().map(|deployment| deployment.account.name.as_str()).collect();
+    let accounts: Vec<&str> =
+        config.deployments.iter().map(|deployment| deployment.account.name.as_str()).collect();
     assert_eq!(accounts, ["openai", "openai", "openai-2", "h", "openai-3", "openai-3", "anthropic"]);
 }
 
@@ -107,7 +127,8 @@ fn limits_are_each_deployments_own_and_retries_count_besides_the_first_attempt()
     assert_eq!(limits, [10, 20, 5000]);
     assert_eq!(config.models[0].retry.attempts, 5);
     let (imported, _) = translated(&three(["rpm: 10", "rpm: 20", "rpm: 30"], ""));
-    let loose = |imported: &Imported| imported.notes.iter().any(|note| note.line == 0 && note.sort == Sort::Differs);
+    let loose =
+        |imported: &Imported| imported.notes.iter().any(|note| note.line == 0 && note.sort == Sort::Differs);
     assert!(loose(&imported)); // weights there, limits here
     let (imported, _) = translated(&three(["rpm: 10", "rpm: 20", "rpm: 30"], "enable_pre_call_checks: true"));
     assert!(!loose(&imported));
@@ -169,8 +190,17 @@ fn a_variable_stands_for_one_key() {
         let (imported, config) = translated(&text);
         assert_eq!(config.accounts.len(), 2, "{}", imported.toml);
         let named = |name: &str| imported.toml.matches(&format!("api_key = \"${{{name}}}\"")).count();
-        assert_eq!((named("OPENAI_API_KEY"), imported.toml.matches("api_key = ").count()), (1, 2), "{}", imported.toml);
-        let told = imported.notes.iter().find(|note| note.path.ends_with("api_key") && note.sort == Sort::ToDo).unwrap();
+        assert_eq!(
+            (named("OPENAI_API_KEY"), imported.toml.matches("api_key = ").count()),
+            (1, 2),
+            "{}",
+            imported.toml
+        );
+        let told = imported
+            .notes
+            .iter()
+            .find(|note| note.path.ends_with("api_key") && note.sort == Sort::ToDo)
+            .unwrap();
         assert!(!told.text.contains("OPENAI_API_KEY to it"), "{}", told.text);
     }
 }
@@ -182,17 +212,34 @@ fn the_redis_of_the_environment_is_shared_and_tls_is_not_lost() {
         let imported = litellm("f", text).unwrap();
         loads(&imported.toml);
         let todo = imported.notes.iter().any(|note| note.sort == Sort::ToDo && note.text.contains("redis"));
-        let line = imported.toml.lines().find(|line| line.starts_with("url = ")).unwrap_or_default().to_owned();
+        let line =
+            imported.toml.lines().find(|line| line.starts_with("url = ")).unwrap_or_default().to_owned();
         (line, todo)
     };
     let by_environment = "url = \"redis://:${REDIS_PASSWORD}@${REDIS_HOST}:${REDIS_PORT}/0\"".to_owned();
-    for settings in ["cache: true", "cache: true, cache_params: { type: redis }", "cache_params: { type: redis, ttl: 60 }"] {
-        assert_eq!(url(&format!("litellm_settings: {{ {settings} }}")), (by_environment.clone(), true), "{settings}");
+    for settings in [
+        "cache: true",
+        "cache: true, cache_params: { type: redis }",
+        "cache_params: { type: redis, ttl: 60 }",
+    ] {
+        assert_eq!(
+            url(&format!("litellm_settings: {{ {settings} }}")),
+            (by_environment.clone(), true),
+            "{settings}"
+        );
     }
-    for settings in ["cache: false, cache_params: { type: redis }", "cache: true, cache_params: { type: local }", "drop_params: true"] {
+    for settings in [
+        "cache: false, cache_params: { type: redis }",
+        "cache: true, cache_params: { type: local }",
+        "drop_params: true",
+    ] {
         assert_eq!(url(&format!("litellm_settings: {{ {settings} }}")).0, "", "{settings}");
     }
-    let tls = |ssl: &str| url(&format!("litellm_settings: {{ cache_params: {{ host: h, password: os.environ/P, ssl: {ssl} }} }}"));
+    let tls = |ssl: &str| {
+        url(&format!(
+            "litellm_settings: {{ cache_params: {{ host: h, password: os.environ/P, ssl: {ssl} }} }}"
+        ))
+    };
     assert_eq!(tls("os.environ/REDIS_SSL"), ("url = \"rediss://:${P}@h:6379/0\"".to_owned(), true));
     assert_eq!(tls("true").0, "url = \"rediss://:${P}@h:6379/0\"");
     assert_eq!(tls("false"), ("url = \"redis://:${P}@h:6379/0\"".to_owned(), false));
@@ -205,7 +252,10 @@ fn times(router: &str, params: &str) -> [u64; 3] {
     );
     let (imported, config) = translated(&text);
     let said = format!("{router}{params}").contains("timeout:");
-    assert_eq!(imported.notes.iter().any(|note| note.text.contains("a whole stream")), said && !params.starts_with("stream"));
+    assert_eq!(
+        imported.notes.iter().any(|note| note.text.contains("a whole stream")),
+        said && !params.starts_with("stream")
+    );
     let timeouts = &config.models[0].targets[0].timeouts;
     [timeouts.first_token, timeouts.idle, timeouts.total].map(|time| time.as_secs())
 }
@@ -229,9 +279,12 @@ fn providers_are_asked_for_their_own_names() {
     let of = |model: &str| {
         let place = "api_base: 'https://acme.openai.azure.com', vertex_project: p, vertex_location: l";
         let place = if model.starts_with("azure") || model.starts_with("vertex") { place } else { "seed: 1" };
-        let text = format!("model_list:\n  - {{ model_name: m, litellm_params: {{ model: '{model}', {place} }} }}\n");
+        let text = format!(
+            "model_list:\n  - {{ model_name: m, litellm_params: {{ model: '{model}', {place} }} }}\n"
+        );
         let (imported, config) = translated(&text);
-        let listed = imported.notes.iter().any(|note| note.path == "model_list[0]" && note.sort == Sort::Left);
+        let listed =
+            imported.notes.iter().any(|note| note.path == "model_list[0]" && note.sort == Sort::Left);
         assert_eq!(listed, config.deployments.is_empty(), "{model}");
         config.deployments.first().map(|deployment| deployment.model.to_string())
     };
@@ -244,7 +297,10 @@ fn providers_are_asked_for_their_own_names() {
         ("fireworks_ai/llama-v3p3-70b-instruct", Some("accounts/fireworks/models/llama-v3p3-70b-instruct")),
         ("fireworks_ai/accounts/acme/models/mine", Some("accounts/acme/models/mine")),
         ("bedrock/converse/us-east-1/anthropic.claude-v2", Some("anthropic.claude-v2")),
-        ("bedrock/llama/arn:aws:bedrock:us-east-1:1:imported-model/x", Some("arn:aws:bedrock:us-east-1:1:imported-model/x")),
+        (
+            "bedrock/llama/arn:aws:bedrock:us-east-1:1:imported-model/x",
+            Some("arn:aws:bedrock:us-east-1:1:imported-model/x"),
+        ),
         ("bedrock/us-west-2/1-month-commitment/anthropic.claude-v2", None),
         ("vertex_ai/gemini-2.0-flash", Some("gemini-2.0-flash")),
         ("vertex_ai/claude-sonnet-4@20250514", Some("claude-sonnet-4@20250514")),
@@ -269,10 +325,15 @@ environment_variables: { OTEL_EXPORTER: otlp_grpc }
     assert_eq!(config.server.metrics_listen.map(|address| address.port()), Some(9464));
     assert!(config.alerts.webhook.is_some() && imported.toml.contains("${SLACK_WEBHOOK_URL}"));
     assert!(config.telemetry.otlp.is_some() && imported.toml.contains("otlp_protocol = \"grpc\""));
-    let left: Vec<&str> = imported.notes.iter().filter(|note| note.sort == Sort::Left).map(|note| note.path.as_str()).collect();
+    let left: Vec<&str> =
+        imported.notes.iter().filter(|note| note.sort == Sort::Left).map(|note| note.path.as_str()).collect();
     assert_eq!(left, ["litellm_settings.success_callback[1]", "environment_variables"]);
     let (_, config) = translated("model_list: []");
-    assert!(config.server.metrics_listen.is_none() && config.telemetry.otlp.is_none() && config.alerts.webhook.is_none());
+    assert!(
+        config.server.metrics_listen.is_none()
+            && config.telemetry.otlp.is_none()
+            && config.alerts.webhook.is_none()
+    );
 }
 
 #[test]
@@ -291,8 +352,10 @@ model_list:
 
 #[test]
 fn names_with_a_star_stay_names() {
-    let model = |name: &str| format!("  - {{ model_name: '{name}', litellm_params: {{ model: openai/m }} }}\n");
-    let (_, config) = translated(&format!("model_list:\n{}{}{}", model("gpt 4*"), model("gpt-4*"), model("模型*")));
+    let model =
+        |name: &str| format!("  - {{ model_name: '{name}', litellm_params: {{ model: openai/m }} }}\n");
+    let (_, config) =
+        translated(&format!("model_list:\n{}{}{}", model("gpt 4*"), model("gpt-4*"), model("模型*")));
     let names: Vec<(&str, bool)> = config.models.iter().map(|model| (&*model.name, model.wildcard)).collect();
     assert_eq!(names, [("gpt-4", true), ("gpt-4-2", true), ("model-", true)]);
 }
