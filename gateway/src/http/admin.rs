@@ -58,8 +58,13 @@ impl Desk {
         }
         for (at, (model, name)) in config.models.iter().zip(&snapshot.model_names).enumerate() {
             let is_tried = config.experiments.iter().any(|experiment| experiment.model.0 == at);
-            // (Variants divide its calls otherwise.)
-            let Some(shares) = model.shares().filter(|_| !is_tried) else { continue };
+            let is_set = model
+                .targets
+                .iter()
+                .map(|target| &snapshot.duties[target.deployment.0])
+                .any(|duty| duty.is_drained() || duty.weight().is_some());
+            // (Variants divide its calls otherwise, and so do operators.)
+            let Some(shares) = model.shares().filter(|_| !is_tried && !is_set) else { continue };
             for (target, share) in model.targets.iter().zip(shares) {
                 metrics.share(name, &config.deployments[target.deployment.0].name, share);
             }
@@ -93,7 +98,9 @@ impl Desk {
             let mut shares = BTreeMap::new();
             for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
                 let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
-                *fullest = fullest.max(meter.used() as f64 / meter.cap as f64);
+                // (What calls in flight may cost still is no money that is spent.)
+                let used = if *kind == MeterKind::Usd { meter.spent() } else { meter.used() };
+                *fullest = fullest.max(used as f64 / meter.cap as f64);
             }
             for (kind, share) in shares {
                 self.shared.metrics.utilisation(&info.name, kind, share);

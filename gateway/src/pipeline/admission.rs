@@ -186,12 +186,12 @@ impl Call<'_> {
         };
         // (There may be more keys than a metric should have series.)
         let series = if scope == "key" { "".into() } else { name.clone() };
-        self.worker.shared.metrics.denied(scope, &series);
         // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
         let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
         if let Some(until) = spent {
             wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
         }
+        self.worker.shared.metrics.denied(if spent.is_some() { "budget" } else { scope }, &series);
         self.trace.denied(scope, &name, wait);
         if spent.is_some() && scope == "tenant" {
             let message = "The budget of this key is spent.";

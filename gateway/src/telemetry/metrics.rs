@@ -262,7 +262,8 @@ impl Metrics {
         }
     }
 
-    /// A call found no room; `scope` is `tenant`, `gateway`, `capacity`, `circuit` or `queue`.
+    /// A call found no room; `scope` is `key`, `tenant`, `gateway`, `capacity`, `circuit`, `queue`, or
+    /// `budget` where one is spent.
     pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
         let pool = self.series.pool(pool).unwrap_or_else(|| "tenant/other".into());
         self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool)]);
