@@ -102,6 +102,21 @@ impl Price {
         Price { rates: dear(self.rates), long: self.long.map(|(above, rates)| (above, dear(rates))), ..*self }
     }
 
+    /// The highest factor at which a call may be paid that asks to be served so. One that asks for more than the usual may be
+    /// given any such way, and what it is given may have another name; one that asks for less may be served as usual.
+    pub fn most_factor(&self, asked: Service) -> f64 {
+        let Some(Factors { flex, priority, fast, batch }) = self.service else { return 1.0 };
+        let most = match asked {
+            Service::Standard => None,
+            Service::Flex => flex,
+            Service::Batch => batch,
+            Service::Priority | Service::Fast | Service::Other => {
+                [flex, priority, fast, batch].into_iter().flatten().max_by(f64::total_cmp)
+            }
+        };
+        most.unwrap_or(1.0).max(1.0)
+    }
+
     /// US$ of what was used, the way it was served; none if that has no price.
     pub fn cost(&self, usage: &Usage) -> Option<f64> {
         let factors = match (usage.service, &self.service) {
