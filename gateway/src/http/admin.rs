@@ -39,12 +39,14 @@ pub struct Desk {
     /// When the pages close.
     pub phase: watch::Receiver<Phase>,
     page: Mutex<()>, // of metrics: one at a time says what there is; short sections
+    /// Held by whoever has the page of costs made.
+    pub(super) costs: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, page: Mutex::default() })
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, page: Mutex::default(), costs: tokio::sync::Mutex::default() })
     }
 
     /// Shows what is configured.

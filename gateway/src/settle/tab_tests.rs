@@ -39,7 +39,8 @@ fn tab((shared, snapshot): &(Arc<Shared>, Arc<Snapshot>), deployment: usize) -> 
 /// What the books say.
 fn sums(shared: &Shared) -> crate::cost::Sums {
     let mut all = crate::cost::Sums::default();
-    for level in shared.costs.levels() {
+    let now = hour_now(); // (an hour may just have begun)
+    for level in (now - 1..=now).flat_map(|hour| shared.costs.levels(hour)) {
         level.series.iter().for_each(|(_, sums)| all.add(sums));
     }
     all

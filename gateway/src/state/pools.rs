@@ -253,7 +253,8 @@ mod tests {
     fn a_budget_pays_for_the_input_of_what_timed_out_and_for_what_a_cut_stream_has_told() {
         let rates = config::Rates { input: 10.0, cache_read: 1.0, output: 20.0, ..config::Rates::default() };
         let price = Price::flat(rates);
-        let budget = PoolInfo::of(PoolDecl { key: String::new().into(), meters: [].into(), slow_start: None }, [MeterKind::Usd].into());
+        let decl = PoolDecl { key: "".into(), meters: [].into(), slow_start: None };
+        let budget = PoolInfo::of(decl, vec![MeterKind::Usd]);
         let post = |actual| budget.charge(0, 5_000, actual, Some(&price));
         assert_eq!(post(Actual::TimedOut { input: 100 }), 1_000);
         assert_eq!(post(Actual::Failed), 0);
