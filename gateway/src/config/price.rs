@@ -1,4 +1,12 @@
 //! What calls cost: rates by what tokens are for, and what the rates change with.
+//!
+//! | who asks | by the price | what |
+//! |---|---|---|
+//! | the page and metrics of costs (`settle/tab.rs`) | [`Pricing::at`] | [`Price::cost`]: none if nobody knows |
+//! | what is saved | [`Pricing::at`] | [`Price::as_usual`]: what others would have taken |
+//! | what a budget is posted (`state/pools.rs`) | [`Pricing::latest`] | [`Price::about`]: never none, for it must be paid |
+//! | what a budget holds (`admit/estimate.rs`) | [`Pricing::latest`] | [`Price::at_most`] by [`Price::most_factor`] |
+//! | which deployment is the cheapest (`route/`) | [`Pricing::at`] | [`Price::of`] |
 
 use std::sync::Arc;
 
@@ -149,6 +157,8 @@ pub struct Listed {
     pub source: String,
     /// And when: Unix seconds, the beginning of the day.
     pub checked: u64,
+    /// Has anybody confirmed all of its numbers?
+    pub verified: bool,
     /// Its line in the table.
     pub line: usize,
 }

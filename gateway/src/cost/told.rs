@@ -29,8 +29,9 @@ const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mi
 const STEP: usize = 200;
 /// The time between two last words, at random, ms.
 const LAST: std::ops::Range<u64> = 1_000..20_000;
-/// Seconds of an hour.
+/// Seconds of an hour, and of a day.
 const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
 
 /// The hour that goes on.
 pub fn hour_now() -> Hour {
@@ -130,10 +131,16 @@ impl Teller {
     }
 }
 
-/// Deployments whose price of the table is over, with none after it, or was looked up more than a year before.
+/// Days since anybody looked up the price of the table that was looked up longest ago, of those by which deployments are paid.
+pub fn age_days(config: &Config, unix: u64) -> Option<u64> {
+    let listed = config.deployments.iter().filter_map(|deployment| deployment.pricing.listed_at(unix));
+    listed.map(|listed| unix.saturating_sub(listed.checked) / DAY).max()
+}
+
+/// Deployments whose price of the table is over, with none after it, or was looked up more than a year before, or in days to come.
 pub fn stale(config: &Config, unix: u64) -> Vec<String> {
-    const YEAR: u64 = 365 * 24 * HOUR;
-    let is_old = |checked: u64| checked + YEAR < unix;
+    // (A day begins earlier elsewhere.)
+    let is_old = |checked: u64| checked + 365 * DAY < unix || checked > unix + DAY;
     let is_stale = |pricing: &crate::config::Pricing| {
         pricing.is_over(unix) || pricing.listed_at(unix).is_some_and(|listed| is_old(listed.checked))
     };

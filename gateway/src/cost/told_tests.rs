@@ -175,4 +175,7 @@ fn prices_are_stale_when_they_are_over_or_a_year_old() {
     let config = check(std::path::Path::new("weir.toml"), text, &|_| None).unwrap_or_else(|r| panic!("{r}"));
     assert_eq!(stale(&config, 1_795_996_800), Vec::<String>::new(), "2026-11-30");
     assert_eq!(stale(&config, 1_804_000_000), ["old"], "2027-03-02: gpt-4o was looked up on 2026-03-01");
+    assert_eq!(stale(&config, 1_767_225_600), ["old"], "2026-01-01: looked up in days to come");
+    let days = age_days(&config, 1_795_996_800);
+    assert_eq!(days, Some(274), "the oldest that is in use, whatever else the table has");
 }

@@ -22,7 +22,7 @@ use super::{costs, dashboard, deployments, experiments, keys, origin};
 use crate::alerts::seen::is_down;
 use crate::clock::unix_now;
 use crate::config::{MeterKind, Side};
-use crate::cost::told::stale;
+use crate::cost::told::{age_days, stale};
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
@@ -170,7 +170,8 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
     let now = unix_now();
-    shared.metrics.prices(snapshot.config.prices.age_days(now), stale(&snapshot.config, now).len());
+    let age = age_days(&snapshot.config, now).unwrap_or(0); // none is in use
+    shared.metrics.prices(age, stale(&snapshot.config, now).len());
     snapshot.duties.iter().for_each(|duty| shared.metrics.duty(duty));
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());
