@@ -177,7 +177,8 @@ fn import_litellm(file: &Path, out: Option<&Path>) -> anyhow::Result<ExitCode> {
     let imported = import::litellm(&name, &text).map_err(|err| anyhow!("{name}:{err}"))?;
     match out {
         Some(out) => {
-            std::fs::write(out, &imported.toml).with_context(|| format!("{} cannot be written", out.display()))?;
+            std::fs::write(out, &imported.toml)
+                .with_context(|| format!("{} cannot be written", out.display()))?;
         }
         None => print!("{}", imported.toml),
     }
@@ -186,7 +187,9 @@ fn import_litellm(file: &Path, out: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
     let count = |sort| imported.notes.iter().filter(|note| note.sort == sort).count();
     let (left, differs, todo) = (count(Sort::Left), count(Sort::Differs), count(Sort::ToDo));
-    eprintln!("{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well");
+    eprintln!(
+        "{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

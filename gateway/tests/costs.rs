@@ -94,13 +94,17 @@ async fn an_hour_that_is_over_has_so_many_series_and_what_is_beyond_counts_for_o
             let names: Vec<String> = (0..900).map(|at| format!("[\"t{book}-{at}\",\"m\",\"d\"]")).collect();
             let levels: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), one.clone())).collect();
             let others = r#"["(others)","m","d"]"#.to_owned();
-            let folded: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), others.clone())).collect();
+            let folded: Vec<(&str, String)> =
+                names.iter().map(|name| (name.as_str(), others.clone())).collect();
             assert_eq!(port.tell_costs((7, &id), None, &levels).await.unwrap(), ToldCosts::Taken(1));
             assert_eq!(port.close_costs((7, &id), Some(1), true, &folded).await.unwrap(), ToldCosts::Over);
         }
         let fields = port.costs(7).await.unwrap();
-        let sums: BTreeMap<&String, Sums> =
-            fields.iter().filter(|(name, _)| name.starts_with("= ")).map(|(n, t)| (n, Sums::read(t).unwrap())).collect();
+        let sums: BTreeMap<&String, Sums> = fields
+            .iter()
+            .filter(|(name, _)| name.starts_with("= "))
+            .map(|(n, t)| (n, Sums::read(t).unwrap()))
+            .collect();
         assert_eq!((sums.len(), fields.len()), (MOST + 1, MOST + 1 + 3 + 1));
         assert_eq!(sums[&r#"= ["(others)","m","d"]"#.to_owned()].attempts, 700.0);
         assert_eq!(sums.values().map(|sums| sums.usd).sum::<f64>(), 1_350.0);

@@ -58,7 +58,16 @@ fn a_way_to_be_served_has_its_price_or_none() {
 
 fn listed(from: u64, until: Option<u64>, input: f64) -> Arc<Listed> {
     let price = Price::flat(Rates { input, ..Rates::default() });
-    Arc::new(Listed { price, from, until, hours: Vec::new(), source: "s".into(), checked: 0, verified: true, line: 1 })
+    Arc::new(Listed {
+        price,
+        from,
+        until,
+        hours: Vec::new(),
+        source: "s".into(),
+        checked: 0,
+        verified: true,
+        line: 1,
+    })
 }
 
 /// Broken on purpose to see it fail: `<=` for `<` at the end; `<` for `<=` at the beginning.

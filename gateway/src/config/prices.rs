@@ -155,7 +155,8 @@ fn entries(written: &raw::PriceTable, cx: &mut Reading<'_>) -> Vec<Entry> {
 }
 
 fn entry(at: &At<raw::ListedPrice>, cx: &mut Reading<'_>) -> Entry {
-    let raw::ListedPrice { providers, models, from, until, hours, price, source, checked, verified } = &at.value;
+    let raw::ListedPrice { providers, models, from, until, hours, price, source, checked, verified } =
+        &at.value;
     for list in [providers, models].into_iter().filter_map(|list| list.get()) {
         if list.value.written == 0 {
             cx.problem(&list.span, "an empty list");

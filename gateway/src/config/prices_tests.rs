@@ -143,7 +143,9 @@ fn what_a_table_does_not_say_of_a_way_to_be_served_nobody_knows() {
         let usage = Usage { input: 1_000_000, service, ..Usage::default() };
         prices.of(provider, model).at(TODAY).unwrap().cost(&usage)
     };
-    for (provider, model) in [("gemini", "gemini-2.5-flash"), ("xai", "grok-4.7"), ("mistral", "mistral-large-2512")] {
+    for (provider, model) in
+        [("gemini", "gemini-2.5-flash"), ("xai", "grok-4.7"), ("mistral", "mistral-large-2512")]
+    {
         assert!(cost(provider, model, Service::Standard).is_some(), "{model}");
         assert_eq!(cost(provider, model, Service::Flex), None, "{model}");
         assert_eq!(cost(provider, model, Service::Priority), None, "{model}");
@@ -154,7 +156,8 @@ fn what_a_table_does_not_say_of_a_way_to_be_served_nobody_knows() {
 /// It may come from anywhere. Broken on purpose to see it fail: all pairs looked at, which takes for ever.
 #[test]
 fn a_table_of_too_many_prices_is_refused_before_each_is_looked_at() {
-    let names = |letter: &str| (0..50_000).map(|at| format!("\"{letter}{at}\"")).collect::<Vec<_>>().join(",");
+    let names =
+        |letter: &str| (0..50_000).map(|at| format!("\"{letter}{at}\"")).collect::<Vec<_>>().join(",");
     let text = format!(
         "version = 1\n[[prices]]\nproviders = [{}]\nmodels = [{}]\nprice = {{ input = 1, output = 1 }}\nsource = \"s\"\n\
          checked = 2026-11-30\n",

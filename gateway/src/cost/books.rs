@@ -180,7 +180,8 @@ impl Costs {
     pub fn probe(&self) -> Option<Mark> {
         let books = self.books.lock();
         let is_kept = |id: &String| {
-            books.open.as_ref().is_some_and(|open| open.id == *id) || books.over.iter().any(|over| over.id == *id)
+            books.open.as_ref().is_some_and(|open| open.id == *id)
+                || books.over.iter().any(|over| over.id == *id)
         };
         books.told.clone().filter(|told| is_kept(&told.id))
     }
@@ -206,7 +207,13 @@ impl Books {
     fn turn(&mut self) {
         let Some(mut open) = self.open.take().filter(|open| !open.series.is_empty()) else { return };
         let changed = open.telling();
-        self.over.push_back(Over { hour: open.hour, series: open.all(), id: open.id, changed, is_told: false });
+        self.over.push_back(Over {
+            hour: open.hour,
+            series: open.all(),
+            id: open.id,
+            changed,
+            is_told: false,
+        });
     }
 
     /// Lets go of books that were told long ago; of those that could not be told, of the oldest beyond the bound.

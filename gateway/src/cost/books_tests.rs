@@ -134,5 +134,8 @@ fn a_state_that_stays_away_does_not_fill_the_memory() {
 #[test]
 fn a_series_folds_into_that_of_other_tenants_and_what_is_nobodys_stays() {
     assert_eq!(folded(A), r#"["(others)","m","d"]"#);
-    assert_eq!((folded(r#"["","m","d"]"#).as_str(), folded("nonsense").as_str()), (r#"["","m","d"]"#, "nonsense"));
+    assert_eq!(
+        (folded(r#"["","m","d"]"#).as_str(), folded("nonsense").as_str()),
+        (r#"["","m","d"]"#, "nonsense")
+    );
 }

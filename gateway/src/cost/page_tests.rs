@@ -104,8 +104,9 @@ fn a_book_that_is_becoming_a_part_of_the_sum_is_counted_where_each_of_its_series
 #[test]
 fn hours_are_told_one_by_one_unless_there_are_too_many() {
     let mut sheet = Sheet::new(Query { by: By::Tenant, hours: 60, only: Vec::new() });
-    let fields: Stored =
-        (0..1_000).map(|at| (format!("= {}", series(&format!("t{at}"), "m", "d")), sums(1.0, 1.0).text())).collect();
+    let fields: Stored = (0..1_000)
+        .map(|at| (format!("= {}", series(&format!("t{at}"), "m", "d")), sums(1.0, 1.0).text()))
+        .collect();
     for hour in 0..50 {
         sheet.add(NOW - hour, &fields, &[]);
     }

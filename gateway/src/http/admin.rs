@@ -46,7 +46,14 @@ pub struct Desk {
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, page: Mutex::default(), costs: tokio::sync::Mutex::default() })
+        Arc::new(Desk {
+            shared,
+            port,
+            viewer: Arc::default(),
+            phase,
+            page: Mutex::default(),
+            costs: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Shows what is configured.

@@ -129,7 +129,9 @@ mod tests {
         let (port, hours) = (Port::Local(Arc::default()), 50);
         let sums = Sums { attempts: 1.0, usd: 2.0, ..Sums::default() }.text();
         for hour in 0..hours {
-            port.tell_costs((1_000 + hour, "r.1"), None, &[(r#"["t","m","d"]"#, sums.clone())]).await.unwrap();
+            port.tell_costs((1_000 + hour, "r.1"), None, &[(r#"["t","m","d"]"#, sums.clone())])
+                .await
+                .unwrap();
         }
         let turns = Arc::new(AtomicU64::new(0));
         let counted = turns.clone();

@@ -98,7 +98,13 @@ fn say(
 fn wish(snapshot: &Snapshot, target: &Target) -> Wish {
     let common: Vec<_> = snapshot.config.gateway_pool.iter().map(|id| &snapshot.pools[id.0]).collect();
     let ranked = [Ranked { target, tier: 0, threshold: WHOLE, set: 0 }];
-    let estimate = Estimate { input: INPUT, guessed_input: 0, output: OUTPUT, explicit_output: true, service: Service::Standard };
+    let estimate = Estimate {
+        input: INPUT,
+        guessed_input: 0,
+        output: OUTPUT,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     let (config, infos) = (&snapshot.config, &snapshot.pools);
     let ask_for = AskFor { at: unix_now(), ..AskFor::default() };
     let mut wish = admit::wish(config, infos, &common, &ranked, |_, _| estimate, None, ask_for);

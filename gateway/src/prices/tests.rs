@@ -79,7 +79,8 @@ async fn a_table_without_the_price_of_a_deployment_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let (from, out) = (folder.path().join("new.toml"), folder.path().join("prices.toml"));
     fs::write(&from, table(5.0, "")).unwrap();
-    let update = async |config: &Config| update(from.to_str().unwrap(), Some(&out), Some(config), TODAY).await;
+    let update =
+        async |config: &Config| update(from.to_str().unwrap(), Some(&out), Some(config), TODAY).await;
     let wrong = update(&config("gpt-4o")).await.unwrap_err().to_string();
     assert!(wrong.contains("has no price for d: nothing is written"), "{wrong}");
     assert!(!out.exists());

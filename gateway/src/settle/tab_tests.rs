@@ -26,7 +26,8 @@ fn replica(model: &str) -> (Arc<Shared>, Arc<Snapshot>) {
     let session_idle = snapshot.session_idle();
     let deadlines = Deadlines { head: 1_000, end: 1_000 };
     let client = Client::new(About { name: "r".into(), deadlines, expected: 1, session_idle });
-    let shared = Arc::new(Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap());
+    let shared =
+        Arc::new(Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap());
     let snapshot = shared.snapshot.load_full();
     (shared, snapshot)
 }

@@ -228,7 +228,13 @@ impl Sim {
             &mut || rng.f64(),
         );
         self.decisions.push(begun.elapsed());
-        let estimate = |_: &_, _| Estimate { input, output, guessed_input: 0, explicit_output: false, service: Service::Standard };
+        let estimate = |_: &_, _| Estimate {
+            input,
+            output,
+            guessed_input: 0,
+            explicit_output: false,
+            service: Service::Standard,
+        };
         let infos = pools::table(&self.config, 0);
         let mut wish = wish(&self.config, &infos, &[], &ranked, estimate, None, AskFor::default());
         let ledger = replica.side.ledger().unwrap().clone();

@@ -161,7 +161,13 @@ fn output_is_the_bound_of_the_request_then_the_policy_of_the_pool() {
 
 #[test]
 fn a_guessed_output_never_makes_a_call_larger_than_an_idle_meter() {
-    let guess = Estimate { input: 100, guessed_input: 0, output: 5000, explicit_output: false, service: Service::Standard };
+    let guess = Estimate {
+        input: 100,
+        guessed_input: 0,
+        output: 5000,
+        explicit_output: false,
+        service: Service::Standard,
+    };
     assert_eq!(amount(MeterKind::Tokens, &guess, 1000), 1000);
     assert_eq!(amount(MeterKind::OutputTokens, &guess, 1000), 1000);
     assert_eq!(amount(MeterKind::Tokens, &guess, 10_000), 5100);
@@ -171,7 +177,13 @@ fn a_guessed_output_never_makes_a_call_larger_than_an_idle_meter() {
 
 #[test]
 fn a_bound_set_by_the_client_is_not_lowered() {
-    let demand = Estimate { input: 100, guessed_input: 0, output: 5000, explicit_output: true, service: Service::Standard };
+    let demand = Estimate {
+        input: 100,
+        guessed_input: 0,
+        output: 5000,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     assert_eq!(amount(MeterKind::Tokens, &demand, 1000), 5100);
     assert_eq!(amount(MeterKind::OutputTokens, &demand, 1000), 5000);
     assert_eq!(amount(MeterKind::Requests, &demand, 1), 1);
@@ -181,7 +193,13 @@ fn a_bound_set_by_the_client_is_not_lowered() {
 /// Broken on purpose to see it fail: what is guessed of the input taken for sure.
 #[test]
 fn what_is_guessed_of_the_input_fills_a_meter_and_a_context_and_never_more() {
-    let film = Estimate { input: 180_100, guessed_input: 180_000, output: 50, explicit_output: true, service: Service::Standard };
+    let film = Estimate {
+        input: 180_100,
+        guessed_input: 180_000,
+        output: 50,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     assert_eq!(amount(MeterKind::InputTokens, &film, 1000), 1000);
     assert_eq!(amount(MeterKind::Tokens, &film, 1000), 1000);
     assert_eq!(amount(MeterKind::Tokens, &film, 1 << 30), 180_150);
@@ -196,10 +214,28 @@ fn what_is_guessed_of_the_input_fills_a_meter_and_a_context_and_never_more() {
 #[test]
 fn the_widest_of_two_has_the_larger_input_and_the_larger_output() {
     let (one, other) = (
-        Estimate { input: 50, guessed_input: 20, output: 9, explicit_output: true, service: Service::Standard },
-        Estimate { input: 90, guessed_input: 60, output: 5, explicit_output: true, service: Service::Standard },
+        Estimate {
+            input: 50,
+            guessed_input: 20,
+            output: 9,
+            explicit_output: true,
+            service: Service::Standard,
+        },
+        Estimate {
+            input: 90,
+            guessed_input: 60,
+            output: 5,
+            explicit_output: true,
+            service: Service::Standard,
+        },
     );
-    let wide = Estimate { input: 90, guessed_input: 60, output: 9, explicit_output: true, service: Service::Standard };
+    let wide = Estimate {
+        input: 90,
+        guessed_input: 60,
+        output: 9,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     assert_eq!((one.widest(other), other.widest(one)), (wide, wide));
 }
 
@@ -290,7 +326,8 @@ fn what_a_call_holds_of_a_budget_is_no_less_than_what_its_service_may_cost() {
     let factors = Factors { flex: Some(0.5), priority: Some(2.5), batch: Some(0.5), fast: None };
     let price = Price { service: Some(factors), ..Price::flat(rates) };
     let held = |service| {
-        let estimate = Estimate { input: 1_000, guessed_input: 0, output: 500, explicit_output: true, service };
+        let estimate =
+            Estimate { input: 1_000, guessed_input: 0, output: 500, explicit_output: true, service };
         spend(&price, &estimate).all
     };
     let usage = Usage { input: 1_000, output: 500, written_input: 1_000, ..Usage::default() };
