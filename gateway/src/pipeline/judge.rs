@@ -320,3 +320,20 @@ pub(super) fn unserved(failed: Failed) -> Error {
         | Failed::Unreadable { .. } => no_answer(Kind::UpstreamFailed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limits, budgets and costs go by one answer. Broken on purpose to see it fail: a time-out settled as one that failed, which
+    /// budgets then had for nothing while costs paid for its input.
+    #[test]
+    fn what_failed_counts_as_what_is_known_of_it() {
+        let of = |failed: &Failed, is_late| actual(failed, 700, is_late);
+        assert_eq!(of(&Failed::TimedOut("slow"), false), Some(Actual::TimedOut { input: 700 }));
+        assert_eq!(of(&Failed::TimedOut("slow"), true), Some(Actual::Abandoned), "the client's own time");
+        assert_eq!(of(&Failed::Broken("reset".into()), true), Some(Actual::Failed));
+        assert_eq!(of(&Failed::NotSent("refused".into()), false), None);
+        assert_eq!(of(&Failed::Late("stalled"), false), None);
+    }
+}
