@@ -183,7 +183,7 @@ fn note(costs: &Costs, telling: &Telling, told: Result<ToldCosts, Away>) -> Resu
     match told {
         Ok(ToldCosts::Taken(times)) => costs.told(telling, Some(times)),
         Ok(ToldCosts::Over) => costs.told(telling, None),
-        Ok(ToldCosts::Closing) => {} // its last word was cut short, and is told again
+        Ok(ToldCosts::Closing) => costs.failed(telling), // its last word was cut short, and is told again
         Ok(ToldCosts::Unknown) => {
             tracing::info!(target: "weir::cost", "the state has lost what was spent: all of it is told again");
             costs.anew();
