@@ -83,6 +83,9 @@ enum PricesCmd {
         /// The file to be written, which is the one that the configuration names as `prices`; without it nothing is written.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// A configuration: nothing is written if one of its deployments would lose its price.
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
 }
 
@@ -119,23 +122,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(keys::run(command))?;
             Ok(ExitCode::SUCCESS)
         }
-        Cmd::Prices { command: PricesCmd::Show { config } } => {
-            let config = match Config::load(&config) {
-                Ok(config) => config,
-                Err(report) => {
-                    eprintln!("{report}");
-                    return Ok(ExitCode::FAILURE);
-                }
-            };
-            println!("{}", prices::show(&config, clock::unix_now()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Cmd::Prices { command: PricesCmd::Update { from, out } } => {
-            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
-            let said = runtime()?.block_on(prices::update(&from, out.as_deref(), clock::unix_now()))?;
-            println!("{said}");
-            Ok(ExitCode::SUCCESS)
-        }
+        Cmd::Prices { command } => prices_cmd(command),
         Cmd::Schema => {
             println!("{:#}", weir::config::schema::schema());
             Ok(ExitCode::SUCCESS)
@@ -206,6 +193,24 @@ fn import(command: &ImportCmd) -> anyhow::Result<ExitCode> {
     eprintln!(
         "{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well"
     );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prices_cmd(command: PricesCmd) -> anyhow::Result<ExitCode> {
+    let load = |path: &Path| Config::load(path).map_err(|report| eprintln!("{report}"));
+    match command {
+        PricesCmd::Show { config } => {
+            let Ok(config) = load(&config) else { return Ok(ExitCode::FAILURE) };
+            println!("{}", prices::show(&config, clock::unix_now()));
+        }
+        PricesCmd::Update { from, out, config } => {
+            let config = config.as_deref().map(load).transpose();
+            let Ok(config) = config else { return Ok(ExitCode::FAILURE) };
+            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
+            let update = prices::update(&from, out.as_deref(), config.as_ref(), clock::unix_now());
+            println!("{}", runtime()?.block_on(update)?);
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,7 +22,7 @@ use super::{costs, dashboard, deployments, experiments, keys, origin};
 use crate::alerts::seen::is_down;
 use crate::clock::unix_now;
 use crate::config::{MeterKind, Side};
-use crate::cost::told::stale;
+use crate::cost::told::{age_days, stale};
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
@@ -39,12 +39,21 @@ pub struct Desk {
     /// When the pages close.
     pub phase: watch::Receiver<Phase>,
     page: Mutex<()>, // of metrics: one at a time says what there is; short sections
+    /// Held by whoever has the page of costs made.
+    pub(super) costs: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, page: Mutex::default() })
+        Arc::new(Desk {
+            shared,
+            port,
+            viewer: Arc::default(),
+            phase,
+            page: Mutex::default(),
+            costs: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Shows what is configured.
@@ -175,7 +184,8 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
     let now = unix_now();
-    shared.metrics.prices(snapshot.config.prices.age_days(now), stale(&snapshot.config, now).len());
+    let age = age_days(&snapshot.config, now).unwrap_or(0); // none is in use
+    shared.metrics.prices(age, stale(&snapshot.config, now).len());
     snapshot.duties.iter().for_each(|duty| shared.metrics.duty(duty));
     for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
         shared.metrics.waiting(model, queue.len());

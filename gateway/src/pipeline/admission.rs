@@ -149,7 +149,8 @@ impl Call<'_> {
         let weight = Weight { sure, guessed: self.guessed };
         let weight = weight.within(deployment.context_window);
         let (input, guessed_input) = (weight.total(), weight.guessed);
-        Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
+        let (explicit_output, service) = (explicit.is_some(), self.peek.service);
+        Estimate { input, guessed_input, output, explicit_output, service }
     }
 
     /// Tells a collector of the reservation.
