@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::report::Page;
 use super::trial::{Book, Told, Trial};
-use crate::duty::told::{self as duties, Strangers};
+use crate::duty::told::Strangers;
 use crate::shared::{Shared, Snapshot};
 use crate::state::{Away, Board, Measured, Port, Posted};
 
@@ -51,16 +51,18 @@ impl Teller {
         Teller { shared, port, books: Vec::new(), strangers: Strangers::default(), failing: [false; 2] }
     }
 
-    /// The loop; returns when told to stop, after the last word. `heard` is told when the state was asked for the first time, or
-    /// cannot be: calls before that would go where none are to go.
+    /// The loop; returns when told to stop, after the last word. `heard` is told when the state has answered for the first time, or
+    /// has not for as long as a start may wait: calls before that would go where none are to go.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, heard: oneshot::Sender<()>) {
+        let begun = Instant::now();
         self.port.opened(FIRST_CONTACT).await;
         let (mut told, mut heard) = (Instant::now(), Some(heard));
         while !*stop.borrow() {
             let snapshot = self.shared.snapshot.load_full();
             let heard_now = self.hear(&snapshot).await;
+            let is_known = heard_now.is_ok() || begun.elapsed() >= FIRST_CONTACT;
             self.note(0, heard_now);
-            if let Some(heard) = heard.take() {
+            if let Some(heard) = heard.take_if(|_| is_known) {
                 let _ = heard.send(()); // who started this may have given up
             }
             if told.elapsed() >= TELL {
@@ -80,7 +82,8 @@ impl Teller {
     async fn hear(&mut self, snapshot: &Snapshot) -> Result<(), Away> {
         let (shares, posted) = self.port.boards().await?;
         self.hear_shares(&snapshot.trials, &shares).await?;
-        duties::hear(&self.port, &snapshot.duties, &posted).await?;
+        let posted = Arc::new(posted);
+        self.shared.heard.hear(&self.port, &snapshot.duties, posted.clone()).await?;
         self.strangers.forget(&self.port, &snapshot.duties, &posted, Instant::now()).await
     }
 
@@ -180,23 +183,33 @@ pub(super) fn tell_of(trial: &Trial) {
     );
 }
 
-/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew.
-pub async fn set(port: &Port, trial: &Trial, shares: Option<Vec<f64>>, anew: bool) -> Result<(), Away> {
+/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew. Who says which version
+/// was `seen` changes no other one: false, and nothing is set.
+pub async fn set(
+    port: &Port,
+    trial: &Trial,
+    (shares, anew): (Option<Vec<f64>>, bool),
+    seen: Option<u64>,
+) -> Result<bool, Away> {
     loop {
         let known = trial.live().told.clone();
         let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
+        if seen.is_some_and(|seen| seen != version - 1) {
+            return Ok(false);
+        }
         let since = if anew { version } else { since };
         let told = Told { version, basis: trial.basis.clone(), shares: shares.clone(), since };
-        let kept = port.offer(Board::Shares, &trial.name, version, &told.text()).await?;
+        let text = told.text();
+        let kept = port.offer(Board::Shares, &trial.name, version, &text).await?;
+        let is_ours = kept == format!("{version} {text}");
         let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no shares".into()))?;
-        let is_ours = kept == told;
         if trial.adopt(&kept) {
             tell_of(trial);
         }
         if is_ours {
-            return Ok(());
+            return Ok(true);
         }
-        // Somebody else was first: ours come after.
+        // Somebody else was first: ours come after, unless they were meant for what was before.
     }
 }
 
