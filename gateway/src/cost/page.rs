@@ -71,21 +71,33 @@ struct Row {
     hours: BTreeMap<Hour, Sums>,
 }
 
+impl Row {
+    fn add(&mut self, hour: Hour, sums: &Sums) {
+        self.sums.add(sums);
+        self.hours.entry(hour).or_default().add(sums);
+    }
+
+    fn shown(&self) -> Map<String, Value> {
+        let mut fields = shown(&self.sums);
+        let hour = |(hour, sums): (&Hour, &Sums)| json!({"hour": time(*hour), "attempts": sums.attempts, "cost_usd": sums.usd, "usd_per_mtok": sums.blended()});
+        fields.insert("by_hour".to_owned(), self.hours.iter().map(hour).collect());
+        fields
+    }
+}
+
 /// The page; `stored`: what all replicas told of the hours that are asked for, none if the state is away; `own`: the books of this
 /// replica, which are newer than what it told.
 pub fn page(query: &Query, now: Hour, stored: Option<&[Stored]>, own: &[Level]) -> Value {
     let span = query.span(now);
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    let mut total = Sums::default();
+    let mut total = Row::default();
     let mut take = |hour: Hour, series: &str, sums: &Sums| {
         let Ok(names) = serde_json::from_str::<[String; 3]>(series) else { return };
         if query.only.iter().any(|(by, name)| by.of(&names) != name) {
             return;
         }
-        total.add(sums);
-        let row = rows.entry(query.by.of(&names).to_owned()).or_default();
-        row.sums.add(sums);
-        row.hours.entry(hour).or_default().add(sums);
+        total.add(hour, sums);
+        rows.entry(query.by.of(&names).to_owned()).or_default().add(hour, sums);
     };
     let nothing = Stored::new();
     for (at, hour) in span.iter().enumerate() {
@@ -110,7 +122,7 @@ pub fn page(query: &Query, now: Hour, stored: Option<&[Stored]>, own: &[Level]) 
     json!({
         "by": query.by.word(), "hours": query.hours,
         "from": time(now.saturating_sub(query.hours - 1)), "whole_cluster": stored.is_some(),
-        "total": Value::Object(shown(&total)),
+        "total": Value::Object(total.shown()),
         "rows": rows.iter().map(|(name, row)| row_of(query.by, name, row)).collect::<Vec<_>>(),
     })
 }
@@ -118,9 +130,7 @@ pub fn page(query: &Query, now: Hour, stored: Option<&[Stored]>, own: &[Level]) 
 fn row_of(by: By, name: &str, row: &Row) -> Value {
     let mut fields = Map::new();
     fields.insert(by.word().to_owned(), json!(name));
-    fields.append(&mut shown(&row.sums));
-    let hour = |(hour, sums): (&Hour, &Sums)| json!({"hour": time(*hour), "attempts": sums.attempts, "cost_usd": sums.usd, "usd_per_mtok": sums.blended()});
-    fields.insert("by_hour".to_owned(), row.hours.iter().map(hour).collect());
+    fields.append(&mut row.shown());
     Value::Object(fields)
 }
 
