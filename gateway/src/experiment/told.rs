@@ -27,6 +27,10 @@ const REPEAT: Duration = Duration::from_secs(5);
 /// How long a replica that leaves tries to tell the last of it, and the time between two tries.
 const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
 
+/// What may fail, by its place in [`Teller::failing`].
+const HEAR: usize = 0;
+const SAY: usize = 1;
+
 /// What one replica tells and hears.
 #[derive(Debug)]
 pub struct Teller {
@@ -34,7 +38,7 @@ pub struct Teller {
     port: Port,
     books: Vec<Kept>,
     strangers: Strangers,
-    failing: [bool; 2], // to hear, to tell
+    failing: [bool; 2],
 }
 
 /// A book and what of it was told.
@@ -61,14 +65,14 @@ impl Teller {
             let snapshot = self.shared.snapshot.load_full();
             let heard_now = self.hear(&snapshot).await;
             let is_known = heard_now.is_ok() || begun.elapsed() >= FIRST_CONTACT;
-            self.note(0, heard_now);
+            self.note(HEAR, heard_now);
             if let Some(heard) = heard.take_if(|_| is_known) {
                 let _ = heard.send(()); // who started this may have given up
             }
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let said = self.tell(&snapshot.trials).await;
-                self.note(1, said);
+                self.note(SAY, said);
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
@@ -160,13 +164,19 @@ impl Teller {
     fn note(&mut self, what: usize, done: Result<(), Away>) {
         let failing = done.is_err();
         if std::mem::replace(&mut self.failing[what], failing) != failing {
-            let what = [
-                "what is set at run time (shares, drains, weights) is heard of",
-                "what experiments measure is told to others",
-            ][what];
-            match done {
-                Err(error) => tracing::warn!(target: "weir::experiment", %error, "not so for now: {what}"),
-                Ok(()) => tracing::info!(target: "weir::experiment", "again {what}"),
+            match (what, done) {
+                (HEAR, Err(error)) => tracing::warn!(
+                    target: "weir::state", %error, "what is set at run time (shares, drains, weights) is not heard of for now"
+                ),
+                (HEAR, Ok(())) => {
+                    tracing::info!(target: "weir::state", "what is set at run time is heard of again");
+                }
+                (_, Err(error)) => tracing::warn!(
+                    target: "weir::experiment", %error, "what experiments measure is not told to others for now"
+                ),
+                (_, Ok(())) => {
+                    tracing::info!(target: "weir::experiment", "what experiments measure is told again");
+                }
             }
         }
     }
