@@ -352,7 +352,8 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 /// Why a change is not made that says for which version it is meant.
-pub(super) const OVERTAKEN: &str = "somebody else has changed it meanwhile: look again, and set it if it is still wanted";
+pub(super) const OVERTAKEN: &str =
+    "somebody else has changed it meanwhile: look again, and set it if it is still wanted";
 
 /// Most of a request's body, bytes.
 const MOST: usize = 64 * 1024;

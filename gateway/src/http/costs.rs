@@ -97,7 +97,17 @@ mod tests {
         let (query, detail) = read("").unwrap();
         assert_eq!(query, Query { by: By::Model, hours: 24, only: Vec::new() });
         assert_eq!(detail, Detail { rows: usize::MAX, hourly: true });
-        for wrong in ["by=x", "rows=-1", "rows=", "hourly=no", "hours=0", "hours=745", "hours=-1", "hour=3", "model=%ff"] {
+        for wrong in [
+            "by=x",
+            "rows=-1",
+            "rows=",
+            "hourly=no",
+            "hours=0",
+            "hours=745",
+            "hours=-1",
+            "hour=3",
+            "model=%ff",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -111,8 +111,17 @@ mod tests {
     fn the_page_needs_nothing_from_elsewhere_and_nothing_inline() {
         for (path, _, text) in FILES {
             for banned in [
-                "//cdn", "http://", "https://", "@import", "innerHTML", "outerHTML", "insertAdjacentHTML",
-                "document.write", "setHTML", "eval(", "new Function",
+                "//cdn",
+                "http://",
+                "https://",
+                "@import",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "setHTML",
+                "eval(",
+                "new Function",
             ] {
                 let text = text.replace("http://www.w3.org/", "");
                 assert!(!text.contains(banned), "{banned} in {path}");
@@ -123,14 +132,18 @@ mod tests {
             assert!(!page.contains(banned), "{banned}");
         }
         let scripts: Vec<&str> = page.split("<script").skip(1).collect();
-        assert!(scripts.len() == 1 && scripts[0].starts_with(" src=\"dashboard/start.js\" type=\"module\"></script>"));
+        assert!(
+            scripts.len() == 1
+                && scripts[0].starts_with(" src=\"dashboard/start.js\" type=\"module\"></script>")
+        );
         assert!(page.contains("\"dashboard/style.css\""));
     }
 
     /// Broken on purpose to see it fail: a module left out of the list (the page stayed empty); one that nobody asks for.
     #[test]
     fn every_module_that_another_asks_for_is_served_and_every_one_is_asked_for() {
-        let (mut asked, mut todo) = (vec!["/dashboard/start.js".to_owned()], vec!["/dashboard/start.js".to_owned()]);
+        let (mut asked, mut todo) =
+            (vec!["/dashboard/start.js".to_owned()], vec!["/dashboard/start.js".to_owned()]);
         while let Some(path) = todo.pop() {
             for line in text(&path).lines().filter(|line| line.starts_with("import ")) {
                 let module = line.split('\'').nth(1).and_then(|from| from.strip_prefix("./")).unwrap();
@@ -141,8 +154,12 @@ mod tests {
                 }
             }
         }
-        let scripts: Vec<&str> = FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT).map(|(path, ..)| *path).collect();
-        assert!(scripts.iter().all(|path| asked.iter().any(|asked| asked == path)), "{asked:?} of {scripts:?}");
+        let scripts: Vec<&str> =
+            FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT).map(|(path, ..)| *path).collect();
+        assert!(
+            scripts.iter().all(|path| asked.iter().any(|asked| asked == path)),
+            "{asked:?} of {scripts:?}"
+        );
     }
 
     #[test]

@@ -85,7 +85,8 @@ mod tests {
     /// see it fail: looked at where something is changed only.
     #[test]
     fn no_page_of_another_site_watches() {
-        let watch = |site| taken(&Method::GET, EVENTS, &[("host", "127.0.0.1:8081"), ("sec-fetch-site", site)]);
+        let watch =
+            |site| taken(&Method::GET, EVENTS, &[("host", "127.0.0.1:8081"), ("sec-fetch-site", site)]);
         assert!(watch("same-origin") && watch("none") && !watch("cross-site") && !watch("same-site"));
     }
 

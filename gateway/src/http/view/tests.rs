@@ -184,7 +184,9 @@ fn what_only_the_state_knows_stays_as_it_was_while_that_is_away() {
     let d = &document["deployments"]["d"];
     assert_eq!((&d["circuit"]["state"], &d["rests_until"]), (&json!("open"), &json!(9)));
     assert_eq!((&d["account_state"]["state"], &d["drained"]), (&json!("auth"), &json!(false)));
-    assert!(document["deployments"]["eu/d"]["circuit"].is_null() && document["deployments"]["gone"].is_null());
+    assert!(
+        document["deployments"]["eu/d"]["circuit"].is_null() && document["deployments"]["gone"].is_null()
+    );
     assert_eq!((&document["now_ms"], &document["pools"]), (&json!(5), &before["pools"]));
     let patch = patch::between(&before, &document).unwrap();
     assert!(patch["deployments"]["d"].get("circuit").is_none(), "{patch}");
@@ -194,7 +196,8 @@ fn what_only_the_state_knows_stays_as_it_was_while_that_is_away() {
 #[test]
 fn a_state_that_does_not_answer_once_ends_nothing() {
     let (mut elsewhere, begun) = (Elsewhere::default(), Instant::now());
-    let mut is_watched = |said: Result<bool, Away>, ms| elsewhere.is_watched(said, begun + Duration::from_millis(ms));
+    let mut is_watched =
+        |said: Result<bool, Away>, ms| elsewhere.is_watched(said, begun + Duration::from_millis(ms));
     let away = || Err(Away::Broken("late".into()));
     assert!(!is_watched(away(), 0) && is_watched(Ok(true), 500) && is_watched(away(), 1_000));
     assert!(is_watched(away(), 3_400) && !is_watched(away(), 3_500) && !is_watched(away(), 3_600));
