@@ -282,10 +282,11 @@ impl Call<'_> {
             );
             let may_wait = !self.may_fall_back(ahead, tried);
             let admitted = self.admit(id, &ranked, going, (tried, may_wait), record).await;
-            let (reservation, index) = admitted.map_err(|error| match last.take() {
+            let admitted = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,
             })?;
+            let Some((reservation, index)) = admitted else { continue };
             let target = ranked[index].target;
             if self.is_drained(target.deployment) {
                 Attempt::new(self, id, target, reservation, false).withdraw(); // since it was ranked

@@ -265,6 +265,8 @@ pub struct Shared {
     pub costs: Costs,
     /// The name of nobody's model and of nobody, made once.
     pub nobody: Arc<str>,
+    /// What was set of deployments, as it was heard last.
+    pub heard: duty::told::Heard,
     /// Its name, as a header.
     pub replica: HeaderValue,
     /// Calls at once.
@@ -301,6 +303,7 @@ impl Shared {
             keyring: Arc::new(Keyring::new(snapshot.config.on_outage)),
             costs: Costs::new(client.name()),
             nobody: "".into(),
+            heard: duty::told::Heard::default(),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
@@ -351,6 +354,7 @@ impl Shared {
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         after.rebase();
+        self.heard.adopt(&after.duties);
         self.otlp.iter().for_each(|otlp| otlp.adopt(&after.config));
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());

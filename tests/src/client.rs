@@ -300,7 +300,7 @@ async fn fetch(addr: SocketAddr, method: Method, path: &str, body: String) -> Re
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "weir")
+        .header("host", addr.to_string())
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)))?;
     let exchange = async {

@@ -75,11 +75,26 @@ struct Row {
     hours: BTreeMap<Hour, Sums>,
 }
 
+impl Row {
+    fn add(&mut self, hour: Hour, sums: &Sums) {
+        self.sums.add(sums);
+        self.hours.entry(hour).or_default().add(sums);
+    }
+
+    fn shown(&self, by_hour: bool) -> Map<String, Value> {
+        let mut fields = shown(&self.sums);
+        let hour = |(hour, sums): (&Hour, &Sums)| json!({"hour": time(*hour), "attempts": sums.attempts, "cost_usd": sums.usd, "usd_per_mtok": sums.blended()});
+        let hours = by_hour.then(|| self.hours.iter().map(hour).collect::<Vec<_>>());
+        fields.insert("by_hour".to_owned(), json!(hours));
+        fields
+    }
+}
+
 /// A page in the making.
 #[derive(Debug)]
 pub struct Sheet {
     query: Query,
-    total: Sums,
+    total: Row,
     rows: BTreeMap<String, Row>,
     /// Hours of rows that are told one by one; none if there are too many for that.
     cells: Option<usize>,
@@ -88,7 +103,7 @@ pub struct Sheet {
 impl Sheet {
     /// Of what is asked for.
     pub fn new(query: Query) -> Sheet {
-        Sheet { query, total: Sums::default(), rows: BTreeMap::new(), cells: Some(0) }
+        Sheet { query, total: Row::default(), rows: BTreeMap::new(), cells: Some(0) }
     }
 
     /// Adds what an hour came to; `fields`: what stands of it in the state, empty if that is away; `own`: the books of this replica,
@@ -118,15 +133,12 @@ impl Sheet {
         if self.query.only.iter().any(|(by, name)| by.of(&names) != name) {
             return;
         }
-        self.total.add(sums);
+        self.total.add(hour, sums);
         let row = self.rows.entry(self.query.by.of(&names).to_owned()).or_default();
-        row.sums.add(sums);
-        let Some(cells) = &mut self.cells else { return };
-        let cell = row.hours.entry(hour).or_insert_with(|| {
-            *cells += 1;
-            Sums::default()
-        });
-        cell.add(sums);
+        let Some(cells) = &mut self.cells else { return row.sums.add(sums) };
+        let hours = row.hours.len();
+        row.add(hour, sums);
+        *cells += row.hours.len() - hours;
         if *cells > MOST_CELLS {
             self.cells = None;
             self.rows.values_mut().for_each(|row| row.hours.clear());
@@ -142,7 +154,7 @@ impl Sheet {
         json!({
             "by": query.by.word(), "hours": query.hours,
             "from": time(now.saturating_sub(query.hours - 1)), "whole_cluster": whole_cluster,
-            "total": Value::Object(shown(&total)), "rows": rows.iter().map(row).collect::<Vec<_>>(),
+            "total": Value::Object(total.shown(true)), "rows": rows.iter().map(row).collect::<Vec<_>>(),
         })
     }
 }
@@ -150,10 +162,7 @@ impl Sheet {
 fn row_of(by: By, name: &str, row: &Row, by_hour: bool) -> Value {
     let mut fields = Map::new();
     fields.insert(by.word().to_owned(), json!(name));
-    fields.append(&mut shown(&row.sums));
-    let hour = |(hour, sums): (&Hour, &Sums)| json!({"hour": time(*hour), "attempts": sums.attempts, "cost_usd": sums.usd, "usd_per_mtok": sums.blended()});
-    let hours = by_hour.then(|| row.hours.iter().map(hour).collect::<Vec<_>>());
-    fields.insert("by_hour".to_owned(), json!(hours));
+    fields.append(&mut row.shown(by_hour));
     Value::Object(fields)
 }
 

@@ -53,6 +53,8 @@ fn a_page_has_a_row_for_each_the_dearest_first_and_the_sum_of_all() {
     assert_eq!((&page["total"]["cost_usd"], &page["total"]["attempts"]), (&json!(7.0), &json!(7.0)));
     assert_eq!(page["total"]["usd_per_mtok"], json!(10_000.0));
     assert_eq!(page["from"], "2023-12-31T23:00:00Z");
+    let spent = |at: usize| page["total"]["by_hour"][at]["cost_usd"].clone();
+    assert_eq!([spent(0), spent(1)], [json!(5.0), json!(2.0)]);
     let by_hour = page["rows"][1]["by_hour"].as_array().unwrap();
     assert_eq!(by_hour[0]["hour"], "2024-01-01T00:00:00Z");
     assert_eq!((&by_hour[0]["cost_usd"], &by_hour[1]["cost_usd"]), (&json!(1.0), &json!(2.0)));

@@ -26,7 +26,7 @@ const HELD: Duration = Duration::from_secs(3_600);
 type Common<'a> = SmallVec<[&'a Arc<PoolInfo>; 4]>;
 
 impl Call<'_> {
-    /// Room for one of the candidates, or why there is none.
+    /// Room for one of the candidates, or why there is none; none of both if it is to be looked anew who they are.
     pub(super) async fn admit(
         &self,
         id: ModelId,
@@ -34,7 +34,7 @@ impl Call<'_> {
         session: Option<SessionRef>,
         (tried, may_wait): (&Tried, bool),
         record: &mut Option<Record>,
-    ) -> Result<(Option<Reservation>, usize), Error> {
+    ) -> Result<Option<(Option<Reservation>, usize)>, Error> {
         let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
@@ -43,13 +43,14 @@ impl Call<'_> {
         let ask_for = AskFor { left, why, luck, most, ..AskFor::default() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
-            Ok(Outcome::Granted(reservation, told)) => {
+            Ok(None) => Ok(None),
+            Ok(Some(Outcome::Granted(reservation, told))) => {
                 let index = reservation.index;
                 self.tell_admitted(&reservation, ranked, &common);
                 self.told(&wish, ranked, told, Some(index), record);
-                Ok((Some(reservation), index))
+                Ok(Some((Some(reservation), index)))
             }
-            Ok(Outcome::Denied(mut denied)) => {
+            Ok(Some(Outcome::Denied(mut denied))) => {
                 let told = std::mem::take(&mut denied.told);
                 let was_asked = denied.open || denied.pool < wish.infos.len(); // else it is told of already
                 if was_asked && (denied.common || told.why.is_empty()) {
@@ -61,20 +62,20 @@ impl Call<'_> {
                 }
                 Err(self.denied(&wish.infos, &common, &denied))
             }
-            Ok(Outcome::TooBig { pool, .. }) => {
+            Ok(Some(Outcome::TooBig { pool, .. })) => {
                 self.explain_too_large(&wish, ranked, pool, record);
                 let name = public(&wish.infos[pool].name);
                 let message = format!("This request asks for more than the whole limit of {name}.");
                 Err(Error::new(Kind::TooBigForLimit, message))
             }
-            Ok(Outcome::Unlimited(usable)) => {
+            Ok(Some(Outcome::Unlimited(usable))) => {
                 let pin = session.and_then(|session| self.worker.shared.client.recall_pin(&session.key));
                 let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
                 // (Outside of the call's variant no session is kept.)
                 let is_out = |at: &usize| self.is_spilled(id, ranked[*at].target);
                 let stays = |at: &&usize| Some(tag(at)) == pin && (!is_out(at) || is_out(&usable[0]));
                 let pinned = usable.iter().find(stays);
-                Ok((None, *pinned.unwrap_or(&usable[0])))
+                Ok(Some((None, *pinned.unwrap_or(&usable[0]))))
             }
             Err(_) if Instant::now() >= self.deadline => Err(Error::late()),
             Err(_) => {
