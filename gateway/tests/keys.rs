@@ -126,7 +126,8 @@ fn what_cannot_be_read_stays() {
         clear(&mut server);
         let before = BTreeMap::from([("k:key_0".to_owned(), odd.to_owned())]);
         let (field, written) = ("k:key_0", odd);
-        let _: () = redis::cmd("HSET").arg(KEY).arg(field).arg(written).query(&mut server.connection).unwrap();
+        let _: () =
+            redis::cmd("HSET").arg(KEY).arg(field).arg(written).query(&mut server.connection).unwrap();
         let cabinet = Cabinet::default();
         cabinet.restore(before.clone());
         for (revoked, again) in [(false, false), (false, true), (true, false), (true, true)] {

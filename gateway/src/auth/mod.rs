@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::{boot_ms, unix_now};
 use crate::config::Config;
 use crate::error::{Error, Kind};
+use crate::keys::Keyring;
 use crate::keys::entry::Standing;
 use crate::keys::secret::{self, Digest};
-use crate::keys::Keyring;
 pub use who::Who;
 
 /// Shortest time that a client is asked to wait whose key cannot be looked up.

@@ -260,7 +260,8 @@ fn text(value: &Value) -> String {
 fn printable(text: &str) -> String {
     // (Marks of direction are no control characters, and let a line be read as another.)
     let acts = |c: char| {
-        c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if acts(c) { '?' } else { c }).collect()
 }

@@ -15,10 +15,10 @@ use tokio::task::{JoinError, spawn_blocking};
 use super::admin::{Desk, meters, reply};
 use super::connection::Peer;
 use crate::clock::unix_ms;
-use crate::keys::change::{Changed, Changer, Refused};
-use crate::keys::wanted::{Rotation, Wanted};
-use crate::keys::shown::{self, Place};
 use crate::keys::Key;
+use crate::keys::change::{Changed, Changer, Refused};
+use crate::keys::shown::{self, Place};
+use crate::keys::wanted::{Rotation, Wanted};
 
 /// Most of a request's body, bytes.
 const MOST: usize = 256 * 1024;
@@ -81,7 +81,8 @@ async fn list(desk: &Desk, Listed { tenant, after, most }: Listed) -> Result<Str
     let used = desk.port.used_keys(&ids).await.unwrap_or_default(); // if nobody says, what was seen here
     spawn_blocking(move || {
         let (used, now_ms) = (used.into_iter().chain(std::iter::repeat(0)), unix_ms());
-        let show = |(key, used): (&Arc<Key>, u64)| shown::shown(&key.id, &key.entry, used.max(key.used_s()), now_ms);
+        let show =
+            |(key, used): (&Arc<Key>, u64)| shown::shown(&key.id, &key.entry, used.max(key.used_s()), now_ms);
         let keys: Vec<Value> = keys.iter().zip(used).map(show).collect();
         let next = next.map(|next| next.to_string());
         json!({ "keys": keys, "next": next, "stale": stale }).to_string()

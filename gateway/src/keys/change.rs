@@ -14,7 +14,8 @@ use crate::state::{Away, Port};
 /// So many keys there may be in a namespace, those that are remembered as dead included.
 const MOST: usize = 100_000;
 
-const NOT_UNDERSTOOD: Refused = Refused::Conflict("another version of Weir has made this key, or it is broken");
+const NOT_UNDERSTOOD: Refused =
+    Refused::Conflict("another version of Weir has made this key, or it is broken");
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -200,8 +201,10 @@ mod tests {
     use crate::state::local::Local;
 
     fn config() -> Config {
-        check::check(std::path::Path::new("weir.toml"), "version = 1\ntenants = [{ name = \"t\" }]", &|_| None)
-            .unwrap()
+        check::check(std::path::Path::new("weir.toml"), "version = 1\ntenants = [{ name = \"t\" }]", &|_| {
+            None
+        })
+        .unwrap()
     }
 
     fn wanted() -> Wanted {

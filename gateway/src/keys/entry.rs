@@ -99,8 +99,7 @@ impl Entry {
 
     /// Is it so long of no use that it is forgotten?
     pub fn is_forgotten(&self, now_ms: u64) -> bool {
-        let is_over =
-            |time: Option<u64>, more| time.is_some_and(|time| time.saturating_add(more) <= now_ms);
+        let is_over = |time: Option<u64>, more| time.is_some_and(|time| time.saturating_add(more) <= now_ms);
         is_over(self.revoked_ms, REMEMBERED_MS) || is_over(self.expires_ms, LISTED_MS)
     }
 }

@@ -143,7 +143,8 @@ impl Ear {
         for some in ids.chunks(STEP) {
             let names: Vec<String> = some.iter().map(|id| id.to_string()).collect();
             let kept = self.port.kept_keys(&names).await?;
-            let found = some.iter().zip(kept).filter_map(|(id, kept)| Some((id.clone(), Stored::read(&kept?))));
+            let found =
+                some.iter().zip(kept).filter_map(|(id, kept)| Some((id.clone(), Stored::read(&kept?))));
             all.extend(found);
         }
         let kept = all.iter().filter_map(|(id, kept)| Some((id.clone(), kept.clone()?)));
@@ -163,7 +164,9 @@ impl Ear {
             None => true,
             Some(kept) => kept.as_ref().is_some_and(|kept| stored.is_newer_than(kept)),
         };
-        let lost = |id: &'i Arc<str>| known.stored(id).filter(|stored| is_lost(stored, id)).map(|stored| (id, stored));
+        let lost = |id: &'i Arc<str>| {
+            known.stored(id).filter(|stored| is_lost(stored, id)).map(|stored| (id, stored))
+        };
         let mut lost: Vec<_> = among.filter_map(lost).collect();
         if lost.is_empty() {
             return Ok(());
@@ -174,7 +177,10 @@ impl Ear {
             let told: Vec<Told<'_>> = some.iter().map(|(id, stored)| stored.told(id, true)).collect();
             self.keyring.note_unconfirmed(some.iter().map(|(id, _)| Arc::clone(id)));
             let kept = self.port.tell_keys(&told).await?;
-            let kept = some.iter().zip(&kept).filter_map(|((id, _), kept)| Some((Arc::clone(id), Stored::read(kept)?)));
+            let kept = some
+                .iter()
+                .zip(&kept)
+                .filter_map(|((id, _), kept)| Some((Arc::clone(id), Stored::read(kept)?)));
             self.keyring.take(&kept.collect::<Vec<_>>());
         }
         Ok(())

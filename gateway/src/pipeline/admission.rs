@@ -233,9 +233,10 @@ mod tests {
     #[test]
     fn who_calls_hears_of_its_own_limits_alone() {
         let own = |pool: &str| is_own(pool, "app");
-        assert_eq!(["key/key_1", "tenant/app", "tenant/org", "tenant/application", "gateway"].map(own), [
-            true, true, false, false, false
-        ]);
+        assert_eq!(
+            ["key/key_1", "tenant/app", "tenant/org", "tenant/application", "gateway"].map(own),
+            [true, true, false, false, false]
+        );
         for (pool, said) in [
             ("key/key_1", "this key"),
             ("tenant/app", "tenant/app"),

@@ -176,7 +176,9 @@ impl Port {
             match self {
                 Port::Redis(lane) => {
                     let mut get = redis::pipe();
-                    get.cmd("HMGET").arg(lane.keys().used()).arg(some.iter().map(|id| &**id).collect::<Vec<_>>());
+                    get.cmd("HMGET")
+                        .arg(lane.keys().used())
+                        .arg(some.iter().map(|id| &**id).collect::<Vec<_>>());
                     let (used,) = lane.plain::<(Vec<Option<u64>>,)>(&get).await?;
                     all.extend(used.into_iter().map(Option::unwrap_or_default));
                 }

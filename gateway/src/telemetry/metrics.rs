@@ -155,7 +155,9 @@ impl Metrics {
                 .build(),
             keys_age: meter
                 .f64_gauge("weir_keys_age_seconds")
-                .with_description("For how long nothing was heard of keys that are made, replaced and revoked at run time")
+                .with_description(
+                    "For how long nothing was heard of keys that are made, replaced and revoked at run time",
+                )
                 .build(),
             circuits: levels(
                 "weir_circuit_state",
@@ -314,7 +316,10 @@ impl Metrics {
     /// All that is there has been shown: what was before and is not, is shown as nothing.
     pub fn shown(&self) {
         let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
-        let all = all.into_iter().chain([&self.drained, &self.weights, self.variants.shares()]).chain(self.overview.levels());
+        let all = all
+            .into_iter()
+            .chain([&self.drained, &self.weights, self.variants.shares()])
+            .chain(self.overview.levels());
         all.for_each(Levels::turn);
     }
 

@@ -18,7 +18,8 @@ async fn rotated(site: &Site, of: &Key, graces: &[&'static str]) -> Result<Vec<K
     let mut rotating = JoinSet::new();
     for (at, grace) in graces.iter().enumerate() {
         let admin = site.replicas[at % site.replicas.len()].admin();
-        let (path, body) = (format!("/admin/v1/keys/{}/rotate", of.id), json!({ "grace": grace }).to_string());
+        let (path, body) =
+            (format!("/admin/v1/keys/{}/rotate", of.id), json!({ "grace": grace }).to_string());
         rotating.spawn(async move { (at, post(admin, &path, body).await) });
     }
     let mut keys = Vec::new();
@@ -45,7 +46,11 @@ fn every_key_that_is_given_for_one_at_once_is_good() -> Result<()> {
                 served_everywhere(&clients, &key.clear, Instant::now()).await?;
             }
             let kept: String = site.redis.ask(&["HGET", "{weir}:keys", &format!("k:{}", first.id)])?;
-            ensure!(kept.starts_with("7 0 "), "void, or one is lost: {}", kept.split('{').next().unwrap_or_default());
+            ensure!(
+                kept.starts_with("7 0 "),
+                "void, or one is lost: {}",
+                kept.split('{').next().unwrap_or_default()
+            );
             revoke(&site.replicas[0], &first).await?;
             for key in given.iter().chain([&first]) {
                 everywhere(&clients, &key.clear, Instant::now(), is_refused).await?;

@@ -11,8 +11,8 @@ use weir_tests::site::{Plan, Site};
 use weir_tests::topology::Topology;
 
 use super::{
-    CONFIGURED, call, clients, everywhere, is_refused, key, list, make, plan, revoke, rotate, served_everywhere,
-    start, tenant,
+    CONFIGURED, call, clients, everywhere, is_refused, key, list, make, plan, revoke, rotate,
+    served_everywhere, start, tenant,
 };
 use crate::in_turn;
 
