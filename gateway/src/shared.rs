@@ -362,8 +362,12 @@ impl Shared {
     }
 
     /// Whose call it is that comes with these.
-    pub fn who<'s>(&self, snapshot: &'s Snapshot, credentials: Credentials<'_>) -> Result<Who<'s>, Error> {
-        snapshot.keys.who(&snapshot.config, &self.keyring, credentials)
+    pub async fn who<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        credentials: Credentials<'_>,
+    ) -> Result<Who<'s>, Error> {
+        snapshot.keys.who(&snapshot.config, &self.keyring, credentials).await
     }
 
     /// A configuration was read that cannot be used, for these reasons.

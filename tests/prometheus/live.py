@@ -30,7 +30,7 @@ FIRING = {"WeirErrors", "WeirNoCapacity", "WeirUpstream429", "WeirAccountShut", 
 # ... and when things break.
 BROKEN = {"WeirReplicaDown", "WeirConfigRefused", "WeirDegraded", "WeirRedisFailures"}
 # What must not fire under that load.
-QUIET = {"WeirReplicaDown", "WeirAllReplicasDown", "WeirConfigSkew", "WeirConfigRefused", "WeirDegraded", "WeirReplicasDisagree", "WeirOverloaded"}
+QUIET = {"WeirReplicaDown", "WeirAllReplicasDown", "WeirConfigSkew", "WeirConfigRefused", "WeirDegraded", "WeirKeysUnheard", "WeirReplicasDisagree", "WeirOverloaded"}
 
 
 def faults(tools, weir, folder):

@@ -182,6 +182,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let overview = desk.port.overview(&pool_keys(&snapshot)).await;
     let page = desk.page.lock();
     shared.metrics.degraded(shared.client.is_away());
+    shared.metrics.keys_age(shared.keyring.age_ms());
     shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
     snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
     let now = unix_now();

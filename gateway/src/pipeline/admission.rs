@@ -38,7 +38,9 @@ impl Call<'_> {
         let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let left = self.nearest(&common);
+        let left = common.iter().rposition(|pool| {
+            is_own(&pool.name, &self.tenant_name) && limits::are_told(pool) // the key's is the last
+        });
         let (luck, most) = (fastrand::u64(0..1_000_000), self.priority.most());
         let ask_for = AskFor { left, why, luck, most, ..AskFor::default() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
@@ -64,7 +66,7 @@ impl Call<'_> {
             }
             Ok(Some(Outcome::TooBig { pool, .. })) => {
                 self.explain_too_large(&wish, ranked, pool, record);
-                let name = public(&wish.infos[pool].name);
+                let name = public(&wish.infos[pool].name, &self.tenant_name);
                 let message = format!("This request asks for more than the whole limit of {name}.");
                 Err(Error::new(Kind::TooBigForLimit, message))
             }
@@ -92,14 +94,6 @@ impl Call<'_> {
         let configured = self.snapshot.config.gateway_pool.iter().chain(tenants);
         let own = self.who.key.iter().filter_map(|key| key.pool.as_ref());
         configured.map(|id| &self.snapshot.pools[id.0]).chain(own).collect()
-    }
-
-    /// Which of these is the nearest limit of who calls that clients have headers for.
-    fn nearest(&self, common: &Common<'_>) -> Option<usize> {
-        let gateway = usize::from(self.snapshot.config.gateway_pool.is_some());
-        let of_key = usize::from(self.who.key.as_ref().is_some_and(|key| key.pool.is_some()));
-        let tenants = common.len() - of_key;
-        (tenants..common.len()).chain(gateway..tenants).find(|at| limits::are_told(common[*at]))
     }
 
     /// The request for room.
@@ -215,13 +209,44 @@ fn adds_to_tools(deployment: &Deployment) -> bool {
     ![preset::Dialect::OpenaiChat, preset::Dialect::OpenaiResponses].iter().any(|own| dialects.contains(own))
 }
 
-/// A pool's name without the account behind it.
-fn public(name: &str) -> &str {
-    if name.starts_with(table::POOLS) {
+/// Is it the pool of a call's own key or tenant? What is left of others, those of a tenant above included, says what others use.
+fn is_own(pool: &str, tenant: &str) -> bool {
+    pool.starts_with(table::POOLS) || pool.strip_prefix("tenant/") == Some(tenant)
+}
+
+/// A pool's name without the account behind it, nor a tenant that is not the caller's.
+fn public<'n>(pool: &'n str, tenant: &str) -> &'n str {
+    if pool.starts_with(table::POOLS) {
         "this key"
-    } else if name.starts_with("tenant/") || name == "gateway" {
-        name
+    } else if pool == "gateway" || is_own(pool, tenant) {
+        pool
+    } else if pool.starts_with("tenant/") {
+        "a tenant above"
     } else {
         "this model"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose to see it fail: the pools of tenants above taken for their own.
+    #[test]
+    fn who_calls_hears_of_its_own_limits_alone() {
+        let own = |pool: &str| is_own(pool, "app");
+        assert_eq!(
+            ["key/key_1", "tenant/app", "tenant/org", "tenant/application", "gateway"].map(own),
+            [true, true, false, false, false]
+        );
+        for (pool, said) in [
+            ("key/key_1", "this key"),
+            ("tenant/app", "tenant/app"),
+            ("tenant/org", "a tenant above"),
+            ("gateway", "gateway"),
+            ("account/a", "this model"),
+        ] {
+            assert_eq!(public(pool, "app"), said);
+        }
     }
 }

@@ -284,13 +284,13 @@ mod tests {
         let said = |tenant: Option<&Tenant>, word: &'static str| {
             let headers =
                 HeaderMap::from_iter([("x-weir-priority".parse().unwrap(), HeaderValue::from_static(word))]);
-            priority(&Who { tenant, key: None }, &headers).map_err(|error| error.kind)
+            priority(&Who { tenant, ..Who::default() }, &headers).map_err(|error| error.kind)
         };
         use Priority::{High, Low, Normal};
         let words = BTreeMap::from([("high", High), ("normal", Normal), ("low", Low)]);
         for own in [High, Normal, Low] {
             let tenant = tenant(own);
-            let who = Who { tenant: Some(&tenant), key: None };
+            let who = Who { tenant: Some(&tenant), ..Who::default() };
             assert_eq!(priority(&who, &HeaderMap::new()).map_err(|error| error.kind), Ok(own));
             for (word, asked) in &words {
                 assert_eq!(said(Some(&tenant), word), Ok(own.max(*asked)), "{own:?}, {word}");
