@@ -338,6 +338,7 @@ impl Shared {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
         let after = Snapshot::new(config, self.client.name(), Some(&before))?;
+        self.otlp.iter().try_for_each(|otlp| otlp.adopt(&after.config))?;
         let anew = begun_anew(&before.pools, &after.pools);
         let server = &after.config.server;
         self.calls.set(server.max_calls);
@@ -351,7 +352,6 @@ impl Shared {
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         after.rebase();
-        self.otlp.iter().for_each(|otlp| otlp.adopt(&after.config));
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })

@@ -309,7 +309,10 @@ impl Metrics {
     /// All that is there has been shown: what was before and is not, is shown as nothing.
     pub fn shown(&self) {
         let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
-        let all = all.into_iter().chain([&self.drained, &self.weights, self.variants.shares()]).chain(self.overview.levels());
+        let all = all
+            .into_iter()
+            .chain([&self.drained, &self.weights, self.variants.shares()])
+            .chain(self.overview.levels());
         all.for_each(Levels::turn);
     }
 
@@ -407,6 +410,12 @@ impl Metrics {
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
+    }
+
+    /// Tells the collector all of them as they stand. It blocks for seconds if the collector hangs.
+    pub fn flush(&self) {
+        // (Whether the collector took them its exporter has told.)
+        let _ = self.provider.force_flush();
     }
 
     /// Tells the collector the last of them, and nobody any more afterwards. It blocks for seconds if the collector hangs.
