@@ -45,7 +45,8 @@ pub(super) struct Queue<T> {
 struct Pending<T> {
     /// With room for all that may wait: who pushes waits for no copy.
     items: VecDeque<(Weight, T)>,
-    bytes: usize,
+    kept: usize,
+    told: usize,
     closed: bool,
 }
 
@@ -62,7 +63,8 @@ pub(super) struct Fate {
 
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
-        let pending = Mutex::new(Pending { items: VecDeque::with_capacity(MOST), bytes: 0, closed: false });
+        let pending =
+            Mutex::new(Pending { items: VecDeque::with_capacity(MOST), kept: 0, told: 0, closed: false });
         Queue { pending, full: Notify::new(), told: Fate::default() }
     }
 }
@@ -72,14 +74,16 @@ impl<T: Weighs> Queue<T> {
     pub(super) fn push(&self, item: T) {
         let weight = item.weight();
         let mut pending = self.pending.lock();
-        if pending.closed || pending.items.len() >= MOST || pending.bytes + weight.kept > MOST_BYTES {
+        if pending.closed || pending.items.len() >= MOST || pending.kept + weight.kept > MOST_BYTES {
             drop(pending);
             self.told.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        pending.bytes += weight.kept;
+        let was_batch = pending.is_batch();
+        pending.kept += weight.kept;
+        pending.told += weight.told;
         pending.items.push_back((weight, item));
-        let is_batch = pending.items.len() == BATCH;
+        let is_batch = pending.is_batch() && !was_batch;
         drop(pending);
         if is_batch {
             self.full.notify_one();
@@ -90,7 +94,7 @@ impl<T: Weighs> Queue<T> {
     /// queue is closed and empty.
     pub(super) async fn next(&self) -> Option<Vec<T>> {
         loop {
-            if self.waits() < BATCH && !self.pending.lock().closed {
+            if !self.is_due() {
                 let _ = tokio::time::timeout(LINGER, self.full.notified()).await; // then there is what there is
             }
             let mut pending = self.pending.lock();
@@ -109,12 +113,18 @@ impl<T: Weighs> Queue<T> {
         self.full.notify_one();
     }
 
-    fn waits(&self) -> usize {
-        self.pending.lock().items.len()
+    fn is_due(&self) -> bool {
+        let pending = self.pending.lock();
+        pending.closed || pending.is_batch()
     }
 }
 
 impl<T> Pending<T> {
+    /// Is it enough for one?
+    fn is_batch(&self) -> bool {
+        self.items.len() >= BATCH || self.told >= BATCH_BYTES
+    }
+
     /// The oldest, up to a batch of them in number and in bytes, but one at least.
     fn take(&mut self) -> Vec<T> {
         let mut batch = Vec::with_capacity(BATCH.min(self.items.len()));
@@ -124,7 +134,8 @@ impl<T> Pending<T> {
             if batch.len() == BATCH || (told > BATCH_BYTES && !batch.is_empty()) {
                 break;
             }
-            self.bytes -= weight.kept;
+            self.kept -= weight.kept;
+            self.told -= weight.told;
             batch.extend(self.items.pop_front().map(|(_, item)| item));
         }
         batch
@@ -175,13 +186,17 @@ mod tests {
         let queue = Queue::default();
         let sizes = [BATCH_BYTES / 2, BATCH_BYTES / 2, 1, 2 * BATCH_BYTES, 1, 1];
         sizes.into_iter().for_each(|size| queue.push(Item(size)));
+        let begun = tokio::time::Instant::now();
+        let first = [queue.next().await.unwrap().len(), queue.next().await.unwrap().len()];
+        assert_eq!((first, begun.elapsed()), ([2, 1], Duration::ZERO), "enough bytes wait for nothing");
         queue.close();
         let mut batches = Vec::new();
         while let Some(batch) = queue.next().await {
             batches.push(batch.len());
         }
-        assert_eq!(batches, [2, 1, 1, 2]);
-        assert_eq!(queue.pending.lock().bytes, 0);
+        assert_eq!(batches, [1, 2]);
+        let pending = queue.pending.lock();
+        assert_eq!((pending.kept, pending.told), (0, 0));
     }
 
     /// Broken on purpose to see it fail: a batch that wakes nobody; the end that leaves something behind.

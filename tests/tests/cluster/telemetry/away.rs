@@ -84,7 +84,7 @@ fn a_full_queue_of_served_calls_takes_no_more_memory_than_it_says() -> Result<()
         let (_listener, silent) = frozen()?;
         let telemetry = collector::settings("grpc", silent, "otlp_signals = [\"traces\"]");
         let quick = ["a", "b"]
-            .map(|name| Upstream::new(name).behaving("--output 8 --latency 0ms --pace 0ms"))
+            .map(|name| Upstream::new(name).behaving("--output 8 --latency 1ms --pace 1ms"))
             .to_vec();
         let plan = plan("telemetry-served", &telemetry);
         let site = Site::start(Plan { upstreams: quick, ..plan }).await?;
