@@ -20,7 +20,7 @@ use crate::cost;
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
-use crate::http::{admin, handle, server, view};
+use crate::http::{admin, gauges, handle, server, view};
 use crate::keys::heard::Hearer;
 use crate::periods;
 use crate::shared::{Over, Shared, Snapshot, Worker};
@@ -84,6 +84,7 @@ pub async fn start(
     tell_of_small_pools(&snapshot, expected);
     let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
     let metrics = Metrics::with(otlp.as_ref(), snapshot.config.telemetry.tenant_labels)?;
+    let metrics_interval = otlp.as_ref().and_then(|otlp| otlp.metrics_interval());
     let shared = Arc::new(Shared::new(snapshot, client.clone(), (Arc::new(metrics), otlp), count)?);
     let ports = match (backend, state) {
         (Backend::Shared(local), _) => Ports::Local(local),
@@ -114,7 +115,12 @@ pub async fn start(
     let hearing = Hearer::new(shared.clone(), aside).run(stop_state.subscribe());
     let periods = periods::keep(shared.clone(), stop_state.subscribe());
     let mut state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
-    state_tasks.extend([tokio::spawn(telling), tokio::spawn(costs), tokio::spawn(hearing), tokio::spawn(periods)]);
+    state_tasks.extend([
+        tokio::spawn(telling),
+        tokio::spawn(costs),
+        tokio::spawn(hearing),
+        tokio::spawn(periods),
+    ]);
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
     // No call before it is known who is drained, or that nobody can say so. (If the loop has ended, this replica ends.)
     let _ = tokio::time::timeout(FIRST_CONTACT, first_heard).await;
@@ -131,6 +137,10 @@ pub async fn start(
         serve_admin(admin_listener, admin::router(desk.clone())),
         tokio::spawn(view::keep(desk.clone(), admin_phase.subscribe())),
     ];
+    tasks.extend(
+        metrics_interval
+            .map(|interval| tokio::spawn(gauges::tell(desk.clone(), interval, admin_phase.subscribe()))),
+    );
     tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
     Ok(Running {
         listen,

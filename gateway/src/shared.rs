@@ -341,6 +341,7 @@ impl Shared {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
         let after = Snapshot::new(config, self.client.name(), Some(&before))?;
+        self.otlp.iter().try_for_each(|otlp| otlp.adopt(&after.config))?;
         let anew = begun_anew(&before.pools, &after.pools);
         let server = &after.config.server;
         self.calls.set(server.max_calls);
@@ -355,7 +356,6 @@ impl Shared {
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         after.rebase();
         self.heard.adopt(&after.duties);
-        self.otlp.iter().for_each(|otlp| otlp.adopt(&after.config));
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })

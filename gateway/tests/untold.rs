@@ -1,4 +1,5 @@
-//! A call that is not told of costs no allocation: who tells a tenth of the calls pays for a tenth.
+//! A call that is not told of costs no allocation, but for the `traceparent` that its provider gets: who tells a tenth of the calls pays for
+//! a tenth.
 //! Broken on purpose to see it fail: every call told (`sample_ratio = 1.0` below).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]

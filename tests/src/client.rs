@@ -281,6 +281,24 @@ pub async fn get(addr: SocketAddr, path: &str) -> Result<(u16, Bytes)> {
     fetch(addr, Method::GET, path, String::new()).await
 }
 
+/// GET by who has an operator's token; of an answer that does not end, what has come within `time`.
+pub async fn get_by(addr: SocketAddr, path: &str, token: &str, time: Duration) -> Result<(u16, Bytes)> {
+    let request =
+        Request::get(path).header("host", "weir").header("authorization", format!("Bearer {token}"));
+    let response = connect(addr).await?.send_request(request.body(Full::new(Bytes::new()))?).await?;
+    let (status, mut body, mut all) = (response.status().as_u16(), response.into_body(), BytesMut::new());
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            all.extend_from_slice(&frame?.into_data().unwrap_or_default());
+        }
+        Ok::<_, hyper::Error>(())
+    };
+    if let Ok(read) = tokio::time::timeout(time, reading).await {
+        read?;
+    }
+    Ok((status, all.freeze()))
+}
+
 /// POST of JSON, with a connection of its own.
 pub async fn post(addr: SocketAddr, path: &str, body: String) -> Result<(u16, Bytes)> {
     fetch(addr, Method::POST, path, body).await

@@ -10,19 +10,16 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
+use super::gauges::Gauges;
 use super::server::Phase;
 use super::view::{self, Viewer};
 use super::{costs, dashboard, deployments, experiments, keys, origin};
-use crate::alerts::seen::is_down;
-use crate::clock::unix_now;
-use crate::config::{MeterKind, Side};
-use crate::cost::told::{age_days, stale};
+use crate::config::MeterKind;
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
@@ -38,7 +35,7 @@ pub struct Desk {
     pub viewer: Arc<Viewer>,
     /// When the pages close.
     pub phase: watch::Receiver<Phase>,
-    page: Mutex<()>, // of metrics: one at a time says what there is; short sections
+    pub(super) gauges: Gauges,
     /// Held by whoever has the page of costs made.
     pub(super) costs: tokio::sync::Mutex<()>,
 }
@@ -46,75 +43,8 @@ pub struct Desk {
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        Arc::new(Desk {
-            shared,
-            port,
-            viewer: Arc::default(),
-            phase,
-            page: Mutex::default(),
-            costs: tokio::sync::Mutex::default(),
-        })
-    }
-
-    /// Shows what is configured.
-    fn show_config(&self, snapshot: &Snapshot) {
-        let (metrics, client) = (&self.shared.metrics, &self.shared.client);
-        let config = &snapshot.config;
-        metrics.replica(&config.hash, client.live(), client.failures());
-        for deployment in &config.deployments {
-            let account = &deployment.account;
-            metrics.deployment(&deployment.name, &account.name, &account.preset.name);
-        }
-        for (at, (model, name)) in config.models.iter().zip(&snapshot.model_names).enumerate() {
-            let is_tried = config.experiments.iter().any(|experiment| experiment.model.0 == at);
-            let is_set = model
-                .targets
-                .iter()
-                .map(|target| &snapshot.duties[target.deployment.0])
-                .any(|duty| duty.is_drained() || duty.weight().is_some());
-            // (Variants divide its calls otherwise, and so do operators.)
-            let Some(shares) = model.shares().filter(|_| !is_tried && !is_set) else { continue };
-            for (target, share) in model.targets.iter().zip(shares) {
-                metrics.share(name, &config.deployments[target.deployment.0].name, share);
-            }
-        }
-    }
-
-    /// Shows how deployments and models stand.
-    fn show_standing(&self, snapshot: &Snapshot, state: &core::State) {
-        let (metrics, config) = (&self.shared.metrics, &snapshot.config);
-        for deployment in &config.deployments {
-            metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
-            let pools = deployment.pools.iter().map(|id| &snapshot.pools[id.0]);
-            let used = pools.map(|info| used(info, state)).fold(0.0, f64::max);
-            metrics.used(&deployment.name, used);
-        }
-        for account in &config.accounts {
-            metrics.account(&account.name, &state.circuits, account.tag);
-        }
-        for (model, name) in config.models.iter().zip(&snapshot.model_names) {
-            metrics.down(name, is_down(model, config, &state.circuits));
-        }
-    }
-
-    /// Shows how much of each pool is in use, of several windows the fullest.
-    fn show(&self, pools: &[Arc<PoolInfo>], state: &core::State) {
-        for info in pools {
-            let Some(pool) = state.pools.get(&info.decl.key) else { continue };
-            if matches!(info.side, Side::Provider(_)) {
-                self.shared.metrics.learned(&info.name, bound_share(info, pool, state));
-            }
-            let mut shares = BTreeMap::new();
-            for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
-                let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
-                // (What calls in flight may cost still is no money that is spent.)
-                let used = if *kind == MeterKind::Usd { meter.spent() } else { meter.used() };
-                *fullest = fullest.max(used as f64 / meter.cap as f64);
-            }
-            for (kind, share) in shares {
-                self.shared.metrics.utilisation(&info.name, kind, share);
-            }
-        }
+        let (gauges, costs) = (Gauges::default(), tokio::sync::Mutex::default());
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs })
     }
 }
 
@@ -178,29 +108,8 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
 }
 
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
-    let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
-    let overview = desk.port.overview(&pool_keys(&snapshot)).await;
-    let page = desk.page.lock();
-    shared.metrics.degraded(shared.client.is_away());
-    shared.metrics.keys_age(shared.keyring.age_ms());
-    shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
-    snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
-    let now = unix_now();
-    let age = age_days(&snapshot.config, now).unwrap_or(0); // none is in use
-    shared.metrics.prices(age, stale(&snapshot.config, now).len());
-    snapshot.duties.iter().for_each(|duty| shared.metrics.duty(duty));
-    for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
-        shared.metrics.waiting(model, queue.len());
-    }
-    desk.show_config(&snapshot);
-    if let Ok(state) = overview {
-        desk.show(&snapshot.pools, &state);
-        desk.show_standing(&snapshot, &state);
-        shared.metrics.shown();
-    }
-    let text = shared.metrics.text();
-    drop(page);
-    match text {
+    desk.refresh().await;
+    match desk.shared.metrics.text() {
         Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
         Err(err) => failed(&err.to_string()),
     }
@@ -325,19 +234,6 @@ pub(super) fn meters(info: &PoolInfo, state: &core::State) -> Vec<Value> {
 pub(super) fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -> u64 {
     let l = state.now();
     state.learned.of(&info.decl.key, l).map_or(meter.cap, |learned| learned.bound(at, meter.cap, l).cap)
-}
-
-/// The same as a share of the cap, of all meters the lowest.
-fn bound_share(info: &PoolInfo, pool: &core::Pool, state: &core::State) -> f64 {
-    let share = |(at, meter): (usize, &core::Meter)| bound(info, at, meter, state) as f64 / meter.cap as f64;
-    pool.meters.iter().enumerate().map(share).fold(1.0, f64::min)
-}
-
-/// How much of a pool is in use, of its meters the fullest. What may be spent is no load.
-fn used(info: &PoolInfo, state: &core::State) -> f64 {
-    let Some(pool) = state.pools.get(&info.decl.key) else { return 0.0 };
-    let meters = info.kinds.iter().zip(&pool.meters).filter(|(kind, _)| **kind != MeterKind::Usd);
-    meters.map(|(_, meter)| meter.used() as f64 / meter.cap as f64).fold(0.0, f64::max)
 }
 
 pub(super) fn kind_name(kind: MeterKind) -> &'static str {

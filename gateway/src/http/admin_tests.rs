@@ -12,6 +12,11 @@ use crate::telemetry::Metrics;
 
 /// A replica on a state, with a model of two deployments and what stands beside that in `[server]`.
 pub(in crate::http) fn desk(port: &Port, name: &str, server: &str) -> Arc<Desk> {
+    desk_told(port, name, server, Metrics::new().unwrap())
+}
+
+/// The same, with these metrics.
+pub(in crate::http) fn desk_told(port: &Port, name: &str, server: &str, metrics: Metrics) -> Arc<Desk> {
     let text = format!(
         "version = 1\n[server]\n{server}\n[[accounts]]\nname = \"a\"\nprovider = \"openai-compatible\"\nbase_url = \"http://h/v1\"\n\
          [[deployments]]\nname = \"d\"\naccount = \"a\"\nmodel = \"u\"\nlimits = {{ rpm = 60 }}\n\
@@ -22,7 +27,7 @@ pub(in crate::http) fn desk(port: &Port, name: &str, server: &str) -> Arc<Desk> 
     let snapshot = Snapshot::new(config, name, None).unwrap();
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name: name.to_owned(), deadlines, expected: 1, session_idle });
-    let shared = Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap();
+    let shared = Shared::new(snapshot, client, (Arc::new(metrics), None), 1).unwrap();
     let (_, phase) = watch::channel(Phase::Serving);
     Desk::new(Arc::new(shared), port.clone(), phase)
 }

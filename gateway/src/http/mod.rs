@@ -7,6 +7,7 @@ mod costs;
 mod dashboard;
 mod deployments;
 mod experiments;
+pub mod gauges;
 mod intake;
 mod keys;
 mod models;

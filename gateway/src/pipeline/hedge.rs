@@ -174,7 +174,9 @@ impl<'a> Call<'a> {
                 failed => (Some(one.await), failed),
             },
         };
-        self.trace.decided(); // before the other is dropped
+        if [&came.0, &came.1].into_iter().flatten().any(Result::is_ok) {
+            self.trace.decided(); // before the other is dropped
+        }
         came
     }
 

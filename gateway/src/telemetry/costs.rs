@@ -1,12 +1,13 @@
 //! Metrics of what attempts cost, as this replica has them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundCounter, Counter, Gauge, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Meter};
 use parking_lot::RwLock;
 
+use super::late::Late;
 use crate::cost::{Place, Spent};
 
 /// Their instruments.
@@ -26,36 +27,18 @@ pub(super) struct Spending {
 /// must show.
 #[derive(Debug)]
 struct Series {
-    cost: Late<f64>,
-    estimated: Late<f64>,
-    unknown: Late<u64>,
+    cost: Late<Counter<f64>>,
+    estimated: Late<Counter<f64>>,
+    unknown: Late<Counter<u64>>,
     baseline: Compared,
     dearest: Compared,
-}
-
-/// A counter that is bound to its labels when it is used first.
-#[derive(Debug)]
-struct Late<T> {
-    counter: Counter<T>,
-    labels: Vec<KeyValue>,
-    bound: OnceLock<BoundCounter<T>>,
-}
-
-impl<T: Clone> Late<T> {
-    fn new(counter: &Counter<T>, labels: &[KeyValue]) -> Late<T> {
-        Late { counter: counter.clone(), labels: labels.to_vec(), bound: OnceLock::new() }
-    }
-
-    fn add(&self, value: T) {
-        self.bound.get_or_init(|| self.counter.bind(&self.labels)).add(value);
-    }
 }
 
 /// What was saved, and what was spent in excess, beside the same thing: counters only grow.
 #[derive(Debug)]
 struct Compared {
-    saved: Late<f64>,
-    excess: Late<f64>,
+    saved: Late<Counter<f64>>,
+    excess: Late<Counter<f64>>,
 }
 
 impl Compared {

@@ -12,14 +12,14 @@ pub(super) fn tell(meter: &Meter, otlp: &Arc<Otlp>) {
     let seen = Arc::downgrade(otlp);
     meter
         .u64_observable_counter("weir_telemetry_sent")
-        .with_description("Spans and log records that the collector took")
+        .with_description("Spans, log records and messages of metrics that the collector took")
         .with_callback(move |to| each(&seen, |signal, [sent, ..]| observe(to, sent, &[("signal", signal)])))
         .build();
     let seen = Arc::downgrade(otlp);
     meter
         .u64_observable_counter("weir_telemetry_lost")
         .with_description(
-            "Spans and log records that were lost: too many waited, or the collector did not take them",
+            "Spans, log records and messages of metrics that were lost: too many waited, or the collector did not take them",
         )
         .with_callback(move |to| {
             each(&seen, |signal, [_, dropped, failed]| {

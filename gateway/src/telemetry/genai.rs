@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
+use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, Meter};
 use parking_lot::RwLock;
 
 use super::Record;
+use super::late::Late;
 use super::names::{self, Names};
 use crate::config::Deployment;
 use crate::dialect::openai::answer::Usage;
@@ -23,7 +24,7 @@ const SECONDS: [f64; 14] =
 const FIRST: [f64; 16] =
     [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Of the time between tokens, seconds.
-const BETWEEN: [f64; 12] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0];
+const BETWEEN: [f64; 13] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 /// Of tokens.
 const TOKENS: [f64; 14] = [
     1.0,
@@ -69,18 +70,18 @@ type OfCall = (Arc<str>, Arc<str>, &'static str, &'static str);
 #[derive(Debug)]
 struct Attempts {
     durations: Vec<BoundHistogram<f64>>,
-    first_chunks: Vec<BoundHistogram<f64>>,
-    token_usage: Option<[BoundHistogram<u64>; 2]>,
-    used: Option<[BoundCounter<u64>; 5]>,
-    per_operation: Option<[BoundHistogram<u64>; 2]>,
+    first_chunks: Vec<Late<Histogram<f64>>>,
+    token_usage: Option<[Late<Histogram<u64>>; 2]>,
+    used: Option<[Late<Counter<u64>>; 5]>,
+    per_operation: Option<[Late<Histogram<u64>>; 2]>,
 }
 
 /// Bound to calls of one kind.
 #[derive(Debug)]
 struct Calls {
     duration: BoundHistogram<f64>,
-    first: BoundHistogram<f64>,
-    between: BoundHistogram<f64>,
+    first: Late<Histogram<f64>>,
+    between: Late<Histogram<f64>>,
 }
 
 /// An attempt that has ended.
@@ -164,7 +165,8 @@ impl GenAi {
         }
         let series = self.of_call(record);
         series.duration.record(duration.as_secs_f64());
-        let Some(first) = record.first_token else { return };
+        // (Times of tokens are those of calls that were served.)
+        let Some(first) = record.first_token.filter(|_| record.outcome == "ok") else { return };
         series.first.record(first.as_secs_f64());
         if let Some(further) = record.usage.map(|usage| usage.output.saturating_sub(1)).filter(|n| *n > 0) {
             series.between.record(duration.saturating_sub(first).as_secs_f64() / further as f64);
@@ -186,19 +188,18 @@ impl GenAi {
             let more = KeyValue::new(name, value);
             labels.iter().cloned().chain([more]).collect::<Vec<KeyValue>>()
         };
-        let bind = |histogram: &Histogram<f64>| histogram.bind(&labels);
         let modal = with(names::TOKEN_MODALITY, "unknown"); // providers do not tell it apart
         Attempts {
-            durations: self.durations.iter().map(bind).collect(),
-            first_chunks: self.first_chunks.iter().map(bind).collect(),
+            durations: self.durations.iter().map(|histogram| histogram.bind(&labels)).collect(),
+            first_chunks: self.first_chunks.iter().map(|histogram| Late::new(histogram, &labels)).collect(),
             token_usage: self.token_usage.as_ref().map(|histogram| {
-                ["input", "output"].map(|kind| histogram.bind(&with(names::TOKEN_TYPE, kind)))
+                ["input", "output"].map(|kind| Late::new(histogram, &with(names::TOKEN_TYPE, kind)))
             }),
-            used: self.used.as_ref().map(|all| all.each_ref().map(|counter| counter.bind(&modal))),
+            used: self.used.as_ref().map(|all| all.each_ref().map(|counter| Late::new(counter, &modal))),
             per_operation: self
                 .per_operation
                 .as_ref()
-                .map(|all| all.each_ref().map(|histogram| histogram.bind(&labels))),
+                .map(|all| all.each_ref().map(|histogram| Late::new(histogram, &labels))),
         }
     }
 
@@ -223,8 +224,8 @@ impl GenAi {
         labels.extend(error(record.outcome));
         Calls {
             duration: self.server_duration.bind(&labels),
-            first: self.server_first.bind(&labels),
-            between: self.server_between.bind(&labels),
+            first: Late::new(&self.server_first, &labels),
+            between: Late::new(&self.server_between, &labels),
         }
     }
 }
@@ -247,4 +248,42 @@ fn labels(of: &Operation<'_>) -> Vec<KeyValue> {
 
 fn error(outcome: &'static str) -> Option<KeyValue> {
     (!matches!(outcome, "ok" | "client_gone")).then(|| KeyValue::new(names::ERROR, outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    /// A call that failed has no times of tokens, and what was never recorded is not told: it was, as a histogram of nothing, from
+    /// the largest number to the least. Broken on purpose to see it fail: bound at once; the outcome not looked at.
+    #[test]
+    fn what_never_came_is_not_told() {
+        let registry = Registry::new();
+        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().unwrap();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let genai = GenAi::new(&provider.meter("weir"), Names { v141: true, latest: true });
+        let metrics = Arc::new(Metrics::new().unwrap());
+        for outcome in ["upstream_failed", "ok"] {
+            let mut record = Record::new(metrics.clone(), "req".into());
+            (record.operation, record.model, record.outcome) = ("chat", "m".into(), outcome);
+            record.first_token = Some(Duration::from_millis(9));
+            genai.call(&record, Duration::from_millis(20));
+        }
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let of = |name: &str| {
+            let name = format!("gen_ai_server_{name}_seconds_count{{");
+            let counts = text.lines().filter(|line| line.starts_with(&name));
+            counts.filter_map(|line| line.rsplit(' ').next()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("request_duration"), ["1", "1"]);
+        assert_eq!(of("time_to_first_token"), ["1"]);
+        assert_eq!(of("time_per_output_token"), Vec::<&str>::new());
+    }
 }

@@ -425,6 +425,12 @@ impl Metrics {
         Ok(out)
     }
 
+    /// Tells the collector all of them as they stand. It blocks for seconds if the collector hangs.
+    pub fn flush(&self) {
+        // (Whether the collector took them its exporter has told.)
+        let _ = self.provider.force_flush();
+    }
+
     /// Tells the collector the last of them, and nobody any more afterwards. It blocks for seconds if the collector hangs.
     pub fn end(&self) {
         // (Whether the collector took them its exporter has told.)

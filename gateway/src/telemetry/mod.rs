@@ -6,6 +6,7 @@ mod explanation;
 mod fates;
 pub mod feed;
 mod genai;
+mod late;
 mod levels;
 pub mod log;
 pub mod metrics;
@@ -32,8 +33,8 @@ use crate::experiment::{Assigned, Ending, Sample};
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
-pub use genai::Operation;
 pub use feed::Feed;
+pub use genai::Operation;
 pub use metrics::Metrics;
 pub use otlp::Otlp;
 pub use trace::Trace;

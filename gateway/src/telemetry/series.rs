@@ -9,10 +9,11 @@ use std::sync::{Arc, LazyLock};
 
 use ahash::{AHashMap, AHashSet};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter};
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram};
 use opentelemetry_sdk::metrics::{Instrument, Stream};
 use parking_lot::{Mutex, RwLock};
 
+use super::late::Late;
 use super::metrics::Metrics;
 
 /// Tenant, model, deployment.
@@ -36,6 +37,10 @@ pub(super) fn limit(instrument: &Instrument) -> Option<Stream> {
         "weir_pool_utilisation_ratio" | "weir_denials" => 4 * MOST_PLACES,
         // By model and deployment.
         "weir_request_duration" | "weir_time_to_first_token" | "weir_reservation_error_tokens" => MOST_PLACES,
+        // By deployment and outcome; by model, deployment and kind.
+        "weir_attempts" | "weir_errors" => MOST_PLACES,
+        // By deployment, operation and outcome, and by model besides.
+        name if name.starts_with("gen_ai.") => MOST_PLACES,
         _ => return None, // the SDK's: 2,000
     };
     Stream::builder().with_cardinality_limit(most).build().ok()
@@ -51,6 +56,8 @@ pub(super) struct AllSeries {
 #[derive(Debug, Default)]
 struct Known {
     tenants: AHashSet<Arc<str>>,
+    /// Whose pools are shown though they have not called.
+    shown: AHashSet<Arc<str>>,
     places: AHashMap<Place, Arc<Series>>,
 }
 
@@ -95,8 +102,17 @@ impl AllSeries {
     /// The label of a pool; none if it is that of a tenant that has no label of its own.
     pub(super) fn pool(&self, pool: &Arc<str>) -> Option<Arc<str>> {
         let Some(tenant) = pool.strip_prefix("tenant/") else { return Some(pool.clone()) };
-        // (A pool that is only shown takes no label from who calls.)
-        if self.known.read().has_label(tenant, self.most_tenants) { Some(pool.clone()) } else { None }
+        let is_shown = |known: &Known| known.tenants.contains(tenant) || known.shown.contains(pool);
+        if is_shown(&self.known.read()) {
+            return Some(pool.clone());
+        }
+        // (A pool that is only shown takes no label from who calls, and before anybody has called not all are.)
+        let mut known = self.known.write();
+        let is_room = known.has_label(tenant, self.most_tenants) && known.shown.len() < self.most_tenants;
+        is_room.then(|| {
+            known.shown.insert(pool.clone());
+            pool.clone()
+        })
     }
 }
 
@@ -106,10 +122,10 @@ pub(super) struct Series {
     place: Place,
     by_status: Mutex<Vec<(u16, BoundCounter<u64>)>>,
     pub(super) duration: BoundHistogram<f64>,
-    pub(super) first_token: BoundHistogram<f64>,
+    pub(super) first_token: Late<Histogram<f64>>,
     pub(super) input: BoundCounter<u64>,
     pub(super) output: BoundCounter<u64>,
-    pub(super) reservation_error: BoundHistogram<f64>,
+    pub(super) reservation_error: Late<Histogram<f64>>,
 }
 
 impl Series {
@@ -123,10 +139,10 @@ impl Series {
         Series {
             by_status: Mutex::default(),
             duration: metrics.duration.bind(&here),
-            first_token: metrics.first_token.bind(&here),
+            first_token: Late::new(&metrics.first_token, &here),
             input: tokens("input"),
             output: tokens("output"),
-            reservation_error: metrics.reservation_error.bind(&here),
+            reservation_error: Late::new(&metrics.reservation_error, &here),
             place,
         }
     }
@@ -168,7 +184,8 @@ mod tests {
         (tenant.into(), "m".into(), "d".into())
     }
 
-    /// Broken on purpose to see it fail: every tenant with a label of its own; the anonymous without one.
+    /// Broken on purpose to see it fail: every tenant with a label of its own; the anonymous without one; every pool shown until enough
+    /// tenants have called.
     #[test]
     fn the_first_tenants_have_labels_of_their_own_and_all_others_one() {
         let (metrics, all) = (Metrics::new().unwrap(), AllSeries::new(2));
@@ -181,6 +198,10 @@ mod tests {
         assert_eq!(all.pool(&"tenant/a".into()).as_deref(), Some("tenant/a"));
         assert_eq!(all.pool(&"tenant/c".into()), None);
         assert_eq!(all.pool(&"gateway".into()).as_deref(), Some("gateway"));
+        // Before anybody has called, of a thousand pools no more are shown than may have labels.
+        let fresh = AllSeries::new(2);
+        let shown = || (0..1_000).filter(|n| fresh.pool(&format!("tenant/t{n}").into()).is_some()).count();
+        assert_eq!((shown(), shown()), (2, 2));
         let other = || all.of(&(place("e").0, "m2".into(), "d".into()), &metrics);
         assert!(Arc::ptr_eq(&other(), &other()), "bound once");
     }

@@ -45,6 +45,7 @@ struct Call {
     client: Option<IpAddr>,
     api: &'static str,
     tenant: Arc<str>,
+    key: Option<Arc<str>>,
     model: Arc<str>,
     deployment: Arc<str>,
     outcome: &'static str,
@@ -55,9 +56,11 @@ struct Call {
     usage: Usage,
     held_tokens: u64,
     cost: f64,
+    is_cost_unknown: bool,
     times: [(&'static str, Option<Duration>); 5],
     rule: Option<Arc<str>>,
-    variant: Option<(Arc<str>, Arc<str>)>,
+    /// Of which experiment, and whether it was left.
+    variant: Option<(Arc<str>, Arc<str>, bool)>,
     candidates: Option<String>,
 }
 
@@ -68,11 +71,12 @@ impl Entry {
         let call = Call {
             candidates: (!explanation.is_empty()).then(|| explanation.log()),
             rule: explanation.rule.as_ref().map(|(rule, _)| rule.clone()),
-            variant: record.assigned.as_ref().map(|of| (of.experiment.clone(), of.name.clone())),
+            variant: record.assigned.as_ref().map(|of| (of.experiment.clone(), of.name.clone(), of.spilled)),
             id: std::mem::take(&mut record.id),
             client: record.client,
             api: record.api,
             tenant: record.tenant.clone(),
+            key: record.key.clone(),
             model: record.model.clone(),
             deployment: record.deployment.clone(),
             outcome: record.outcome,
@@ -83,6 +87,7 @@ impl Entry {
             usage: record.usage.unwrap_or_default(),
             held_tokens: record.held_tokens,
             cost: record.cost,
+            is_cost_unknown: record.is_cost_unknown,
             times: [
                 ("duration_ms", Some(duration)),
                 ("first_token_ms", record.first_token),
@@ -123,6 +128,7 @@ impl Entry {
 }
 
 impl Call {
+    /// What stands in its line (`line.rs`), under the same names; a test compares them.
     fn each(self, mut say: impl FnMut(&'static str, AnyValue)) {
         let text = |text: &Arc<str>| AnyValue::String(text.clone().into());
         say("request_id", self.id.into());
@@ -137,6 +143,9 @@ impl Call {
         }
         say("outcome", self.outcome.into());
         say("session", session(self.session).into());
+        if let Some(key) = &self.key {
+            say("key", text(key));
+        }
         say("stream", self.stream.into());
         let usage = self.usage;
         for (name, value) in [
@@ -150,6 +159,9 @@ impl Call {
         ] {
             say(name, i64::try_from(value).unwrap_or(i64::MAX).into());
         }
+        if self.is_cost_unknown {
+            say("cost_unknown", true.into());
+        }
         for (name, time) in self.times {
             if let Some(time) = time {
                 say(name, (time.as_secs_f64() * 1e3).into());
@@ -158,9 +170,10 @@ impl Call {
         if let Some(rule) = &self.rule {
             say("rule", text(rule));
         }
-        if let Some((experiment, variant)) = &self.variant {
+        if let Some((experiment, variant, spilled)) = &self.variant {
             say("experiment", text(experiment));
             say("variant", text(variant));
+            say("spilled", (*spilled).into());
         }
         if let Some(candidates) = self.candidates {
             say("candidates", candidates.into());
@@ -272,5 +285,36 @@ impl<S: Subscriber> Layer<S> for Export {
             ids,
             what: What::Event(Fields::of(event)),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::line::write_call;
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    /// They had come to differ: keys, unknown costs and whether a variant was left stood in lines alone. Broken on purpose to see it
+    /// fail: any one of them left out.
+    #[test]
+    fn a_calls_record_says_what_its_line_says() {
+        let mut record = Record::new(Arc::new(Metrics::new().unwrap()), "req_1".into());
+        record.client = Some([127, 0, 0, 1].into());
+        (record.key, record.is_cost_unknown) = (Some("key_1".into()), true);
+        record.first_token = Some(Duration::from_millis(3));
+        record.waited = Duration::from_millis(2);
+        record.explanation.rule = Some(("rule".into(), "m".into()));
+        let duration = Duration::from_millis(5);
+        let mut line = String::new();
+        write_call(&mut line, &record, duration);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let of_all = ["timestamp", "level", "target", "trace_id", "span_id"];
+        let names = line.as_object().unwrap().keys().map(String::as_str);
+        let expected: BTreeSet<&str> = names.filter(|name| !of_all.contains(name)).collect();
+        let mut told = BTreeSet::new();
+        Entry::of_call(&mut record, duration).each(|name, _| assert!(told.insert(name), "{name} twice"));
+        assert_eq!(told, expected);
     }
 }

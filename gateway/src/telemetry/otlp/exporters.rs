@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use hyper_rustls::ConfigBuilderExt;
 use opentelemetry::logs::LoggerProvider;
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
@@ -16,7 +16,6 @@ use opentelemetry_otlp::{
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{LogExporter as _, SdkLoggerProvider};
-use opentelemetry_sdk::metrics::PeriodicReader;
 use opentelemetry_sdk::trace::SpanExporter as _;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -27,9 +26,11 @@ use tokio::runtime::Handle;
 use super::http::Http;
 use super::logs::Logs;
 use super::metrics::{Counted, Reader};
+use super::queue::Fate;
 use super::scope;
 use crate::config::Tls;
 use crate::config::telemetry::{Otlp, Protocol};
+use crate::telemetry::redact::Redactor;
 
 /// A request over HTTP may take so long. (Over gRPC the exporter sees to that; both give up after ten seconds in all.)
 const LIMIT: Duration = Duration::from_secs(10);
@@ -38,26 +39,26 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Exporters {
     pub(super) spans: Option<SpanExporter>,
     pub(super) logs: Option<Logs>,
-    pub(super) metrics: Option<Reader>,
-    pub(super) metrics_failed: Arc<AtomicU64>,
+    pub(super) metrics: Option<(Reader, Arc<Fate>)>,
 }
 
 impl Exporters {
     /// Whose connections belong to the current runtime.
-    pub(super) fn new(otlp: &Otlp, resource: &Resource) -> anyhow::Result<Exporters> {
+    pub(super) fn new(
+        otlp: &Otlp,
+        resource: &Resource,
+        redactor: &Arc<ArcSwap<Redactor>>,
+    ) -> anyhow::Result<Exporters> {
         let (signals, way) = (otlp.signals, Way::new(otlp)?);
-        let failed = Arc::<AtomicU64>::default();
-        let spans = signals.traces.then(|| way.spans(resource)).transpose()?;
-        let logs = signals.logs.then(|| way.logs(resource)).transpose()?;
         let metrics = signals.metrics.then(|| way.metrics()).transpose()?;
-        let metrics = metrics.map(|exporter| {
-            let builder = PeriodicReader::builder(Counted::new(exporter, failed.clone()));
-            match otlp.metrics_interval {
-                Some(interval) => builder.with_interval(interval).build(),
-                None => builder.build(),
-            }
-        });
-        Ok(Exporters { spans, logs, metrics, metrics_failed: failed })
+        Ok(Exporters {
+            spans: signals.traces.then(|| way.spans(resource)).transpose()?,
+            logs: signals.logs.then(|| way.logs(resource)).transpose()?,
+            metrics: metrics.map(|exporter| {
+                let fate = Arc::<Fate>::default();
+                (Counted::reader(exporter, fate.clone(), redactor.clone()), fate)
+            }),
+        })
     }
 }
 
@@ -91,7 +92,9 @@ struct Plain {
 
 impl Plain {
     fn set<B: WithExportConfig + WithHttpConfig>(&self, builder: B, signal: &str) -> B {
+        // (Said, or the environment's `OTEL_EXPORTER_OTLP_PROTOCOL` is asked, and what it says of gRPC refused here.)
         builder
+            .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
             .with_endpoint(format!("{}/v1/{signal}", self.base))
             .with_headers(self.headers.clone())
             .with_shared_http_client(self.client.clone())

@@ -6,14 +6,14 @@ use opentelemetry::trace::TraceFlags;
 use opentelemetry_otlp::LogExporter;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, SdkLogRecord, SdkLogger};
 
-use super::queue::Weighs;
+use super::queue::{Weighs, Weight};
 use super::sender::Export;
 use crate::telemetry::log::Entry;
 use crate::telemetry::redact::Redactor;
 
 impl Weighs for Entry {
-    fn bytes(&self) -> usize {
-        self.size()
+    fn weight(&self) -> Weight {
+        Weight { kept: self.size(), told: self.size() }
     }
 }
 

@@ -11,11 +11,12 @@ mod logs;
 mod metrics;
 mod queue;
 mod resource;
+mod secrets;
 mod sender;
 mod spans;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -37,7 +38,8 @@ use crate::config::Config;
 use exporters::Exporters;
 use logs::Logs;
 pub(super) use metrics::Reader;
-use queue::Queue;
+use queue::{Fate, Queue};
+use secrets::Secrets;
 use spans::{Ended, Spans};
 
 /// The longest that the end of the process waits for the collector.
@@ -55,12 +57,20 @@ pub struct Otlp {
     tracer: Option<SdkTracer>,
     spans: Option<Arc<Queue<Ended>>>,
     logs: Option<Arc<Queue<Entry>>>,
-    reader: Mutex<Option<Reader>>,
+    metrics: Option<Metrics>,
     resource: Resource,
     names: Names,
     redactor: Arc<ArcSwap<Redactor>>,
+    secrets: Mutex<Secrets>, // short sections
     phase: watch::Sender<Phase>,
-    metrics_failed: Arc<AtomicU64>,
+}
+
+/// Metrics' way.
+#[derive(Debug)]
+struct Metrics {
+    reader: Mutex<Option<Reader>>, // until somebody takes it
+    fate: Arc<Fate>,
+    interval: Duration,
 }
 
 /// How far the end is.
@@ -95,36 +105,43 @@ impl Otlp {
         let resource = resource::of(&otlp, replica);
         let signals = otlp.signals;
         let (spans, logs) = (queue_if(signals.traces), queue_if(signals.logs));
-        let redactor = Arc::new(ArcSwap::from_pointee(Redactor::new(config.secrets())));
-        let (phase, exporters) = {
-            let ways = Ways { spans: spans.clone(), logs: logs.clone(), redactor: redactor.clone() };
-            start_thread(otlp, resource.clone(), ways)?
-        };
+        let interval =
+            metrics::interval(otlp.metrics_interval, said("OTEL_METRIC_EXPORT_INTERVAL").as_deref());
+        let secrets = Secrets::new(secrets::of_environment(said), config.secrets());
+        let redactor = Arc::new(ArcSwap::from_pointee(secrets.redactor()?));
+        let ways = Ways { spans: spans.clone(), logs: logs.clone(), redactor: redactor.clone() };
+        let Started { phase, metrics } = start_thread(otlp, resource.clone(), ways)?;
         let share = Share::new(config.telemetry.sample_ratio);
         let tracer = spans.as_ref().map(|spans| tracer(spans, &share, &resource));
         let tracing =
             tracer.clone().map(|tracer| Arc::new(Tracing::new(tracer, names, share, &config.telemetry)));
-        let (reader, metrics_failed) = exporters;
+        let metrics =
+            metrics.map(|(reader, fate)| Metrics { reader: Mutex::new(Some(reader)), fate, interval });
+        let secrets = Mutex::new(secrets);
         Ok(Some(Arc::new(Otlp {
             tracing,
             tracer,
             spans,
             logs,
-            reader: Mutex::new(reader),
+            metrics,
             resource,
             names,
             redactor,
+            secrets,
             phase,
-            metrics_failed,
         })))
     }
 
     /// Goes by another configuration from now on, as far as that may change.
-    pub fn adopt(&self, config: &Config) {
-        self.redactor.store(Arc::new(Redactor::new(config.secrets())));
+    pub fn adopt(&self, config: &Config) -> anyhow::Result<()> {
+        let mut secrets = self.secrets.lock();
+        if secrets.change(config.secrets()) {
+            self.redactor.store(Arc::new(secrets.redactor()?));
+        }
         if let Some(tracing) = &self.tracing {
             tracing.set(&config.telemetry);
         }
+        Ok(())
     }
 
     /// What makes the spans of calls, if they are told.
@@ -144,7 +161,12 @@ impl Otlp {
 
     /// What collects metrics, if they are told. There is one.
     pub(super) fn reader(&self) -> Option<Reader> {
-        self.reader.lock().take()
+        self.metrics.as_ref()?.reader.lock().take()
+    }
+
+    /// How often metrics are to be told, if they are.
+    pub fn metrics_interval(&self) -> Option<Duration> {
+        self.metrics.as_ref().map(|metrics| metrics.interval)
     }
 
     pub(super) fn resource(&self) -> &Resource {
@@ -155,16 +177,16 @@ impl Otlp {
         self.names
     }
 
-    /// What became of what was told, by signal: sent, dropped for want of room, not taken. Of metrics, which are levels, only
-    /// how often they were not taken.
+    /// What became of what was told, by signal: sent, dropped for want of room, not taken. Of metrics whole messages, of which none
+    /// waits.
     pub(super) fn fates(&self) -> Vec<(&'static str, [u64; 3])> {
-        let of = |fate: &queue::Fate| {
+        let of = |fate: &Fate| {
             [&fate.sent, &fate.dropped, &fate.failed].map(|count| count.load(Ordering::Relaxed))
         };
         let spans = self.spans.iter().map(|spans| ("traces", of(&spans.told)));
         let logs = self.logs.iter().map(|logs| ("logs", of(&logs.told)));
-        let metrics = ("metrics", [0, 0, self.metrics_failed.load(Ordering::Relaxed)]);
-        spans.chain(logs).chain([metrics]).collect()
+        let metrics = self.metrics.iter().map(|metrics| ("metrics", of(&metrics.fate)));
+        spans.chain(logs).chain(metrics).collect()
     }
 
     /// Tells the collector what is left, for [`LAST`] at most; `metrics` tells the last metrics.
@@ -205,7 +227,11 @@ struct Ways {
     redactor: Arc<ArcSwap<Redactor>>,
 }
 
-type Started = (watch::Sender<Phase>, (Option<Reader>, Arc<AtomicU64>));
+/// What the thread has made.
+struct Started {
+    phase: watch::Sender<Phase>,
+    metrics: Option<(Reader, Arc<Fate>)>,
+}
 
 /// Exporters belong to a runtime, and this one is the thread's own.
 fn start_thread(
@@ -220,12 +246,12 @@ fn start_thread(
         let _quiet = Context::enter_telemetry_suppressed_scope();
         let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let built = built.context("no runtime").and_then(|runtime| {
-            let exporters = runtime.block_on(async { Exporters::new(&otlp, &resource) })?;
+            let exporters = runtime.block_on(async { Exporters::new(&otlp, &resource, &ways.redactor) })?;
             Ok((runtime, exporters))
         });
         match built {
-            Ok((runtime, Exporters { spans, logs, metrics, metrics_failed })) => {
-                let _ = made.send(Ok((metrics, metrics_failed))); // who asked is there
+            Ok((runtime, Exporters { spans, logs, metrics })) => {
+                let _ = made.send(Ok(metrics)); // who asked is there
                 runtime.block_on(run(spans, logs, ways, telling));
                 runtime.shutdown_background(); // a collector that hangs does not hold the end
             }
@@ -235,8 +261,8 @@ fn start_thread(
         }
     };
     std::thread::Builder::new().name("telemetry".into()).spawn(work)?; // ends with the process at the latest
-    let exporters = ready.recv().context("telemetry did not start")?;
-    Ok((phase, exporters.context("[telemetry]")?))
+    let metrics = ready.recv().context("telemetry did not start")?.context("[telemetry]")?;
+    Ok(Started { phase, metrics })
 }
 
 async fn run(spans: Option<SpanExporter>, logs: Option<Logs>, ways: Ways, phase: watch::Sender<Phase>) {

@@ -1,6 +1,7 @@
 //! What waits to be told to a collector: bounded, in number and in bytes, and what exceeds that is dropped and counted. Whoever
 //! puts something in takes a lock for the time of a push and waits for nothing else.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,12 +14,23 @@ const MOST: usize = 8_192;
 const MOST_BYTES: usize = 16 << 20;
 /// So much is told at once.
 pub(super) const BATCH: usize = 512;
+/// Of so many bytes, about: collectors refuse messages of more than 4 MiB if nobody tells them otherwise.
+const BATCH_BYTES: usize = 2 << 20;
 /// Longest time that something waits for others to be told with.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// About how many bytes something takes.
+/// How heavy something is, about.
 pub(super) trait Weighs {
-    fn bytes(&self) -> usize;
+    fn weight(&self) -> Weight;
+}
+
+/// In bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// What it takes while it waits.
+    pub(super) kept: usize,
+    /// What its message takes.
+    pub(super) told: usize,
 }
 
 /// What waits, and what became of what has waited.
@@ -31,8 +43,10 @@ pub(super) struct Queue<T> {
 
 #[derive(Debug)]
 struct Pending<T> {
-    items: Vec<T>,
-    bytes: usize,
+    /// With room for all that may wait: who pushes waits for no copy.
+    items: VecDeque<(Weight, T)>,
+    kept: usize,
+    told: usize,
     closed: bool,
 }
 
@@ -49,7 +63,8 @@ pub(super) struct Fate {
 
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
-        let pending = Mutex::new(Pending { items: Vec::new(), bytes: 0, closed: false });
+        let pending =
+            Mutex::new(Pending { items: VecDeque::with_capacity(MOST), kept: 0, told: 0, closed: false });
         Queue { pending, full: Notify::new(), told: Fate::default() }
     }
 }
@@ -57,16 +72,18 @@ impl<T> Default for Queue<T> {
 impl<T: Weighs> Queue<T> {
     /// Puts something in, or drops it. (Only a whole batch wakes who tells it: a wake costs more than a push.)
     pub(super) fn push(&self, item: T) {
-        let bytes = item.bytes();
+        let weight = item.weight();
         let mut pending = self.pending.lock();
-        if pending.closed || pending.items.len() >= MOST || pending.bytes + bytes > MOST_BYTES {
+        if pending.closed || pending.items.len() >= MOST || pending.kept + weight.kept > MOST_BYTES {
             drop(pending);
             self.told.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        pending.bytes += bytes;
-        pending.items.push(item);
-        let is_batch = pending.items.len() == BATCH;
+        let was_batch = pending.is_batch();
+        pending.kept += weight.kept;
+        pending.told += weight.told;
+        pending.items.push_back((weight, item));
+        let is_batch = pending.is_batch() && !was_batch;
         drop(pending);
         if is_batch {
             self.full.notify_one();
@@ -77,7 +94,7 @@ impl<T: Weighs> Queue<T> {
     /// queue is closed and empty.
     pub(super) async fn next(&self) -> Option<Vec<T>> {
         loop {
-            if self.waits() < BATCH && !self.pending.lock().closed {
+            if !self.is_due() {
                 let _ = tokio::time::timeout(LINGER, self.full.notified()).await; // then there is what there is
             }
             let mut pending = self.pending.lock();
@@ -96,16 +113,31 @@ impl<T: Weighs> Queue<T> {
         self.full.notify_one();
     }
 
-    fn waits(&self) -> usize {
-        self.pending.lock().items.len()
+    fn is_due(&self) -> bool {
+        let pending = self.pending.lock();
+        pending.closed || pending.is_batch()
     }
 }
 
-impl<T: Weighs> Pending<T> {
+impl<T> Pending<T> {
+    /// Is it enough for one?
+    fn is_batch(&self) -> bool {
+        self.items.len() >= BATCH || self.told >= BATCH_BYTES
+    }
+
+    /// The oldest, up to a batch of them in number and in bytes, but one at least.
     fn take(&mut self) -> Vec<T> {
-        let rest = self.items.split_off(self.items.len().min(BATCH));
-        let batch = std::mem::replace(&mut self.items, rest);
-        self.bytes -= batch.iter().map(T::bytes).sum::<usize>();
+        let mut batch = Vec::with_capacity(BATCH.min(self.items.len()));
+        let mut told = 0;
+        while let Some((weight, _)) = self.items.front() {
+            told += weight.told;
+            if batch.len() == BATCH || (told > BATCH_BYTES && !batch.is_empty()) {
+                break;
+            }
+            self.kept -= weight.kept;
+            self.told -= weight.told;
+            batch.extend(self.items.pop_front().map(|(_, item)| item));
+        }
         batch
     }
 }
@@ -117,8 +149,8 @@ mod tests {
     struct Item(usize);
 
     impl Weighs for Item {
-        fn bytes(&self) -> usize {
-            self.0
+        fn weight(&self) -> Weight {
+            Weight { kept: self.0, told: self.0 }
         }
     }
 
@@ -142,7 +174,29 @@ mod tests {
         assert_eq!(count(&heavy.told.dropped), 1);
         heavy.next().await.unwrap();
         heavy.push(Item(MOST_BYTES));
-        assert_eq!(count(&heavy.told.dropped), 1);
+        assert_eq!(count(&heavy.told.dropped), 2, "one of two has been taken");
+        heavy.next().await.unwrap();
+        heavy.push(Item(MOST_BYTES));
+        assert_eq!(count(&heavy.told.dropped), 2);
+    }
+
+    /// A batch is one message. Without the bound on its bytes all of them would be in the first.
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_is_no_larger_than_collectors_take_and_holds_one_at_least() {
+        let queue = Queue::default();
+        let sizes = [BATCH_BYTES / 2, BATCH_BYTES / 2, 1, 2 * BATCH_BYTES, 1, 1];
+        sizes.into_iter().for_each(|size| queue.push(Item(size)));
+        let begun = tokio::time::Instant::now();
+        let first = [queue.next().await.unwrap().len(), queue.next().await.unwrap().len()];
+        assert_eq!((first, begun.elapsed()), ([2, 1], Duration::ZERO), "enough bytes wait for nothing");
+        queue.close();
+        let mut batches = Vec::new();
+        while let Some(batch) = queue.next().await {
+            batches.push(batch.len());
+        }
+        assert_eq!(batches, [1, 2]);
+        let pending = queue.pending.lock();
+        assert_eq!((pending.kept, pending.told), (0, 0));
     }
 
     /// Broken on purpose to see it fail: a batch that wakes nobody; the end that leaves something behind.

@@ -1,8 +1,8 @@
 //! What clients ask and models answer, in the form of the conventions for GenAI (`gen_ai.input.messages` and its like), for
 //! who wants it told.
 //!
-//! Each text is looked through by itself, and cut, so that the whole stays JSON; what has no room left is left out. Media are
-//! never told.
+//! Each text is looked through by itself, as it is meant and not as JSON writes it, and cut then, so that the whole stays JSON; what
+//! has no room left is left out. Media are never told.
 
 use opentelemetry::KeyValue;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::dialect::talk::{
     Call, Choice, Media, MediaKind, Message, Part, Piece, Request, Role, Source, Tool, ToolKind, ToolResult,
 };
 use crate::telemetry::names;
-use crate::telemetry::redact::{Redactor, cut};
+use crate::telemetry::redact::Redactor;
 
 /// Of one text, bytes.
 const LONGEST_TEXT: usize = 8 << 10;
@@ -41,7 +41,8 @@ pub(super) fn answered(choices: &[Choice], redactor: &Redactor, said: &mut Vec<K
     let mut page = Page::new(redactor);
     let message = |choice: &Choice| {
         let finish = choice.finish.as_ref().map_or_else(|| "error".to_owned(), read::finish);
-        json!({ "role": "assistant", "parts": page.parts(&choice.pieces), "finish_reason": finish })
+        let (parts, finish) = (page.parts(&choice.pieces), page.clean(finish.into()));
+        json!({ "role": "assistant", "parts": parts, "finish_reason": finish })
     };
     add(names::OUTPUT_MESSAGES, choices.iter().map(message).collect(), said);
 }
@@ -72,8 +73,10 @@ impl Page<'_> {
         fits.then_some(value)
     }
 
-    fn short(&self, text: &str) -> String {
-        self.redactor.text(&cut(text, LONGEST_TEXT)).into_owned()
+    /// Without secrets, and with no text that is too long.
+    fn clean(&self, mut value: Value) -> Value {
+        self.redactor.json(&mut value, LONGEST_TEXT);
+        value
     }
 
     fn turn(&mut self, message: &Message) -> Option<Value> {
@@ -89,7 +92,7 @@ impl Page<'_> {
         };
         let mut turn = json!({ "role": role, "parts": self.parts(&message.pieces) });
         if let Some(name) = &message.name {
-            turn["name"] = self.short(name).into();
+            turn["name"] = self.clean(name.as_str().into());
         }
         Some(turn)
     }
@@ -97,7 +100,7 @@ impl Page<'_> {
     fn parts(&mut self, pieces: &[Piece]) -> Vec<Value> {
         let mut told = Vec::new();
         for piece in pieces {
-            let part = self.part(&piece.part);
+            let part = self.clean(part(&piece.part));
             match self.fit(part) {
                 Some(part) => told.push(part),
                 None => break,
@@ -109,38 +112,6 @@ impl Page<'_> {
         told
     }
 
-    fn part(&self, part: &Part) -> Value {
-        match part {
-            Part::Text { text, .. } => json!({ "type": "text", "content": self.short(text) }),
-            Part::Refusal(text) => json!({ "type": "refusal", "content": self.short(text) }),
-            Part::Reasoning(thought) if thought.text.is_empty() => {
-                json!({ "type": "reasoning", "content": self.short(&thought.summary.join("\n")) })
-            }
-            Part::Reasoning(thought) => json!({ "type": "reasoning", "content": self.short(&thought.text) }),
-            Part::Media(media) => medium(media),
-            Part::Call(call) => self.called(call),
-            Part::Result(result) => self.returned(result),
-            Part::Foreign(..) => json!({ "type": "other" }),
-        }
-    }
-
-    fn called(&self, call: &Call) -> Value {
-        let arguments = self.short(&call.arguments);
-        let arguments = serde_json::from_str::<Value>(&arguments).unwrap_or_else(|_| arguments.into());
-        json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments })
-    }
-
-    fn returned(&self, result: &ToolResult) -> Value {
-        let text = |piece: &Piece| match &piece.part {
-            Part::Text { text, .. } => text.clone(),
-            _ => "[no text]".to_owned(),
-        };
-        let texts: Vec<String> = result.pieces.iter().map(text).collect();
-        let json = result.json.as_ref().map(Value::to_string);
-        let response = self.short(&json.unwrap_or_else(|| texts.join("\n")));
-        json!({ "type": "tool_call_response", "id": result.id, "response": response })
-    }
-
     fn tool(&mut self, tool: &Tool) -> Option<Value> {
         let kind = match &tool.kind {
             ToolKind::Foreign(..) => "other",
@@ -149,13 +120,45 @@ impl Page<'_> {
         };
         let mut said = json!({ "type": kind, "name": tool.name });
         if let Some(description) = &tool.description {
-            said["description"] = self.short(description).into();
+            said["description"] = description.as_str().into();
         }
         if let ToolKind::Function(schema) = &tool.kind {
             said["parameters"] = schema.clone();
         }
-        self.fit(said)
+        self.fit(self.clean(said))
     }
+}
+
+fn part(part: &Part) -> Value {
+    match part {
+        Part::Text { text, .. } => json!({ "type": "text", "content": text }),
+        Part::Refusal(text) => json!({ "type": "refusal", "content": text }),
+        Part::Reasoning(thought) if thought.text.is_empty() => {
+            json!({ "type": "reasoning", "content": thought.summary.join("\n") })
+        }
+        Part::Reasoning(thought) => json!({ "type": "reasoning", "content": thought.text }),
+        Part::Media(media) => medium(media),
+        Part::Call(call) => called(call),
+        Part::Result(result) => returned(result),
+        Part::Foreign(..) => json!({ "type": "other" }),
+    }
+}
+
+/// Arguments that are no JSON, of an answer that was cut for example, are a text.
+fn called(call: &Call) -> Value {
+    let arguments = serde_json::from_str::<Value>(&call.arguments);
+    let arguments = arguments.unwrap_or_else(|_| call.arguments.as_str().into());
+    json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments })
+}
+
+fn returned(result: &ToolResult) -> Value {
+    let text = |piece: &Piece| match &piece.part {
+        Part::Text { text, .. } => text.clone(),
+        _ => "[no text]".to_owned(),
+    };
+    let texts = || result.pieces.iter().map(text).collect::<Vec<String>>().join("\n");
+    let response = result.json.clone().unwrap_or_else(|| texts().into());
+    json!({ "type": "tool_call_response", "id": result.id, "response": response })
 }
 
 fn medium(media: &Media) -> Value {

@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use super::names::Names;
 pub(crate) use read::read;
-pub(crate) use transcript::Transcript;
+pub(crate) use transcript::{Transcript, room};
 
 /// What goes along with a span.
 pub(crate) type Along = (Box<Transcript>, Names);

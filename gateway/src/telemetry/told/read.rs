@@ -135,17 +135,13 @@ impl Heard {
 
     /// Server-sent events. Of a stream with a gap the event at its end is not whole.
     fn events(&mut self, head: &[u8], tail: &VecDeque<u8>, lost: bool) {
-        let mut rest = Bytes::from(tail.iter().copied().collect::<Vec<u8>>());
+        let rest = Bytes::from(tail.iter().copied().collect::<Vec<u8>>());
         let mut splitter = Splitter::default();
+        self.split(&mut splitter, Bytes::copy_from_slice(head), 0);
         if lost {
-            self.split(&mut splitter, Bytes::copy_from_slice(head), 0);
             splitter = Splitter::default();
-            self.split(&mut splitter, rest, 1);
-        } else {
-            self.split(&mut splitter, Bytes::copy_from_slice(head), 0);
-            rest = std::mem::take(&mut rest);
-            self.split(&mut splitter, rest, 0);
         }
+        self.split(&mut splitter, rest, usize::from(lost));
         if let Some(event) = splitter.finish() {
             self.read(&event.name(), event.data().as_deref());
         }

@@ -2,11 +2,12 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
+use crate::telemetry::told;
 
 const LATEST: Names = Names { v141: false, latest: true };
 
 fn transcript(dialect: Dialect, request: &serde_json::Value, captures: bool) -> Transcript {
-    Transcript::new(dialect, Framing::Sse, &Bytes::from(request.to_string()), captures)
+    Transcript::new(dialect, Framing::Sse, request.to_string().as_bytes(), captures, &told::room())
 }
 
 fn of(said: &[KeyValue], name: &str) -> Option<String> {
@@ -110,7 +111,7 @@ fn streams_of_other_dialects_are_read() {
 
     let element = json!({ "responseId": "g1", "modelVersion": "gemini", "candidates": [{ "index": 0,
         "content": { "role": "model", "parts": [{ "text": "Hi" }] }, "finishReason": "STOP" }] });
-    let mut gemini = Transcript::new(Dialect::Gemini, Framing::Array, &Bytes::new(), false);
+    let mut gemini = Transcript::new(Dialect::Gemini, Framing::Array, b"", false, &told::room());
     gemini.push(format!("[{element}]").as_bytes());
     let said = read(&gemini, LATEST, &Redactor::default());
     assert_eq!(of(&said, names::RESPONSE_MODEL).as_deref(), Some("gemini"));
@@ -139,13 +140,14 @@ fn contents_are_told_in_the_form_of_the_conventions() {
         "tools": [{ "type": "function", "function": { "name": "weather", "description": "d", "parameters": { "type": "object" } } }],
     });
     let mut transcript = transcript(Dialect::Chat, &request, true);
-    transcript.whole(&Bytes::from(
+    transcript.whole(
         json!({
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
             "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": "Sunny." } }],
         })
-        .to_string(),
-    ));
+        .to_string()
+        .as_bytes(),
+    );
     let said = read(&transcript, LATEST, &Redactor::default());
     assert_eq!(told(&said, names::SYSTEM_INSTRUCTIONS), json!([{ "type": "text", "content": "Be kind." }]));
     assert_eq!(
@@ -200,4 +202,34 @@ fn what_is_taken_out_of_a_text_leaves_json() {
     assert_eq!(turns[0]["parts"][0]["content"], "my key is [redacted], and [redacted]");
     assert_eq!(turns[1]["parts"][0]["arguments"], json!({ "password": "[redacted]", "n": 1 }));
     assert_eq!(turns[2]["parts"][0]["response"], "the end");
+}
+
+/// In the source of JSON a line break is the two letters `\n`, and no word begins behind an `n`. Each of these was told when the
+/// source was looked through. Broken on purpose to see it fail: arguments looked through before they are read.
+#[test]
+fn secrets_in_arguments_results_and_schemas_are_found_behind_line_breaks() {
+    let secrets =
+        "A=1\nsk-proj-0123456789abcdef\nghp_0123456789abcdefghij\nAKIAIOSFODNN7EXAMPLE\n4111 1111 1111 1111";
+    let inner = json!({ "path": ".env", "content": secrets, "key": "with\"quote" });
+    let request = json!({
+        "model": "m",
+        "messages": [
+            { "role": "assistant", "tool_calls": [
+                { "id": "sk-0123456789abcdef", "type": "function", "function": { "name": "f", "arguments": inner.to_string() } },
+                { "id": "c", "type": "function", "function": { "name": "f", "arguments": &inner.to_string()[..130] } },
+            ] },
+            { "role": "tool", "tool_call_id": "c", "content": inner.to_string() },
+        ],
+        "tools": [{ "type": "function", "function": { "name": "f", "description": secrets,
+            "parameters": { "type": "object", "description": format!("write to\njane@example.com: {secrets}"), "token": true } } }],
+    });
+    let redactor = Redactor::new(["with\"quote".to_owned()]).unwrap();
+    let said = read(&transcript(Dialect::Chat, &request, true), LATEST, &redactor);
+    let (turns, tools) = (told(&said, names::INPUT_MESSAGES), told(&said, names::TOOL_DEFINITIONS));
+    let all = format!("{turns} {tools}");
+    for secret in ["0123456789abcdef", "AKIAIOSF", "4111", "jane@", "quote"] {
+        assert!(!all.contains(secret), "{secret}: {all}");
+    }
+    assert_eq!(turns[0]["parts"][0]["arguments"]["path"], ".env");
+    assert_eq!(tools[0]["parameters"]["token"], true);
 }

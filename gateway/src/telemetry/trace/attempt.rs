@@ -46,6 +46,7 @@ impl AttemptSpan {
         let Sent { peek, body, framing, deployment, held_tokens } = sent;
         let (operation, account) = (names::operation(peek.api), &deployment.account);
         let number = told.attempts.fetch_add(1, Ordering::Relaxed) + 1;
+        told.decided.store(false, Ordering::Relaxed); // whoever served before has not to the end
         let mut said = vec![
             KeyValue::new(names::OPERATION, operation),
             KeyValue::new(names::PROVIDER, names::provider(&account.preset.name).to_owned()),
@@ -64,9 +65,11 @@ impl AttemptSpan {
             .with_kind(SpanKind::Client)
             .with_attributes(said);
         let span = told.tracing.tracer.build_with_context(builder, &told.context);
-        let captures = told.tracing.captures.load(Ordering::Relaxed);
-        let transcript =
-            peek.api.talks().map(|dialect| Box::new(Transcript::new(dialect, *framing, body, captures)));
+        let (captures, room) = (told.tracing.captures.load(Ordering::Relaxed), &told.tracing.room);
+        let transcript = peek
+            .api
+            .talks()
+            .map(|dialect| Box::new(Transcript::new(dialect, *framing, body, captures, room)));
         AttemptSpan { told: told.clone(), context: told.context.with_span(span), transcript, outcome: None }
     }
 

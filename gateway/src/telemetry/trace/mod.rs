@@ -34,6 +34,8 @@ pub(crate) use sampler::Share;
 pub use within::Within;
 
 use super::names::{self, Names};
+use super::told;
+use crate::bound::Bound;
 use crate::config::Telemetry;
 use crate::dialect::api::Api;
 use crate::dialect::request::{Continues, Peek};
@@ -50,6 +52,8 @@ pub struct Tracing {
     share: Share,
     trusts: AtomicBool,
     captures: AtomicBool,
+    /// For what is kept of requests and answers.
+    room: Arc<Bound>,
 }
 
 /// What is known of a request before its body is read.
@@ -104,8 +108,8 @@ pub struct Told {
 
 impl Tracing {
     pub(crate) fn new(tracer: SdkTracer, names: Names, share: Share, config: &Telemetry) -> Tracing {
-        let tracing =
-            Tracing { tracer, names, share, trusts: AtomicBool::default(), captures: AtomicBool::default() };
+        let (trusts, captures) = (AtomicBool::default(), AtomicBool::default());
+        let tracing = Tracing { tracer, names, share, trusts, captures, room: told::room() };
         tracing.set(config);
         tracing
     }

@@ -6,6 +6,8 @@ use smallvec::SmallVec;
 
 /// `tracestate` beyond this is left out: the standard asks for at least 512 characters to be passed on.
 const LONGEST_STATE: usize = 2_048;
+/// And beyond so many vendors' words, as it says.
+const MOST_MEMBERS: usize = 32;
 
 /// A client's span.
 #[derive(Clone, Debug)]
@@ -41,7 +43,8 @@ impl Parent {
         let (traceparent, None) = (said.next()?, said.next()) else { return None };
         let (trace, span, flags) = parse(traceparent.as_bytes())?;
         let ids = Ids { trace, span, sampled: flags & 1 == 1 };
-        let tracestate = headers.get_all("tracestate").iter().cloned().collect();
+        let states = || headers.get_all("tracestate").iter();
+        let tracestate = if is_state(states) { states().cloned().collect() } else { SmallVec::new() };
         Some(Parent { ids, flags, headers: Passed { traceparent: traceparent.clone(), tracestate } })
     }
 
@@ -53,12 +56,33 @@ impl Parent {
 }
 
 impl Passed {
-    /// Damaged state is left out; the trace goes on without.
     fn state(&self) -> TraceState {
         let parts: Vec<&str> = self.tracestate.iter().filter_map(|value| value.to_str().ok()).collect();
-        let whole = parts.join(",");
-        if whole.len() > LONGEST_STATE { TraceState::NONE } else { whole.parse().unwrap_or_default() }
+        parts.join(",").parse().unwrap_or_default() // the SDK may be stricter
     }
+}
+
+/// May it be passed on? Damaged state is left out, and what is longer than anybody needs to bear; the trace goes on without.
+/// Providers get it beside our key, whether the call is told of or not: what they make of a head that is too large would be
+/// held against them. (Nothing is allocated: most calls are not told of.)
+fn is_state<'h, V: Iterator<Item = &'h HeaderValue>>(values: impl Fn() -> V) -> bool {
+    let size = values().map(|value| value.len() + 1).sum::<usize>();
+    let members = values().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let members = members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
+    size <= LONGEST_STATE + 1
+        && members.enumerate().all(|(at, member)| at < MOST_MEMBERS && is_member(member))
+}
+
+/// `key=value`, in the letters that the standard allows.
+fn is_member(member: &[u8]) -> bool {
+    let Some(at) = member.iter().position(|byte| *byte == b'=') else { return false };
+    let (key, value) = (&member[..at], &member[at + 1..]);
+    let of_key = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(byte);
+    let of_value = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'=';
+    (1..=256).contains(&key.len())
+        && key.iter().all(of_key)
+        && value.len() <= 256
+        && value.iter().all(of_value)
 }
 
 /// `00-<trace>-<span>-<flags>`; later versions may say more behind it.
@@ -167,5 +191,34 @@ mod tests {
         assert_eq!(Parent::of(&headers).unwrap().context().trace_state().header(), "");
         headers.append("traceparent", GOOD.parse().unwrap());
         assert!(Parent::of(&headers).is_none());
+    }
+
+    /// It was passed to providers as it came where the call was not told of: 60 KiB in ninety fields, for which many close the
+    /// connection, and that opens circuits for everybody. Broken on purpose to see it fail: not looked at.
+    #[test]
+    fn what_is_no_state_or_too_much_of_it_goes_nowhere() {
+        let passed = |states: &[String]| {
+            let mut headers = HeaderMap::from_iter([("traceparent".parse().unwrap(), GOOD.parse().unwrap())]);
+            for state in states {
+                headers.append("tracestate", HeaderValue::from_bytes(state.as_bytes()).unwrap());
+            }
+            Parent::of(&headers).unwrap().headers.tracestate.len()
+        };
+        let members = |most: usize| (0..most).map(|n| format!("v{n}={}", "x".repeat(8))).collect::<Vec<_>>();
+        assert_eq!(passed(&["vendor=1, other@sys=a b".to_owned(), String::new()]), 2);
+        assert_eq!(passed(&members(32)), 32);
+        for bad in [
+            members(33),
+            (0..90).map(|n| format!("v{n}={}", "x".repeat(240))).collect(),
+            (0..12).map(|n| format!("v{n}={}", "x".repeat(200))).collect(),
+            vec![format!("v={}", "x".repeat(257))],
+            vec!["no state".to_owned()],
+            vec!["V=1".to_owned()],
+            vec!["v=a=b".to_owned()],
+            vec!["v=\u{e9}".to_owned()],
+            vec!["good=1".to_owned(), "=1".to_owned()],
+        ] {
+            assert_eq!(passed(&bad), 0, "{bad:?}");
+        }
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
+use opentelemetry_proto::tonic::metrics::v1::NumberDataPoint;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use weir_tests::client::Ask;
 use weir_tests::collector::{Collector, text_of};
 use weir_tests::process::eventually;
-use weir_tests::site::Site;
+use weir_tests::site::{Plan, Site};
 
-use super::{ask, site};
+use super::{ask, plan, site};
 use crate::in_turn;
 
 const CALLS: usize = 20;
@@ -40,7 +42,7 @@ fn whole(collector: &Collector, name: &str, only: (&str, &str)) -> i64 {
     of_it.map(|point| value(&point.value)).sum()
 }
 
-/// The providers' own logs say what was used. Broken on purpose to see it fail: the second reader left out; an attempt that
+/// Counters and histograms; gauges are below. The providers' own logs say what was used. Broken on purpose to see it fail: the second reader left out; an attempt that
 /// failed not counted; input told as output.
 #[test]
 fn a_collector_gets_the_same_metrics_as_prometheus_and_those_of_the_conventions() -> Result<()> {
@@ -105,6 +107,44 @@ fn check_v141(collector: &Collector, input: u64, output: u64) -> Result<()> {
         ensure!(!text_of(&durations[0].attributes, name).is_empty(), "{name} is missing");
     }
     Ok(())
+}
+
+/// The newest value of a gauge's series with this label; none if it was never told.
+fn level(collector: &Collector, name: &str, (label, value): (&str, &str)) -> Option<f64> {
+    let newest = collector.told().metric(name).pop()?;
+    let Some(Data::Gauge(gauge)) = newest.data else { return None };
+    let of_it = |point: &&NumberDataPoint| text_of(&point.attributes, label) == value;
+    match gauge.data_points.iter().find(of_it)?.value? {
+        Number::AsDouble(number) => Some(number),
+        Number::AsInt(number) => Some(number as f64),
+    }
+}
+
+/// Nobody asks for `/metrics` here. Gauges were looked at for that page alone: a collector was told none of them, or for ever what they
+/// were when somebody had a look at it. Broken on purpose to see it fail: `refresh` left out of what tells the collector.
+#[test]
+fn a_collector_is_told_how_gauges_stand_though_nobody_asks_for_metrics() -> Result<()> {
+    in_turn(async {
+        let collector = Collector::start().await?;
+        let plan = plan("telemetry-gauges", &collector.settings("grpc", ""));
+        let defaults = "circuit = { open = \"2s\", ramp = \"1s\" }\n".to_owned();
+        let site = Site::start(Plan { defaults, ..plan }).await?;
+        let circuit = || level(&collector, "weir_circuit_state", ("deployment", "a"));
+        eventually("a closed circuit", async || Ok(circuit() == Some(0.0))).await?;
+        ensure!(level(&collector, "weir_deployment_info", ("deployment", "b")) == Some(1.0));
+        site.providers[0].fail(&["status=500"]).await?;
+        eventually("an open circuit", async || {
+            ensure!(site.client.call(&ask()).await.is_good(true), "b serves");
+            Ok(circuit() == Some(2.0))
+        })
+        .await?;
+        site.providers[0].fail(&[]).await?;
+        eventually("a circuit that has closed again", async || {
+            ensure!(site.client.call(&ask()).await.is_good(true), "somebody serves");
+            Ok(circuit().is_some_and(|state| state < 2.0))
+        })
+        .await
+    })
 }
 
 /// Broken on purpose to see it fail: every tenant with a label of its own.

@@ -156,6 +156,30 @@ fn the_environment_of_the_standard_counts_where_the_file_is_silent() -> Result<(
     })
 }
 
+/// Platforms set this variable for all that run on them. Where the file says HTTP it kept the replica from starting, for gRPC stood
+/// there. Broken on purpose to see it fail: the protocol not said to the exporters.
+#[test]
+fn the_environments_protocol_does_not_count_where_the_file_says_one() -> Result<()> {
+    in_turn(async {
+        for (protocol, other) in [("http", "grpc"), ("grpc", "http/protobuf")] {
+            let collector = Collector::start().await?;
+            let names = ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"];
+            let environment = names.map(|name| (name.to_owned(), other.to_owned())).to_vec();
+            let plan = plan("telemetry-protocol", &collector.settings(protocol, ""));
+            let site = Site::start(Plan { environment, ..plan }).await?;
+            let answer = site.client.call(&ask()).await;
+            tree(&collector, answer.header("x-request-id")).await?;
+            collector
+                .spans_when("metrics and records", |_| {
+                    let told = collector.told();
+                    !told.metric("weir_requests").is_empty() && !told.records().is_empty()
+                })
+                .await?;
+        }
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: the variable passed over.
 #[test]
 fn one_variable_of_the_standard_turns_all_of_it_off() -> Result<()> {
