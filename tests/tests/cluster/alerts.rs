@@ -190,6 +190,40 @@ fn an_account_that_is_refused_is_told_once_by_all_and_not_again_by_who_tells_nex
     })
 }
 
+/// The one that tells stands still while another one tells that it is over; back, it neither says that again nor takes the next
+/// time for the last.
+#[test]
+fn who_stood_still_goes_by_what_the_others_told() -> Result<()> {
+    in_turn(async {
+        let receiver = Receiver::start().await?;
+        let site = site("alerts-still", &receiver, "cooldown = { default = \"1s\", max = \"2s\" }\n").await?;
+        load(&site, Duration::from_secs(1)).await?;
+        site.providers[0].fail(&[KEY]).await?;
+        load(&site, Duration::from_secs(2)).await?;
+        receiver.hears("account_key_refused/refused firing", SOON).await?;
+        let first = teller(&site).await?;
+        site.replicas[first].freeze()?;
+        site.providers[0].fail(&[]).await?;
+        let over = "account_key_refused/refused resolved";
+        let deadline = Instant::now() + 5 * SOON;
+        while !receiver.told().contains_key(over) {
+            ensure!(Instant::now() < deadline, "nobody else tells that it is over: {:?}", receiver.told());
+            site.load(20.0, Duration::from_secs(2)).finish().await; // one of them tries the account again
+        }
+        site.replicas[first].thaw()?;
+        site.providers[0].fail(&[KEY]).await?;
+        site.load(20.0, Duration::from_secs(3)).finish().await;
+        let again = || receiver.told().get("account_key_refused/refused firing") == Some(&2);
+        within("second time", SOON, again).await?;
+        tokio::time::sleep(Duration::from_secs(11)).await; // two looks of whoever tells now
+        let told = receiver.told();
+        println!("alerts-still: {told:?}");
+        let wanted = [("account_key_refused/refused firing".to_owned(), 2), (over.to_owned(), 1)];
+        ensure!(told == BTreeMap::from(wanted), "{told:?}");
+        Ok(())
+    })
+}
+
 /// Broken on purpose to see it fail: a message that was refused taken for told; no pause between two tries.
 #[test]
 fn a_receiver_that_is_away_or_hangs_is_tried_again_and_slows_nobody() -> Result<()> {
