@@ -315,9 +315,10 @@ fn a_response_says_what_it_continues_and_whether_it_is_kept() {
 /// members with one name not looked at.
 #[test]
 fn in_which_way_a_call_asks_to_be_served_is_read_as_its_provider_reads_it() {
+    const BODY: &str = r#""messages":[{"role":"user","content":"x"}],"contents":[{"parts":[{"text":"x"}]}],"input":"x","max_tokens":1"#;
     let of = |api, more: &str| {
         let path = InPath { model: Some("m"), ..InPath::default() };
-        let text = format!("{{\"messages\":[],\"contents\":[],\"input\":\"x\",\"max_tokens\":1{more}}}");
+        let text = format!("{{{BODY}{more}}}");
         super::peek(api, &Bytes::from(text), path).map(|peek| peek.service)
     };
     for (api, more, wanted) in [
