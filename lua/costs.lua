@@ -1,15 +1,27 @@
 -- What a replica's attempts of one hour cost, by series: each time what a series came to, not what came to it, so told twice it
--- counts once. When the hour is over its book becomes a part of the sum, once.
--- KEYS[1]  HASH: 'ID SERIES' what a series of a book came to, numbers; '= SERIES' what those that are over did; '@ID' how often
---          a book was told, or 'over'
--- ARGV     ID; how often the teller knows that it was told, '' if all of it is told now; 'over' if nothing comes after; how long
---          the key lives after this, ms; then a series and what it came to, any number of times
--- Returns  how often it was told; 0 if it was over before; -1, and nothing is taken, if the teller knows of another number of
---          times: data were lost, or an answer, and all of it is to be told
-local key, id, before, over, time = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == 'over', ARGV[4]
+-- counts once. When the hour is over its book becomes a part of the sum, in steps: a series that is one has no field of its own any
+-- more, so it becomes one once, however often it is told to.
+-- KEYS[1]  HASH: 'ID SERIES' what a series of a book came to, numbers; '= SERIES' what those that are over did; '#' how many of
+--          these there are; '@ID' how often a book was told, 'closing' while it becomes a part of the sum, 'over' after that
+-- ARGV     ID; how often the teller knows that it was told, '' if it does not; 'levels', 'close', or 'last' if these are the last of
+--          the book; how long the key lives after this, ms; how many series of the sum are told apart; then, any number of times, a
+--          series and what it came to; or, to close, a series and what it counts as if there are too many
+-- Returns  how often it was told; 0 if it is over; -2 if it is closing; -1, and nothing is taken, if the teller knows of another
+--          number of times: data were lost, or an answer, and all of it is to be told
+local key, id, before, step, time, most = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local known = redis.call('HGET', key, '@' .. id)
 if known == 'over' then return 0 end
-if before ~= '' and before ~= (known or '0') then return -1 end
+
+if step == 'levels' then
+  if known == 'closing' then return -2 end
+  if before ~= '' and before ~= (known or '0') then return -1 end
+  for at = 6, #ARGV, 2 do redis.call('HSET', key, id .. ' ' .. ARGV[at], ARGV[at + 1]) end
+  local times = (tonumber(known) or 0) + 1
+  redis.call('HSET', key, '@' .. id, times)
+  redis.call('PEXPIRE', key, time)
+  return times
+end
+if known ~= 'closing' and known ~= before then return -1 end
 
 -- A later version may tell more numbers.
 local function add(sum, more)
@@ -23,16 +35,25 @@ local function add(sum, more)
   return table.concat(numbers, ' ')
 end
 
-for at = 5, #ARGV, 2 do
-  local series, numbers = ARGV[at], ARGV[at + 1]
-  if over then
-    redis.call('HSET', key, '= ' .. series, add(redis.call('HGET', key, '= ' .. series) or '', numbers))
-    redis.call('HDEL', key, id .. ' ' .. series)
-  else
-    redis.call('HSET', key, id .. ' ' .. series, numbers)
+local count = tonumber(redis.call('HGET', key, '#') or 0)
+local function close(series, folded)
+  local numbers = redis.call('HGET', key, id .. ' ' .. series)
+  if not numbers then return end
+  local sum = '= ' .. series
+  local before = redis.call('HGET', key, sum)
+  if not before and count >= most then
+    sum = '= ' .. folded
+    before = redis.call('HGET', key, sum)
+  end
+  redis.call('HSET', key, sum, add(before or '', numbers))
+  redis.call('HDEL', key, id .. ' ' .. series)
+  if not before then
+    count = count + 1
+    redis.call('HSET', key, '#', count)
   end
 end
-local times = (tonumber(known) or 0) + 1
-redis.call('HSET', key, '@' .. id, over and 'over' or times)
+
+for at = 6, #ARGV, 2 do close(ARGV[at], ARGV[at + 1]) end
+redis.call('HSET', key, '@' .. id, step == 'last' and 'over' or 'closing')
 redis.call('PEXPIRE', key, time)
-return times
+return step == 'last' and 0 or -2

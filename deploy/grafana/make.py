@@ -80,8 +80,8 @@ def variable(name, label, values, many):
     return choice | ({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if many else {})
 
 
-def board():
-    """The whole of it."""
+def variables():
+    """What is chosen at the top of the board."""
     datasource = {
         "type": "datasource",
         "name": "datasource",
@@ -93,13 +93,17 @@ def board():
         "includeAll": False,
         "skipUrlSync": False,
     }
-    variables = [
+    return [
         datasource,
         variable("job", "Cluster", "label_values(weir_build_info, job)", False),
         variable("model", "Model", 'label_values(weir_model_down{job="$job"}, model)', True),
         variable("deployment", "Deployment", 'label_values(weir_deployment_info{job="$job"}, deployment)', True),
     ]
-    alerts = {
+
+
+def alerts():
+    """What is marked in all panels."""
+    return {
         "name": "Alerts",
         "datasource": DATASOURCE,
         "enable": True,
@@ -110,6 +114,10 @@ def board():
         "tagKeys": "severity",
         "step": "60s",
     }
+
+
+def board():
+    """The whole of it."""
     return {
         "uid": "weir",
         "title": "Weir",
@@ -127,8 +135,8 @@ def board():
         "fiscalYearStartMonth": 0,
         "weekStart": "",
         "links": [],
-        "annotations": {"list": [alerts]},
-        "templating": {"list": variables},
+        "annotations": {"list": [alerts()]},
+        "templating": {"list": variables()},
         "panels": placed(ROWS),
     }
 

@@ -26,7 +26,8 @@ def quantiles(buckets):
 def in_band(part, low, high):
     """A quantile of the answers of deployments that are so full: by how full each was over the same time."""
     buckets = "sum by (deployment, le) (rate(weir_request_duration_seconds_bucket{MD}[I]))"
-    full = "max by (deployment) (avg_over_time(weir_deployment_utilisation_ratio{D}[I]))"
+    lost = "(max_over_time(weir_degraded{J}[I]) == 1)"  # such a replica shows what was before
+    full = f"max by (deployment) (avg_over_time(weir_deployment_utilisation_ratio{{D}}[I]) unless on (instance) {lost})"
     return f"histogram_quantile({part}, sum by (le) ({buckets} and on (deployment) ({full} >= {low} < {high})))"
 
 
@@ -41,6 +42,9 @@ BY_ACCOUNT = (
     "sum by (account) (rate(weir_upstream_429_total{D}[I])"
     " * on (instance, deployment) group_left (account) (weir_deployment_info{D} == 1))"
 )
+
+SAVED = "sum by (against) (rate(weir_cost_saved_usd_total{M}[I]))"
+EXCESS = "sum by (against) (rate(weir_cost_excess_usd_total{M}[I]))"
 
 ROWS = [
     (
@@ -98,10 +102,14 @@ ROWS = [
                 "percentunit",
                 [
                     (SHARE, "{{model}}: {{deployment}}"),
-                    ("max by (model, deployment) (weir_deployment_share_ratio{MD})", "{{model}}: {{deployment}} due"),
+                    (
+                        "max by (model, deployment) (weir_deployment_share_ratio{MD})"
+                        " and on (model) (sum by (model) (weir_deployment_share_ratio{M}) > 0)",
+                        "{{model}}: {{deployment}} due",
+                    ),
                 ],
-                "Dashed: what its weight makes due, for models that promise shares (strategies weighted and round-robin) and that are"
-                " not experimented with. Limits, failures and sessions move calls elsewhere.",
+                "Dashed: what its weight makes due, for models that promise shares (strategies weighted, with weights that are written, and"
+                " round-robin) and that are not experimented with. Limits, failures and sessions move calls elsewhere.",
                 dashed=".* due",
             ),
             lines(
@@ -201,32 +209,32 @@ ROWS = [
                 "currencyUSD",
                 [
                     (
-                        "3600 * (sum by (against) (rate(weir_cost_saved_usd_total{M}[I]))"
-                        " - (sum by (against) (rate(weir_cost_excess_usd_total{M}[I])) or 0 * sum by (against) (rate(weir_cost_saved_usd_total{M}[I]))))",
+                        f"3600 * (({SAVED} or 0 * {EXCESS}) - ({EXCESS} or 0 * {SAVED}))",
                         "against the {{against}}",
                     )
                 ],
-                "What the same tokens would have cost more at the model's `baseline`, or at the dearest of its deployments.",
+                "What the same tokens would have cost more at the model's `baseline`, or at the dearest of its deployments; below zero: less.",
             ),
             table(
                 "Spent by tenant, in the time shown",
                 "currencyUSD",
                 [("topk(20, sum by (tenant) (increase(weir_cost_usd_total{MD}[$__range])))", "")],
-                "The twenty that spend most.",
+                "The twenty that spend most. A series begins with its first call, which Prometheus does not count: after a restart, and of who"
+                " calls seldom, this is less than `/admin/v1/costs`, which is exact.",
                 named=("tenant", "US$"),
             ),
             bars(
                 "Budgets",
                 "percentunit",
                 [('topk(20, max by (pool) (weir_pool_utilisation_ratio{J, meter="usd"}))', "{{pool}}")],
-                "What of each is spent; at 100 % calls are refused until its day or month is over.",
+                "What of each is spent, without what calls in flight may still cost; at 100 % calls are refused until its day or month is over.",
                 limits=(0.8, 0.99),
             ),
             lines(
                 "Calls of unknown cost",
                 "reqps",
                 [("sum by (deployment) (rate(weir_cost_unknown_total{MD}[I]))", "{{deployment}}")],
-                "Deployments without a price.",
+                "No price that holds, none for a kind of token, or an answer made in the background.",
             ),
             stat("Deployments with stale prices", "none", [("max(weir_prices_stale{J})", "")], limits=(1, 1000)),
         ],

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use weir::command::keys;
 use weir::config::Config;
-use weir::import::{self, Sort};
+use weir::import::Sort;
 use weir::shared::Snapshot;
 use weir::{clock, life, prices, sim};
 
@@ -83,6 +83,9 @@ enum PricesCmd {
         /// The file to be written, which is the one that the configuration names as `prices`; without it nothing is written.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// A configuration: nothing is written if one of its deployments would lose its price.
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
 }
 
@@ -95,6 +98,9 @@ enum ImportCmd {
         /// Where Weir's configuration goes; standard output if absent.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Write over a file that is there already.
+        #[arg(long, requires = "out")]
+        force: bool,
     },
 }
 
@@ -116,28 +122,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(keys::run(command))?;
             Ok(ExitCode::SUCCESS)
         }
-        Cmd::Prices { command: PricesCmd::Show { config } } => {
-            let config = match Config::load(&config) {
-                Ok(config) => config,
-                Err(report) => {
-                    eprintln!("{report}");
-                    return Ok(ExitCode::FAILURE);
-                }
-            };
-            println!("{}", prices::show(&config, clock::unix_now()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Cmd::Prices { command: PricesCmd::Update { from, out } } => {
-            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
-            let said = runtime()?.block_on(prices::update(&from, out.as_deref(), clock::unix_now()))?;
-            println!("{said}");
-            Ok(ExitCode::SUCCESS)
-        }
+        Cmd::Prices { command } => prices_cmd(command),
         Cmd::Schema => {
             println!("{:#}", weir::config::schema::schema());
             Ok(ExitCode::SUCCESS)
         }
-        Cmd::Import { command: ImportCmd::Litellm { file, out } } => import_litellm(&file, out.as_deref()),
+        Cmd::Import { command } => import(&command),
         Cmd::Demo(options) => {
             let held = runtime()?.block_on(sim::demo::run(options))?;
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -180,18 +170,19 @@ fn check(path: &Path) -> ExitCode {
     }
 }
 
-fn import_litellm(file: &Path, out: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let name = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
-    let text = match name.as_str() {
-        "standard input" => std::io::read_to_string(std::io::stdin()),
-        _ => std::fs::read_to_string(file),
+fn import(command: &ImportCmd) -> anyhow::Result<ExitCode> {
+    let ImportCmd::Litellm { file, out, force } = command;
+    let (name, text) = match file == Path::new("-") {
+        true => ("standard input".to_owned(), std::io::read_to_string(std::io::stdin())),
+        false => (file.display().to_string(), std::fs::read_to_string(file)),
     };
     let text = text.with_context(|| format!("{name} cannot be read"))?;
-    let imported = import::litellm(&name, &text).map_err(|err| anyhow!("{name}:{err}"))?;
+    let imported = weir::import::litellm(&name, &text).map_err(|err| match err.line {
+        Some(_) => anyhow!("{name}:{err}"),
+        None => anyhow!("{name}: {err}"),
+    })?;
     match out {
-        Some(out) => {
-            std::fs::write(out, &imported.toml).with_context(|| format!("{} cannot be written", out.display()))?;
-        }
+        Some(out) => write_new(out, &imported.toml, *force)?,
         None => print!("{}", imported.toml),
     }
     for note in &imported.notes {
@@ -199,8 +190,42 @@ fn import_litellm(file: &Path, out: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
     let count = |sort| imported.notes.iter().filter(|note| note.sort == sort).count();
     let (left, differs, todo) = (count(Sort::Left), count(Sort::Differs), count(Sort::ToDo));
-    eprintln!("{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well");
+    eprintln!(
+        "{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well"
+    );
     Ok(ExitCode::SUCCESS)
+}
+
+fn prices_cmd(command: PricesCmd) -> anyhow::Result<ExitCode> {
+    let load = |path: &Path| Config::load(path).map_err(|report| eprintln!("{report}"));
+    match command {
+        PricesCmd::Show { config } => {
+            let Ok(config) = load(&config) else { return Ok(ExitCode::FAILURE) };
+            println!("{}", prices::show(&config, clock::unix_now()));
+        }
+        PricesCmd::Update { from, out, config } => {
+            let config = config.as_deref().map(load).transpose();
+            let Ok(config) = config else { return Ok(ExitCode::FAILURE) };
+            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
+            let update = prices::update(&from, out.as_deref(), config.as_ref(), clock::unix_now());
+            println!("{}", runtime()?.block_on(update)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file that may not be there yet, for it may be edited by hand, or be the one that was read.
+fn write_new(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(force).create_new(!force);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|err| match err.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            anyhow!("{} is there already: --force writes over it", path.display())
+        }
+        _ => anyhow!("{} cannot be written: {err}", path.display()),
+    })
 }
 
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {

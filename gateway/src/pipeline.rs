@@ -122,13 +122,14 @@ pub async fn call(
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let config = &snapshot.config;
-    let (who, headers) = (&worker.shared.who(&snapshot, credentials)?, credentials.headers);
+    let (who, headers) = (&worker.shared.who(&snapshot, credentials).await?, credentials.headers);
     let tenant_name = who.name();
     note(record, |record| {
         (record.tenant, record.key, record.api) = (tenant_name.clone(), who.key_id(), ask.api.name());
         record.operation = names::operation(ask.api);
     });
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
+    who.still(&worker.shared.keyring)?;
     let tags = choice::tags(headers)?;
     let weighed = weigh(ask, &body, &snapshot).await?;
     let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
@@ -282,11 +283,16 @@ impl Call<'_> {
             );
             let may_wait = !self.may_fall_back(ahead, tried);
             let admitted = self.admit(id, &ranked, going, (tried, may_wait), record).await;
-            let (reservation, index) = admitted.map_err(|error| match last.take() {
+            let admitted = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,
             })?;
+            let Some((reservation, index)) = admitted else { continue };
             let target = ranked[index].target;
+            if let Err(ended) = self.who.still(&self.worker.shared.keyring) {
+                Attempt::new(self, id, target, reservation, false).withdraw(); // while it waited
+                return Err(ended);
+            }
             if self.is_drained(target.deployment) {
                 Attempt::new(self, id, target, reservation, false).withdraw(); // since it was ranked
                 continue;

@@ -265,6 +265,8 @@ pub struct Shared {
     pub costs: Costs,
     /// The name of nobody's model and of nobody, made once.
     pub nobody: Arc<str>,
+    /// What was set of deployments, as it was heard last.
+    pub heard: duty::told::Heard,
     /// Its name, as a header.
     pub replica: HeaderValue,
     /// Calls at once.
@@ -301,6 +303,7 @@ impl Shared {
             keyring: Arc::new(Keyring::new(snapshot.config.on_outage)),
             costs: Costs::new(client.name()),
             nobody: "".into(),
+            heard: duty::told::Heard::default(),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
@@ -352,14 +355,19 @@ impl Shared {
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
         after.rebase();
+        self.heard.adopt(&after.duties);
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })
     }
 
     /// Whose call it is that comes with these.
-    pub fn who<'s>(&self, snapshot: &'s Snapshot, credentials: Credentials<'_>) -> Result<Who<'s>, Error> {
-        snapshot.keys.who(&snapshot.config, &self.keyring, credentials)
+    pub async fn who<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        credentials: Credentials<'_>,
+    ) -> Result<Who<'s>, Error> {
+        snapshot.keys.who(&snapshot.config, &self.keyring, credentials).await
     }
 
     /// A configuration was read that cannot be used, for these reasons.

@@ -41,8 +41,14 @@ fn name(config: &Config, id: DeploymentId) -> &str {
 /// The deployments of a model in the order in which a call tries them, tier by tier.
 fn order(config: &Config, model: &Model, outlook: &dyn Fn(DeploymentId) -> Outlook) -> Vec<(u64, String)> {
     let mut rng = fastrand::Rng::with_seed(3);
-    let ranked = rank(config, model, &Mutex::default(), NEEDS, &|target| Some(target.weight), outlook, &mut || rng.f64());
-    ranked.iter().map(|Ranked { target, tier, .. }| (*tier, name(config, target.deployment).to_owned())).collect()
+    let ranked =
+        rank(config, model, &Mutex::default(), NEEDS, &|target| Some(target.weight), outlook, &mut || {
+            rng.f64()
+        });
+    ranked
+        .iter()
+        .map(|Ranked { target, tier, .. }| (*tier, name(config, target.deployment).to_owned()))
+        .collect()
 }
 
 fn nothing_known(_: DeploymentId) -> Outlook {
@@ -93,7 +99,9 @@ fn limits_of_several_accounts_add_up() {
         let limits = deployment.pools.iter().flat_map(|id| &config.pools[id.0].meters).count();
         assert!(limits >= 2, "{} has no limits", deployment.name);
     }
-    let shared = |a: usize, b: usize| config.deployments[a].pools.iter().any(|id| config.deployments[b].pools.contains(id));
+    let shared = |a: usize, b: usize| {
+        config.deployments[a].pools.iter().any(|id| config.deployments[b].pools.contains(id))
+    };
     assert!(!shared(0, 1) && !shared(1, 2) && !shared(0, 2));
 }
 
@@ -162,8 +170,16 @@ fn tiers_are_served_by_whoever_is_good_enough_and_lead_down() {
     };
     assert_eq!(good(&[]), ["gpt", "claude", "gemini-pro"]);
     assert_eq!(good(&["code"]), ["claude", "gemini-pro"]);
+    // Who asks for less never pays for more, nor takes from its limits.
+    let of = |name: &str| -> Vec<usize> {
+        model(&config, name).targets.iter().map(|target| target.deployment.0).collect()
+    };
+    assert_eq!((of("frontier"), of("standard"), of("economy")), (vec![0, 1, 2], vec![3, 4], vec![5, 6]));
     let down = |name: &str| -> Vec<&str> {
         model(&config, name).fallbacks.iter().map(|id| config.models[id.0].name.as_str()).collect()
     };
-    assert_eq!((down("frontier"), down("standard"), down("economy")), (vec!["standard"], vec!["economy"], vec![]));
+    assert_eq!(
+        (down("frontier"), down("standard"), down("economy")),
+        (vec!["standard"], vec!["economy"], vec![])
+    );
 }

@@ -33,6 +33,14 @@ fn the_result_goes_out_and_the_list_to_standard_error() {
     let written = weir(&["import", "litellm", &file, "--out", &out.display().to_string()]);
     assert!(written.status.success() && written.stdout.is_empty());
     assert_eq!(std::fs::read(&out).unwrap(), printed.stdout);
+    // What is there already may have been edited.
+    std::fs::write(&out, "mine").unwrap();
+    let refused = weir(&["import", "litellm", &file, "--out", &out.display().to_string()]);
+    assert_eq!((refused.status.code(), std::fs::read(&out).unwrap()), (Some(1), b"mine".to_vec()));
+    assert!(
+        weir(&["import", "litellm", &file, "--out", &out.display().to_string(), "--force"]).status.success()
+    );
+    assert_eq!(std::fs::read(&out).unwrap(), printed.stdout);
 
     let check = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args(["check", "--config", &out.display().to_string()])
@@ -49,7 +57,8 @@ fn what_cannot_be_read_ends_with_1_and_writes_nothing() {
     let (file, out) = (folder.path().join("config.yaml"), folder.path().join("weir.toml"));
     std::fs::write(&file, "model_list:\n  - {model_name: [}\n").unwrap();
     for path in [file, folder.path().join("nowhere.yaml")] {
-        let ended = weir(&["import", "litellm", &path.display().to_string(), "--out", &out.display().to_string()]);
+        let ended =
+            weir(&["import", "litellm", &path.display().to_string(), "--out", &out.display().to_string()]);
         assert_eq!(ended.status.code(), Some(1));
         assert!(text(&ended.stderr).contains(&path.display().to_string()));
         assert!(!out.exists());

@@ -23,7 +23,7 @@ UPSTREAMS = (
     ("fast", ["--output", "10..30", "--latency", "20ms", "--pace", "2ms"], "",
      'limits = { rpm = 6000, tpm = 2_000_000 }\nhealth_check = { kind = "models", interval = "1s", timeout = "900ms" }\n' + PRICE),
     ("slow", ["--output", "10..30", "--latency", "250ms", "--pace", "5ms", "--jitter", "0.5"], "",
-     "limits = { rpm = 6000, tpm = 2_000_000 }\n" + PRICE),
+     "limits = { rpm = 6000, tpm = 2_000_000 }\nprice = { input = 1.5, output = 6.0 }\n"),
     # Its provider refuses for a limit though there is room.
     ("tight", ["--output", "5", "--latency", "10ms", "--fail", "status=429,share=0.25,retry-after=1,only=chat"], "",
      'meters = [{ kind = "requests", limit = 400, per = "10s" }]\n' + PRICE),
@@ -33,6 +33,7 @@ UPSTREAMS = (
     ("dead", ["--fail", "status=503,share=1"], "", PRICE),
     ("refused", ["--fail", 'status=401,body={"error":{"message":"Incorrect API key provided","type":"invalid_request_error",'
                            '"param":null,"code":"invalid_api_key"}}'], "", PRICE),
+    ("cheap", ["--output", "5", "--latency", "10ms"], "", "price = { input = 0.1, output = 0.4 }\n"),
     ("unpriced", ["--output", "5", "--latency", "10ms"], "", ""),
 )
 HEAD = """version = 1
@@ -64,8 +65,10 @@ strategy = "weighted"
 deployments = [{ name = "fast", weight = 3 }, { name = "slow", weight = 1 }]
 hedge = { after = "150ms", budget = 0.05 }
 
+# Dearer than what it is compared with, always.
 [[models]]
 name = "trial"
+baseline = "cheap"
 deployments = ["fast", "flaky"]
 retry = { attempts = 1 }
 

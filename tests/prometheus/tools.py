@@ -36,7 +36,9 @@ class Tools:
         return None if done.returncode == 0 else done.stdout + done.stderr
 
     def types(self):
-        """A folder with Grafana's types and the compiler that reads them."""
+        """A folder with Grafana's types and the compiler that reads them; None where nothing can read them."""
+        if not all(map(shutil.which, ("npm", "node"))):
+            return None
         types, source = self.into / "schema", HERE / "schema"
         pins = [source / name for name in ("package.json", "package-lock.json", ".npmrc")]
         if not toolchain.fresh(types, pins):

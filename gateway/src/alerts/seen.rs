@@ -145,9 +145,10 @@ fn is_open(tag: u64, circuits: &Circuits) -> bool {
     circuits.known.get(&tag).is_some_and(Circuit::is_open)
 }
 
-/// How much of a pool is used, of several meters the fullest. What is held may be given back, so it does not count.
+/// How much of a pool is used, of several meters the fullest. What is held may be given back, so it does not
+/// count; what was used before a data set was lost does.
 fn fullest(pool: &Pool) -> f64 {
-    pool.meters.iter().map(|meter| meter.sum as f64 / meter.cap as f64).fold(0.0, f64::max)
+    pool.meters.iter().map(|meter| meter.spent() as f64 / meter.cap as f64).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use super::message::Posted;
 use super::seen::{Alert, Kind};
 
+/// So many are kept in mind, for what is kept of them must stay small; the gravest come first.
+pub const MOST: usize = 500;
 /// What is over for so long, seconds, is told to be over: what comes and goes is one alert.
 const OVER: u64 = 30;
 /// From one failed message to the next try: this, twice as long each time, up to the other.
@@ -40,7 +42,7 @@ struct Entry {
 }
 
 impl Told {
-    /// What is to be told, now that this is seen.
+    /// What is to be told, now that all this is seen, the gravest first.
     pub fn news(&mut self, seen: &[Alert], now: u64) -> Vec<Event> {
         let is_seen = |key: &str| seen.iter().any(|alert| alert.key == key);
         for (key, entry) in &mut self.told {
@@ -57,6 +59,8 @@ impl Told {
             let since = *self.new.get(&alert.key)?;
             Some(Event { alert: alert.clone(), is_over: false, since })
         });
+        // (Whom there is no room for is not told; who was told is not over for that.)
+        let begun = begun.take(MOST.saturating_sub(self.told.len()));
         let is_over = |entry: &Entry| entry.gone.is_some_and(|gone| gone + OVER <= now);
         let over = self.told.iter().filter(|(_, entry)| is_over(entry)).filter_map(|(key, entry)| {
             Some(Event { alert: Alert::read(key)?, is_over: true, since: entry.since })
@@ -76,14 +80,22 @@ impl Told {
         }
     }
 
-    /// Takes in what [`Told::write`] wrote, perhaps at another replica; what cannot be read was not told.
-    pub fn join(&mut self, noted: &str) {
+    /// Goes by what [`Told::write`] wrote, perhaps at another replica, in place of what is known here: who told meanwhile knows
+    /// what is over as well. What cannot be read was not told.
+    pub fn adopt(&mut self, noted: &str) {
         let lines = noted.lines().filter_map(|line| line.split_once(' '));
-        for (since, key) in lines {
-            if let (Ok(since), Some(_)) = (since.parse(), Alert::read(key)) {
-                self.told.entry(key.to_owned()).or_insert(Entry { since, gone: None });
-            }
-        }
+        let read = lines.filter_map(|(since, key)| Some((Alert::read(key)?.key, since.parse::<u64>().ok()?)));
+        let before = std::mem::take(&mut self.told);
+        let entry = |(key, since): (String, u64)| {
+            let gone = before.get(&key).and_then(|entry: &Entry| entry.gone);
+            (key, Entry { since, gone })
+        };
+        self.told = read.map(entry).collect();
+    }
+
+    /// Nothing is to be told to be over.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
     }
 
     /// As it is kept.

@@ -41,20 +41,59 @@ fn what_could_not_be_told_is_due_until_it_is_or_is_over() {
     assert_eq!(keys(&told.news(&[down("a")], 115)), [("model_down/a", false, 115)]);
 }
 
-/// Broken on purpose to see it fail: `join` without effect.
+/// Broken on purpose to see it fail: `adopt` without effect.
 #[test]
 fn who_tells_next_goes_on_where_the_last_one_ended() {
     let (mut first, seen) = (Told::default(), [down("a"), Alert::of(Kind::BudgetNear, "t/budget/day")]);
     let events = first.news(&seen, 100);
     first.note(&events, |_| true);
     let mut second = Told::default();
-    second.join(&first.write());
+    second.adopt(&first.write());
     assert_eq!(second.news(&seen, 200), []);
     assert_eq!(second.news(&seen[..1], 205), []);
     let over = second.news(&seen[..1], 235);
     assert_eq!(keys(&over), [("budget_near/t/budget/day", true, 100)], "it knows since when");
-    second.join("nothing of sense\n\n12 \nx model_down/a\n7 unknown_kind/a\n");
-    assert_eq!(second.told.len(), 2, "what cannot be read was not told");
+    second.adopt("nothing of sense\n\n12 \nx model_down/a\n7 unknown_kind/a\n7 model_down/a\n");
+    assert_eq!(second.told.len(), 1, "what cannot be read was not told");
+}
+
+/// Broken on purpose to see it fail: what was told here before added to what was noted.
+#[test]
+fn who_was_cut_off_neither_tells_again_nor_keeps_quiet() {
+    let (mut first, mut second) = (Told::default(), Told::default());
+    let events = first.news(&[down("a"), down("b")], 100);
+    first.note(&events, |_| true);
+    // The second tells meanwhile that one of them is over, and of a third.
+    second.adopt(&first.write());
+    assert_eq!(second.news(&[down("b"), down("c")], 200).len(), 1);
+    let events = second.news(&[down("b"), down("c")], 230);
+    assert_eq!(keys(&events), [("model_down/c", false, 200), ("model_down/a", true, 100)]);
+    second.note(&events, |_| true);
+    first.adopt(&second.write());
+    assert_eq!(first.news(&[down("b"), down("c")], 300), []);
+    assert_eq!(first.news(&[down("b"), down("c")], 400), [], "it was told to be over");
+    assert_eq!(keys(&first.news(&[down("a"), down("b"), down("c")], 405)), [("model_down/a", false, 405)]);
+}
+
+/// Broken on purpose to see it fail: what is seen cut before it is compared with what was told.
+#[test]
+fn too_many_graver_ones_end_none_of_those_that_were_told() {
+    let mut told = Told::default();
+    let budgets: Vec<Alert> =
+        (0..MOST - 2).map(|at| Alert::of(Kind::BudgetNear, &format!("t{at:04}"))).collect();
+    let events = told.news(&budgets, 1);
+    assert_eq!(events.len(), MOST - 2);
+    told.note(&events, |_| true);
+    let graver: Vec<Alert> = (0..10).map(|at| down(&format!("m{at}"))).collect();
+    let all: Vec<Alert> = graver.into_iter().chain(budgets).collect();
+    let events = told.news(&all, 2);
+    assert_eq!(
+        keys(&events),
+        [("model_down/m0", false, 2), ("model_down/m1", false, 2)],
+        "for two there is room"
+    );
+    told.note(&events, |_| true);
+    assert_eq!(told.news(&all, 100), [], "and nothing is over");
 }
 
 #[test]

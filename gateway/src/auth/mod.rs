@@ -14,12 +14,12 @@ use ahash::AHashMap;
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::unix_ms;
+use crate::clock::{boot_ms, unix_now};
 use crate::config::Config;
 use crate::error::{Error, Kind};
+use crate::keys::Keyring;
 use crate::keys::entry::Standing;
 use crate::keys::secret::{self, Digest};
-use crate::keys::{Key, Keyring};
 pub use who::Who;
 
 /// Shortest time that a client is asked to wait whose key cannot be looked up.
@@ -45,8 +45,9 @@ impl Keys {
         Keys { tenants, by_name, anonymous: config.tenants.is_empty() && open }
     }
 
-    /// Whose call it is.
-    pub fn who<'c>(
+    /// Whose call it is. A key of the form of those that are made at run time, and unknown, may have been made since the state was looked
+    /// at last: the call waits for the next look.
+    pub async fn who<'c>(
         &self,
         config: &'c Config,
         keyring: &Keyring,
@@ -62,43 +63,47 @@ impl Keys {
             ));
         };
         let digest = Digest::of(&key);
-        if let Some(tenant) = self.tenants.get(&digest).and_then(|index| config.tenants.get(*index)) {
-            return Ok(Who { tenant: Some(tenant), key: None });
+        let known = keyring.find(&digest);
+        let is_revoked = known.as_ref().is_some_and(|(_, standing)| *standing == Standing::Revoked);
+        let configured = self.tenants.get(&digest).and_then(|index| config.tenants.get(*index));
+        if let Some(tenant) = configured.filter(|_| !is_revoked) {
+            return Ok(Who { tenant: Some(tenant), ..Who::default() });
         }
-        let table = keyring.table();
-        let now_ms = unix_ms();
-        match table.find(&digest, now_ms) {
-            Some((key, standing)) => self.with_key(config, key, standing, now_ms),
-            // It may have been made since the state was heard last. (What no replica makes is no such key.)
-            None if secret::may_be(&key) && !keyring.is_fresh() => {
-                let message =
-                    "The gateway's shared state is not reachable, so this API key cannot be looked up.";
-                Err(Error::new(Kind::StateAway, message).retry_after(UNHEARD_RETRY))
+        let known = match known {
+            // (What no replica makes is no such key, and without tenants there is none.)
+            None if secret::may_be(&key) && !self.by_name.is_empty() => {
+                if !keyring.heard_after(boot_ms()).await {
+                    let message =
+                        "The gateway's shared state is not reachable, so this API key cannot be looked up.";
+                    return Err(Error::new(Kind::StateAway, message).retry_after(UNHEARD_RETRY));
+                }
+                keyring.find(&digest)
             }
-            None => Err(Error::new(Kind::BadKey, "Incorrect API key provided.")),
-        }
-    }
-
-    fn with_key<'c>(
-        &self,
-        config: &'c Config,
-        key: &Arc<Key>,
-        standing: Standing,
-        now_ms: u64,
-    ) -> Result<Who<'c>, Error> {
-        let tenant = self.by_name.get(&*key.entry.tenant).and_then(|index| config.tenants.get(*index));
-        let message = match (standing, tenant) {
-            (Standing::Good, Some(tenant)) => {
-                key.note_use(now_ms / 1_000);
-                return Ok(Who { tenant: Some(tenant), key: Some(key.clone()) });
-            }
-            (Standing::Good, None) => "The tenant of this API key is not configured.",
-            (Standing::Revoked, _) => "This API key has been revoked.",
-            (Standing::Expired, _) => "This API key has expired.",
-            (Standing::Replaced, _) => "This API key has been replaced by another.",
+            known => known,
         };
-        Err(Error::new(Kind::BadKey, message))
+        let (key, standing) = known.ok_or_else(unknown)?;
+        good(standing)?;
+        let tenant = self.by_name.get(&*key.entry.tenant).and_then(|index| config.tenants.get(*index));
+        let unconfigured = || Error::new(Kind::BadKey, "The tenant of this API key is not configured.");
+        let tenant = tenant.ok_or_else(unconfigured)?;
+        key.note_use(unix_now());
+        Ok(Who { tenant: Some(tenant), key: Some(key), digest: Some(digest) })
     }
+}
+
+fn unknown() -> Error {
+    Error::new(Kind::BadKey, "Incorrect API key provided.")
+}
+
+/// Why a key that does not stand so is not served.
+fn good(standing: Standing) -> Result<(), Error> {
+    let message = match standing {
+        Standing::Good => return Ok(()),
+        Standing::Revoked => "This API key has been revoked.",
+        Standing::Expired => "This API key has expired.",
+        Standing::Replaced => "This API key has been replaced by another.",
+    };
+    Err(Error::new(Kind::BadKey, message))
 }
 
 /// Where a request may carry a key.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::{Priority, Tenant};
-use crate::keys::Key;
+use crate::error::Error;
+use crate::keys::secret::Digest;
+use crate::keys::{Key, Keyring};
 
 /// A tenant and the key that its call came with. A key narrows what its tenant may; neither: nobody is told apart.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +14,8 @@ pub struct Who<'c> {
     pub tenant: Option<&'c Tenant>,
     /// The key, if it was made at run time: those of the configuration say nothing of their own.
     pub key: Option<Arc<Key>>,
+    /// What the client sent as that key.
+    pub digest: Option<Digest>,
 }
 
 impl Who<'_> {
@@ -23,6 +27,14 @@ impl Who<'_> {
     /// The id of the key, if it was made at run time.
     pub fn key_id(&self) -> Option<Arc<str>> {
         self.key.as_ref().map(|key| key.id.clone())
+    }
+
+    /// Is the key that the call came with still good? It may have ended while the call came in or waited for room, and what has not
+    /// been sent then is not.
+    pub fn still(&self, keyring: &Keyring) -> Result<(), Error> {
+        let Some(digest) = &self.digest else { return Ok(()) };
+        // (One that is not known any more has ended for long.)
+        keyring.find(digest).map_or(Err(super::unknown()), |(_, standing)| super::good(standing))
     }
 
     /// May a model be used by this name?

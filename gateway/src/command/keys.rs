@@ -24,8 +24,9 @@ use crate::upstream::Connector;
 /// Connecting takes no longer, nor does the whole of it.
 const CONNECT: Duration = Duration::from_secs(2);
 const WHOLE: Duration = Duration::from_secs(30);
-/// Bytes of an answer that are read: of a list of as many keys as there may be.
-const LONGEST: usize = 256 << 20;
+/// Bytes of an answer that are read: a list comes in parts.
+const PART: usize = 1_000;
+const LONGEST: usize = 64 << 20;
 
 /// What is done to keys.
 #[derive(Subcommand)]
@@ -161,11 +162,23 @@ async fn create(asked: Create) -> anyhow::Result<()> {
         expires,
         models: (!models.is_empty()).then_some(models),
         tags,
-        limits: limits.into_iter().collect::<BTreeMap<_, _>>(),
+        limits: once("--limit", limits)?,
         priority,
-        metadata: metadata.into_iter().collect::<BTreeMap<_, _>>(),
+        metadata: once("--metadata", metadata)?,
     };
     made(&admin, &admin.ask(Method::POST, "/admin/v1/keys", Some(serde_json::to_value(wanted)?)).await?)
+}
+
+/// Each name once: of two values nobody knows which is meant.
+fn once<T>(what: &str, pairs: Vec<(String, T)>) -> anyhow::Result<BTreeMap<String, T>> {
+    let mut all = BTreeMap::new();
+    for (name, value) in pairs {
+        if all.contains_key(&name) {
+            bail!("{what} {name} is given twice");
+        }
+        all.insert(name, value);
+    }
+    Ok(all)
 }
 
 /// Shows a key that was made.
@@ -185,12 +198,10 @@ fn made(admin: &Admin, answer: &Value) -> anyhow::Result<()> {
 
 async fn list(asked: List) -> anyhow::Result<()> {
     let List { admin, tenant } = asked;
-    let query = tenant.map_or(String::new(), |tenant| format!("?tenant={}", encoded(&tenant)));
-    let answer = admin.ask(Method::GET, &format!("/admin/v1/keys{query}"), None).await?;
+    let (keys, stale) = all(&admin, tenant.as_deref()).await?;
     if admin.json {
-        return print(&answer.to_string());
+        return print(&json!({ "keys": keys, "stale": stale }).to_string());
     }
-    let keys = answer["keys"].as_array().context("the answer holds no list")?;
     let head = ["ID", "TENANT", "NAME", "STATE", "KEY", "MADE", "EXPIRES", "LAST USED"].map(str::to_owned);
     let row = |key: &Value| {
         let hints: Vec<String> =
@@ -202,10 +213,27 @@ async fn list(asked: List) -> anyhow::Result<()> {
     };
     let rows: Vec<[String; 8]> = std::iter::once(head).chain(keys.iter().map(row)).collect();
     print(&table(&rows))?;
-    if answer["stale"] == true {
+    if stale {
         eprintln!("weir: this replica has not heard of keys for a while: the list may be old");
     }
     Ok(())
+}
+
+/// All parts of the list; whether it may be old.
+async fn all(admin: &Admin, tenant: Option<&str>) -> anyhow::Result<(Vec<Value>, bool)> {
+    let of = tenant.map_or(String::new(), |tenant| format!("&tenant={}", encoded(tenant)));
+    let (mut keys, mut stale, mut after) = (Vec::new(), false, String::new());
+    loop {
+        let mut part =
+            admin.ask(Method::GET, &format!("/admin/v1/keys?limit={PART}{of}{after}"), None).await?;
+        let Value::Array(some) = part["keys"].take() else { bail!("the answer holds no list") };
+        keys.extend(some);
+        stale |= part["stale"] == true;
+        match part["next"].as_str() {
+            Some(next) => after = format!("&after={}", encoded(next)),
+            None => return Ok((keys, stale)),
+        }
+    }
 }
 
 /// Columns below each other.
@@ -230,7 +258,12 @@ fn text(value: &Value) -> String {
 
 /// Names are what somebody wrote: nothing of them shall act on a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    // (Marks of direction are no control characters, and let a line be read as another.)
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if acts(c) { '?' } else { c }).collect()
 }
 
 fn encoded(part: &str) -> String {
@@ -282,6 +315,9 @@ mod tests {
         for wrong in ["rpm", "rpm=", "rpm=-1", "rpm=x"] {
             assert!(limit(wrong).is_err(), "{wrong}");
         }
+        let twice = [("rpm", 1), ("tpm", 2), ("rpm", 500)].map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(once("--limit", twice[..2].to_vec()).unwrap().len(), 2);
+        assert!(once("--limit", twice.to_vec()).is_err());
     }
 
     #[test]
@@ -292,5 +328,6 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[0].rfind("  x"), lines[1].rfind("  x"));
         assert_eq!(text(&"\u{1b}[2J".into()), "?[2J");
+        assert_eq!(text(&"\u{202e}evil\u{2069}".into()), "?evil?");
     }
 }

@@ -1,4 +1,12 @@
 //! What calls cost: rates by what tokens are for, and what the rates change with.
+//!
+//! | who asks | by the price | what |
+//! |---|---|---|
+//! | the page and metrics of costs (`settle/tab.rs`) | [`Pricing::at`] | [`Price::cost`]: none if nobody knows |
+//! | what is saved | [`Pricing::at`] | [`Price::as_usual`]: what others would have taken |
+//! | what a budget is posted (`state/pools.rs`) | [`Pricing::latest`] | [`Price::about`]: never none, for it must be paid |
+//! | what a budget holds (`admit/estimate.rs`) | [`Pricing::latest`] | [`Price::at_most`] by [`Price::most_factor`] |
+//! | which deployment is the cheapest (`route/`) | [`Pricing::at`] | [`Price::of`] |
 
 use std::sync::Arc;
 
@@ -102,6 +110,21 @@ impl Price {
         Price { rates: dear(self.rates), long: self.long.map(|(above, rates)| (above, dear(rates))), ..*self }
     }
 
+    /// The highest factor at which a call may be paid that asks to be served so. One that asks for more than the usual may be
+    /// given any such way, and what it is given may have another name; one that asks for less may be served as usual.
+    pub fn most_factor(&self, asked: Service) -> f64 {
+        let Some(Factors { flex, priority, fast, batch }) = self.service else { return 1.0 };
+        let most = match asked {
+            Service::Standard => None,
+            Service::Flex => flex,
+            Service::Batch => batch,
+            Service::Priority | Service::Fast | Service::Other => {
+                [flex, priority, fast, batch].into_iter().flatten().max_by(f64::total_cmp)
+            }
+        };
+        most.unwrap_or(1.0).max(1.0)
+    }
+
     /// US$ of what was used, the way it was served; none if that has no price.
     pub fn cost(&self, usage: &Usage) -> Option<f64> {
         let factors = match (usage.service, &self.service) {
@@ -134,6 +157,8 @@ pub struct Listed {
     pub source: String,
     /// And when: Unix seconds, the beginning of the day.
     pub checked: u64,
+    /// Has anybody confirmed all of its numbers?
+    pub verified: bool,
     /// Its line in the table.
     pub line: usize,
 }

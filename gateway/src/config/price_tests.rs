@@ -58,7 +58,16 @@ fn a_way_to_be_served_has_its_price_or_none() {
 
 fn listed(from: u64, until: Option<u64>, input: f64) -> Arc<Listed> {
     let price = Price::flat(Rates { input, ..Rates::default() });
-    Arc::new(Listed { price, from, until, hours: Vec::new(), source: "s".into(), checked: 0, line: 1 })
+    Arc::new(Listed {
+        price,
+        from,
+        until,
+        hours: Vec::new(),
+        source: "s".into(),
+        checked: 0,
+        verified: true,
+        line: 1,
+    })
 }
 
 /// Broken on purpose to see it fail: `<=` for `<` at the end; `<` for `<=` at the beginning.
@@ -96,30 +105,37 @@ proptest! {
     fn money_is_a_number_and_never_negative_and_comes_to_the_sum_of_its_kinds(
         rates in proptest::array::uniform6(0.0..1e4f64),
         counts in proptest::array::uniform6(0..=(1u64 << 30)),
-        above in 0..(1u64 << 30), factor in 0.0..10.0f64,
+        above in 0..(1u64 << 30), factor in 0.0..10.0f64, dearer in 1.0..3.0f64,
     ) {
-        let [input, output, cache_read, cache_write, cache_write_long, request] = rates;
-        let rates = Rates { input, output, cache_read, cache_write, cache_write_long, request };
+        let [input_rate, output_rate, cache_read, cache_write, cache_write_long, request] = rates;
+        let rates =
+            Rates { input: input_rate, output: output_rate, cache_read, cache_write, cache_write_long, request };
         let [input, cached_input, written_input, output, reasoning, written_long] = counts;
         let service = [Service::Standard, Service::Flex, Service::Other][(reasoning % 3) as usize];
         let usage = Usage { input, cached_input, written_input, output, reasoning, written_long, service };
         let factors = Factors { flex: Some(factor), ..Factors::default() };
-        let price = Price { rates, long: Some((above, rates)), service: Some(factors) };
+        let long = Rates {
+            input: input_rate * dearer, output: output_rate * dearer, cache_read: cache_read * dearer,
+            cache_write: cache_write * dearer, cache_write_long: cache_write_long * dearer, request,
+        };
+        let price = Price { rates, long: Some((above, long)), service: Some(factors) };
         let as_usual = price.as_usual(&usage);
         prop_assert!(as_usual.is_finite() && as_usual >= 0.0);
         match price.cost(&usage) {
             Some(cost) => prop_assert!(cost.is_finite() && cost >= 0.0),
             None => prop_assert_eq!(service, Service::Other),
         }
-        let only = |usage: Usage| price.as_usual(&usage) - rates.request;
+        // All of a call with more input than so much costs the rates of long ones.
+        let by = Price::flat(if input > above { long } else { rates });
+        let only = |usage: Usage| by.as_usual(&usage) - request;
         let cached = cached_input.min(input);
         let written = written_input.min(input - cached);
-        let long = written_long.min(written);
+        let written_long = written_long.min(written);
         let parts = only(Usage { input: input - cached - written, ..Usage::default() })
             + only(Usage { input: cached, cached_input: cached, ..Usage::default() })
-            + only(Usage { input: written, written_input: written, written_long: long, ..Usage::default() })
+            + only(Usage { input: written, written_input: written, written_long, ..Usage::default() })
             + only(Usage { output, ..Usage::default() })
-            + rates.request;
+            + request;
         prop_assert!((parts - as_usual).abs() <= 1e-9 * (1.0 + as_usual), "{} is not {}", parts, as_usual);
     }
 }

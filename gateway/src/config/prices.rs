@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::report::{Problem, Report};
 use super::sources::Sources;
 use super::tree::{At, Read, Reading};
-use super::{Listed, Pattern, Pricing, check, mask, raw};
+use super::{Listed, Pattern, Price, Pricing, check, mask, raw};
 
 /// The table that is built in.
 const BUILT_IN: &str = include_str!("../../../config/prices.toml");
@@ -21,8 +21,8 @@ const BUILT_IN: &str = include_str!("../../../config/prices.toml");
 const BUILT_IN_PATH: &str = "config/prices.toml";
 /// No table is longer, bytes.
 pub const LONGEST: u64 = 8 << 20;
-/// Seconds of a day.
-const DAY: u64 = 24 * 3600;
+/// No table has more prices, each provider's of each model counted.
+const MOST: usize = 100_000;
 
 /// A table of prices. Without entries: one that could not be read.
 #[derive(Debug, Default)]
@@ -121,12 +121,6 @@ impl Prices {
     pub fn is_read(&self) -> bool {
         !self.entries.is_empty()
     }
-
-    /// Days since somebody looked a price of it up, at a Unix time in seconds.
-    pub fn age_days(&self, unix: u64) -> u64 {
-        let newest = self.entries.iter().map(|entry| entry.listed.checked).max();
-        newest.map_or(0, |newest| unix.saturating_sub(newest) / DAY)
-    }
 }
 
 fn entries(written: &raw::PriceTable, cx: &mut Reading<'_>) -> Vec<Entry> {
@@ -137,6 +131,12 @@ fn entries(written: &raw::PriceTable, cx: &mut Reading<'_>) -> Vec<Entry> {
         cx.problem(&list.span, "a table without prices");
     }
     let entries: Vec<Entry> = written.prices.items().iter().map(|at| entry(at, cx)).collect();
+    let rows = |entry: &Entry| entry.providers.len().saturating_mul(entry.models.len());
+    if entries.iter().map(rows).fold(0, usize::saturating_add) > MOST {
+        let span = written.prices.get().map_or(0..0, |list| list.span.clone());
+        cx.problem(&span, format!("more than {MOST} prices, each provider's of each model counted"));
+        return entries;
+    }
     let mut seen = HashMap::new();
     for (at, entry) in written.prices.items().iter().zip(&entries) {
         let Listed { from, hours, .. } = &*entry.listed;
@@ -155,7 +155,8 @@ fn entries(written: &raw::PriceTable, cx: &mut Reading<'_>) -> Vec<Entry> {
 }
 
 fn entry(at: &At<raw::ListedPrice>, cx: &mut Reading<'_>) -> Entry {
-    let raw::ListedPrice { providers, models, from, until, hours, price, source, checked } = &at.value;
+    let raw::ListedPrice { providers, models, from, until, hours, price, source, checked, verified } =
+        &at.value;
     for list in [providers, models].into_iter().filter_map(|list| list.get()) {
         if list.value.written == 0 {
             cx.problem(&list.span, "an empty list");
@@ -170,13 +171,16 @@ fn entry(at: &At<raw::ListedPrice>, cx: &mut Reading<'_>) -> Entry {
         cx.problem(&until.span, "`until` is not after `from`");
     }
     let price = price.get().map(|at| check::price::price(at, cx));
+    // Providers have prices of their own for other ways to be served; what the table does not say of them nobody knows.
+    let price = price.map(|price| Price { service: Some(price.service.unwrap_or_default()), ..price });
     let listed = Listed {
-        price: price.unwrap_or(super::Price::flat(super::Rates::default())),
+        price: price.unwrap_or(Price::flat(super::Rates::default())),
         from: begins,
         until: ends,
         hours: hours.words().iter().filter_map(|at| check::hours(at, cx)).collect(),
         source: source.value().cloned().unwrap_or_default(),
         checked: checked.value().map_or(0, |day| day.0),
+        verified: verified.or(true),
         line: cx.line(&at.span),
     };
     Entry {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{Price, Rates};
-use crate::dialect::openai::answer::Usage;
+use crate::dialect::openai::answer::{Service, Usage};
 
 /// 2026-11-30, 2027-01-01, 2026-08-16T16:00Z.
 const TODAY: u64 = 1_795_996_800;
@@ -81,7 +81,7 @@ fn the_table_that_is_built_in_is_read_and_has_prices_that_can_be_true() {
         assert!(long.is_none_or(|(_, long)| long.input > rates.input), "{provider} {model:?}");
         assert!(listed.source.starts_with("https://") && listed.checked >= 1_735_689_600);
     }
-    assert!(prices.age_days(TODAY) < 60, "{} days", prices.age_days(TODAY));
+    assert!(prices.rows().any(|row| row.listed.verified) && prices.rows().any(|row| !row.listed.verified));
 }
 
 /// By the published prices: what a call costs, to the last digit.
@@ -111,6 +111,61 @@ fn the_table_that_is_built_in_says_what_providers_publish() {
     );
     assert_eq!(cost("xai", "grok-4.7", TODAY, Usage { input: 200_000, ..Usage::default() }), Some(0.8));
     assert_eq!(cost("openai", "gpt-7", TODAY, million), None);
+    assert_eq!(cost("anthropic", "claude-opus-5-20260801", TODAY, flash), Some(30.0));
+}
+
+/// A successor costs something else. Broken on purpose to see it fail: `gemini-3.5-flash*` and `claude-opus-5*` in the table, by which
+/// these had a price.
+#[test]
+fn the_table_that_is_built_in_has_no_price_for_what_is_not_in_it() {
+    let prices = Prices::built_in().unwrap();
+    for (provider, model) in [
+        ("gemini", "gemini-3.5-flash-lite"),
+        ("gemini", "gemini-3.5-flash-image"),
+        ("gemini", "gemini-3.8-flash-lite-preview"),
+        ("anthropic", "claude-opus-5-9"),
+        ("anthropic", "claude-opus-5-50"),
+        ("vertex", "claude-sonnet-5-6@20270101"),
+        ("openai", "gpt-6-sol-mini"),
+        ("openai", "gpt-5-mini-realtime"),
+        ("xai", "grok-4.3-fast"),
+        ("deepseek", "deepseek-v4-flash-next"),
+    ] {
+        assert_eq!(prices.of(provider, model), Pricing::UNKNOWN, "{provider} {model}");
+    }
+}
+
+/// Broken on purpose to see it fail: the price of a table without `service` taken for that of whichever way.
+#[test]
+fn what_a_table_does_not_say_of_a_way_to_be_served_nobody_knows() {
+    let prices = Prices::built_in().unwrap();
+    let cost = |provider, model, service| {
+        let usage = Usage { input: 1_000_000, service, ..Usage::default() };
+        prices.of(provider, model).at(TODAY).unwrap().cost(&usage)
+    };
+    for (provider, model) in
+        [("gemini", "gemini-2.5-flash"), ("xai", "grok-4.7"), ("mistral", "mistral-large-2512")]
+    {
+        assert!(cost(provider, model, Service::Standard).is_some(), "{model}");
+        assert_eq!(cost(provider, model, Service::Flex), None, "{model}");
+        assert_eq!(cost(provider, model, Service::Priority), None, "{model}");
+    }
+    assert_eq!(cost("openai", "gpt-5.5", Service::Priority), Some(25.0));
+}
+
+/// It may come from anywhere. Broken on purpose to see it fail: all pairs looked at, which takes for ever.
+#[test]
+fn a_table_of_too_many_prices_is_refused_before_each_is_looked_at() {
+    let names =
+        |letter: &str| (0..50_000).map(|at| format!("\"{letter}{at}\"")).collect::<Vec<_>>().join(",");
+    let text = format!(
+        "version = 1\n[[prices]]\nproviders = [{}]\nmodels = [{}]\nprice = {{ input = 1, output = 1 }}\nsource = \"s\"\n\
+         checked = 2026-11-30\n",
+        names("p"),
+        names("m")
+    );
+    let report = Prices::read(Path::new("p.toml"), &text).unwrap_err().to_string();
+    assert!(report.contains("more than 100000 prices"), "{report}");
 }
 
 #[test]

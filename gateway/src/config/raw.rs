@@ -384,6 +384,7 @@ table! {
         price: Price = required,
         source: String = required,
         checked: Day = required,
+        verified: bool,
     } later {}
 }
 

@@ -49,7 +49,8 @@ impl Judge {
 /// The TOML files of a folder.
 fn files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(at(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "toml")).collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|ext| ext == "toml")).collect();
     files.sort();
     assert!(!files.is_empty(), "nothing in {folder}");
     files
@@ -89,7 +90,12 @@ fn every_key_says_what_it_means() {
 fn every_file_that_loads_is_taken() {
     let judge = Judge::of(schema());
     let folders = ["config", "config/examples", "gateway/tests/config/loads", "gateway/tests/import"];
-    for path in folders.into_iter().flat_map(files) {
+    // (A table of prices is no configuration.)
+    let all = folders
+        .into_iter()
+        .flat_map(files)
+        .filter(|path| path.file_name().is_none_or(|name| name != "prices.toml"));
+    for path in all {
         let refused = judge.refuses_file(&fs::read_to_string(&path).unwrap());
         assert!(refused.is_none(), "{}: {}", path.display(), refused.unwrap());
     }
@@ -114,7 +120,8 @@ fn what_the_reader_refuses_is_refused() {
     let (mut refused, mut passed) = (0, Vec::new());
     for path in files("gateway/tests/config") {
         let text = fs::read_to_string(&path).unwrap();
-        let about_references = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("expand_"));
+        let about_references =
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("expand_"));
         if about_references || toml::from_str::<toml::Value>(&text).is_err() {
             continue; // what they stand for is known to the reader alone; the others are no TOML at all
         }
@@ -132,13 +139,65 @@ fn what_the_reader_refuses_is_refused() {
 }
 
 /// Values that one or the other reader takes. (A schema holds 1.0 for whole.)
+///
+/// Broken on purpose to see it fail: the pattern of durations without fractions.
 const VALUES: &[&str] = &[
-    "true", "false", "0", "1", "-1", "1.5", "4294967296", "1_099_511_627_775", "1_099_511_627_776", "inf", "nan",
-    "[]", "[\"a\"]", "[1]", "{}", "{ name = \"a\" }", "{ name = \"a\", weight = 2 }", "{ x = 1 }", "{ ttl = \"1h\" }",
-    "{ after = \"p95\" }", "\"\"", "\"a\"", "\"0\"", "\"0s\"", "\"30s\"", "\" 1h 30m \"", "\"1h30m\"", "\"500ms\"",
-    "\"30 parsecs\"", "\"30\"", "\"soon\"", "\"40 days\"", "\"1us\"", "\"32MiB\"", "\"64 kB\"", "\"MiB\"", "\"1:2\"",
-    "\"127.0.0.1:80\"", "\"[::1]:80\"", "\"localhost:80\"", "\"p95\"", "\"auto\"", "\"rolling\"", "\"capacity\"",
-    "\"usd\"", "\"day\"", "\"tokens\"", "\"window\"", "\"10s\"", "\"models\"", "\"${SECRET}\"", "1979-05-27",
+    "true",
+    "false",
+    "0",
+    "1",
+    "-1",
+    "1.5",
+    "4294967296",
+    "1_099_511_627_775",
+    "1_099_511_627_776",
+    "inf",
+    "nan",
+    "[]",
+    "[\"a\"]",
+    "[1]",
+    "{}",
+    "{ name = \"a\" }",
+    "{ name = \"a\", weight = 2 }",
+    "{ x = 1 }",
+    "{ ttl = \"1h\" }",
+    "{ after = \"p95\" }",
+    "\"\"",
+    "\"a\"",
+    "\"0\"",
+    "\"0s\"",
+    "\"30s\"",
+    "\" 1h 30m \"",
+    "\"1h30m\"",
+    "\"500ms\"",
+    "\"1.5s\"",
+    "\"1h 0.5 min\"",
+    "\"1.s\"",
+    "\".5s\"",
+    "\"30 parsecs\"",
+    "\"30\"",
+    "\"soon\"",
+    "\"40 days\"",
+    "\"1us\"",
+    "\"32MiB\"",
+    "\"64 kB\"",
+    "\"MiB\"",
+    "\"1:2\"",
+    "\"127.0.0.1:80\"",
+    "\"[::1]:80\"",
+    "\"localhost:80\"",
+    "\"p95\"",
+    "\"auto\"",
+    "\"rolling\"",
+    "\"capacity\"",
+    "\"usd\"",
+    "\"day\"",
+    "\"tokens\"",
+    "\"window\"",
+    "\"10s\"",
+    "\"models\"",
+    "\"${SECRET}\"",
+    "1979-05-27",
 ];
 
 /// Which values reader and schema hold for different things: what only the reader can know.

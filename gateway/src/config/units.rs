@@ -15,9 +15,9 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 pub(crate) const COUNT_END: u64 = 1 << 40;
 
 /// Numbers with units, as `humantime` reads them.
-const DURATION: &str = r"^\s*\d+\s*[A-Za-z]+(\s*\d+\s*[A-Za-z]+)*\s*$";
+const DURATION: &str = r"^\s*\d+(\s*\.\s*\d+)?\s*[A-Za-z]+(\s*\d+(\s*\.\s*\d+)?\s*[A-Za-z]+)*\s*$";
 /// The same, or none.
-const PAUSE: &str = r"^\s*(0|\d+\s*[A-Za-z]+(\s*\d+\s*[A-Za-z]+)*)\s*$";
+const PAUSE: &str = r"^\s*(0|\d+(\s*\.\s*\d+)?\s*[A-Za-z]+(\s*\d+(\s*\.\s*\d+)?\s*[A-Za-z]+)*)\s*$";
 const SIZE: &str = r"^[0-9_]+\s*([kKMG]B|[KMG]iB|B)$";
 const ADDRESS: &str = r"^([0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$";
 

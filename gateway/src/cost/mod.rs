@@ -11,7 +11,7 @@ pub mod told;
 
 use std::sync::Arc;
 
-pub use books::{Costs, Level, OTHERS, Part, Telling};
+pub use books::{Costs, Level, Mark, OTHERS, Part, Telling};
 pub use sums::Sums;
 
 use crate::dialect::openai::answer::Usage;

@@ -1,4 +1,6 @@
 //! What was spent in the last hours, for people: by tenant, model or deployment. Pure.
+//!
+//! It is added up hour by hour, so that no more than one hour need be at hand, and whoever adds may do other things in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,6 +11,8 @@ use super::{Hour, Level, Sums};
 
 /// The most hours that are shown: 31 days.
 pub const MOST_HOURS: u64 = 31 * 24;
+/// The most hours of rows that are told one by one, in all.
+const MOST_CELLS: usize = 50_000;
 
 /// What spending is told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,56 +75,94 @@ struct Row {
     hours: BTreeMap<Hour, Sums>,
 }
 
-/// The page; `stored`: what all replicas told of the hours that are asked for, none if the state is away; `own`: the books of this
-/// replica, which are newer than what it told.
-pub fn page(query: &Query, now: Hour, stored: Option<&[Stored]>, own: &[Level]) -> Value {
-    let span = query.span(now);
-    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    let mut total = Sums::default();
-    let mut take = |hour: Hour, series: &str, sums: &Sums| {
-        let Ok(names) = serde_json::from_str::<[String; 3]>(series) else { return };
-        if query.only.iter().any(|(by, name)| by.of(&names) != name) {
-            return;
-        }
-        total.add(sums);
-        let row = rows.entry(query.by.of(&names).to_owned()).or_default();
-        row.sums.add(sums);
-        row.hours.entry(hour).or_default().add(sums);
-    };
-    let nothing = Stored::new();
-    for (at, hour) in span.iter().enumerate() {
-        let fields = stored.and_then(|stored| stored.get(at)).unwrap_or(&nothing);
-        let is_over = |level: &&Level| fields.get(&format!("@{}", level.id)).is_some_and(|was| was == "over");
-        let here: Vec<&Level> =
-            own.iter().filter(|level| level.hour == *hour).filter(|level| !is_over(level)).collect();
+impl Row {
+    fn add(&mut self, hour: Hour, sums: &Sums) {
+        self.sums.add(sums);
+        self.hours.entry(hour).or_default().add(sums);
+    }
+
+    fn shown(&self, by_hour: bool) -> Map<String, Value> {
+        let mut fields = shown(&self.sums);
+        let hour = |(hour, sums): (&Hour, &Sums)| json!({"hour": time(*hour), "attempts": sums.attempts, "cost_usd": sums.usd, "usd_per_mtok": sums.blended()});
+        let hours = by_hour.then(|| self.hours.iter().map(hour).collect::<Vec<_>>());
+        fields.insert("by_hour".to_owned(), json!(hours));
+        fields
+    }
+}
+
+/// A page in the making.
+#[derive(Debug)]
+pub struct Sheet {
+    query: Query,
+    total: Row,
+    rows: BTreeMap<String, Row>,
+    /// Hours of rows that are told one by one; none if there are too many for that.
+    cells: Option<usize>,
+}
+
+impl Sheet {
+    /// Of what is asked for.
+    pub fn new(query: Query) -> Sheet {
+        Sheet { query, total: Row::default(), rows: BTreeMap::new(), cells: Some(0) }
+    }
+
+    /// Adds what an hour came to; `fields`: what stands of it in the state, empty if that is away; `own`: the books of this replica,
+    /// which are newer than what it told.
+    pub fn add(&mut self, hour: Hour, fields: &Stored, own: &[Level]) {
+        // What is a part of the sum, or becoming one, no longer changes, and the state has all of it.
+        let is_there = |level: &&Level| {
+            let mark = fields.get(&format!("@{}", level.id));
+            mark.is_some_and(|mark| mark == "over" || mark == "closing")
+        };
+        let here: Vec<&Level> = own.iter().filter(|level| !is_there(level)).collect();
         let ids: BTreeSet<&str> = here.iter().map(|level| level.id.as_str()).collect();
         for (field, text) in fields.iter().filter(|(field, _)| !field.starts_with('@')) {
             let Some((id, series)) = field.split_once(' ') else { continue };
             // (What cannot be read is of a version that tells otherwise.)
             if let Some(sums) = Sums::read(text).filter(|_| !ids.contains(id)) {
-                take(*hour, series, &sums);
+                self.take(hour, series, &sums);
             }
         }
         for (series, sums) in here.iter().flat_map(|level| level.series.iter()) {
-            take(*hour, series, sums);
+            self.take(hour, series, sums);
         }
     }
-    let mut rows: Vec<(String, Row)> = rows.into_iter().collect();
-    rows.sort_by(|(_, a), (_, b)| b.sums.usd.total_cmp(&a.sums.usd));
-    json!({
-        "by": query.by.word(), "hours": query.hours,
-        "from": time(now.saturating_sub(query.hours - 1)), "whole_cluster": stored.is_some(),
-        "total": Value::Object(shown(&total)),
-        "rows": rows.iter().map(|(name, row)| row_of(query.by, name, row)).collect::<Vec<_>>(),
-    })
+
+    fn take(&mut self, hour: Hour, series: &str, sums: &Sums) {
+        let Ok(names) = serde_json::from_str::<[String; 3]>(series) else { return };
+        if self.query.only.iter().any(|(by, name)| by.of(&names) != name) {
+            return;
+        }
+        self.total.add(hour, sums);
+        let row = self.rows.entry(self.query.by.of(&names).to_owned()).or_default();
+        let Some(cells) = &mut self.cells else { return row.sums.add(sums) };
+        let hours = row.hours.len();
+        row.add(hour, sums);
+        *cells += row.hours.len() - hours;
+        if *cells > MOST_CELLS {
+            self.cells = None;
+            self.rows.values_mut().for_each(|row| row.hours.clear());
+        }
+    }
+
+    /// The page, in the hour `now`; `whole_cluster`: what others told is in it.
+    pub fn page(self, now: Hour, whole_cluster: bool) -> Value {
+        let Sheet { query, total, rows, cells } = self;
+        let mut rows: Vec<(String, Row)> = rows.into_iter().collect();
+        rows.sort_by(|(_, a), (_, b)| b.sums.usd.total_cmp(&a.sums.usd));
+        let row = |(name, row): &(String, Row)| row_of(query.by, name, row, cells.is_some());
+        json!({
+            "by": query.by.word(), "hours": query.hours,
+            "from": time(now.saturating_sub(query.hours - 1)), "whole_cluster": whole_cluster,
+            "total": Value::Object(total.shown(true)), "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        })
+    }
 }
 
-fn row_of(by: By, name: &str, row: &Row) -> Value {
+fn row_of(by: By, name: &str, row: &Row, by_hour: bool) -> Value {
     let mut fields = Map::new();
     fields.insert(by.word().to_owned(), json!(name));
-    fields.append(&mut shown(&row.sums));
-    let hour = |(hour, sums): (&Hour, &Sums)| json!({"hour": time(*hour), "attempts": sums.attempts, "cost_usd": sums.usd, "usd_per_mtok": sums.blended()});
-    fields.insert("by_hour".to_owned(), row.hours.iter().map(hour).collect());
+    fields.append(&mut row.shown(by_hour));
     Value::Object(fields)
 }
 

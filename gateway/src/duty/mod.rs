@@ -1,8 +1,8 @@
 //! What operators say of a deployment at run time: whether it serves (a *drain* ends that), and its weight.
 //!
 //! It is told through the shared state as the shares of experiments are ([`told`]). A drain holds until it is ended, whatever the
-//! file says meanwhile. A weight holds until the file's own weights of the deployment change. Calls look at a duty without a lock,
-//! and at that of the snapshot that they began with: it is the same one after a reload.
+//! file says meanwhile. A weight holds beside the file's own weights of the deployment as they were when it was set. Calls look at a
+//! duty without a lock, and at that of the snapshot that they began with: it is the same one after a reload.
 
 pub mod told;
 
@@ -99,6 +99,11 @@ impl Duty {
         (bits != OF_THE_FILE).then(|| f64::from_bits(bits))
     }
 
+    /// Which number what was told last has; 0 if nothing was.
+    pub fn version(&self) -> u64 {
+        self.known.lock().told.as_ref().map_or(0, |told| told.version)
+    }
+
     /// What was told last.
     pub fn told(&self) -> Option<Told> {
         self.known.lock().told.clone()
@@ -128,13 +133,16 @@ impl Duty {
     /// What is to be told, for the change to be made to what is known here.
     fn after(&self, change: Change) -> Told {
         let known = self.known.lock();
-        let version = known.told.as_ref().map_or(0, |told| told.version) + 1;
-        let (mut drained, mut weight) = (self.is_drained(), self.weight());
+        let nothing = || Told { version: 0, drained: false, weight: None, basis: known.basis.clone() };
+        let told = known.told.clone().unwrap_or_else(nothing);
+        let version = told.version + 1;
         match change {
-            Change::Drained(is) => drained = is,
-            Change::Weight(set) => weight = set,
+            // (In a rollout the weight may hold at replicas of another file, though not here.)
+            Change::Drained(drained) => Told { version, drained, ..told },
+            Change::Weight(weight) => {
+                Told { version, weight, basis: known.basis.clone(), drained: told.drained }
+            }
         }
-        Told { version, drained, weight, basis: known.basis.clone() }
     }
 
     fn show(&self, known: &Known) {
@@ -145,7 +153,8 @@ impl Duty {
     }
 }
 
-/// The duties of a configuration, by [`DeploymentId`]: as before, where there was a deployment of the name.
+/// The duties of a configuration, by [`DeploymentId`]: as before, where there was a deployment of the name. (Of the others it is
+/// known what the board says: [`told::Heard`].)
 pub fn of(config: &Config, before: Option<&[Arc<Duty>]>) -> Vec<Arc<Duty>> {
     let kept = |name: &str| before?.iter().find(|duty| *duty.name == *name).cloned();
     let new = |at: usize, name: &Arc<str>| Arc::new(Duty::new(name.clone(), basis(config, DeploymentId(at))));
@@ -153,17 +162,19 @@ pub fn of(config: &Config, before: Option<&[Arc<Duty>]>) -> Vec<Arc<Duty>> {
     all.map(|(at, deployment)| kept(&deployment.name).unwrap_or_else(|| new(at, &deployment.name))).collect()
 }
 
-/// The file's weights of a deployment, by model. (Of an automatic one what it comes to does not count: it follows from limits.)
+/// The file's weights of a deployment, by model, whatever the order of the file. (Of an automatic one what it comes to does not
+/// count: it follows from limits.)
 pub fn basis(config: &Config, id: DeploymentId) -> String {
-    let mut basis = String::new();
+    let mut weights = Vec::new();
     for model in &config.models {
         for target in model.targets.iter().filter(|target| target.deployment == id) {
             let weight = if target.auto { "auto".to_owned() } else { target.weight.to_string() };
             let star = if model.wildcard { "*" } else { "" };
-            basis += &format!("{}{star}={weight} ", model.name);
+            weights.push(format!("{}{star}={weight} ", model.name));
         }
     }
-    basis
+    weights.sort_unstable();
+    weights.concat()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::report::Page;
 use super::trial::{Book, Told, Trial};
-use crate::duty::told::{self as duties, Strangers};
+use crate::duty::told::Strangers;
 use crate::shared::{Shared, Snapshot};
 use crate::state::{Away, Board, Measured, Port, Posted};
 
@@ -27,6 +27,10 @@ const REPEAT: Duration = Duration::from_secs(5);
 /// How long a replica that leaves tries to tell the last of it, and the time between two tries.
 const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
 
+/// What may fail, by its place in [`Teller::failing`].
+const HEAR: usize = 0;
+const SAY: usize = 1;
+
 /// What one replica tells and hears.
 #[derive(Debug)]
 pub struct Teller {
@@ -34,7 +38,7 @@ pub struct Teller {
     port: Port,
     books: Vec<Kept>,
     strangers: Strangers,
-    failing: [bool; 2], // to hear, to tell
+    failing: [bool; 2],
 }
 
 /// A book and what of it was told.
@@ -51,22 +55,24 @@ impl Teller {
         Teller { shared, port, books: Vec::new(), strangers: Strangers::default(), failing: [false; 2] }
     }
 
-    /// The loop; returns when told to stop, after the last word. `heard` is told when the state was asked for the first time, or
-    /// cannot be: calls before that would go where none are to go.
+    /// The loop; returns when told to stop, after the last word. `heard` is told when the state has answered for the first time, or
+    /// has not for as long as a start may wait: calls before that would go where none are to go.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, heard: oneshot::Sender<()>) {
+        let begun = Instant::now();
         self.port.opened(FIRST_CONTACT).await;
         let (mut told, mut heard) = (Instant::now(), Some(heard));
         while !*stop.borrow() {
             let snapshot = self.shared.snapshot.load_full();
             let heard_now = self.hear(&snapshot).await;
-            self.note(0, heard_now);
-            if let Some(heard) = heard.take() {
+            let is_known = heard_now.is_ok() || begun.elapsed() >= FIRST_CONTACT;
+            self.note(HEAR, heard_now);
+            if let Some(heard) = heard.take_if(|_| is_known) {
                 let _ = heard.send(()); // who started this may have given up
             }
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let said = self.tell(&snapshot.trials).await;
-                self.note(1, said);
+                self.note(SAY, said);
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
@@ -80,7 +86,8 @@ impl Teller {
     async fn hear(&mut self, snapshot: &Snapshot) -> Result<(), Away> {
         let (shares, posted) = self.port.boards().await?;
         self.hear_shares(&snapshot.trials, &shares).await?;
-        duties::hear(&self.port, &snapshot.duties, &posted).await?;
+        let posted = Arc::new(posted);
+        self.shared.heard.hear(&self.port, &snapshot.duties, posted.clone()).await?;
         self.strangers.forget(&self.port, &snapshot.duties, &posted, Instant::now()).await
     }
 
@@ -157,13 +164,19 @@ impl Teller {
     fn note(&mut self, what: usize, done: Result<(), Away>) {
         let failing = done.is_err();
         if std::mem::replace(&mut self.failing[what], failing) != failing {
-            let what = [
-                "what is set at run time (shares, drains, weights) is heard of",
-                "what experiments measure is told to others",
-            ][what];
-            match done {
-                Err(error) => tracing::warn!(target: "weir::experiment", %error, "not so for now: {what}"),
-                Ok(()) => tracing::info!(target: "weir::experiment", "again {what}"),
+            match (what, done) {
+                (HEAR, Err(error)) => tracing::warn!(
+                    target: "weir::state", %error, "what is set at run time (shares, drains, weights) is not heard of for now"
+                ),
+                (HEAR, Ok(())) => {
+                    tracing::info!(target: "weir::state", "what is set at run time is heard of again");
+                }
+                (_, Err(error)) => tracing::warn!(
+                    target: "weir::experiment", %error, "what experiments measure is not told to others for now"
+                ),
+                (_, Ok(())) => {
+                    tracing::info!(target: "weir::experiment", "what experiments measure is told again");
+                }
             }
         }
     }
@@ -180,23 +193,33 @@ pub(super) fn tell_of(trial: &Trial) {
     );
 }
 
-/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew.
-pub async fn set(port: &Port, trial: &Trial, shares: Option<Vec<f64>>, anew: bool) -> Result<(), Away> {
+/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew. Who says which version
+/// was `seen` changes no other one: false, and nothing is set.
+pub async fn set(
+    port: &Port,
+    trial: &Trial,
+    (shares, anew): (Option<Vec<f64>>, bool),
+    seen: Option<u64>,
+) -> Result<bool, Away> {
     loop {
         let known = trial.live().told.clone();
         let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
+        if seen.is_some_and(|seen| seen != version - 1) {
+            return Ok(false);
+        }
         let since = if anew { version } else { since };
         let told = Told { version, basis: trial.basis.clone(), shares: shares.clone(), since };
-        let kept = port.offer(Board::Shares, &trial.name, version, &told.text()).await?;
+        let text = told.text();
+        let kept = port.offer(Board::Shares, &trial.name, version, &text).await?;
+        let is_ours = kept == format!("{version} {text}");
         let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no shares".into()))?;
-        let is_ours = kept == told;
         if trial.adopt(&kept) {
             tell_of(trial);
         }
         if is_ours {
-            return Ok(());
+            return Ok(true);
         }
-        // Somebody else was first: ours come after.
+        // Somebody else was first: ours come after, unless they were meant for what was before.
     }
 }
 

@@ -288,13 +288,15 @@ mod tests {
         );
     }
 
-    /// Two replicas and two who set at once. Broken on purpose to see it fail: `offer` that keeps the last instead of the newest.
+    /// Two replicas and two who set at once. Broken on purpose to see it fail: `offer` that keeps the last instead of the newest; the
+    /// version that was seen not compared.
     #[tokio::test]
     async fn what_one_replica_is_told_all_hear_and_who_comes_second_wins() {
         let port = Port::Local(Arc::default());
         let trials = ["r", "s"].map(|name| Trial::new(&experiment(TWO), name, None));
-        told::set(&port, &trials[0], Some(vec![1.0, 2.0]), false).await.unwrap();
-        told::set(&port, &trials[1], Some(vec![3.0, 4.0]), false).await.unwrap(); // it had not heard of the first
+        assert!(told::set(&port, &trials[0], (Some(vec![1.0, 2.0]), false), None).await.unwrap());
+        assert!(!told::set(&port, &trials[1], (Some(vec![5.0, 6.0]), false), Some(0)).await.unwrap()); // it was meant for the file's
+        assert!(told::set(&port, &trials[1], (Some(vec![3.0, 4.0]), false), None).await.unwrap());
         let kept = Told::read(&port.boards().await.unwrap().0["e"]).unwrap();
         assert_eq!((kept.version, kept.shares.clone()), (2, Some(vec![3.0, 4.0])));
         let old = told(1, &trials[0], Some(vec![1.0, 2.0]), 0);

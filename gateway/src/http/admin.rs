@@ -36,12 +36,15 @@ pub struct Desk {
     /// When the pages close.
     pub phase: watch::Receiver<Phase>,
     pub(super) gauges: Gauges,
+    /// Held by whoever has the page of costs made.
+    pub(super) costs: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges: Gauges::default() })
+        let (gauges, costs) = (Gauges::default(), tokio::sync::Mutex::default());
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs })
     }
 }
 
@@ -51,7 +54,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/metrics", get(metrics))
         .route("/admin/v1/state", get(state))
         .route("/admin/v1/costs", get(costs::costs))
-        .route("/admin/v1/events", get(view::events))
+        .route(origin::EVENTS, get(view::events))
         .route("/admin/v1/deployments", get(deployments::all))
         .route(
             "/admin/v1/deployments/{*name}",
@@ -80,11 +83,12 @@ fn health() -> Router<Arc<Desk>> {
         .route("/health/readiness", get(ready))
 }
 
-/// With `admin_token` set, nothing without it; and no change for a page of another origin.
+/// With `admin_token` set, nothing without it; else nothing for pages from elsewhere.
 async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
+    let (asked, body) = request.into_parts();
     let snapshot = desk.shared.snapshot.load_full();
     let token = snapshot.config.server.admin_token.as_ref();
-    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let given = asked.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
     let is_it = |token: &secrecy::SecretString| {
         bool::from(given.ct_eq(format!("Bearer {}", token.expose_secret()).as_bytes()))
     };
@@ -92,10 +96,10 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
         let mut refused = refused(StatusCode::UNAUTHORIZED, "the admin token is required");
         refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         refused
-    } else if let Some(fault) = origin::fault(request.method(), request.headers(), token.is_none()) {
+    } else if let Some(fault) = token.is_none().then(|| origin::fault(&asked)).flatten() {
         refused(StatusCode::FORBIDDEN, fault)
     } else {
-        next.run(request).await
+        next.run(Request::from_parts(asked, body)).await
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -260,6 +264,10 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
+
+/// Why a change is not made that says for which version it is meant.
+pub(super) const OVERTAKEN: &str =
+    "somebody else has changed it meanwhile: look again, and set it if it is still wanted";
 
 /// Most of a request's body, bytes.
 const MOST: usize = 64 * 1024;

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::admin::{Desk, read, refused, reply};
+use super::admin::{Desk, OVERTAKEN, read, refused, reply};
 use super::connection::Peer;
 use crate::config::Target;
 use crate::duty::{self, Change, MOST_WEIGHT};
@@ -22,6 +22,9 @@ struct Weight {
     /// `null`: that of the file holds again.
     #[serde(deserialize_with = "Option::deserialize")]
     weight: Option<f64>,
+    /// Only if this is what was set last: who asks has seen no other.
+    #[serde(default)]
+    version: Option<u64>,
 }
 
 /// A request that has nothing to say.
@@ -55,34 +58,28 @@ pub(super) async fn change(
     body: Body,
 ) -> Response<Body> {
     let (name, verb) = path.rsplit_once('/').unwrap_or((&path, ""));
-    let Some((verb, by)) = VERBS.iter().find(|(known, _)| *known == verb) else {
-        return refused(StatusCode::NOT_FOUND, "expected /admin/v1/deployments/NAME/drain, resume or weight");
-    };
-    if *by != method {
-        let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, &format!("{verb} is a {by}"));
-        if let Ok(allowed) = HeaderValue::from_str(by.as_str()) {
-            response.headers_mut().insert(header::ALLOW, allowed);
-        }
-        return response;
+    if let Some(fault) = not_so(verb, &method) {
+        return fault;
     }
-    let asked = match asked(verb, body).await {
+    let (change, seen) = match asked(verb, body).await {
         Ok(asked) => asked,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
     };
     let snapshot = desk.shared.snapshot.load_full();
     let Some(at) = find(&snapshot, name) else { return unknown() };
     // In a task of its own: what is done is noted in the log, whether or not who asked for it waits.
-    let (working, changed) = (desk.clone(), snapshot.clone());
-    let by = peer.ip();
+    let (working, duty, by) = (desk.clone(), snapshot.duties[at].clone(), peer.ip());
     let set = tokio::spawn(async move {
-        let duty = &changed.duties[at];
-        let set = duty::told::set(&working.port, duty, asked).await;
-        note(&duty.name, asked, &by.to_string(), set.as_ref().err());
+        let set = duty::told::set(&working.port, &duty, change, seen).await;
+        if !matches!(set, Ok(false)) {
+            note(&duty.name, change, &by.to_string(), set.as_ref().err());
+        }
         working.viewer.changed();
         set
     });
     match set.await {
-        Ok(Ok(())) => answer(&show(&snapshot, at)),
+        Ok(Ok(true)) => answer(&show(&snapshot, at)),
+        Ok(Ok(false)) => refused(StatusCode::CONFLICT, OVERTAKEN),
         Ok(Err(away)) => {
             let message = format!("the shared state is away: {away}; this may or may not have been set");
             refused(StatusCode::SERVICE_UNAVAILABLE, &message)
@@ -91,24 +88,40 @@ pub(super) async fn change(
     }
 }
 
-async fn asked(verb: &str, body: Body) -> Result<Change, String> {
+/// Why nothing is done by such a name or method, if so.
+fn not_so(verb: &str, method: &Method) -> Option<Response<Body>> {
+    let Some((verb, by)) = VERBS.iter().find(|(known, _)| *known == verb) else {
+        let message = "expected /admin/v1/deployments/NAME/drain, resume or weight";
+        return Some(refused(StatusCode::NOT_FOUND, message));
+    };
+    (by != method).then(|| {
+        let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, &format!("{verb} is a {by}"));
+        if let Ok(allowed) = HeaderValue::from_str(by.as_str()) {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        response
+    })
+}
+
+/// What is to be changed, and of which version that is meant, if it says so.
+async fn asked(verb: &str, body: Body) -> Result<(Change, Option<u64>), String> {
     let body = read(body).await?;
     if verb == "weight" {
-        let Weight { weight } = serde_json::from_slice(&body).map_err(|err| {
+        let Weight { weight, version } = serde_json::from_slice(&body).map_err(|err| {
             format!("expected {{\"weight\": a number, or null for that of the file}}: {err}")
         })?;
         return match weight {
             Some(weight) if !duty::is_weight(weight) => {
                 Err(format!("a weight is above 0 and at most {MOST_WEIGHT}; to send nothing there, drain it"))
             }
-            weight => Ok(Change::Weight(weight)),
+            weight => Ok((Change::Weight(weight), version)),
         };
     }
     if !body.iter().all(u8::is_ascii_whitespace) {
         let Nothing {} =
             serde_json::from_slice(&body).map_err(|err| format!("{verb} takes no body: {err}"))?;
     }
-    Ok(Change::Drained(verb == "drain"))
+    Ok((Change::Drained(verb == "drain"), None))
 }
 
 /// Who has changed what.
@@ -134,7 +147,6 @@ fn find(snapshot: &Snapshot, name: &str) -> Option<usize> {
 
 fn show(snapshot: &Snapshot, at: usize) -> Value {
     let duty = &snapshot.duties[at];
-    let told = duty.told();
     let of_file = |target: &Target| if target.auto { json!("auto") } else { json!(target.weight) };
     let weights = snapshot.config.models.iter().zip(&snapshot.model_names).flat_map(|(model, name)| {
         let targets = model.targets.iter().filter(|target| target.deployment.0 == at);
@@ -143,7 +155,7 @@ fn show(snapshot: &Snapshot, at: usize) -> Value {
     json!({
         "name": *duty.name, "drained": duty.is_drained(),
         "weight": { "set": duty.weight(), "file": weights.collect::<Map<_, _>>() },
-        "version": told.map_or(0, |told| told.version),
+        "version": duty.version(),
     })
 }
 

@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin::{Desk, read, refused, reply};
+use super::admin::{Desk, OVERTAKEN, read, refused, reply};
 use super::connection::Peer;
 use crate::config::Experiment;
 use crate::experiment::report::Page;
@@ -27,6 +27,9 @@ struct Change {
     /// What is measured begins anew.
     #[serde(default)]
     anew: bool,
+    /// Only if this is what holds: who asks has seen no other.
+    #[serde(default)]
+    version: Option<u64>,
 }
 
 /// All experiments, in the order of the file.
@@ -72,13 +75,16 @@ pub(super) async fn set(
     // In a task of its own: what is done is noted in the log, whether or not who asked for it waits.
     let (working, changed, by) = (desk.clone(), trial.clone(), peer.ip());
     let set = tokio::spawn(async move {
-        let set = told::set(&working.port, &changed, shares.clone(), change.anew).await;
-        note(&changed.name, shares.as_deref(), change.anew, &by.to_string(), set.as_ref().err());
+        let set = told::set(&working.port, &changed, (shares.clone(), change.anew), change.version).await;
+        if !matches!(set, Ok(false)) {
+            note(&changed.name, shares.as_deref(), change.anew, &by.to_string(), set.as_ref().err());
+        }
         working.viewer.changed();
         set
     });
     match set.await {
-        Ok(Ok(())) => answer(StatusCode::OK, &show(&desk, &snapshot, experiment, trial).await),
+        Ok(Ok(true)) => answer(StatusCode::OK, &show(&desk, &snapshot, experiment, trial).await),
+        Ok(Ok(false)) => refused(StatusCode::CONFLICT, OVERTAKEN),
         Ok(Err(away)) => {
             let message =
                 format!("the shared state is away: {away}; the shares may or may not have been set");

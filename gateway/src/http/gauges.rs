@@ -13,7 +13,7 @@ use super::server::{Phase, reached};
 use crate::alerts::seen::is_down;
 use crate::clock::unix_now;
 use crate::config::{MeterKind, Side};
-use crate::cost::told::stale;
+use crate::cost::told::{age_days, stale};
 use crate::shared::Snapshot;
 use crate::state::{PoolInfo, core};
 
@@ -91,7 +91,9 @@ impl Desk {
         let (shared, metrics, now) = (&self.shared, &self.shared.metrics, unix_now());
         metrics.degraded(shared.client.is_away());
         metrics.in_hand(shared.calls.used(), shared.buffered.used());
-        metrics.prices(snapshot.config.prices.age_days(now), stale(&snapshot.config, now).len());
+        metrics.keys_age(shared.keyring.age_ms());
+        let age = age_days(&snapshot.config, now).unwrap_or(0); // none is in use
+        metrics.prices(age, stale(&snapshot.config, now).len());
         snapshot.trials.iter().for_each(|trial| metrics.shares(trial));
         snapshot.duties.iter().for_each(|duty| metrics.duty(duty));
         for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
@@ -110,8 +112,10 @@ impl Desk {
         }
         for (at, (model, name)) in config.models.iter().zip(&snapshot.model_names).enumerate() {
             let is_tried = config.experiments.iter().any(|experiment| experiment.model.0 == at);
-            // (Variants divide its calls otherwise.)
-            let Some(shares) = model.shares().filter(|_| !is_tried) else { continue };
+            let mut duties = model.targets.iter().map(|target| &snapshot.duties[target.deployment.0]);
+            let is_set = duties.any(|duty| duty.is_drained() || duty.weight().is_some());
+            // (Variants divide its calls otherwise, and so do operators.)
+            let Some(shares) = model.shares().filter(|_| !is_tried && !is_set) else { continue };
             for (target, share) in model.targets.iter().zip(shares) {
                 metrics.share(name, &config.deployments[target.deployment.0].name, share);
             }
@@ -145,7 +149,9 @@ impl Desk {
             let mut shares = BTreeMap::new();
             for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
                 let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
-                *fullest = fullest.max(meter.used() as f64 / meter.cap as f64);
+                // (What calls in flight may cost still is no money that is spent.)
+                let used = if *kind == MeterKind::Usd { meter.spent() } else { meter.used() };
+                *fullest = fullest.max(used as f64 / meter.cap as f64);
             }
             for (kind, share) in shares {
                 self.shared.metrics.utilisation(&info.name, kind, share);

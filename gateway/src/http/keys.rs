@@ -10,37 +10,92 @@ use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::admin::{Desk, meters, reply};
 use super::connection::Peer;
 use crate::clock::unix_ms;
+use crate::keys::Key;
 use crate::keys::change::{Changed, Changer, Refused};
+use crate::keys::shown::{self, Place};
 use crate::keys::wanted::{Rotation, Wanted};
-use crate::keys::{Key, shown};
 
 /// Most of a request's body, bytes.
 const MOST: usize = 256 * 1024;
 
-/// All keys that were made at run time, or with `?tenant=` those of one tenant, the oldest first.
+/// So many are listed at once at most.
+const MOST_LISTED: usize = 1_000;
+
+/// Which keys are to be listed.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    tenant: Option<String>,
+    after: Option<Place>,
+    most: usize,
+}
+
+impl Listed {
+    fn read(query: &str) -> Result<Listed, &'static str> {
+        let mut listed = Listed { tenant: None, after: None, most: MOST_LISTED };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, written) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_decode_str(written).decode_utf8_lossy();
+            match name {
+                "tenant" => listed.tenant = Some(value.into_owned()),
+                "after" => {
+                    let place = Place::read(&value).ok_or("`after` is what the part before calls `next`");
+                    listed.after = Some(place?);
+                }
+                "limit" => {
+                    let most = value.parse().ok().filter(|most| (1..=MOST_LISTED).contains(most));
+                    listed.most = most.ok_or("`limit` is 1 to 1000")?;
+                }
+                _ => return Err("only `tenant`, `limit` and `after` may be asked for"),
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// Keys that were made at run time, or with `?tenant=` those of one tenant, the oldest first: `?limit=` of them, those behind `?after=`.
 pub(super) async fn all(State(desk): State<Arc<Desk>>, uri: Uri) -> Response<Body> {
-    let of = match uri.query().map(|query| query.strip_prefix("tenant=").ok_or(query)).transpose() {
-        Ok(tenant) => tenant.map(|written| percent_decode_str(written).decode_utf8_lossy().into_owned()),
-        Err(_) => return refused(&Refused::Wrong("only `tenant` may be asked for".into())),
+    let listed = match Listed::read(uri.query().unwrap_or_default()) {
+        Ok(listed) => listed,
+        Err(why) => return refused(&Refused::Wrong(why.into())),
     };
-    let used = desk.port.used_keys().await.unwrap_or_default(); // if nobody says, what was seen here
-    let keyring = &desk.shared.keyring;
-    let table = keyring.table().clone();
-    let wanted = table.keys().filter(|key| of.as_ref().is_none_or(|name| *name == key.entry.tenant));
-    let used = |key: &Key| used.get(&*key.id).copied().unwrap_or(0).max(key.used_s());
-    let keys = shown::list(wanted, used, unix_ms());
-    answer(StatusCode::OK, &json!({ "keys": keys, "stale": !keyring.is_fresh() }))
+    match list(&desk, listed).await {
+        Ok(page) => reply("application/json", page.into_bytes()),
+        Err(err) => refused(&Refused::Failed(err.to_string())),
+    }
+}
+
+/// (Who hears of keys works on this thread, and must not wait for as long as it takes to sort and write many.)
+async fn list(desk: &Desk, Listed { tenant, after, most }: Listed) -> Result<String, JoinError> {
+    let (table, stale) = (desk.shared.keyring.table().clone(), !desk.shared.keyring.is_fresh());
+    let choose = move || {
+        let is_wanted = |key: &&Arc<Key>| tenant.as_ref().is_none_or(|name| *name == key.entry.tenant);
+        shown::part(table.keys().filter(is_wanted), after.as_ref(), most)
+    };
+    let (keys, next) = spawn_blocking(choose).await?;
+    let ids: Vec<Arc<str>> = keys.iter().map(|key| key.id.clone()).collect();
+    let used = desk.port.used_keys(&ids).await.unwrap_or_default(); // if nobody says, what was seen here
+    spawn_blocking(move || {
+        let (used, now_ms) = (used.into_iter().chain(std::iter::repeat(0)), unix_ms());
+        let show =
+            |(key, used): (&Arc<Key>, u64)| shown::shown(&key.id, &key.entry, used.max(key.used_s()), now_ms);
+        let keys: Vec<Value> = keys.iter().zip(used).map(show).collect();
+        let next = next.map(|next| next.to_string());
+        json!({ "keys": keys, "next": next, "stale": stale }).to_string()
+    })
+    .await
 }
 
 /// One of them.
 pub(super) async fn one(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Response<Body> {
     let table = desk.shared.keyring.table().clone();
     let Some(key) = table.get(&id) else { return refused(&Refused::Unknown) };
-    let used = desk.port.used_keys().await.unwrap_or_default().get(&id).copied().unwrap_or(0);
+    let used = desk.port.used_keys(slice::from_ref(&key.id)).await.unwrap_or_default();
+    let used = used.into_iter().next().unwrap_or_default();
     let mut page = shown::shown(&id, &key.entry, used.max(key.used_s()), unix_ms());
     if let Some(pool) = &key.pool {
         let state = desk.port.overview(slice::from_ref(&pool.decl.key)).await.ok();
@@ -81,7 +136,7 @@ pub(super) async fn rotate(
     told(StatusCode::OK, rotated.await)
 }
 
-/// Ends one for good.
+/// Ends one for good; while the state is away at this replica alone, and the answer says so.
 pub(super) async fn revoke(
     State(desk): State<Arc<Desk>>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -119,7 +174,10 @@ fn told(status: StatusCode, changed: Result<Changed, Refused>) -> Response<Body>
         Ok(changed) => changed,
         Err(why) => return refused(&why),
     };
-    let mut page = shown::shown(&id, &entry, 0, unix_ms());
+    let mut page = match entry {
+        Some(entry) => shown::shown(&id, &entry, 0, unix_ms()),
+        None => json!({ "id": &*id, "state": "revoked" }), // nothing else is done to what is not understood
+    };
     if let Some(made) = made {
         page["key"] = made.clear.expose_secret().into();
     }
@@ -133,10 +191,14 @@ fn refused(why: &Refused) -> Response<Body> {
         Refused::Wrong(_) => StatusCode::BAD_REQUEST,
         Refused::Conflict(_) => StatusCode::CONFLICT,
         Refused::Unknown => StatusCode::NOT_FOUND,
-        Refused::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Away(_) | Refused::EndedHere(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let mut response = answer(status, &json!({"error": {"message": why.to_string()}}));
+    let mut page = json!({"error": {"message": why.to_string()}});
+    if matches!(why, Refused::EndedHere(_)) {
+        page["error"]["ended_here"] = true.into();
+    }
+    let mut response = answer(status, &page);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -147,4 +209,20 @@ fn answer(status: StatusCode, page: &Value) -> Response<Body> {
     let mut response = reply("application/json", page.to_string().into_bytes());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_keys_to_list_is_read_and_what_is_not_known_refused() {
+        let all = Listed { tenant: None, after: None, most: MOST_LISTED };
+        assert_eq!(Listed::read(""), Ok(all));
+        let some = Listed { tenant: Some("a b".into()), after: Place::read("5-key_1"), most: 20 };
+        assert_eq!(Listed::read("tenant=a%20b&limit=20&after=5-key_1"), Ok(some));
+        for odd in ["name=x", "limit=0", "limit=1001", "limit=x", "after=key_1", "limit"] {
+            assert!(Listed::read(odd).is_err(), "{odd}");
+        }
+    }
 }

@@ -70,8 +70,10 @@ pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Arri
         (Some(Place::Stored { id, part }), method) if part.knows(method) => {
             return stored(&worker, peer, &id, part, request).await;
         }
-        (Some(Place::Models), &Method::GET) => models::list(&worker, voice, credentials(&request)),
-        (Some(Place::Model(name)), &Method::GET) => models::one(&worker, voice, &name, credentials(&request)),
+        (Some(Place::Models), &Method::GET) => models::list(&worker, voice, credentials(&request)).await,
+        (Some(Place::Model(name)), &Method::GET) => {
+            models::one(&worker, voice, &name, credentials(&request)).await
+        }
         (Some(Place::Alive), &Method::GET | &Method::HEAD) => return alive().await.into_response(),
         (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
             return readiness(worker.shared.is_ready()).into_response();

@@ -7,9 +7,13 @@ use crate::pipeline;
 use crate::shared::Worker;
 
 /// All of them, and the names that rules make; wildcards are left out, for they name no model.
-pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
+pub(super) async fn list(
+    worker: &Worker,
+    voice: Voice,
+    credentials: Credentials<'_>,
+) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let who = worker.shared.who(&snapshot, credentials)?;
+    let who = worker.shared.who(&snapshot, credentials).await?;
     let allowed = |name: &&str| who.may_use(name);
     let models = snapshot.config.models.iter().filter(|model| !model.wildcard);
     let names = models.flat_map(|model| {
@@ -21,14 +25,14 @@ pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) 
 }
 
 /// One of them.
-pub(super) fn one(
+pub(super) async fn one(
     worker: &Worker,
     voice: Voice,
     name: &str,
     credentials: Credentials<'_>,
 ) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let who = worker.shared.who(&snapshot, credentials)?;
+    let who = worker.shared.who(&snapshot, credentials).await?;
     pipeline::choice::asked(&snapshot, &who, name)?;
     Ok(models::one(voice, name))
 }

@@ -98,9 +98,28 @@ impl Notes {
         self.add(node, Sort::Differs, how.into());
     }
 
+    /// The same of a list or a table, of which each is translated, or listed.
+    fn differs_at(&mut self, node: &node::Node, how: impl Into<String>) {
+        self.add(node, Sort::Differs, how.into());
+    }
+
     fn todo(&mut self, node: &node::Node, what: impl Into<String>) {
         node.done();
+        self.todo_at(node, what);
+    }
+
+    /// The same of a table whose keys each are translated, or listed.
+    fn todo_at(&mut self, node: &node::Node, what: impl Into<String>) {
         self.add(node, Sort::ToDo, what.into());
+    }
+
+    /// Yes or no; listed if it is neither, for then nobody knows here what is meant.
+    fn flag(&mut self, node: &node::Node) -> Option<bool> {
+        let flag = node.flag();
+        if flag.is_none() {
+            self.left(node, "neither yes nor no, or one from the environment: it stands in the file here");
+        }
+        flag
     }
 
     /// A secret stands in clear: what is to become of it.

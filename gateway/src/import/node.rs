@@ -76,9 +76,13 @@ impl Node {
         }
     }
 
-    /// A number, also one in quotes: so does LiteLLM take it.
+    /// A number, also one in quotes: so does LiteLLM take it. (`0100` is 64 to PyYAML, and a hundred to whoever reads it.)
     pub(super) fn number(&self) -> Option<f64> {
         let text = self.text()?.trim().replace('_', "");
+        let digits = text.trim_start_matches(['+', '-']);
+        if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
         text.parse::<f64>().ok().filter(|number| number.is_finite())
     }
 
@@ -118,14 +122,17 @@ impl Node {
     /// A copy in which the value at a path is another text, or is not there; nobody has seen any of it.
     pub(super) fn edited(&self, at: &str, text: Option<&str>) -> Option<Node> {
         let value = match &self.value {
-            _ if self.path == at && !at.is_empty() => {
-                Value::Scalar(text?.to_owned())
-            }
+            _ if self.path == at && !at.is_empty() => Value::Scalar(text?.to_owned()),
             Value::Null => Value::Null,
             Value::Scalar(text) => Value::Scalar(text.clone()),
-            Value::List(items) => Value::List(items.iter().filter_map(|node| node.edited(at, text)).collect()),
+            Value::List(items) => {
+                Value::List(items.iter().filter_map(|node| node.edited(at, text)).collect())
+            }
             Value::Map(entries) => Value::Map(
-                entries.iter().filter_map(|(key, node)| Some((key.clone(), node.edited(at, text)?))).collect(),
+                entries
+                    .iter()
+                    .filter_map(|(key, node)| Some((key.clone(), node.edited(at, text)?)))
+                    .collect(),
             ),
         };
         Some(Node::new(self.path.clone(), self.line, value))
@@ -139,6 +146,9 @@ impl Node {
             Value::Map(entries) => entries.iter().map(|(_, node)| node).collect(),
         };
         let own = (self.path.clone(), matches!(self.value, Value::Scalar(_)));
-        std::iter::once(own).filter(|(path, _)| !path.is_empty()).chain(inner.into_iter().flat_map(Node::paths)).collect()
+        std::iter::once(own)
+            .filter(|(path, _)| !path.is_empty())
+            .chain(inner.into_iter().flat_map(Node::paths))
+            .collect()
     }
 }

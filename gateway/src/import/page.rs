@@ -11,7 +11,8 @@ pub(super) struct Page {
 impl Page {
     /// Comment lines; long ones are broken.
     pub(super) fn say(&mut self, comment: &str) {
-        let comment: String = comment.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect();
+        let comment: String =
+            comment.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect();
         for line in comment.lines() {
             let mut width = 0;
             for word in line.split(' ') {

@@ -1,12 +1,14 @@
 //! LiteLLM's files and what becomes of them: four in `tests/import`, with Weir's file and the notes beside each
 //! (`WEIR_BLESS=1 cargo test -p weir --lib import` writes them anew), and what must hold of every file.
 
+mod meanings;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::litellm::of_tree;
 use super::{Imported, Sort, litellm, yaml};
-use crate::config::{Config, Strategy, check};
+use crate::config::{Config, check};
 
 /// Every secret of the files holds this.
 const SECRET: &str = "hunter2";
@@ -18,7 +20,8 @@ fn folder() -> PathBuf {
 }
 
 fn files() -> Vec<(String, String)> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     files.sort();
     assert_eq!(files.len(), 4);
@@ -33,6 +36,8 @@ fn made_up(name: &str) -> Option<String> {
         name if name.ends_with("SHA256") => EMPTY_KEY.to_owned(),
         name if name.ends_with("FILE") => file(),
         name if name.ends_with("JSON") => KEY_FILE.to_owned(),
+        name if name.contains("WEBHOOK") => "https://hooks.internal/alerts".to_owned(),
+        name if name.ends_with("ENDPOINT") => "http://otel.internal:4318".to_owned(),
         name if name.ends_with("URL") => "redis://redis.internal:6379/0".to_owned(),
         name if name.ends_with("HOST") => "redis.internal".to_owned(),
         name if name.ends_with("PORT") => "6379".to_owned(),
@@ -77,14 +82,18 @@ fn four_files_become_what_stands_beside_them_and_load() {
     }
 }
 
-/// What says what is so anyway, or would be without it.
-const SILENT: [&str; 6] = ["enable_pre_call_checks", "mode", "supports_function_calling", "routing_strategy", "model_info", "type"];
-/// The same of single ones: keys that are taken from these variables anyway, the order of the one deployment, a weight of nothing.
-const SILENT_THERE: [&str; 6] = [
+/// What says what is so anyway, or would be without it: keys that are taken from these variables anyway, the order of the one
+/// deployment, a weight of nothing, what is the default.
+const SILENT_THERE: [&str; 11] = [
     "cost.yaml: model_list[1].litellm_params.api_key",
+    "cost.yaml: model_list[2].model_info.supports_function_calling",
+    "cost.yaml: model_list[4].model_info",
+    "cost.yaml: model_list[4].model_info.mode",
+    "cost.yaml: litellm_settings.cache_params.type",
     "health.yaml: model_list[2].litellm_params.api_key",
     "health.yaml: model_list[2].litellm_params.weight",
     "health.yaml: model_list[3].litellm_params.api_key",
+    "health.yaml: router_settings.routing_strategy",
     "latency.yaml: model_list[3].litellm_params.order",
     "simple.yaml: model_list[0].litellm_params.api_key",
 ];
@@ -99,13 +108,13 @@ fn every_key_has_an_effect_or_is_listed() {
         let tree = yaml::read(&text).unwrap().unwrap();
         let whole = of_tree(&name, &tree.edited("nothing", None).unwrap(), &text).unwrap();
         for (path, _) in tree.paths() {
-            let key = path.rsplit('.').next().unwrap_or_default();
-            let within = |listed: &str| path.strip_prefix(listed).is_some_and(|rest| rest.starts_with(['.', '[']));
+            let within =
+                |listed: &str| path.strip_prefix(listed).is_some_and(|rest| rest.starts_with(['.', '[']));
             if whole.notes.iter().any(|note| note.sort == Sort::Left && within(&note.path)) {
                 continue; // all of it is listed as one
             }
             let less = of_tree(&name, &tree.edited(&path, None).unwrap(), &text).unwrap();
-            if less.toml == whole.toml && !SILENT.contains(&key) {
+            if less.toml == whole.toml {
                 lost.push(format!("{name}: {path}"));
             }
         }
@@ -113,11 +122,49 @@ fn every_key_has_an_effect_or_is_listed() {
     assert_eq!(lost, SILENT_THERE);
 }
 
+/// What stands in the environment there has an effect here, or is listed: nobody takes it for no, or for what is so without it.
+///
+/// Broken on purpose to see it fail: flags that are neither yes nor no taken for no.
+#[test]
+fn what_the_environment_says_is_not_lost() {
+    // A name that nobody else has is the same as none, and of modes only those count that Weir has no calls for.
+    const AS_WITHOUT: [&str; 2] = ["credential_name", "mode"];
+    let mut lost = Vec::new();
+    for (name, text) in files() {
+        let tree = yaml::read(&text).unwrap().unwrap();
+        for (path, _) in tree.paths().iter().filter(|(_, is_scalar)| *is_scalar) {
+            let is_without = AS_WITHOUT.contains(&path.rsplit('.').next().unwrap_or_default());
+            let of = |value: Option<&str>| of_tree(&name, &tree.edited(path, value).unwrap(), &text).unwrap();
+            let (without, with) = (of(None), of(Some("os.environ/SOMETHING")));
+            let covers = |listed: &str| {
+                path.strip_prefix(listed).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            let is_listed = with.notes.iter().any(|note| note.sort == Sort::Left && covers(&note.path));
+            if without.toml == with.toml && !is_listed && !is_without {
+                lost.push(format!("{name}: {path}"));
+            }
+        }
+    }
+    assert_eq!(lost, Vec::<String>::new());
+}
+
 /// Keys whose values Weir's file shows as they are: names, addresses, numbers.
 fn may_be_shown(path: &str) -> bool {
     const SHOWN: [&str; 14] = [
-        "model_name", "model", "api_base", "id", "api_version", "aws_region_name", "aws_role_name", "vertex_project",
-        "vertex_location", "organization", "X-Team", "host", "redis_host", "redis_port",
+        "model_name",
+        "model",
+        "api_base",
+        "id",
+        "api_version",
+        "aws_region_name",
+        "aws_role_name",
+        "vertex_project",
+        "vertex_location",
+        "organization",
+        "X-Team",
+        "host",
+        "redis_host",
+        "redis_port",
     ];
     let key = path.rsplit('.').next().unwrap_or_default();
     SHOWN.contains(&key) || path.contains("tags[") || path.contains("model_group_alias")
@@ -131,9 +178,18 @@ fn no_note_shows_a_value_and_no_secret_is_written() {
     for (name, text) in files() {
         let tree = yaml::read(&text).unwrap().unwrap();
         for (path, _) in tree.paths().iter().filter(|(_, is_scalar)| *is_scalar) {
-            for value in ["sentinel7", "https://u:sentinel7@h/v1", "{\"key\": \"sentinel7\"}", "os.environ/not a name sentinel7"] {
+            for value in [
+                "sentinel7",
+                "https://u:sentinel7@h/v1",
+                "{\"key\": \"sentinel7\"}",
+                "os.environ/not a name sentinel7",
+            ] {
                 let imported = of_tree(&name, &tree.edited(path, Some(value)).unwrap(), "").unwrap();
-                assert!(!told(&imported).contains("sentinel7"), "{name}: {path}: {value}\n{}", told(&imported));
+                assert!(
+                    !told(&imported).contains("sentinel7"),
+                    "{name}: {path}: {value}\n{}",
+                    told(&imported)
+                );
                 let shown = imported.toml.contains("sentinel7");
                 assert!(!shown || may_be_shown(path), "{name}: {path}: {value}\n{}", imported.toml);
             }
@@ -146,179 +202,45 @@ fn no_note_shows_a_value_and_no_secret_is_written() {
 /// Broken on purpose to see it fail: a limit of 0 written; fallbacks that lead back written.
 #[test]
 fn whatever_stands_in_a_file_what_comes_of_it_loads() {
-    let odd = ["", "0", "-1", "1.5", "a b*c", "1e12", "true", "${X}", "gpt-4o", "http://h:x", "\"\\\n"];
-    let (mut turn, mut broken) = (0, Vec::new());
+    let odd = [
+        "",
+        "0",
+        "-1",
+        "1.5",
+        "59",
+        "a b*c",
+        "模型*",
+        "1e12",
+        "true",
+        "${X}",
+        "gpt-4o",
+        "http://h:x",
+        "\"\\\n",
+        "os.environ/X",
+        "prompt_caching",
+    ];
+    let mut broken = Vec::new();
     for (name, text) in files() {
         let tree = yaml::read(&text).unwrap().unwrap();
         for (path, is_scalar) in tree.paths() {
             let without = of_tree(&name, &tree.edited(&path, None).unwrap(), &text).unwrap();
             loads(&without.toml);
-            // (A key file must be there.)
-            for value in odd.iter().filter(|_| is_scalar && !path.ends_with("vertex_credentials")) {
-                turn += 1;
-                if turn % 5 < 5 {
-                    let imported = of_tree(&name, &tree.edited(&path, Some(value)).unwrap(), &text).unwrap();
-                    let checked = check::check(Path::new("weir.toml"), &imported.toml, &made_up);
-                    if let Err(report) = checked {
-                        broken.push(format!("{name}: {path} = {value:?}: {report}"));
-                    }
+            // (A key file must be there, and what is made up for a variable is no address.)
+            let is_address = |value: &str| {
+                value.starts_with("os.environ")
+                    && ["api_base", "redis_port", "llm_exceptions"].iter().any(|end| path.ends_with(end))
+            };
+            let is_scalar = is_scalar && !path.ends_with("vertex_credentials");
+            for value in odd.iter().filter(|value| is_scalar && !is_address(value)) {
+                let imported = of_tree(&name, &tree.edited(&path, Some(value)).unwrap(), &text).unwrap();
+                let checked = check::check(Path::new("weir.toml"), &imported.toml, &made_up);
+                if let Err(report) = checked {
+                    broken.push(format!("{name}: {path} = {value:?}: {report}"));
                 }
             }
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
-}
-
-/// Three deployments of one model with these parameters, and what the router is told.
-fn three(params: [&str; 3], router: &str) -> String {
-    let mut text = "model_list:\n".to_owned();
-    for (at, params) in params.iter().enumerate() {
-        text += &format!(
-            "  - {{ model_name: m, litellm_params: {{ model: openai/m{at}, api_key: os.environ/K, {params} }}, model_info: {{ id: d{at} }} }}\n"
-        );
-    }
-    text + &format!("router_settings: {{ {router} }}\n")
-}
-
-/// Weight and priority of each; `None`: an automatic weight.
-fn targets(text: &str) -> Vec<(Option<f64>, u32)> {
-    let (_, config) = translated(text);
-    config.models[0].targets.iter().map(|target| ((!target.auto).then_some(target.weight), target.tier)).collect()
-}
-
-/// As `simple_shuffle.py` does: the first of those that are chosen from says by what, and who has none of it is not chosen while
-/// others can be.
-#[test]
-fn simple_shuffle_goes_by_weight_else_by_rpm_else_by_tpm() {
-    let of = |params| targets(&three(params, ""));
-    assert_eq!(of(["weight: 3, rpm: 10", "weight: 1, rpm: 90", "rpm: 5"]), [(Some(3.0), 0), (Some(1.0), 0), (None, 1)]);
-    assert_eq!(of(["rpm: 10, tpm: 7", "rpm: 90", "rpm: 5, weight: 9"]), [(Some(10.0), 0), (Some(90.0), 0), (Some(5.0), 0)]);
-    assert_eq!(of(["tpm: 7", "tpm: 8, rpm: 3", "tpm: 9"]), [(Some(7.0), 0), (Some(8.0), 0), (Some(9.0), 0)]);
-    assert_eq!(of(["seed: 1", "seed: 1", "rpm: 1"]), [(None, 0), (None, 0), (None, 0)]);
-    assert_eq!(of(["weight: 0", "weight: 0, rpm: 1", "weight: 0"]), [(None, 0), (None, 0), (None, 0)]);
-    assert_eq!(of(["weight: 0", "weight: 2", "weight: 1"]), [(None, 1), (Some(2.0), 0), (Some(1.0), 0)]);
-}
-
-#[test]
-fn a_lower_order_comes_first_and_none_comes_last() {
-    let of = |params| targets(&three(params, ""));
-    assert_eq!(of(["order: 5", "order: 2", "seed: 1"]), [(None, 1), (None, 0), (None, 2)]);
-    // The first of each order says by what its own go.
-    assert_eq!(of(["order: 1, weight: 2", "order: 2, rpm: 60", "order: 2, rpm: 30"]), [(Some(2.0), 0), (Some(60.0), 1), (Some(30.0), 1)]);
-}
-
-#[test]
-fn strategies_are_those_that_come_nearest() {
-    for (theirs, ours) in [
-        ("simple-shuffle", Strategy::Weighted),
-        ("least-busy", Strategy::LeastBusy),
-        ("usage-based-routing", Strategy::Capacity),
-        ("usage-based-routing-v2", Strategy::Capacity),
-        ("latency-based-routing", Strategy::Latency),
-    ] {
-        let (_, config) = translated(&three(["seed: 1"; 3], &format!("routing_strategy: {theirs}")));
-        assert_eq!(config.models[0].ranking.strategy, ours, "{theirs}");
-    }
-    let priced = "input_cost_per_token: 1e-6, output_cost_per_token: 0.000002";
-    let cost = |params| translated(&three(params, "routing_strategy: cost-based-routing"));
-    let (_, config) = cost([priced; 3]);
-    assert_eq!(config.models[0].ranking.strategy, Strategy::Cost);
-    assert_eq!(config.deployments[0].pricing.at(0).map(|price| (price.rates.input, price.rates.output)), Some((1.0, 2.0)));
-    // LiteLLM has a list of prices; without one nothing can be compared.
-    let (imported, config) = cost([priced, priced, "seed: 1"]);
-    assert_eq!(config.models[0].ranking.strategy, Strategy::Capacity);
-    assert!(imported.notes.iter().any(|note| note.sort == Sort::ToDo && note.text.contains("price")));
-}
-
-/// LiteLLM allows n failures; the next one is too many.
-#[test]
-fn allowed_fails_are_allowed() {
-    for (allowed, failures) in [(0, 1), (3, 4)] {
-        let text = three(["seed: 1"; 3], &format!("allowed_fails: {allowed}, cooldown_time: 45"));
-        let (_, config) = translated(&text);
-        let circuit = config.deployments[0].circuit;
-        assert_eq!((circuit.failures, circuit.open.as_secs(), circuit.window.as_secs()), (failures, 45, 60));
-        assert_eq!(config.deployments[0].cooldown.default.as_secs(), 45);
-    }
-    let (_, config) = translated(&three(["seed: 1"; 3], "disable_cooldowns: true, allowed_fails: 3"));
-    assert!(!config.deployments[0].circuit.enabled);
-}
-
-#[test]
-fn deployments_that_show_the_same_are_one_account() {
-    let text = "
-model_list:
-  - { model_name: a, litellm_params: { model: openai/a, api_key: os.environ/K } }
-  - { model_name: b, litellm_params: { model: openai/b, api_key: os.environ/K } }
-  - { model_name: c, litellm_params: { model: openai/c, api_key: os.environ/OTHER } }
-  - { model_name: d, litellm_params: { model: openai/d, api_key: os.environ/K, api_base: http://h:1/v1 } }
-  - { model_name: e, litellm_params: { model: openai/e, api_key: clear-1 } }
-  - { model_name: f, litellm_params: { model: openai/f, api_key: clear-1 } }
-  - { model_name: g, litellm_params: { model: anthropic/g, api_key: os.environ/K } }
-";
-    let (_, config) = translated(text);
-    let accounts: Vec<&str> = config.deployments.iter().map(|deployment| deployment.account.name.as_str()).collect();
-    assert_eq!(accounts, ["openai", "openai", "openai-2", "h", "openai-3", "openai-3", "anthropic"]);
-}
-
-#[test]
-fn limits_are_each_deployments_own_and_retries_count_besides_the_first_attempt() {
-    let (_, config) = translated(&three(["rpm: 10", "rpm: 20", "tpm: 5000"], "num_retries: 4"));
-    let limits: Vec<u64> = config.pools.iter().map(|pool| pool.meters[0].limit).collect();
-    assert_eq!(limits, [10, 20, 5000]);
-    assert_eq!(config.models[0].retry.attempts, 5);
-    let (imported, _) = translated(&three(["rpm: 10", "rpm: 20", "rpm: 30"], ""));
-    let loose = |imported: &Imported| imported.notes.iter().any(|note| note.line == 0 && note.sort == Sort::Differs);
-    assert!(loose(&imported)); // weights there, limits here
-    let (imported, _) = translated(&three(["rpm: 10", "rpm: 20", "rpm: 30"], "enable_pre_call_checks: true"));
-    assert!(!loose(&imported));
-}
-
-#[test]
-fn fallbacks_never_lead_back() {
-    let text = "
-model_list:
-  - { model_name: a, litellm_params: { model: openai/a } }
-  - { model_name: b, litellm_params: { model: openai/b } }
-  - { model_name: c, litellm_params: { model: openai/c } }
-litellm_settings:
-  fallbacks: [{ a: [b] }, { b: [c, a] }]
-  default_fallbacks: [a]
-";
-    let (imported, config) = translated(text);
-    let fallbacks: Vec<Vec<usize>> =
-        config.models.iter().map(|model| model.fallbacks.iter().map(|id| id.0).collect()).collect();
-    assert_eq!(fallbacks, [vec![1], vec![2], vec![]]);
-    let paths: Vec<&str> = imported.notes.iter().map(|note| note.path.as_str()).collect();
-    assert!(paths.contains(&"litellm_settings.fallbacks[1].b[1]"), "{paths:?}");
-    assert!(paths.contains(&"litellm_settings.default_fallbacks[0]"), "{paths:?}");
-}
-
-#[test]
-fn wildcards_that_pass_names_on_are_listed_and_others_are_models() {
-    let text = "
-model_list:
-  - { model_name: 'openai/*', litellm_params: { model: 'openai/*' } }
-  - { model_name: '*', litellm_params: { model: openai/gpt-4o } }
-";
-    let (imported, config) = translated(text);
-    assert_eq!(config.models.len(), 1);
-    assert!(config.models[0].wildcard && config.models[0].name.is_empty());
-    assert!(imported.notes.iter().any(|note| note.path == "model_list[0]" && note.sort == Sort::Left));
-}
-
-#[test]
-fn a_master_key_goes_on_opening_and_without_one_nobody_is_let_in() {
-    let (imported, config) = translated("general_settings: { master_key: sk-hunter2 }");
-    assert!(!imported.toml.contains("hunter2"));
-    let key = crate::auth::hash("sk-hunter2");
-    assert_eq!(format!("sha256:{}", hex::encode(config.tenants[0].keys[0])), key);
-    let (imported, config) = translated("general_settings: { master_key: os.environ/MASTER }");
-    assert_eq!(hex::encode(config.tenants[0].keys[0]), EMPTY_KEY);
-    assert!(imported.toml.contains("${MASTER_SHA256}"));
-    let (imported, config) = translated("model_list: []");
-    assert!(config.tenants.is_empty() && !config.server.anonymous);
-    assert!(imported.notes.iter().any(|note| note.sort == Sort::ToDo));
 }
 
 #[test]
@@ -359,7 +281,21 @@ fn what_cannot_be_read_is_an_error_with_its_line() {
         laughs += &format!("a{at}: &a{at} [{}]\n", vec![format!("*a{last}"); 10].join(", "));
     }
     assert_eq!(fails(&laughs).message, "too many values");
+    // The same of merges, which make no values.
+    let mut merges = "a0: &a0 {x: 1}\n".to_owned();
+    for at in 1..13 {
+        let last = at - 1;
+        merges += &format!("a{at}: &a{at} {{<<: [{}]}}\n", vec![format!("*a{last}"); 10].join(", "));
+    }
+    assert_eq!(fails(&merges).message, "too many values");
     assert!(fails(&format!("a: {}{}", "[".repeat(100), "]".repeat(100))).message.contains("deep"));
+    // And of what is deep by its aliases alone: it must not be dropped one frame for each of them.
+    let mut chain = "- &a0 x\n".to_owned();
+    for at in 1..200_000 {
+        chain += &format!("- &a{at} [*a{}]\n", at - 1);
+    }
+    assert!(fails(&chain).message.contains("deep"));
+    assert!(fails(&"#".repeat(9 << 20)).message.contains("longer"));
     // No message quotes the file.
     let message = fails("master_key: \"sk-hunter2\n").message;
     assert!(!message.contains("hunter2"), "{message}");

@@ -11,17 +11,25 @@ use super::node::{Node, Value};
 
 /// So deep may a file be nested.
 const DEEPEST: usize = 64;
-/// So many values may come of it, aliases counted each time.
-const MOST: usize = 100_000;
+/// So many values may come of it, aliases and what is merged counted each time.
+const MOST: usize = 200_000;
+/// So many bytes may it have.
+const LONGEST: usize = 8 << 20;
 
 /// Reads the one document of `text`; `None` if it is empty.
 pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
     // What is missing at the end is missing behind the last line.
-    let within = |err: Unreadable| Unreadable { line: err.line.map(|line| line.min(text.lines().count().max(1))), ..err };
+    let within = |err: Unreadable| Unreadable {
+        line: err.line.map(|line| line.min(text.lines().count().max(1))),
+        ..err
+    };
     document(text).map_err(within)
 }
 
 fn document(text: &str) -> Result<Option<Node>, Unreadable> {
+    if text.len() > LONGEST {
+        return Err(Unreadable { line: None, message: format!("longer than {} MiB", LONGEST >> 20) });
+    }
     let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new() };
     let mut root = None;
     while let Some(event) = reader.next()? {
@@ -45,11 +53,30 @@ fn at(line: usize, message: &str) -> Unreadable {
 /// A value before it has a place in the tree: aliases share it.
 struct Raw {
     line: usize,
+    /// So many levels are below it, aliases included: what is deep is dropped deep, so it must not become that.
+    height: usize,
     kind: Kind,
 }
 
+impl Raw {
+    fn new(line: usize, kind: Kind) -> Result<Rc<Raw>, Unreadable> {
+        let tallest = match &kind {
+            Kind::Scalar { .. } => None,
+            Kind::List(items) => items.iter().map(|item| item.height + 1).max(),
+            Kind::Map(entries) => entries.iter().map(|(_, _, value)| value.height + 1).max(),
+        };
+        match tallest.unwrap_or(0) {
+            height if height > DEEPEST => Err(at(line, "nested too deeply")),
+            height => Ok(Rc::new(Raw { line, height, kind })),
+        }
+    }
+}
+
 enum Kind {
-    Scalar { text: String, is_plain: bool },
+    Scalar {
+        text: String,
+        is_plain: bool,
+    },
     List(Vec<Rc<Raw>>),
     /// Keys with their lines.
     Map(Vec<(String, usize, Rc<Raw>)>),
@@ -85,7 +112,7 @@ impl<'t> Reader<'t> {
             Event::MappingStart(anchor, _) => (Kind::Map(self.map(depth)?), anchor),
             _ => return Err(at(line, "this is no YAML")),
         };
-        let raw = Rc::new(Raw { line, kind });
+        let raw = Raw::new(line, kind)?;
         if anchor > 0 {
             self.anchors.insert(anchor, raw.clone());
         }
@@ -129,7 +156,7 @@ fn plant(raw: &Raw, path: String, line: usize, depth: usize, left: &mut usize) -
     if depth > DEEPEST {
         return Err(at(line, "nested too deeply"));
     }
-    *left = left.checked_sub(1).ok_or_else(|| at(line, "too many values"))?;
+    count(left, line)?;
     let value = match &raw.kind {
         Kind::Scalar { text, is_plain: true } if is_null(text) => Value::Null,
         Kind::Scalar { text, .. } => Value::Scalar(text.clone()),
@@ -140,10 +167,10 @@ fn plant(raw: &Raw, path: String, line: usize, depth: usize, left: &mut usize) -
             Value::List(items.iter().enumerate().map(plant).collect::<Result<_, _>>()?)
         }
         Kind::Map(entries) => {
-            let mut merged: Vec<(&str, usize, &Raw)> = Vec::new();
-            merge(entries, &mut merged, 0)?;
+            let mut merged = Merged::default();
+            merged.merge(entries, 0, left)?;
             let mut nodes = Vec::new();
-            for (key, line, value) in merged {
+            for (key, line, value) in merged.entries.into_iter().flatten() {
                 let shown = if is_word(key) { key } else { "?" };
                 let path = if path.is_empty() { shown.to_owned() } else { format!("{path}.{shown}") };
                 nodes.push((key.to_owned(), plant(value, path, line, depth + 1, left)?));
@@ -154,34 +181,56 @@ fn plant(raw: &Raw, path: String, line: usize, depth: usize, left: &mut usize) -
     Ok(Node::new(path, line, value))
 }
 
-/// The entries of a table: those it has itself, the last of a name, then those of what it merges that it does not have.
-fn merge<'r>(
-    entries: &'r [(String, usize, Rc<Raw>)],
-    merged: &mut Vec<(&'r str, usize, &'r Raw)>,
-    depth: usize,
-) -> Result<(), Unreadable> {
-    let before = merged.len();
-    for (key, line, value) in entries.iter().filter(|(key, ..)| key != "<<") {
-        if merged[..before].iter().any(|(other, ..)| other == key) {
-            continue; // somebody nearer has it
-        }
-        merged.retain(|(other, ..)| other != key);
-        merged.push((key, *line, value));
-    }
-    for (_, line, value) in entries.iter().filter(|(key, ..)| key == "<<") {
-        if depth > DEEPEST {
-            return Err(at(*line, "nested too deeply"));
-        }
-        let tables: Vec<&Raw> = match &value.kind {
-            Kind::List(tables) => tables.iter().map(|table| &**table).collect(),
-            Kind::Map(_) | Kind::Scalar { .. } => vec![value],
-        };
-        for table in tables {
-            let Kind::Map(entries) = &table.kind else { return Err(at(*line, "`<<` merges tables only")) };
-            merge(entries, merged, depth + 1)?;
-        }
-    }
+/// One value more has come of the file.
+fn count(left: &mut usize, line: usize) -> Result<(), Unreadable> {
+    *left = left.checked_sub(1).ok_or_else(|| at(line, "too many values"))?;
     Ok(())
+}
+
+/// The entries of a table: those it has itself, the last of a name, then those of what it merges that it does not have.
+#[derive(Default)]
+struct Merged<'r> {
+    /// None where another one of the name came later.
+    entries: Vec<Option<(&'r str, usize, &'r Raw)>>,
+    places: HashMap<&'r str, usize>,
+}
+
+impl<'r> Merged<'r> {
+    fn merge(
+        &mut self,
+        entries: &'r [(String, usize, Rc<Raw>)],
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<(), Unreadable> {
+        let before = self.entries.len();
+        for (key, line, value) in entries.iter().filter(|(key, ..)| key != "<<") {
+            count(left, *line)?;
+            match self.places.get(key.as_str()) {
+                Some(place) if *place < before => continue, // somebody nearer has it
+                Some(place) => self.entries[*place] = None,
+                None => {}
+            }
+            self.places.insert(key, self.entries.len());
+            self.entries.push(Some((key, *line, value)));
+        }
+        for (_, line, value) in entries.iter().filter(|(key, ..)| key == "<<") {
+            if depth > DEEPEST {
+                return Err(at(*line, "nested too deeply"));
+            }
+            let tables: Vec<&Raw> = match &value.kind {
+                Kind::List(tables) => tables.iter().map(|table| &**table).collect(),
+                Kind::Map(_) | Kind::Scalar { .. } => vec![value],
+            };
+            for table in tables {
+                count(left, *line)?;
+                let Kind::Map(entries) = &table.kind else {
+                    return Err(at(*line, "`<<` merges tables only"));
+                };
+                self.merge(entries, depth + 1, left)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Paths are shown, and what is no name may be a value in the wrong place.

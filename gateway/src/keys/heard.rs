@@ -9,11 +9,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use tokio::sync::watch;
 
 use super::entry::Stored;
 use super::keyring::Keyring;
+use super::table::Table;
 use crate::clock::{boot_ms, unix_ms};
 use crate::shared::Shared;
 use crate::state::keys::{Mark, STEP, Told};
@@ -96,77 +97,90 @@ impl Ear {
 
     /// Takes what is new in the state, and sees to it that what was told to it is there: it may have lost that before anybody saw it.
     async fn hear(&mut self) -> Result<(), Away> {
-        let (asked, told) = (boot_ms(), self.keyring.take_told());
-        let heard = self.hear_beside(&told).await;
+        let (asked, unconfirmed) = (boot_ms(), self.keyring.take_unconfirmed());
+        let heard = self.hear_beside(&unconfirmed).await;
         match &heard {
             Ok(()) => self.keyring.note_heard(asked),
-            Err(_) => self.keyring.note_told(told),
+            Err(_) => self.keyring.note_unconfirmed(unconfirmed),
         }
         heard
     }
 
-    async fn hear_beside(&mut self, told: &[Arc<str>]) -> Result<(), Away> {
+    async fn hear_beside(&mut self, unconfirmed: &AHashSet<Arc<str>>) -> Result<(), Away> {
+        // (What is told while this goes on is not what the state lacks: it may have been read before.)
+        let known = self.keyring.table().clone();
         let mark = self.port.keys_mark().await?;
-        let changed = match (&self.known, &mark) {
-            (known, mark) if known == mark && mark.is_some() => Some(Vec::new()),
-            (Some(known), Some(mark)) => self.port.keys_changed(known, mark).await?,
-            (None, None) if self.keyring.table().is_empty() => Some(Vec::new()),
-            _ => None,
-        };
-        let (ids, among) = match changed {
+        match self.changed(&mark, known.is_empty()).await? {
             Some(ids) => {
-                let some: Vec<Arc<str>> =
-                    ids.iter().map(|id| id.as_str().into()).chain(told.iter().cloned()).collect();
-                (some.iter().map(|id| id.to_string()).collect(), some)
+                let ids: AHashSet<Arc<str>> = ids.into_iter().map(Arc::from).collect();
+                let ids: Vec<Arc<str>> = ids.union(unconfirmed).cloned().collect();
+                let kept = self.read(&ids).await?;
+                self.tell_lost(&known, ids.iter(), &kept).await?;
             }
             None => {
-                let all = self.keyring.table().ids().cloned().collect();
-                (self.port.key_ids().await?, all)
+                let ids: Vec<Arc<str>> = self.port.key_ids().await?.into_iter().map(Arc::from).collect();
+                let kept = self.read(&ids).await?;
+                self.tell_lost(&known, known.ids(), &kept).await?;
             }
-        };
-        if !ids.is_empty() || !among.is_empty() {
-            let kept = self.read(&ids).await?;
-            self.tell_lost(&kept, &among).await?;
         }
         self.known = mark;
         Ok(())
     }
 
-    /// Reads what is kept of these keys, and takes it where it is newer.
-    async fn read(&self, ids: &[String]) -> Result<AHashMap<Arc<str>, Stored>, Away> {
-        let mut all: AHashMap<Arc<str>, Stored> = AHashMap::new();
+    /// The keys that were changed since this replica heard last; `None` if what is kept is not that continued.
+    async fn changed(&self, mark: &Option<Mark>, is_empty: bool) -> Result<Option<Vec<String>>, Away> {
+        match (&self.known, mark) {
+            (None, None) if is_empty => Ok(Some(Vec::new())),
+            (Some(known), Some(mark)) if known == mark => Ok(Some(Vec::new())),
+            (Some(known), Some(mark)) => self.port.keys_changed(known, mark).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads what is kept of these keys, and takes it where it is newer. What is there and cannot be read is `None`.
+    async fn read(&self, ids: &[Arc<str>]) -> Result<AHashMap<Arc<str>, Option<Stored>>, Away> {
+        let mut all = AHashMap::new();
         for some in ids.chunks(STEP) {
-            let kept = self.port.kept_keys(some).await?;
-            let found = some
-                .iter()
-                .zip(kept)
-                .filter_map(|(id, kept)| Some((Arc::from(id.as_str()), Stored::read(&kept?)?)));
+            let names: Vec<String> = some.iter().map(|id| id.to_string()).collect();
+            let kept = self.port.kept_keys(&names).await?;
+            let found =
+                some.iter().zip(kept).filter_map(|(id, kept)| Some((id.clone(), Stored::read(&kept?))));
             all.extend(found);
         }
-        let kept: Vec<_> = all.iter().map(|(id, stored)| (id.clone(), stored.clone())).collect();
-        self.keyring.take(&kept);
+        let kept = all.iter().filter_map(|(id, kept)| Some((id.clone(), kept.clone()?)));
+        self.keyring.take(&kept.collect::<Vec<_>>());
         Ok(all)
     }
 
-    /// Tells what is newer here, of `among`, than what is kept: the data set has lost it, or never had it.
-    async fn tell_lost(&self, kept: &AHashMap<Arc<str>, Stored>, among: &[Arc<str>]) -> Result<(), Away> {
-        let table = self.keyring.table().clone();
-        let is_lost = |id: &&Arc<str>| {
-            let known = table.stored(id);
-            known.is_some_and(|known| kept.get(*id).is_none_or(|kept| known.is_newer_than(kept)))
+    /// Tells what was `known` of `among` and is newer than what is kept: the data set has lost it, or never had it. What is there and cannot
+    /// be read stays: somebody else knows more.
+    async fn tell_lost<'i>(
+        &self,
+        known: &Table,
+        among: impl Iterator<Item = &'i Arc<str>>,
+        kept: &AHashMap<Arc<str>, Option<Stored>>,
+    ) -> Result<(), Away> {
+        let is_lost = |stored: &Stored, id: &Arc<str>| match kept.get(id) {
+            None => true,
+            Some(kept) => kept.as_ref().is_some_and(|kept| stored.is_newer_than(kept)),
         };
-        let mut lost: Vec<&Arc<str>> = among.iter().filter(is_lost).collect();
+        let lost = |id: &'i Arc<str>| {
+            known.stored(id).filter(|stored| is_lost(stored, id)).map(|stored| (id, stored))
+        };
+        let mut lost: Vec<_> = among.filter_map(lost).collect();
         if lost.is_empty() {
             return Ok(());
         }
         tracing::warn!(target: "weir::keys", keys = lost.len(), "keys that the shared state has lost are told to it again");
         fastrand::shuffle(&mut lost); // the others tell the same
         for some in lost.chunks(STEP) {
-            let told: Vec<Told<'_>> = some.iter().filter_map(|id| Some(table.stored(id)?.told(id))).collect();
-            self.keyring.note_told(some.iter().map(|id| Arc::clone(id)));
+            let told: Vec<Told<'_>> = some.iter().map(|(id, stored)| stored.told(id, true)).collect();
+            self.keyring.note_unconfirmed(some.iter().map(|(id, _)| Arc::clone(id)));
             let kept = self.port.tell_keys(&told).await?;
-            let kept =
-                told.iter().zip(&kept).filter_map(|(told, kept)| Some((told.id.into(), Stored::read(kept)?)));
+            let kept = some
+                .iter()
+                .zip(&kept)
+                .filter_map(|((id, _), kept)| Some((Arc::clone(id), Stored::read(kept)?)));
             self.keyring.take(&kept.collect::<Vec<_>>());
         }
         Ok(())
@@ -185,9 +199,10 @@ impl Ear {
         Ok(())
     }
 
-    /// Forgets keys that have been dead for long.
+    /// Forgets keys that have been dead for long, by the clock here and by the state's: one alone may be wrong, and what is forgotten is
+    /// gone for all.
     async fn forget(&mut self) -> Result<(), Away> {
-        let now_ms = unix_ms();
+        let now_ms = unix_ms().min(self.port.unix_ms().await?);
         let table = self.keyring.table().clone();
         let dead = table.keys().filter(|key| key.entry.is_forgotten(now_ms));
         let dead: Vec<String> = dead.map(|key| key.id.to_string()).collect();

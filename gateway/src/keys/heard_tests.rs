@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use super::super::change::Changer;
+use super::super::change::{Changer, Refused};
+use super::super::entry::Standing;
 use super::super::wanted::{Rotation, Wanted};
 use super::*;
 use crate::config::{Config, OnOutage, check};
+use crate::state::connect::Servers;
+use crate::state::lanes::Lane;
 use crate::state::local::Local;
 
 const REPLICAS: usize = 3;
@@ -116,6 +119,90 @@ async fn what_somebody_knows_all_know_soon_and_no_key_comes_back() {
         }
     }
     assert!(met.iter().all(|met| *met > 100), "void: {met:?}");
+}
+
+/// A way to a state that does not answer: nobody listens there.
+fn nowhere() -> Port {
+    let text = "version = 1\n[state]\nurl = \"redis://127.0.0.1:1\"";
+    let config = check::check(std::path::Path::new("weir.toml"), text, &|_| None).unwrap();
+    Port::Redis(Lane::start(Servers::new(config.state.unwrap())).unwrap())
+}
+
+/// Broken on purpose to see it fail: a revocation without the state kept nowhere.
+#[tokio::test]
+async fn a_key_that_is_revoked_while_the_state_is_away_ends_here_at_once_and_elsewhere_when_it_is_back() {
+    let mut world = World::new(1);
+    let away = nowhere();
+    let Ear { keyring, port, .. } = &world.ears[0];
+    let changer = Changer { keyring, port, now_ms: unix_ms(), by: "" };
+    let made =
+        changer.create(Wanted { tenant: "t".into(), ..Wanted::default() }, &world.config).await.unwrap();
+    let digest = made.made.unwrap().digest;
+    for ear in &mut world.ears {
+        ear.hear().await.unwrap();
+    }
+    let standing =
+        |at: usize, world: &World| world.ears[at].keyring.find(&digest).map(|(_, standing)| standing);
+    for _ in 0..2 {
+        let keyring = &world.ears[0].keyring;
+        let changer = Changer { keyring, port: &away, now_ms: unix_ms(), by: "" };
+        let refused = changer.revoke(&made.id).await;
+        assert!(matches!(refused, Err(Refused::EndedHere(_))), "{refused:?}");
+        let unknown = changer.revoke("key_0").await;
+        assert!(matches!(unknown, Err(Refused::Away(_))), "{unknown:?}");
+        assert_eq!(
+            [0, 1].map(|at| standing(at, &world)),
+            [Some(Standing::Revoked), Some(Standing::Good)],
+            "what the answer says"
+        );
+    }
+    for at in [0, 1] {
+        world.ears[at].hear().await.unwrap();
+    }
+    assert_eq!([0, 1].map(|at| standing(at, &world)), [Some(Standing::Revoked); 2]);
+    assert!(world.kept().values().all(|(revoked, ..)| *revoked));
+}
+
+/// Broken on purpose to see it fail: what cannot be read taken for lost, and told again at every look.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_nobody_from_hearing() {
+    let mut world = World::new(1);
+    let Ear { keyring, port, .. } = &world.ears[0];
+    let changer = Changer { keyring, port, now_ms: unix_ms(), by: "" };
+    let wanted = || Wanted { tenant: "t".into(), ..Wanted::default() };
+    let odd = changer.create(wanted(), &world.config).await.unwrap().id;
+    for ear in &mut world.ears {
+        ear.hear().await.unwrap();
+    }
+    let mut fields = world.local.keys.fields();
+    fields.insert(format!("k:{odd}"), "a hand was here".into());
+    fields.insert("v".into(), "7 other".into());
+    world.local.keys.restore(fields.clone());
+    for ear in &mut world.ears {
+        for _ in 0..2 {
+            ear.hear().await.unwrap();
+            assert!(ear.keyring.take_unconfirmed().is_empty());
+        }
+    }
+    assert_eq!(world.local.keys.fields(), fields, "nothing was told");
+    let Ear { keyring, port, .. } = &world.ears[1];
+    let changer = Changer { keyring, port, now_ms: unix_ms(), by: "" };
+    let new = changer.create(wanted(), &world.config).await.unwrap().id;
+    world.ears[2].hear().await.unwrap();
+    assert!(world.known_at(2).contains_key(&*new));
+}
+
+/// Reads succeed and writes fail: what is lost is noted when it is told, and again when the look fails.
+/// Broken on purpose to see it fail: a list of what was noted, instead of a set.
+#[tokio::test]
+async fn what_is_to_be_told_does_not_grow_while_the_state_does_not_take_it() {
+    let mut ear = ear(&Arc::default());
+    ear.port = nowhere();
+    for _ in 0..5 {
+        ear.keyring.note_unconfirmed(["key_1".into()]);
+        ear.hear().await.unwrap_err();
+    }
+    assert_eq!(ear.keyring.take_unconfirmed().len(), 1);
 }
 
 /// Broken on purpose to see it fail: everything read at each change.

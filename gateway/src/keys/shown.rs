@@ -1,5 +1,7 @@
 //! Keys as operators see them: never the key, nor its hash.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -31,15 +33,44 @@ pub fn shown(id: &str, entry: &Entry, used_s: u64, now_ms: u64) -> Value {
     })
 }
 
-/// All of them, the oldest first.
-pub fn list<'k>(
-    keys: impl Iterator<Item = &'k std::sync::Arc<Key>>,
-    used: impl Fn(&Key) -> u64,
-    now_ms: u64,
-) -> Vec<Value> {
-    let mut keys: Vec<_> = keys.collect();
-    keys.sort_by(|a, b| (a.entry.made_ms, &a.id).cmp(&(b.entry.made_ms, &b.id)));
-    keys.into_iter().map(|key| shown(&key.id, &key.entry, used(key), now_ms)).collect()
+/// Where in the list a key stands: the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    made_ms: u64,
+    id: Arc<str>,
+}
+
+impl Place {
+    fn of(key: &Key) -> Place {
+        Place { made_ms: key.entry.made_ms, id: key.id.clone() }
+    }
+
+    /// As it was written.
+    pub fn read(text: &str) -> Option<Place> {
+        let (made, id) = text.split_once('-')?;
+        Some(Place { made_ms: made.parse().ok()?, id: id.into() })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.made_ms, self.id)
+    }
+}
+
+/// Of the list the part behind `after`, `most` keys at most; the place after which the next part begins, if there is one.
+pub fn part<'k>(
+    keys: impl Iterator<Item = &'k Arc<Key>>,
+    after: Option<&Place>,
+    most: usize,
+) -> (Vec<Arc<Key>>, Option<Place>) {
+    let placed = keys.map(|key| (Place::of(key), key));
+    let mut behind: Vec<_> = placed.filter(|(place, _)| after.is_none_or(|after| place > after)).collect();
+    behind.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let more = behind.len() > most;
+    behind.truncate(most);
+    let next = behind.last().filter(|_| more).map(|(place, _)| place.clone());
+    (behind.into_iter().map(|(_, key)| key.clone()).collect(), next)
 }
 
 fn state(entry: &Entry, now_ms: u64) -> &'static str {
@@ -60,9 +91,43 @@ fn time(unix_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::entry::Secret;
-    use super::super::secret;
+    use super::super::secret::{self, Digest};
+    use super::super::table::Table;
     use super::*;
+    use crate::config::OnOutage;
+    use crate::keys::entry::Stored;
     use secrecy::ExposeSecret;
+
+    /// Broken on purpose to see it fail: keys that were made in the same millisecond as the last one of a part left out.
+    #[test]
+    fn the_parts_of_a_list_are_the_whole_of_it() {
+        let mut table = Table::default();
+        for at in 0..10u8 {
+            let sha256 = Digest([at; 32]);
+            let secret = Secret { sha256, last4: "abcd".into(), made_ms: 1, until_ms: None };
+            let entry = serde_json::json!({ "tenant": "t", "made_ms": at / 4, "secrets": [secret] });
+            let entry: Entry = serde_json::from_value(entry).unwrap();
+            let id = format!("key_{:02}", 10 - at).into();
+            assert!(table.take(&id, &Stored::of(1, 0, &entry).unwrap(), OnOutage::Closed));
+        }
+        for most in [1, 2, 3, 5, 10, 11] {
+            let (mut all, mut after, mut parts) = (Vec::new(), None, 0);
+            loop {
+                let (keys, next) = part(table.keys(), after.as_ref(), most);
+                assert!(!keys.is_empty() && keys.len() <= most);
+                all.extend(keys.iter().map(|key| (key.entry.made_ms, key.id.to_string())));
+                parts += 1;
+                let Some(next) = next else { break };
+                after = Place::read(&next.to_string());
+                assert_eq!(after, Some(next));
+            }
+            assert_eq!((all.len(), parts), (10, 10_usize.div_ceil(most)));
+            assert!(all.is_sorted());
+        }
+        for odd in ["", "5", "x-key_1", "-5-key_1"] {
+            assert_eq!(Place::read(odd), None, "{odd}");
+        }
+    }
 
     /// Broken on purpose to see it fail: the digest shown as well.
     #[test]

@@ -20,6 +20,8 @@ const MOST_VALUE: usize = 512;
 const MOST_ENTRIES: usize = 64;
 /// So many secrets of one key go on at once, the newest included.
 const MOST_SECRETS: usize = 8;
+/// Most bytes of all that is kept of a key: many are read at once, within the time that a call waits for the state.
+const MOST_BYTES: usize = 16 * 1024;
 
 /// A key that is wanted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -77,7 +79,7 @@ impl Wanted {
         }
         check_metadata(&self.metadata)?;
         let Wanted { tenant, name, models, tags, limits, priority, metadata, .. } = self;
-        Ok(Entry {
+        let entry = Entry {
             tenant,
             name,
             made_ms: now_ms,
@@ -89,7 +91,12 @@ impl Wanted {
             limits,
             priority,
             metadata,
-        })
+        };
+        let bytes = serde_json::to_vec(&entry).map_err(|err| err.to_string())?.len();
+        if bytes > MOST_BYTES {
+            return Err(format!("a key has at most {MOST_BYTES} bytes in all, as JSON: these are {bytes}"));
+        }
+        Ok(entry)
     }
 }
 
@@ -110,7 +117,8 @@ pub fn rotated(entry: &Entry, made: &Made, grace_ms: u64, now_ms: u64) -> Result
     if entry.expires_ms.is_some_and(|end| end <= now_ms) {
         return Err("the key has expired");
     }
-    let ends = now_ms.saturating_add(grace_ms);
+    // What ends at once has ended by every clock, as what is revoked has: no replica's may be so slow that it goes on there.
+    let ends = if grace_ms == 0 { 0 } else { now_ms.saturating_add(grace_ms) };
     let mut secrets = vec![secret(made, now_ms)];
     for old in &entry.secrets {
         let until = old.until_ms.map_or(ends, |until| until.min(ends));
@@ -306,11 +314,37 @@ mod tests {
         let third = rotated(&second, &make(), 60_000, NOW + 5_000).unwrap();
         let until: Vec<_> = third.secrets.iter().map(|secret| secret.until_ms).collect();
         assert_eq!(until, [None, Some(NOW + 65_000), Some(NOW + 10_000)]);
-        let at_once = rotated(&third, &make(), 0, NOW + 6_000).unwrap();
-        assert!(
-            (1..4).all(|at| at_once.standing(at, NOW + 6_000) == Standing::Replaced),
-            "a leak ends all of them"
+    }
+
+    /// Broken on purpose to see it fail: the end reckoned by the clock of who rotates.
+    #[test]
+    fn a_leak_ends_all_that_went_on_whatever_the_time_is_elsewhere() {
+        let make = || secret::make().unwrap();
+        let first = asked(r#"{"tenant":"t"}"#).unwrap();
+        let second = rotated(&first, &make(), 60_000, NOW).unwrap();
+        let at_once = rotated(&second, &make(), 0, NOW + 5_000).unwrap();
+        for now in [0, NOW - DAY, NOW + 5_000, NOW + DAY] {
+            assert_eq!([1, 2].map(|at| at_once.standing(at, now)), [Standing::Replaced; 2], "at {now}");
+            assert_eq!(at_once.standing(0, now), Standing::Good);
+        }
+        let later = rotated(&at_once, &make(), DAY, NOW + 6_000).unwrap();
+        assert_eq!(
+            [1, 2, 3].map(|at| later.standing(at, NOW + 6_000)),
+            [Standing::Good, Standing::Replaced, Standing::Replaced],
+            "a grace later on brings none back"
         );
+    }
+
+    /// Broken on purpose to see it fail: each part bounded, and not the whole.
+    #[test]
+    fn a_key_takes_no_more_than_others_can_read_in_time() {
+        let of = |entries: usize| {
+            let metadata: BTreeMap<String, String> =
+                (0..entries).map(|at| (format!("k{at}"), "\u{1f511}".repeat(MOST_VALUE))).collect();
+            asked(&serde_json::json!({ "tenant": "t", "metadata": metadata }).to_string())
+        };
+        assert!(of(7).is_ok());
+        assert!(of(MOST_ENTRIES).unwrap_err().contains("bytes in all"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ const HELD: Duration = Duration::from_secs(3_600);
 type Common<'a> = SmallVec<[&'a Arc<PoolInfo>; 4]>;
 
 impl Call<'_> {
-    /// Room for one of the candidates, or why there is none.
+    /// Room for one of the candidates, or why there is none; none of both if it is to be looked anew who they are.
     pub(super) async fn admit(
         &self,
         id: ModelId,
@@ -34,22 +34,25 @@ impl Call<'_> {
         session: Option<SessionRef>,
         (tried, may_wait): (&Tried, bool),
         record: &mut Option<Record>,
-    ) -> Result<(Option<Reservation>, usize), Error> {
+    ) -> Result<Option<(Option<Reservation>, usize)>, Error> {
         let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let left = self.nearest(&common);
+        let left = common.iter().rposition(|pool| {
+            is_own(&pool.name, &self.tenant_name) && limits::are_told(pool) // the key's is the last
+        });
         let (luck, most) = (fastrand::u64(0..1_000_000), self.priority.most());
         let ask_for = AskFor { left, why, luck, most, ..AskFor::default() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
-            Ok(Outcome::Granted(reservation, told)) => {
+            Ok(None) => Ok(None),
+            Ok(Some(Outcome::Granted(reservation, told))) => {
                 let index = reservation.index;
                 self.tell_admitted(&reservation, ranked, &common);
                 self.told(&wish, ranked, told, Some(index), record);
-                Ok((Some(reservation), index))
+                Ok(Some((Some(reservation), index)))
             }
-            Ok(Outcome::Denied(mut denied)) => {
+            Ok(Some(Outcome::Denied(mut denied))) => {
                 let told = std::mem::take(&mut denied.told);
                 let was_asked = denied.open || denied.pool < wish.infos.len(); // else it is told of already
                 if was_asked && (denied.common || told.why.is_empty()) {
@@ -61,20 +64,20 @@ impl Call<'_> {
                 }
                 Err(self.denied(&wish.infos, &common, &denied))
             }
-            Ok(Outcome::TooBig { pool, .. }) => {
+            Ok(Some(Outcome::TooBig { pool, .. })) => {
                 self.explain_too_large(&wish, ranked, pool, record);
-                let name = public(&wish.infos[pool].name);
+                let name = public(&wish.infos[pool].name, &self.tenant_name);
                 let message = format!("This request asks for more than the whole limit of {name}.");
                 Err(Error::new(Kind::TooBigForLimit, message))
             }
-            Ok(Outcome::Unlimited(usable)) => {
+            Ok(Some(Outcome::Unlimited(usable))) => {
                 let pin = session.and_then(|session| self.worker.shared.client.recall_pin(&session.key));
                 let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
                 // (Outside of the call's variant no session is kept.)
                 let is_out = |at: &usize| self.is_spilled(id, ranked[*at].target);
                 let stays = |at: &&usize| Some(tag(at)) == pin && (!is_out(at) || is_out(&usable[0]));
                 let pinned = usable.iter().find(stays);
-                Ok((None, *pinned.unwrap_or(&usable[0])))
+                Ok(Some((None, *pinned.unwrap_or(&usable[0]))))
             }
             Err(_) if Instant::now() >= self.deadline => Err(Error::late()),
             Err(_) => {
@@ -91,14 +94,6 @@ impl Call<'_> {
         let configured = self.snapshot.config.gateway_pool.iter().chain(tenants);
         let own = self.who.key.iter().filter_map(|key| key.pool.as_ref());
         configured.map(|id| &self.snapshot.pools[id.0]).chain(own).collect()
-    }
-
-    /// Which of these is the nearest limit of who calls that clients have headers for.
-    fn nearest(&self, common: &Common<'_>) -> Option<usize> {
-        let gateway = usize::from(self.snapshot.config.gateway_pool.is_some());
-        let of_key = usize::from(self.who.key.as_ref().is_some_and(|key| key.pool.is_some()));
-        let tenants = common.len() - of_key;
-        (tenants..common.len()).chain(gateway..tenants).find(|at| limits::are_told(common[*at]))
     }
 
     /// The request for room.
@@ -149,7 +144,8 @@ impl Call<'_> {
         let weight = Weight { sure, guessed: self.guessed };
         let weight = weight.within(deployment.context_window);
         let (input, guessed_input) = (weight.total(), weight.guessed);
-        Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
+        let (explicit_output, service) = (explicit.is_some(), self.peek.service);
+        Estimate { input, guessed_input, output, explicit_output, service }
     }
 
     /// Tells a collector of the reservation.
@@ -186,12 +182,12 @@ impl Call<'_> {
         };
         // (There may be more keys than a metric should have series.)
         let series = if scope == "key" { "".into() } else { name.clone() };
-        self.worker.shared.metrics.denied(scope, &series);
         // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
         let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
         if let Some(until) = spent {
             wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
         }
+        self.worker.shared.metrics.denied(if spent.is_some() { "budget" } else { scope }, &series);
         self.trace.denied(scope, &name, wait);
         if spent.is_some() && scope == "tenant" {
             let message = "The budget of this key is spent.";
@@ -213,13 +209,44 @@ fn adds_to_tools(deployment: &Deployment) -> bool {
     ![preset::Dialect::OpenaiChat, preset::Dialect::OpenaiResponses].iter().any(|own| dialects.contains(own))
 }
 
-/// A pool's name without the account behind it.
-fn public(name: &str) -> &str {
-    if name.starts_with(table::POOLS) {
+/// Is it the pool of a call's own key or tenant? What is left of others, those of a tenant above included, says what others use.
+fn is_own(pool: &str, tenant: &str) -> bool {
+    pool.starts_with(table::POOLS) || pool.strip_prefix("tenant/") == Some(tenant)
+}
+
+/// A pool's name without the account behind it, nor a tenant that is not the caller's.
+fn public<'n>(pool: &'n str, tenant: &str) -> &'n str {
+    if pool.starts_with(table::POOLS) {
         "this key"
-    } else if name.starts_with("tenant/") || name == "gateway" {
-        name
+    } else if pool == "gateway" || is_own(pool, tenant) {
+        pool
+    } else if pool.starts_with("tenant/") {
+        "a tenant above"
     } else {
         "this model"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose to see it fail: the pools of tenants above taken for their own.
+    #[test]
+    fn who_calls_hears_of_its_own_limits_alone() {
+        let own = |pool: &str| is_own(pool, "app");
+        assert_eq!(
+            ["key/key_1", "tenant/app", "tenant/org", "tenant/application", "gateway"].map(own),
+            [true, true, false, false, false]
+        );
+        for (pool, said) in [
+            ("key/key_1", "this key"),
+            ("tenant/app", "tenant/app"),
+            ("tenant/org", "a tenant above"),
+            ("gateway", "gateway"),
+            ("account/a", "this model"),
+        ] {
+            assert_eq!(public(pool, "app"), said);
+        }
     }
 }

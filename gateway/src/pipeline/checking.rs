@@ -12,6 +12,7 @@ use crate::clock::{boot_ms, unix_now};
 use crate::config::{Deployment, DeploymentId, Target};
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
+use crate::dialect::openai::answer::{Service, Usage};
 use crate::dialect::talk::{Dialect, Refused};
 use crate::route::Ranked;
 use crate::settle::{For, Tab};
@@ -97,7 +98,13 @@ fn say(
 fn wish(snapshot: &Snapshot, target: &Target) -> Wish {
     let common: Vec<_> = snapshot.config.gateway_pool.iter().map(|id| &snapshot.pools[id.0]).collect();
     let ranked = [Ranked { target, tier: 0, threshold: WHOLE, set: 0 }];
-    let estimate = Estimate { input: INPUT, guessed_input: 0, output: OUTPUT, explicit_output: true };
+    let estimate = Estimate {
+        input: INPUT,
+        guessed_input: 0,
+        output: OUTPUT,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     let (config, infos) = (&snapshot.config, &snapshot.pools);
     let ask_for = AskFor { at: unix_now(), ..AskFor::default() };
     let mut wish = admit::wish(config, infos, &common, &ranked, |_, _| estimate, None, ask_for);
@@ -136,7 +143,8 @@ async fn exchange(
     let answered = answered.await;
     let actual = match &answered {
         Ok(whole) => {
-            whole.told.usage.map_or(Actual::Partial { input: INPUT, delivered: OUTPUT }, Actual::Used)
+            let about = Usage { input: INPUT, output: OUTPUT, ..Usage::default() };
+            whole.told.usage.map_or(Actual::Partial(about), Actual::Used)
         }
         Err(Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_)) => {
             tab.into_iter().for_each(Tab::free);

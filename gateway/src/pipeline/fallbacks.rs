@@ -55,6 +55,10 @@ impl Call<'_> {
     /// The models that may serve what another did not, by the kind of its failure; `None`: no other would.
     fn chain<'m>(&self, model: &'m Model, kind: Kind) -> Option<&'m [ModelId]> {
         match kind {
+            // Without what is drained it would be the length that stands in the way.
+            Kind::Drained if model.fallbacks.is_empty() && self.is_too_long(model) => {
+                Some(&model.context_fallbacks)
+            }
             Kind::NoCapacity
             | Kind::TooBigForLimit
             | Kind::UpstreamFailed

@@ -101,7 +101,7 @@ pub async fn stored(
     record: &mut Option<Record>,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let who = worker.shared.who(&snapshot, Credentials { headers, query: ask.query })?;
+    let who = worker.shared.who(&snapshot, Credentials { headers, query: ask.query }).await?;
     let tenant = who.name();
     note(record, |record| (record.tenant, record.key, record.api) = (tenant.clone(), who.key_id(), "stored"));
     let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();

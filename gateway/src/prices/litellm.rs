@@ -69,13 +69,14 @@ fn entry(name: &str, said: &Value) -> Option<((&'static str, String), String)> {
     if !is_name || input + output.unwrap_or(0.0) <= 0.0 {
         return None;
     }
-    let mut price = rates(said, "")?;
+    let embeds = mode == "embedding";
+    let mut price = rates(said, "", embeds)?;
     if let Some(request) =
         said.get("input_cost_per_request").and_then(Value::as_f64).filter(|cost| *cost > 0.0)
     {
         let _ = write!(price, ", request = {request}");
     }
-    let long = LONG.iter().find_map(|(suffix, above)| Some((rates(said, suffix)?, above)));
+    let long = LONG.iter().find_map(|(suffix, above)| Some((rates(said, suffix, embeds)?, above)));
     if let Some((long, above)) = long {
         let _ = write!(price, ", long = {{ above = {above}, {long} }}");
     }
@@ -93,11 +94,11 @@ fn entry(name: &str, said: &Value) -> Option<((&'static str, String), String)> {
     Some(((ours, model.to_owned()), price))
 }
 
-fn rates(said: &Map<String, Value>, suffix: &str) -> Option<String> {
+fn rates(said: &Map<String, Value>, suffix: &str, embeds: bool) -> Option<String> {
     let input = per_million(said, "input_cost_per_token", suffix)?;
-    // Embeddings have no output.
-    let output = per_million(said, "output_cost_per_token", suffix);
-    let mut text = format!("input = {input}, output = {}", output.or((suffix.is_empty()).then_some(0.0))?);
+    // Embeddings have no output; what else says nothing of it is paid otherwise: by the character, by the second.
+    let output = per_million(said, "output_cost_per_token", suffix).or(embeds.then_some(0.0))?;
+    let mut text = format!("input = {input}, output = {output}");
     for (name, theirs, last) in [
         ("cache_read", "cache_read_input_token_cost", ""),
         ("cache_write", "cache_creation_input_token_cost", ""),

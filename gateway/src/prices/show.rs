@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{day, moment};
 use crate::config::{Config, Deployment, Factors, Listed, Price, Prices, Pricing, Rates};
+use crate::cost::told::age_days;
 
 /// Of every deployment, at a Unix time in seconds.
 pub fn show(config: &Config, unix: u64) -> String {
@@ -17,11 +18,10 @@ pub fn show(config: &Config, unix: u64) -> String {
     }
     let without = config.deployments.iter().filter(|d| d.pricing.at(unix).is_none()).count();
     let (all, table) = (config.deployments.len(), table(&config.prices));
-    let age = config.prices.age_days(unix);
-    let _ = write!(
-        out,
-        "{without} of {all} deployments have no price; {table} was looked up last {age} days ago"
-    );
+    let _ = write!(out, "{without} of {all} deployments have no price");
+    if let Some(age) = age_days(config, unix) {
+        let _ = write!(out, "; the oldest that is in use of {table} was looked up {age} days ago");
+    }
     out
 }
 
@@ -57,7 +57,8 @@ fn table(prices: &Prices) -> String {
 fn whence(listed: &Listed, prices: &Prices) -> String {
     let hours = if listed.hours.is_empty() { "" } else { ", at these hours" };
     let checked = day(listed.checked);
-    format!("{}, line {}{hours}; looked up {checked}: {}", table(prices), listed.line, listed.source)
+    let sure = if listed.verified { "" } else { ", not confirmed" };
+    format!("{}, line {}{hours}; looked up {checked}{sure}: {}", table(prices), listed.line, listed.source)
 }
 
 /// A price, in lines.
@@ -70,8 +71,9 @@ pub(super) fn of_price(price: &Price) -> Vec<String> {
         let factors = [("flex", flex), ("priority", priority), ("fast", fast), ("batch", batch)];
         let factors: Vec<String> =
             factors.iter().filter_map(|(name, factor)| Some(format!("{name} {}", (*factor)?))).collect();
-        let times = if factors.is_empty() { "none".to_owned() } else { factors.join(", ") };
-        lines.push(format!("times, by the way it is served: {times}"));
+        if !factors.is_empty() {
+            lines.push(format!("times, by the way it is served: {}", factors.join(", ")));
+        }
     }
     lines
 }

@@ -19,7 +19,7 @@ async fn a_table_is_checked_compared_and_written_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (from, out) = (path("new.toml"), path("prices.toml"));
-    let update = async |out: Option<&Path>| update(from.to_str().unwrap(), out, TODAY).await;
+    let update = async |out: Option<&Path>| update(from.to_str().unwrap(), out, None, TODAY).await;
     fs::write(&from, table(5.0, "")).unwrap();
     let said = update(None).await.unwrap();
     assert!(said.contains("nothing is written"), "{said}");
@@ -48,6 +48,46 @@ async fn a_table_is_checked_compared_and_written_as_a_whole() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
+/// Whoever may read the file may go on reading it, and a link stays one. Broken on purpose to see it fail: the mode of a new file; the
+/// link replaced by the file.
+#[test]
+fn a_table_is_written_to_where_it_stands_and_as_it_was() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (real, link) = (folder.path().join("real.toml"), folder.path().join("link.toml"));
+    fs::write(&real, "before").unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    write(&link, "after").unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&real).unwrap(), "after");
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+/// A table takes the place of the one before. Broken on purpose to see it fail: the configuration not looked at, with which replicas
+/// that need the price would then not start.
+#[tokio::test]
+async fn a_table_without_the_price_of_a_deployment_is_not_written() {
+    let config = |model: &str| {
+        let text = format!(
+            "version = 1\n[[accounts]]\nname = \"o\"\nprovider = \"openai\"\napi_key = \"k\"\n\
+             [[deployments]]\nname = \"d\"\naccount = \"o\"\nmodel = \"{model}\"\n\
+             [[deployments]]\nname = \"none\"\naccount = \"o\"\nmodel = \"gpt-7\"\n"
+        );
+        check(Path::new("weir.toml"), &text, &|_| None).unwrap_or_else(|report| panic!("{report}"))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (from, out) = (folder.path().join("new.toml"), folder.path().join("prices.toml"));
+    fs::write(&from, table(5.0, "")).unwrap();
+    let update =
+        async |config: &Config| update(from.to_str().unwrap(), Some(&out), Some(config), TODAY).await;
+    let wrong = update(&config("gpt-4o")).await.unwrap_err().to_string();
+    assert!(wrong.contains("has no price for d: nothing is written"), "{wrong}");
+    assert!(!out.exists());
+    update(&config("gpt-5.5")).await.unwrap();
+    assert_eq!(fs::read_to_string(&out).unwrap(), table(5.0, ""));
+}
+
 #[test]
 fn what_deployments_cost_is_shown_with_where_it_is_from() {
     let text = "version = 1\n[[accounts]]\nname = \"g\"\nprovider = \"gemini\"\napi_key = \"k\"\n\
@@ -70,7 +110,8 @@ fn what_deployments_cost_is_shown_with_where_it_is_from() {
     assert!(shown.contains("1 of 3 deployments have no price"), "{shown}");
 }
 
-/// As theirs looks (the numbers are of it, the entries cut down). Broken on purpose to see it fail: free of charge taken over.
+/// As theirs looks (the numbers are of it, the entries cut down). Broken on purpose to see it fail: free of charge taken over; output
+/// that is paid otherwise than by the token taken for free.
 #[tokio::test]
 async fn litellms_table_is_taken_where_it_has_prices_per_token() {
     let json = r#"{
@@ -83,6 +124,9 @@ async fn litellms_table_is_taken_where_it_has_prices_per_token() {
         "output_cost_per_token": 2e-05, "cache_creation_input_token_cost": 5e-06,
         "cache_creation_input_token_cost_above_1hr": 8e-06, "cache_read_input_token_cost": 2e-07},
       "gemini/gemini-embedding-001": {"litellm_provider": "gemini", "mode": "embedding", "input_cost_per_token": 1.5e-07},
+      "openai/by-the-second": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06},
+      "openai/by-the-character": {"litellm_provider": "openai", "mode": "responses", "input_cost_per_token": 1e-06,
+        "output_cost_per_token": null, "output_cost_per_character": 1e-06},
       "groq/free": {"litellm_provider": "groq", "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
       "1024-x-1024/dall-e-2": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_pixel": 1.9e-08},
       "elsewhere/m": {"litellm_provider": "elsewhere", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06}
@@ -90,8 +134,8 @@ async fn litellms_table_is_taken_where_it_has_prices_per_token() {
     let folder = tempfile::tempdir().unwrap();
     let (from, out) = (folder.path().join("theirs.json"), folder.path().join("prices.toml"));
     fs::write(&from, json).unwrap();
-    let said = update(from.to_str().unwrap(), Some(&out), TODAY).await.unwrap();
-    assert!(said.contains("3 entries were left out"), "{said}");
+    let said = update(from.to_str().unwrap(), Some(&out), None, TODAY).await.unwrap();
+    assert!(said.contains("5 entries were left out"), "{said}");
     let table =
         Prices::read(&out, &fs::read_to_string(&out).unwrap()).unwrap_or_else(|report| panic!("{report}"));
     let built_in = Prices::built_in().unwrap();
@@ -102,8 +146,9 @@ async fn litellms_table_is_taken_where_it_has_prices_per_token() {
         let (theirs, ours) = (of(&table), of(&built_in));
         assert_eq!(theirs.rates.input, ours.rates.input, "{model}");
         assert_eq!(
-            (theirs.rates.output, theirs.rates.cache_read.min(ours.rates.cache_read)),
-            (ours.rates.output, theirs.rates.cache_read.min(ours.rates.cache_read))
+            (theirs.rates.output, theirs.rates.cache_read),
+            (ours.rates.output, ours.rates.cache_read),
+            "{model}"
         );
         assert_eq!(theirs.rates.cache_write_long, ours.rates.cache_write_long, "{model}");
         assert_eq!(theirs.long, ours.long, "{model}");

@@ -70,7 +70,8 @@ impl Settlement {
     pub fn answered(mut self, usage: Option<Usage>, bytes: usize) {
         self.record.ok();
         self.went_well(usage);
-        self.close(usage, bytes as u64 / 4);
+        let known = Usage { input: self.input, output: bytes as u64 / 4, ..Usage::default() };
+        self.close(usage, known);
     }
 
     /// A stream is over: ended, failed or left by the client.
@@ -83,7 +84,7 @@ impl Settlement {
             slow if slow == Kind::UpstreamTimeout.name() && Instant::now() < self.until => self.went_wrong(),
             _ => {} // that the client or this replica went says nothing of the deployment
         }
-        self.close(seen.used(), seen.delivered.tokens());
+        self.close(seen.used(), seen.used_so_far(self.input));
     }
 
     /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
@@ -137,8 +138,8 @@ impl Settlement {
         }
     }
 
-    /// `delivered`: tokens that reached us, about, where the provider says nothing.
-    fn close(&mut self, usage: Option<Usage>, delivered: u64) {
+    /// `known`: what is known of the usage where the provider does not tell it in all.
+    fn close(&mut self, usage: Option<Usage>, known: Usage) {
         self.record.upstream += self.sent.elapsed();
         self.record.usage = usage;
         let actual = match usage {
@@ -147,7 +148,7 @@ impl Settlement {
                 Actual::Used(usage)
             }
             None if self.background => Actual::Abandoned,
-            None => Actual::Partial { input: self.input, delivered },
+            None => Actual::Partial(known),
         };
         self.tell(usage, &actual);
         if let Some(reservation) = self.reservation.take() {
@@ -176,8 +177,8 @@ impl Settlement {
 fn settled_by(actual: &Actual) -> &'static str {
     match actual {
         Actual::Used(_) => "usage",
-        Actual::Partial { .. } => "estimate",
-        Actual::Failed => "failure",
+        Actual::Partial(_) => "estimate",
+        Actual::TimedOut { .. } | Actual::Failed => "failure",
         Actual::Abandoned => "hold",
     }
 }

@@ -1,9 +1,10 @@
 //! What an attempt costs, told once: when it is settled, or, dropped before, as one that was given up.
 //!
-//! It counts as our own limits count it. What the provider says it used is paid at the price of the second in which it was sent.
-//! Where the provider does not say, because the stream broke or the client left, it is what reached us and our own count of the
-//! input; of one that was given up before anything came (a client that left, a hedge that lost, a time-out) it is the input.
-//! A refusal, or a connection that broke before anything came, costs nothing. What cannot be known is counted as that.
+//! What the provider says it used is paid at the price of the second in which it was sent. Where the provider does not say, because
+//! the stream broke or the client left, it is the output that reached us and the input as far as the stream told it, else our own
+//! count of it. Of one that was given up before anything came (a client that left, a hedge that lost, a time-out) it is our count of
+//! the input. A refusal, or a connection that broke before anything came, costs nothing. What cannot be known is counted as that.
+//! Budgets go by the same numbers, but for what the client left: of that they keep all that was held ([`Actual::Abandoned`]).
 
 use std::sync::Arc;
 
@@ -59,18 +60,25 @@ impl Tab {
         }
     }
 
-    /// The attempt is settled so. US$, if that is known.
+    /// The attempt is settled so, and its answer is the client's. US$, if that is known.
     pub fn pay(mut self, actual: Actual) -> Option<f64> {
+        self.settle(actual, true)
+    }
+
+    /// The attempt is settled so, and the client has nothing of it.
+    pub fn pay_in_vain(mut self, actual: Actual) {
+        self.settle(actual, false);
+    }
+
+    fn settle(&mut self, actual: Actual, serves: bool) -> Option<f64> {
         match actual {
-            Actual::Used(usage) => self.close(usage, false),
-            Actual::Partial { input, delivered } => {
-                self.close(Usage { input, output: delivered, ..Usage::default() }, true)
-            }
+            Actual::Used(usage) => self.close(usage, false, serves),
+            Actual::Partial(usage) => self.close(usage, true, serves),
+            Actual::TimedOut { .. } | Actual::Abandoned => self.give_up(),
             Actual::Failed => {
                 self.is_open = false;
                 Some(0.0)
             }
-            Actual::Abandoned => self.give_up(),
         }
     }
 
@@ -79,9 +87,9 @@ impl Tab {
         self.tell(Spent::UNKNOWN);
     }
 
-    /// Of what it used nothing is known but that it was sent.
+    /// Of what it used nothing is known but that it was sent, and nobody has anything of it.
     fn give_up(&mut self) -> Option<f64> {
-        self.close(Usage { input: self.input, ..Usage::default() }, true)
+        self.close(Usage { input: self.input, ..Usage::default() }, true, false)
     }
 
     /// It costs nothing.
@@ -89,14 +97,14 @@ impl Tab {
         self.is_open = false;
     }
 
-    fn close(&mut self, usage: Usage, estimated: bool) -> Option<f64> {
+    fn close(&mut self, usage: Usage, estimated: bool, serves: bool) -> Option<f64> {
         let config = &self.snapshot.config;
         let cost =
             config.deployments[self.deployment.0].pricing.at(self.sent).map(|price| price.cost(&usage));
         let usd = cost.flatten();
         let model = self.model.map(|model| &config.models[model.0]);
         let saved = match (usd, model) {
-            (Some(usd), Some(model)) => saved(config, model, &usage, self.sent, usd),
+            (Some(usd), Some(model)) => saved(config, model, serves.then_some(&usage), self.sent, usd),
             _ => Saved::default(),
         };
         self.tell(Spent { usage: Some(usage), estimated, usd, saved });
@@ -119,11 +127,11 @@ impl Drop for Tab {
 }
 
 /// What the same tokens would have cost at the model's baseline, and at the dearest of its deployments, served as usual, less what
-/// they cost.
-fn saved(config: &Config, model: &Model, usage: &Usage, sent: u64, usd: f64) -> Saved {
+/// they cost. None: the client had nothing of them, so they are all too many wherever they were used.
+fn saved(config: &Config, model: &Model, usage: Option<&Usage>, sent: u64, usd: f64) -> Saved {
     let at = |id: DeploymentId| {
         let price = config.deployments[id.0].pricing.at(sent);
-        price.map(|price| price.as_usual(usage))
+        price.map(|price| usage.map_or(0.0, |usage| price.as_usual(usage)))
     };
     let dearest = model.targets.iter().filter_map(|target| at(target.deployment)).max_by(f64::total_cmp);
     Saved {

@@ -26,7 +26,8 @@ fn replica(model: &str) -> (Arc<Shared>, Arc<Snapshot>) {
     let session_idle = snapshot.session_idle();
     let deadlines = Deadlines { head: 1_000, end: 1_000 };
     let client = Client::new(About { name: "r".into(), deadlines, expected: 1, session_idle });
-    let shared = Arc::new(Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap());
+    let shared =
+        Arc::new(Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap());
     let snapshot = shared.snapshot.load_full();
     (shared, snapshot)
 }
@@ -39,7 +40,8 @@ fn tab((shared, snapshot): &(Arc<Shared>, Arc<Snapshot>), deployment: usize) -> 
 /// What the books say.
 fn sums(shared: &Shared) -> crate::cost::Sums {
     let mut all = crate::cost::Sums::default();
-    for level in shared.costs.levels() {
+    let now = hour_now(); // (an hour may just have begun)
+    for level in (now - 1..=now).flat_map(|hour| shared.costs.levels(hour)) {
         level.series.iter().for_each(|(_, sums)| all.add(sums));
     }
     all
@@ -73,10 +75,11 @@ fn an_attempt_is_counted_once_by_what_is_known_of_it() {
         (told, after.attempts - before.attempts, after.usd - before.usd, after.estimated - before.estimated)
     };
     assert_eq!(count(&|tab| tab.pay(Actual::Used(USED))), (Some(10.0), 1.0, 10.0, 0.0));
-    let partial = Actual::Partial { input: 500_000, delivered: 250_000 };
+    let partial = Actual::Partial(Usage { input: 500_000, output: 250_000, ..Usage::default() });
     assert_eq!(count(&|tab| tab.pay(partial)), (Some(3.0), 1.0, 3.0, 1.0));
     assert_eq!(count(&|tab| tab.pay(Actual::Abandoned)), (Some(2.0), 1.0, 2.0, 1.0));
     assert_eq!(count(&|tab| tab.pay(Actual::Failed)), (Some(0.0), 0.0, 0.0, 0.0));
+    assert_eq!(count(&|tab| tab.pay(Actual::TimedOut { input: 1 })), (Some(2.0), 1.0, 2.0, 1.0));
     assert_eq!(
         count(&|tab| {
             tab.free();
@@ -92,8 +95,8 @@ fn an_attempt_is_counted_once_by_what_is_known_of_it() {
         (None, 1.0, 2.0, 1.0),
         "the client left, or a hedge lost"
     );
-    assert!((metric(&replica.0, "weir_cost_usd_total") - 17.0).abs() < 1e-9);
-    assert!((metric(&replica.0, "weir_cost_estimated_usd_total") - 7.0).abs() < 1e-9);
+    assert!((metric(&replica.0, "weir_cost_usd_total") - 19.0).abs() < 1e-9);
+    assert!((metric(&replica.0, "weir_cost_estimated_usd_total") - 9.0).abs() < 1e-9);
 }
 
 /// Broken on purpose to see it fail: 0 US$ for what has no price.
@@ -131,4 +134,21 @@ fn savings_are_beside_the_baseline_and_the_dearest() {
     assert_eq!(of("weir_cost_saved_usd_total", "dearest"), Some(45.0));
     let sums = sums(&replica.0);
     assert_eq!((sums.saved_baseline, sums.saved_dearest), (5.0 - 40.0, 45.0));
+}
+
+/// The worse a cheap deployment fails, the less it saves. Broken on purpose to see it fail: an attempt that timed out compared with
+/// what the same tokens would have cost elsewhere, as if they had been of use there.
+#[test]
+fn what_bought_nothing_saves_nothing() {
+    let replica = replica(&format!("{ALL}\nbaseline = \"d\""));
+    tab(&replica, 2).pay_in_vain(Actual::TimedOut { input: 1_000_000 }); // 1
+    tab(&replica, 2).pay_in_vain(Actual::Used(USED)); // 5: its answer could not be read
+    drop(tab(&replica, 2)); // 1: a hedge that lost
+    tab(&replica, 0).pay(Actual::Used(USED)); // 10, as at the baseline
+    let sums = sums(&replica.0);
+    assert_eq!((sums.usd, sums.saved_baseline), (17.0, -7.0));
+    assert_eq!(sums.saved_dearest, 40.0 - 7.0);
+    let partial = Actual::Partial(USED);
+    tab(&replica, 2).pay(partial); // 5 instead of 10: the client had it up to where it left
+    assert_eq!(self::sums(&replica.0).saved_baseline, -2.0);
 }

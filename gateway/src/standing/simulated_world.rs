@@ -10,6 +10,7 @@ use crate::admit::estimate::Estimate;
 use crate::admit::{AskFor, wish};
 use crate::config::check::check;
 use crate::config::{Config, DeploymentId};
+use crate::dialect::openai::answer::Service;
 use crate::route::behaviour::Answered;
 use crate::route::predict::Size;
 use crate::route::rotation::Rotation;
@@ -227,7 +228,13 @@ impl Sim {
             &mut || rng.f64(),
         );
         self.decisions.push(begun.elapsed());
-        let estimate = |_: &_, _| Estimate { input, output, guessed_input: 0, explicit_output: false };
+        let estimate = |_: &_, _| Estimate {
+            input,
+            output,
+            guessed_input: 0,
+            explicit_output: false,
+            service: Service::Standard,
+        };
         let infos = pools::table(&self.config, 0);
         let mut wish = wish(&self.config, &infos, &[], &ranked, estimate, None, AskFor::default());
         let ledger = replica.side.ledger().unwrap().clone();

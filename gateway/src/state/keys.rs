@@ -4,12 +4,14 @@
 //! Here a key is an id, a version, whether it is revoked, a number, and a text; what that says is the business of [`crate::keys`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use redis::Pipeline;
 
 use super::Away;
 use super::port::Port;
+use crate::clock;
 
 /// The script that makes every change.
 pub const SCRIPT: &str = include_str!("../../../lua/keys.lua");
@@ -27,10 +29,13 @@ pub struct Told<'a> {
     pub version: u64,
     /// For good.
     pub revoked: bool,
-    /// Drawn when it was changed, below 2^53: of two changes with one version the higher counts.
+    /// Drawn when it was changed, below 2^53: of two changes with one version, in histories that were split, the higher counts.
     pub drawn: u64,
     /// What it is.
     pub text: &'a str,
+    /// It was told before, to a data set that may have lost it. Else it is a change of what is kept: if somebody else was first to
+    /// make one of that version, theirs stays, whatever was drawn.
+    pub again: bool,
 }
 
 /// Which change was the last.
@@ -119,10 +124,10 @@ impl Port {
             _ if told.is_empty() => Ok(Vec::new()),
             Port::Redis(lane) => {
                 let mut tell = redis::pipe();
-                for Told { id, version, revoked, drawn, text } in told {
+                for Told { id, version, revoked, drawn, text, again } in told {
                     tell.cmd("EVAL").arg(SCRIPT).arg(1).arg(lane.keys().keys());
                     tell.arg(id).arg(version).arg(u8::from(*revoked)).arg(drawn).arg(text);
-                    tell.arg(nonce()).arg(LISTED);
+                    tell.arg(nonce()).arg(LISTED).arg(u8::from(*again));
                 }
                 lane.plain(&tell).await
             }
@@ -164,16 +169,38 @@ impl Port {
         }
     }
 
-    /// The same as all replicas have told it.
-    pub async fn used_keys(&self) -> Result<BTreeMap<String, u64>, Away> {
+    /// The same of some keys, as all replicas have told it; 0 where nobody has.
+    pub async fn used_keys(&self, ids: &[Arc<str>]) -> Result<Vec<u64>, Away> {
+        let mut all = Vec::with_capacity(ids.len());
+        for some in ids.chunks(STEP) {
+            match self {
+                Port::Redis(lane) => {
+                    let mut get = redis::pipe();
+                    get.cmd("HMGET")
+                        .arg(lane.keys().used())
+                        .arg(some.iter().map(|id| &**id).collect::<Vec<_>>());
+                    let (used,) = lane.plain::<(Vec<Option<u64>>,)>(&get).await?;
+                    all.extend(used.into_iter().map(Option::unwrap_or_default));
+                }
+                Port::Local(local) => {
+                    let used = local.keys.used.lock();
+                    all.extend(some.iter().map(|id| used.get(&**id).copied().unwrap_or_default()));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The time of day by the state's clock, Unix milliseconds.
+    pub async fn unix_ms(&self) -> Result<u64, Away> {
         match self {
             Port::Redis(lane) => {
-                let mut get = redis::pipe();
-                get.cmd("HGETALL").arg(lane.keys().used());
-                let (used,) = lane.read::<(BTreeMap<String, u64>,)>(&get).await?;
-                Ok(used)
+                let mut ask = redis::pipe();
+                ask.cmd("TIME");
+                let ((seconds, micros),) = lane.plain::<((u64, u64),)>(&ask).await?;
+                Ok(seconds.saturating_mul(1_000).saturating_add(micros / 1_000))
             }
-            Port::Local(local) => Ok(local.keys.used.lock().clone()),
+            Port::Local(_) => Ok(clock::unix_ms()),
         }
     }
 }
@@ -193,11 +220,11 @@ impl Cabinet {
 
     /// What `lua/keys.lua` does.
     pub fn tell(&self, told: Told<'_>, nonce: &str) -> String {
-        let Told { id, version, revoked, drawn, text } = told;
+        let Told { id, version, revoked, drawn, text, .. } = told;
         let mut fields = self.fields.lock();
         let kept = fields.get(&format!("k:{id}"));
         if let Some(kept) = kept
-            && !is_newer((revoked, version, drawn), kept)
+            && !is_newer(told, kept)
         {
             return kept.clone();
         }
@@ -212,9 +239,8 @@ impl Cabinet {
         written
     }
 
-    /// Goes on from an earlier moment, or from nothing.
-    #[cfg(test)]
-    pub(crate) fn restore(&self, fields: BTreeMap<String, String>) {
+    /// Goes on from an earlier moment, from nothing, or from what somebody else wrote.
+    pub fn restore(&self, fields: BTreeMap<String, String>) {
         *self.fields.lock() = fields;
     }
 
@@ -224,10 +250,23 @@ impl Cabinet {
     }
 }
 
-/// A revoked key is newer than one that is not, whatever their versions: nobody brings it back.
-fn is_newer(told: (bool, u64, u64), kept: &str) -> bool {
+/// A revoked key is newer than one that is not, whatever their versions: nobody brings it back. Nothing is newer than what cannot be
+/// read.
+fn is_newer(told: Told<'_>, kept: &str) -> bool {
+    let Some((revoked, version, drawn)) = head(kept) else { return false };
+    let drawn = told.again && told.drawn > drawn; // a change comes after what it was made from, or not at all
+    (told.revoked, told.version, drawn) > (revoked, version, false)
+}
+
+/// Of what is kept: is it revoked, its version, and what was drawn.
+fn head(kept: &str) -> Option<(bool, u64, u64)> {
     let mut parts = kept.splitn(4, ' ');
-    let mut number = || parts.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
-    let (version, revoked, drawn) = (number(), number() == 1, number());
-    told > (revoked, version, drawn)
+    let version = parts.next()?.parse().ok()?;
+    let revoked = match parts.next()? {
+        "0" => false,
+        "1" => true,
+        _ => return None,
+    };
+    let drawn = parts.next()?.parse().ok()?;
+    parts.next().map(|_| (revoked, version, drawn))
 }

@@ -75,7 +75,10 @@ impl Spending {
                 "weir_cost_excess_usd",
                 "US dollars that the same tokens would have cost less elsewhere",
             ),
-            age: level("weir_price_age_days", "Days since a price of the table was looked up last"),
+            age: level(
+                "weir_price_age_days",
+                "Days since the oldest price of the table that is in use was looked up",
+            ),
             stale: level("weir_prices_stale", "Deployments whose price of the table is over, or a year old"),
             series: RwLock::default(),
         }

@@ -13,8 +13,9 @@ use crate::clock::unix_ms;
 use crate::experiment::{Ending, Measures};
 use crate::state::core::SessionOutcome;
 
-/// So many calls are kept.
+/// So many calls are kept, and so many of those that failed beside them.
 const KEPT: usize = 128;
+const FAILED: usize = 64;
 
 /// One call that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,8 +53,10 @@ pub struct Seen {
     pub waited: f64,
     /// Tokens before the model, those of them that its provider had cached, and by the model.
     pub tokens: Option<[u64; 3]>,
-    /// US$.
+    /// US$, of what has a known price.
     pub cost: f64,
+    /// Not all of it has one.
+    pub unpriced: bool,
     /// What became of its session; empty without one.
     pub session: String,
     /// Its experiment and variant.
@@ -93,6 +96,7 @@ pub struct Feed {
 struct Kept {
     seq: u64,
     calls: VecDeque<Seen>,
+    failed: VecDeque<Seen>, // of many calls between two looks these are not to be crowded out
     sums: Sums,
 }
 
@@ -104,6 +108,7 @@ impl Feed {
         }
         let mut kept = self.kept.lock();
         kept.calls.clear();
+        kept.failed.clear();
         kept.sums = Sums { since: unix_ms(), ..Sums::default() };
     }
 
@@ -117,8 +122,8 @@ impl Feed {
     /// The last calls, the oldest first: those that failed before others, where there are more than `most`.
     pub fn last(&self, most: usize) -> Vec<Seen> {
         let kept = self.kept.lock();
-        let of = |failed: bool| kept.calls.iter().rev().filter(move |seen| seen.failed == failed);
-        let mut chosen: Vec<Seen> = of(true).chain(of(false)).take(most).cloned().collect();
+        let newest = kept.failed.iter().rev().chain(kept.calls.iter().rev());
+        let mut chosen: Vec<Seen> = newest.take(most).cloned().collect();
         drop(kept);
         chosen.sort_unstable_by_key(|seen| seen.seq);
         chosen
@@ -157,10 +162,12 @@ impl Feed {
             *ended = [ended[0] + 1, ended[1] + failed, ended[2] + refused];
         }
         sums.all.note(sample);
-        if kept.calls.len() == KEPT {
-            kept.calls.pop_front();
+        let Kept { calls, failed, .. } = &mut *kept;
+        let (ring, most) = if seen.failed { (failed, FAILED) } else { (calls, KEPT) };
+        if ring.len() == most {
+            ring.pop_front();
         }
-        kept.calls.push_back(seen);
+        ring.push_back(seen);
     }
 }
 
@@ -189,6 +196,7 @@ fn seen(record: &Record, took: Duration, failed: bool) -> Seen {
         waited: ms(record.waited),
         tokens: record.usage.map(|usage| [usage.input, usage.cached_input, usage.output]),
         cost: record.cost,
+        unpriced: record.is_cost_unknown,
         session: match record.session {
             SessionOutcome::None => String::new(),
             outcome => log::session(outcome).to_owned(),
@@ -249,17 +257,19 @@ mod tests {
         assert!(metrics.feed.last(10).is_empty() && metrics.feed.sums().all.calls == 0.0);
     }
 
-    /// Broken on purpose to see it fail: no bound; the newest whatever they came to.
+    /// Broken on purpose to see it fail: no bound; the newest whatever they came to; one ring for all (the first that failed was gone).
     #[test]
     fn few_are_kept_and_those_that_failed_are_seen_first() {
         let metrics = Arc::new(Metrics::new().unwrap());
         metrics.feed.watch(true);
-        (0..300).for_each(|at| end(&metrics, at != 180 && at != 250));
-        assert_eq!(metrics.feed.last(1_000).len(), KEPT);
+        (0..300).for_each(|at| end(&metrics, at != 80 && at != 250));
+        assert_eq!(metrics.feed.last(1_000).len(), KEPT + 2);
         let last: Vec<(u64, bool)> =
             metrics.feed.last(4).iter().map(|seen| (seen.seq, seen.failed)).collect();
-        assert_eq!(last, [(181, true), (251, true), (299, false), (300, false)]);
+        assert_eq!(last, [(81, true), (251, true), (299, false), (300, false)]);
         assert_eq!(metrics.feed.last(1)[0].seq, 251);
+        (0..300).for_each(|_| end(&metrics, false));
+        assert_eq!(metrics.feed.last(1_000).len(), KEPT + FAILED);
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub struct Metrics {
     utilisation: Levels,
     learned: Levels,
     degraded: Gauge<u64>,
+    keys_age: Gauge<f64>,
     checks: Counter<u64>,
     circuits: Levels,
     accounts: Levels,
@@ -151,6 +152,12 @@ impl Metrics {
             degraded: meter
                 .u64_gauge("weir_degraded")
                 .with_description("1 while the shared state is away")
+                .build(),
+            keys_age: meter
+                .f64_gauge("weir_keys_age_seconds")
+                .with_description(
+                    "For how long nothing was heard of keys that are made, replaced and revoked at run time",
+                )
                 .build(),
             circuits: levels(
                 "weir_circuit_state",
@@ -262,7 +269,8 @@ impl Metrics {
         }
     }
 
-    /// A call found no room; `scope` is `tenant`, `gateway`, `capacity`, `circuit` or `queue`.
+    /// A call found no room; `scope` is `key`, `tenant`, `gateway`, `capacity`, `circuit`, `queue`, or
+    /// `budget` where one is spent.
     pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
         let pool = self.series.pool(pool).unwrap_or_else(|| "tenant/other".into());
         self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool)]);
@@ -350,6 +358,11 @@ impl Metrics {
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// For how long nothing was heard of keys, ms.
+    pub fn keys_age(&self, age_ms: u64) {
+        self.keys_age.record(age_ms as f64 / 1_000.0, &[]);
     }
 
     /// A health check ended.

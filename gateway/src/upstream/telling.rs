@@ -180,8 +180,9 @@ impl Retold {
 /// What an answer says it used, and in which way it was served where that is told apart.
 fn used(answer: &Answer) -> Option<Usage> {
     let usage = answer.usage?;
-    let service = answer.service_tier.as_ref().map_or(usage.service, |tier| Service::of(&tier.value));
-    Some(if usage.service == Service::Standard { Usage { service, ..usage } } else { usage })
+    Some(
+        usage.served(answer.service_tier.as_ref().map_or(Service::Standard, |tier| Service::of(&tier.value))),
+    )
 }
 
 /// Is it one JSON object, whole and in UTF-8? A body that ends with its connection may have lost its end.

@@ -89,7 +89,7 @@ export async function site(name, { providers, replicas, server = '', settings })
   const folder = path.join(FOLDER, name);
   mkdirSync(folder, { recursive: true });
   const redis = await freePort();
-  await start('redis', folder, 'redis-server', ['--port', redis, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder].map(String), async () => {
+  const state = await start('redis', folder, 'redis-server', ['--port', redis, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder].map(String), async () => {
     const { connect } = await import('node:net');
     return new Promise((done) => {
       const socket = connect(redis, '127.0.0.1', () => socket.end('PING\r\n'));
@@ -114,7 +114,7 @@ export async function site(name, { providers, replicas, server = '', settings })
     const child = await start(`replica-${number}`, folder, WEIR, ['serve', '--config', config], () => says(`http://127.0.0.1:${admin}/readyz`), env);
     all.push({ child, clients: `http://127.0.0.1:${listen}`, admin: `http://127.0.0.1:${admin}` });
   }
-  return { replicas: all, providers: at, folder, config };
+  return { replicas: all, providers: at, folder, config, state };
 }
 
 /** Changes a provider's behaviour. */

@@ -1,4 +1,4 @@
-// What a board of Grafana 11 may be, by Grafana's own types. check.py writes the board beside this file as `made.ts`, a literal of
+// What a board of Grafana 11 may be, by Grafana's own types. files.py writes the board beside this file as `made.ts`, a literal of
 // type `Board`: the compiler then refuses any member that Grafana does not know, and any value that it would not take.
 import type {
   AnnotationContainer,

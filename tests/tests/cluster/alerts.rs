@@ -20,8 +20,8 @@ use crate::in_turn;
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 /// What the address holds and nobody may see.
 const SECRET: &str = "hunter2";
-/// Looks are five seconds apart, and so are the first tries of a message.
-const SOON: Duration = Duration::from_secs(20);
+/// Looks are five seconds apart, and so are the first tries of a message; where another one's turn begins it waits as long.
+const SOON: Duration = Duration::from_secs(25);
 
 /// How the receiver answers.
 #[derive(Clone, Copy, PartialEq)]

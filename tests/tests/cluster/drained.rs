@@ -11,7 +11,7 @@ use weir_tests::client::{Ask, Client, post, put, unix_us};
 use weir_tests::gateway::Replica;
 use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
-use weir_tests::site::{Plan, Site};
+use weir_tests::site::{Plan, Site, Timeouts};
 
 use crate::in_turn;
 
@@ -326,6 +326,91 @@ fn a_weight_set_at_one_replica_holds_at_all_until_the_files_own_changes() -> Res
         }
         let by_file = part().await?;
         ensure!(about(by_file, 0.8), "{by_file}");
+        Ok(())
+    })
+}
+
+/// Calls wait for one deployment that is full, and it is drained; others wait for the one that is left, and the drained one comes back.
+/// Broken before: the first waited their whole time for an answer that was known at once, the others got 429 beside an idle deployment.
+#[test]
+fn calls_that_wait_look_anew_when_something_is_drained_or_resumed() -> Result<()> {
+    const WAIT: Duration = Duration::from_secs(8);
+    const SLOW: &str = "--output 200 --latency 5ms --pace 30ms";
+    in_turn(async {
+        let models = "[[models]]\nname = \"alone\"\ndeployments = [\"leaves\"]\n\
+                      [[models]]\nname = \"m\"\ndeployments = [{ name = \"leaves\", priority = 0 }, { name = \"helps\", priority = 1 }]\n";
+        let one = |name| Upstream { concurrency: Some(1), ..Upstream::new(name).behaving(SLOW) };
+        let plan = Plan {
+            models: Some(models.to_owned()),
+            defaults: "circuit = { enabled = false }\n".to_owned(),
+            queue: format!("{{ max = 10, wait = \"{}s\" }}", WAIT.as_secs()),
+            timeouts: Timeouts { total: Duration::from_secs(20), ..Timeouts::default() },
+            ..Plan::new("drained-waiting", vec![one("leaves"), one("helps")])
+        };
+        let site = Site::start(plan).await?;
+        let replica = &site.replicas[0];
+        let begin = |model: &str| {
+            let (client, ask) = (Client::new(replica.addr()), Ask::new(model).max_tokens(200).streamed(true));
+            tokio::spawn(async move { client.call(&ask).await })
+        };
+        let wait = async |model: &str, calls: i32| {
+            let name = format!("model=\"{model}\"");
+            let many =
+                async || anyhow::Ok(replica.metric("weir_waiting_calls", &name).await? == f64::from(calls));
+            eventually("calls that wait", many).await
+        };
+        let in_flight = async |at: usize| {
+            let arrivals = site.providers[at].arrivals().await?;
+            anyhow::Ok(arrivals.iter().any(|arrival| arrival.end_us.is_none()))
+        };
+
+        let first = begin("alone");
+        eventually("a call in flight", async || in_flight(0).await).await?;
+        let waiting: Vec<_> = (0..3).map(|_| begin("alone")).collect();
+        wait("alone", 3).await?;
+        tell(replica, "drain").await?;
+        let drained = unix_us();
+        for answer in waiting {
+            let answer = answer.await?;
+            let late = Duration::from_micros(answer.ended_us().saturating_sub(drained));
+            ensure!(answer.status == 503 && late < WAIT / 3, "after {late:?}: {answer:?}");
+        }
+
+        let first = first.await?;
+        ensure!(first.is_good(true) && first.deployment == "leaves", "a drain cuts nothing: {first:?}");
+        let second = begin("m");
+        eventually("a call at the other one", async || in_flight(1).await).await?;
+        let third = begin("m");
+        wait("m", 1).await?;
+        tell(replica, "resume").await?;
+        let (third, second) = (third.await?, second.await?);
+        ensure!(third.is_good(true) && third.deployment == "leaves", "{third:?}");
+        ensure!(second.is_good(true) && second.deployment == "helps", "{second:?}");
+        Ok(())
+    })
+}
+
+/// Broken before: 503, though without the drained deployment in the file the model for long calls would have served it.
+#[test]
+fn a_call_that_only_a_drained_deployment_could_read_goes_where_long_ones_go() -> Result<()> {
+    in_turn(async {
+        let models = "[[models]]\nname = \"m\"\ndeployments = [{ name = \"leaves\", priority = 0 }, { name = \"brief\", priority = 1 }]\n\
+                      context_fallbacks = [\"long\"]\n[[models]]\nname = \"long\"\ndeployments = [\"long\"]\n";
+        let brief =
+            Upstream { context_window: Some(16), max_output: 8, ..Upstream::new("brief").behaving(QUICK) };
+        let quick = |name| Upstream::new(name).behaving(QUICK);
+        let plan = Plan {
+            replicas: 1,
+            models: Some(models.to_owned()),
+            ..Plan::new("drained-long", vec![quick("leaves"), brief, quick("long")])
+        };
+        let site = Site::start(plan).await?;
+        let ask = Ask::new("m").max_tokens(4).saying("word ".repeat(100));
+        let before = site.client.call(&ask).await;
+        ensure!(before.is_good(false) && before.deployment == "leaves", "{before:?}");
+        tell(&site.replicas[0], "drain").await?;
+        let after = site.client.call(&ask).await;
+        ensure!(after.is_good(false) && after.deployment == "long", "{after:?}");
         Ok(())
     })
 }

@@ -1,7 +1,9 @@
 //! Keys that are made, rotated and revoked while three replicas run. The judges are the clients' clock and the providers' logs.
 
+mod at_once;
 mod away;
 mod ends;
+mod late;
 mod limits;
 mod operators;
 
@@ -61,11 +63,19 @@ async fn revoke(replica: &Replica, key: &Key) -> Result<()> {
     Ok(())
 }
 
+/// The whole list, in parts.
 async fn list(replica: &Replica) -> Result<Vec<Value>> {
-    let (status, body) = get(replica.admin(), "/admin/v1/keys").await?;
-    ensure!(status == 200, "{status}");
-    let page: Value = serde_json::from_slice(&body)?;
-    Ok(page["keys"].as_array().context("no list")?.clone())
+    let (mut keys, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, body) = get(replica.admin(), &format!("/admin/v1/keys?limit=64{after}")).await?;
+        ensure!(status == 200, "{status}");
+        let part: Value = serde_json::from_slice(&body)?;
+        let some = part["keys"].as_array().context("no list")?;
+        ensure!(some.len() <= 64, "{} at once", some.len());
+        keys.extend(some.iter().cloned());
+        let Some(next) = part["next"].as_str() else { return Ok(keys) };
+        after = format!("&after={next}");
+    }
 }
 
 fn key(page: &Value) -> Result<Key> {
@@ -86,6 +96,21 @@ async fn call(client: &Client, key: &str) -> Answer {
 fn is_refused(answer: &Answer) -> bool {
     let error: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     answer.status == 401 && error["error"]["code"] == "invalid_api_key"
+}
+
+/// Returns when each replica has served a good key, and how long after `since` that was for the last. None refuses it for good meanwhile.
+async fn served_everywhere(clients: &[Client], key: &str, since: Instant) -> Result<Duration> {
+    for client in clients {
+        loop {
+            let answer = call(client, key).await;
+            ensure!(answer.status != 401, "a good key is refused for good at {}", client.addr());
+            if answer.is_good(false) {
+                break;
+            }
+            ensure!(since.elapsed() < Duration::from_secs(5), "still {} at {}", answer.status, client.addr());
+        }
+    }
+    Ok(since.elapsed())
 }
 
 /// Returns when each replica answers as `fine` wants it, and how long after `since` that was for the last.

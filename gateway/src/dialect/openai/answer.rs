@@ -61,6 +61,12 @@ impl Usage {
         self.input + self.output
     }
 
+    /// The same of an answer that told apart from its usage in which way it was served: where the usage says so, that counts.
+    pub fn served(self, told: Service) -> Usage {
+        let service = if self.service == Service::Standard { told } else { self.service };
+        Usage { service, ..self }
+    }
+
     /// Reads a `usage` object. The outer `None` is damaged JSON, the inner one an object that counts nothing.
     pub(crate) fn read(cursor: &mut Cursor<'_>) -> Option<Option<Usage>> {
         let mut read = ReadUsage::default();

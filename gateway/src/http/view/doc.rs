@@ -53,6 +53,7 @@ pub(super) fn document(known: &Known<'_>, before: &Value) -> Value {
         Err(away) => {
             document["away"] = away.to_string().into();
             document["deployments"] = deployments(snapshot, None);
+            stay_as_they_were(&mut document["deployments"], &before["deployments"]);
             for kept in ["epoch", "pending", "pools", "replicas", "config_skew", "now_ms"] {
                 document[kept] = before[kept].clone();
             }
@@ -116,7 +117,7 @@ fn deployments(snapshot: &Snapshot, state: Option<&State>) -> Value {
         let mut shown = json!({
             "account": deployment.account.name, "provider": deployment.account.preset.name,
             "region": deployment.account.region, "model": deployment.model, "pools": pools,
-            "drained": duty.is_drained(), "weight": duty.weight(),
+            "drained": duty.is_drained(), "weight": duty.weight(), "version": duty.version(),
         });
         if let Some(state) = state {
             let rest = |pool: &crate::config::PoolId| {
@@ -129,6 +130,15 @@ fn deployments(snapshot: &Snapshot, state: Option<&State>) -> Value {
         (deployment.name.to_string(), shown)
     };
     snapshot.config.deployments.iter().enumerate().map(deployment).collect::<Map<_, _>>().into()
+}
+
+/// What only the state knows of deployments is not unknown while it is away: a circuit that was open is not closed.
+fn stay_as_they_were(deployments: &mut Value, before: &Value) {
+    for (name, deployment) in deployments.as_object_mut().into_iter().flatten() {
+        for kept in ["rests_until", "circuit", "account_state"] {
+            deployment[kept] = before[name][kept].clone();
+        }
+    }
 }
 
 /// A time to come, or nothing.

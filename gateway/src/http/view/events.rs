@@ -1,12 +1,14 @@
 //! `GET /admin/v1/events`: what people see while they watch, as server-sent events.
 //!
 //! `state` is the whole document, `patch` what of it has changed since the event before (RFC 7396), `calls` those that have ended. Who
-//! reads too slowly for all of it gets the whole document again instead of what was missed.
+//! reads too slowly for all of it gets the whole document again instead of what was missed. Where looks take long a comment says that
+//! this goes on.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Frame as Piece;
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::super::admin::{Desk, refused, reply};
@@ -22,7 +24,11 @@ use super::super::server::{Phase, reached};
 use super::{Frame, Seat};
 
 /// So many events may wait for a reader.
-const AHEAD: usize = 4;
+const AHEAD: usize = 1;
+/// The longest silence.
+const SILENCE: Duration = Duration::from_secs(5);
+/// An event that says nothing.
+const STILL_HERE: Bytes = Bytes::from_static(b":\n\n");
 
 /// Watches from now on, until the client leaves, the admin pages close or their token is another one.
 pub(in crate::http) async fn events(State(desk): State<Arc<Desk>>) -> Response<Body> {
@@ -35,7 +41,7 @@ pub(in crate::http) async fn events(State(desk): State<Arc<Desk>>) -> Response<B
     let mut response = reply("text/event-stream", Vec::new());
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    *response.body_mut() = Body::new(Told(receiver));
+    *response.body_mut() = Body::new(Events(receiver));
     response
 }
 
@@ -53,40 +59,39 @@ async fn tell(
     let (admitted, mut phase, mut last) = (token(), desk.phase.clone(), None);
     loop {
         let frame = frames.borrow_and_update().clone();
-        if let Some(frame) = frame {
-            let text = text(&frame, last);
-            last = Some(frame.seq);
+        for text in frame.iter().flat_map(|frame| told(frame, last)) {
             if token() != admitted || to.send(text).await.is_err() {
                 return;
             }
         }
+        last = frame.map(|frame| frame.seq).or(last);
         tokio::select! {
             changed = frames.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(SILENCE) => if to.send(STILL_HERE).await.is_err() { return },
             () = to.closed() => return,
             () = reached(&mut phase, Phase::Closing) => return,
         }
     }
 }
 
-/// A frame to one who has seen another one last.
-fn text(frame: &Frame, last: Option<u64>) -> Bytes {
-    let mut text = String::new();
-    let mut event = |name: &str, data: &Value| text += &format!("event: {name}\ndata: {data}\n\n");
-    match &frame.patch {
-        _ if last.is_none_or(|last| last + 1 != frame.seq) => event("state", &frame.document),
-        Some(patch) => event("patch", patch),
-        None => event("patch", &json!({})),
-    }
-    if let Some(calls) = &frame.calls {
-        event("calls", calls);
-    }
-    text.into()
+/// A frame to one who has seen another one last. What is sent is the same for all, and made once.
+fn told(frame: &Frame, last: Option<u64>) -> impl Iterator<Item = Bytes> + use<> {
+    let is_next = last.is_some_and(|last| last + 1 == frame.seq);
+    let is_seen = last == Some(frame.seq);
+    let whole = || frame.whole.get_or_init(|| event("state", &frame.document));
+    let document = (!is_seen).then(|| if is_next { &frame.patch } else { whole() }.clone());
+    document.into_iter().chain(frame.calls.clone().filter(|_| !is_seen))
+}
+
+/// As it is sent.
+pub(super) fn event(name: &str, data: &Value) -> Bytes {
+    format!("event: {name}\ndata: {data}\n\n").into()
 }
 
 /// The events as a body.
-struct Told(mpsc::Receiver<Bytes>);
+struct Events(mpsc::Receiver<Bytes>);
 
-impl http_body::Body for Told {
+impl http_body::Body for Events {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -100,21 +105,38 @@ impl http_body::Body for Told {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn frame(seq: u64) -> Frame {
-        let document = Arc::new(json!({"a": seq}));
-        Frame { seq, document, patch: Some(json!({"a": seq})), calls: None }
+        Frame::new(seq, Arc::new(json!({"a": seq})), Some(&json!({"a": seq})), Some(&json!([seq])))
     }
 
-    /// Broken on purpose to see it fail: a patch to one who has missed the frame before.
+    fn texts(frame: &Frame, last: Option<u64>) -> Vec<String> {
+        told(frame, last).map(|text| String::from_utf8(text.to_vec()).unwrap()).collect()
+    }
+
+    /// Broken on purpose to see it fail: a patch to one who has missed the frame before; a frame told again after a silence.
     #[test]
     fn who_has_missed_something_gets_all_of_it() {
-        let told = |seq, last| String::from_utf8(text(&frame(seq), last).to_vec()).unwrap();
-        assert_eq!(told(7, None), "event: state\ndata: {\"a\":7}\n\n");
-        assert_eq!(told(7, Some(6)), "event: patch\ndata: {\"a\":7}\n\n");
-        for last in [3, 5, 7, 9] {
-            assert!(told(7, Some(last)).starts_with("event: state\n"), "{last}");
+        let calls = "event: calls\ndata: [7]\n\n";
+        let whole = ["event: state\ndata: {\"a\":7}\n\n", calls];
+        assert_eq!(texts(&frame(7), None), whole);
+        assert_eq!(texts(&frame(7), Some(6)), ["event: patch\ndata: {\"a\":7}\n\n", calls]);
+        for last in [3, 5, 9] {
+            assert_eq!(texts(&frame(7), Some(last)), whole, "{last}");
         }
+        assert_eq!(texts(&frame(7), Some(7)), [""; 0]);
+    }
+
+    /// Thirty readers who come at once are told of thousands of deployments: the text of that is made once. Broken on purpose to see it
+    /// fail: made for each.
+    #[test]
+    fn all_are_told_by_the_same_bytes() {
+        let frame = frame(7);
+        let first = |last| told(&frame, last).next().unwrap().as_ptr();
+        assert_eq!(first(None), first(Some(3)));
+        assert_eq!(first(Some(6)), first(Some(6)));
     }
 }

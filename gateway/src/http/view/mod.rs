@@ -8,16 +8,19 @@ mod patch;
 mod shown;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use super::admin::{Desk, look, pool_keys};
 use super::server::{Phase, reached};
 use crate::clock::unix_ms;
+use crate::state::Away;
 use crate::telemetry::feed::Seen;
+use events::event;
 pub(super) use events::events;
 use shown::Shown;
 
@@ -28,18 +31,30 @@ const IDLE: Duration = Duration::from_millis(500);
 /// A look that takes long is taken less often: it takes at most so much of the time.
 const PART: u32 = 5;
 /// So many may watch here at once.
-const MOST: usize = 32;
+const SEATS: usize = 32;
+/// How long it counts that somebody watches elsewhere if nobody can say any more.
+const HELD: Duration = Duration::from_secs(3);
 
-/// What all who watch here are told next.
+/// What all who watch here are told next, as it is sent.
 #[derive(Debug)]
 struct Frame {
     /// One more each time.
     seq: u64,
     document: Arc<Value>,
+    /// The same as an event, for who has seen no frame or not the last; made when somebody needs it.
+    whole: OnceLock<Bytes>,
     /// What has changed since the frame before.
-    patch: Option<Value>,
+    patch: Bytes,
     /// Calls that have ended since then.
-    calls: Option<Value>,
+    calls: Option<Bytes>,
+}
+
+impl Frame {
+    fn new(seq: u64, document: Arc<Value>, patch: Option<&Value>, calls: Option<&Value>) -> Frame {
+        let patch = event("patch", patch.unwrap_or(&json!({})));
+        let calls = calls.map(|calls| event("calls", calls));
+        Frame { seq, document, whole: OnceLock::new(), patch, calls }
+    }
 }
 
 /// Who watches here.
@@ -80,7 +95,7 @@ impl Viewer {
     fn seat(self: &Arc<Viewer>) -> Option<Seat> {
         let mut is_let_in = false;
         self.watchers.send_if_modified(|watchers| {
-            is_let_in = *watchers < MOST;
+            is_let_in = *watchers < SEATS;
             *watchers += usize::from(is_let_in);
             is_let_in
         });
@@ -91,12 +106,11 @@ impl Viewer {
 /// Looks for all who watch here, and shows this replica to those who watch elsewhere, until the admin pages close.
 pub async fn keep(desk: Arc<Desk>, mut phase: watch::Receiver<Phase>) {
     let mut watchers = desk.viewer.watchers.subscribe();
-    let mut eye = Eye::default();
+    let (mut eye, mut elsewhere) = (Eye::default(), Elsewhere::default());
     loop {
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let here = *watchers.borrow_and_update() > 0;
-        // (If nobody can say, nobody elsewhere could see anything.)
-        let watched = here || shown::is_watched(&desk.port).await.unwrap_or(false);
+        let watched = here || elsewhere.is_watched(shown::is_watched(&desk.port).await, Instant::now());
         desk.shared.metrics.feed.watch(watched);
         if here {
             let frame = eye.look(&desk).await;
@@ -112,10 +126,31 @@ pub async fn keep(desk: Arc<Desk>, mut phase: watch::Receiver<Phase>) {
         let pause = if here { LOOK.max(begun.elapsed() * PART) } else { IDLE };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = watchers.changed() => {}
+            () = someone(&mut watchers), if !here => {} // (who comes later has the last frame, and waits for the next one)
             () = desk.viewer.changed.notified(), if here => {}
             () = reached(&mut phase, Phase::Closing) => return,
         }
+    }
+}
+
+/// Returns when somebody watches here.
+async fn someone(watchers: &mut watch::Receiver<usize>) {
+    // (The viewer has the sender for as long as this is asked.)
+    let _ = watchers.wait_for(|watchers| *watchers > 0).await;
+}
+
+/// Whether somebody watches at another replica, as it was heard last, and when.
+#[derive(Debug, Default)]
+struct Elsewhere(Option<Instant>);
+
+impl Elsewhere {
+    /// Is it so by what the state says now? One answer that does not come is not to end what is counted for who watches.
+    fn is_watched(&mut self, said: Result<bool, Away>, now: Instant) -> bool {
+        match said {
+            Ok(is) => self.0 = is.then_some(now),
+            Err(_) => self.0 = self.0.filter(|heard| now.duration_since(*heard) < HELD),
+        }
+        self.0.is_some()
     }
 }
 
@@ -151,7 +186,7 @@ impl Eye {
                 None
             }
         };
-        Frame { seq: self.seq, document: self.document.clone(), patch, calls }
+        Frame::new(self.seq, self.document.clone(), patch.as_ref(), calls.as_ref())
     }
 
     /// What all replicas show, this one without being asked; while the state is away this one alone.
@@ -179,12 +214,14 @@ impl Eye {
     /// Calls that have ended since the last look, the oldest first, and how many more there were.
     fn ended(&mut self, shown: &BTreeMap<String, Shown>) -> Option<Value> {
         let (mut calls, mut left_out) = (Vec::new(), 0);
+        self.calls.retain(|replica, _| shown.contains_key(replica));
         for (replica, shown) in shown {
             let since = shown.sums.since;
             let last = self.calls.get(replica).filter(|(known, _)| *known == since).map(|(_, seq)| *seq);
             let new: Vec<&Seen> = shown.calls.iter().filter(|seen| Some(seen.seq) > last).collect();
             let Some(newest) = new.last().map(|seen| seen.seq) else { continue };
-            left_out += last.map_or(0, |last| newest - last - new.len() as u64);
+            // (What another version tells may be in another order.)
+            left_out += last.map_or(0, |last| newest.saturating_sub(last).saturating_sub(new.len() as u64));
             calls.extend(new.into_iter().map(|seen| {
                 let mut call = json!(seen);
                 call["replica"] = replica.as_str().into();

@@ -15,7 +15,7 @@ const WATCHED: (&str, Duration) = ("watched", Duration::from_secs(3));
 /// How long what was shown counts.
 const SHOWN_FOR: Duration = Duration::from_secs(5);
 /// So many calls are shown at most each time.
-const MOST: usize = 50;
+const CALLS: usize = 50;
 
 /// What one replica shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Shown {
             draining: shared.is_draining(),
             refused: shared.refusal().is_some(),
             sums: shared.metrics.feed.sums(),
-            calls: shared.metrics.feed.last(MOST),
+            calls: shared.metrics.feed.last(CALLS),
         }
     }
 }

@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
@@ -36,7 +34,10 @@ impl Reader {
             if let Some(end) = self.text.find("\n\n") {
                 let event = self.text[..end].to_owned();
                 self.text.drain(..end + 2);
-                return self.take(&event);
+                if event != ":" {
+                    return self.take(&event);
+                }
+                continue;
             }
             let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await.unwrap();
             let data = frame.expect("the stream ended").unwrap().into_data().unwrap();
@@ -119,7 +120,7 @@ async fn who_watches_sees_all_of_it_then_what_changes_and_calls_as_they_end() {
 async fn few_may_watch_and_nothing_is_kept_when_nobody_does() {
     let desk = watch_one(&Port::Local(Arc::default()), "r1");
     let mut readers = Vec::new();
-    for _ in 0..MOST {
+    for _ in 0..SEATS {
         readers.push(Reader::open(&desk).await);
     }
     let refused = Request::get("/admin/v1/events").extension(peer()).body(Body::empty()).unwrap();
@@ -163,9 +164,61 @@ async fn calls_of_other_replicas_are_seen_as_well() {
     for _ in 0..3 {
         reader.next().await;
     }
-    let of = AtomicUsize::new(0);
-    reader.calls.iter().filter(|call| call["replica"] == "r2").for_each(|_| {
-        of.fetch_add(1, Ordering::Relaxed);
-    });
-    assert_eq!((reader.calls.len(), of.into_inner()), (3, 2));
+    let of_the_other = reader.calls.iter().filter(|call| call["replica"] == "r2").count();
+    assert_eq!((reader.calls.len(), of_the_other), (3, 2));
+}
+
+/// Circuits open, a key refused, then the state goes away: nothing of that is over. Broken on purpose to see it fail: deployments shown
+/// as if nothing were known of them (the page had all of them green).
+#[test]
+fn what_only_the_state_knows_stays_as_it_was_while_that_is_away() {
+    let desk = desk(&Port::Local(Arc::default()), "r1", "");
+    let (shared, snapshot) = (desk.shared.clone(), desk.shared.snapshot.load_full());
+    let known = json!({ "rests_until": 9, "circuit": {"state": "open", "until": 7, "since": 1}, "account_state": {"state": "auth"} });
+    let before = json!({ "now_ms": 5, "pools": {"p": {}}, "deployments": { "d": known, "gone": known } });
+    let away = Err(Away::Broken("cut".into()));
+    let shown = BTreeMap::new();
+    let known = doc::Known { shared: &shared, snapshot: &snapshot, state: &away, shown: &shown };
+    let document = doc::document(&known, &before);
+    assert!(document["away"].as_str().is_some_and(|why| why.contains("cut")), "{document}");
+    let d = &document["deployments"]["d"];
+    assert_eq!((&d["circuit"]["state"], &d["rests_until"]), (&json!("open"), &json!(9)));
+    assert_eq!((&d["account_state"]["state"], &d["drained"]), (&json!("auth"), &json!(false)));
+    assert!(
+        document["deployments"]["eu/d"]["circuit"].is_null() && document["deployments"]["gone"].is_null()
+    );
+    assert_eq!((&document["now_ms"], &document["pools"]), (&json!(5), &before["pools"]));
+    let patch = patch::between(&before, &document).unwrap();
+    assert!(patch["deployments"]["d"].get("circuit").is_none(), "{patch}");
+}
+
+/// Broken on purpose to see it fail: an answer that does not come taken for nobody.
+#[test]
+fn a_state_that_does_not_answer_once_ends_nothing() {
+    let (mut elsewhere, begun) = (Elsewhere::default(), Instant::now());
+    let mut is_watched =
+        |said: Result<bool, Away>, ms| elsewhere.is_watched(said, begun + Duration::from_millis(ms));
+    let away = || Err(Away::Broken("late".into()));
+    assert!(!is_watched(away(), 0) && is_watched(Ok(true), 500) && is_watched(away(), 1_000));
+    assert!(is_watched(away(), 3_400) && !is_watched(away(), 3_500) && !is_watched(away(), 3_600));
+    assert!(is_watched(Ok(true), 4_000) && !is_watched(Ok(false), 4_500) && !is_watched(away(), 5_000));
+}
+
+/// Who comes and goes is no reason to look at everything again. Broken on purpose to see it fail: a look for each of them.
+#[tokio::test(start_paused = true)]
+async fn those_who_come_and_go_do_not_hasten_the_looks() {
+    let desk = watch_one(&Port::Local(Arc::default()), "r1");
+    let mut stays = Reader::open(&desk).await;
+    stays.next().await;
+    let seq = || desk.viewer.frames.borrow().as_ref().map_or(0, |frame| frame.seq);
+    let (first, begun) = (seq(), tokio::time::Instant::now());
+    for _ in 0..200 {
+        let mut passes = Reader::open(&desk).await;
+        assert_eq!(passes.next().await, "state", "it is told at once what is known");
+        drop(passes);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let looks = seq() - first;
+    let due = begun.elapsed().as_millis() as u64 / LOOK.as_millis() as u64;
+    assert!(looks <= due + 1, "{looks} looks where {due} were due");
 }

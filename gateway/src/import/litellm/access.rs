@@ -12,8 +12,18 @@ use super::words::{Environment, Worded};
 const NO_KEY: [&str; 6] = ["none", "empty", "dummy", "no-key", "not-needed", "anything"];
 /// Set by the gateway itself, or by what the account shows.
 const OWN_HEADERS: [&str; 12] = [
-    "connection", "content-length", "content-type", "expect", "host", "te", "transfer-encoding", "upgrade", "authorization",
-    "x-api-key", "api-key", "x-goog-api-key",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
 ];
 
 /// A string of Weir's file.
@@ -41,7 +51,12 @@ pub(super) struct Shown {
 
 impl Shown {
     /// As keys of an account. Secrets that stand in clear become variables of the account's name.
-    pub(super) fn write(&self, account: &str, environment: &mut Environment, notes: &mut Notes) -> Vec<(&'static str, String)> {
+    pub(super) fn write(
+        &self,
+        account: &str,
+        environment: &mut Environment,
+        notes: &mut Notes,
+    ) -> Vec<(&'static str, String)> {
         let mut write = |part: &Part, hint: &str| {
             let Some(word) = part.secret else {
                 if let Worded::Env(name) = &part.worded {
@@ -49,23 +64,21 @@ impl Shown {
                 }
                 return page::quoted(&part.worded.part());
             };
-            let (reference, is_new) = environment.secret(&part.worded, &format!("{account}_{word}{hint}"));
-            if let (true, Some((line, path))) = (is_new, &part.place) {
-                let name = reference.trim_start_matches("${").trim_end_matches('}');
-                notes.set_variable(*line, path, name);
-            }
-            page::quoted(&reference)
+            let place = part.place.as_ref().map_or((0, ""), |(line, path)| (*line, path.as_str()));
+            page::quoted(&environment.secret(&part.worded, &format!("{account}_{word}{hint}"), place, notes))
         };
         let mut keys = Vec::new();
         if let Some(key) = &self.api_key {
             keys.push(("api_key", write(key, "")));
         }
         if !self.credentials.is_empty() {
-            let entries: Vec<_> = self.credentials.iter().map(|(key, part)| (*key, write(part, ""))).collect();
+            let entries: Vec<_> =
+                self.credentials.iter().map(|(key, part)| (*key, write(part, ""))).collect();
             keys.push(("credentials", page::table(entries)));
         }
         if !self.headers.is_empty() {
-            let entries: Vec<_> = self.headers.iter().map(|(name, part)| (name.clone(), write(part, name))).collect();
+            let entries: Vec<_> =
+                self.headers.iter().map(|(name, part)| (name.clone(), write(part, name))).collect();
             keys.push(("headers", page::table(entries)));
         }
         keys
@@ -102,10 +115,18 @@ pub(super) fn shown(wanted: &Wanted<'_>, preset: &str, notes: &mut Notes) -> Sho
 fn api_key(wanted: &Wanted<'_>, preset: &str, notes: &mut Notes) -> Option<Part> {
     let needs_none = matches!(preset, "openai-compatible" | "vllm" | "ollama");
     match wanted.params.worded("api_key", notes) {
-        Some((Worded::Clear(text), _)) if needs_none && NO_KEY.contains(&text.to_ascii_lowercase().as_str()) => None,
+        Some((Worded::Clear(text), _))
+            if needs_none && NO_KEY.contains(&text.to_ascii_lowercase().as_str()) =>
+        {
+            None
+        }
         Some((worded, node)) => Some(secret(worded, node, "API_KEY")),
         None if wanted.known.key.is_empty() => None,
-        None => Some(Part { worded: Worded::Env(wanted.known.key.to_owned()), secret: Some("API_KEY"), place: None }),
+        None => Some(Part {
+            worded: Worded::Env(wanted.known.key.to_owned()),
+            secret: Some("API_KEY"),
+            place: None,
+        }),
     }
 }
 
@@ -126,7 +147,9 @@ fn aws(wanted: &Wanted<'_>, notes: &mut Notes) -> Vec<(&'static str, Part)> {
             keys.extend(session.map(|(session, at)| ("session_token", secret(session, at, "SESSION_TOKEN"))));
             (keys, vec![role, token])
         }
-        (id, key, Some((role, _)), Some((token, _))) if token.clear().is_none_or(|path| path.starts_with('/')) => {
+        (id, key, Some((role, _)), Some((token, _)))
+            if token.clear().is_none_or(|path| path.starts_with('/')) =>
+        {
             let keys = vec![("kind", plain("aws")), ("role_arn", said(role)), ("token_file", said(token))];
             (keys, vec![id, key, session])
         }
@@ -153,7 +176,10 @@ fn google(wanted: &Wanted<'_>, notes: &mut Notes) -> Vec<(&'static str, Part)> {
             vec![("kind", plain("google")), ("file", said(env))]
         }
         None => {
-            notes.left(node, "the key file of a service account is named (`file`), or its text is in a variable (`json`)");
+            notes.left(
+                node,
+                "the key file of a service account is named (`file`), or its text is in a variable (`json`)",
+            );
             Vec::new()
         }
     }
@@ -178,7 +204,8 @@ fn entra(wanted: &Wanted<'_>, notes: &mut Notes) -> Vec<(&'static str, Part)> {
     for (_, node) in unused.into_iter().flatten() {
         notes.left(node, "an application of Entra has `tenant_id`, `client_id` and `client_secret`");
     }
-    let asks = wanted.params.get("use_azure_ad").and_then(Node::flag).unwrap_or(false) || wanted.by_entra;
+    let own = wanted.params.get("use_azure_ad").and_then(|node| notes.flag(node));
+    let asks = own.unwrap_or(false) || wanted.by_entra;
     if asks && wanted.params.get("api_key").is_none() { vec![("kind", plain("entra"))] } else { Vec::new() }
 }
 
@@ -197,16 +224,25 @@ fn headers(wanted: &Wanted<'_>, preset: &str, notes: &mut Notes) -> Vec<(String,
         for (name, node) in wanted.params.get(key).map_or(&[][..], Node::entries) {
             let is_name = name.parse::<HeaderName>().is_ok_and(|name| !OWN_HEADERS.contains(&name.as_str()));
             match Worded::of(node) {
+                Some(_) if found.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) => {
+                    notes.left(node, "another header of the same name goes before");
+                }
                 Some(worded) if is_name && is_sendable(&worded) => {
-                    let part = if is_secret(name) { secret(worded, node, "HEADER_") } else { said(worded) };
+                    let part = if is_harmless(name, &worded) {
+                        said(worded)
+                    } else {
+                        secret(worded, node, "HEADER_")
+                    };
                     found.push((name.clone(), part));
                 }
-                _ => notes.left(node, "no header that an account may add: the gateway sets it, or it cannot be sent"),
+                _ => notes.left(
+                    node,
+                    "no header that an account may add: the gateway sets it, or it cannot be sent",
+                ),
             }
         }
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found.dedup_by(|(a, _), (b, _)| a.eq_ignore_ascii_case(b));
     found
 }
 
@@ -214,8 +250,27 @@ fn is_sendable(worded: &Worded) -> bool {
     worded.clear().is_none_or(|text| http::HeaderValue::from_str(text).is_ok())
 }
 
-/// By its name: of a header that is none of these the value may be shown.
-fn is_secret(header: &str) -> bool {
-    let header = header.to_ascii_lowercase();
-    ["auth", "key", "token", "secret", "cookie", "password", "credential", "signature"].iter().any(|word| header.contains(word))
+/// May a header's value be shown? Only where that is known: whatever else it is called, it may hold a secret.
+fn is_harmless(header: &str, worded: &Worded) -> bool {
+    const HARMLESS: [&str; 14] = [
+        "accept",
+        "anthropic-beta",
+        "anthropic-version",
+        "openai-beta",
+        "openai-organization",
+        "openai-project",
+        "http-referer",
+        "referer",
+        "user-agent",
+        "x-title",
+        "x-team",
+        "x-environment",
+        "x-region",
+        "x-app",
+    ];
+    let looks_secret = |text: &str| {
+        let text = text.trim_start().to_ascii_lowercase();
+        ["bearer ", "basic ", "sk-"].iter().any(|begin| text.starts_with(begin))
+    };
+    HARMLESS.contains(&header.to_ascii_lowercase().as_str()) && !worded.clear().is_some_and(looks_secret)
 }

@@ -37,7 +37,7 @@ impl<'y> Params<'y> {
 /// One account of Weir's.
 pub(super) struct Account {
     pub(super) name: String,
-    preset: &'static str,
+    pub(super) preset: &'static str,
     place: Place,
     shown: Shown,
     /// What its calls show, as Weir's file has it.
@@ -66,7 +66,11 @@ impl Account {
         for (model, budget) in budgets {
             let name = unique(&named(model, "model"), names.iter().map(String::as_str));
             let models = page::list([page::text(model)]);
-            pools.push(page::table([("name", page::text(&name)), ("models", models), ("budgets", budget.written())]));
+            pools.push(page::table([
+                ("name", page::text(&name)),
+                ("models", models),
+                ("budgets", budget.written()),
+            ]));
             names.push(name);
         }
         page.set("pools", page::list(pools));
@@ -92,7 +96,9 @@ pub(super) fn account(
 ) -> Result<usize, &'static str> {
     let (preset, place) = address::place(wanted, environment, notes)?;
     let shown = access::shown(wanted, preset, notes);
-    if let Some(index) = accounts.iter().position(|own| own.preset == preset && own.place == place && own.shown == shown) {
+    if let Some(index) =
+        accounts.iter().position(|own| own.preset == preset && own.place == place && own.shown == shown)
+    {
         return Ok(index);
     }
     let base = match place.label() {

@@ -69,8 +69,10 @@ pub(super) fn place(
             place.resource = resource(&base, ".services.ai.azure.com");
         }
         ("azure-foundry", _) => {
-            return Err("of Azure AI only resources at NAME.services.ai.azure.com have a preset: give it an account with provider = \
-                        \"openai-compatible\" if it speaks OpenAI's dialect");
+            return Err(
+                "of Azure AI only resources at NAME.services.ai.azure.com have a preset: give it an account with provider = \
+                        \"openai-compatible\" if it speaks OpenAI's dialect",
+            );
         }
         ("openai-compatible", None) if wanted.known.base_url.is_empty() => {
             return Err("`api_base` is missing, and this provider has no preset");
@@ -102,7 +104,13 @@ fn resource(base: &Worded, ending: &str) -> Option<String> {
 }
 
 /// Region, project and version of the API.
-fn values(wanted: &Wanted<'_>, preset: &str, place: &mut Place, environment: &mut Environment, notes: &mut Notes) {
+fn values(
+    wanted: &Wanted<'_>,
+    preset: &str,
+    place: &mut Place,
+    environment: &mut Environment,
+    notes: &mut Notes,
+) {
     let mut string = |keys: &[&str], environment: &mut Environment| {
         let (worded, node) = keys.iter().find_map(|key| wanted.params.worded(key, notes))?;
         match &worded {
@@ -119,15 +127,21 @@ fn values(wanted: &Wanted<'_>, preset: &str, place: &mut Place, environment: &mu
     };
     match preset {
         "bedrock" => {
-            let region = wanted.region.clone().or_else(|| string(&["aws_region_name", "region_name"], environment));
+            let region =
+                wanted.region.clone().or_else(|| string(&["aws_region_name", "region_name"], environment));
             place.region = Some(region.unwrap_or_else(|| environment.name("AWS_REGION", "a region of AWS")));
         }
         "vertex" => {
             let region = string(&["vertex_location", "vertex_ai_location", "region_name"], environment);
             let project = string(&["vertex_project", "vertex_ai_project"], environment);
-            place.region = Some(region.unwrap_or_else(|| environment.name("VERTEXAI_LOCATION", "a region such as us-central1")));
+            place.region =
+                Some(region.unwrap_or_else(|| {
+                    environment.name("VERTEXAI_LOCATION", "a region such as us-central1")
+                }));
             place.project =
-                Some(project.unwrap_or_else(|| environment.name("VERTEXAI_PROJECT", "id of the Google Cloud project")));
+                Some(project.unwrap_or_else(|| {
+                    environment.name("VERTEXAI_PROJECT", "id of the Google Cloud project")
+                }));
         }
         _ => place.region = string(&["region_name"], environment),
     }
@@ -138,7 +152,8 @@ fn values(wanted: &Wanted<'_>, preset: &str, place: &mut Place, environment: &mu
 
 /// A base URL without what Weir's presets put behind it.
 fn tidy(base: Worded, preset: &str) -> Result<Worded, &'static str> {
-    const WRONG: &str = "its address is no URL of the form https://host/path, without user, password and query";
+    const WRONG: &str =
+        "its address is no URL of the form https://host/path, without user, password and query";
     let Worded::Clear(text) = base else { return Ok(base) };
     if text.contains(['?', '#', '@']) || text.contains("${") {
         return Err(WRONG);
@@ -146,7 +161,9 @@ fn tidy(base: Worded, preset: &str) -> Result<Worded, &'static str> {
     let uri: Uri = text.parse().map_err(|_| WRONG)?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or(WRONG)?;
     let port = uri.authority().and_then(|authority| authority.as_str().strip_prefix(host));
-    let is_port = |port: &str| port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let is_port = |port: &str| {
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+    };
     if !matches!(uri.scheme_str(), Some("http" | "https")) || !port.is_some_and(is_port) {
         return Err(WRONG);
     }

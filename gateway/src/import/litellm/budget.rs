@@ -26,12 +26,20 @@ impl Budget {
         match (amount, per) {
             (Some(amount), Some(per)) => {
                 for node in [Some(usd), duration].into_iter().flatten() {
-                    notes.differs(node, "a budget is of a day or a month in UTC here, and begins anew with it");
+                    notes.differs(
+                        node,
+                        "a budget is of a day or a month in UTC here, and begins anew with it",
+                    );
                 }
                 Some(Budget { usd: amount, per })
             }
             _ => {
-                Budget::leave(Some(usd), duration, "a budget is of a day or a month here, from 0.000001 to 1,000,000 US dollars", notes);
+                Budget::leave(
+                    Some(usd),
+                    duration,
+                    "a budget is of a day or a month here, from 0.000001 to 1,000,000 US dollars",
+                    notes,
+                );
                 None
             }
         }
@@ -55,9 +63,15 @@ pub(super) fn of_deployments(import: &mut Import<'_>) {
     for at in 0..import.deployments.len() {
         let own = &import.deployments[at];
         let (usd, duration) = (own.params.get("max_budget"), own.params.get("budget_duration"));
-        let alike = import.deployments.iter().filter(|other| other.account == own.account && other.model == own.model);
+        let alike = import
+            .deployments
+            .iter()
+            .filter(|other| other.account == own.account && other.model == own.model);
         let reason = match (own.has_price, alike.count()) {
-            (false, _) => Some("a budget needs the deployment's price: `input_cost_per_token` and `output_cost_per_token`"),
+            (false, _) => Some(
+                "a budget needs the deployment's price: `input_cost_per_token` and `output_cost_per_token`, or one in Weir's table \
+                 (`weir prices show`)",
+            ),
             (true, 1) => None,
             (true, _) => Some("another deployment is of the same account and model, and they would share it"),
         };

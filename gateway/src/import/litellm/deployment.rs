@@ -6,13 +6,21 @@ use super::super::page::{self, Page};
 use super::Import;
 use super::account::{Params, Wanted, account};
 use super::budget::Budget;
-use super::provider::provider_of;
+use super::price;
+use super::provider::{provider_of, upstream_name};
 use super::times::Times;
 use super::words::{Worded, named};
 
 /// Modes that Weir has no calls for.
 const OTHER_MODES: [&str; 9] = [
-    "image_generation", "image_edit", "audio_transcription", "audio_speech", "moderation", "realtime", "batch", "video_generation",
+    "image_generation",
+    "image_edit",
+    "audio_transcription",
+    "audio_speech",
+    "moderation",
+    "realtime",
+    "batch",
+    "video_generation",
     "ocr",
 ];
 
@@ -36,8 +44,10 @@ pub(super) struct Deployment<'y> {
     pub(super) rpm: Option<f64>,
     pub(super) tpm: Option<f64>,
     pub(super) has_price: bool,
+    /// It is never left alone.
+    pub(super) stays: bool,
     /// Keys of `[[deployments]]` behind name, account and model.
-    written: Vec<(&'static str, String)>,
+    pub(super) written: Vec<(&'static str, String)>,
 }
 
 impl Deployment<'_> {
@@ -59,21 +69,15 @@ type Reason = String;
 pub(super) fn deployment<'y>(element: &'y Node, import: &mut Import<'y>) -> Result<Deployment<'y>, Reason> {
     let group_at = element.get("model_name").ok_or("it has no `model_name`")?;
     let group = group_at.text().ok_or("its `model_name` is no string")?;
-    let own = element.get("litellm_params").filter(|node| node.is_map()).ok_or("it has no `litellm_params`")?;
+    let own =
+        element.get("litellm_params").filter(|node| node.is_map()).ok_or("it has no `litellm_params`")?;
     let params = Params { own, credential: import.credential(own) };
     let info = element.get("model_info");
     let model = own.get("model").and_then(Node::text).ok_or("it has no `litellm_params.model`")?;
-    if own.get("mock_response").is_some() {
-        return Err("it answers by itself (`mock_response`); for tests there is `weir provider`".into());
-    }
-    if let Some(mode) = info.and_then(|info| info.get("mode")).and_then(Node::text)
-        && OTHER_MODES.contains(&mode)
-    {
-        return Err("Weir has no call of this `mode`".into());
-    }
+    refuse(own, info)?;
     let (wanted, model) = wanted(params, model, import)?;
-    let account =
-        account(&wanted, &mut import.accounts, &mut import.environment, &mut import.notes).map_err(Reason::from)?;
+    let account = account(&wanted, &mut import.accounts, &mut import.environment, &mut import.notes)
+        .map_err(Reason::from)?;
     let id = info.and_then(|info| info.get("id")).and_then(Node::text).map(|id| named(id, "deployment"));
     let mut built = Deployment {
         name: String::new(),
@@ -85,20 +89,33 @@ pub(super) fn deployment<'y>(element: &'y Node, import: &mut Import<'y>) -> Resu
         budget: None,
         params,
         info,
-        order: number(params, info, "order", &mut import.notes),
+        order: order(params, info, import),
         weight: number(params, None, "weight", &mut import.notes),
         rpm: None,
         tpm: None,
         has_price: false,
+        stays: false,
         written: Vec::new(),
     };
     limits(&mut built, element, import);
-    price(&mut built, &mut import.notes);
+    price::price(&mut built, import);
     sizes(&mut built, &mut import.notes);
-    abilities(&mut built);
+    abilities(&mut built, &mut import.notes);
     times(&mut built, import);
     tags(&mut built, import);
     Ok(built)
+}
+
+/// What Weir has nothing for.
+fn refuse(own: &Node, info: Option<&Node>) -> Result<(), Reason> {
+    if own.get("mock_response").is_some() {
+        return Err("it answers by itself (`mock_response`); for tests there is `weir provider`".into());
+    }
+    let mode = info.and_then(|info| info.get("mode")).and_then(Node::text);
+    match mode.is_some_and(|mode| OTHER_MODES.contains(&mode)) {
+        true => Err("Weir has no call of this `mode`".into()),
+        false => Ok(()),
+    }
 }
 
 /// What its account is found by, and the provider's name of the model.
@@ -116,33 +133,11 @@ fn wanted<'y>(params: Params<'y>, model: &str, import: &Import<'y>) -> Result<(W
                     deployment"
             .into());
     }
-    let (region, model) = match known.preset {
-        "bedrock" => bedrock(model),
-        "azure" => (None, model.trim_start_matches("responses/").to_owned()),
-        _ => (None, model.to_owned()),
-    };
+    let (region, model) = upstream_name(known, model)?;
     if model.is_empty() {
         return Err("its `litellm_params.model` names no model".into());
     }
     Ok((Wanted { params, known, region, by_entra: import.by_entra }, model))
-}
-
-/// `converse/us-east-1/anthropic.claude...`: the region, if there is one, and the model.
-fn bedrock(model: &str) -> (Option<String>, String) {
-    let ways = ["converse/", "converse_like/", "invoke/"];
-    let model = ways.iter().find_map(|way| model.strip_prefix(way)).unwrap_or(model);
-    match model.split_once('/') {
-        Some((region, rest)) if is_region(region) => (Some(region.to_owned()), rest.to_owned()),
-        _ => (None, model.to_owned()),
-    }
-}
-
-/// `us-east-1`, `us-gov-west-1`.
-fn is_region(text: &str) -> bool {
-    text.rsplit_once('-').is_some_and(|(place, number)| {
-        number.len() == 1 && number.chars().all(|c| c.is_ascii_digit()) && place.contains('-')
-            && place.chars().all(|c| c.is_ascii_lowercase() || c == '-')
-    })
 }
 
 /// A number of the deployment, wherever LiteLLM looks for it.
@@ -155,9 +150,26 @@ fn number(params: Params<'_>, info: Option<&Node>, key: &str, notes: &mut Notes)
     number
 }
 
+/// Which comes first.
+fn order(params: Params<'_>, info: Option<&Node>, import: &mut Import<'_>) -> Option<f64> {
+    let order = number(params, info, "order", &mut import.notes)?;
+    if !import.checks_before
+        && let Some(node) = params.get("order").or_else(|| info.and_then(|info| info.get("order")))
+    {
+        let how = "a priority here, whatever `enable_pre_call_checks` is: versions of LiteLLM heed it only with that";
+        import.notes.differs(node, how);
+    }
+    Some(order)
+}
+
 /// What a deployment may take, each with Weir's key.
-const LIMITS: [(&str, &str); 5] =
-    [("rpm", "rpm"), ("tpm", "tpm"), ("itpm", "itpm"), ("otpm", "otpm"), ("max_parallel_requests", "concurrency")];
+const LIMITS: [(&str, &str); 5] = [
+    ("rpm", "rpm"),
+    ("tpm", "tpm"),
+    ("itpm", "itpm"),
+    ("otpm", "otpm"),
+    ("max_parallel_requests", "concurrency"),
+];
 
 fn limits(built: &mut Deployment<'_>, element: &Node, import: &mut Import<'_>) {
     let mut entries = Vec::new();
@@ -180,51 +192,23 @@ fn limits(built: &mut Deployment<'_>, element: &Node, import: &mut Import<'_>) {
             Some(number) if number >= 1.0 && number < (1_u64 << 40) as f64 => {
                 entries.push((limit, page::whole(number as u64)));
             }
-            _ => import.notes.left(node, "no whole number from 1: a limit of 0 is refused here, and none comes from the environment"),
+            _ => import.notes.left(
+                node,
+                "no whole number from 1: a limit of 0 is refused here, and none comes from the environment",
+            ),
         }
     }
     if entries.iter().any(|(limit, _)| *limit != "concurrency") && !import.keeps_limits {
         import.has_loose_limits = true;
     }
+    let says_output = ["max_output_tokens", "max_tokens"]
+        .iter()
+        .any(|key| built.info.is_some_and(|info| info.get(key).is_some()));
+    if entries.iter().any(|(limit, _)| limit.ends_with("tpm")) && !says_output {
+        import.holds_unsaid = true;
+    }
     if !entries.is_empty() {
         built.written.push(("limits", page::table(entries)));
-    }
-}
-
-/// US$ per token there, per million tokens here.
-fn price(built: &mut Deployment<'_>, notes: &mut Notes) {
-    const PER_TOKEN: [(&str, &str); 4] = [
-        ("input_cost_per_token", "input"),
-        ("output_cost_per_token", "output"),
-        ("cache_read_input_token_cost", "cache_read"),
-        ("cache_creation_input_token_cost", "cache_write"),
-    ];
-    let (params, info) = (built.params, built.info);
-    let node = |key: &str| params.get(key).or_else(|| info.and_then(|info| info.get(key)));
-    let mut entries = Vec::new();
-    for (key, ours) in PER_TOKEN {
-        let Some(node) = node(key) else { continue };
-        match node.number().filter(|cost| *cost >= 0.0) {
-            Some(cost) => entries.push((ours, page::number(cost * 1e6))),
-            None => notes.left(node, "no price"),
-        }
-    }
-    if let Some(node) = node("input_cost_per_request") {
-        match node.number().filter(|cost| *cost >= 0.0) {
-            Some(cost) => entries.push(("request", page::number(cost))),
-            None => notes.left(node, "no price"),
-        }
-    }
-    let has = |ours: &str| entries.iter().any(|(own, _)| *own == ours);
-    if has("input") && has("output") {
-        built.has_price = true;
-        built.written.push(("price", page::table(entries)));
-        return;
-    }
-    for key in PER_TOKEN.iter().map(|(key, _)| *key).chain(["input_cost_per_request"]) {
-        if let Some(node) = node(key).filter(|node| node.number().is_some()) {
-            notes.left(node, "a price has input and output here");
-        }
     }
 }
 
@@ -244,6 +228,11 @@ fn sizes(built: &mut Deployment<'_>, notes: &mut Notes) {
         // Without max_tokens a call is taken to write 4096.
         let window = input.saturating_add(output.unwrap_or(4096)).min((1 << 40) - 1);
         built.written.push(("context_window", page::whole(window)));
+        if let Some(node) = info.get("max_input_tokens") {
+            let how = "here `context_window` bounds input and output together: their sum is written, which may be more than the model \
+                       has, and a call that does not fit into it is not sent there";
+            notes.differs(node, how);
+        }
     }
     if let Some(output) = output {
         built.written.push(("max_output", page::whole(output)));
@@ -251,19 +240,20 @@ fn sizes(built: &mut Deployment<'_>, notes: &mut Notes) {
 }
 
 /// What it is said not to do; all else it is taken to do.
-fn abilities(built: &mut Deployment<'_>) {
-    const ABILITIES: [(&str, &[&str]); 7] = [
-        ("tools", &["supports_function_calling"]),
-        ("images", &["supports_vision"]),
-        ("json_schema", &["supports_response_schema"]),
-        ("audio", &["supports_audio_input"]),
-        ("video", &["supports_video_input"]),
-        ("files", &["supports_pdf_input"]),
-        ("reasoning", &["supports_reasoning"]),
+fn abilities(built: &mut Deployment<'_>, notes: &mut Notes) {
+    const ABILITIES: [(&str, &str); 7] = [
+        ("tools", "supports_function_calling"),
+        ("images", "supports_vision"),
+        ("json_schema", "supports_response_schema"),
+        ("audio", "supports_audio_input"),
+        ("video", "supports_video_input"),
+        ("files", "supports_pdf_input"),
+        ("reasoning", "supports_reasoning"),
     ];
     let Some(info) = built.info else { return };
-    let lacks = |keys: &[&str]| keys.iter().any(|key| info.get(key).and_then(Node::flag) == Some(false));
-    let able: Vec<String> = ABILITIES.iter().filter(|(_, keys)| !lacks(keys)).map(|(word, _)| page::text(word)).collect();
+    let mut lacks = |key: &str| info.get(key).and_then(|node| notes.flag(node)) == Some(false);
+    let able: Vec<String> =
+        ABILITIES.iter().filter(|(_, key)| !lacks(key)).map(|(word, _)| page::text(word)).collect();
     if able.len() < ABILITIES.len() {
         built.written.push(("supports", page::list(able)));
     }
@@ -276,7 +266,8 @@ fn times(built: &mut Deployment<'_>, import: &mut Import<'_>) {
     let own = Times::read(total, stream, import.times, &mut import.notes);
     built.written.extend(own.written(import.times).map(|value| ("timeouts", value)));
     let Some(node) = built.params.get("cooldown_time") else { return };
-    built.written.extend(import.rests(node));
+    built.stays = node.number() == Some(0.0);
+    built.written.extend(import.left_alone(node));
 }
 
 fn tags(built: &mut Deployment<'_>, import: &mut Import<'_>) {
@@ -291,7 +282,9 @@ fn tags(built: &mut Deployment<'_>, import: &mut Import<'_>) {
         match Worded::of(item) {
             Some(Worded::Clear(tag)) if named(&tag, "") == tag && !tag.is_empty() => {
                 if tag == "default" {
-                    import.notes.differs(item, "a tag as any other: calls without tags go to every deployment here");
+                    import
+                        .notes
+                        .differs(item, "a tag as any other: calls without tags go to every deployment here");
                 }
                 if !tags.contains(&tag) {
                     tags.push(tag);

@@ -35,6 +35,7 @@ pub(super) fn fallbacks(models: &[Model<'_>], import: &mut Import<'_>) -> Fallba
         let node = import.either(key, None);
         let mut edges = Edges::new();
         let mut default: Vec<&Node> = Vec::new();
+        unheeded(node, &mut import.notes);
         for (from, targets) in node.map_or(&[][..], Node::items).iter().flat_map(Node::entries) {
             if from == "*" {
                 default.extend(listed(targets));
@@ -56,6 +57,20 @@ pub(super) fn fallbacks(models: &[Model<'_>], import: &mut Import<'_>) -> Fallba
         edges
     });
     Fallbacks { kinds }
+}
+
+/// What LiteLLM does not come to: it takes the first entry of a model, and of an entry the first model.
+fn unheeded(node: Option<&Node>, notes: &mut Notes) {
+    let mut said: Vec<&str> = Vec::new();
+    for entry in node.map_or(&[][..], Node::items) {
+        for (at, (from, targets)) in entry.entries().iter().enumerate() {
+            if at > 0 || said.contains(&from.as_str()) {
+                let how = "LiteLLM takes the first entry of a model, and the first model of an entry: here this one holds too";
+                notes.differs_at(targets, how);
+            }
+            said.push(from);
+        }
+    }
 }
 
 /// For models that have none of their own.

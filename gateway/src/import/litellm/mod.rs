@@ -8,22 +8,28 @@ mod budget;
 mod deployment;
 mod fallbacks;
 mod model;
+mod price;
 mod provider;
 mod reasons;
 mod settings;
 mod state;
+mod telling;
+mod tenant;
 mod times;
 mod words;
+
+use std::sync::Arc;
 
 use super::node::Node;
 use super::page::{self, Page};
 use super::{Imported, Note, Notes, Unreadable, yaml};
-use crate::auth;
+use crate::config::Prices;
 use crate::config::preset::Presets;
-use account::Account;
-use budget::Budget;
+use account::{Account, Params};
 use deployment::Deployment;
+use provider::provider_of;
 use settings::{Line, Strategy};
+use telling::Telling;
 use times::Times;
 use words::{Environment, Worded};
 
@@ -40,7 +46,8 @@ fn no(message: &str) -> Unreadable {
 /// The same of a file that has been read; of its text only the names of environment variables count.
 pub(super) fn of_tree(name: &str, root: &Node, text: &str) -> Result<Imported, Unreadable> {
     let presets = Presets::built_in().map_err(|_| no("the presets of this program cannot be read"))?;
-    let mut import = Import::new(root, presets, Environment::of(text));
+    let prices = Prices::built_in().map_err(|_| no("the prices of this program cannot be read"))?;
+    let mut import = Import::new(root, presets, prices, Environment::of(text));
     let page = import.translate(name);
     let mut notes = import.notes;
     let mut unseen = Vec::new();
@@ -66,6 +73,8 @@ struct Import<'y> {
     notes: Notes,
     environment: Environment,
     presets: Presets,
+    /// The table that is built in.
+    prices: Arc<Prices>,
     accounts: Vec<Account>,
     deployments: Vec<Deployment<'y>>,
     strategy: Strategy,
@@ -74,6 +83,10 @@ struct Import<'y> {
     /// LiteLLM kept within `rpm` and `tpm`, and did not only weigh by them.
     keeps_limits: bool,
     has_loose_limits: bool,
+    /// A limit of tokens, and nothing said of how many a call writes at most.
+    holds_unsaid: bool,
+    /// `enable_pre_call_checks`.
+    checks_before: bool,
     routes_by_tags: bool,
     by_entra: bool,
     cools_down: bool,
@@ -81,18 +94,21 @@ struct Import<'y> {
 }
 
 impl<'y> Import<'y> {
-    fn new(root: &'y Node, presets: Presets, environment: Environment) -> Import<'y> {
+    fn new(root: &'y Node, presets: Presets, prices: Arc<Prices>, environment: Environment) -> Import<'y> {
         Import {
             root,
             notes: Notes::default(),
             environment,
             presets,
+            prices,
             accounts: Vec::new(),
             deployments: Vec::new(),
             strategy: Strategy::Weighted,
             times: times::BUILT_IN,
             keeps_limits: false,
             has_loose_limits: false,
+            holds_unsaid: false,
+            checks_before: false,
             routes_by_tags: false,
             by_entra: false,
             cools_down: true,
@@ -110,6 +126,11 @@ impl<'y> Import<'y> {
 
     fn general(&self, key: &str) -> Option<&'y Node> {
         self.root.get("general_settings")?.get(key)
+    }
+
+    /// Does it say yes?
+    fn is_on(&mut self, node: Option<&Node>) -> bool {
+        node.and_then(|node| self.notes.flag(node)) == Some(true)
     }
 
     /// Of the router, else of LiteLLM as a whole, where the key may have another name.
@@ -155,10 +176,15 @@ impl<'y> Import<'y> {
                 "BadRequestError" | "ContentPolicyViolationError" | "NotFoundError" => {
                     self.notes.left(node, "what a provider refuses of the request itself is tried nowhere else, but for fallbacks by kind");
                 }
-                "AuthenticationError" => self.notes.left(node, "a refused key leads to the next account at once"),
+                "AuthenticationError" => {
+                    self.notes.left(node, "a refused key leads to the next account at once")
+                }
                 kind if COUNTED.contains(&kind) => {
                     most = most.max(self.attempts(node));
-                    self.notes.differs(node, "one number of attempts for all kinds of failures here: the largest of these");
+                    self.notes.differs(
+                        node,
+                        "one number of attempts for all kinds of failures here: the largest of these",
+                    );
                 }
                 _ => self.notes.left(node, "no kind of failures that is known here"),
             }
@@ -167,7 +193,14 @@ impl<'y> Import<'y> {
     }
 
     /// `cooldown_time` of a deployment, as keys of it.
-    fn rests(&mut self, node: &Node) -> Vec<(&'static str, String)> {
+    fn left_alone(&mut self, node: &Node) -> Vec<(&'static str, String)> {
+        if node.number() == Some(0.0) {
+            self.notes.differs(
+                node,
+                "so its failures open no circuit; what a provider refuses with 429 rests nevertheless",
+            );
+            return vec![("circuit", page::table([("enabled", "false".to_owned())]))];
+        }
         let Some(time) = times::seconds(node, &mut self.notes) else { return Vec::new() };
         let mut keys = vec![("cooldown", settings::cooldown(time))];
         if self.cools_down {
@@ -176,8 +209,26 @@ impl<'y> Import<'y> {
         keys
     }
 
+    /// Variables that deployments take their keys from though the file does not name them: what stands in clear elsewhere
+    /// must not get their names.
+    fn reserve(&mut self) {
+        for element in self.root.get("model_list").map_or(&[][..], Node::items) {
+            let Some(own) = element.get("litellm_params") else { continue };
+            let params = Params { own, credential: self.credential(own) };
+            let key = params.get("api_key").and_then(Worded::of);
+            let model = own.get("model").and_then(Node::text).unwrap_or_default();
+            let custom = own.get("custom_llm_provider").and_then(Node::text);
+            if key.is_none_or(|key| key.clear() == Some(""))
+                && let Some((known, _)) = provider_of(model, custom)
+            {
+                self.environment.reserve(known.key);
+            }
+        }
+    }
+
     fn translate(&mut self, name: &str) -> Page {
         settings::basics(self);
+        self.reserve();
         for element in self.root.get("model_list").map_or(&[][..], Node::items) {
             match deployment::deployment(element, self) {
                 Ok(deployment) => self.deployments.push(deployment),
@@ -189,8 +240,10 @@ impl<'y> Import<'y> {
         let fallbacks = fallbacks::fallbacks(&models, self);
         let defaults = settings::defaults(self);
         let mut body = Page::default();
-        self.server(&mut body);
+        let telling = Telling::read(self);
+        self.server(&telling, &mut body);
         self.state(&mut body);
+        telling.sections(self, &mut body);
         body.section("[defaults]");
         defaults.iter().for_each(|Line { key, value, comment }| body.set_because(key, value, comment));
         for (index, account) in self.accounts.iter().enumerate() {
@@ -198,19 +251,27 @@ impl<'y> Import<'y> {
             let budgets: Vec<_> = own.filter_map(|own| Some((own.model.as_str(), own.budget?))).collect();
             account.write(&budgets, &mut body);
         }
-        for deployment in &self.deployments {
-            let account = &self.accounts[deployment.account];
-            deployment.write(&account.name, &mut body);
-            if self.checks_health && !account.lists_models(&self.presets) {
-                body.set_because("health_check", page::table([("kind", page::text("off"))]), "its provider has no list of models");
-            }
-        }
+        self.deployments.iter().for_each(|deployment| self.deployment(deployment, &mut body));
         for model in &models {
             model.write(&fallbacks, self, &mut body);
         }
         self.tenant(&mut body);
-        self.loose_limits();
+        self.about_limits();
         self.head(name, body)
+    }
+
+    /// One, and whether it can be checked as the others are.
+    fn deployment(&self, deployment: &Deployment<'_>, page: &mut Page) {
+        let account = &self.accounts[deployment.account];
+        deployment.write(&account.name, page);
+        let why = match account.lists_models(&self.presets) {
+            false => Some("its provider has no list of models"),
+            true if deployment.stays => Some("it has no circuit"),
+            true => None,
+        };
+        if let Some(why) = why.filter(|_| self.checks_health) {
+            page.set_because("health_check", page::table([("kind", page::text("off"))]), why);
+        }
     }
 
     /// What stands above all: where it is from, and which variables it names.
@@ -229,16 +290,21 @@ impl<'y> Import<'y> {
         page
     }
 
-    fn server(&mut self, page: &mut Page) {
+    fn server(&mut self, telling: &Telling, page: &mut Page) {
         page.section("[server]");
         page.set_because("listen", page::text("0.0.0.0:4000"), "LiteLLM's own port");
+        telling.server(page);
         if let Some(node) = self.general("max_request_size_mb") {
             match node.number().filter(|size| (0.001..1e6).contains(size)) {
                 Some(size) => {
                     let bytes = (size * 1_048_576.0) as u64;
                     page.set_because("max_body", page::whole(bytes), "bytes; max_request_size_mb");
                     if bytes > 256 << 20 {
-                        page.set_because("max_buffered", page::whole(bytes), "all bodies of a replica together, at least one");
+                        page.set_because(
+                            "max_buffered",
+                            page::whole(bytes),
+                            "all bodies of a replica together, at least one",
+                        );
                     }
                 }
                 None => self.notes.left(node, "no size in MB"),
@@ -248,7 +314,11 @@ impl<'y> Import<'y> {
             match node.number().filter(|calls| (1.0..1e12).contains(calls)) {
                 Some(calls) => {
                     page.section("[limits]");
-                    page.set_because("concurrency", page::whole(calls as u64), "global_max_parallel_requests");
+                    page.set_because(
+                        "concurrency",
+                        page::whole(calls as u64),
+                        "global_max_parallel_requests",
+                    );
                 }
                 None => self.notes.left(node, "no number of calls"),
             }
@@ -268,53 +338,13 @@ impl<'y> Import<'y> {
         keys.iter().for_each(|(key, value)| page.set(key, value));
     }
 
-    /// Who calls with the master key. Keys that LiteLLM gave out stand in its database.
-    fn tenant(&mut self, page: &mut Page) {
-        if let Some(node) = self.general("database_url") {
-            self.notes.left(node, "Weir has no database. Keys that LiteLLM gave out stand there: each needs a [[tenants]] with its hash (`weir keys hash`)");
-        }
-        let budget = self.budget();
-        let Some(node) = self.general("master_key") else {
-            self.notes.todo_for_all(
-                "the file has no `master_key`, so Weir's has no tenants, and calls are refused: add [[tenants]] with the hashes of their \
-                 keys (`weir keys hash`), or `anonymous = true` in [server] to let in everybody who reaches it",
+    fn about_limits(&mut self) {
+        if self.holds_unsaid {
+            self.notes.differs_for_all(
+                "a limit of tokens is charged on arrival here, with 4096 tokens of output for a call that sets no `max_tokens` (LiteLLM \
+                 counts afterwards): give deployments their `max_output`, or have clients set `max_tokens`, lest a small limit bears few calls",
             );
-            return;
-        };
-        let key = match Worded::of(node) {
-            Some(Worded::Clear(key)) => page::text(&auth::hash(&key)),
-            Some(Worded::Env(name)) => {
-                let about = format!("SHA-256 of {name}: printf %s \"${name}\" | sha256sum | cut -c -64");
-                let reference = self.environment.name(&format!("{name}_SHA256"), &about);
-                page::quoted(&format!("sha256:{reference}"))
-            }
-            None => return self.notes.left(node, "no string, or no name of an environment variable"),
-        };
-        self.notes.differs(node, "clients go on calling with it, as one tenant; it opens no admin pages (`admin_token` in [server] does)");
-        page.section("[[tenants]]");
-        page.set("name", page::text("litellm"));
-        page.set_because("keys", page::list([key]), "the hash of master_key");
-        if let Some(budget) = budget {
-            page.set_because("budgets", budget.written(), "litellm_settings.max_budget");
         }
-    }
-
-    /// That of the whole proxy, if a tenant can have it: by the master key all calls are one tenant's.
-    fn budget(&mut self) -> Option<Budget> {
-        let (usd, duration) = (self.litellm("max_budget"), self.litellm("budget_duration"));
-        if usd.is_some() && self.general("master_key").and_then(Worded::of).is_none() {
-            Budget::leave(usd, duration, "a budget is a tenant's here, and there is none without `master_key`", &mut self.notes);
-            return None;
-        }
-        if usd.is_some() && !self.deployments.iter().all(|deployment| deployment.has_price) {
-            let reason = "a budget needs the price of every deployment: `input_cost_per_token` and `output_cost_per_token`";
-            Budget::leave(usd, duration, reason, &mut self.notes);
-            return None;
-        }
-        Budget::read(usd, duration, &mut self.notes)
-    }
-
-    fn loose_limits(&mut self) {
         if self.has_loose_limits {
             self.notes.differs_for_all(
                 "`rpm` and `tpm` of deployments are limits here, which no call goes beyond; by this strategy, without \

@@ -45,7 +45,7 @@ pub(super) fn models<'y>(import: &mut Import<'y>) -> Vec<Model<'y>> {
         if name != models[index].written {
             import.notes.differs(models[index].at, "a name consists of letters, digits and `._:/@+-` here, and perhaps a `*` at its end: it is another one");
         }
-        models[index].name = unique(&name, models[..index].iter().map(|model| model.name.as_str()));
+        models[index].name = number(&name, models[..index].iter().map(|model| model.name.as_str()));
     }
     name_deployments(&models, import);
     aliases(&mut models, import);
@@ -58,10 +58,21 @@ pub(super) fn models<'y>(import: &mut Import<'y>) -> Vec<Model<'y>> {
 fn name_of(written: &str) -> String {
     match written.strip_suffix('*') {
         Some("") => "*".to_owned(),
-        Some(begin) if begin.chars().all(|c| named(&c.to_string(), "") == c.to_string()) => written.to_owned(),
-        Some(begin) => format!("{}*", named(begin, "")),
+        Some(begin) if begin.chars().all(|c| named(&c.to_string(), "") == c.to_string()) => {
+            written.to_owned()
+        }
+        Some(begin) => format!("{}*", named(begin, "model-")),
         None => named(written, "model"),
     }
+}
+
+/// `name`, or with a number if that is taken: behind it, but before its `*`.
+fn number<'n>(name: &str, taken: impl Iterator<Item = &'n str> + Clone) -> String {
+    let Some(begin) = name.strip_suffix('*').filter(|_| taken.clone().any(|other| other == name)) else {
+        return unique(name, taken);
+    };
+    let begins = taken.filter_map(|other| other.strip_suffix('*'));
+    format!("{}*", unique(if begin.is_empty() { "model" } else { begin }, begins))
 }
 
 /// By their ids, else by the model, and the account where a model has several.
@@ -91,7 +102,7 @@ fn aliases(models: &mut [Model<'_>], import: &mut Import<'_>) {
     for (alias, node) in node.entries() {
         let target = if node.is_map() { node.get("model") } else { Some(node) };
         let target = target.and_then(Node::text);
-        if node.get("hidden").and_then(Node::flag) == Some(true) {
+        if import.is_on(node.get("hidden")) {
             import.notes.differs(node, "it is listed among the models here");
         }
         let is_taken = models.iter().any(|model| model.name == *alias || model.aliases.contains(alias));
@@ -125,8 +136,8 @@ fn prices(models: &mut [Model<'_>], import: &mut Import<'_>) {
     for model in models {
         model.lacks_prices = model.members.iter().any(|index| !import.deployments[*index].has_price);
         if model.lacks_prices && model.members.len() > 1 {
-            let what = "LiteLLM knows prices by itself; here `cost` needs a `price` at each deployment of the model. Until they are \
-                        written it goes by `capacity`";
+            let what = "here `cost` needs a `price` at each deployment of the model, or one in the table that is built in (`weir prices \
+                        show`; `weir prices update` reads LiteLLM's). Until there are all it goes by `capacity`";
             import.notes.todo(model.at, what);
         }
     }
@@ -140,7 +151,11 @@ impl Model<'_> {
             page.set("aliases", page::list(self.aliases.iter().map(|alias| page::text(alias))));
         }
         if self.lacks_prices {
-            let why = if self.members.len() > 1 { "\"cost\" when every deployment has its `price`" } else { "nothing to compare" };
+            let why = if self.members.len() > 1 {
+                "\"cost\" when every deployment has its `price`"
+            } else {
+                "nothing to compare"
+            };
             page.set_because("strategy", page::text("capacity"), why);
         }
         page.set("deployments", page::list(self.targets(import)));
@@ -154,7 +169,8 @@ impl Model<'_> {
 
     /// Each deployment with its weight and priority.
     fn targets(&self, import: &mut Import<'_>) -> Vec<String> {
-        let members: Vec<&Deployment<'_>> = self.members.iter().map(|index| &import.deployments[*index]).collect();
+        let members: Vec<&Deployment<'_>> =
+            self.members.iter().map(|index| &import.deployments[*index]).collect();
         let orders: Vec<Option<f64>> = members.iter().map(|member| member.order).collect();
         let weighted = import.strategy == Strategy::Weighted;
         let weights = if weighted { weights(&members) } else { vec![None; members.len()] };
@@ -167,7 +183,8 @@ impl Model<'_> {
         for (at, member) in members.iter().enumerate() {
             let priority = ranks.iter().position(|rank| *rank == key(at)).unwrap_or(0);
             let mut entries = vec![("name", page::text(&member.name))];
-            entries.extend(weights[at].filter(|weight| *weight > 0.0).map(|weight| ("weight", trimmed(weight))));
+            entries
+                .extend(weights[at].filter(|weight| *weight > 0.0).map(|weight| ("weight", trimmed(weight))));
             if priority > 0 {
                 entries.push(("priority", page::whole(priority as u64)));
             }

@@ -95,3 +95,65 @@ pub(super) fn provider_of<'m>(model: &'m str, custom: Option<&str>) -> Option<(&
         }
     }
 }
+
+/// The provider's own name of a model, without what LiteLLM's names say besides, and the region if that is in it; the reason if
+/// it cannot be called by its preset.
+pub(super) fn upstream_name(known: &Known, model: &str) -> Result<(Option<String>, String), String> {
+    let whole = |name: &str| Ok((None, name.to_owned()));
+    match (known.preset, known.word) {
+        ("bedrock", _) => bedrock(model),
+        ("azure", _) => match without(model, &["responses/", "o_series/", "gpt5_series/"]) {
+            name if name.contains('/') => Err("a deployment of Azure has no `/` in its name".into()),
+            name => whole(name),
+        },
+        ("openai", "openai") => whole(without(model, &["responses/"])),
+        ("vertex", _) if !is_vertex(model) => {
+            Err("the preset for Vertex AI calls Google's and Anthropic's models, by their names; others, and endpoints, it does not".into())
+        }
+        ("fireworks", _) if !model.starts_with("accounts/") && !model.contains('#') => {
+            whole(&format!("accounts/fireworks/models/{model}"))
+        }
+        _ => whole(model),
+    }
+}
+
+/// Without the first of these words that it begins with.
+fn without<'m>(model: &'m str, words: &[&str]) -> &'m str {
+    words.iter().find_map(|word| model.strip_prefix(word)).unwrap_or(model)
+}
+
+fn is_vertex(model: &str) -> bool {
+    const FAMILIES: [&str; 5] =
+        ["gemini", "claude", "text-embedding", "text-multilingual-embedding", "textembedding"];
+    !model.contains('/') && FAMILIES.iter().any(|family| model.starts_with(family))
+}
+
+/// `converse/us-east-1/anthropic.claude...`, `llama/arn:...`: how it is called, a region, the maker of an imported model.
+fn bedrock(model: &str) -> Result<(Option<String>, String), String> {
+    let model = without(model, &["converse/", "converse_like/", "invoke/"]);
+    let (region, model) = match model.split_once('/') {
+        Some((region, rest)) if is_region(region) => (Some(region.to_owned()), rest),
+        _ => (None, model),
+    };
+    let model = match model.split_once("/arn:") {
+        Some((maker, _)) if !maker.contains([':', '/']) => &model[maker.len() + 1..],
+        _ => model,
+    };
+    match model.contains('/') && !model.starts_with("arn:") {
+        true => {
+            Err("what stands before the model's id is not known here: a model of Bedrock is an id or an ARN"
+                .into())
+        }
+        false => Ok((region, model.to_owned())),
+    }
+}
+
+/// `us-east-1`, `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    text.rsplit_once('-').is_some_and(|(place, number)| {
+        number.len() == 1
+            && number.chars().all(|c| c.is_ascii_digit())
+            && place.contains('-')
+            && place.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    })
+}

@@ -62,23 +62,21 @@ pub(super) fn basics(import: &mut Import<'_>) {
     }
     let checks = import.router("optional_pre_call_checks").map_or(&[][..], Node::items);
     let enforces = checks.iter().any(|check| check.text() == Some("enforce_model_rate_limits"));
-    let checked = import.router("enable_pre_call_checks").and_then(Node::flag) == Some(true);
+    let checked = import.is_on(import.router("enable_pre_call_checks"));
+    import.checks_before = checked;
     import.keeps_limits = import.strategy.keeps_limits() || enforces || checked;
-    import.routes_by_tags = import.router("enable_tag_filtering").and_then(Node::flag) == Some(true);
+    import.routes_by_tags = import.is_on(import.router("enable_tag_filtering"));
     if import.routes_by_tags
         && let Some(node) = import.router("enable_tag_filtering")
     {
         import.notes.differs(node, "a call names tags in `x-weir-tags`, and goes to deployments that have all of those which some deployment has");
     }
-    import.by_entra = import.litellm("enable_azure_ad_token_refresh").and_then(Node::flag) == Some(true);
-    import.cools_down = import.router("disable_cooldowns").and_then(Node::flag) != Some(true);
-    let (total, stream) = (import.either("timeout", Some("request_timeout")), import.either("stream_timeout", None));
+    import.by_entra = import.is_on(import.litellm("enable_azure_ad_token_refresh"));
+    let is_short = import.either("cooldown_time", None).is_some_and(|node| node.number() == Some(0.0));
+    import.cools_down = !import.is_on(import.router("disable_cooldowns")) && !is_short;
+    let (total, stream) =
+        (import.either("timeout", Some("request_timeout")), import.either("stream_timeout", None));
     import.times = Times::read(total, stream, BUILT_IN, &mut import.notes);
-    if let Some(node) = total.filter(|_| import.times != BUILT_IN) {
-        let how = "here it also bounds a whole stream, from the call's beginning to its last token; how long a stream may take to \
-                   begin and to pause is `first_token` and `idle`";
-        import.notes.differs(node, how);
-    }
 }
 
 /// `[defaults]`.
@@ -89,7 +87,7 @@ pub(super) fn defaults(import: &mut Import<'_>) -> Vec<Line> {
         lines.push(line("timeouts", times, "timeout, stream_timeout"));
     }
     lines.extend(retry(import));
-    lines.extend(rests(import));
+    lines.extend(left_alone(import));
     lines.extend(checks(import));
     lines.extend(affinity(import));
     lines
@@ -120,7 +118,11 @@ fn latency(import: &mut Import<'_>) -> Vec<Line> {
     if let Some(node) = args.get("lowest_latency_buffer") {
         match node.number().filter(|share| (0.0..=1.0).contains(share)) {
             Some(share) => {
-                lines.push(line("tiebreak_within", page::number(share), "lowest_latency_buffer: so much slower than the fastest is as fast"));
+                lines.push(line(
+                    "tiebreak_within",
+                    page::number(share),
+                    "lowest_latency_buffer: so much slower than the fastest is as fast",
+                ));
                 lines.push(line("tiebreak", page::text("round-robin"), "in turn among those"));
             }
             None => import.notes.left(node, "no share from 0 to 1"),
@@ -162,23 +164,16 @@ fn retry(import: &mut Import<'_>) -> Option<Line> {
 }
 
 /// `allowed_fails`, `allowed_fails_policy`, `cooldown_time`, `disable_cooldowns`.
-fn rests(import: &mut Import<'_>) -> Vec<Line> {
+fn left_alone(import: &mut Import<'_>) -> Vec<Line> {
     let node = import.either("cooldown_time", None);
-    let time = node.and_then(|node| seconds(node, &mut import.notes));
+    let none = node.filter(|node| node.number() == Some(0.0));
+    let time = node.filter(|_| none.is_none()).and_then(|node| seconds(node, &mut import.notes));
     let mut lines: Vec<Line> = time
         .map(|time| line("cooldown", cooldown(time), "cooldown_time: after a 429 that names no time"))
         .into_iter()
         .collect();
     if !import.cools_down {
-        if let Some(node) = import.router("disable_cooldowns") {
-            import.notes.differs(node, "failures open no circuit; what a provider refuses with 429 rests nevertheless, as long as it says");
-        }
-        for key in ["allowed_fails", "allowed_fails_policy"] {
-            if let Some(node) = import.either(key, None) {
-                import.notes.left(node, "without effect, as cooldowns are disabled");
-            }
-        }
-        lines.push(line("circuit", page::table([("enabled", "false".to_owned())]), "disable_cooldowns"));
+        lines.push(never(none, import));
         return lines;
     }
     let mut entries = Vec::new();
@@ -195,12 +190,27 @@ fn rests(import: &mut Import<'_>) -> Vec<Line> {
     entries.extend(time.map(|time| ("open", page::duration(open(time)))));
     if !entries.is_empty() {
         let comment = match fails {
-            Some(fails) => format!("allowed_fails: {fails} are, and one more in a minute is not; open: cooldown_time"),
+            Some(fails) => {
+                format!("allowed_fails: {fails} are, and one more in a minute is not; open: cooldown_time")
+            }
             None => "cooldown_time".to_owned(),
         };
         lines.push(line("circuit", page::table(entries), comment));
     }
     lines
+}
+
+/// Nothing is left alone for its failures; `none` is a `cooldown_time` of 0.
+fn never(none: Option<&Node>, import: &mut Import<'_>) -> Line {
+    for node in [import.router("disable_cooldowns"), none].into_iter().flatten() {
+        import.notes.differs(node, "failures open no circuit; what a provider refuses with 429 rests nevertheless, as long as it says");
+    }
+    for key in ["allowed_fails", "allowed_fails_policy"] {
+        if let Some(node) = import.either(key, None) {
+            import.notes.left(node, "without effect, as cooldowns are disabled");
+        }
+    }
+    line("circuit", page::table([("enabled", "false".to_owned())]), "nothing cools down there")
 }
 
 /// `cooldown` of so many milliseconds.
@@ -226,21 +236,30 @@ fn allowed_fails(node: &Node, import: &mut Import<'_>) -> Option<u64> {
 
 /// Of failures that open circuits here the kind that is allowed least; of others nothing is to be said.
 fn fails_by_kind(policy: &Node, import: &mut Import<'_>) -> Option<u64> {
-    const COUNTED: [&str; 4] = ["InternalServerError", "ServiceUnavailableError", "BadGatewayError", "TimeoutError"];
+    const COUNTED: [&str; 4] =
+        ["InternalServerError", "ServiceUnavailableError", "BadGatewayError", "TimeoutError"];
     let mut least = None;
     for (key, node) in policy.entries() {
         let kind = key.strip_suffix("AllowedFails").unwrap_or(key);
         let fails = node.number().filter(|fails| (0.0..1e9).contains(fails));
         match (kind, fails) {
-            ("RateLimitError", _) => import.notes.left(node, "a 429 is no failure here: what refused rests for as long as it says"),
+            ("RateLimitError", _) => {
+                import.notes.left(node, "a 429 is no failure here: what refused rests for as long as it says")
+            }
             ("AuthenticationError", _) => {
-                import.notes.left(node, "an account whose key is refused is left alone at once, with all its deployments");
+                import.notes.left(
+                    node,
+                    "an account whose key is refused is left alone at once, with all its deployments",
+                );
             }
             ("BadRequestError" | "ContentPolicyViolationError" | "NotFoundError", _) => {
                 import.notes.left(node, "what the request is to blame for never counts against a deployment");
             }
             (kind, Some(fails)) if COUNTED.contains(&kind) => {
-                import.notes.differs(node, "all kinds of failures count together here; the lowest of these numbers holds for them");
+                import.notes.differs(
+                    node,
+                    "all kinds of failures count together here; the lowest of these numbers holds for them",
+                );
                 least = Some(least.map_or(fails as u64, |least: u64| least.min(fails as u64)));
             }
             _ => import.notes.left(node, "no kind of failures that is known here, or no number"),
@@ -251,7 +270,10 @@ fn fails_by_kind(policy: &Node, import: &mut Import<'_>) -> Option<u64> {
 
 /// `background_health_checks`.
 fn checks(import: &mut Import<'_>) -> Option<Line> {
-    let node = import.general("background_health_checks").filter(|node| node.flag() == Some(true))?;
+    let node = import.general("background_health_checks")?;
+    if !import.is_on(Some(node)) {
+        return None;
+    }
     if !import.cools_down {
         import.notes.left(node, "health checks open and close circuits here, and cooldowns are disabled");
         return None;
@@ -261,7 +283,8 @@ fn checks(import: &mut Import<'_>) -> Option<Line> {
                opens and closes circuits";
     import.notes.differs(node, how);
     let interval = import.general("health_check_interval");
-    let interval = interval.and_then(|node| seconds(node, &mut import.notes)).unwrap_or(300_000).clamp(100, 86_400_000);
+    let interval =
+        interval.and_then(|node| seconds(node, &mut import.notes)).unwrap_or(300_000).clamp(100, 86_400_000);
     let mut entries = vec![("kind", page::text("models")), ("interval", page::duration(interval))];
     if interval < 5_000 {
         entries.push(("timeout", page::duration(interval)));
@@ -272,21 +295,26 @@ fn checks(import: &mut Import<'_>) -> Option<Line> {
 /// `optional_pre_call_checks`, as far as they are about where calls that belong together go.
 fn affinity(import: &mut Import<'_>) -> Option<Line> {
     let node = import.router("optional_pre_call_checks")?;
-    let mut entries = Vec::new();
+    let (mut by_prefix, mut by_session) = (false, false);
     for check in node.items() {
         match check.text() {
             Some("prompt_caching") => {
                 import.notes.differs(check, "by a hash of how a prompt begins, where no session is named");
-                entries.push(("prefix", "true".to_owned()));
+                by_prefix = true;
             }
-            Some("session_affinity") => entries.push(("header", page::text("x-litellm-session-id"))),
+            Some("session_affinity") => by_session = true,
             // Always so here.
             Some("responses_api_deployment_check" | "enforce_model_rate_limits") => {}
             _ => import.notes.left(check, "there is no such check here"),
         }
     }
+    let mut entries = Vec::new();
+    entries.extend(by_prefix.then(|| ("prefix", "true".to_owned())));
+    entries.extend(by_session.then(|| ("header", page::text("x-litellm-session-id"))));
     let ttl = import.router("deployment_affinity_ttl_seconds");
-    if !entries.is_empty() && let Some(ttl) = ttl.and_then(|node| seconds(node, &mut import.notes)) {
+    if !entries.is_empty()
+        && let Some(ttl) = ttl.and_then(|node| seconds(node, &mut import.notes))
+    {
         entries.push(("ttl", page::duration(ttl)));
     }
     (!entries.is_empty()).then(|| line("affinity", page::table(entries), "optional_pre_call_checks"))

@@ -14,23 +14,35 @@ pub(super) struct Times {
     first_token: u64,
     idle: u64,
     total: u64,
+    /// `stream_timeout`, of this level or one above.
+    stream: Option<u64>,
 }
 
+/// Said where a `timeout` stands.
+pub(super) const WHOLE: &str = "here it also bounds a whole stream, from the call's beginning to its last token; how long a stream may \
+                                take to begin and to pause is `first_token` and `idle`, as long as it unless `stream_timeout` says otherwise";
+
 /// Weir's own.
-pub(super) const BUILT_IN: Times = Times { connect: 2_000, first_token: 30_000, idle: 60_000, total: 600_000 };
+pub(super) const BUILT_IN: Times =
+    Times { connect: 2_000, first_token: 30_000, idle: 60_000, total: 600_000, stream: None };
 
 impl Times {
     /// `timeout` and `stream_timeout` over those of the level above.
     pub(super) fn read(total: Option<&Node>, stream: Option<&Node>, base: Times, notes: &mut Notes) -> Times {
-        let total = total.and_then(|node| seconds(node, notes));
-        let stream = stream.and_then(|node| seconds(node, notes));
-        let mut times = base;
-        if let Some(stream) = stream {
-            (times.first_token, times.idle) = (stream, stream);
+        let total = total.and_then(|node| {
+            let total = seconds(node, notes)?;
+            notes.differs(node, WHOLE);
+            Some(total)
+        });
+        let own = stream.and_then(|node| seconds(node, notes));
+        let mut times = Times { stream: own.or(base.stream), ..base };
+        // Also of streams LiteLLM waits so long for each piece, unless they have a time of their own ...
+        if let Some(piece) = times.stream.or(total) {
+            (times.first_token, times.idle) = (piece, piece);
         }
-        if total.is_some() || stream.is_some() {
-            // A stream that has its own time is not cut by that of plain answers.
-            times.total = total.unwrap_or(base.total).max(stream.unwrap_or(0));
+        if total.is_some() || own.is_some() {
+            // ... and those are not cut by that of plain answers.
+            times.total = total.unwrap_or(base.total).max(times.stream.unwrap_or(0));
         }
         times.connect = times.connect.min((times.total / 2).max(1));
         times.first_token = times.first_token.min(times.total - times.connect).max(1);
@@ -45,8 +57,11 @@ impl Times {
             ("idle", self.idle, base.idle),
             ("total", self.total, base.total),
         ];
-        let own: Vec<_> =
-            all.into_iter().filter(|(_, own, above)| own != above).map(|(key, own, _)| (key, page::duration(own))).collect();
+        let own: Vec<_> = all
+            .into_iter()
+            .filter(|(_, own, above)| own != above)
+            .map(|(key, own, _)| (key, page::duration(own)))
+            .collect();
         (!own.is_empty()).then(|| page::table(own))
     }
 }

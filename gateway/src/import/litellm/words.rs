@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::super::Notes;
 use super::super::node::Node;
 use super::super::page;
 
@@ -53,7 +54,7 @@ fn is_variable(name: &str) -> bool {
 /// The variables that Weir's file names.
 #[derive(Default)]
 pub(super) struct Environment {
-    /// Names that the other file has, which stand for something already.
+    /// Names that stand for something already: those that the other file has, and those that it means without naming them.
     theirs: BTreeSet<String>,
     /// Names of secrets that stand in clear there.
     given: HashMap<String, String>,
@@ -68,20 +69,37 @@ impl Environment {
         Environment { theirs: after.map(name).collect(), ..Environment::default() }
     }
 
-    /// What stands for a string in Weir's file; `hint` becomes the name of a variable if it is a secret in clear. Also whether
-    /// that is new.
-    pub(super) fn secret(&mut self, worded: &Worded, hint: &str) -> (String, bool) {
-        match worded {
-            Worded::Env(name) => (self.name(name, ""), false),
-            Worded::Clear(text) => match self.given.get(text) {
-                Some(name) => (format!("${{{name}}}"), false),
-                None => {
-                    let name = self.free(hint);
-                    self.given.insert(text.clone(), name.clone());
-                    (self.name(&name, "in clear in the other file"), true)
-                }
-            },
+    /// A variable that holds something of its own, though the other file names it nowhere.
+    pub(super) fn reserve(&mut self, name: &str) {
+        self.theirs.insert(name.to_owned());
+    }
+
+    /// What stands for a string in Weir's file, as a reference; `hint` becomes the name of a variable if it is a secret that
+    /// stands in clear at `place`, and the notes say that it is to be set.
+    pub(super) fn secret(
+        &mut self,
+        worded: &Worded,
+        hint: &str,
+        place: (usize, &str),
+        notes: &mut Notes,
+    ) -> String {
+        let text = match worded {
+            Worded::Env(name) => return self.name(name, ""),
+            Worded::Clear(text) => text,
+        };
+        if let Some(name) = self.given.get(text) {
+            return format!("${{{name}}}");
         }
+        let name = self.free(hint);
+        self.given.insert(text.clone(), name.clone());
+        notes.set_variable(place.0, place.1, &name);
+        self.name(&name, "in clear in the other file")
+    }
+
+    /// A variable for what is nowhere in the other file, by no name that is taken.
+    pub(super) fn fresh(&mut self, hint: &str, about: &str) -> String {
+        let name = self.free(hint);
+        self.name(&name, about)
     }
 
     /// A variable that Weir's file names, as a reference.
@@ -101,7 +119,7 @@ impl Environment {
         let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
         let base: String = hint.chars().map(upper).collect();
         let base = if base.starts_with(|c: char| c.is_ascii_digit()) { format!("_{base}") } else { base };
-        let is_free = |name: &String| !self.theirs.contains(name) && !self.given.values().any(|given| given == name);
+        let is_free = |name: &String| !self.theirs.contains(name) && !self.named.contains_key(name);
         let numbered = (2..).map(|number| format!("{base}_{number}"));
         std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or(base)
     }

@@ -3,15 +3,16 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use weir_tests::client::{Answer, Client, post};
+use weir_tests::client::{Answer, Client, delete, post};
 use weir_tests::process::eventually;
 use weir_tests::site::{Plan, Site};
 use weir_tests::topology::Topology;
 
 use super::{
-    CONFIGURED, call, clients, everywhere, is_refused, key, list, make, plan, revoke, rotate, start, tenant,
+    CONFIGURED, call, clients, everywhere, is_refused, key, list, make, plan, revoke, rotate,
+    served_everywhere, start, tenant,
 };
 use crate::in_turn;
 
@@ -51,7 +52,7 @@ fn two_hundred_keys_made_at_once_are_all_there_after_a_restart() -> Result<()> {
             replica.replace().await?;
         }
         // (A replica that is slow to begin may ask once more.)
-        everywhere(&clients(&site), &keys[0].clear, Instant::now(), good).await?;
+        served_everywhere(&clients(&site), &keys[0].clear, Instant::now()).await?;
         for replica in &site.replicas {
             let listed = list(replica).await?.len();
             ensure!(listed == 200, "{listed} keys are there");
@@ -101,6 +102,37 @@ fn without_redis_known_keys_go_on_and_unknown_ones_are_put_off() -> Result<()> {
     })
 }
 
+/// Broken on purpose to see it fail: a revocation without the state done nowhere.
+#[test]
+fn without_redis_a_key_is_revoked_where_that_is_said_and_elsewhere_when_it_is_back() -> Result<()> {
+    in_turn(async {
+        let mut site = start(plan("keys-revoked-alone"), &tenant()).await?;
+        let key = make(&site.replicas[0], json!({ "tenant": "t" })).await?;
+        served_everywhere(&clients(&site), &key.clear, Instant::now()).await?;
+        site.redis.kill()?;
+        let path = format!("/admin/v1/keys/{}", key.id);
+        let (status, body) = delete(site.replicas[1].admin(), &path).await?;
+        let said: Value = serde_json::from_slice(&body)?;
+        ensure!(status == 503 && said["error"]["ended_here"] == true, "{status}: {said}");
+        let seen = site.providers[0].arrivals().await?.len();
+        let [one, asked, other] = [0, 1, 2].map(|at| Client::new(site.replicas[at].addr()));
+        ensure!(is_refused(&call(&asked, &key.clear).await), "as the answer says");
+        ensure!(site.providers[0].arrivals().await?.len() == seen);
+        for client in [&one, &other] {
+            ensure!(good(&call(client, &key.clear).await), "void: it heard of it without Redis");
+        }
+        site.redis.restart().await?;
+        everywhere(&clients(&site), &key.clear, Instant::now(), is_refused).await?;
+        // And it is the data set that knows.
+        eventually("revocation in the data set", async || {
+            let kept: String = site.redis.ask(&["HGET", "{weir}:keys", &format!("k:{}", key.id)])?;
+            Ok(kept.starts_with("2 1 "))
+        })
+        .await?;
+        revoke(&site.replicas[0], &key).await
+    })
+}
+
 /// Broken on purpose to see it fail: what is known not told to an empty data set; what is newer there not taken.
 #[test]
 fn a_redis_that_comes_back_empty_is_told_all_keys_and_none_comes_back() -> Result<()> {
@@ -112,7 +144,7 @@ fn a_redis_that_comes_back_empty_is_told_all_keys_and_none_comes_back() -> Resul
         let old = make(&site.replicas[2], wanted()).await?;
         let doomed = make(&site.replicas[0], wanted()).await?;
         for key in [&lives, &ended, &old, &doomed] {
-            everywhere(&clients(&site), &key.clear, Instant::now(), good).await?;
+            served_everywhere(&clients(&site), &key.clear, Instant::now()).await?;
         }
         revoke(&site.replicas[2], &ended).await?;
         let new = rotate(&site.replicas[1], &old, "0s").await?;

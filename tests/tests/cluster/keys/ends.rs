@@ -6,10 +6,17 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use weir_tests::client::get;
 
-use super::{call, clients, everywhere, is_refused, list, make, plan, revoke, rotate, start, tenant};
+use super::{
+    call, clients, everywhere, is_refused, list, make, plan, revoke, rotate, served_everywhere, start, tenant,
+};
 use crate::in_turn;
 
-/// Broken on purpose to see it fail: keys heard of once a second; whether one is revoked not looked at.
+/// No replica is so long behind, if one look at the state fails in between.
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// The clock of a revocation starts before it is asked for.
+/// Broken on purpose to see it fail: keys heard of once a second; whether one is revoked not looked at. (A replica that refuses what it has
+/// not heard of yet, with 401, fails it at the first key.)
 #[test]
 fn a_key_serves_and_is_refused_everywhere_at_once() -> Result<()> {
     in_turn(async {
@@ -20,9 +27,9 @@ fn a_key_serves_and_is_refused_everywhere_at_once() -> Result<()> {
             let [at, other] = [round, round + 1].map(|at| &site.replicas[at % site.replicas.len()]);
             let key = make(at, json!({ "tenant": "t", "name": format!("round {round}") })).await?;
             let made = Instant::now();
-            served.push(everywhere(&clients, &key.clear, made, |answer| answer.is_good(false)).await?);
-            revoke(other, &key).await?;
+            served.push(served_everywhere(&clients, &key.clear, made).await?);
             let revoked = Instant::now();
+            revoke(other, &key).await?;
             refused.push(everywhere(&clients, &key.clear, revoked, is_refused).await?);
             let seen = site.providers[0].arrivals().await?.len();
             for client in &clients {
@@ -37,6 +44,7 @@ fn a_key_serves_and_is_refused_everywhere_at_once() -> Result<()> {
             times.sort();
             println!("{what}: median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
             ensure!(times[times.len() / 2] < Duration::from_millis(100), "{what}: {times:?}");
+            ensure!(times[times.len() - 1] < LONGEST, "{what}: {times:?}");
         }
         for replica in &site.replicas {
             let keys = list(replica).await?;
@@ -55,7 +63,7 @@ fn a_key_ends_when_it_says() -> Result<()> {
         let asked = Instant::now();
         let key = make(&site.replicas[0], json!({ "tenant": "t", "expires": "1500ms" })).await?;
         let made = Instant::now();
-        everywhere(&clients, &key.clear, made, |answer| answer.is_good(false)).await?;
+        served_everywhere(&clients, &key.clear, made).await?;
         let ended = everywhere(&clients, &key.clear, made, is_refused).await?;
         ensure!(asked.elapsed() >= Duration::from_millis(1_500), "ended early, after {ended:?}");
         ensure!(ended < Duration::from_millis(2_500), "it ended after {ended:?}");
@@ -72,11 +80,11 @@ fn a_rotated_key_goes_on_for_its_grace_and_nothing_of_it_is_shown() -> Result<()
         let clients = clients(&site);
         let good = |answer: &weir_tests::client::Answer| answer.is_good(false);
         let old = make(&site.replicas[0], json!({ "tenant": "t", "limits": { "rpm": 10_000 } })).await?;
-        everywhere(&clients, &old.clear, Instant::now(), good).await?;
+        served_everywhere(&clients, &old.clear, Instant::now()).await?;
         let new = rotate(&site.replicas[1], &old, "2s").await?;
         let rotated = Instant::now();
         ensure!(new.id == old.id && new.clear != old.clear);
-        everywhere(&clients, &new.clear, rotated, good).await?;
+        served_everywhere(&clients, &new.clear, rotated).await?;
         for client in &clients {
             let answer = call(client, &old.clear).await;
             ensure!(good(&answer) || rotated.elapsed() > Duration::from_millis(1_900), "{answer:?}");
@@ -89,7 +97,7 @@ fn a_rotated_key_goes_on_for_its_grace_and_nothing_of_it_is_shown() -> Result<()
         let last = rotate(&site.replicas[2], &new, "0s").await?;
         let leaked = Instant::now();
         everywhere(&clients, &new.clear, leaked, is_refused).await?;
-        everywhere(&clients, &last.clear, leaked, good).await?;
+        served_everywhere(&clients, &last.clear, leaked).await?;
         revoke(&site.replicas[0], &last).await?;
         for replica in &site.replicas {
             let (_, metrics) = get(replica.admin(), "/metrics").await?;
