@@ -18,7 +18,7 @@ use crate::shared::Snapshot;
 use crate::state::{PoolInfo, core};
 
 /// No more often than this the shared state is looked at, whoever asks how often.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(100);
 
 /// When was looked last. Who asks meanwhile waits for it: one at a time says what there is.
 #[derive(Debug, Default)]

@@ -50,7 +50,7 @@ impl Logs {
             let flags = if ids.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
             record.set_trace_context(ids.trace, ids.span, Some(flags));
         }
-        record.set_body(redactor.short(&entry.message()).into());
+        record.set_body(redactor.short(entry.message()).into());
         entry.each(|name, mut value| {
             if let AnyValue::String(text) = &value {
                 value = redactor.short(text.as_str()).into();

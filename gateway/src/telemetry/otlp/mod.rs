@@ -97,9 +97,7 @@ impl Otlp {
     /// As the configuration says, for the replica of this name; none if it names no collector, or if
     /// `OTEL_SDK_DISABLED` says so.
     pub fn start(config: &Config, replica: &str) -> anyhow::Result<Option<Arc<Otlp>>> {
-        let said = |name: &str| std::env::var(name).ok();
-        let off = said("OTEL_SDK_DISABLED").is_some_and(|said| said.eq_ignore_ascii_case("true"));
-        let Some(otlp) = config.telemetry.otlp.clone().filter(|_| !off) else { return Ok(None) };
+        let Some(otlp) = config.telemetry.otlp.clone().filter(|_| !is_disabled()) else { return Ok(None) };
         let opt_in = said("OTEL_SEMCONV_STABILITY_OPT_IN");
         let names = Names::new(config.telemetry.semconv, opt_in.as_deref());
         let resource = resource::of(&otlp, replica);
@@ -118,18 +116,8 @@ impl Otlp {
         let metrics =
             metrics.map(|(reader, fate)| Metrics { reader: Mutex::new(Some(reader)), fate, interval });
         let secrets = Mutex::new(secrets);
-        Ok(Some(Arc::new(Otlp {
-            tracing,
-            tracer,
-            spans,
-            logs,
-            metrics,
-            resource,
-            names,
-            redactor,
-            secrets,
-            phase,
-        })))
+        let ways = Otlp { tracing, tracer, spans, logs, metrics, resource, names, redactor, secrets, phase };
+        Ok(Some(Arc::new(ways)))
     }
 
     /// Goes by another configuration from now on, as far as that may change.
@@ -205,6 +193,15 @@ impl Otlp {
             tracing::warn!(target: "weir::telemetry", "the collector did not get everything before the end");
         }
     }
+}
+
+/// What the environment says.
+fn said(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn is_disabled() -> bool {
+    said("OTEL_SDK_DISABLED").is_some_and(|said| said.eq_ignore_ascii_case("true"))
 }
 
 fn queue_if<T: queue::Weighs>(wanted: bool) -> Option<Arc<Queue<T>>> {

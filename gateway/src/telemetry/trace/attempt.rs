@@ -110,10 +110,9 @@ impl AttemptSpan {
 
     /// It did not serve the call.
     pub fn failed(mut self, outcome: &'static str, status: Option<u16>) {
-        let span = self.context.span();
-        span.set_attributes(status.map(|status| KeyValue::new(names::STATUS, i64::from(status))));
+        let status = status.map(|status| KeyValue::new(names::STATUS, i64::from(status)));
+        self.context.span().set_attributes(status);
         self.outcome = Some(outcome);
-        drop(span);
     }
 
     /// Its answer is over: `ok`, or how it ended.
