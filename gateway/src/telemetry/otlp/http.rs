@@ -69,7 +69,8 @@ impl HttpClient for Http {
         Self: 'a,
     {
         let (asking, limit) = (Http::ask(self.client.clone(), request), self.limit);
-        let done = self.handle.spawn(tokio::time::timeout(limit, asking));
+        // (A timer belongs to a runtime, and who sends metrics is on a thread that has none.)
+        let done = self.handle.spawn(async move { tokio::time::timeout(limit, asking).await });
         Box::pin(async move {
             let answer = done.await?.map_err(|_| anyhow::anyhow!("no answer in time"))?;
             Ok(answer.context("the collector cannot be asked")?)
