@@ -28,7 +28,8 @@ pub(in crate::http) fn desk_told(port: &Port, name: &str, server: &str, metrics:
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name: name.to_owned(), deadlines, expected: 1, session_idle });
     let shared = Shared::new(snapshot, client, (Arc::new(metrics), None), 1).unwrap();
-    let (_, phase) = watch::channel(Phase::Serving);
+    let (open, phase) = watch::channel(Phase::Serving);
+    Box::leak(Box::new(open)); // the pages close when it is gone
     Desk::new(Arc::new(shared), port.clone(), phase)
 }
 
