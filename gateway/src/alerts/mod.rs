@@ -250,7 +250,8 @@ mod tests {
             // The clocks of the two are up to five seconds apart.
             let telling = |replica: u64, now: u64| is_on_turn(now, |turn| who(turn) == replica);
             for apart in 0..=5 {
-                let both = [(0, 1), (1, 0)].map(|(one, other)| telling(one, now) && telling(other, now + apart));
+                let both =
+                    [(0, 1), (1, 0)].map(|(one, other)| telling(one, now) && telling(other, now + apart));
                 assert_eq!(both, [false, false], "{now}");
             }
             assert!(now % 600 < 5 || telling(who(now / 600), now), "{now}");
