@@ -92,7 +92,10 @@ impl Manual {
     /// that it stands in.
     fn entries(&self, way: &str) -> Vec<Entry> {
         let begin = format!("{way}.");
-        let inside = self.said.iter().filter(|(key, _)| key.strip_prefix(&begin).is_some_and(|rest| !rest.contains('.')));
+        let inside = self
+            .said
+            .iter()
+            .filter(|(key, _)| key.strip_prefix(&begin).is_some_and(|rest| !rest.contains('.')));
         let own = self.said.get(way).into_iter().chain(inside.map(|(_, said)| said));
         let own: Vec<Entry> = own.flat_map(|said| said.entries.iter().cloned()).collect();
         let (table, key) = split(way);
@@ -140,7 +143,8 @@ impl Reader {
             self.keep(way, "");
             self.last = None;
         } else if let Some((key, behind)) = key_line(line) {
-            let way = if self.section.is_empty() { key.to_owned() } else { format!("{}.{key}", self.section) };
+            let way =
+                if self.section.is_empty() { key.to_owned() } else { format!("{}.{key}", self.section) };
             self.keep(way, behind);
         } else if let Some(comment) = line.trim_start().strip_prefix('#') {
             let blanks = comment.len() - comment.trim_start().len();
@@ -171,7 +175,9 @@ impl Reader {
             None => &mut self.pending,
         };
         match (entry(text), said.entries.last_mut()) {
-            (Some((names, text)), _) if blanks < FAR => said.entries.push(Entry { depth: blanks, names, text }),
+            (Some((names, text)), _) if blanks < FAR => {
+                said.entries.push(Entry { depth: blanks, names, text })
+            }
             (_, Some(entry)) => append(&mut entry.text, text),
             (_, None) => append(&mut said.text, text),
         }
@@ -211,8 +217,10 @@ fn comment_of(value: &str) -> &str {
 /// `name, name   what it means`: the names, and that.
 fn entry(text: &str) -> Option<(Vec<String>, String)> {
     let (names, text) = text.split_once("  ")?;
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
-    let names: Vec<String> = names.split([' ', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let is_name =
+        |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
+    let names: Vec<String> =
+        names.split([' ', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let all = !names.is_empty() && names.iter().all(|name| is_name(name));
     all.then(|| (names, text.trim().to_owned()))
 }

@@ -14,9 +14,9 @@ mod form;
 mod health;
 mod hedge;
 mod hours;
-mod manual;
 #[cfg(test)]
 mod level_tests;
+mod manual;
 mod mask;
 mod period;
 mod pool;

@@ -23,7 +23,10 @@ pub fn schema() -> Value {
     if let Some(root) = root.as_object_mut() {
         root.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
         root.insert("title".into(), json!("Configuration of Weir"));
-        root.insert("description".into(), json!("`weir check --config FILE` says more: what names refer to, and which values go together."));
+        root.insert(
+            "description".into(),
+            json!("`weir check --config FILE` says more: what names refer to, and which values go together."),
+        );
         root.insert("definitions".into(), Value::Object(writer.definitions));
     }
     root
@@ -50,7 +53,9 @@ impl Writer<'_> {
     fn value(&mut self, form: &Form, way: &str) -> Value {
         match form {
             Form::Text => json!({ "type": "string" }),
-            Form::Pattern(pattern) => json!({ "type": "string", "pattern": format!("{pattern}|{REFERENCE}") }),
+            Form::Pattern(pattern) => {
+                json!({ "type": "string", "pattern": format!("{pattern}|{REFERENCE}") })
+            }
             Form::Words(words) => {
                 json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": REFERENCE }] })
             }
@@ -83,7 +88,8 @@ impl Writer<'_> {
         for key in &layout.keys {
             properties.insert(key.name.to_owned(), self.property(key, way));
         }
-        let required: Vec<&str> = layout.keys.iter().filter(|key| key.is_required).map(|key| key.name).collect();
+        let required: Vec<&str> =
+            layout.keys.iter().filter(|key| key.is_required).map(|key| key.name).collect();
         json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
     }
 

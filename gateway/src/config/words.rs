@@ -72,11 +72,7 @@ impl Word for Signal {
 
 impl Word for Semconv {
     fn words() -> Vocabulary<Self> {
-        vec![
-            ("v1.41", Some(Semconv::V141)),
-            ("latest", Some(Semconv::Latest)),
-            ("both", Some(Semconv::Both)),
-        ]
+        vec![("v1.41", Some(Semconv::V141)), ("latest", Some(Semconv::Latest)), ("both", Some(Semconv::Both))]
     }
 }
 

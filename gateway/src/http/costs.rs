@@ -45,7 +45,12 @@ pub(super) async fn costs(State(desk): State<Arc<Desk>>, RawQuery(asked): RawQue
 }
 
 /// The page, hour by hour. A month of many tenants takes its time, and this runtime keeps the replica alive in the shared state.
-async fn page(port: &Port, costs: &Costs, (query, detail): (&Query, Detail), now: Hour) -> Result<String, JoinError> {
+async fn page(
+    port: &Port,
+    costs: &Costs,
+    (query, detail): (&Query, Detail),
+    now: Hour,
+) -> Result<String, JoinError> {
     let whole = add_up(Some(port), costs, query, now).await?;
     let (sheet, is_whole) = match whole {
         Some(sheet) => (sheet, true),
@@ -185,7 +190,10 @@ mod tests {
             }
         });
         let query = Query { by: By::Tenant, hours, only: Vec::new() };
-        let page = page(&port, &Costs::new("r"), (&query, Detail { rows: 10, hourly: false }), 1_000 + hours - 1).await.unwrap();
+        let page =
+            page(&port, &Costs::new("r"), (&query, Detail { rows: 10, hourly: false }), 1_000 + hours - 1)
+                .await
+                .unwrap();
         other.abort();
         let page: Value = serde_json::from_str(&page).unwrap();
         assert_eq!((&page["total"]["cost_usd"], &page["whole_cluster"]), (&json!(100.0), &json!(true)));

@@ -29,7 +29,8 @@ fn provisioned_throughput_is_used_up_first_and_the_rest_goes_on() -> Result<()> 
         let site = Site::start(plan).await?;
         let window = scale.window.as_secs_f64();
         let bears = scale.limit(600) as f64 / window;
-        let load = |times: f64, windows: f64| site.load(times * bears, Duration::from_secs_f64(windows * window));
+        let load =
+            |times: f64, windows: f64| site.load(times * bears, Duration::from_secs_f64(windows * window));
         // Half of what is paid for by the hour: nothing is paid for by the token.
         all_served(&load(0.5, 1.0).finish().await)?;
         let counts = site.seen().await?;
