@@ -20,7 +20,9 @@ fn example(name: &str) -> Config {
     let path = folder().join(name);
     let env = |name: &str| {
         Some(match name {
-            name if name.ends_with("SHA256") => format!("{:064x}", name.len()),
+            name if name.ends_with("SHA256") => {
+                format!("{:064x}", name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte)))
+            }
             name if name.ends_with("ADMIN_PORT") => "8181".to_owned(),
             name if name.ends_with("PORT") => "8180".to_owned(),
             _ => "made-up".to_owned(),

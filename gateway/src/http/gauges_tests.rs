@@ -73,7 +73,6 @@ async fn a_collector_is_told_how_gauges_stand_though_nobody_asks_for_metrics() {
         "weir_account_shut",
         "weir_deployment_info",
         "weir_deployment_utilisation_ratio",
-        "weir_deployment_share_ratio",
         "weir_deployment_drained",
         "weir_model_down",
         "weir_replicas_alive",

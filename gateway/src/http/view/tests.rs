@@ -153,6 +153,17 @@ async fn calls_of_other_replicas_are_seen_as_well() {
     for desk in [&here, &there] {
         desk.shared.client.tell_now(&port).await.unwrap(); // it lives
     }
+    let living = {
+        let (desks, port) = ([here.clone(), there.clone()], port.clone());
+        tokio::spawn(async move {
+            loop {
+                for desk in &desks {
+                    desk.shared.client.tell_now(&port).await.unwrap();
+                }
+                tokio::time::sleep(LOOK / 4).await;
+            }
+        })
+    };
     let mut reader = Reader::open(&here).await;
     reader.until(|reader| reader.document["sums"]["r2"].is_object()).await; // it has heard that somebody watches
     end_a_call(&there);
@@ -166,6 +177,7 @@ async fn calls_of_other_replicas_are_seen_as_well() {
     }
     let of_the_other = reader.calls.iter().filter(|call| call["replica"] == "r2").count();
     assert_eq!((reader.calls.len(), of_the_other), (3, 2));
+    living.abort();
 }
 
 /// Circuits open, a key refused, then the state goes away: nothing of that is over. Broken on purpose to see it fail: deployments shown
