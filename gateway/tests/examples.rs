@@ -21,7 +21,10 @@ fn example(name: &str) -> Config {
     let env = |name: &str| {
         Some(match name {
             name if name.ends_with("SHA256") => {
-                format!("{:064x}", name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte)))
+                format!(
+                    "{:064x}",
+                    name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte))
+                )
             }
             name if name.ends_with("ADMIN_PORT") => "8181".to_owned(),
             name if name.ends_with("PORT") => "8180".to_owned(),

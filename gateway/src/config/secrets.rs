@@ -25,7 +25,7 @@ impl Config {
             .flat_map(|state| logins(&state.redis))
             .filter_map(|login| login.password.as_ref().map(shown));
         let admin = self.server.admin_token.as_ref().map(shown);
-        let webhook = self.alerts.webhook.iter().filter_map(of_webhook);
+        let webhook = self.alerts.webhook.iter().flat_map(of_webhook);
         let all = accounts.chain(collector).chain(state).chain(admin).chain(webhook);
         all.filter(|secret| !secret.is_empty()).collect()
     }
@@ -42,10 +42,12 @@ fn of_header((name, value): &(HeaderName, HeaderValue)) -> Option<String> {
     Some(key.unwrap_or(value).to_owned())
 }
 
-/// Whoever knows the path may post.
-fn of_webhook(webhook: &Webhook) -> Option<String> {
-    let uri = webhook.uri().ok()?;
-    Some(uri.path_and_query()?.as_str().trim_start_matches('/').to_owned())
+/// Whoever knows the path may post; the end of it may be told alone.
+fn of_webhook(webhook: &Webhook) -> Vec<String> {
+    let Ok(uri) = webhook.uri() else { return Vec::new() };
+    let whole = uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/');
+    let end = whole.rsplit_once('/').map(|(_, end)| end);
+    [Some(whole), end].into_iter().flatten().map(str::to_owned).collect()
 }
 
 /// Of a service account's file: the rest of it is no secret, and nobody tells a whole file.
@@ -135,6 +137,7 @@ credentials = { kind = "entra", tenant = "t", client = "c", secret = "entra-secr
             "admin-secret",
             "aws-secret",
             "services/webhook-secret",
+            "webhook-secret",
             "entra-secret",
             "header-secret",
             "key-secret",

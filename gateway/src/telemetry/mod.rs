@@ -205,8 +205,8 @@ impl Drop for Record {
         if let Trace::Told(told) = &self.trace {
             told.end(self, duration);
         }
-        log::call(self, duration);
         self.metrics.feed.call(self, duration);
+        log::call(self, duration); // takes what it tells
     }
 }
 

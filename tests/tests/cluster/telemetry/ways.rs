@@ -141,11 +141,9 @@ fn the_environment_of_the_standard_counts_where_the_file_is_silent() -> Result<(
                 ensure!(call.whose(name) == value, "{name}: {:?}", call.resource);
             }
             ensure!(call.whose("service.instance.id") == answer.replica);
-            let told = collector.told();
-            let headers = told.headers.last().context("no request")?;
+            let headers = collector.told().headers.last().context("no request")?.clone();
             ensure!(headers.get("x-from").is_some_and(|value| value == "environment"), "{headers:?}");
             ensure!(headers.get("grpc-encoding").is_some_and(|value| value == "gzip"), "{headers:?}");
-            drop(told);
             collector
                 .spans_when("the newest names", |_| {
                     !collector.told().metric("gen_ai.client.inference.duration").is_empty()
