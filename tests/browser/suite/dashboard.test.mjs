@@ -65,7 +65,7 @@ after(async () => {
 });
 
 async function enter(page) {
-  await page.getByLabel('Token').fill(TOKEN);
+  await page.locator('#token').fill(TOKEN);
   await page.getByRole('button', { name: 'Use it' }).click();
   await live(page);
 }
@@ -100,7 +100,7 @@ test('it asks for the token, keeps it to itself, and complains of nothing', asyn
   const { page, complaints, hosts, close } = await dashboard(small.replicas[0]);
   await page.getByRole('heading', { name: 'Admin token' }).waitFor();
   assert.equal(await page.locator('#deployments-rows > .row').count(), 0, 'nothing is shown before');
-  await page.getByLabel('Token').fill('wrong');
+  await page.locator('#token').fill('wrong');
   await page.getByRole('button', { name: 'Use it' }).click();
   await page.getByText('This token was refused.').waitFor();
   await enter(page);
@@ -135,9 +135,10 @@ test('it is refused what it does not do itself: inline scripts, other hosts, fra
 test('it moves while calls are made', async () => {
   const { page, complaints, close } = await watched();
   const rate = page.locator('#charts .card').first().locator('strong');
-  await eventually('calls', async () => Number(await text(rate)) > 10, 20_000);
+  // One replica alone has ten a second.
+  await eventually('calls of all replicas', async () => Number(await text(rate)) > 20, 20_000);
   const total = Number(await text(rate));
-  assert.ok(total > 20 && total < 60, `${total} calls a second of all replicas, not of one`);
+  assert.ok(total < 60, `${total} calls a second`);
   const used = row(page, 'swift').locator('.val b').first();
   const values = new Set();
   for (let look = 0; look < 12; look += 1) {
@@ -311,6 +312,7 @@ test('it comes back when its replica does', async () => {
   const { child } = small.replicas[1];
   const other = await dashboard(small.replicas[1]);
   await enter(other.page);
+  child.kill('SIGKILL'); // one that ends by itself takes its leave, and is shown no more
   await end(child);
   await other.page.getByText('Reconnecting').waitFor({ timeout: 10_000 });
   await page.locator('#replicas-rows tr').filter({ hasText: 'replica-2' }).getByText('Gone').waitFor({ timeout: 10_000 });
