@@ -43,7 +43,7 @@ const PAGES: [&str; 9] = [
     "/admin/v1/experiments",
     "/admin/v1/keys",
     "/dashboard",
-    "/dashboard/script.js",
+    "/dashboard/start.js",
 ];
 
 async fn site_with_secrets(name: &str, further: &str) -> Result<(Site, Collector)> {
