@@ -15,20 +15,22 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
-use crate::checks;
 use crate::config::{Config, OnOutage};
+use crate::cost;
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
 use crate::http::server::Phase;
-use crate::http::{admin, handle, server};
+use crate::http::{admin, gauges, handle, server, view};
+use crate::keys::heard::Hearer;
 use crate::periods;
 use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
 use crate::state::{About, Client, Port};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Otlp};
 use crate::upstream::Upstreams;
+use crate::{alerts, checks};
 
 /// How long a start waits for the shared state before it serves without.
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
@@ -58,19 +60,20 @@ pub struct Running {
     phase: watch::Sender<Phase>,
     admin_phase: watch::Sender<Phase>,
     stop_checks: watch::Sender<bool>,
-    checks: tokio::task::JoinHandle<()>,
+    checks: Vec<tokio::task::JoinHandle<()>>,
     stop_state: watch::Sender<bool>,
     workers: Vec<JoinHandle<usize>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     state_tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// Starts a replica on the current runtime. `workers` 0 means one per core.
+/// Starts a replica on the current runtime. `workers` 0 means one per core; `otlp` is told what it does.
 pub async fn start(
     config: Config,
     name: String,
     backend: Backend,
     workers: usize,
+    otlp: Option<Arc<Otlp>>,
 ) -> anyhow::Result<Running> {
     let server = config.server.clone();
     let state = config.state.clone();
@@ -80,7 +83,9 @@ pub async fn start(
     let client = Client::new(About { name, deadlines, expected, session_idle });
     tell_of_small_pools(&snapshot, expected);
     let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
-    let shared = Arc::new(Shared::new(snapshot, client.clone(), Arc::new(Metrics::new()?), count)?);
+    let metrics = Metrics::with(otlp.as_ref(), snapshot.config.telemetry.tenant_labels)?;
+    let metrics_interval = otlp.as_ref().and_then(|otlp| otlp.metrics_interval());
+    let shared = Arc::new(Shared::new(snapshot, client.clone(), (Arc::new(metrics), otlp), count)?);
     let ports = match (backend, state) {
         (Backend::Shared(local), _) => Ports::Local(local),
         (Backend::Configured, None) => Ports::Local(Arc::default()),
@@ -102,22 +107,40 @@ pub async fn start(
         port.opened(FIRST_CONTACT).await;
         client.keep(port, state_stopping).await;
     };
-    let telling = Teller::new(shared.clone(), ports.open()?).run(stop_state.subscribe());
+    // (What no call waits for has one connection.)
+    let aside = ports.open()?;
+    let (heard, first_heard) = oneshot::channel();
+    let telling = Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe(), heard);
+    let costs = cost::told::Teller::new(shared.clone(), aside.clone()).run(stop_state.subscribe());
+    let hearing = Hearer::new(shared.clone(), aside).run(stop_state.subscribe());
     let periods = periods::keep(shared.clone(), stop_state.subscribe());
-    let state_tasks =
-        vec![tokio::spawn(keeping), tokio::spawn(announcing), tokio::spawn(telling), tokio::spawn(periods)];
+    let mut state_tasks = vec![tokio::spawn(keeping), tokio::spawn(announcing)];
+    state_tasks.extend([
+        tokio::spawn(telling),
+        tokio::spawn(costs),
+        tokio::spawn(hearing),
+        tokio::spawn(periods),
+    ]);
     let (seats, threads) = start_workers(count, &shared, &ports, &phase).await?;
+    // No call before it is known who is drained, or that nobody can say so. (If the loop has ended, this replica ends.)
+    let _ = tokio::time::timeout(FIRST_CONTACT, first_heard).await;
     let port = ports.open()?;
-    let desk = admin::Desk::new(shared.clone(), port.clone());
+    let desk = admin::Desk::new(shared.clone(), port.clone(), admin_phase.subscribe());
     let (stop_checks, checks_stopping) = watch::channel(false);
     let (upstreams, over) = (Upstreams::default(), Arc::default());
-    let checking = Arc::new(Worker { shared: shared.clone(), port, upstreams, over });
-    let checks = tokio::spawn(checks::keep(checking, checks_stopping));
+    let checking = Arc::new(Worker { shared: shared.clone(), port: port.clone(), upstreams, over });
+    let alerting = alerts::keep(shared.clone(), port, checks_stopping.clone());
+    let checks = vec![tokio::spawn(checks::keep(checking, checks_stopping)), tokio::spawn(alerting)];
     let serve_admin = |listener, router| tokio::spawn(serve_admin(listener, router, admin_phase.subscribe()));
     let mut tasks = vec![
         tokio::spawn(server::accept(listener, seats, server::most_connections(), phase.subscribe())),
         serve_admin(admin_listener, admin::router(desk.clone())),
+        tokio::spawn(view::keep(desk.clone(), admin_phase.subscribe())),
     ];
+    tasks.extend(
+        metrics_interval
+            .map(|interval| tokio::spawn(gauges::tell(desk.clone(), interval, admin_phase.subscribe()))),
+    );
     tasks.extend(metrics_listener.map(|listener| serve_admin(listener, admin::metrics_router(desk))));
     Ok(Running {
         listen,
@@ -191,9 +214,11 @@ impl Running {
                 ended.await
             }
         };
-        // Until it leaves others take it for who checks.
+        // Until it leaves others take it for who checks, and tells.
         self.stop_checks.send_replace(true);
-        self.checks.await?;
+        for task in self.checks {
+            task.await?;
+        }
         advance(&self.admin_phase, Phase::Closing);
         self.stop_state.send_replace(true);
         for task in self.state_tasks {
@@ -299,8 +324,10 @@ async fn beat(shared: Arc<Shared>, worker: usize) {
 async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
     let accepting = server::accept(listener, vec![seat], server::most_connections(), phase.clone());
-    let handler = move |_: Peer, request: http::Request<crate::http::Arriving>| {
-        let answering = router.clone().oneshot(request.map(Body::new));
+    let handler = move |peer: Peer, request: http::Request<crate::http::Arriving>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let answering = router.clone().oneshot(request);
         async move { answering.await.unwrap_or_else(|never| match never {}) }
     };
     tokio::join!(accepting, server::serve(inbox, Door::Operators, handler, phase));

@@ -31,6 +31,8 @@ pub enum Kind {
     NotStored,
     /// No deployment of the model can take this request, however long one waits.
     NoCandidate,
+    /// Every deployment that could serve it is drained by an operator.
+    Drained,
     /// The request cannot be read.
     Malformed,
     /// The request's body is too large.
@@ -160,7 +162,9 @@ impl Kind {
             Kind::Refused(status) | Kind::ContextTooLong(status) | Kind::ContentFiltered(status) => status,
             Kind::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::StateAway | Kind::Overloaded | Kind::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::StateAway | Kind::Overloaded | Kind::Draining | Kind::Drained => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -176,6 +180,7 @@ impl Kind {
             Kind::NotKept => "previous_response_not_found",
             Kind::NotStored => "response_not_found",
             Kind::Malformed | Kind::NoCandidate => "invalid_request_error",
+            Kind::Drained => "deployments_drained",
             Kind::TooLarge => "request_too_large",
             Kind::Encoded => "unsupported_content_encoding",
             Kind::SlowClient => "request_timeout",
@@ -209,6 +214,7 @@ impl Kind {
             | Kind::StateAway
             | Kind::Overloaded
             | Kind::Draining
+            | Kind::Drained
             | Kind::SlowClient
             | Kind::Internal => false,
             // No client tries such a status again.
@@ -247,7 +253,8 @@ impl Kind {
             | Kind::RateLimited
             | Kind::BudgetSpent
             | Kind::NoCapacity
-            | Kind::TooBigForLimit => Fault::Policy,
+            | Kind::TooBigForLimit
+            | Kind::Drained => Fault::Policy,
             Kind::UpstreamFailed | Kind::UpstreamTimeout => Fault::Upstream,
             Kind::StateAway | Kind::Overloaded | Kind::Draining | Kind::Internal => Fault::Gateway,
         }
@@ -264,6 +271,7 @@ impl Kind {
             Kind::NotKept => "not_kept",
             Kind::NotStored => "not_stored",
             Kind::NoCandidate => "no_candidate",
+            Kind::Drained => "drained",
             Kind::Malformed => "malformed",
             Kind::TooLarge => "too_large",
             Kind::Encoded => "encoded",
@@ -298,7 +306,8 @@ impl Kind {
             Kind::MethodNotAllowed => Some(Kind::NotKept),
             Kind::NotKept => Some(Kind::NotStored),
             Kind::NotStored => Some(Kind::NoCandidate),
-            Kind::NoCandidate => Some(Kind::Malformed),
+            Kind::NoCandidate => Some(Kind::Drained),
+            Kind::Drained => Some(Kind::Malformed),
             Kind::Malformed => Some(Kind::TooLarge),
             Kind::TooLarge => Some(Kind::Encoded),
             Kind::Encoded => Some(Kind::SlowClient),
@@ -351,6 +360,7 @@ mod tests {
         assert_eq!(
             names(others),
             [
+                "drained",
                 "slow_client",
                 "rate_limited",
                 "no_capacity",

@@ -3,29 +3,39 @@
 //!
 //! - [`pipeline`]: the path of one call, from its bytes to its answer.
 //! - [`error`], [`config`]: the vocabulary.
-//! - [`experiment`]: variants of how a model is served, compared.
+//! - [`keys`]: keys of tenants that are made and revoked while replicas run.
+//! - [`experiment`]: variants of how a model is served, compared. [`cost`]: what was spent. [`prices`]: `weir prices`.
 //! - the stages: [`auth`], [`route`], [`admit`], [`upstream`], [`settle`]; [`dialect`] reads and writes wire formats.
 //! - [`state`]: capacity shared by the replicas; [`state::core`] is its specification.
+//! - [`checks`]: deployments looked after without calls. [`alerts`]: who is told when something needs a person.
 //! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`aside`]: what takes long. [`tls`]: what it shows.
-//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo.
+//!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo. [`command`]: what asks a replica.
+//!   [`import`]: configurations of other gateways.
 
 pub mod admit;
+pub mod alerts;
 pub mod app;
 pub mod aside;
 pub mod auth;
 pub mod bound;
 pub mod checks;
 pub mod clock;
+pub mod command;
 pub mod config;
+pub mod cost;
 pub mod dialect;
+pub mod duty;
 pub mod error;
 pub mod experiment;
 pub mod http;
+pub mod import;
+pub mod keys;
 pub mod life;
 pub mod notify;
 pub mod periods;
 pub mod pipeline;
+pub mod prices;
 pub mod pulse;
 pub mod queue;
 pub mod reload;

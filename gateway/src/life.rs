@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 
 use crate::app::{self, Backend, Running};
 use crate::config::Config;
+use crate::notify;
 use crate::reload::{LOOK, Reloader};
 use crate::shared::Shared;
-use crate::{notify, telemetry};
+use crate::telemetry::{self, Otlp};
 
 /// Exit code when calls had to be cut: they exceeded `drain_timeout`, or a second signal came.
 pub const CUT: u8 = 3;
@@ -43,14 +46,46 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let _log = telemetry::log::install();
+    let otlp = Otlp::start(&config, &replica)?;
+    let _log = telemetry::log::install(otlp.as_deref());
     raise_open_files();
-    let (mut signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
-    let running = app::start(config, replica, Backend::Configured, 0).await?;
+    let (metrics, ended) = match start(config, replica, otlp.clone()).await {
+        Ok((signals, hangup, running)) => {
+            let metrics = running.shared.metrics.clone();
+            let reloader = Reloader::new(path, sources, running.shared.clone());
+            (Some(metrics), live_and_drain(signals, keep_up(reloader, hangup), running).await)
+        }
+        Err(err) => {
+            tracing::error!(target: "weir::app", error = format!("{err:#}"), "this replica does not start");
+            (None, Err(err))
+        }
+    };
+    // Also of a replica that could not start: why not is what its collector is for.
+    if let Some(otlp) = otlp {
+        otlp.end(move || metrics.iter().for_each(|metrics| metrics.end())).await;
+    }
+    ended
+}
+
+async fn start(
+    config: Config,
+    replica: String,
+    otlp: Option<Arc<Otlp>>,
+) -> anyhow::Result<(Signals, Signal, Running)> {
+    let (signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
+    let running = app::start(config, replica, Backend::Configured, 0, otlp).await?;
+    Ok((signals, hangup, running))
+}
+
+async fn live_and_drain(
+    mut signals: Signals,
+    reloading: impl Future<Output = ()> + Send + 'static,
+    running: Running,
+) -> anyhow::Result<ExitCode> {
     tracing::info!(target: "weir::app", listen = %running.listen, admin = %running.admin, "serving");
     notify::tell(notify::READY);
     // Apart from the rest of its life: files may be slow, and those of a network may hang.
-    let mut reloading = tokio::spawn(keep_up(Reloader::new(path, sources, running.shared.clone()), hangup));
+    let mut reloading = tokio::spawn(reloading);
     let patient = tokio::select! {
         patient = live(&mut signals, &running.shared) => patient,
         ended = &mut reloading => {
@@ -60,7 +95,8 @@ pub async fn serve(path: PathBuf, replica: String) -> anyhow::Result<ExitCode> {
     };
     reloading.abort();
     notify::tell(notify::STOPPING);
-    drain(&mut signals, running, patient).await
+    let span = tracing::info_span!(target: "weir::app", "drain");
+    drain(&mut signals, running, patient).instrument(span).await
 }
 
 /// Until told to end.

@@ -1,12 +1,15 @@
 //! The command line of Weir.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
+use weir::command::keys;
 use weir::config::Config;
+use weir::import::Sort;
 use weir::shared::Snapshot;
-use weir::{auth, life, sim};
+use weir::{clock, life, prices, sim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,21 +44,64 @@ enum Cmd {
         #[arg(long, env = "WEIR_CONFIG")]
         config: PathBuf,
     },
-    /// Keys of tenants.
+    /// Translate another gateway's configuration; what cannot be translated is listed on standard error.
+    Import {
+        #[command(subcommand)]
+        command: ImportCmd,
+    },
+    /// Print the JSON Schema of configurations, for editors that complete and check TOML.
+    Schema,
+    /// Keys of tenants: make, list, rotate and revoke them while replicas run.
     Keys {
         #[command(subcommand)]
-        command: KeysCmd,
+        command: keys::Command,
+    },
+    /// What deployments cost.
+    Prices {
+        #[command(subcommand)]
+        command: PricesCmd,
     },
     /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
-    Provider(sim::provider::Options),
+    Provider(Box<sim::provider::Options>),
 }
 
 #[derive(Subcommand)]
-enum KeysCmd {
-    /// Print the hash of a key for `tenants.keys`; the key is read from standard input.
-    Hash,
+enum PricesCmd {
+    /// Print the price of every deployment: what it is, where it is from, and when it changes.
+    Show {
+        /// The configuration.
+        #[arg(long, env = "WEIR_CONFIG")]
+        config: PathBuf,
+    },
+    /// Take a table of prices (of the form of config/prices.toml, or LiteLLM's JSON), print what is other in it, and write it.
+    Update {
+        /// Where it is: a file, or an https URL.
+        #[arg(long, value_name = "FILE|URL")]
+        from: String,
+        /// The file to be written, which is the one that the configuration names as `prices`; without it nothing is written.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// A configuration: nothing is written if one of its deployments would lose its price.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum ImportCmd {
+    /// A LiteLLM proxy's `config.yaml`. Exit code 1 only if it cannot be read.
+    Litellm {
+        /// The file; `-` for standard input.
+        file: PathBuf,
+        /// Where Weir's configuration goes; standard output if absent.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Write over a file that is there already.
+        #[arg(long, requires = "out")]
+        force: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -72,18 +118,22 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Cmd::Serve { config, replica } => serve(config, replica),
         Cmd::Check { config } => Ok(check(&config)),
-        Cmd::Keys { command: KeysCmd::Hash } => {
-            let mut key = String::new();
-            std::io::stdin().read_line(&mut key)?;
-            println!("{}", auth::hash(key.trim_end_matches(['\r', '\n'])));
+        Cmd::Keys { command } => {
+            runtime()?.block_on(keys::run(command))?;
             Ok(ExitCode::SUCCESS)
         }
+        Cmd::Prices { command } => prices_cmd(command),
+        Cmd::Schema => {
+            println!("{:#}", weir::config::schema::schema());
+            Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Import { command } => import(&command),
         Cmd::Demo(options) => {
             let held = runtime()?.block_on(sim::demo::run(options))?;
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Cmd::Provider(options) => {
-            runtime()?.block_on(sim::provider::serve(options))?;
+            runtime()?.block_on(sim::provider::serve(*options))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -94,7 +144,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn check(path: &std::path::Path) -> ExitCode {
+fn check(path: &Path) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
@@ -118,6 +168,64 @@ fn check(path: &std::path::Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn import(command: &ImportCmd) -> anyhow::Result<ExitCode> {
+    let ImportCmd::Litellm { file, out, force } = command;
+    let (name, text) = match file == Path::new("-") {
+        true => ("standard input".to_owned(), std::io::read_to_string(std::io::stdin())),
+        false => (file.display().to_string(), std::fs::read_to_string(file)),
+    };
+    let text = text.with_context(|| format!("{name} cannot be read"))?;
+    let imported = weir::import::litellm(&name, &text).map_err(|err| match err.line {
+        Some(_) => anyhow!("{name}:{err}"),
+        None => anyhow!("{name}: {err}"),
+    })?;
+    match out {
+        Some(out) => write_new(out, &imported.toml, *force)?,
+        None => print!("{}", imported.toml),
+    }
+    for note in &imported.notes {
+        eprintln!("{name}:{note}");
+    }
+    let count = |sort| imported.notes.iter().filter(|note| note.sort == sort).count();
+    let (left, differs, todo) = (count(Sort::Left), count(Sort::Differs), count(Sort::ToDo));
+    eprintln!(
+        "{name}: {left} not translated, {differs} differ, {todo} to do; the list stands at the end of the file as well"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prices_cmd(command: PricesCmd) -> anyhow::Result<ExitCode> {
+    let load = |path: &Path| Config::load(path).map_err(|report| eprintln!("{report}"));
+    match command {
+        PricesCmd::Show { config } => {
+            let Ok(config) = load(&config) else { return Ok(ExitCode::FAILURE) };
+            println!("{}", prices::show(&config, clock::unix_now()));
+        }
+        PricesCmd::Update { from, out, config } => {
+            let config = config.as_deref().map(load).transpose();
+            let Ok(config) = config else { return Ok(ExitCode::FAILURE) };
+            rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
+            let update = prices::update(&from, out.as_deref(), config.as_ref(), clock::unix_now());
+            println!("{}", runtime()?.block_on(update)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file that may not be there yet, for it may be edited by hand, or be the one that was read.
+fn write_new(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(force).create_new(!force);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|err| match err.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            anyhow!("{} is there already: --force writes over it", path.display())
+        }
+        _ => anyhow!("{} cannot be written: {err}", path.display()),
+    })
 }
 
 fn serve(path: PathBuf, replica: Option<String>) -> anyhow::Result<ExitCode> {

@@ -43,8 +43,9 @@ use variant::Falls;
 
 use crate::admit::estimate::{self, Weight};
 use crate::aside::look_through;
-use crate::auth::Credentials;
-use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Tenant, Wants};
+use crate::auth::{Credentials, Who};
+use crate::clock::unix_now;
+use crate::config::{DeploymentId, Model, ModelId, Priority, Target, Wants};
 use crate::dialect::ability::Abilities;
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
@@ -58,7 +59,7 @@ use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
 use crate::state::core::{Gates, SessionRef};
-use crate::telemetry::Record;
+use crate::telemetry::{Record, Trace, names};
 
 /// Shortest time that a refusal for want of the shared state asks the client to wait.
 const AWAY_RETRY: Duration = Duration::from_secs(1);
@@ -85,7 +86,7 @@ impl Ask {
 struct Call<'a> {
     worker: &'a Arc<Worker>,
     snapshot: &'a Arc<Snapshot>,
-    tenant: Option<&'a Tenant>,
+    who: &'a Who<'a>,
     tenant_name: Arc<str>,
     headers: &'a HeaderMap,
     body: Bytes,
@@ -106,6 +107,8 @@ struct Call<'a> {
     demands: Demands<'a>,
     /// Where it goes first, if its model is experimented with.
     falls: Option<Falls<'a>>,
+    /// Its place among traces.
+    trace: Trace,
 }
 
 /// Serves a call.
@@ -119,16 +122,22 @@ pub async fn call(
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
     let config = &snapshot.config;
-    let (tenant, headers) = (snapshot.keys.tenant(config, credentials)?, credentials.headers);
-    let tenant_name: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
-    note(record, |record| (record.tenant, record.api) = (tenant_name.clone(), ask.api.name()));
+    let (who, headers) = (&worker.shared.who(&snapshot, credentials).await?, credentials.headers);
+    let tenant_name = who.name();
+    note(record, |record| {
+        (record.tenant, record.key, record.api) = (tenant_name.clone(), who.key_id(), ask.api.name());
+        record.operation = names::operation(ask.api);
+    });
     let body = edge::read(body, config.server.max_body, &worker.shared.buffered).await?;
+    who.still(&worker.shared.keyring)?;
     let tags = choice::tags(headers)?;
     let weighed = weigh(ask, &body, &snapshot).await?;
+    let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
+    trace.asked(&weighed.peek);
     note(record, |record| record.stream = weighed.peek.stream);
-    let asked = choice::asked(&snapshot, tenant, &weighed.peek.model)?;
+    let asked = choice::asked(&snapshot, who, &weighed.peek.model)?;
     let home = Home::of(worker, &snapshot, &tenant_name, weighed.peek.continues.as_ref()).await?;
-    let (model, rule) = choice::choose(&snapshot, tenant, asked, (&weighed, &tags), home.as_ref())?;
+    let (model, rule) = choice::choose(&snapshot, who, asked, (&weighed, &tags), home.as_ref())?;
     note(record, |record| {
         record.model = snapshot.model_names[model.0].clone();
         record.explanation.rule = rule.map(|rule| (rule.name.clone(), record.model.clone()));
@@ -149,7 +158,7 @@ pub async fn call(
     let mut call = Call {
         worker,
         snapshot,
-        tenant,
+        who,
         tenant_name,
         headers,
         body,
@@ -161,10 +170,11 @@ pub async fn call(
         read_once,
         asked,
         deadline,
-        priority: room::priority(tenant, headers)?,
+        priority: room::priority(who, headers)?,
         chosen: model,
-        demands: Demands::new(&snapshot.config, uses, tags, rule),
+        demands: Demands::new(&snapshot.config, uses, tags, (who.tags(), rule)),
         falls: None,
+        trace,
     };
     match call.count(model, weight.total(), record) {
         Some(counted) => Ok(counted),
@@ -273,11 +283,20 @@ impl Call<'_> {
             );
             let may_wait = !self.may_fall_back(ahead, tried);
             let admitted = self.admit(id, &ranked, going, (tried, may_wait), record).await;
-            let (reservation, index) = admitted.map_err(|error| match last.take() {
+            let admitted = admitted.map_err(|error| match last.take() {
                 Some(last) if error.kind == Kind::UpstreamFailed => last, // that the others have failed before adds nothing
                 _ => error,
             })?;
+            let Some((reservation, index)) = admitted else { continue };
             let target = ranked[index].target;
+            if let Err(ended) = self.who.still(&self.worker.shared.keyring) {
+                Attempt::new(self, id, target, reservation, false).withdraw(); // while it waited
+                return Err(ended);
+            }
+            if self.is_drained(target.deployment) {
+                Attempt::new(self, id, target, reservation, false).withdraw(); // since it was ranked
+                continue;
+            }
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
             taken.made();
@@ -359,9 +378,10 @@ impl Call<'_> {
         };
         let outlook = |id: DeploymentId| standings[id.0].outlook(look);
         let able = |target: &Target| {
-            attempts.may_go_to(target)
+            let is_able = attempts.may_go_to(target)
                 && self.is_able(target.deployment, tried)
-                && self.lack(model, target).is_none()
+                && self.lack(model, target).is_none();
+            is_able.then(|| self.snapshot.duties[target.deployment.0].weight().unwrap_or(target.weight))
         };
         let rank = |(model, rotation)| {
             route::rank(config, model, rotation, needs, &able, &outlook, &mut fastrand::f64)
@@ -389,6 +409,7 @@ impl Call<'_> {
             output: self.peek.max_output.unwrap_or(0),
             expected: per_choice.saturating_mul(self.peek.choices),
             beginning: None,
+            at: unix_now(),
         }
     }
 

@@ -44,7 +44,9 @@ impl Reloader {
     /// Reads the configuration again, changed or not.
     pub async fn reload(&mut self) {
         let (path, shared) = (self.path.clone(), self.shared.clone());
+        let span = tracing::info_span!(target: "weir::config", "reload configuration");
         let work = move || {
+            let _span = span.entered();
             let (config, sources) = Config::load_from(&path);
             match config {
                 Ok(config) => adopt(&shared, config),

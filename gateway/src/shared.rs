@@ -13,12 +13,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::admit::estimate::Predictor;
-use crate::auth::Keys;
+use crate::auth::{Credentials, Keys, Who};
 use crate::bound::Bound;
 use crate::clock::unix_ms;
 use crate::config::{Account, Config, Deployment, DeploymentId, Experiment, Model};
+use crate::cost::Costs;
 use crate::dialect::failure::{Class, Failure};
+use crate::duty::{self, Duty};
+use crate::error::Error;
 use crate::experiment::Trial;
+use crate::keys::Keyring;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::route;
@@ -27,7 +31,8 @@ use crate::route::rotation::Rotation;
 use crate::standing::Standing;
 use crate::state::core::PoolDecl;
 use crate::state::{Client, Deadlines, PoolInfo, Port, Watch, pools};
-use crate::telemetry::Metrics;
+use crate::telemetry::trace::Tracing;
+use crate::telemetry::{Metrics, Otlp};
 use crate::tls;
 use crate::upstream::auth::{Outside, Pass};
 use crate::upstream::{Endpoint, Upstreams};
@@ -53,6 +58,8 @@ pub struct Snapshot {
     pub keys: Keys,
     /// By [`crate::config::DeploymentId`].
     pub standings: Vec<Arc<Standing>>,
+    /// By [`crate::config::DeploymentId`]: what operators say of it.
+    pub duties: Vec<Arc<Duty>>,
     /// By [`crate::config::ModelId`]; short sections.
     pub rotations: Vec<Mutex<Rotation>>,
     /// How the experiments run, in the order of the file.
@@ -88,6 +95,7 @@ impl Snapshot {
             passes,
             endpoints,
             standings: standings(&config, before),
+            duties: duty::of(&config, before.map(|before| &*before.duties)),
             keys: Keys::new(&config),
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
             model_names,
@@ -131,6 +139,13 @@ impl Snapshot {
             client.rest(&self.pools[pool.0].decl.key, time.unwrap_or_default(), refused);
         }
         time
+    }
+
+    /// The weights of its file are those beside which weights set at run time hold, from now on.
+    fn rebase(&self) {
+        for (at, duty) in self.duties.iter().enumerate() {
+            duty.rebase(duty::basis(&self.config, DeploymentId(at)));
+        }
     }
 
     /// The accounts by their tags in the state.
@@ -242,8 +257,16 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// This replica's side of the capacity state.
     pub client: Arc<Client>,
+    /// The keys of tenants that were made at run time.
+    pub keyring: Arc<Keyring>,
     /// Instruments.
     pub metrics: Arc<Metrics>,
+    /// What its attempts cost.
+    pub costs: Costs,
+    /// The name of nobody's model and of nobody, made once.
+    pub nobody: Arc<str>,
+    /// What was set of deployments, as it was heard last.
+    pub heard: duty::told::Heard,
     /// Its name, as a header.
     pub replica: HeaderValue,
     /// Calls at once.
@@ -252,6 +275,9 @@ pub struct Shared {
     pub buffered: Arc<Bound>,
     /// Its workers.
     pub pulse: Arc<Pulse>,
+    /// What makes the spans of calls, if they are told to a collector.
+    pub tracing: Option<Arc<Tracing>>,
+    otlp: Option<Arc<Otlp>>,
     /// Told when another snapshot is in force.
     pub adopted: watch::Sender<()>,
     adopting: Mutex<()>,                 // one configuration after the other
@@ -265,7 +291,7 @@ impl Shared {
     pub fn new(
         snapshot: Snapshot,
         client: Arc<Client>,
-        metrics: Arc<Metrics>,
+        (metrics, otlp): (Arc<Metrics>, Option<Arc<Otlp>>),
         workers: usize,
     ) -> anyhow::Result<Shared> {
         let server = &snapshot.config.server;
@@ -274,10 +300,16 @@ impl Shared {
         client.watch_accounts(snapshot.account_tags());
         metrics.in_force(true);
         Ok(Shared {
+            keyring: Arc::new(Keyring::new(snapshot.config.on_outage)),
+            costs: Costs::new(client.name()),
+            nobody: "".into(),
+            heard: duty::told::Heard::default(),
             replica: HeaderValue::try_from(client.name())?,
             calls: Bound::new(server.max_calls),
             buffered: Bound::new(server.max_buffered),
             pulse: Arc::new(Pulse::new(workers)),
+            tracing: otlp.as_ref().and_then(|otlp| otlp.tracing()),
+            otlp,
             adopted: watch::Sender::new(()),
             adopting: Mutex::default(),
             refusal: Mutex::default(),
@@ -309,6 +341,7 @@ impl Shared {
         let before = self.snapshot.load_full();
         let kept = config.keep_fixed(&before.config);
         let after = Snapshot::new(config, self.client.name(), Some(&before))?;
+        self.otlp.iter().try_for_each(|otlp| otlp.adopt(&after.config))?;
         let anew = begun_anew(&before.pools, &after.pools);
         let server = &after.config.server;
         self.calls.set(server.max_calls);
@@ -318,11 +351,23 @@ impl Shared {
         self.client.reconfigure(&after.config.hash, &decls, after.deadlines(), after.session_idle());
         self.client.watch(after.watches());
         self.client.watch_accounts(after.account_tags());
+        self.keyring.reconfigure(after.config.on_outage);
         let names: AHashSet<Arc<str>> = after.model_names.iter().cloned().collect();
         self.predictors.lock().retain(|(model, _), _| names.contains(model));
+        after.rebase();
+        self.heard.adopt(&after.duties);
         self.snapshot.store(Arc::new(after));
         self.adopted.send_replace(());
         Ok(Changes { kept, anew })
+    }
+
+    /// Whose call it is that comes with these.
+    pub async fn who<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        credentials: Credentials<'_>,
+    ) -> Result<Who<'s>, Error> {
+        snapshot.keys.who(&snapshot.config, &self.keyring, credentials).await
     }
 
     /// A configuration was read that cannot be used, for these reasons.
@@ -365,9 +410,9 @@ impl Shared {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// May a balancer send calls here?
+    /// May a balancer send calls here? Not before it was tried to hear of limits and of keys.
     pub fn is_ready(&self) -> bool {
-        !self.is_draining() && self.client.is_settled()
+        !self.is_draining() && self.client.is_settled() && self.keyring.is_settled()
     }
 }
 

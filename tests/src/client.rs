@@ -54,6 +54,11 @@ impl Ask {
         self
     }
 
+    /// With a key.
+    pub fn key(self, key: &str) -> Ask {
+        self.header("authorization", format!("Bearer {key}"))
+    }
+
     /// As a turn of a session.
     pub fn session(self, name: String) -> Ask {
         self.header("x-session-id", name)
@@ -276,9 +281,32 @@ pub async fn get(addr: SocketAddr, path: &str) -> Result<(u16, Bytes)> {
     fetch(addr, Method::GET, path, String::new()).await
 }
 
+/// GET by who has an operator's token; of an answer that does not end, what has come within `time`.
+pub async fn get_by(addr: SocketAddr, path: &str, token: &str, time: Duration) -> Result<(u16, Bytes)> {
+    let request =
+        Request::get(path).header("host", "weir").header("authorization", format!("Bearer {token}"));
+    let response = connect(addr).await?.send_request(request.body(Full::new(Bytes::new()))?).await?;
+    let (status, mut body, mut all) = (response.status().as_u16(), response.into_body(), BytesMut::new());
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            all.extend_from_slice(&frame?.into_data().unwrap_or_default());
+        }
+        Ok::<_, hyper::Error>(())
+    };
+    if let Ok(read) = tokio::time::timeout(time, reading).await {
+        read?;
+    }
+    Ok((status, all.freeze()))
+}
+
 /// POST of JSON, with a connection of its own.
 pub async fn post(addr: SocketAddr, path: &str, body: String) -> Result<(u16, Bytes)> {
     fetch(addr, Method::POST, path, body).await
+}
+
+/// DELETE, with a connection of its own.
+pub async fn delete(addr: SocketAddr, path: &str) -> Result<(u16, Bytes)> {
+    fetch(addr, Method::DELETE, path, String::new()).await
 }
 
 /// PUT of JSON, with a connection of its own.
@@ -287,10 +315,11 @@ pub async fn put(addr: SocketAddr, path: &str, body: String) -> Result<(u16, Byt
 }
 
 async fn fetch(addr: SocketAddr, method: Method, path: &str, body: String) -> Result<(u16, Bytes)> {
+    // (By its address, for that is how a listener without a token lets itself be changed.)
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "weir")
+        .header("host", addr.to_string())
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)))?;
     let exchange = async {

@@ -70,6 +70,11 @@ impl Replica {
         self.client.addr()
     }
 
+    /// Talks to it alone.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The admin listener.
     pub fn admin(&self) -> SocketAddr {
         self.admin

@@ -73,6 +73,11 @@ impl Upstream {
         Upstream { deployment, ..self }
     }
 
+    /// At a price as a deployment says it, TOML.
+    pub fn costing(self, price: &str) -> Upstream {
+        Upstream { deployment: format!("price = {price}\n"), ..self }
+    }
+
     /// The key that Weir calls it with.
     pub fn key(&self) -> String {
         format!("sk-up-{}", self.name)
@@ -119,6 +124,10 @@ pub struct Arrival {
     pub status: u16,
     /// Input tokens.
     pub prompt_tokens: u64,
+    /// Of them: said to have come from a cache.
+    pub cached_tokens: u64,
+    /// And to have been written to one.
+    pub written_tokens: u64,
     /// Output tokens generated.
     pub output_tokens: u64,
     /// The caller went away before the end.

@@ -1,4 +1,4 @@
-//! A `redis-server` of the test's own, without persistence.
+//! A `redis-server` of the test's own, without persistence unless a test wants it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -77,15 +77,29 @@ impl Redis {
         ask(self.addr, words)
     }
 
-    /// SIGKILL: everything is lost.
+    /// SIGKILL: everything is lost that is on no disk.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
     }
 
-    /// Starts it again, empty, at the same address.
+    /// Starts it again at the same address: empty, or with what it has written down.
     pub async fn restart(&mut self) -> Result<()> {
         self.process =
             launch(self.addr, &self.name, &self.arguments, self.clock.as_ref(), &self.folder).await?;
+        Ok(())
+    }
+
+    /// From now on it writes down what it is told, once a second, as one does that shall remember.
+    pub fn remember(&mut self) -> Result<()> {
+        self.ask::<()>(&["CONFIG", "SET", "appendonly", "yes"])?;
+        self.arguments.extend(["--appendonly", "yes"].map(str::to_owned));
+        Ok(())
+    }
+
+    /// From now on it writes nothing down, and what it wrote is not read again.
+    pub fn remember_nothing(&mut self) -> Result<()> {
+        self.ask::<()>(&["CONFIG", "SET", "appendonly", "no"])?;
+        self.arguments.retain(|argument| argument != "--appendonly" && argument != "yes");
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub use predict::Predictor;
 
 use crate::config::{MeterKind, Price, ReservePolicy};
 use crate::dialect::ability::Abilities;
+use crate::dialect::openai::answer::Service;
 use text::Tally;
 
 /// What a call is expected to use, tokens.
@@ -31,6 +32,8 @@ pub struct Estimate {
     pub output: u64,
     /// The request itself bounds the output.
     pub explicit_output: bool,
+    /// In which way the request asks to be served, which may cost more.
+    pub service: Service,
 }
 
 impl Estimate {
@@ -142,15 +145,16 @@ impl Spend {
     }
 }
 
-/// What a call that uses as much as is estimated costs, and how much of that is not only guessed; rounded up.
-pub fn spend(price: Price, estimate: &Estimate) -> Spend {
+/// What a call that uses as much as is estimated costs, served in the way that it asks for, and how much of that is not only
+/// guessed; rounded up.
+pub fn spend(price: &Price, estimate: &Estimate) -> Spend {
     let sure_output = if estimate.explicit_output { estimate.output } else { 0 };
-    // What is written to a cache may cost more than plain input, and nobody knows how much of it will be.
-    let dear = Price { input: price.input.max(price.cache_write), ..price };
-    let millionths = |price: &Price, input, output| (price.of(input, 0, 0, output) * 1e6).ceil() as u64;
+    let factor = price.most_factor(estimate.service);
+    let millionths =
+        |price: &Price, input, output| (factor * price.of(input, 0, 0, output) * 1e6).ceil() as u64;
     Spend {
-        all: millionths(&dear, estimate.input, estimate.output),
-        sure: millionths(&price, estimate.input.saturating_sub(estimate.guessed_input), sure_output),
+        all: millionths(&price.at_most(), estimate.input, estimate.output),
+        sure: millionths(price, estimate.input.saturating_sub(estimate.guessed_input), sure_output),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::config::{Circuit, Config, Cooldown, Deployment, MeterKind, PoolId, ReservePolicy};
+use crate::config::{Circuit, Config, Cooldown, Deployment, MeterKind, ReservePolicy};
 use crate::route::Ranked;
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
@@ -16,19 +16,21 @@ use estimate::{Estimate, Spend};
 /// What the answer shall tell besides.
 #[derive(Clone, Copy, Debug)]
 pub struct AskFor {
-    /// What is left of a pool.
-    pub left: Option<PoolId>,
+    /// What is left of one of the `common` pools: its index.
+    pub left: Option<usize>,
     /// What became of each candidate.
     pub why: bool,
     /// Drawn evenly from 0 to 999,999, for deployments whose calls are coming back.
     pub luck: u64,
     /// Of the candidates' caps at most this share may be used with it, millionths.
     pub most: u64,
+    /// When, Unix seconds: prices change.
+    pub at: u64,
 }
 
 impl Default for AskFor {
     fn default() -> AskFor {
-        AskFor { left: None, why: false, luck: 0, most: WHOLE }
+        AskFor { left: None, why: false, luck: 0, most: WHOLE, at: 0 }
     }
 }
 
@@ -36,28 +38,30 @@ impl Default for AskFor {
 pub fn wish(
     config: &Config,
     infos: &[Arc<PoolInfo>],
-    common: &[PoolId],
+    common: &[&Arc<PoolInfo>],
     ranked: &[Ranked<'_>],
     estimate: impl Fn(&Deployment, ReservePolicy) -> Estimate,
     session: Option<SessionRef>,
     ask_for: AskFor,
 ) -> Wish {
-    let mut pools = Pools { all: infos, index: Vec::with_capacity(common.len() + 3 * ranked.len()) };
+    let at = ask_for.at;
+    let mut pools = Pools { index: Vec::with_capacity(common.len() + 3 * ranked.len()) };
     // A pool of ours counts what any candidate could use.
     let deployments = || ranked.iter().map(|ranked| &config.deployments[ranked.target.deployment.0]);
     let widest = |policy| deployments().map(|d| estimate(d, policy)).reduce(Estimate::widest);
     let dearest = |deployment: &Deployment, policy| {
-        Some(estimate::spend(deployment.price?, &estimate(deployment, policy)))
+        let price = deployment.pricing.latest(at)?;
+        Some(estimate::spend(price, &estimate(deployment, policy)))
     };
     let common: Vec<Draw> = common
         .iter()
-        .filter_map(|pool| {
-            let info = &infos[pool.0];
+        .filter_map(|info| {
             let spend = || deployments().filter_map(|d| dearest(d, info.reserve)).reduce(Spend::widest);
             let spend = if info.is_budget() { spend() } else { None };
-            Some(pools.draw(*pool, widest(info.reserve)?, spend))
+            Some(pools.draw(info, widest(info.reserve)?, spend))
         })
         .collect();
+    let left = ask_for.left.and_then(|at| common.get(at)).map(|draw| draw.pool);
     let candidates = ranked
         .iter()
         .map(|ranked| {
@@ -74,24 +78,23 @@ pub fn wish(
                     .map(|pool| {
                         let info = &infos[pool.0];
                         let estimate = estimate(deployment, info.reserve);
-                        let price = deployment.price.filter(|_| info.is_budget());
-                        pools.draw(*pool, estimate, price.map(|price| estimate::spend(price, &estimate)))
+                        let price = if info.is_budget() { deployment.pricing.latest(at) } else { None };
+                        pools.draw(info, estimate, price.map(|price| estimate::spend(price, &estimate)))
                     })
                     .collect(),
             }
         })
         .collect();
-    let tenant = ask_for.left.and_then(|pool| pools.index.iter().position(|known| *known == pool));
-    let infos: Vec<Arc<PoolInfo>> = pools.index.iter().map(|pool| infos[pool.0].clone()).collect();
+    let infos: Vec<Arc<PoolInfo>> = pools.index.into_iter().cloned().collect();
     let used = infos.iter().any(|info| info.is_watched.load(Ordering::Relaxed));
-    let tell = Tell { left: tenant, why: ask_for.why, used };
+    let tell = Tell { left, why: ask_for.why, used };
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
     let AskFor { luck, most, .. } = ask_for;
     let (caller, turn) = (nobody(), None);
     let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
     ask.normalise();
     let prices = if infos.iter().any(|info| info.is_budget()) {
-        deployments().map(|d| d.price).collect()
+        deployments().map(|d| d.pricing.latest(at).copied()).collect()
     } else {
         Vec::new()
     };
@@ -100,17 +103,15 @@ pub fn wish(
 
 /// Pools in the order in which draws name them.
 struct Pools<'a> {
-    all: &'a [Arc<PoolInfo>],
-    index: Vec<PoolId>,
+    index: Vec<&'a Arc<PoolInfo>>,
 }
 
-impl Pools<'_> {
-    fn draw(&mut self, pool: PoolId, estimate: Estimate, spend: Option<Spend>) -> Draw {
-        let at = self.index.iter().position(|known| *known == pool).unwrap_or_else(|| {
-            self.index.push(pool);
+impl<'a> Pools<'a> {
+    fn draw(&mut self, info: &'a Arc<PoolInfo>, estimate: Estimate, spend: Option<Spend>) -> Draw {
+        let at = self.index.iter().position(|known| Arc::ptr_eq(known, info)).unwrap_or_else(|| {
+            self.index.push(info);
             self.index.len() - 1
         });
-        let info = &self.all[pool.0];
         let counted = |kind| Estimate { output: info.counted.output(kind, estimate.output), ..estimate };
         let amounts: Amounts = info
             .kinds

@@ -1,45 +1,60 @@
-//! From a key to the tenant that it belongs to.
+//! From a key to the tenant that it belongs to, and to what restricts its calls.
 //!
-//! Keys are known by their SHA-256 alone. The table is looked up by digest: how long that takes says something
-//! about digests, not about keys.
+//! Keys are known by their SHA-256 alone. The tables are looked up by digest: how long that takes says something
+//! about digests, not about keys. Those of the configuration come with it; those that were made at run time are in the
+//! [`Keyring`].
+
+mod who;
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::AHashMap;
 use http::HeaderMap;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Tenant};
+use crate::clock::{boot_ms, unix_now};
+use crate::config::Config;
 use crate::error::{Error, Kind};
+use crate::keys::Keyring;
+use crate::keys::entry::Standing;
+use crate::keys::secret::{self, Digest};
+pub use who::Who;
 
-/// Digests of every key, and whether calls without one are served.
+/// Shortest time that a client is asked to wait whose key cannot be looked up.
+const UNHEARD_RETRY: Duration = Duration::from_secs(1);
+
+/// Digests of every key of the configuration, and whether calls without one are served.
 #[derive(Debug)]
 pub struct Keys {
-    tenants: AHashMap<[u8; 32], usize>,
+    tenants: AHashMap<Digest, usize>,
+    by_name: AHashMap<Arc<str>, usize>,
     anonymous: bool,
 }
 
 impl Keys {
     /// Of a configuration. Without tenants, calls need no key on a loopback listener, or anywhere if it says so.
     pub fn new(config: &Config) -> Keys {
-        let mut tenants = AHashMap::new();
+        let (mut tenants, mut by_name) = (AHashMap::new(), AHashMap::new());
         for (index, tenant) in config.tenants.iter().enumerate() {
-            tenant.keys.iter().for_each(|key| {
-                tenants.insert(*key, index);
-            });
+            tenants.extend(tenant.keys.iter().map(|key| (Digest(*key), index)));
+            by_name.insert(tenant.name.clone(), index);
         }
         let open = config.server.anonymous || config.server.listen.ip().is_loopback();
-        Keys { tenants, anonymous: config.tenants.is_empty() && open }
+        Keys { tenants, by_name, anonymous: config.tenants.is_empty() && open }
     }
 
-    /// Whose call it is; `None` for an anonymous one.
-    pub fn tenant<'a>(
+    /// Whose call it is. A key of the form of those that are made at run time, and unknown, may have been made since the state was looked
+    /// at last: the call waits for the next look.
+    pub async fn who<'c>(
         &self,
-        config: &'a Config,
+        config: &'c Config,
+        keyring: &Keyring,
         credentials: Credentials<'_>,
-    ) -> Result<Option<&'a Tenant>, Error> {
+    ) -> Result<Who<'c>, Error> {
         if self.anonymous {
-            return Ok(None);
+            return Ok(Who::default());
         }
         let Some(key) = credentials.key() else {
             return Err(Error::new(
@@ -47,12 +62,48 @@ impl Keys {
                 "You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.",
             ));
         };
-        let digest: [u8; 32] = Sha256::digest(&*key).into();
-        match self.tenants.get(&digest).and_then(|index| config.tenants.get(*index)) {
-            Some(tenant) => Ok(Some(tenant)),
-            None => Err(Error::new(Kind::BadKey, "Incorrect API key provided.")),
+        let digest = Digest::of(&key);
+        let known = keyring.find(&digest);
+        let is_revoked = known.as_ref().is_some_and(|(_, standing)| *standing == Standing::Revoked);
+        let configured = self.tenants.get(&digest).and_then(|index| config.tenants.get(*index));
+        if let Some(tenant) = configured.filter(|_| !is_revoked) {
+            return Ok(Who { tenant: Some(tenant), ..Who::default() });
         }
+        let known = match known {
+            // (What no replica makes is no such key, and without tenants there is none.)
+            None if secret::may_be(&key) && !self.by_name.is_empty() => {
+                if !keyring.heard_after(boot_ms()).await {
+                    let message =
+                        "The gateway's shared state is not reachable, so this API key cannot be looked up.";
+                    return Err(Error::new(Kind::StateAway, message).retry_after(UNHEARD_RETRY));
+                }
+                keyring.find(&digest)
+            }
+            known => known,
+        };
+        let (key, standing) = known.ok_or_else(unknown)?;
+        good(standing)?;
+        let tenant = self.by_name.get(&*key.entry.tenant).and_then(|index| config.tenants.get(*index));
+        let unconfigured = || Error::new(Kind::BadKey, "The tenant of this API key is not configured.");
+        let tenant = tenant.ok_or_else(unconfigured)?;
+        key.note_use(unix_now());
+        Ok(Who { tenant: Some(tenant), key: Some(key), digest: Some(digest) })
     }
+}
+
+fn unknown() -> Error {
+    Error::new(Kind::BadKey, "Incorrect API key provided.")
+}
+
+/// Why a key that does not stand so is not served.
+fn good(standing: Standing) -> Result<(), Error> {
+    let message = match standing {
+        Standing::Good => return Ok(()),
+        Standing::Revoked => "This API key has been revoked.",
+        Standing::Expired => "This API key has expired.",
+        Standing::Replaced => "This API key has been replaced by another.",
+    };
+    Err(Error::new(Kind::BadKey, message))
 }
 
 /// Where a request may carry a key.
@@ -102,42 +153,5 @@ pub fn hash(key: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(name: &'static str, value: &str) -> Option<Vec<u8>> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().unwrap());
-        key_of(&headers).map(<[u8]>::to_vec)
-    }
-
-    #[test]
-    fn a_key_is_found_in_every_header_that_sdks_use() {
-        assert_eq!(key("authorization", "Bearer sk-1"), Some(b"sk-1".to_vec()));
-        assert_eq!(key("authorization", "bearer  sk-1 "), Some(b"sk-1".to_vec()));
-        assert_eq!(key("x-api-key", "sk-2"), Some(b"sk-2".to_vec()));
-        assert_eq!(key("api-key", "sk-3"), Some(b"sk-3".to_vec()));
-        assert_eq!(key("x-goog-api-key", "sk-4"), Some(b"sk-4".to_vec()));
-    }
-
-    #[test]
-    fn a_key_in_the_query_is_taken_where_no_header_has_one() {
-        let key = |query: &str, headers: &[(&'static str, &str)]| {
-            let mut map = HeaderMap::new();
-            headers.iter().for_each(|(name, value)| drop(map.insert(*name, value.parse().unwrap())));
-            Credentials { headers: &map, query }.key().map(Cow::into_owned)
-        };
-        assert_eq!(key("a=b&key=sk%2D1", &[]), Some(b"sk-1".to_vec()));
-        assert_eq!(key("key=sk-1", &[("x-api-key", "sk-2")]), Some(b"sk-2".to_vec()));
-        assert_eq!(key("key=sk-1", &[("authorization", "Basic eA==")]), None);
-        assert_eq!(key("key=", &[]), None);
-        assert_eq!(key("monkey=sk-1", &[]), None);
-    }
-
-    #[test]
-    fn an_empty_or_foreign_credential_is_no_key() {
-        assert_eq!(key("authorization", "Bearer "), None);
-        assert_eq!(key("authorization", "Basic dTpw"), None);
-        assert_eq!(key("authorization", "x"), None);
-    }
-}
+#[path = "tests.rs"]
+mod tests;

@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::config::{Deployment, HealthCheck, Target};
 use crate::shared::{Snapshot, Worker};
@@ -70,7 +72,8 @@ impl Keeper {
         for name in self.plan.due(Instant::now(), &mut fastrand::f64) {
             let Some((at, check, target)) = find(&snapshot, &name) else { continue };
             let deployment = &snapshot.config.deployments[at];
-            if !self.worker.shared.client.is_elected(deployment.tag) {
+            // Nothing goes to one that an operator has drained: it may be about to end.
+            if snapshot.duties[at].is_drained() || !self.worker.shared.client.is_elected(deployment.tag) {
                 self.plan.forget(&name);
                 continue;
             }
@@ -79,8 +82,12 @@ impl Keeper {
             }
             self.plan.begun(&name);
             let (worker, held) = (self.worker.clone(), snapshot.clone());
+            let span = tracing::info_span!(
+                target: "weir::health", "check health", otel.kind = "client", deployment = %name, outcome = Empty
+            );
             let task = self.running.spawn(async move {
-                let found = one::check(&worker, &held, &target, check).await;
+                let found = one::check(&worker, &held, &target, check).instrument(span.clone()).await;
+                span.record("outcome", found.outcome());
                 (held, at, found)
             });
             self.names.insert(task.id(), name);

@@ -1,5 +1,6 @@
 //! One check: what is asked, and what its end says of the deployment and of its account.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
@@ -48,7 +49,7 @@ impl Found {
 /// Checks a deployment, which `target` is of some model.
 pub(super) async fn check(
     worker: &Worker,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     target: &Target,
     check: HealthCheck,
 ) -> Found {

@@ -2,7 +2,8 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Config, Identity, Login, Sentinel, StateConfig, Tls, Topology};
+use super::telemetry::Otlp;
+use super::{Config, Identity, Login, Sentinel, StateConfig, Telemetry, Tls, Topology};
 
 impl Config {
     /// Takes over from `running` what only a restart changes; the settings that were to be other.
@@ -18,9 +19,13 @@ impl Config {
         keep("server.admin_listen", new.admin_listen == old.admin_listen);
         keep("server.metrics_listen", new.metrics_listen == old.metrics_listen);
         keep("state", same_state(self.state.as_ref(), running.state.as_ref()));
+        keep("telemetry", same_telemetry(&self.telemetry, &running.telemetry));
         (new.listen, new.admin_listen, new.metrics_listen) =
             (old.listen, old.admin_listen, old.metrics_listen);
         self.state.clone_from(&running.state);
+        // (How many are told, whom they are told of and with what may change.)
+        let Telemetry { otlp, semconv, tenant_labels, .. } = running.telemetry.clone();
+        self.telemetry = Telemetry { otlp, semconv, tenant_labels, ..self.telemetry.clone() };
         // The new file may need no token where it wants the listener to be.
         if new.admin_token.is_none() && !new.admin_listen.ip().is_loopback() {
             new.admin_token.clone_from(&old.admin_token);
@@ -28,6 +33,23 @@ impl Config {
         }
         kept
     }
+}
+
+/// What is fixed of it: the way to the collector, and the names of metrics and their labels.
+fn same_telemetry(a: &Telemetry, b: &Telemetry) -> bool {
+    let same = |a: &Otlp, b: &Otlp| {
+        let Otlp { endpoint, protocol, headers, signals, tls, service_name, resource, metrics_interval } = a;
+        (endpoint, protocol, headers, signals) == (&b.endpoint, &b.protocol, &b.headers, &b.signals)
+            && (service_name, resource, metrics_interval)
+                == (&b.service_name, &b.resource, &b.metrics_interval)
+            && same_tls(tls.as_ref(), b.tls.as_ref())
+    };
+    let same_otlp = match (&a.otlp, &b.otlp) {
+        (Some(a), Some(b)) => same(a, b),
+        (None, None) => true,
+        _ => false,
+    };
+    same_otlp && (a.semconv, a.tenant_labels) == (b.semconv, b.tenant_labels)
 }
 
 /// (`on_outage` of `[state]` is that of each pool, and may change.)

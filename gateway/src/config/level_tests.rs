@@ -101,11 +101,41 @@ fn our_own_limits_are_used_whole() {
     let meter = |kind, limit, per_ms| MeterSpec { kind, limit, per_ms };
     let expected = [meter(MeterKind::Requests, 5, 60_000), meter(MeterKind::Tokens, 9, 86_400_000)];
     assert_eq!(gateway.meters, expected);
-    let tenant = pool(&config, &config.tenants[0].pool.unwrap());
+    let tenant = pool(&config, &config.tenants[0].pools[0]);
     assert_eq!((&*tenant.name, tenant.side, tenant.hard_permille), ("tenant/t", Side::Ours, 1000));
     assert_eq!(tenant.meters, [meter(MeterKind::Concurrency, 2, 0)]);
-    assert_eq!(config.tenants[1].pool, None);
-    assert_eq!(config.tenants[1].models, [Pattern::new("*")]);
+    assert!(config.tenants[1].pools.is_empty());
+    assert!(config.tenants[1].may_use("anything"));
+}
+
+/// Broken on purpose to see it fail: only the parent asked, and not those above it; a tenant's own limits left out.
+#[test]
+fn what_is_said_of_a_tenant_holds_for_all_below_it() {
+    let config = loaded(
+        "accounts = [{ name = \"a\", provider = \"openai\", api_key = \"k\" }]\n\
+         deployments = [{ name = \"d\", account = \"a\", model = \"x\", tags = [\"eu\", \"fast\"], price = { input = 1, output = 1 } }]\n\
+         models = [{ name = \"gpt-a\", deployments = [\"d\"] }, { name = \"gpt-b\", deployments = [\"d\"] }]\n\
+         tenants = [{ name = \"app\", parent = \"team\", models = [\"gpt-a\", \"x*\"], limits = { rpm = 1 } },\n\
+         { name = \"team\", parent = \"org\", tags = [\"fast\"], priority = \"low\" },\n\
+         { name = \"org\", models = [\"gpt*\"], tags = [\"eu\", \"fast\"], limits = { rpm = 3 }, priority = \"high\",\n\
+         budgets = [{ usd = 5, per = \"day\" }] }]",
+    );
+    let [app, team, org] = &config.tenants[..] else { panic!() };
+    let names_of = |pools: &[PoolId]| -> Vec<String> {
+        pools.iter().map(|id| config.pools[id.0].name.to_string()).collect()
+    };
+    let names = |tenant: &Tenant| names_of(&tenant.pools);
+    assert!([app, team, org].iter().all(|tenant| names_of(&tenant.budgets) == ["tenant/org/budget/day"]));
+    assert_eq!(names(app), ["tenant/app", "tenant/org"]);
+    assert_eq!((names(team), names(org)), (vec!["tenant/org".to_owned()], vec!["tenant/org".to_owned()]));
+    assert_eq!(app.above.iter().map(|name| &**name).collect::<Vec<_>>(), ["team", "org"]);
+    let may = |tenant: &Tenant| ["gpt-a", "gpt-b", "xyz"].map(|name| tenant.may_use(name));
+    assert_eq!((may(app), may(team)), ([true, false, false], [true, true, false]));
+    assert_eq!([app, team, org].map(|tenant| tenant.tags.len()), [2, 2, 2]);
+    assert_eq!(
+        [app, team, org].map(|tenant| tenant.priority),
+        [Priority::Low, Priority::Low, Priority::High]
+    );
 }
 
 #[test]

@@ -5,19 +5,24 @@ mod access;
 #[cfg(test)]
 mod account_tests;
 mod affinity;
+mod alerts;
 pub mod check;
 mod expand;
 mod experiment;
 mod fixed;
+mod form;
 mod health;
 mod hedge;
 mod hours;
 #[cfg(test)]
 mod level_tests;
+mod manual;
 mod mask;
 mod period;
 mod pool;
 pub mod preset;
+mod price;
+mod prices;
 #[cfg(test)]
 mod production_tests;
 mod quality;
@@ -28,9 +33,15 @@ mod regions;
 pub mod report;
 mod retry;
 mod rule;
+pub mod schema;
+#[cfg(test)]
+mod schema_tests;
+mod secrets;
+mod share;
 pub mod sources;
 mod state;
 mod suggest;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -45,9 +56,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::dialect::ability::Abilities;
-use crate::dialect::openai::answer::Usage;
 pub use access::{Access, AwsCredentials, EntraApp, EntraCredentials, GoogleCredentials, Secret};
 pub use affinity::Affinity;
+pub use alerts::{Alerts, Webhook};
 pub use experiment::{By, Experiment, Variant};
 pub use health::{CheckKind, HealthCheck};
 pub use hedge::{After, Hedge};
@@ -55,6 +66,8 @@ pub use hours::Hours;
 pub use period::Period;
 pub use pool::{Charge, Counted, MeterKind, MeterSpec, PoolSpec, ReservePolicy, Side, SlowStart};
 use preset::{Call, FillError, Preset};
+pub use price::{Factors, Listed, Price, Pricing, Rates};
+pub use prices::{LONGEST as LONGEST_PRICES, Prices, Row};
 pub use quality::Quality;
 pub use queue::{Priority, Queue};
 pub use ranking::{Latency, Measure, Ranking, Statistic, Strategy};
@@ -64,6 +77,7 @@ pub use retry::{Retry, Tier, Timeouts};
 pub use rule::{Complexity, Prompt, Rule, Wants, When};
 pub use sources::{Sources, Watch};
 pub use state::{Endpoint, Identity, Login, OnOutage, Sentinel, StateConfig, Tls, Topology};
+pub use telemetry::Telemetry;
 
 /// Index of a pool in [`Config::pools`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +98,8 @@ pub struct Config {
     pub server: Server,
     /// Shared state; `None` means embedded in this process.
     pub state: Option<StateConfig>,
+    /// What becomes of limits that do not say while the shared state is away.
+    pub on_outage: OnOutage,
     /// Every pool of the file: gateway, accounts, account models, deployments, tenants.
     pub pools: Vec<PoolSpec>,
     /// The pool of the whole gateway (`[limits]`).
@@ -104,6 +120,12 @@ pub struct Config {
     pub deployment_tags: Vec<Arc<str>>,
     /// In file order.
     pub tenants: Vec<Tenant>,
+    /// What deployments cost that do not say it themselves.
+    pub prices: Arc<Prices>,
+    /// Who is told when something needs a person.
+    pub alerts: Alerts,
+    /// Where traces, metrics and logs go.
+    pub telemetry: Telemetry,
 }
 
 /// `[server]`.
@@ -162,6 +184,8 @@ pub struct Account {
     pub access: Access,
     /// Extra headers of every upstream request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Its provider is told which trace a request belongs to.
+    pub traceparent: bool,
 }
 
 impl Account {
@@ -188,8 +212,8 @@ pub struct Deployment {
     pub pools: Vec<PoolId>,
     /// The pools that rest after a 429: the account's model pools if there are any, else its own.
     pub rests: Vec<PoolId>,
-    /// US$ per million tokens.
-    pub price: Option<Price>,
+    /// What its calls cost.
+    pub pricing: Pricing,
     /// Largest input plus output, tokens.
     pub context_window: Option<u64>,
     /// What the provider generates at most when a call sets no max_tokens.
@@ -213,38 +237,6 @@ impl Deployment {
     pub fn tag_of(name: &str) -> u64 {
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         name.bytes().fold(0xcbf2_9ce4_8422_2325, step) & ((1 << 53) - 1)
-    }
-}
-
-/// `price`, US$ per million tokens (`request`: US$ per request).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Price {
-    /// Uncached input.
-    pub input: f64,
-    /// Output.
-    pub output: f64,
-    /// Input read from the provider's prompt cache.
-    pub cache_read: f64,
-    /// Input written to it.
-    pub cache_write: f64,
-    /// Per request.
-    pub request: f64,
-}
-
-impl Price {
-    /// US$ of a call that used so much.
-    pub fn of_usage(&self, usage: &Usage) -> f64 {
-        self.of(usage.input, usage.cached_input, usage.written_input, usage.output)
-    }
-
-    /// US$ of a call: so much input, of which so much was read from the cache and written to it, and so much output, tokens.
-    pub fn of(&self, input: u64, cached: u64, written: u64, output: u64) -> f64 {
-        let plain = input.saturating_sub(cached.saturating_add(written));
-        let tokens = plain as f64 * self.input
-            + cached as f64 * self.cache_read
-            + written as f64 * self.cache_write
-            + output as f64 * self.output;
-        tokens / 1e6 + self.request
     }
 }
 
@@ -313,6 +305,8 @@ pub struct Model {
     pub queue: Queue,
     /// Second attempts beside those that are long in coming, if there are any.
     pub hedge: Option<Hedge>,
+    /// What its costs are compared with.
+    pub baseline: Option<DeploymentId>,
 }
 
 /// One deployment of a model.
@@ -351,18 +345,29 @@ pub struct Headroom {
 pub struct Tenant {
     /// Unique.
     pub name: Arc<str>,
+    /// Those above it, the nearest first.
+    pub above: Vec<Arc<str>>,
     /// SHA-256 of each key.
     pub keys: Vec<[u8; 32]>,
-    /// Model names or prefixes with `*`.
-    pub models: Vec<Pattern>,
-    /// Its limits.
-    pub pool: Option<PoolId>,
-    /// What it may spend.
+    /// Model names or prefixes with `*`: its own, then those of each tenant above it. A model must be in every list.
+    pub models: Vec<Vec<Pattern>>,
+    /// What a deployment must have to serve its calls; those of the tenants above it included.
+    pub tags: Vec<Arc<str>>,
+    /// What its calls draw on: its own limits, then those of the tenants above it.
+    pub pools: Vec<PoolId>,
+    /// What may be spent, by it and by the tenants above it.
     pub budgets: Vec<PoolId>,
     /// Its share of scarce room beside others', > 0.
     pub weight: f64,
     /// How urgent its calls are at most.
     pub priority: Priority,
+}
+
+impl Tenant {
+    /// May it use a model by this name?
+    pub fn may_use(&self, name: &str) -> bool {
+        self.models.iter().all(|list| list.iter().any(|pattern| pattern.matches(name)))
+    }
 }
 
 /// A name, or a prefix when written with `*` at the end.

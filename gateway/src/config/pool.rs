@@ -44,6 +44,26 @@ pub struct SlowStart {
     pub per: Duration,
 }
 
+impl PoolSpec {
+    /// Limits of ours: all of them, at any pace, never exceeded.
+    pub fn ours(name: Arc<str>, mut meters: Vec<MeterSpec>, on_outage: OnOutage) -> PoolSpec {
+        MeterSpec::sort(&mut meters);
+        PoolSpec {
+            name,
+            meters,
+            side: Side::Ours,
+            counted: Counted::ALL,
+            reserve: ReservePolicy::Max,
+            pace_ms: 0,
+            slow_start: None,
+            hard_permille: 1000,
+            learned_permille: 1000,
+            on_outage,
+            period: None,
+        }
+    }
+}
+
 /// One limit of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterSpec {
@@ -53,6 +73,31 @@ pub struct MeterSpec {
     pub limit: u64,
     /// Window in milliseconds; 0 for concurrency.
     pub per_ms: u64,
+}
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const DAY: u64 = 24 * 3600 * SECOND;
+
+impl MeterSpec {
+    /// The keys of `limits`: what each counts, and in which window, ms.
+    pub const LIMITS: [(&'static str, MeterKind, u64); 8] = [
+        ("rpm", MeterKind::Requests, MINUTE),
+        ("rps", MeterKind::Requests, SECOND),
+        ("rpd", MeterKind::Requests, DAY),
+        ("tpm", MeterKind::Tokens, MINUTE),
+        ("tpd", MeterKind::Tokens, DAY),
+        ("itpm", MeterKind::InputTokens, MINUTE),
+        ("otpm", MeterKind::OutputTokens, MINUTE),
+        ("concurrency", MeterKind::Concurrency, 0),
+    ];
+    /// Limits are below this, so that sums of them stay exact integers everywhere.
+    pub const END: u64 = super::units::COUNT_END;
+
+    /// Puts meters into the order in which a pool has them, wherever and however they are written: its key names them so.
+    pub fn sort(meters: &mut [MeterSpec]) {
+        meters.sort_by_key(|spec| (spec.kind as u8, spec.per_ms != MINUTE, spec.per_ms));
+    }
 }
 
 /// What a meter counts.

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use super::raw::{
-    Account, AccountPool, AffinityTable, Budget, Circuit, ComplexityTable, Cooldown, Credentials, Defaults,
-    Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener, Meter, Model,
-    Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, SlowStart, State, TargetTable, Tenant, Tier,
-    Timeouts, TlsFiles, Variant, When,
+    Account, AccountPool, AffinityTable, Alerts, Budget, Circuit, ComplexityTable, Cooldown, Credentials,
+    Defaults, Deployment, Experiment, File, Headroom, HealthCheck, HedgeTable, Latency, Limits, Listener,
+    LongPrice, Meter, Model, Price, PromptTable, Queue, Retry, Rule, Sentinel, Server, ServiceFactors,
+    SlowStart, State, TargetTable, Telemetry, Tenant, Tier, Timeouts, TlsFiles, Variant, When,
 };
 
 /// Tables by the way that leads to them; lists on the way are gone through.
@@ -18,6 +18,9 @@ const TABLES: &[(&str, &[&str])] = &[
     ("server.tls", Listener::KEYS),
     ("state", State::KEYS),
     ("state.tls", TlsFiles::KEYS),
+    ("alerts", Alerts::KEYS),
+    ("telemetry", Telemetry::KEYS),
+    ("telemetry.otlp_tls", TlsFiles::KEYS),
     ("defaults", Defaults::KEYS),
     ("defaults.timeouts", Timeouts::KEYS),
     ("defaults.retry", Retry::KEYS),
@@ -35,6 +38,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("accounts.pools", AccountPool::KEYS),
     ("deployments", Deployment::KEYS),
     ("deployments.price", Price::KEYS),
+    ("deployments.price.long", LongPrice::KEYS),
+    ("deployments.price.service", ServiceFactors::KEYS),
     ("models", Model::KEYS),
     ("models.deployments", TargetTable::KEYS),
     ("models.tiers", Tier::KEYS),

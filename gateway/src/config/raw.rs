@@ -8,8 +8,9 @@ mod wording;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::telemetry::{Protocol, Semconv, Signal};
 use super::tree::{List, table};
-use super::units::{Count, Limit, Pause, Size};
+use super::units::{Count, Day, Limit, Moment, Pause, Size};
 pub(crate) use super::words::{Checked, CredentialKind, Pace, Reset, Text};
 use super::{
     After, By, Charge, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic, Strategy,
@@ -24,6 +25,7 @@ table! {
     File, "the file" {
         version: Count = required,
         providers_dir: String,
+        prices: String,
         server: Server,
         limits: Limits,
         state: State,
@@ -34,7 +36,9 @@ table! {
         rules: List<Rule>,
         experiments: List<Experiment>,
         tenants: List<Tenant>,
-    } later { telemetry, alerts }
+        alerts: Alerts,
+        telemetry: Telemetry,
+    } later {}
 }
 
 table! {
@@ -59,7 +63,12 @@ table! {
 }
 
 table! {
-    Listener, "the listener's `tls`" { cert: String, key: String } later {}
+    Listener, "the listener's `tls`" {
+        /// File with the certificate in PEM form, and behind it those between it and the authority.
+        cert: String,
+        /// File with its key in PEM form.
+        key: String,
+    } later {}
 }
 
 table! {
@@ -93,6 +102,28 @@ table! {
 }
 
 table! {
+    Alerts, "`[alerts]`" { webhook: String } later {}
+}
+
+table! {
+    Telemetry, "`[telemetry]`" {
+        otlp_endpoint: String,
+        otlp_protocol: Protocol,
+        otlp_headers: Headers,
+        otlp_signals: List<Signal>,
+        otlp_tls: TlsFiles,
+        service_name: String,
+        resource_attributes: Table<String>,
+        sample_ratio: f64,
+        trust_traceparent: bool,
+        semconv: Semconv,
+        capture_content: bool,
+        metrics_interval: Duration,
+        tenant_labels: Count,
+    } later {}
+}
+
+table! {
     Limits, "`limits`" {
         rpm: Limit,
         rps: Limit,
@@ -109,14 +140,18 @@ table! {
     Meter, "`meters`" {
         kind: MeterKind = required,
         limit: Limit = required,
-        /// Absent for concurrency.
         per: Duration,
         reset: Reset,
     } later {}
 }
 
 table! {
-    Budget, "`budgets`" { usd: f64 = required, per: Period = required } later {}
+    Budget, "`budgets`" {
+        /// US dollars, from 0.000001 to 1,000,000.
+        usd: f64 = required,
+        /// "day" or "month", in UTC.
+        per: Period = required,
+    } later {}
 }
 
 table! {
@@ -158,7 +193,6 @@ table! {
 
 table! {
     Queue, "`queue`" {
-        /// 0: nobody waits.
         max: u32,
         wait: Duration,
     } later {}
@@ -230,23 +264,36 @@ table! {
         charge: Charge,
         limits_preset: String,
         pools: List<AccountPool>,
+        traceparent: bool,
         budgets: List<Budget>,
     } later { proxy, ca }
 }
 
 table! {
     Credentials, "`credentials`" {
+        /// aws for bedrock, google for vertex, entra for azure. Without other keys: whatever the process finds around it.
         kind: CredentialKind = required,
+        /// aws: a key; with `secret_access_key`.
         access_key_id: String,
+        /// aws: its secret.
         secret_access_key: String,
+        /// aws: for temporary keys.
         session_token: String,
+        /// aws: a role that is taken with the token in `token_file`.
         role_arn: String,
+        /// aws, entra: file with a token of the platform, such as Kubernetes'.
         token_file: String,
+        /// google: the key file of a service account.
         file: String,
+        /// google: its text.
         json: String,
+        /// entra: the directory; with `client`, and `secret` or `token_file`.
         tenant: String,
+        /// entra: the application; alone, the managed identity of that id.
         client: String,
+        /// entra: a secret of the application.
         secret: String,
+        /// entra: where tokens are given out in other clouds, default "https://login.microsoftonline.com".
         authority: String,
     } later {}
 }
@@ -297,7 +344,47 @@ table! {
         output: f64 = required,
         cache_read: f64,
         cache_write: f64,
+        cache_write_1h: f64,
         request: f64,
+        long: LongPrice,
+        service: ServiceFactors,
+    } later {}
+}
+
+table! {
+    LongPrice, "a price's `long`" {
+        above: Count = required,
+        input: f64 = required,
+        output: f64 = required,
+        cache_read: f64,
+        cache_write: f64,
+        cache_write_1h: f64,
+    } later {}
+}
+
+table! {
+    ServiceFactors, "a price's `service`" { flex: f64, priority: f64, fast: f64, batch: f64 } later {}
+}
+
+table! {
+    /// A price table, which is a file of its own.
+    PriceTable, "the price table" {
+        version: Count = required,
+        prices: List<ListedPrice> = required,
+    } later {}
+}
+
+table! {
+    ListedPrice, "`[[prices]]`" {
+        providers: List<String> = required,
+        models: List<String> = required,
+        from: Moment,
+        until: Moment,
+        hours: Words,
+        price: Price = required,
+        source: String = required,
+        checked: Day = required,
+        verified: bool,
     } later {}
 }
 
@@ -322,11 +409,13 @@ table! {
         regions: Regions,
         queue: Queue,
         hedge: Hedge,
-    } later { baseline }
+        baseline: String,
+    } later {}
 }
 
 table! {
     TargetTable, "a model's `deployments`" {
+        /// Of a deployment.
         name: String = required,
         weight: Weight,
         priority: u32,
@@ -370,7 +459,12 @@ table! {
 }
 
 table! {
-    ComplexityTable, "`complexity`" { min: f64, max: f64 } later {}
+    ComplexityTable, "`complexity`" {
+        /// From here on.
+        min: f64,
+        /// Below this.
+        max: f64,
+    } later {}
 }
 
 table! {
@@ -395,14 +489,16 @@ table! {
 table! {
     Tenant, "`[[tenants]]`" {
         name: String = required,
-        keys: List<String> = required,
+        parent: String,
+        keys: List<String>,
         models: List<String>,
+        tags: List<String>,
         limits: Limits,
         meters: List<Meter>,
         weight: f64,
         priority: Priority,
         budgets: List<Budget>,
-    } later { parent }
+    } later {}
 }
 
 /// Every key of the schema that works, table by table.
@@ -413,6 +509,8 @@ pub(crate) const KEYS: &[&[&str]] = &[
     State::KEYS,
     Sentinel::KEYS,
     TlsFiles::KEYS,
+    Alerts::KEYS,
+    Telemetry::KEYS,
     Limits::KEYS,
     Meter::KEYS,
     Budget::KEYS,
@@ -430,6 +528,10 @@ pub(crate) const KEYS: &[&[&str]] = &[
     AccountPool::KEYS,
     Deployment::KEYS,
     Price::KEYS,
+    LongPrice::KEYS,
+    ServiceFactors::KEYS,
+    PriceTable::KEYS,
+    ListedPrice::KEYS,
     Model::KEYS,
     TargetTable::KEYS,
     Tier::KEYS,

@@ -63,12 +63,25 @@ fn every_mistake_is_reported_as_its_fixture_says_and_no_secret_is_shown() {
     );
 }
 
+/// What these files show is that they load, and that the schema takes them (`schema_tests.rs`).
+#[test]
+fn every_form_that_a_value_may_have_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/loads");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let env = |name: &str| (name == "ON_OUTAGE").then(|| "closed".to_owned());
+        check::check(&path, &text, &env).unwrap_or_else(|report| panic!("{report}"));
+    }
+}
+
 /// The production file with secrets written in clear.
 fn in_clear() -> String {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/production.toml")).unwrap();
     let text = text.replace("${WEIR_ADMIN_TOKEN}", SECRET).replace("${OPENAI_KEY_A}", SECRET);
     text.replace("${REDIS_PASSWORD}", SECRET)
+        .replace("${WEIR_ALERTS_TOKEN}", SECRET)
         .replace("${OPENAI_ORG}", SECRET)
         .replace("sha256:${TEAM_A_KEY_SHA256}", SECRET)
 }
@@ -131,7 +144,7 @@ fn the_quickstart_loads() {
 
 #[test]
 fn the_rollout_loads() {
-    let config = shipped("rollout.toml");
+    let config = shipped("examples/gradual-rollout.toml");
     let [experiment] = &config.experiments[..] else { panic!() };
     assert_eq!((experiment.by, experiment.shares()), (By::Session, vec![99.0, 1.0]));
     let names = |model: &Model| -> Vec<&str> {
@@ -149,7 +162,7 @@ fn the_rollout_loads() {
 #[test]
 fn what_was_measured_belongs_to_the_variants_and_not_to_their_shares() {
     let config = |change: &dyn Fn(&str) -> String| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rollout.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/gradual-rollout.toml");
         let text = change(&fs::read_to_string(path).unwrap()).replace("${OPENAI_API_KEY}", SECRET);
         checked(&text).unwrap_or_else(|report| panic!("{report}")).experiments.remove(0).digest
     };

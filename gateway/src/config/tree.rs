@@ -11,6 +11,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::form::Form;
 use super::report::{Problem, Report};
 use super::sources::Sources;
 use super::{expand, mask, suggest};
@@ -88,6 +89,28 @@ impl<T> Field<List<T>> {
 /// What can be read from a value. `None` means that the problem has been reported.
 pub(crate) trait Read: Sized {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self>;
+
+    /// What may be written for it, for the schema.
+    fn form() -> Form;
+}
+
+/// What is one word of a closed list. A word without a value belongs to the schema, but its feature does not exist yet.
+pub(crate) trait Word: Copy {
+    fn words() -> Vocabulary<Self>;
+}
+
+/// The words, and what each means.
+pub(crate) type Vocabulary<T> = Vec<(&'static str, Option<T>)>;
+
+impl<T: Word> Read for T {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        cx.word(node, &T::words())
+    }
+
+    fn form() -> Form {
+        let usable = |(word, value): (&'static str, Option<T>)| value.map(|_| word);
+        Form::Words(T::words().into_iter().filter_map(usable).collect())
+    }
 }
 
 /// A key of the schema whose feature does not exist yet, and which values of it ask for nothing.
@@ -117,6 +140,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) hidden: Vec<Span>,
     /// What is wrong in other files that this one names.
     pub(crate) others: Vec<Report>,
+    /// Strings are what is written: the file may be anybody's, and names no variables or files.
+    literal: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -128,7 +153,13 @@ impl<'a> Reading<'a> {
             sources: Sources::default(),
             hidden: Vec::new(),
             others: Vec::new(),
+            literal: false,
         }
+    }
+
+    /// Of a file in which nothing stands for anything else.
+    pub(crate) fn literal(text: &'a str) -> Reading<'a> {
+        Reading { literal: true, ..Reading::new(text, &|_| None) }
     }
 
     pub(crate) fn problem(&mut self, span: &Span, message: impl Into<String>) {
@@ -160,6 +191,9 @@ impl<'a> Reading<'a> {
     /// A string with its `${}` references replaced.
     pub(crate) fn string(&mut self, node: &Node<'_>, expected: &str) -> Option<String> {
         let Some(text) = node.get_ref().as_str() else { return self.wrong(node, expected) };
+        if self.literal {
+            return Some(text.to_owned());
+        }
         let (value, failures) = expand::expand(text, self.env, &mut self.sources);
         for failure in &failures {
             let span = place_of(&failure.reference, self.written(&node.span()), node.span());
@@ -257,6 +291,10 @@ impl<T: Read> Read for List<T> {
         let read = |node: &Node<'_>| T::read(node, cx).map(|value| At { value, span: node.span() });
         Some(List { items: array.iter().filter_map(read).collect(), written: array.len() })
     }
+
+    fn form() -> Form {
+        Form::List(Box::new(T::form()))
+    }
 }
 
 /// The key of a field: a Rust keyword stands in the code as `r#use`.
@@ -276,12 +314,12 @@ macro_rules! table {
     (
         $(#[$doc:meta])*
         $name:ident, $place:literal {
-            $( $(#[$field_doc:meta])* $field:ident : $type:ty $(= $required:ident)? ),* $(,)?
+            $( $(#[doc = $field_doc:literal])* $field:ident : $type:ty $(= $required:ident)? ),* $(,)?
         } later { $( $later:ident $(: $off:ident)? ),* $(,)? }
     ) => {
         $(#[$doc])*
         pub(crate) struct $name {
-            $( $(#[$field_doc])* pub(crate) $field: $crate::config::tree::Field<$type>, )*
+            $( $(#[doc = $field_doc])* pub(crate) $field: $crate::config::tree::Field<$type>, )*
         }
 
         impl $name {
@@ -302,6 +340,20 @@ macro_rules! table {
                 let Some(table) = node.get_ref().as_table() else { return cx.wrong(node, "a table") };
                 cx.other_keys(table, $place, Self::KEYS, LATER);
                 Some($name { $( $field: cx.field(node, $crate::config::tree::key_of(stringify!($field)), table!(@required $($required)?)), )* })
+            }
+
+            fn form() -> $crate::config::form::Form {
+                $crate::config::form::Form::Table(|| $crate::config::form::Layout {
+                    name: stringify!($name),
+                    keys: vec![$(
+                        $crate::config::form::Key {
+                            name: $crate::config::tree::key_of(stringify!($field)),
+                            form: <$type as $crate::config::tree::Read>::form,
+                            is_required: table!(@required $($required)?),
+                            doc: concat!("", $($field_doc),*).trim_ascii(),
+                        }
+                    ),*],
+                })
             }
         }
     };

@@ -1,16 +1,25 @@
 //! Values with units: how each is written and which range it has.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use toml::de::DeValue;
+use toml::value::{Datetime, Offset};
 
+use super::form::Form;
 use super::tree::{Node, Read, Reading};
 
 /// The longest duration of any setting: 31 days.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Limits and other counts are below this, so that sums of them stay exact integers everywhere.
 pub(crate) const COUNT_END: u64 = 1 << 40;
+
+/// Numbers with units, as `humantime` reads them.
+const DURATION: &str = r"^\s*\d+(\s*\.\s*\d+)?\s*[A-Za-z]+(\s*\d+(\s*\.\s*\d+)?\s*[A-Za-z]+)*\s*$";
+/// The same, or none.
+const PAUSE: &str = r"^\s*(0|\d+(\s*\.\s*\d+)?\s*[A-Za-z]+(\s*\d+(\s*\.\s*\d+)?\s*[A-Za-z]+)*)\s*$";
+const SIZE: &str = r"^[0-9_]+\s*([kKMG]B|[KMG]iB|B)$";
+const ADDRESS: &str = r"^([0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$";
 
 /// A whole number from 1 to 2^40 - 1.
 #[derive(Clone, Copy)]
@@ -24,6 +33,14 @@ pub(crate) struct Limit(pub(crate) u64);
 #[derive(Clone, Copy)]
 pub(crate) struct Size(pub(crate) u64);
 
+/// A day, `2026-11-30`: the Unix second at which it begins, by UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Day(pub(crate) u64);
+
+/// A day, or a day and a time with its distance from UTC (`2026-11-30T16:00:00Z`): Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) u64);
+
 /// A duration that may be `"0s"`: none.
 #[derive(Clone, Copy)]
 pub(crate) struct Pause(pub(crate) Duration);
@@ -31,6 +48,10 @@ pub(crate) struct Pause(pub(crate) Duration);
 impl Read for String {
     fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
         cx.string(node, "a string")
+    }
+
+    fn form() -> Form {
+        Form::Text
     }
 }
 
@@ -40,6 +61,10 @@ impl Read for bool {
             Some(value) => Some(value),
             None => cx.wrong(node, "`true` or `false`"),
         }
+    }
+
+    fn form() -> Form {
+        Form::Bool
     }
 }
 
@@ -55,6 +80,10 @@ impl Read for f64 {
             None => refuse(node, cx, "expected a finite number"),
         }
     }
+
+    fn form() -> Form {
+        Form::Number
+    }
 }
 
 impl Read for u32 {
@@ -66,6 +95,10 @@ impl Read for u32 {
             Some(number) => Some(number),
             None => refuse(node, cx, "expected a whole number from 0 to 4294967295"),
         }
+    }
+
+    fn form() -> Form {
+        Form::Whole { from: 0, to: u64::from(u32::MAX) }
     }
 }
 
@@ -79,6 +112,10 @@ impl Read for Count {
             _ => refuse(node, cx, "expected a whole number from 1 to 2^40 - 1"),
         }
     }
+
+    fn form() -> Form {
+        Form::Whole { from: 1, to: COUNT_END - 1 }
+    }
 }
 
 impl Read for Limit {
@@ -87,6 +124,10 @@ impl Read for Limit {
             return refuse(node, cx, "a limit of 0 is refused: leave the key out for no limit");
         }
         Count::read(node, cx).map(|Count(number)| Limit(number))
+    }
+
+    fn form() -> Form {
+        Count::form()
     }
 }
 
@@ -102,6 +143,10 @@ impl Read for Size {
             None => refuse(node, cx, &format!("expected {EXPECTED}, at least 1 byte")),
         }
     }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Count::form(), Form::Pattern(SIZE)])
+    }
 }
 
 impl Read for Pause {
@@ -111,6 +156,10 @@ impl Read for Pause {
             return Some(Pause(Duration::ZERO));
         }
         Duration::read(node, cx).map(Pause)
+    }
+
+    fn form() -> Form {
+        Form::Pattern(PAUSE)
     }
 }
 
@@ -128,6 +177,58 @@ impl Read for Duration {
             Ok(duration) => Some(duration),
         }
     }
+
+    fn form() -> Form {
+        Form::Pattern(DURATION)
+    }
+}
+
+impl Read for Day {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        const EXPECTED: &str = "a day such as 2026-11-30";
+        let Some(written) = node.get_ref().as_datetime() else { return cx.wrong(node, EXPECTED) };
+        match unix(written) {
+            Some(second) if written.time.is_none() => Some(Day(second)),
+            _ => refuse(node, cx, &format!("expected {EXPECTED}, without a time, after 1970")),
+        }
+    }
+
+    fn form() -> Form {
+        Form::Text
+    }
+}
+
+impl Read for Moment {
+    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+        const EXPECTED: &str = "a day such as 2026-11-30, or a time such as 2026-11-30T16:00:00Z";
+        let Some(written) = node.get_ref().as_datetime() else { return cx.wrong(node, EXPECTED) };
+        if written.time.is_some() && written.offset.is_none() {
+            return refuse(node, cx, "a time needs its distance from UTC: `Z`, or such as `+02:00`");
+        }
+        match unix(written) {
+            Some(second) => Some(Moment(second)),
+            None => refuse(node, cx, &format!("expected {EXPECTED}, after 1970")),
+        }
+    }
+
+    fn form() -> Form {
+        Form::Text
+    }
+}
+
+/// Unix seconds of a day, or of a time of one; none before 1970.
+fn unix(written: &Datetime) -> Option<u64> {
+    let date = written.date?;
+    let time = written.time.map_or("00:00:00".to_owned(), |time| {
+        format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second.unwrap_or(0))
+    });
+    let text = format!("{:04}-{:02}-{:02}T{time}Z", date.year, date.month, date.day);
+    let since = humantime::parse_rfc3339(&text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let east = match written.offset {
+        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
+        Some(Offset::Z) | None => 0,
+    };
+    since.as_secs().checked_add_signed(-east)
 }
 
 impl Read for SocketAddr {
@@ -137,6 +238,10 @@ impl Read for SocketAddr {
             Ok(address) => Some(address),
             Err(_) => refuse(node, cx, &format!("expected {EXPECTED}")),
         }
+    }
+
+    fn form() -> Form {
+        Form::Pattern(ADDRESS)
     }
 }
 

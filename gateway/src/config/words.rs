@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::tree::{Node, Read, Reading};
+use super::form::Form;
+use super::telemetry::{Protocol, Semconv, Signal};
+use super::tree::{Node, Read, Reading, Vocabulary, Word};
 use super::{
     After, By, Charge, CheckKind, MeterKind, OnOutage, Period, Priority, Regions, ReservePolicy, Statistic,
     Strategy,
@@ -15,10 +17,9 @@ use crate::dialect::request::Hint;
 #[derive(Clone, Copy)]
 pub(crate) struct Pace(pub(crate) u64);
 
-impl Read for Pace {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [("window", Some(Pace(0))), ("10s", Some(Pace(10_000))), ("1s", Some(Pace(1_000)))];
-        cx.word(node, &words)
+impl Word for Pace {
+    fn words() -> Vocabulary<Self> {
+        vec![("window", Some(Pace(0))), ("10s", Some(Pace(10_000))), ("1s", Some(Pace(1_000)))]
     }
 }
 
@@ -34,53 +35,76 @@ impl Read for Reset {
         cx.problem(&node.span(), "a `reset` at a time of day is not available yet: use `rolling`");
         None
     }
+
+    fn form() -> Form {
+        Form::Words(vec!["rolling"])
+    }
 }
 
-impl Read for MeterKind {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
+impl Word for MeterKind {
+    fn words() -> Vocabulary<Self> {
+        vec![
             ("requests", Some(MeterKind::Requests)),
             ("tokens", Some(MeterKind::Tokens)),
             ("input_tokens", Some(MeterKind::InputTokens)),
             ("output_tokens", Some(MeterKind::OutputTokens)),
             ("concurrency", Some(MeterKind::Concurrency)),
             ("usd", None),
-        ];
-        cx.word(node, &words)
+        ]
     }
 }
 
-impl Read for Charge {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
+impl Word for Protocol {
+    fn words() -> Vocabulary<Self> {
+        vec![("grpc", Some(Protocol::Grpc)), ("http", Some(Protocol::Http))]
+    }
+}
+
+impl Word for Signal {
+    fn words() -> Vocabulary<Self> {
+        vec![
+            ("traces", Some(Signal::Traces)),
+            ("metrics", Some(Signal::Metrics)),
+            ("logs", Some(Signal::Logs)),
+        ]
+    }
+}
+
+impl Word for Semconv {
+    fn words() -> Vocabulary<Self> {
+        vec![("v1.41", Some(Semconv::V141)), ("latest", Some(Semconv::Latest)), ("both", Some(Semconv::Both))]
+    }
+}
+
+impl Word for Charge {
+    fn words() -> Vocabulary<Self> {
+        vec![
             ("admission-max", Some(Charge::AdmissionMax)),
             ("admission-actual", Some(Charge::AdmissionActual)),
             ("end-actual", Some(Charge::EndActual)),
-        ];
-        cx.word(node, &words)
+        ]
     }
 }
 
-impl Read for ReservePolicy {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &[("max", Some(ReservePolicy::Max)), ("predicted", Some(ReservePolicy::Predicted))])
+impl Word for ReservePolicy {
+    fn words() -> Vocabulary<Self> {
+        vec![("max", Some(ReservePolicy::Max)), ("predicted", Some(ReservePolicy::Predicted))]
     }
 }
 
-impl Read for Period {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &[Period::Day, Period::Month].map(|period| (period.word(), Some(period))))
+impl Word for Period {
+    fn words() -> Vocabulary<Self> {
+        [Period::Day, Period::Month].map(|period| (period.word(), Some(period))).to_vec()
     }
 }
 
-impl Read for OnOutage {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
+impl Word for OnOutage {
+    fn words() -> Vocabulary<Self> {
+        vec![
             ("share", Some(OnOutage::Share)),
             ("closed", Some(OnOutage::Closed)),
             ("open", Some(OnOutage::Open)),
-        ];
-        cx.word(node, &words)
+        ]
     }
 }
 
@@ -88,11 +112,10 @@ impl Read for OnOutage {
 #[derive(Clone, Copy)]
 pub(crate) struct Checked(pub(crate) Option<CheckKind>);
 
-impl Read for Checked {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let kinds = [CheckKind::Models, CheckKind::Chat].map(|kind| (kind.word(), Some(Checked(Some(kind)))));
-        let [models, chat] = kinds;
-        cx.word(node, &[models, chat, ("off", Some(Checked(None)))])
+impl Word for Checked {
+    fn words() -> Vocabulary<Self> {
+        let kind = |kind: CheckKind| (kind.word(), Some(Checked(Some(kind))));
+        vec![kind(CheckKind::Models), kind(CheckKind::Chat), ("off", Some(Checked(None)))]
     }
 }
 
@@ -115,23 +138,22 @@ impl CredentialKind {
     }
 }
 
-impl Read for CredentialKind {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+impl Word for CredentialKind {
+    fn words() -> Vocabulary<Self> {
         let kinds = [CredentialKind::Aws, CredentialKind::Google, CredentialKind::Entra];
-        cx.word(node, &kinds.map(|kind| (kind.word(), Some(kind))))
+        kinds.map(|kind| (kind.word(), Some(kind))).to_vec()
     }
 }
 
-impl Read for Statistic {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
+impl Word for Statistic {
+    fn words() -> Vocabulary<Self> {
         let quantile = |rank| Some(Statistic::Quantile(rank));
-        let words = [
+        vec![
             ("p50", quantile(0.5)),
             ("p95", quantile(0.95)),
             ("p99", quantile(0.99)),
             ("peak-ewma", Some(Statistic::PeakEwma)),
-        ];
-        cx.word(node, &words)
+        ]
     }
 }
 
@@ -146,29 +168,33 @@ impl Read for After {
             _ => Duration::read(node, cx).map(After::Time),
         }
     }
-}
 
-impl Read for Ability {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &Ability::ALL.map(|ability| (ability.word(), Some(ability))))
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Words(vec!["p95"]), Duration::form()])
     }
 }
 
-impl Read for Priority {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &Priority::WORDS.map(|(word, priority)| (word, Some(priority))))
+impl Word for Ability {
+    fn words() -> Vocabulary<Self> {
+        Ability::ALL.map(|ability| (ability.word(), Some(ability))).to_vec()
     }
 }
 
-impl Read for By {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &By::WORDS.map(|(word, by)| (word, Some(by))))
+impl Word for Priority {
+    fn words() -> Vocabulary<Self> {
+        Priority::WORDS.map(|(word, priority)| (word, Some(priority))).to_vec()
     }
 }
 
-impl Read for Regions {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &[("any", Some(Regions::Any)), ("nearest", Some(Regions::Nearest))])
+impl Word for By {
+    fn words() -> Vocabulary<Self> {
+        By::WORDS.map(|(word, by)| (word, Some(by))).to_vec()
+    }
+}
+
+impl Word for Regions {
+    fn words() -> Vocabulary<Self> {
+        vec![("any", Some(Regions::Any)), ("nearest", Some(Regions::Nearest))]
     }
 }
 
@@ -181,21 +207,21 @@ pub(crate) enum Text {
     All,
 }
 
-impl Read for Text {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &[("last", Some(Text::Last)), ("all", Some(Text::All))])
+impl Word for Text {
+    fn words() -> Vocabulary<Self> {
+        vec![("last", Some(Text::Last)), ("all", Some(Text::All))]
     }
 }
 
-impl Read for Hint {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        cx.word(node, &Hint::ORDER.map(|hint| (hint.name(), Some(hint))))
+impl Word for Hint {
+    fn words() -> Vocabulary<Self> {
+        Hint::ORDER.map(|hint| (hint.name(), Some(hint))).to_vec()
     }
 }
 
-impl Read for Strategy {
-    fn read(node: &Node<'_>, cx: &mut Reading<'_>) -> Option<Self> {
-        let words = [
+impl Word for Strategy {
+    fn words() -> Vocabulary<Self> {
+        vec![
             ("capacity", Some(Strategy::Capacity)),
             ("weighted", Some(Strategy::Weighted)),
             ("round-robin", Some(Strategy::RoundRobin)),
@@ -205,7 +231,6 @@ impl Read for Strategy {
             ("least-busy", Some(Strategy::LeastBusy)),
             ("predictive", Some(Strategy::Predictive)),
             ("composite", Some(Strategy::Composite)),
-        ];
-        cx.word(node, &words)
+        ]
     }
 }

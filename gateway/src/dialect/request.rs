@@ -29,6 +29,7 @@ use bytes::Bytes;
 
 use super::ability::Abilities;
 use super::api::Api;
+use super::openai::answer::Service;
 use super::voice::Voice;
 pub use continues::Continues;
 use fields::read_fields;
@@ -67,6 +68,8 @@ pub struct Peek {
     pub choices: u64,
     /// Tools or functions are offered.
     pub has_tools: bool,
+    /// In which way it asks to be served.
+    pub service: Service,
     /// What it asks of a model, by its members.
     pub uses: Abilities,
     /// What it continues that a provider has kept.

@@ -1,23 +1,25 @@
-//! The loop that tells others what was measured here, and hears which shares were set at run time.
+//! The loop that tells others what was measured here, and hears what was set at run time: shares, and in the same round trip
+//! drains and weights ([`crate::duty`]).
 //!
 //! What a replica measured is told as a level, all of it each time: a lost answer makes nothing count twice, and a data set that
-//! has lost it hears it again. Shares are asked for every 50 ms instead of subscribed to: a subscription that has died silently
+//! has lost it hears it again. What was set is asked for every 50 ms instead of subscribed to: a subscription that has died silently
 //! looks like one that has nothing to say.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::report::Page;
 use super::trial::{Book, Told, Trial};
-use crate::shared::Shared;
-use crate::state::{Away, Measured, Port};
+use crate::duty::told::Strangers;
+use crate::shared::{Shared, Snapshot};
+use crate::state::{Away, Board, Measured, Port, Posted};
 
-/// How often shares are asked for.
+/// How often it is asked what was set.
 const LOOK: Duration = Duration::from_millis(50);
-/// The same where there is no experiment: the file may get one.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long the first question waits for a connection.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How often what has changed is told.
 const TELL: Duration = Duration::from_millis(500);
 /// How often all is told, for the data set may have lost it.
@@ -25,13 +27,18 @@ const REPEAT: Duration = Duration::from_secs(5);
 /// How long a replica that leaves tries to tell the last of it, and the time between two tries.
 const LEAVING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
 
-/// What one replica tells and hears of experiments.
+/// What may fail, by its place in [`Teller::failing`].
+const HEAR: usize = 0;
+const SAY: usize = 1;
+
+/// What one replica tells and hears.
 #[derive(Debug)]
 pub struct Teller {
     shared: Arc<Shared>,
     port: Port,
     books: Vec<Kept>,
-    failing: [bool; 2], // to hear, to tell
+    strangers: Strangers,
+    failing: [bool; 2],
 }
 
 /// A book and what of it was told.
@@ -45,24 +52,30 @@ struct Kept {
 impl Teller {
     /// Of a replica, by a port of its own.
     pub fn new(shared: Arc<Shared>, port: Port) -> Teller {
-        Teller { shared, port, books: Vec::new(), failing: [false; 2] }
+        Teller { shared, port, books: Vec::new(), strangers: Strangers::default(), failing: [false; 2] }
     }
 
-    /// The loop; returns when told to stop, after the last word.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut told = Instant::now();
+    /// The loop; returns when told to stop, after the last word. `heard` is told when the state has answered for the first time, or
+    /// has not for as long as a start may wait: calls before that would go where none are to go.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>, heard: oneshot::Sender<()>) {
+        let begun = Instant::now();
+        self.port.opened(FIRST_CONTACT).await;
+        let (mut told, mut heard) = (Instant::now(), Some(heard));
         while !*stop.borrow() {
             let snapshot = self.shared.snapshot.load_full();
-            let heard = self.hear(&snapshot.trials).await;
-            self.note(0, heard);
+            let heard_now = self.hear(&snapshot).await;
+            let is_known = heard_now.is_ok() || begun.elapsed() >= FIRST_CONTACT;
+            self.note(HEAR, heard_now);
+            if let Some(heard) = heard.take_if(|_| is_known) {
+                let _ = heard.send(()); // who started this may have given up
+            }
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let said = self.tell(&snapshot.trials).await;
-                self.note(1, said);
+                self.note(SAY, said);
             }
-            let quiet = snapshot.trials.is_empty() && self.books.is_empty();
             tokio::select! {
-                () = tokio::time::sleep(if quiet { IDLE } else { LOOK }) => {}
+                () = tokio::time::sleep(LOOK) => {}
                 _ = stop.changed() => {}
             }
         }
@@ -70,11 +83,15 @@ impl Teller {
     }
 
     /// Adopts what is newer in the state, and tells it what is newer here: it may have lost it.
-    async fn hear(&self, trials: &[Arc<Trial>]) -> Result<(), Away> {
-        if trials.is_empty() {
-            return Ok(());
-        }
-        let set = self.port.shares().await?;
+    async fn hear(&mut self, snapshot: &Snapshot) -> Result<(), Away> {
+        let (shares, posted) = self.port.boards().await?;
+        self.hear_shares(&snapshot.trials, &shares).await?;
+        let posted = Arc::new(posted);
+        self.shared.heard.hear(&self.port, &snapshot.duties, posted.clone()).await?;
+        self.strangers.forget(&self.port, &snapshot.duties, &posted, Instant::now()).await
+    }
+
+    async fn hear_shares(&self, trials: &[Arc<Trial>], set: &Posted) -> Result<(), Away> {
         for trial in trials {
             let stored = set.get(&*trial.name).and_then(|text| Told::read(text));
             let live = trial.live();
@@ -84,7 +101,7 @@ impl Teller {
             {
                 tell_of(trial);
             } else if let Some(known) = live.told.as_ref().filter(|known| known.version > version) {
-                self.port.offer_shares(&trial.name, known.version, &known.text()).await?;
+                self.port.offer(Board::Shares, &trial.name, known.version, &known.text()).await?;
             }
         }
         Ok(())
@@ -147,12 +164,19 @@ impl Teller {
     fn note(&mut self, what: usize, done: Result<(), Away>) {
         let failing = done.is_err();
         if std::mem::replace(&mut self.failing[what], failing) != failing {
-            let what = ["heard of", "told to others"][what];
-            match done {
-                Err(error) => {
-                    tracing::warn!(target: "weir::experiment", %error, "experiments are not {what}");
+            match (what, done) {
+                (HEAR, Err(error)) => tracing::warn!(
+                    target: "weir::state", %error, "what is set at run time (shares, drains, weights) is not heard of for now"
+                ),
+                (HEAR, Ok(())) => {
+                    tracing::info!(target: "weir::state", "what is set at run time is heard of again");
                 }
-                Ok(()) => tracing::info!(target: "weir::experiment", "experiments are {what} again"),
+                (_, Err(error)) => tracing::warn!(
+                    target: "weir::experiment", %error, "what experiments measure is not told to others for now"
+                ),
+                (_, Ok(())) => {
+                    tracing::info!(target: "weir::experiment", "what experiments measure is told again");
+                }
             }
         }
     }
@@ -169,23 +193,33 @@ pub(super) fn tell_of(trial: &Trial) {
     );
 }
 
-/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew.
-pub async fn set(port: &Port, trial: &Trial, shares: Option<Vec<f64>>, anew: bool) -> Result<(), Away> {
+/// Sets shares, or those of the file again (`None`), for all replicas; `anew`: what is measured begins anew. Who says which version
+/// was `seen` changes no other one: false, and nothing is set.
+pub async fn set(
+    port: &Port,
+    trial: &Trial,
+    (shares, anew): (Option<Vec<f64>>, bool),
+    seen: Option<u64>,
+) -> Result<bool, Away> {
     loop {
         let known = trial.live().told.clone();
         let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
+        if seen.is_some_and(|seen| seen != version - 1) {
+            return Ok(false);
+        }
         let since = if anew { version } else { since };
         let told = Told { version, basis: trial.basis.clone(), shares: shares.clone(), since };
-        let kept = port.offer_shares(&trial.name, version, &told.text()).await?;
+        let text = told.text();
+        let kept = port.offer(Board::Shares, &trial.name, version, &text).await?;
+        let is_ours = kept == format!("{version} {text}");
         let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no shares".into()))?;
-        let is_ours = kept == told;
         if trial.adopt(&kept) {
             tell_of(trial);
         }
         if is_ours {
-            return Ok(());
+            return Ok(true);
         }
-        // Somebody else was first: ours come after.
+        // Somebody else was first: ours come after, unless they were meant for what was before.
     }
 }
 

@@ -152,13 +152,16 @@ impl Trial {
         Assigned { experiment: self.name.clone(), name, variant, book: live.book.clone(), spilled: false }
     }
 
-    /// Something newer than what is known was set at run time. Returns whether it is.
+    /// Something was told by the shared state. Returns whether it is news: newer than what is known, or another thing under
+    /// the same number, which is so if the state has lost what was known here; what stands there all others know.
     pub fn adopt(&self, told: &Told) -> bool {
-        let mut is_newer = false;
+        let mut is_news = false;
         self.live.rcu(|before| {
             let known = before.told.as_ref();
-            is_newer = known.is_none_or(|known| known.version < told.version);
-            if !is_newer {
+            is_news = known.is_none_or(|known| {
+                known.version < told.version || known.version == told.version && known != told
+            });
+            if !is_news {
                 return before.clone();
             }
             let begins_anew = told.since != known.map_or(0, |known| known.since);
@@ -166,7 +169,7 @@ impl Trial {
                 if begins_anew { before.book.anew(told.since, &self.replica) } else { before.book.clone() };
             Arc::new(live(Some(told.clone()), &self.basis, &self.file, book))
         });
-        is_newer
+        is_news
     }
 
     /// Names of the variants.
@@ -206,7 +209,7 @@ mod tests {
     use crate::config::check::check;
     use crate::experiment::{Ending, report::Page, told};
     use crate::route::experiment::unit;
-    use crate::state::{Measured, Port};
+    use crate::state::{Board, Measured, Port};
 
     fn experiment(variants: &str) -> Experiment {
         let text = format!(
@@ -230,7 +233,7 @@ mod tests {
         Told { version, basis: trial.basis.clone(), shares, since }
     }
 
-    /// Broken on purpose to see it fail: an older one adopted.
+    /// Broken on purpose to see it fail: an older one adopted; of equal numbers that which is known kept.
     #[test]
     fn the_newest_shares_hold() {
         let trial = Trial::new(&experiment(TWO), "r", None);
@@ -238,9 +241,14 @@ mod tests {
         assert!(trial.adopt(&told(2, &trial, Some(vec![0.0, 1.0]), 0)));
         assert!((0..100).all(|at| trial.assign(unit("e", &at.to_string())).variant == 1));
         assert!(!trial.adopt(&told(1, &trial, Some(vec![1.0, 0.0]), 0)));
+        assert!(!trial.adopt(&told(2, &trial, Some(vec![0.0, 1.0]), 0)));
         assert_eq!((trial.live().shares.clone(), trial.live().is_told), (vec![0.0, 1.0], true));
         assert!(trial.adopt(&told(3, &trial, None, 0)));
         assert_eq!((trial.live().shares.clone(), trial.live().is_told), (vec![90.0, 10.0], false));
+        assert!(
+            trial.adopt(&told(3, &trial, Some(vec![1.0, 1.0]), 0)),
+            "another thing stands there under the number"
+        );
         let read = Told::read(&format!("3 {}", told(3, &trial, None, 0).text()));
         assert_eq!(read, Some(told(3, &trial, None, 0)));
     }
@@ -280,17 +288,19 @@ mod tests {
         );
     }
 
-    /// Two replicas and two who set at once. Broken on purpose to see it fail: `offer` that keeps the last instead of the newest.
+    /// Two replicas and two who set at once. Broken on purpose to see it fail: `offer` that keeps the last instead of the newest; the
+    /// version that was seen not compared.
     #[tokio::test]
     async fn what_one_replica_is_told_all_hear_and_who_comes_second_wins() {
         let port = Port::Local(Arc::default());
         let trials = ["r", "s"].map(|name| Trial::new(&experiment(TWO), name, None));
-        told::set(&port, &trials[0], Some(vec![1.0, 2.0]), false).await.unwrap();
-        told::set(&port, &trials[1], Some(vec![3.0, 4.0]), false).await.unwrap(); // it had not heard of the first
-        let kept = Told::read(&port.shares().await.unwrap()["e"]).unwrap();
+        assert!(told::set(&port, &trials[0], (Some(vec![1.0, 2.0]), false), None).await.unwrap());
+        assert!(!told::set(&port, &trials[1], (Some(vec![5.0, 6.0]), false), Some(0)).await.unwrap()); // it was meant for the file's
+        assert!(told::set(&port, &trials[1], (Some(vec![3.0, 4.0]), false), None).await.unwrap());
+        let kept = Told::read(&port.boards().await.unwrap().0["e"]).unwrap();
         assert_eq!((kept.version, kept.shares.clone()), (2, Some(vec![3.0, 4.0])));
         let old = told(1, &trials[0], Some(vec![1.0, 2.0]), 0);
-        let answer = port.offer_shares("e", old.version, &old.text()).await.unwrap();
+        let answer = port.offer(Board::Shares, "e", old.version, &old.text()).await.unwrap();
         assert_eq!(Told::read(&answer), Some(kept.clone()));
         trials.iter().for_each(|trial| {
             trial.adopt(&kept);

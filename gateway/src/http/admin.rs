@@ -1,4 +1,4 @@
-//! The admin listener: metrics, the cluster's state as JSON, health.
+//! The admin listener: metrics, the cluster's state as JSON, what operators change, health; the routes of the dashboard.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,15 +7,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
-use super::experiments;
-use crate::config::{MeterKind, Side};
+use super::gauges::Gauges;
+use super::server::Phase;
+use super::view::{self, Viewer};
+use super::{costs, dashboard, deployments, experiments, keys, origin};
+use crate::config::MeterKind;
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
@@ -27,31 +31,20 @@ pub struct Desk {
     pub shared: Arc<Shared>,
     /// Its own way to the state.
     pub port: Port,
-    page: Mutex<()>, // of metrics: one at a time says what there is; short sections
+    /// Who watches.
+    pub viewer: Arc<Viewer>,
+    /// When the pages close.
+    pub phase: watch::Receiver<Phase>,
+    pub(super) gauges: Gauges,
+    /// Held by whoever has the page of costs made.
+    pub(super) costs: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
-    /// Of this replica, with a port of its own.
-    pub fn new(shared: Arc<Shared>, port: Port) -> Arc<Desk> {
-        Arc::new(Desk { shared, port, page: Mutex::default() })
-    }
-
-    /// Shows how much of each pool is in use, of several windows the fullest.
-    fn show(&self, pools: &[Arc<PoolInfo>], state: &core::State) {
-        for info in pools {
-            let Some(pool) = state.pools.get(&info.decl.key) else { continue };
-            if matches!(info.side, Side::Provider(_)) {
-                self.shared.metrics.learned(&info.name, bound_share(info, pool, state));
-            }
-            let mut shares = BTreeMap::new();
-            for (kind, meter) in info.kinds.iter().zip(&pool.meters) {
-                let fullest = shares.entry(kind_name(*kind)).or_insert(0.0_f64);
-                *fullest = fullest.max(meter.used() as f64 / meter.cap as f64);
-            }
-            for (kind, share) in shares {
-                self.shared.metrics.utilisation(&info.name, kind, share);
-            }
-        }
+    /// Of this replica, with a port of its own; the pages close with this `phase`.
+    pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
+        let (gauges, costs) = (Gauges::default(), tokio::sync::Mutex::default());
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs })
     }
 }
 
@@ -60,10 +53,20 @@ pub fn router(desk: Arc<Desk>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/admin/v1/state", get(state))
+        .route("/admin/v1/costs", get(costs::costs))
+        .route(origin::EVENTS, get(view::events))
+        .route("/admin/v1/deployments", get(deployments::all))
+        .route(
+            "/admin/v1/deployments/{*name}",
+            get(deployments::one).post(deployments::change).put(deployments::change),
+        )
         .route("/admin/v1/experiments", get(experiments::all))
         .route("/admin/v1/experiments/{*name}", get(experiments::one).put(experiments::set))
+        .route("/admin/v1/keys", get(keys::all).post(keys::create))
+        .route("/admin/v1/keys/{id}", get(keys::one).delete(keys::revoke))
+        .route("/admin/v1/keys/{id}/rotate", post(keys::rotate))
         .layer(from_fn_with_state(desk.clone(), authorised));
-    guarded.merge(health()).with_state(desk)
+    guarded.merge(dashboard::routes()).merge(health()).with_state(desk)
 }
 
 /// Routes of the metrics listener.
@@ -80,44 +83,33 @@ fn health() -> Router<Arc<Desk>> {
         .route("/health/readiness", get(ready))
 }
 
-/// With `admin_token` set, nothing without it.
+/// With `admin_token` set, nothing without it; else nothing for pages from elsewhere.
 async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
+    let (asked, body) = request.into_parts();
     let snapshot = desk.shared.snapshot.load_full();
-    let Some(token) = &snapshot.config.server.admin_token else { return next.run(request).await };
-    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let expected = format!("Bearer {}", token.expose_secret());
-    if bool::from(given.ct_eq(expected.as_bytes())) {
-        return next.run(request).await;
-    }
-    let mut refused = Response::new(Body::from("the admin token is required\n"));
-    *refused.status_mut() = StatusCode::UNAUTHORIZED;
-    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    refused
+    let token = snapshot.config.server.admin_token.as_ref();
+    let given = asked.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_it = |token: &secrecy::SecretString| {
+        bool::from(given.ct_eq(format!("Bearer {}", token.expose_secret()).as_bytes()))
+    };
+    let mut response = if !token.is_none_or(is_it) {
+        let mut refused = refused(StatusCode::UNAUTHORIZED, "the admin token is required");
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        refused
+    } else if let Some(fault) = token.is_none().then(|| origin::fault(&asked)).flatten() {
+        refused(StatusCode::FORBIDDEN, fault)
+    } else {
+        next.run(Request::from_parts(asked, body)).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
-    let (shared, snapshot) = (&desk.shared, desk.shared.snapshot.load_full());
-    let overview = desk.port.overview(&keys(&snapshot)).await;
-    let page = desk.page.lock();
-    shared.metrics.degraded(shared.client.is_away());
-    shared.metrics.in_hand(shared.calls.used(), shared.buffered.used());
-    snapshot.trials.iter().for_each(|trial| shared.metrics.shares(trial));
-    for (model, queue) in snapshot.model_names.iter().zip(&snapshot.queues) {
-        shared.metrics.waiting(model, queue.len());
-    }
-    if let Ok(state) = overview {
-        desk.show(&snapshot.pools, &state);
-        for deployment in &snapshot.config.deployments {
-            shared.metrics.circuit(&deployment.name, state.circuits.known.get(&deployment.tag));
-        }
-        for account in &snapshot.config.accounts {
-            shared.metrics.account(&account.name, &state.circuits, account.tag);
-        }
-        shared.metrics.shown();
-    }
-    let text = shared.metrics.text();
-    drop(page);
-    match text {
+    desk.refresh().await;
+    match desk.shared.metrics.text() {
         Ok(text) => reply("text/plain; version=0.0.4; charset=utf-8", text),
         Err(err) => failed(&err.to_string()),
     }
@@ -125,7 +117,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {
 
 async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
     let snapshot = desk.shared.snapshot.load_full();
-    match look(&desk.port, &keys(&snapshot)).await {
+    match look(&desk.port, &pool_keys(&snapshot)).await {
         Ok((state, configs)) => {
             let page = describe(&desk.shared, &snapshot, &state, &configs);
             reply("application/json", page.to_string().into_bytes())
@@ -135,14 +127,14 @@ async fn state(State(desk): State<Arc<Desk>>) -> Response<Body> {
 }
 
 /// Keys of the pools that the configuration knows.
-fn keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
+pub(super) fn pool_keys(snapshot: &Snapshot) -> Vec<Arc<str>> {
     snapshot.pools.iter().map(|info| info.decl.key.clone()).collect()
 }
 
 /// By replica: the hash of its configuration, if it has told.
-type Configs = BTreeMap<String, Option<String>>;
+pub(super) type Configs = BTreeMap<String, Option<String>>;
 
-async fn look(port: &Port, keys: &[Arc<str>]) -> Result<(core::State, Configs), Away> {
+pub(super) async fn look(port: &Port, keys: &[Arc<str>]) -> Result<(core::State, Configs), Away> {
     let state = port.overview(keys).await?;
     let names: BTreeSet<&str> = state.lives.keys().map(|inc| inc.name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -167,7 +159,8 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
     let deployments: Vec<Value> = config
         .deployments
         .iter()
-        .map(|deployment| {
+        .zip(&snapshot.duties)
+        .map(|(deployment, duty)| {
             let rest = |pool: &crate::config::PoolId| {
                 let key = &snapshot.pools[pool.0].decl.key;
                 state.pools.get(key).map_or(0, |pool| pool.rest_until.saturating_sub(l))
@@ -175,6 +168,7 @@ fn describe(shared: &Shared, snapshot: &Snapshot, state: &core::State, configs: 
             json!({
                 "name": *deployment.name, "account": deployment.account.name, "model": deployment.model,
                 "pools": deployment.pools.iter().map(|pool| &*snapshot.pools[pool.0].name).collect::<Vec<_>>(),
+                "drained": duty.is_drained(), "weight_set": duty.weight(),
                 "rests_ms": deployment.pools.iter().map(rest).max().unwrap_or(0),
                 "circuit": circuit(state.circuits.known.get(&deployment.tag), l),
                 "account_state": account(&state.circuits, deployment.account.tag, l),
@@ -213,41 +207,36 @@ fn circuit(circuit: Option<&Circuit>, l: u64) -> Value {
 }
 
 fn pools(snapshot: &Snapshot, state: &core::State) -> Vec<Value> {
-    let meters = |info: &PoolInfo| -> Vec<Value> {
-        let stored = state.pools.get(&info.decl.key);
-        let describe = |(at, kind): (usize, &MeterKind)| {
-            let declared = info.decl.meters[at];
-            let meter = stored.and_then(|pool| pool.meters.get(at));
-            json!({
-                "kind": kind_name(*kind), "window_ms": declared.shape.span(),
-                "cap": meter.map_or(declared.cap, |m| m.cap),
-                "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
-                "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
-            })
-        };
-        info.kinds.iter().enumerate().map(describe).collect()
-    };
     let rest = |info: &PoolInfo| {
         state.pools.get(&info.decl.key).map_or(0, |pool| pool.rest_until.saturating_sub(state.now()))
     };
-    let pool =
-        |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info)});
+    let pool = |info: &Arc<PoolInfo>| json!({"name": *info.name, "rests_ms": rest(info), "meters": meters(info, state)});
     snapshot.pools.iter().map(pool).collect()
 }
 
+/// The limits of a pool, and how much of each is in use.
+pub(super) fn meters(info: &PoolInfo, state: &core::State) -> Vec<Value> {
+    let stored = state.pools.get(&info.decl.key);
+    let describe = |(at, kind): (usize, &MeterKind)| {
+        let declared = info.decl.meters[at];
+        let meter = stored.and_then(|pool| pool.meters.get(at));
+        json!({
+            "kind": kind_name(*kind), "window_ms": declared.shape.span(),
+            "cap": meter.map_or(declared.cap, |m| m.cap),
+            "learned_cap": meter.map_or(declared.cap, |m| bound(info, at, m, state)), "used": meter.map_or(0, |m| m.sum),
+            "held": meter.map_or(0, |m| m.hold), "posted_ever": meter.map_or(0, |m| m.posted),
+        })
+    };
+    info.kinds.iter().enumerate().map(describe).collect()
+}
+
 /// How far a meter may be used by what was learned of its provider.
-fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -> u64 {
+pub(super) fn bound(info: &PoolInfo, at: usize, meter: &core::Meter, state: &core::State) -> u64 {
     let l = state.now();
     state.learned.of(&info.decl.key, l).map_or(meter.cap, |learned| learned.bound(at, meter.cap, l).cap)
 }
 
-/// The same as a share of the cap, of all meters the lowest.
-fn bound_share(info: &PoolInfo, pool: &core::Pool, state: &core::State) -> f64 {
-    let share = |(at, meter): (usize, &core::Meter)| bound(info, at, meter, state) as f64 / meter.cap as f64;
-    pool.meters.iter().enumerate().map(share).fold(1.0, f64::min)
-}
-
-fn kind_name(kind: MeterKind) -> &'static str {
+pub(super) fn kind_name(kind: MeterKind) -> &'static str {
     match kind {
         MeterKind::Requests => "requests",
         MeterKind::Tokens => "tokens",
@@ -265,8 +254,30 @@ pub(super) fn reply(content_type: &'static str, body: Vec<u8>) -> Response<Body>
 }
 
 fn failed(message: &str) -> Response<Body> {
+    refused(StatusCode::SERVICE_UNAVAILABLE, message)
+}
+
+/// Not done, and why.
+pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
     let mut response =
         reply("application/json", json!({"error": {"message": message}}).to_string().into_bytes());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *response.status_mut() = status;
     response
 }
+
+/// Why a change is not made that says for which version it is meant.
+pub(super) const OVERTAKEN: &str =
+    "somebody else has changed it meanwhile: look again, and set it if it is still wanted";
+
+/// Most of a request's body, bytes.
+const MOST: usize = 64 * 1024;
+
+/// A request's body, or why it is none.
+pub(super) async fn read(body: Body) -> Result<Bytes, String> {
+    let body = axum::body::to_bytes(body, MOST).await;
+    body.map_err(|_| "the body could not be read, or is too large".to_owned())
+}
+
+#[cfg(test)]
+#[path = "admin_tests.rs"]
+pub(super) mod tests;

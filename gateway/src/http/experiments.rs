@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin::{Desk, reply};
+use super::admin::{Desk, OVERTAKEN, read, refused, reply};
+use super::connection::Peer;
 use crate::config::Experiment;
 use crate::experiment::report::Page;
 use crate::experiment::{Trial, told};
 use crate::shared::Snapshot;
-
-/// Most of a request's body, bytes.
-const MOST: usize = 64 * 1024;
+use crate::state::Away;
 
 /// What may be asked of an experiment's shares.
 #[derive(Debug, Deserialize)]
@@ -28,6 +27,9 @@ struct Change {
     /// What is measured begins anew.
     #[serde(default)]
     anew: bool,
+    /// Only if this is what holds: who asks has seen no other.
+    #[serde(default)]
+    version: Option<u64>,
 }
 
 /// All experiments, in the order of the file.
@@ -52,13 +54,15 @@ pub(super) async fn one(State(desk): State<Arc<Desk>>, Path(name): Path<String>)
 /// Sets its shares, for all replicas; they hold here when this is answered.
 pub(super) async fn set(
     State(desk): State<Arc<Desk>>,
+    Extension(Peer(peer)): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Response<Body> {
     let snapshot = desk.shared.snapshot.load_full();
     let Some((experiment, trial)) = find(&snapshot, &name) else { return unknown() };
-    let Ok(body) = axum::body::to_bytes(body, MOST).await else {
-        return wrong("the body could not be read, or is too large");
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(why) => return wrong(&why),
     };
     let change: Change = match serde_json::from_slice(&body) {
         Ok(change) => change,
@@ -68,13 +72,39 @@ pub(super) async fn set(
         Ok(shares) => shares,
         Err(why) => return wrong(&why),
     };
-    match told::set(&desk.port, trial, shares, change.anew).await {
-        Ok(()) => answer(StatusCode::OK, &show(&desk, &snapshot, experiment, trial).await),
-        Err(away) => {
+    // In a task of its own: what is done is noted in the log, whether or not who asked for it waits.
+    let (working, changed, by) = (desk.clone(), trial.clone(), peer.ip());
+    let set = tokio::spawn(async move {
+        let set = told::set(&working.port, &changed, (shares.clone(), change.anew), change.version).await;
+        if !matches!(set, Ok(false)) {
+            note(&changed.name, shares.as_deref(), change.anew, &by.to_string(), set.as_ref().err());
+        }
+        working.viewer.changed();
+        set
+    });
+    match set.await {
+        Ok(Ok(true)) => answer(StatusCode::OK, &show(&desk, &snapshot, experiment, trial).await),
+        Ok(Ok(false)) => refused(StatusCode::CONFLICT, OVERTAKEN),
+        Ok(Err(away)) => {
             let message =
                 format!("the shared state is away: {away}; the shares may or may not have been set");
-            answer(StatusCode::SERVICE_UNAVAILABLE, &error(&message))
+            refused(StatusCode::SERVICE_UNAVAILABLE, &message)
         }
+        Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, &err.to_string()),
+    }
+}
+
+/// Who has changed what.
+fn note(experiment: &str, shares: Option<&[f64]>, anew: bool, by: &str, failure: Option<&Away>) {
+    let shares = shares.map_or_else(|| "of the file".to_owned(), |shares| format!("{shares:?}"));
+    match failure {
+        None => tracing::info!(
+            target: "weir::audit", action = "shares", experiment, shares, anew, by, "changed by an operator"
+        ),
+        Some(error) => tracing::warn!(
+            target: "weir::audit", action = "shares", experiment, shares, anew, by, %error,
+            "asked for by an operator and perhaps not done"
+        ),
     }
 }
 
@@ -114,14 +144,10 @@ fn answer(status: StatusCode, page: &Value) -> Response<Body> {
     response
 }
 
-fn error(message: &str) -> Value {
-    json!({"error": {"message": message}})
-}
-
 fn wrong(message: &str) -> Response<Body> {
-    answer(StatusCode::BAD_REQUEST, &error(message))
+    refused(StatusCode::BAD_REQUEST, message)
 }
 
 fn unknown() -> Response<Body> {
-    answer(StatusCode::NOT_FOUND, &error("there is no experiment of this name"))
+    refused(StatusCode::NOT_FOUND, "there is no experiment of this name")
 }

@@ -3,9 +3,15 @@
 pub mod admin;
 mod arriving;
 pub mod connection;
+mod costs;
+mod dashboard;
+mod deployments;
 mod experiments;
+pub mod gauges;
 mod intake;
+mod keys;
 mod models;
+mod origin;
 mod paths;
 mod pipe;
 pub mod proxy;
@@ -14,9 +20,11 @@ pub mod reply;
 pub mod server;
 mod sound;
 mod streams;
+pub mod view;
 mod waiting;
 mod worded;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -34,7 +42,8 @@ use crate::error::{Error, Kind};
 use crate::pipeline::stored::{self, Part};
 use crate::pipeline::{self, Ask};
 use crate::shared::Worker;
-use crate::telemetry::Record;
+use crate::telemetry::trace::{Head, Within};
+use crate::telemetry::{Record, names};
 use paths::Place;
 pub(crate) use refusal::tell;
 use refusal::{refuse, stamp};
@@ -51,30 +60,43 @@ pub async fn handle(worker: Arc<Worker>, peer: Peer, request: http::Request<Arri
     let query = request.uri().query().unwrap_or_default();
     let place = paths::place(path, query);
     let voice = paths::voice(place.as_ref(), path, request.headers());
+    let route = place.as_ref().map(Place::route);
+    let caller = |request| Caller { peer, voice, route, request };
     if let Some(error) = fault {
-        return last(turned_away(&worker, peer, voice, error));
+        return last(turned_away(&worker, &caller(&request), error));
     }
     let told = match (place, request.method()) {
         (Some(Place::Call(ask)), &Method::POST) => return call(worker, peer, ask, request).await,
         (Some(Place::Stored { id, part }), method) if part.knows(method) => {
             return stored(&worker, peer, &id, part, request).await;
         }
-        (Some(Place::Models), &Method::GET) => models::list(&worker, voice, credentials(&request)),
-        (Some(Place::Model(name)), &Method::GET) => models::one(&worker, voice, &name, credentials(&request)),
+        (Some(Place::Models), &Method::GET) => models::list(&worker, voice, credentials(&request)).await,
+        (Some(Place::Model(name)), &Method::GET) => {
+            models::one(&worker, voice, &name, credentials(&request)).await
+        }
         (Some(Place::Alive), &Method::GET | &Method::HEAD) => return alive().await.into_response(),
         (Some(Place::Ready), &Method::GET | &Method::HEAD) => {
             return readiness(worker.shared.is_ready()).into_response();
         }
-        (Some(place), _) => return wrong_method(&worker, peer, voice, &request, place.methods()),
+        (Some(place), _) => return wrong_method(&worker, &caller(&request), place.methods()),
         (None, _) => Err(unknown_path(&request)),
     };
-    told.map_or_else(|error| turned_away(&worker, peer, voice, error), json)
+    told.map_or_else(|error| turned_away(&worker, &caller(&request), error), json)
+}
+
+/// Whose request it is, and what for.
+struct Caller<'a> {
+    peer: Peer,
+    voice: Voice,
+    /// What kind of path it names, if there is one.
+    route: Option<&'static str>,
+    request: &'a http::Request<Arriving>,
 }
 
 /// An answer to what is no call, or not by somebody who may make one. It is told of as calls are.
-fn turned_away(worker: &Worker, peer: Peer, voice: Voice, error: Error) -> Response<Body> {
-    let (id, record) = begin(worker, peer, voice);
-    answered(worker, voice, &id, (Err(error), Some(record)))
+fn turned_away(worker: &Worker, caller: &Caller<'_>, error: Error) -> Response<Body> {
+    let (id, record) = begin(worker, caller);
+    answered(worker, caller.voice, &id, (Err(error), Some(record)))
 }
 
 const CHAT: Ask = Ask { api: Api::Chat, named: None, stream: None };
@@ -89,7 +111,8 @@ fn readiness(ready: bool) -> (StatusCode, &'static str) {
 
 async fn call(worker: Arc<Worker>, peer: Peer, ask: Ask, request: http::Request<Arriving>) -> Response<Body> {
     let form = ask.form();
-    let (id, record, let_in) = enter(&worker, peer, form.voice);
+    let route = Some(names::route(ask.api, ask.stream.is_some()));
+    let (id, record, let_in) = enter(&worker, &Caller { peer, voice: form.voice, route, request: &request });
     if let Err(error) = let_in {
         return answered(&worker, form.voice, &id, (Err(error), Some(record)));
     }
@@ -115,8 +138,11 @@ async fn serve(
     let (head, body) = request.into_parts();
     let credentials = Credentials { headers: &head.headers, query: head.uri.query().unwrap_or_default() };
     let mut record = Some(record);
-    let call = pipeline::call(&worker, &ask, credentials, body, &mut record, &beat);
-    let answer = in_time(&worker, call).await;
+    let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
+    let answer = {
+        let call = pin!(pipeline::call(&worker, &ask, credentials, body, &mut record, &beat));
+        in_time(&worker, Within::new(trace.context(), call)).await
+    };
     (answer, record)
 }
 
@@ -139,17 +165,23 @@ async fn stored(
     part: Part,
     request: http::Request<Arriving>,
 ) -> Response<Body> {
+    let route = Some(Place::route_of(part));
+    let caller = Caller { peer, voice: Voice::OpenAi, route, request: &request };
+    let (of_request, record, let_in) = enter(worker, &caller);
     let (head, body) = request.into_parts();
     drop(body); // nobody reads it, and a client that leaves is noticed behind it
     let query = head.uri.query().unwrap_or_default();
     let ask = stored::Request { method: head.method.clone(), id, part, query };
-    let (id, record, let_in) = enter(worker, peer, Voice::OpenAi);
     let mut record = Some(record);
     let answer = match let_in {
-        Ok(()) => in_time(worker, stored::stored(worker, &ask, &head.headers, &mut record)).await,
+        Ok(()) => {
+            let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
+            let answering = pin!(stored::stored(worker, &ask, &head.headers, &mut record));
+            in_time(worker, Within::new(trace.context(), answering)).await
+        }
         Err(error) => Err(error),
     };
-    answered(worker, Voice::OpenAi, &id, (answer, record))
+    answered(worker, Voice::OpenAi, &of_request, (answer, record))
 }
 
 fn credentials(request: &http::Request<Arriving>) -> Credentials<'_> {
@@ -173,8 +205,8 @@ fn answered(worker: &Worker, voice: Voice, id: &str, (answer, mut record): Answe
 }
 
 /// Begins a call's record and counts it among those at once, to its end.
-fn enter(worker: &Worker, peer: Peer, voice: Voice) -> (String, Record, Result<(), Error>) {
-    let (id, mut record) = begin(worker, peer, voice);
+fn enter(worker: &Worker, caller: &Caller<'_>) -> (String, Record, Result<(), Error>) {
+    let (id, mut record) = begin(worker, caller);
     let mut place = worker.shared.calls.part();
     let let_in = if place.grow(1) {
         record.place = Some(place);
@@ -185,11 +217,24 @@ fn enter(worker: &Worker, peer: Peer, voice: Voice) -> (String, Record, Result<(
     (id, record, let_in)
 }
 
-/// Begins a record.
-fn begin(worker: &Worker, peer: Peer, voice: Voice) -> (String, Record) {
+/// Begins a record, and the call's span if it is to have one.
+fn begin(worker: &Worker, caller: &Caller<'_>) -> (String, Record) {
     let id = ["req_", &hex::encode(fastrand::u128(..).to_be_bytes())].concat();
     let mut record = Record::new(worker.shared.metrics.clone(), id.clone());
-    (record.client, record.voice) = (Some(peer.0.ip()), voice);
+    let client = caller.peer.0.ip();
+    (record.client, record.voice) = (Some(client), caller.voice);
+    if let Some(tracing) = &worker.shared.tracing {
+        let request = caller.request;
+        record.trace = tracing.begin(&Head {
+            method: request.method(),
+            path: request.uri().path(),
+            route: caller.route,
+            version: request.version(),
+            headers: request.headers(),
+            client,
+            secure: worker.shared.snapshot.load().tls.is_some(),
+        });
+    }
     (id, record)
 }
 
@@ -204,15 +249,10 @@ fn unknown_path(request: &http::Request<Arriving>) -> Error {
     Error::new(Kind::NotFound, message)
 }
 
-fn wrong_method(
-    worker: &Worker,
-    peer: Peer,
-    voice: Voice,
-    request: &http::Request<Arriving>,
-    allowed: &'static str,
-) -> Response<Body> {
-    let message = format!("{} does not allow {}.", request.uri().path(), request.method());
-    let mut response = turned_away(worker, peer, voice, Error::new(Kind::MethodNotAllowed, message));
+fn wrong_method(worker: &Worker, caller: &Caller<'_>, allowed: &'static str) -> Response<Body> {
+    let (path, method) = (caller.request.uri().path(), caller.request.method());
+    let message = format!("{path} does not allow {method}.");
+    let mut response = turned_away(worker, caller, Error::new(Kind::MethodNotAllowed, message));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -7,10 +7,14 @@ use crate::pipeline;
 use crate::shared::Worker;
 
 /// All of them, and the names that rules make; wildcards are left out, for they name no model.
-pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) -> Result<Vec<u8>, Error> {
+pub(super) async fn list(
+    worker: &Worker,
+    voice: Voice,
+    credentials: Credentials<'_>,
+) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
-    let allowed = |name: &&str| tenant.is_none_or(|t| t.models.iter().any(|p| p.matches(name)));
+    let who = worker.shared.who(&snapshot, credentials).await?;
+    let allowed = |name: &&str| who.may_use(name);
     let models = snapshot.config.models.iter().filter(|model| !model.wildcard);
     let names = models.flat_map(|model| {
         std::iter::once(model.name.as_str()).chain(model.aliases.iter().map(String::as_str))
@@ -21,14 +25,14 @@ pub(super) fn list(worker: &Worker, voice: Voice, credentials: Credentials<'_>) 
 }
 
 /// One of them.
-pub(super) fn one(
+pub(super) async fn one(
     worker: &Worker,
     voice: Voice,
     name: &str,
     credentials: Credentials<'_>,
 ) -> Result<Vec<u8>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, credentials)?;
-    pipeline::choice::asked(&snapshot, tenant, name)?;
+    let who = worker.shared.who(&snapshot, credentials).await?;
+    pipeline::choice::asked(&snapshot, &who, name)?;
     Ok(models::one(voice, name))
 }

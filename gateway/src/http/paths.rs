@@ -9,6 +9,7 @@ use crate::dialect::gemini::Framing;
 use crate::dialect::voice::Voice;
 use crate::pipeline::Ask;
 use crate::pipeline::stored::Part;
+use crate::telemetry::names;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,27 @@ impl Place {
             Place::Stored { part, .. } => part.methods(),
             Place::Models | Place::Model(_) => "GET",
             Place::Alive | Place::Ready => "GET, HEAD",
+        }
+    }
+
+    /// What kind of path it is, for spans.
+    pub(super) fn route(&self) -> &'static str {
+        match self {
+            Place::Call(ask) => names::route(ask.api, ask.stream.is_some()),
+            Place::Stored { part, .. } => Place::route_of(*part),
+            Place::Models => "/v1/models",
+            Place::Model(_) => "/v1/models/{model}",
+            Place::Alive => "/livez",
+            Place::Ready => "/readyz",
+        }
+    }
+
+    /// Of a kept response.
+    pub(super) fn route_of(part: Part) -> &'static str {
+        match part {
+            Part::Whole => "/v1/responses/{id}",
+            Part::InputItems => "/v1/responses/{id}/input_items",
+            Part::Cancel => "/v1/responses/{id}/cancel",
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::dialect::voice::Told;
 use crate::error::{Error, Kind};
 use crate::settle::Settlement;
 use crate::shared::Over;
-use crate::telemetry::Record;
+use crate::telemetry::{Record, Trace};
 use crate::upstream::answer::too_long;
 use crate::upstream::answer::{Opened, Patience};
 use crate::upstream::passage::{Fault, Passage};
@@ -59,6 +59,8 @@ struct Stream {
     last_sign: Instant,
     alarm: Pin<Box<Sleep>>,
     owed: Option<Owed>,
+    /// What is told while it is polled belongs to its call.
+    context: Option<opentelemetry::Context>,
     over: bool,
 }
 
@@ -72,6 +74,22 @@ pub enum Owed {
 }
 
 impl Owed {
+    fn trace(&self) -> &Trace {
+        match self {
+            Owed::Settlement(settlement) => &settlement.record.trace,
+            Owed::Record(record) => &record.trace,
+        }
+    }
+
+    /// What the client gets, for the span of the attempt.
+    fn heard<'b>(&mut self, bytes: impl Iterator<Item = &'b Bytes>) {
+        if let Owed::Settlement(settlement) = self
+            && let Some(span) = &mut settlement.span
+        {
+            bytes.for_each(|bytes| span.heard(bytes));
+        }
+    }
+
     fn pay(self, seen: &Seen, outcome: &'static str) {
         match self {
             Owed::Settlement(settlement) => settlement.stream_ended(seen, outcome),
@@ -119,11 +137,13 @@ impl Reply {
 }
 
 impl Stream {
-    fn new(opened: Opened, pace: Pace, owed: Owed) -> Stream {
+    fn new(opened: Opened, pace: Pace, mut owed: Owed) -> Stream {
         let Opened { upstream, passage, ready, seen } = opened;
         let now = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(pace.due(now, now).0.into()));
+        owed.heard(ready.iter());
         let mut stream = Stream {
+            context: owed.trace().context().cloned(),
             upstream: Some(upstream),
             passage,
             seen,
@@ -155,10 +175,20 @@ impl Stream {
     fn take(&mut self, data: Bytes) {
         self.last_read = Instant::now();
         self.taken = true;
-        match self.passage.push(data, &mut self.seen, &mut self.ready) {
+        let before = self.ready.len();
+        let pushed = self.passage.push(data, &mut self.seen, &mut self.ready);
+        self.heard(before);
+        match pushed {
             Ok(()) if self.seen.done => self.finish("ok"),
             Ok(()) => {}
             Err(fault) => self.broke(fault),
+        }
+    }
+
+    /// What stands behind `before` in what the client is to get.
+    fn heard(&mut self, before: usize) {
+        if let Some(owed) = &mut self.owed {
+            owed.heard(self.ready.iter().skip(before));
         }
     }
 
@@ -166,8 +196,11 @@ impl Stream {
     fn end(&mut self) {
         // Of a kept response that has ended there may be nothing more to tell.
         let told_all = matches!(self.owed, Some(Owed::Record(_))) && !self.taken;
+        let before = self.ready.len();
+        let ended = self.passage.end(&mut self.seen, &mut self.ready);
+        self.heard(before);
         // Some servers send no [DONE]; a usage chunk of its own comes last everywhere.
-        match self.passage.end(&mut self.seen, &mut self.ready) {
+        match ended {
             Ok(()) if self.seen.complete || told_all => self.finish("ok"),
             Err(fault @ Fault::Failed { .. }) => self.broke(fault),
             Ok(()) | Err(Fault::Damaged(_) | Fault::TooLong(_)) => {
@@ -288,7 +321,9 @@ impl Body for Reply {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.stream.lock().poll_next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        let mut stream = self.stream.lock();
+        let _told_there = stream.context.clone().map(opentelemetry::Context::attach);
+        stream.poll_next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

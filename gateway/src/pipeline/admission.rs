@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::tried::Tried;
-use super::{AWAY_RETRY, Call, explain, note};
+use super::{AWAY_RETRY, Call, explain, limits, note};
 use crate::admit::estimate::{self, Estimate, Weight};
 use crate::admit::{self, AskFor};
-use crate::clock::unix_ms;
+use crate::clock::{unix_ms, unix_now};
 use crate::config::preset;
-use crate::config::{Deployment, ModelId, PoolId, ReservePolicy};
+use crate::config::{Deployment, ModelId, ReservePolicy};
 use crate::error::{Error, Kind};
+use crate::keys::table;
 use crate::route::Ranked;
 use crate::state::core::{Denied, SessionRef};
 use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
@@ -19,8 +22,11 @@ use crate::telemetry::{Record, Why};
 /// What calls in flight hold of a budget is guessed to be free within a second; what was spent leaves after a day at least.
 const HELD: Duration = Duration::from_secs(3_600);
 
+/// What a call draws on whoever serves it.
+type Common<'a> = SmallVec<[&'a Arc<PoolInfo>; 4]>;
+
 impl Call<'_> {
-    /// Room for one of the candidates, or why there is none.
+    /// Room for one of the candidates, or why there is none; none of both if it is to be looked anew who they are.
     pub(super) async fn admit(
         &self,
         id: ModelId,
@@ -28,20 +34,25 @@ impl Call<'_> {
         session: Option<SessionRef>,
         (tried, may_wait): (&Tried, bool),
         record: &mut Option<Record>,
-    ) -> Result<(Option<Reservation>, usize), Error> {
+    ) -> Result<Option<(Option<Reservation>, usize)>, Error> {
         let (config, common) = (&self.snapshot.config, self.common());
         // A call that its first candidate does not serve is explained, asked for or not.
         let why = record.as_ref().is_some_and(|r| r.explanation.wanted || !r.explanation.is_empty());
-        let left = self.tenant.and_then(|tenant| tenant.pool);
-        let ask_for = AskFor { left, why, luck: fastrand::u64(0..1_000_000), most: self.priority.most() };
+        let left = common.iter().rposition(|pool| {
+            is_own(&pool.name, &self.tenant_name) && limits::are_told(pool) // the key's is the last
+        });
+        let (luck, most) = (fastrand::u64(0..1_000_000), self.priority.most());
+        let ask_for = AskFor { left, why, luck, most, ..AskFor::default() };
         let mut wish = self.wish(id, ranked, session.clone(), ask_for);
         match self.room(id, &mut wish, tried, may_wait, record).await {
-            Ok(Outcome::Granted(reservation, told)) => {
+            Ok(None) => Ok(None),
+            Ok(Some(Outcome::Granted(reservation, told))) => {
                 let index = reservation.index;
+                self.tell_admitted(&reservation, ranked, &common);
                 self.told(&wish, ranked, told, Some(index), record);
-                Ok((Some(reservation), index))
+                Ok(Some((Some(reservation), index)))
             }
-            Ok(Outcome::Denied(mut denied)) => {
+            Ok(Some(Outcome::Denied(mut denied))) => {
                 let told = std::mem::take(&mut denied.told);
                 let was_asked = denied.open || denied.pool < wish.infos.len(); // else it is told of already
                 if was_asked && (denied.common || told.why.is_empty()) {
@@ -53,20 +64,20 @@ impl Call<'_> {
                 }
                 Err(self.denied(&wish.infos, &common, &denied))
             }
-            Ok(Outcome::TooBig { pool, .. }) => {
+            Ok(Some(Outcome::TooBig { pool, .. })) => {
                 self.explain_too_large(&wish, ranked, pool, record);
-                let name = public(&wish.infos[pool].name);
+                let name = public(&wish.infos[pool].name, &self.tenant_name);
                 let message = format!("This request asks for more than the whole limit of {name}.");
                 Err(Error::new(Kind::TooBigForLimit, message))
             }
-            Ok(Outcome::Unlimited(usable)) => {
+            Ok(Some(Outcome::Unlimited(usable))) => {
                 let pin = session.and_then(|session| self.worker.shared.client.recall_pin(&session.key));
                 let tag = |at: &usize| config.deployments[ranked[*at].target.deployment.0].tag;
                 // (Outside of the call's variant no session is kept.)
                 let is_out = |at: &usize| self.is_spilled(id, ranked[*at].target);
                 let stays = |at: &&usize| Some(tag(at)) == pin && (!is_out(at) || is_out(&usable[0]));
                 let pinned = usable.iter().find(stays);
-                Ok((None, *pinned.unwrap_or(&usable[0])))
+                Ok(Some((None, *pinned.unwrap_or(&usable[0]))))
             }
             Err(_) if Instant::now() >= self.deadline => Err(Error::late()),
             Err(_) => {
@@ -77,11 +88,12 @@ impl Call<'_> {
         }
     }
 
-    /// What is drawn on whoever serves the call.
-    fn common(&self) -> Vec<PoolId> {
-        let gateway = self.snapshot.config.gateway_pool;
-        let tenant = self.tenant.iter().flat_map(|tenant| tenant.pool.iter().chain(&tenant.budgets));
-        gateway.into_iter().chain(tenant.copied()).collect()
+    /// What is drawn on whoever serves the call: the limits of the gateway, of its tenant and those above that, of its key.
+    fn common(&self) -> Common<'_> {
+        let tenants = self.who.tenant.iter().flat_map(|tenant| tenant.pools.iter().chain(&tenant.budgets));
+        let configured = self.snapshot.config.gateway_pool.iter().chain(tenants);
+        let own = self.who.key.iter().filter_map(|key| key.pool.as_ref());
+        configured.map(|id| &self.snapshot.pools[id.0]).chain(own).collect()
     }
 
     /// The request for room.
@@ -96,6 +108,7 @@ impl Call<'_> {
         let predicted = self.worker.shared.predicted(&key);
         let estimate = |deployment: &Deployment, policy| self.estimate(deployment, policy, predicted);
         let (config, infos) = (&self.snapshot.config, &self.snapshot.pools);
+        let ask_for = AskFor { at: unix_now(), ..ask_for };
         admit::wish(config, infos, &self.common(), ranked, estimate, session, ask_for)
     }
 
@@ -131,38 +144,57 @@ impl Call<'_> {
         let weight = Weight { sure, guessed: self.guessed };
         let weight = weight.within(deployment.context_window);
         let (input, guessed_input) = (weight.total(), weight.guessed);
-        Estimate { input, guessed_input, output, explicit_output: explicit.is_some() }
+        let (explicit_output, service) = (explicit.is_some(), self.peek.service);
+        Estimate { input, guessed_input, output, explicit_output, service }
     }
 
-    fn denied(&self, infos: &[Arc<PoolInfo>], common: &[PoolId], denied: &Denied) -> Error {
+    /// Tells a collector of the reservation.
+    fn tell_admitted(&self, reservation: &Reservation, ranked: &[Ranked<'_>], common: &[&Arc<PoolInfo>]) {
+        if !self.trace.is_told() {
+            return;
+        }
+        let deployments = &self.snapshot.config.deployments;
+        let of = |ranked: &Ranked<'_>| ranked.target.deployment.0;
+        let names = ranked.iter().map(|ranked| &deployments[of(ranked)].name);
+        let drawn = ranked.get(reservation.index).map_or(&[][..], |taken| &deployments[of(taken)].pools);
+        let drawn = drawn.iter().map(|id| &self.snapshot.pools[id.0]);
+        let pools = drawn.chain(common.iter().copied());
+        self.trace.admitted(reservation, names, pools.map(|info| &info.name));
+    }
+
+    fn denied(&self, infos: &[Arc<PoolInfo>], common: &[&Arc<PoolInfo>], denied: &Denied) -> Error {
         let mut wait = Duration::from_millis(denied.retry_in.max(1));
         if denied.open {
             self.worker.shared.metrics.denied("circuit", &"".into());
+            self.trace.denied("circuit", &"".into(), wait);
             let message = "Every deployment of this model that has room has failed lately.";
             return Error::new(Kind::UpstreamFailed, message).retry_after(wait);
         }
         let pool = infos.get(denied.pool);
         let name = pool.map_or_else(|| "".into(), |pool| pool.name.clone());
-        let ours = denied.common
-            || pool.is_some_and(|pool| common.iter().any(|id| self.snapshot.pools[id.0].name == pool.name));
+        let ours = denied.common || pool.is_some_and(|pool| common.iter().any(|info| info.name == pool.name));
         let scope = match (ours, &*name) {
             _ if pool.is_none() => "queue", // it did not come to ask
             (true, "gateway") => "gateway",
+            (true, name) if name.starts_with(table::POOLS) => "key",
             (true, _) => "tenant",
             (false, _) => "capacity",
         };
-        self.worker.shared.metrics.denied(scope, &name);
+        // (There may be more keys than a metric should have series.)
+        let series = if scope == "key" { "".into() } else { name.clone() };
         // A budget whose calls hold it is free again soon; one that is spent begins anew with its period.
         let spent = pool.and_then(|pool| pool.until).filter(|_| wait > HELD);
         if let Some(until) = spent {
             wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
         }
+        self.worker.shared.metrics.denied(if spent.is_some() { "budget" } else { scope }, &series);
+        self.trace.denied(scope, &name, wait);
         if spent.is_some() && scope == "tenant" {
             let message = "The budget of this key is spent.";
             return Error::new(Kind::BudgetSpent, message).retry_after(wait);
         }
         let (kind, whose) = match scope {
-            "tenant" => (Kind::RateLimited, "Rate limit reached for this key"),
+            "tenant" | "key" => (Kind::RateLimited, "Rate limit reached for this key"),
             "gateway" => (Kind::RateLimited, "Rate limit reached for this gateway"),
             _ => (Kind::NoCapacity, "Every deployment of this model is at its limit"),
         };
@@ -177,7 +209,44 @@ fn adds_to_tools(deployment: &Deployment) -> bool {
     ![preset::Dialect::OpenaiChat, preset::Dialect::OpenaiResponses].iter().any(|own| dialects.contains(own))
 }
 
-/// A pool's name without the account behind it.
-fn public(name: &str) -> &str {
-    if name.starts_with("tenant/") || name == "gateway" { name } else { "this model" }
+/// Is it the pool of a call's own key or tenant? What is left of others, those of a tenant above included, says what others use.
+fn is_own(pool: &str, tenant: &str) -> bool {
+    pool.starts_with(table::POOLS) || pool.strip_prefix("tenant/") == Some(tenant)
+}
+
+/// A pool's name without the account behind it, nor a tenant that is not the caller's.
+fn public<'n>(pool: &'n str, tenant: &str) -> &'n str {
+    if pool.starts_with(table::POOLS) {
+        "this key"
+    } else if pool == "gateway" || is_own(pool, tenant) {
+        pool
+    } else if pool.starts_with("tenant/") {
+        "a tenant above"
+    } else {
+        "this model"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose to see it fail: the pools of tenants above taken for their own.
+    #[test]
+    fn who_calls_hears_of_its_own_limits_alone() {
+        let own = |pool: &str| is_own(pool, "app");
+        assert_eq!(
+            ["key/key_1", "tenant/app", "tenant/org", "tenant/application", "gateway"].map(own),
+            [true, true, false, false, false]
+        );
+        for (pool, said) in [
+            ("key/key_1", "this key"),
+            ("tenant/app", "tenant/app"),
+            ("tenant/org", "a tenant above"),
+            ("gateway", "gateway"),
+            ("account/a", "this model"),
+        ] {
+            assert_eq!(public(pool, "app"), said);
+        }
+    }
 }

@@ -20,11 +20,12 @@ use crate::dialect::quota::{self, Left};
 use crate::dialect::request::Continues;
 use crate::http as edge;
 use crate::http::reply::{Owed, Pace, Reply};
-use crate::settle::{Kept, Settlement};
+use crate::settle::{For, Kept, Settlement, Tab};
 use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
 use crate::state::{PoolInfo, Reservation, place_key};
-use crate::telemetry::{Record, log};
+use crate::telemetry::trace::{AttemptSpan, Sent};
+use crate::telemetry::{Record, log, names};
 use crate::upstream::Failed;
 use crate::upstream::answer::{self, Opened, Patience, Whole, is_event_stream};
 use crate::upstream::telling::Telling;
@@ -52,8 +53,12 @@ pub(super) struct Attempt<'a> {
     pub(super) others: bool,
     pub(super) sent: Instant,
     pub(super) busy: Option<Busy>,
+    /// What it costs, once it is sent.
+    pub(super) tab: Option<Tab>,
     /// The head of an answer has come.
     pub(super) begun: bool,
+    /// Its span, if the call is told of.
+    pub(super) span: Option<AttemptSpan>,
 }
 
 impl<'a> Attempt<'a> {
@@ -78,7 +83,9 @@ impl<'a> Attempt<'a> {
             others,
             sent: Instant::now(),
             busy: Some(busy),
+            tab: None,
             begun: false,
+            span: None,
         }
     }
 
@@ -91,6 +98,11 @@ impl<'a> Attempt<'a> {
         self.announce(session, record);
         let read = self.exchange(record).await;
         self.end(read, record).await
+    }
+
+    /// It is not made.
+    pub(super) fn withdraw(mut self) {
+        self.reservation.take().into_iter().for_each(Reservation::cancel);
     }
 
     /// The call is this attempt's from now on.
@@ -127,6 +139,7 @@ impl<'a> Attempt<'a> {
 
     /// Sends, waits for the head, reads the answer as far as it must be held back.
     pub(super) async fn exchange(&mut self, record: &mut Option<Record>) -> Result<Read, Failed> {
+        self.begin_span();
         if self.is_late() {
             return Err(Failed::Late("stalled before sending"));
         }
@@ -141,7 +154,13 @@ impl<'a> Attempt<'a> {
         if let Some(beta) = beta {
             request.add(HeaderName::from_static("anthropic-beta"), beta);
         }
+        if self.deployment.account.traceparent {
+            request.belongs_to(call.trace.passed_on(self.span.as_ref()));
+        }
         note(record, |record| record.attempts += 1);
+        let (tenant, deployment) = (call.tenant_name.clone(), self.target.deployment);
+        let what = For { tenant, model: Some(call.chosen), deployment };
+        self.tab = Some(Tab::open(&call.worker.shared, call.snapshot, what, call.input));
         let response = call.worker.upstreams.send(request, self.target.timeouts.connect, head_by).await?;
         let quota = self.quota(response.headers());
         if let Some(reservation) = &self.reservation {
@@ -151,6 +170,7 @@ impl<'a> Attempt<'a> {
             reservation.head();
         }
         self.begun = true;
+        self.span.iter().for_each(|span| span.answered(response.status().as_u16()));
         let (head, upstream) = response.into_parts();
         let patience = Patience { idle: self.target.timeouts.idle, until };
         let got = if call.peek.stream && is_event_stream(&head.headers) {
@@ -160,6 +180,17 @@ impl<'a> Attempt<'a> {
             Got::Whole(answer::whole(upstream, &head.headers, &telling, patience, room).await?)
         };
         Ok(Read { head, telling, got })
+    }
+
+    fn begin_span(&mut self) {
+        let call = self.call;
+        self.span = call.trace.attempt(&Sent {
+            peek: &call.peek,
+            body: &call.body,
+            framing: call.asked.framing,
+            deployment: self.deployment,
+            held_tokens: self.reservation.as_ref().map_or(0, Reservation::held_tokens),
+        });
     }
 
     /// Reads a stream as far as it must be held back.
@@ -223,6 +254,7 @@ impl<'a> Attempt<'a> {
         let mut settlement = self.settlement(record, false);
         let headers = headers(&settlement, &head.headers, telling.content_type(false));
         let seat = settlement.record.place.take();
+        settlement.span.iter_mut().for_each(|span| span.told_whole(&told.body));
         // Settled before anything is awaited: the client may leave.
         settlement.answered(told.usage, told.body.len());
         let id = if telling.is_passed() { id_of(&told.body) } else { None };
@@ -302,6 +334,10 @@ impl<'a> Attempt<'a> {
                 busy.began();
             }
         }
+        let first = streamed.then(|| self.sent.elapsed());
+        if let (Some(span), Some(first)) = (&self.span, first) {
+            span.first_content(first);
+        }
         shared.metrics.attempt(&self.deployment.name, "ok");
         record.explanation.tried(&self.deployment.name, "ok");
         Settlement {
@@ -313,14 +349,17 @@ impl<'a> Attempt<'a> {
             choices: self.call.peek.choices,
             key: (self.call.snapshot.model_names[self.model.0].clone(), self.call.tenant_name.clone()),
             sent: self.sent,
-            first: streamed.then(|| self.sent.elapsed()),
+            first,
             blameless: false,
             harmless: false,
             until,
             busy: self.busy.take(),
+            tab: self.tab.take(),
             background: self.call.peek.background,
             kept: None,
             record,
+            span: self.span.take(),
+            operation: names::operation(self.call.peek.api),
         }
     }
 }

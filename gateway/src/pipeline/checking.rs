@@ -8,12 +8,14 @@ use bytes::Bytes;
 use super::saying::{Asked, To, read, write};
 use crate::admit::estimate::Estimate;
 use crate::admit::{self, AskFor};
-use crate::clock::boot_ms;
+use crate::clock::{boot_ms, unix_now};
 use crate::config::{Deployment, DeploymentId, Target};
 use crate::dialect::api::Api;
 use crate::dialect::gemini::Framing;
+use crate::dialect::openai::answer::{Service, Usage};
 use crate::dialect::talk::{Dialect, Refused};
 use crate::route::Ranked;
+use crate::settle::{For, Tab};
 use crate::shared::{Snapshot, Worker};
 use crate::state::core::meter::WHOLE;
 use crate::state::{Actual, Outcome, Reservation, Wish};
@@ -40,7 +42,7 @@ pub(crate) enum Chatted {
 /// Asks a deployment for a few tokens, which must have come by `until`.
 pub(crate) async fn chat(
     worker: &Worker,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     target: &Target,
     until: Instant,
 ) -> Result<Chatted, Failed> {
@@ -94,11 +96,18 @@ fn say(
 
 /// Room for it in every limit, whatever its circuits say: to find that out is what it is for.
 fn wish(snapshot: &Snapshot, target: &Target) -> Wish {
-    let common: Vec<_> = snapshot.config.gateway_pool.into_iter().collect();
+    let common: Vec<_> = snapshot.config.gateway_pool.iter().map(|id| &snapshot.pools[id.0]).collect();
     let ranked = [Ranked { target, tier: 0, threshold: WHOLE, set: 0 }];
-    let estimate = Estimate { input: INPUT, guessed_input: 0, output: OUTPUT, explicit_output: true };
+    let estimate = Estimate {
+        input: INPUT,
+        guessed_input: 0,
+        output: OUTPUT,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     let (config, infos) = (&snapshot.config, &snapshot.pools);
-    let mut wish = admit::wish(config, infos, &common, &ranked, |_, _| estimate, None, AskFor::default());
+    let ask_for = AskFor { at: unix_now(), ..AskFor::default() };
+    let mut wish = admit::wish(config, infos, &common, &ranked, |_, _| estimate, None, ask_for);
     for candidate in &mut Arc::make_mut(&mut wish.ask).candidates {
         (candidate.circuit, candidate.account) = (None, 0);
     }
@@ -107,7 +116,7 @@ fn wish(snapshot: &Snapshot, target: &Target) -> Wish {
 
 async fn exchange(
     worker: &Worker,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     id: DeploymentId,
     (call, body, telling): (crate::config::preset::Call, Bytes, Telling),
     connect: Duration,
@@ -116,9 +125,13 @@ async fn exchange(
 ) -> Result<(), Failed> {
     let left = until.saturating_duration_since(Instant::now()).as_millis() as u64;
     let send_by = reservation.as_ref().map_or(u64::MAX, |held| held.send_by).min(boot_ms() + left);
+    let shared = &worker.shared;
+    let mut tab = None;
     let answered = async {
         let request = snapshot.endpoints[id.0].call(call, body, send_by);
         let request = request.ok_or_else(|| Failed::NotSent("the provider has no such call".into()))?;
+        let what = For { tenant: shared.nobody.clone(), model: None, deployment: id };
+        tab = Some(Tab::open(shared, snapshot, what, INPUT));
         let response = worker.upstreams.send(request, connect, until).await?;
         if let Some(reservation) = &mut reservation {
             reservation.head();
@@ -130,9 +143,11 @@ async fn exchange(
     let answered = answered.await;
     let actual = match &answered {
         Ok(whole) => {
-            whole.told.usage.map_or(Actual::Partial { input: INPUT, delivered: OUTPUT }, Actual::Used)
+            let about = Usage { input: INPUT, output: OUTPUT, ..Usage::default() };
+            whole.told.usage.map_or(Actual::Partial(about), Actual::Used)
         }
         Err(Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_)) => {
+            tab.into_iter().for_each(Tab::free);
             reservation.into_iter().for_each(Reservation::cancel);
             return answered.map(|_| ());
         }
@@ -141,6 +156,7 @@ async fn exchange(
         Err(Failed::Broken(_) | Failed::Answered { .. }) => Actual::Failed,
     };
     reservation.into_iter().for_each(|held| held.settle(actual));
+    tab.into_iter().for_each(|tab| tab.pay(actual).map_or((), |_| ()));
     answered.map(|_| ())
 }
 

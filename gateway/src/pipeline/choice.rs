@@ -1,12 +1,14 @@
 //! The model of a call: the one that it asks for, unless a rule chooses another; and what its deployments lack for it.
 
 use http::HeaderMap;
+use smallvec::SmallVec;
 
 use super::continued::Home;
 use super::fallbacks::may_use;
-use super::{Call, Weighed};
+use super::{AWAY_RETRY, Call, Weighed};
+use crate::auth::Who;
 use crate::clock::unix_now;
-use crate::config::{Model, ModelId, Rule, Target, Tenant};
+use crate::config::{Model, ModelId, Rule, Target};
 use crate::error::{Error, Kind};
 use crate::route::able::Lack;
 use crate::route::rules::{Facts, met};
@@ -38,13 +40,13 @@ fn bad_tags() -> Error {
     Error::new(Kind::Malformed, message)
 }
 
-/// The model that answers to a name, if this tenant may ask for it; `None` if only rules know the name.
-pub fn asked(snapshot: &Snapshot, tenant: Option<&Tenant>, name: &str) -> Result<Option<ModelId>, Error> {
+/// The model that answers to a name, if who calls may ask for it; `None` if only rules know the name.
+pub fn asked(snapshot: &Snapshot, who: &Who<'_>, name: &str) -> Result<Option<ModelId>, Error> {
     let model = snapshot.config.find_model(name);
     if model.is_none() && !snapshot.config.is_rule_name(name) {
         return Err(unknown(name));
     }
-    if tenant.is_some_and(|tenant| !tenant.models.iter().any(|pattern| pattern.matches(name))) {
+    if !who.may_use(name) {
         let message = format!("This key may not use the model `{name}`.");
         return Err(Error::new(Kind::ModelForbidden, message).param("model"));
     }
@@ -61,7 +63,7 @@ fn unknown(name: &str) -> Error {
 /// is told so by the first.
 pub(super) fn choose<'s>(
     snapshot: &'s Snapshot,
-    tenant: Option<&Tenant>,
+    who: &Who<'_>,
     asked: Option<ModelId>,
     (weighed, tags): (&Weighed, &[&str]),
     home: Option<&Home>,
@@ -70,14 +72,15 @@ pub(super) fn choose<'s>(
     if let (Some(model), true) = (asked, config.rules.is_empty()) {
         return Ok((model, None));
     }
-    let tenants = tenant.map(|tenant| &*tenant.name); // (those above it, when there are such)
+    let line = who.tenant.iter().flat_map(|tenant| std::iter::once(&tenant.name).chain(&tenant.above));
+    let tenants: SmallVec<[&str; 4]> = line.map(|name| &**name).collect();
     let facts = &Facts {
         asked: &weighed.peek.model,
         answers: asked.map(|model| config.models[model.0].name.as_str()),
         input: weighed.weight.total().saturating_add(home.map_or(0, |home| home.tokens)),
         uses: weighed.uses,
         tags,
-        tenants: tenants.as_slice(),
+        tenants: &tenants,
         words: &weighed.words,
         metadata: &weighed.metadata,
         now: unix_now(),
@@ -90,7 +93,7 @@ pub(super) fn choose<'s>(
     let Some(rule) = rule else {
         return asked.map(|model| (model, None)).ok_or_else(|| unknown(facts.asked));
     };
-    if asked != Some(rule.model) && !may_use(snapshot, tenant, rule.model) {
+    if asked != Some(rule.model) && !may_use(snapshot, who, rule.model) {
         let name = &snapshot.model_names[rule.model.0];
         let message = format!("This key may not use the model `{name}`, which a rule chooses for this call.");
         return Err(Error::new(Kind::ModelForbidden, message).param("model"));
@@ -108,6 +111,10 @@ impl Call<'_> {
 
     /// No deployment of a model can serve the call, and what stands in the way.
     pub(super) fn nobody(&self, model: &Model) -> Error {
+        if model.targets.iter().any(|target| self.is_kept_from(model, target)) {
+            let message = "Every deployment that could serve this request is drained by an operator.";
+            return Error::new(Kind::Drained, message).retry_after(AWAY_RETRY);
+        }
         if let Some(home) = &self.home {
             return home.not_served(&self.peek.model);
         }

@@ -63,6 +63,7 @@ impl Call<'_> {
             let deployment = &self.snapshot.config.deployments[id.0];
             let long = !self.needs(0).fit(deployment.context_window);
             let why = match self.way(id) {
+                Some(_) if self.is_drained(id) => Why::Drained,
                 Some(_) if self.is_refused(id, tried) => Why::AccountRefuses,
                 None => Why::NoSuchCall,
                 Some(_) if self.spoken(id).is_some_and(|spoken| tried.unsayable.contains(&spoken)) => {
@@ -74,7 +75,9 @@ impl Call<'_> {
                     None => Why::NotItsHome,
                 },
             };
-            record.explanation.add(&deployment.name, why);
+            if !record.explanation.tells(&deployment.name, &why) {
+                record.explanation.add(&deployment.name, why);
+            }
         }
     }
 

@@ -5,7 +5,8 @@ use http::Response;
 
 use super::Call;
 use super::tried::Tried;
-use crate::config::{Model, ModelId, Tenant};
+use crate::auth::Who;
+use crate::config::{Model, ModelId};
 use crate::error::{Error, Fault, Kind};
 use crate::shared::Snapshot;
 use crate::telemetry::Record;
@@ -54,9 +55,15 @@ impl Call<'_> {
     /// The models that may serve what another did not, by the kind of its failure; `None`: no other would.
     fn chain<'m>(&self, model: &'m Model, kind: Kind) -> Option<&'m [ModelId]> {
         match kind {
-            Kind::NoCapacity | Kind::TooBigForLimit | Kind::UpstreamFailed | Kind::UpstreamTimeout => {
-                Some(&model.fallbacks)
+            // Without what is drained it would be the length that stands in the way.
+            Kind::Drained if model.fallbacks.is_empty() && self.is_too_long(model) => {
+                Some(&model.context_fallbacks)
             }
+            Kind::NoCapacity
+            | Kind::TooBigForLimit
+            | Kind::UpstreamFailed
+            | Kind::UpstreamTimeout
+            | Kind::Drained => Some(&model.fallbacks),
             Kind::ContextTooLong(_) => Some(&model.context_fallbacks),
             Kind::NoCandidate if self.is_too_long(model) => Some(&model.context_fallbacks),
             Kind::NoCandidate => Some(&[]),
@@ -101,15 +108,15 @@ impl Call<'_> {
 
     /// A fallback is a model like any other: the tenant must be allowed to use it.
     fn may_use(&self, id: ModelId) -> bool {
-        may_use(self.snapshot, self.tenant, id)
+        may_use(self.snapshot, self.who, id)
     }
 }
 
-/// May a tenant use a model, by any of its names?
-pub(super) fn may_use(snapshot: &Snapshot, tenant: Option<&Tenant>, id: ModelId) -> bool {
+/// May who calls use a model, by any of its names?
+pub(super) fn may_use(snapshot: &Snapshot, who: &Who<'_>, id: ModelId) -> bool {
     let model = &snapshot.config.models[id.0];
     let mut names = std::iter::once(&model.name).chain(&model.aliases);
-    tenant.is_none_or(|t| names.any(|name| t.models.iter().any(|p| p.matches(name))))
+    names.any(|name| who.may_use(name))
 }
 
 /// Of two errors the one that lets the client come back sooner; else the newer.

@@ -23,8 +23,8 @@ use crate::clock::boot_ms;
 use crate::config::{After, Charge, ModelId, Side, Target};
 use crate::route::attempts::Attempts;
 use crate::route::budget::LEAST_HEDGED;
+use crate::state::Outcome;
 use crate::state::core::SessionRef;
-use crate::state::{Outcome, Reservation};
 use crate::telemetry::Record;
 
 /// A second attempt goes where no more than this share is in use with it, millionths.
@@ -161,7 +161,7 @@ impl<'a> Call<'a> {
             told.store(true, Ordering::Relaxed);
             Some(come(second, &mut nobody).await)
         });
-        tokio::select! {
+        let came = tokio::select! {
             biased;
             came = one.as_mut() => match came {
                 // Of what the request is to blame for, nobody else need be asked.
@@ -173,7 +173,11 @@ impl<'a> Call<'a> {
                 Some(Ok(served)) => (None, Some(Ok(served))),
                 failed => (Some(one.await), failed),
             },
+        };
+        if [&came.0, &came.1].into_iter().flatten().any(Result::is_ok) {
+            self.trace.decided(); // before the other is dropped
         }
+        came
     }
 
     /// Room for a second attempt at another deployment, if there is enough.
@@ -203,9 +207,9 @@ impl<'a> Call<'a> {
         // The bound was for what candidates draw on; of the tenant's limits it may be the last room, and one larger than half of a
         // limit is let in where nothing else is in use.
         let is_scarce = reservation.share > HALF;
-        let mut second = Attempt::new(self, id, target, Some(reservation), others || beside.falls_back);
-        if is_scarce {
-            second.reservation.take().into_iter().for_each(Reservation::cancel);
+        let second = Attempt::new(self, id, target, Some(reservation), others || beside.falls_back);
+        if is_scarce || self.is_drained(target.deployment) {
+            second.withdraw();
             return None;
         }
         Some(second)

@@ -8,10 +8,13 @@ use http::StatusCode;
 use super::attempt::Attempt;
 use super::note;
 use crate::dialect::failure::{Class, Failure};
+use crate::dialect::openai::answer::Usage;
 use crate::dialect::talk::Refused;
 use crate::error::{Error, Kind, Said};
-use crate::state::Actual;
-use crate::telemetry::Record;
+use crate::settle::Tab;
+use crate::state::{Actual, Reservation};
+use crate::telemetry::trace::AttemptSpan;
+use crate::telemetry::{Operation, Record, names};
 use crate::upstream::Failed;
 
 /// When to come back to an upstream that does not say when.
@@ -77,23 +80,13 @@ impl Attempt<'_> {
 
     /// The same of one that is noted later.
     pub(super) fn missed(mut self, failed: Failed) -> Miss {
-        if let Some(reservation) = self.reservation.take() {
-            match &failed {
-                Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => reservation.cancel(),
-                Failed::Unreadable { usage, bytes, .. } => {
-                    let delivered = *bytes as u64 / 4;
-                    let partial = Actual::Partial { input: self.call.input, delivered };
-                    reservation.settle(usage.map_or(partial, Actual::Used));
-                }
-                // The client's own time was over: as if it had left.
-                Failed::TimedOut(_) if Instant::now() >= self.call.deadline => {
-                    reservation.settle(Actual::Abandoned);
-                }
-                Failed::TimedOut(_) | Failed::Broken(_) | Failed::Answered { .. } => {
-                    reservation.settle(Actual::Failed);
-                }
-            }
-        }
+        self.settle(&failed);
+        let span = self.span.take();
+        let _told_there = span.as_ref().map(AttemptSpan::enter);
+        let status = match &failed {
+            Failed::Answered { status, .. } => Some(status.as_u16()),
+            _ => None,
+        };
         let of_account = match &failed {
             Failed::Answered { failure, .. } => failure.account.map(|of| (of, failure.class.retry_after())),
             _ => None,
@@ -110,8 +103,37 @@ impl Attempt<'_> {
         if miss.retry && miss.what == What::Attempt && !ours && Instant::now() < self.call.deadline {
             self.call.snapshot.standings[self.target.deployment.0].served(false);
         }
-        self.call.worker.shared.metrics.attempt(&self.deployment.name, outcome);
+        self.tell_missed(outcome);
+        span.into_iter().for_each(|span| span.failed(outcome, status));
         Miss { slow: self.retry().is_slow(self.sent.elapsed()), outcome, ..miss }
+    }
+
+    /// What it counts and costs all the same: the same for limits and budgets as for costs.
+    fn settle(&mut self, failed: &Failed) {
+        let (reservation, tab) = (self.reservation.take(), self.tab.take());
+        match actual(failed, self.call.input, Instant::now() >= self.call.deadline) {
+            None => {
+                reservation.into_iter().for_each(Reservation::cancel);
+                tab.into_iter().for_each(Tab::free);
+            }
+            Some(actual) => {
+                reservation.into_iter().for_each(|reservation| reservation.settle(actual));
+                tab.into_iter().for_each(|tab| tab.pay_in_vain(actual));
+            }
+        }
+    }
+
+    fn tell_missed(&self, outcome: &'static str) {
+        let metrics = &self.call.worker.shared.metrics;
+        metrics.attempt(&self.deployment.name, outcome);
+        metrics.operation(&Operation {
+            deployment: self.deployment,
+            operation: names::operation(self.call.peek.api),
+            outcome,
+            took: self.sent.elapsed(),
+            first: None,
+            usage: None,
+        });
     }
 
     /// Is it a failure that others had better be spared? Not what one request may be to blame for: an answer that cannot be
@@ -233,6 +255,21 @@ impl Attempt<'_> {
     }
 }
 
+/// What an attempt that failed is known to have used, with so much input by our own count, tokens; none: nothing was sent.
+fn actual(failed: &Failed, input: u64, is_late: bool) -> Option<Actual> {
+    match failed {
+        Failed::NotSent(_) | Failed::Late(_) | Failed::Unsayable(_) => None,
+        Failed::Unreadable { usage, bytes, .. } => {
+            let known = Usage { input, output: *bytes as u64 / 4, ..Usage::default() };
+            Some(usage.map_or(Actual::Partial(known), Actual::Used))
+        }
+        // The client's own time was over: as if it had left.
+        Failed::TimedOut(_) if is_late => Some(Actual::Abandoned),
+        Failed::TimedOut(_) => Some(Actual::TimedOut { input }),
+        Failed::Broken(_) | Failed::Answered { .. } => Some(Actual::Failed),
+    }
+}
+
 /// Does a failure speak against the deployment? Not what the client's own time, or what it asks for, is to blame for.
 fn speaks_against(failed: &Failed, deadline: Instant) -> bool {
     match failed {
@@ -281,5 +318,22 @@ pub(super) fn unserved(failed: Failed) -> Error {
         | Failed::Broken(_)
         | Failed::Unsayable(_)
         | Failed::Unreadable { .. } => no_answer(Kind::UpstreamFailed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limits, budgets and costs go by one answer. Broken on purpose to see it fail: a time-out settled as one that failed, which
+    /// budgets then had for nothing while costs paid for its input.
+    #[test]
+    fn what_failed_counts_as_what_is_known_of_it() {
+        let of = |failed: &Failed, is_late| actual(failed, 700, is_late);
+        assert_eq!(of(&Failed::TimedOut("slow"), false), Some(Actual::TimedOut { input: 700 }));
+        assert_eq!(of(&Failed::TimedOut("slow"), true), Some(Actual::Abandoned), "the client's own time");
+        assert_eq!(of(&Failed::Broken("reset".into()), true), Some(Actual::Failed));
+        assert_eq!(of(&Failed::NotSent("refused".into()), false), None);
+        assert_eq!(of(&Failed::Late("stalled"), false), None);
     }
 }

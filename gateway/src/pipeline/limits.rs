@@ -8,6 +8,19 @@ use crate::config::MeterKind;
 use crate::dialect::limits::{Left, Unit};
 use crate::state::PoolInfo;
 
+/// What dialects have headers for.
+const TOLD: [(MeterKind, Unit); 4] = [
+    (MeterKind::Requests, Unit::Requests),
+    (MeterKind::Tokens, Unit::Tokens),
+    (MeterKind::InputTokens, Unit::InputTokens),
+    (MeterKind::OutputTokens, Unit::OutputTokens),
+];
+
+/// Has the pool limits that clients are told of?
+pub(super) fn are_told(pool: &PoolInfo) -> bool {
+    pool.kinds.iter().any(|kind| TOLD.iter().any(|(told, _)| told == kind))
+}
+
 /// The limits that a dialect has headers for, of each the one with the shortest window. `left` is per meter of the pool.
 pub(super) fn of(pool: &PoolInfo, left: &[u64]) -> SmallVec<[Left; 2]> {
     let of = |(kind, counted): (MeterKind, Unit)| {
@@ -20,11 +33,5 @@ pub(super) fn of(pool: &PoolInfo, left: &[u64]) -> SmallVec<[Left; 2]> {
         let reset = Duration::from_millis(meter.shape.slots() * meter.shape.width);
         Some(Left { counted, limit: meter.cap, left, reset })
     };
-    let told = [
-        (MeterKind::Requests, Unit::Requests),
-        (MeterKind::Tokens, Unit::Tokens),
-        (MeterKind::InputTokens, Unit::InputTokens),
-        (MeterKind::OutputTokens, Unit::OutputTokens),
-    ];
-    told.into_iter().filter_map(of).collect()
+    TOLD.into_iter().filter_map(of).collect()
 }

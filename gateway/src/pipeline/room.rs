@@ -12,7 +12,8 @@ use http::HeaderMap;
 use super::explain::every;
 use super::tried::Tried;
 use super::{Call, note};
-use crate::config::{self, Deployment, ModelId, Priority, Tenant};
+use crate::auth::Who;
+use crate::config::{self, Deployment, ModelId, Priority};
 use crate::error::{Error, Kind};
 use crate::queue::{Ended, Flow, Queue, Refusal, Ticket};
 use crate::state::core::fair::ASKS;
@@ -27,9 +28,9 @@ const DEAREST: f64 = (1u64 << 40) as f64;
 /// Where nobody knows when room comes.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
-/// How urgent a call is: as its tenant's calls are, or less if the client says so.
-pub(super) fn priority(tenant: Option<&Tenant>, headers: &HeaderMap) -> Result<Priority, Error> {
-    let most = tenant.map_or(Priority::Normal, |tenant| tenant.priority);
+/// How urgent a call is: as its tenant's and its key's calls are, or less if the client says so.
+pub(super) fn priority(who: &Who<'_>, headers: &HeaderMap) -> Result<Priority, Error> {
+    let most = who.priority();
     let Some(said) = headers.get("x-weir-priority") else { return Ok(most) };
     let word = said.to_str().unwrap_or_default().trim();
     let known = Priority::WORDS.iter().find(|(known, _)| *known == word);
@@ -51,6 +52,8 @@ struct Stay<'a> {
     ticket: Option<Ticket>,
     /// How often it asked in vain though nobody knew when there would be room.
     guesses: u32,
+    /// Whom operators kept calls from when it came ([`Call::kept_from`]).
+    kept_from: u64,
 }
 
 impl Stay<'_> {
@@ -118,7 +121,8 @@ impl Stay<'_> {
 }
 
 impl Call<'_> {
-    /// Asks for room; if there is none and the call `may_wait`, until there is.
+    /// Asks for room; if there is none and the call `may_wait`, until there is. None: it waited, and may go elsewhere than it asked for, or
+    /// may not go there any more, for something was drained or resumed.
     pub(super) async fn room(
         &self,
         id: ModelId,
@@ -126,23 +130,25 @@ impl Call<'_> {
         tried: &Tried,
         may_wait: bool,
         record: &mut Option<Record>,
-    ) -> Result<Outcome, Away> {
+    ) -> Result<Option<Outcome>, Away> {
         let bounds = self.snapshot.config.models[id.0].queue;
+        let may_wait = may_wait && bounds.max > 0;
         let mut stay = Stay {
             model: id,
             queue: &self.snapshot.queues[id.0],
             bounds,
             flow: self.flow(wish),
             until: (Instant::now() + bounds.wait).min(self.deadline),
-            may_wait: may_wait && bounds.max > 0,
+            may_wait,
             ticket: None,
             guesses: 0,
+            kept_from: if may_wait { self.kept_from(id) } else { 0 },
         };
         let outcome = match stay.behind_others(record).await {
             Ok(()) => self.ask_until_served(&mut stay, wish, tried, record).await,
-            Err(why) => Ok(Outcome::Denied(unasked(why, record))),
+            Err(why) => Ok(Some(Outcome::Denied(unasked(why, record)))),
         };
-        let served = matches!(outcome, Ok(Outcome::Granted(..) | Outcome::Unlimited(_)));
+        let served = matches!(outcome, Ok(Some(Outcome::Granted(..) | Outcome::Unlimited(_))));
         note(record, |record| record.waits_no_more(if served { "served" } else { "refused" }));
         outcome
     }
@@ -153,16 +159,20 @@ impl Call<'_> {
         wish: &mut Wish,
         tried: &Tried,
         record: &mut Option<Record>,
-    ) -> Result<Outcome, Away> {
+    ) -> Result<Option<Outcome>, Away> {
         loop {
+            // (Who comes after it in the queue sees the same when it is called.)
+            if stay.ticket.is_some() && self.kept_from(stay.model) != stay.kept_from {
+                return Ok(None);
+            }
             self.say_whose(stay, wish);
             let denied = match self.ask_for_room(wish, tried, record).await {
                 Ok(Outcome::Denied(denied)) => denied,
                 Ok(Outcome::Granted(reservation, told)) => {
                     stay.served(reservation.share);
-                    return Ok(Outcome::Granted(reservation, told));
+                    return Ok(Some(Outcome::Granted(reservation, told)));
                 }
-                other => return other,
+                other => return other.map(Some),
             };
             let pool = wish.infos.get(denied.pool).map_or_else(|| "".into(), |pool| pool.name.clone());
             if let Err((mut denied, why)) = stay.again(denied, pool, record).await {
@@ -170,9 +180,17 @@ impl Call<'_> {
                     denied.retry_in = denied.retry_in.max(least(&why));
                     note(record, |record| every(why, record));
                 }
-                return Ok(Outcome::Denied(denied));
+                return Ok(Some(Outcome::Denied(denied)));
             }
         }
+    }
+
+    /// Which deployments of a model operators keep calls from, as a sum of their tags.
+    fn kept_from(&self, id: ModelId) -> u64 {
+        let (first, rest) = self.parts(id);
+        let targets = std::iter::once(first).chain(rest).flat_map(|(model, _)| &model.targets);
+        let kept = targets.map(|target| target.deployment).filter(|id| self.is_drained(*id));
+        kept.fold(0, |sum, id| sum.wrapping_add(self.snapshot.config.deployments[id.0].tag))
     }
 
     async fn ask_for_room(
@@ -196,7 +214,7 @@ impl Call<'_> {
             set,
             tenant: self.tenant_name.clone(),
             rank: self.priority.rank(),
-            weight: self.tenant.map_or(1.0, |tenant| tenant.weight),
+            weight: self.who.tenant.map_or(1.0, |tenant| tenant.weight),
         }
     }
 
@@ -247,15 +265,18 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::config::Tenant;
 
     /// Broken on purpose to see it fail: the client's word taken whatever the tenant's is.
     #[test]
     fn a_client_may_make_its_calls_less_urgent_and_not_more() {
         let tenant = |priority| Tenant {
             name: "t".into(),
+            above: Vec::new(),
             keys: Vec::new(),
             models: Vec::new(),
-            pool: None,
+            tags: Vec::new(),
+            pools: Vec::new(),
             budgets: Vec::new(),
             weight: 1.0,
             priority,
@@ -263,13 +284,14 @@ mod tests {
         let said = |tenant: Option<&Tenant>, word: &'static str| {
             let headers =
                 HeaderMap::from_iter([("x-weir-priority".parse().unwrap(), HeaderValue::from_static(word))]);
-            priority(tenant, &headers).map_err(|error| error.kind)
+            priority(&Who { tenant, ..Who::default() }, &headers).map_err(|error| error.kind)
         };
         use Priority::{High, Low, Normal};
         let words = BTreeMap::from([("high", High), ("normal", Normal), ("low", Low)]);
         for own in [High, Normal, Low] {
             let tenant = tenant(own);
-            assert_eq!(priority(Some(&tenant), &HeaderMap::new()).map_err(|error| error.kind), Ok(own));
+            let who = Who { tenant: Some(&tenant), ..Who::default() };
+            assert_eq!(priority(&who, &HeaderMap::new()).map_err(|error| error.kind), Ok(own));
             for (word, asked) in &words {
                 assert_eq!(said(Some(&tenant), word), Ok(own.max(*asked)), "{own:?}, {word}");
             }

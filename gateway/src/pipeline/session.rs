@@ -35,7 +35,8 @@ impl Call<'_> {
         Some(SessionRef { key, ttl: affinity.ttl.as_millis() as u64, kin: Kin::default() })
     }
 
-    /// The session, with who is like whom among these candidates, and like the one that has failed it last.
+    /// The session, with who is like whom among these candidates, and like the one that has failed it last, or that was its own
+    /// until it was drained.
     pub(super) fn with_kin(
         &self,
         session: Option<&SessionRef>,
@@ -57,11 +58,22 @@ impl Call<'_> {
         };
         let kin = Kin {
             of: ranked.iter().map(of).collect(),
-            lost: failed.map(|id| like(&deployments[id.0])),
+            lost: failed.map(|id| &deployments[id.0]).or_else(|| self.drained_pin(model, session)).map(like),
             within: (model.ranking.tiebreak_within * 1e6) as u64,
             spare: u64::from(model.headroom.soft) * 1_000_000 / u64::from(model.headroom.hard),
         };
         Some(SessionRef { kin, ..session.clone() })
+    }
+
+    /// Where the session went before that was drained, as far as this replica knows.
+    fn drained_pin(&self, model: &Model, session: &SessionRef) -> Option<&Deployment> {
+        if !model.targets.iter().any(|target| self.is_drained(target.deployment)) {
+            return None;
+        }
+        let tag = self.worker.shared.client.recall_pin(&session.key)?;
+        let deployments = self.snapshot.config.deployments.iter().enumerate();
+        let mut drained = deployments.filter(|(at, _)| self.is_drained(DeploymentId(*at)));
+        drained.find(|(_, deployment)| deployment.tag == tag).map(|(_, deployment)| deployment)
     }
 
     /// How the prompt begins, if that is to decide and a provider might have cached it.
@@ -80,7 +92,7 @@ fn like(deployment: &Deployment) -> Likeness {
 /// What a call costs at a deployment if nothing of it is cached there; and below what it is worth leaving it, which has all of
 /// the input cached perhaps. Nano-dollars.
 fn prices(deployment: &Deployment, needs: Needs, model: &Model) -> (u64, u64) {
-    let Some(price) = deployment.price else { return (DEAR, 0) };
+    let Some(price) = deployment.pricing.at(needs.at) else { return (DEAR, 0) };
     let nano = |dollars: f64| ((dollars * 1e9) as u64).min(DEAR);
     let cost = |cached| price.of(needs.input, cached, 0, needs.expected);
     let warm = cost(needs.input) * (1.0 - model.ranking.tiebreak_within);

@@ -17,6 +17,7 @@ use crate::http::reply::{Owed, Pace, Reply};
 use crate::shared::{Snapshot, Worker};
 use crate::state::place_key;
 use crate::telemetry::Record;
+use crate::telemetry::trace::PassedOn;
 use crate::upstream::answer::{self, Opened, Patience, Whole};
 use crate::upstream::telling::Telling;
 use crate::upstream::{Endpoint, Failed};
@@ -100,9 +101,10 @@ pub async fn stored(
     record: &mut Option<Record>,
 ) -> Result<Response<Body>, Error> {
     let snapshot = worker.shared.snapshot.load_full();
-    let tenant = snapshot.keys.tenant(&snapshot.config, Credentials { headers, query: ask.query })?;
-    let tenant: Arc<str> = tenant.map_or_else(|| "".into(), |tenant| tenant.name.clone());
-    note(record, |record| (record.tenant, record.api) = (tenant.clone(), "stored"));
+    let who = worker.shared.who(&snapshot, Credentials { headers, query: ask.query }).await?;
+    let tenant = who.name();
+    note(record, |record| (record.tenant, record.key, record.api) = (tenant.clone(), who.key_id(), "stored"));
+    let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
     let until = Instant::now() + time_limit(TOTAL, headers)?;
     let keep_alive = snapshot.config.server.stream_keepalive;
     let mut last = None;
@@ -110,7 +112,9 @@ pub async fn stored(
         let deployment = &snapshot.config.deployments[id.0];
         note(record, |record| record.deployment = deployment.name.clone());
         let begun = Instant::now();
-        let answered = persist(worker, &snapshot.endpoints[id.0], ask, until, record).await;
+        let passed_on = if deployment.account.traceparent { trace.passed_on(None) } else { PassedOn::new() };
+        let to = (&snapshot.endpoints[id.0], &passed_on);
+        let answered = persist(worker, to, ask, until, record).await;
         note(record, |record| record.upstream += begun.elapsed());
         match answered {
             Ok(answer) => return Ok(respond(worker, answer, keep_alive, record)),
@@ -159,7 +163,7 @@ enum Answer {
 /// Asks again after a failure that may pass: each of these requests may be made twice.
 async fn persist(
     worker: &Worker,
-    endpoint: &Endpoint,
+    to: (&Endpoint, &PassedOn),
     ask: &Request<'_>,
     until: Instant,
     record: &mut Option<Record>,
@@ -169,7 +173,7 @@ async fn persist(
         attempts += 1;
         note(record, |record| record.attempts += 1);
         let pause = PAUSE.mul_f64(fastrand::f64());
-        match fetch(worker, endpoint, ask, until).await {
+        match fetch(worker, to, ask, until).await {
             Err(failed) if attempts < ATTEMPTS && may_pass(&failed) && Instant::now() + pause < until => {}
             done => return done,
         }
@@ -193,13 +197,14 @@ fn may_pass(failed: &Failed) -> bool {
 
 async fn fetch(
     worker: &Worker,
-    endpoint: &Endpoint,
+    (endpoint, passed_on): (&Endpoint, &PassedOn),
     ask: &Request<'_>,
     until: Instant,
 ) -> Result<(HeaderMap, Answer), Failed> {
-    let outgoing = endpoint
+    let mut outgoing = endpoint
         .kept(ask.method.clone(), ask.id, &ask.rest())
         .ok_or_else(|| Failed::NotSent("the provider keeps no responses, or none with such a path".into()))?;
+    outgoing.belongs_to(passed_on.clone());
     let response = worker.upstreams.send(outgoing, CONNECT, until.min(Instant::now() + IDLE)).await?;
     let (head, upstream) = response.into_parts();
     let patience = Patience { idle: IDLE, until };

@@ -32,13 +32,33 @@ impl Call<'_> {
     /// Can this deployment serve the call, and may it still be asked?
     pub(super) fn is_able(&self, id: DeploymentId, tried: &Tried) -> bool {
         let Tried { deployments, without, refusing: _, unsayable, over: _ } = tried;
-        if deployments.contains(&id) || self.is_of(id, without) || self.is_refused(id, tried) {
+        let is_tried = deployments.contains(&id) || self.is_of(id, without) || self.is_refused(id, tried);
+        if is_tried || self.is_drained(id) {
             return false;
         }
         match unsayable.is_empty() {
             true => self.way(id).is_some(),
             false => self.spoken(id).is_some_and(|spoken| !unsayable.contains(&spoken)),
         }
+    }
+
+    /// Does it get no new calls, by what operators say?
+    pub(super) fn is_drained(&self, id: DeploymentId) -> bool {
+        self.snapshot.duties[id.0].is_drained()
+    }
+
+    /// Could this deployment of a model serve the call if it were not drained?
+    pub(super) fn is_kept_from(&self, model: &Model, target: &Target) -> bool {
+        let id = target.deployment;
+        self.is_drained(id) && self.way(id).is_some() && self.is_fit(model, target)
+    }
+
+    /// Is it one that the call may go to, by what it demands and what it continues?
+    fn is_fit(&self, model: &Model, target: &Target) -> bool {
+        let (config, id) = (&self.snapshot.config, target.deployment);
+        let at_home = self.home.as_ref().is_none_or(|home| home.may_be(config, id));
+        let fits = self.needs(0).fit(config.deployments[id.0].context_window);
+        at_home && fits && self.lack(model, target).is_none()
     }
 
     /// Has its account asked not to be tried again?
@@ -54,10 +74,7 @@ impl Call<'_> {
 
     /// May this deployment of a model serve the call, as far as is known without asking anybody?
     pub(super) fn is_candidate(&self, model: &Model, target: &Target, tried: &Tried) -> bool {
-        let (config, id) = (&self.snapshot.config, target.deployment);
-        let at_home = self.home.as_ref().is_none_or(|home| home.may_be(config, id));
-        let fits = self.needs(0).fit(config.deployments[id.0].context_window);
-        at_home && fits && self.is_able(id, tried) && self.lack(model, target).is_none()
+        self.is_able(target.deployment, tried) && self.is_fit(model, target)
     }
 
     /// How a deployment serves the call; `None` if it cannot.

@@ -13,8 +13,8 @@ pub struct Demands<'c> {
     pub uses: Abilities,
     /// The tags of the call, by which tasks have their quality.
     pub tags: Vec<&'c str>,
-    /// Tags that a deployment must have: those of the call that some deployment has, and those that its rule requires. They
-    /// hold for fallback models as well, or data would leave its region when a provider fails.
+    /// Tags that a deployment must have: those of the call that some deployment has, and those that who calls and its rule require.
+    /// They hold for fallback models as well, or data would leave its region when a provider fails.
     pub required: Vec<&'c str>,
     /// The rule that has chosen the model.
     pub rule: Option<&'c Rule>,
@@ -34,10 +34,16 @@ pub enum Lack {
 }
 
 impl<'c> Demands<'c> {
-    /// Of a call with these tags that uses so much and for which this rule has chosen the model.
-    pub fn new(config: &Config, uses: Abilities, tags: Vec<&'c str>, rule: Option<&'c Rule>) -> Demands<'c> {
+    /// Of a call with these tags that uses so much, of one whose calls require tags, and for which this rule has chosen the model.
+    pub fn new(
+        config: &Config,
+        uses: Abilities,
+        tags: Vec<&'c str>,
+        (own, rule): (impl Iterator<Item = &'c str>, Option<&'c Rule>),
+    ) -> Demands<'c> {
         let is_demand = |tag: &&&str| config.deployment_tags.iter().any(|known| **known == ***tag);
         let mut required: Vec<&str> = tags.iter().filter(is_demand).copied().collect();
+        required.extend(own);
         required.extend(rule.iter().flat_map(|rule| rule.require.iter().map(|tag| &**tag)));
         Demands { uses, tags, required, rule }
     }
@@ -107,7 +113,12 @@ mod tests {
         chosen: bool,
     ) -> Vec<String> {
         let rule = rule.then(|| &config.rules[0]);
-        let demands = Demands::new(config, Abilities::of(uses.iter().copied()), tags.to_vec(), rule);
+        let demands = Demands::new(
+            config,
+            Abilities::of(uses.iter().copied()),
+            tags.to_vec(),
+            (std::iter::empty(), rule),
+        );
         let model = &config.models[model];
         let lack =
             |target: &Target| demands.lack(model, target, &config.deployments[target.deployment.0], chosen);
@@ -149,12 +160,30 @@ mod tests {
             model: crate::config::ModelId(0),
             tier: Some(1),
         };
-        let demands = Demands::new(config, Abilities::default(), Vec::new(), Some(rules));
+        let demands =
+            Demands::new(config, Abilities::default(), Vec::new(), (std::iter::empty(), Some(rules)));
         let model = &config.models[0];
         let of = |at: usize, chosen| {
             let lack = demands.lack(model, &model.targets[at], &config.deployments[at], chosen);
             lack.map_or(String::new(), |lack| lack.to_string())
         };
         assert_eq!([of(0, true), of(1, true), of(0, false)], [tier, "", ""]);
+    }
+
+    /// Broken on purpose to see it fail: what no deployment has taken for a name, as in a call's own tags.
+    #[test]
+    fn what_who_calls_requires_is_demanded_though_nobody_has_it() {
+        let config = &config();
+        let missing = |own: &[&'static str], tags: &[&'static str]| {
+            let demands =
+                Demands::new(config, Abilities::default(), tags.to_vec(), (own.iter().copied(), None));
+            let model = &config.models[0];
+            let lack =
+                |target: &Target| demands.lack(model, target, &config.deployments[target.deployment.0], true);
+            model.targets.iter().map(|target| lack(target).is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&["us"], &[]), [false, true, true]);
+        assert_eq!(missing(&["us"], &["eu"]), [true; 3], "a call cannot take it back");
+        assert_eq!(missing(&["gone"], &[]), [true; 3]);
     }
 }

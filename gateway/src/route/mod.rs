@@ -46,6 +46,8 @@ pub struct Needs {
     pub expected: u64,
     /// How its prompt begins, if it had better go where others began so.
     pub beginning: Option<u64>,
+    /// When, Unix seconds: prices change.
+    pub at: u64,
 }
 
 impl Needs {
@@ -82,6 +84,8 @@ struct Candidate<'a> {
     target: &'a Target,
     /// The deployment's.
     tag: u64,
+    /// Its weight beside others', by itself.
+    weight: f64,
     outlook: Outlook,
     /// What the call costs there, US$; without a price more than anywhere else.
     cost: f64,
@@ -107,7 +111,8 @@ pub fn expects(model: &Model) -> bool {
     model.ranking.uses(Strategy::Predictive) || model.ranking.uses(Strategy::Composite)
 }
 
-/// Ranks the targets of a model that are `able` to serve the call. `draw` yields numbers in [0, 1).
+/// Ranks the targets of a model that are `able` to serve the call, each with its weight; of others there is none. `draw` yields
+/// numbers in [0, 1).
 ///
 /// Between `headroom.soft` and `hard` each candidate is passed over with a probability that grows with its load:
 /// its threshold is drawn uniformly between the two. A capacity choice compares instead of taking the first. By cost a
@@ -121,21 +126,20 @@ pub fn rank<'a>(
     model: &'a Model,
     rotation: &Mutex<Rotation>,
     needs: Needs,
-    able: &dyn Fn(&Target) -> bool,
+    able: &dyn Fn(&Target) -> Option<f64>,
     outlook: &dyn Fn(DeploymentId) -> Outlook,
     draw: &mut dyn FnMut() -> f64,
 ) -> Vec<Ranked<'a>> {
-    let can =
-        |target: &&Target| able(target) && needs.fit(config.deployments[target.deployment.0].context_window);
     let looks = looks(model) || needs.beginning.is_some();
     let candidate = |target: &'a Target| {
         let deployment = &config.deployments[target.deployment.0];
-        let cost =
-            deployment.price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
+        let weight = able(target).filter(|_| needs.fit(deployment.context_window))?;
+        let price = deployment.pricing.at(needs.at);
+        let cost = price.map_or(f64::INFINITY, |price| price.of(needs.input, 0, 0, needs.expected));
         let outlook = if looks { outlook(target.deployment) } else { Outlook::default() };
-        Candidate { target, tag: deployment.tag, outlook, cost, score: 0.0, place: 0 }
+        Some(Candidate { target, tag: deployment.tag, weight, outlook, cost, score: 0.0, place: 0 })
     };
-    let mut candidates: Vec<Candidate<'a>> = model.targets.iter().filter(can).map(candidate).collect();
+    let mut candidates: Vec<Candidate<'a>> = model.targets.iter().filter_map(candidate).collect();
     let place = |candidate: &Candidate<'_>| (candidate.target.tier, candidate.target.distance);
     candidates.sort_by_key(place);
     let mut ranked = Vec::with_capacity(candidates.len());

@@ -135,7 +135,7 @@ pub(super) fn weight(candidate: &Candidate<'_>) -> f64 {
     let Outlook { used, errors, .. } = candidate.outlook;
     let well = (1.0 - errors).max(0.0);
     let share = if candidate.target.auto { (1.0 - used).clamp(0.0, 1.0) * well * well } else { 1.0 };
-    candidate.target.weight * share
+    candidate.weight * share
 }
 
 /// What gets no calls is never known to be well again, and an automatic weight may fall to nothing.
@@ -146,7 +146,7 @@ fn min_share(target: &Target) -> f64 {
 /// What a share of all weights is a share of: where all have fallen to nothing, of what they are by themselves.
 fn all_weights(group: &[Candidate<'_>]) -> f64 {
     let sum: f64 = group.iter().map(weight).sum();
-    if sum > 0.0 { sum } else { group.iter().map(|candidate| candidate.target.weight).sum() }
+    if sum > 0.0 { sum } else { group.iter().map(|candidate| candidate.weight).sum() }
 }
 
 /// How many of the first have a score that is not worse than the best's by more than this share of it.

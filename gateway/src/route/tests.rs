@@ -27,12 +27,17 @@ fn names(config: &Config, ranked: &[Ranked<'_>]) -> Vec<String> {
     ranked.iter().map(|of| config.deployments[of.target.deployment.0].name.to_string()).collect()
 }
 
-const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 1_000, beginning: None };
+/// All are able, by the weights of the file.
+fn of_the_file(target: &Target) -> Option<f64> {
+    Some(target.weight)
+}
+
+const NEEDS: Needs = Needs { input: 1_000, output: 0, expected: 1_000, beginning: None, at: 0 };
 
 /// Ranks once, with these outlooks in the order one, two, three.
 fn ranked<'a>(config: &'a Config, outlooks: [Outlook; 3], rng: &mut fastrand::Rng) -> Vec<Ranked<'a>> {
     let (rotation, outlook) = (Mutex::default(), |id: DeploymentId| outlooks[id.0]);
-    rank(config, &config.models[0], &rotation, NEEDS, &|_| true, &outlook, &mut || rng.f64())
+    rank(config, &config.models[0], &rotation, NEEDS, &of_the_file, &outlook, &mut || rng.f64())
 }
 
 /// How often each comes first in 3,000 calls, in the order one, two, three.
@@ -94,10 +99,10 @@ fn the_price_is_that_of_this_call() {
                        price = { input = 3.0, output = 3.0 }\n";
     let config = config(deployments, "strategy = \"cost\"\ndeployments = [\"out\", \"in\"]");
     let first = |input, expected| {
-        let needs = Needs { input, output: 0, expected, beginning: None };
+        let needs = Needs { input, output: 0, expected, beginning: None, at: 0 };
         let outlook = |_| Outlook::default();
         let model = &config.models[0];
-        let order = rank(&config, model, &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
+        let order = rank(&config, model, &Mutex::default(), needs, &of_the_file, &outlook, &mut || 0.5);
         names(&config, &order)[0].clone()
     };
     assert_eq!(first(10_000, 100), "in");
@@ -230,7 +235,7 @@ fn automatic_weights_fall_with_headroom_and_failures_but_not_to_nothing() {
         for _ in 0..3_000 {
             let outlook = |id: DeploymentId| outlooks[id.0];
             let draw = &mut || rng.f64();
-            let order = rank(config, &config.models[0], &rotation, NEEDS, &|_| true, &outlook, draw);
+            let order = rank(config, &config.models[0], &rotation, NEEDS, &of_the_file, &outlook, draw);
             got[order[0].target.deployment.0] += 1;
         }
         assert!(got.iter().zip(due).all(|(got, due)| got.abs_diff(due) < 30), "{got:?}, not {due:?}");
@@ -286,7 +291,8 @@ fn priorities_come_before_any_strategy() {
         model.targets.iter_mut().for_each(|target| target.tier = u32::from(target.deployment.0 != 2));
         let outlook = |id: DeploymentId| [takes(0.1), takes(0.1), fails(0.5)][id.0];
         let mut rng = fastrand::Rng::with_seed(3);
-        let order = rank(&config, &model, &Mutex::default(), NEEDS, &|_| true, &outlook, &mut || rng.f64());
+        let order =
+            rank(&config, &model, &Mutex::default(), NEEDS, &of_the_file, &outlook, &mut || rng.f64());
         assert_eq!(order[0].target.deployment, DeploymentId(2), "{strategy}");
         assert!(order[1].tier > order[0].tier && order.len() == 3, "{strategy}");
     }
@@ -300,7 +306,8 @@ fn a_capacity_choice_compares_eight() {
     let list: Vec<String> = (0..12).map(|n| format!("\"d{n}\"")).collect();
     let config = config(&all, &format!("deployments = [{}]", list.join(", ")));
     let outlook = |_| Outlook::default();
-    let order = rank(&config, &config.models[0], &Mutex::default(), NEEDS, &|_| true, &outlook, &mut || 0.5);
+    let order =
+        rank(&config, &config.models[0], &Mutex::default(), NEEDS, &of_the_file, &outlook, &mut || 0.5);
     let tiers: Vec<u64> = order.iter().map(|of| of.tier).collect();
     assert_eq!(tiers, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
     assert!(order.iter().all(|of| of.threshold == 0));
@@ -347,10 +354,10 @@ fn calls_longer_than_a_deployment_can_read_go_to_another_of_the_same_model() {
     let all = deployment("short", 8_000) + &deployment("long", 128_000);
     let config = config(&all, "deployments = [\"short\", \"long\"]");
     let able = |input, output| {
-        let needs = Needs { input, output, expected: 0, beginning: None };
+        let needs = Needs { input, output, expected: 0, beginning: None, at: 0 };
         let outlook = |_| Outlook::default();
         let order =
-            rank(&config, &config.models[0], &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
+            rank(&config, &config.models[0], &Mutex::default(), needs, &of_the_file, &outlook, &mut || 0.5);
         let mut names = names(&config, &order);
         names.sort();
         names
@@ -370,5 +377,26 @@ fn load_shifts_little_by_little_from_soft_to_hard() {
     for (used, over) in [(600_000, 0.0), (700_000, 0.25), (800_000, 0.5), (900_000, 0.75), (1_000_001, 1.0)] {
         let passed = thresholds.iter().filter(|threshold| **threshold < used).count() as f64 / 3_000.0;
         assert!((passed - over).abs() < 0.04, "{passed} of the calls go elsewhere at {used}");
+    }
+}
+
+/// Broken on purpose to see it fail: the file's weight taken.
+#[test]
+fn a_weight_that_was_set_counts_in_place_of_the_files_and_whoever_has_none_is_no_candidate() {
+    for strategy in ["weighted", "least-busy"] {
+        let config = three(&format!("strategy = \"{strategy}\"\nlatency = {{ choices = 3 }}"));
+        let weights = [Some(6.0), None, Some(2.0)];
+        let able = |target: &Target| weights[target.deployment.0];
+        let busy = |id: DeploymentId| Outlook { busy: [5, 0, 2][id.0], ..takes(1.0) }; // 6 calls for a weight of 6, 3 for one of 2
+        let (rotation, mut rng, mut counts) = (Mutex::default(), fastrand::Rng::with_seed(3), [0; 3]);
+        for _ in 0..800 {
+            let order = rank(&config, &config.models[0], &rotation, NEEDS, &able, &busy, &mut || rng.f64());
+            assert_eq!(order.len(), 2, "{strategy}");
+            counts[order[0].target.deployment.0] += 1;
+        }
+        match strategy {
+            "weighted" => assert!((598..=602).contains(&counts[0]) && counts[1] == 0, "{counts:?}"),
+            _ => assert_eq!(counts, [800, 0, 0], "{strategy}"),
+        }
     }
 }

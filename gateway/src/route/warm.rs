@@ -15,7 +15,7 @@ const FEW: f64 = 8.0;
 
 /// Orders a group by where a prompt that begins so is warm; those with too much in flight come last. `weigh`: by their weights.
 pub(super) fn order(group: &mut [Candidate<'_>], beginning: u64, weigh: bool) {
-    let weight = |candidate: &Candidate<'_>| if weigh { candidate.target.weight } else { 1.0 };
+    let weight = |candidate: &Candidate<'_>| if weigh { candidate.weight } else { 1.0 };
     let weights: f64 = group.iter().map(weight).sum();
     let one_more = 1.0 + group.iter().map(|candidate| candidate.outlook.busy as f64).sum::<f64>();
     let is_loaded = |candidate: &Candidate<'_>| {

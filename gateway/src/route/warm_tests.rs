@@ -6,7 +6,7 @@ use super::*;
 fn warm<'a>(config: &'a Config, beginning: u64, busy: [u64; 3], rng: &mut fastrand::Rng) -> Vec<Ranked<'a>> {
     let needs = Needs { beginning: Some(beginning), ..NEEDS };
     let outlook = |id: DeploymentId| Outlook { busy: busy[id.0], ..takes(1.0) };
-    rank(config, &config.models[0], &Mutex::default(), needs, &|_| true, &outlook, &mut || rng.f64())
+    rank(config, &config.models[0], &Mutex::default(), needs, &of_the_file, &outlook, &mut || rng.f64())
 }
 
 /// How many of 3,000 beginnings have their home at each, in the order one, two, three.
@@ -59,7 +59,7 @@ fn weights_hold_over_many_beginnings() {
     for beginning in 0..8_000 {
         let needs = Needs { beginning: Some(beginning), ..NEEDS };
         let outlook = |_| Outlook::default();
-        let order = rank(&all, &model, &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
+        let order = rank(&all, &model, &Mutex::default(), needs, &of_the_file, &outlook, &mut || 0.5);
         counts[order[0].target.deployment.0] += 1;
     }
     let near = |count: i32, expected: i32| (count - expected).abs() < 150;
@@ -86,7 +86,7 @@ fn nobody_pays_more_or_fails_oftener_for_a_cache() {
         let outlook = |id: DeploymentId| [fails(0.2), fails(0.0), fails(0.1)][id.0];
         let model = &config.models[0];
         let order =
-            rank(&config, model, &Mutex::default(), needs(beginning), &|_| true, &outlook, &mut || 0.5);
+            rank(&config, model, &Mutex::default(), needs(beginning), &of_the_file, &outlook, &mut || 0.5);
         assert_eq!(names(&config, &order)[0], "two");
     }
 }
@@ -100,7 +100,7 @@ fn of_the_two_where_it_may_be_warm_the_faster_is_taken() {
         let needs = Needs { beginning: Some(beginning), ..NEEDS };
         let outlook = |id: DeploymentId| takes([1.0, 2.0, 4.0][id.0]);
         let model = &config.models[0];
-        let order = rank(&config, model, &Mutex::default(), needs, &|_| true, &outlook, &mut || 0.5);
+        let order = rank(&config, model, &Mutex::default(), needs, &of_the_file, &outlook, &mut || 0.5);
         firsts[order[0].target.deployment.0] += 1;
     }
     let [fast, middle, slow] = firsts;
@@ -144,8 +144,15 @@ fn priorities_come_before_warmth() {
     model.targets.iter_mut().for_each(|target| target.tier = u32::from(target.deployment.0 != 2));
     for beginning in 0..50 {
         let needs = Needs { beginning: Some(beginning), ..NEEDS };
-        let order =
-            rank(&config, &model, &Mutex::default(), needs, &|_| true, &|_| Outlook::default(), &mut || 0.5);
+        let order = rank(
+            &config,
+            &model,
+            &Mutex::default(),
+            needs,
+            &of_the_file,
+            &|_| Outlook::default(),
+            &mut || 0.5,
+        );
         assert_eq!(order[0].target.deployment, DeploymentId(2));
     }
 }

@@ -2,20 +2,24 @@
 //! the call's record is told.
 
 mod kept;
+mod tab;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use kept::Kept;
+use opentelemetry::KeyValue;
+pub use tab::{For, Tab};
 
-use crate::config::{DeploymentId, Price};
+use crate::config::DeploymentId;
 use crate::dialect::failure::Failure;
 use crate::dialect::openai::answer::Usage;
 use crate::error::Kind;
 use crate::shared::{PredictionKey, Shared, Snapshot};
 use crate::standing::Busy;
 use crate::state::{Actual, Reservation};
-use crate::telemetry::Record;
+use crate::telemetry::trace::AttemptSpan;
+use crate::telemetry::{Operation, Record};
 use crate::upstream::seen::Seen;
 
 /// What an attempt that is being answered still owes.
@@ -51,8 +55,14 @@ pub struct Settlement {
     pub busy: Option<Busy>,
     /// The answer is made after the call has ended: what it will have used is not known here.
     pub background: bool,
+    /// What it costs.
+    pub tab: Option<Tab>,
     /// To be told of the answer's size at its end, where later calls may refer to it.
     pub kept: Option<Kept>,
+    /// Of the attempt, if the call is told of.
+    pub span: Option<AttemptSpan>,
+    /// What the call is, in the word of the GenAI conventions.
+    pub operation: &'static str,
 }
 
 impl Settlement {
@@ -60,8 +70,8 @@ impl Settlement {
     pub fn answered(mut self, usage: Option<Usage>, bytes: usize) {
         self.record.ok();
         self.went_well(usage);
-        let partial = Actual::Partial { input: self.input, delivered: bytes as u64 / 4 };
-        self.close(usage, partial);
+        let known = Usage { input: self.input, output: bytes as u64 / 4, ..Usage::default() };
+        self.close(usage, known);
     }
 
     /// A stream is over: ended, failed or left by the client.
@@ -74,9 +84,7 @@ impl Settlement {
             slow if slow == Kind::UpstreamTimeout.name() && Instant::now() < self.until => self.went_wrong(),
             _ => {} // that the client or this replica went says nothing of the deployment
         }
-        let partial = Actual::Partial { input: self.input, delivered: seen.delivered.tokens() };
-        // A running usage says what was used so far, not what will have been.
-        self.close(seen.usage.filter(|_| seen.complete), partial);
+        self.close(seen.used(), seen.used_so_far(self.input));
     }
 
     /// The provider failed inside the stream: if it is at its limit, that is so for every replica and every other call.
@@ -104,47 +112,73 @@ impl Settlement {
         }
     }
 
-    fn close(&mut self, usage: Option<Usage>, unknown: Actual) {
+    /// Tells collectors of the attempt's end.
+    fn tell(&mut self, usage: Option<Usage>, actual: &Actual) {
+        let (record, outcome) = (&self.record, self.record.outcome);
+        record.trace.settled(|| {
+            let held = self.reservation.as_ref().map_or(0, Reservation::held_tokens);
+            let mut said = vec![
+                KeyValue::new("weir.settled_by", settled_by(actual)),
+                KeyValue::new("weir.held_tokens", i64::try_from(held).unwrap_or(i64::MAX)),
+            ];
+            let used = usage.and_then(|usage| i64::try_from(usage.total()).ok());
+            said.extend(used.map(|used| KeyValue::new("weir.used_tokens", used)));
+            said
+        });
+        self.shared.metrics.operation(&Operation {
+            deployment: &self.snapshot.config.deployments[self.deployment.0],
+            operation: self.operation,
+            outcome,
+            took: self.sent.elapsed(),
+            first: self.first,
+            usage,
+        });
+        if let Some(span) = self.span.take() {
+            span.ended(outcome, usage.as_ref());
+        }
+    }
+
+    /// `known`: what is known of the usage where the provider does not tell it in all.
+    fn close(&mut self, usage: Option<Usage>, known: Usage) {
         self.record.upstream += self.sent.elapsed();
         self.record.usage = usage;
         let actual = match usage {
             Some(usage) => {
                 self.shared.observe(&self.key, usage.output / self.choices.max(1));
-                let price = self.snapshot.config.deployments[self.deployment.0].price;
-                self.record.cost = price.map_or(0.0, |price| cost(&price, &usage));
                 Actual::Used(usage)
             }
             None if self.background => Actual::Abandoned,
-            None => unknown,
+            None => Actual::Partial(known),
         };
+        self.tell(usage, &actual);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(actual);
         }
+        self.pay(actual);
         if let (Some(kept), Some(usage)) = (self.kept.take(), usage) {
             kept.tell_later(usage.total());
         }
     }
-}
 
-/// US dollars of one call.
-pub fn cost(price: &Price, usage: &Usage) -> f64 {
-    price.of_usage(usage)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_cache_gave_and_took_is_paid_at_its_own_price() {
-        let price = Price { input: 2.0, output: 8.0, cache_read: 1.0, cache_write: 2.5, request: 0.5 };
-        let usage = Usage {
-            input: 1_000_000,
-            cached_input: 400_000,
-            written_input: 200_000,
-            output: 500_000,
-            reasoning: 0,
+    fn pay(&mut self, actual: Actual) {
+        let Some(tab) = self.tab.take() else { return };
+        let cost = match actual {
+            Actual::Abandoned => {
+                tab.unknown(); // it is made later
+                None
+            }
+            known => tab.pay(known),
         };
-        assert_eq!(cost(&price, &usage), 0.4 * 2.0 + 0.4 * 1.0 + 0.2 * 2.5 + 4.0 + 0.5);
+        (self.record.cost, self.record.is_cost_unknown) = (cost.unwrap_or(0.0), cost.is_none());
+    }
+}
+
+/// How a reservation was settled: by what the provider said, or by what is known without.
+fn settled_by(actual: &Actual) -> &'static str {
+    match actual {
+        Actual::Used(_) => "usage",
+        Actual::Partial(_) => "estimate",
+        Actual::TimedOut { .. } | Actual::Failed => "failure",
+        Actual::Abandoned => "hold",
     }
 }

@@ -10,6 +10,7 @@ use crate::admit::estimate::Estimate;
 use crate::admit::{AskFor, wish};
 use crate::config::check::check;
 use crate::config::{Config, DeploymentId};
+use crate::dialect::openai::answer::Service;
 use crate::route::behaviour::Answered;
 use crate::route::predict::Size;
 use crate::route::rotation::Rotation;
@@ -215,14 +216,25 @@ impl Sim {
             replicas: REPLICAS as u64,
         };
         let outlook = |id: DeploymentId| replica.standings[id.0].outlook_at(look, now);
-        let needs = Needs { input, output: 0, expected: 250, beginning: None };
+        let needs = Needs { input, output: 0, expected: 250, beginning: None, at: 0 };
         let (begun, rng) = (Instant::now(), &mut self.rng);
-        let ranked =
-            route::rank(&self.config, of, &replica.rotations[model], needs, &|_| true, &outlook, &mut || {
-                rng.f64()
-            });
+        let ranked = route::rank(
+            &self.config,
+            of,
+            &replica.rotations[model],
+            needs,
+            &|target| Some(target.weight),
+            &outlook,
+            &mut || rng.f64(),
+        );
         self.decisions.push(begun.elapsed());
-        let estimate = |_: &_, _| Estimate { input, output, guessed_input: 0, explicit_output: false };
+        let estimate = |_: &_, _| Estimate {
+            input,
+            output,
+            guessed_input: 0,
+            explicit_output: false,
+            service: Service::Standard,
+        };
         let infos = pools::table(&self.config, 0);
         let mut wish = wish(&self.config, &infos, &[], &ranked, estimate, None, AskFor::default());
         let ledger = replica.side.ledger().unwrap().clone();

@@ -113,6 +113,7 @@ impl Client {
         }
         let answer = self.try_asking(port, wish).await;
         if let Err(away) = &answer {
+            self.failures.note(away);
             match away {
                 Away::Learning => drop(self.contact.send_replace(Contact::Learning)),
                 Away::OtherLayout => self.side.lock().is_others(boot_ms()),
@@ -266,7 +267,7 @@ impl Client {
             end_by: by(deadlines.end),
             granted_at: granted.l,
             parts: drawn.into_iter().enumerate().map(part).collect(),
-            price: wish.prices.get(granted.index).copied().flatten(),
+            price: wish.prices.get(granted.index).copied().flatten().map(Box::new),
             home: Some((ledger.attempt(), self.bell.clone())),
             head_settled: false,
         }

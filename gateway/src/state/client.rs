@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::Away;
 use super::bell::Bell;
 use super::core::circuit::Gate;
 use super::core::{Command, Ending, Gates, Incarnation, Ms, Outcome, PoolDecl, Reply, Trip};
+use super::failures::{Counting, Failures};
 use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
@@ -58,6 +60,7 @@ pub struct Client {
     telling: Arc<tokio::sync::Mutex<Option<Instant>>>,
     pub(super) live: AtomicUsize,
     pub(super) contact: watch::Sender<Contact>,
+    pub(super) failures: Counting,
     pub(super) places: moka::sync::Cache<String, Place>,
     pins: Pins,
     pub(super) config: watch::Sender<Arc<str>>, // the hash of what this replica is configured by; empty: not told
@@ -80,6 +83,7 @@ impl Client {
             telling: Arc::default(),
             live: AtomicUsize::new(0),
             contact: watch::Sender::new(Contact::Untried),
+            failures: Counting::default(),
             places: moka::sync::Cache::builder().max_capacity(PLACES).time_to_idle(PLACE_IDLE).build(),
             pins: Pins::new(session_idle),
             config: watch::Sender::new("".into()),
@@ -138,6 +142,11 @@ impl Client {
     /// Does the state grant nothing, be it away or learning?
     pub fn is_away(&self) -> bool {
         matches!(*self.contact.borrow(), Contact::Away | Contact::Learning)
+    }
+
+    /// How often the state did not answer so far.
+    pub fn failures(&self) -> Failures {
+        self.failures.so_far()
     }
 
     /// Among how many replicas limits are being shared without the state, if they are.
@@ -276,7 +285,8 @@ impl Client {
                 return Err(Away::NotConnected); // nothing is told, so sharing may go on
             }
             let Some(join) = self.side.lock().due(boot_ms()) else { return Ok(()) };
-            let reply = port.run(&Command::Join(join.clone())).await;
+            let span = tracing::info_span!(target: "weir::state", "join state");
+            let reply = port.run(&Command::Join(join.clone())).instrument(span).await;
             let reply = reply.inspect_err(|_| self.side.lock().unjoined())?;
             refused += u32::from(!self.side.lock().joined(&join, &reply, boot_ms()));
         }

@@ -1,5 +1,5 @@
-//! What replicas tell each other of experiments, through keys of their own: shares that were set at run time, and what each
-//! measured. No decision about a limit rests on it, so no script of the limits knows of it.
+//! What replicas tell each other of what they measured of experiments, through keys of its own. No decision about a limit rests on
+//! it, so no script of the limits knows of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use super::Away;
 use super::lanes::Lane;
 use super::port::Port;
 
-const SHARES: &str = include_str!("../../../lua/shares.lua");
 const TALLY: &str = include_str!("../../../lua/tally.lua");
 
 /// How long what was measured is kept after the last replica told of it.
@@ -31,31 +30,6 @@ pub struct Told<'a> {
 }
 
 impl Port {
-    /// What was set at run time, by experiment.
-    pub async fn shares(&self) -> Result<BTreeMap<String, String>, Away> {
-        match self {
-            Port::Redis(lane) => {
-                let mut get = redis::pipe();
-                get.cmd("HGETALL").arg(lane.keys().shares());
-                only(lane, &get).await
-            }
-            Port::Local(local) => Ok(local.experiments.shares()),
-        }
-    }
-
-    /// Sets what holds at run time for an experiment, unless something as new is set; what is set then.
-    pub async fn offer_shares(&self, experiment: &str, version: u64, text: &str) -> Result<String, Away> {
-        match self {
-            Port::Redis(lane) => {
-                let mut set = redis::pipe();
-                set.cmd("EVAL").arg(SHARES).arg(1).arg(lane.keys().shares());
-                set.arg(experiment).arg(version).arg(text);
-                only(lane, &set).await
-            }
-            Port::Local(local) => Ok(local.experiments.offer(experiment, version, text)),
-        }
-    }
-
     /// Tells what a book says.
     pub async fn tell_measured(&self, told: Told<'_>) -> Result<(), Away> {
         match self {
@@ -87,33 +61,17 @@ impl Port {
 }
 
 /// The answer to the only command of a pipe.
-async fn only<T: redis::FromRedisValue>(lane: &Lane, pipe: &Pipeline) -> Result<T, Away> {
+pub(super) async fn only<T: redis::FromRedisValue>(lane: &Lane, pipe: &Pipeline) -> Result<T, Away> {
     lane.plain::<(T,)>(pipe).await.map(|(answer,)| answer)
 }
 
 /// The same in this process.
 #[derive(Debug, Default)]
-pub(super) struct Board {
-    set: Mutex<BTreeMap<String, (u64, String)>>, // short sections
-    told: Mutex<BTreeMap<String, BTreeMap<String, String>>>, // the same
+pub(super) struct Tallies {
+    told: Mutex<BTreeMap<String, BTreeMap<String, String>>>, // short sections
 }
 
-impl Board {
-    fn shares(&self) -> BTreeMap<String, String> {
-        let written =
-            |(name, (version, text)): (&String, &(u64, String))| (name.clone(), format!("{version} {text}"));
-        self.set.lock().iter().map(written).collect()
-    }
-
-    fn offer(&self, experiment: &str, version: u64, text: &str) -> String {
-        let mut set = self.set.lock();
-        let kept = set.entry(experiment.to_owned()).or_default();
-        if version > kept.0 {
-            *kept = (version, text.to_owned());
-        }
-        format!("{} {}", kept.0, kept.1)
-    }
-
+impl Tallies {
     /// (It ends with the process, so books that are over need not be summed up.)
     fn tell(&self, told: Told<'_>) {
         let mut books = self.told.lock();

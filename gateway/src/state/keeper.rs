@@ -45,6 +45,9 @@ impl Client {
     /// Says what is due and takes note of whether the state grants.
     pub async fn sync(self: &Arc<Self>, port: &Port, count: bool) -> Result<(), Away> {
         let answer = self.say_due(port, count).await;
+        if let Err(away) = &answer {
+            self.failures.note(away);
+        }
         self.note_contact(answer.as_ref().err());
         answer
     }

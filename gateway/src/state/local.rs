@@ -6,8 +6,11 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 
 use super::announce::TOLD_FOR;
+use super::boards::Boards;
 use super::core::{Command, Ms, Reply, State};
-use super::experiments::Board;
+use super::costs::Shelf;
+use super::experiments::Tallies;
+use super::keys::Cabinet;
 use super::places::Notes;
 
 /// Pins are swept when there are more than this and twice as many as after the last sweep.
@@ -19,7 +22,10 @@ pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
-    pub(super) experiments: Board,
+    pub(super) boards: Boards,
+    pub(super) experiments: Tallies,
+    pub(super) costs: Shelf,
+    pub(crate) keys: Cabinet,
     configs: Mutex<AHashMap<String, (String, Instant)>>, // by replica: which, and when it was told; short sections
 }
 
@@ -36,7 +42,10 @@ impl Default for Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
-            experiments: Board::default(),
+            boards: Boards::default(),
+            experiments: Tallies::default(),
+            costs: Shelf::default(),
+            keys: Cabinet::default(),
             configs: Mutex::default(),
         }
     }

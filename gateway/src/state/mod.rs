@@ -5,14 +5,18 @@
 mod announce;
 mod asking;
 pub mod bell;
+mod boards;
 pub mod books;
 pub mod client;
 pub mod connect;
 pub mod control;
 pub mod core;
+mod costs;
 mod doubts;
 mod experiments;
+pub mod failures;
 mod keeper;
+pub mod keys;
 pub mod lanes;
 pub mod layout;
 pub mod ledger;
@@ -31,7 +35,9 @@ mod stored;
 pub mod watched;
 
 pub use asking::{Outcome, Wish};
+pub use boards::{Board, Posted};
 pub use client::{About, Client};
+pub use costs::ToldCosts;
 pub use experiments::Told as Measured;
 pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};

@@ -26,7 +26,7 @@ impl Port {
     }
 
     /// Keeps a string for all replicas.
-    pub(super) async fn note(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Away> {
+    pub async fn note(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Away> {
         match self {
             Port::Redis(lane) => lane.note(key, value, ttl).await,
             Port::Local(local) => {
@@ -37,7 +37,7 @@ impl Port {
     }
 
     /// A string that [`Port::note`] has kept.
-    pub(super) async fn recall(&self, key: &str) -> Result<Option<String>, Away> {
+    pub async fn recall(&self, key: &str) -> Result<Option<String>, Away> {
         match self {
             Port::Redis(lane) => lane.recall(key).await,
             Port::Local(local) => Ok(local.recall(key)),

@@ -42,7 +42,7 @@ pub struct Reservation {
     pub(super) home: Option<(Attempt, Arc<Bell>)>,
     pub(super) head_settled: bool,
     /// By what budgets count.
-    pub(super) price: Option<Price>,
+    pub(super) price: Option<Box<Price>>,
 }
 
 /// What is held on one pool.
@@ -119,7 +119,7 @@ impl Reservation {
             for (meter, held) in part.amounts.iter().enumerate() {
                 let shape = part.info.decl.meters[meter].shape;
                 if stages(shape.stage) {
-                    let amount = part.info.charge(meter, *held, actual, self.price.as_ref());
+                    let amount = part.info.charge(meter, *held, actual, self.price.as_deref());
                     let amount = if on(Mutant::ExcessDropped) { amount.min(*held) } else { amount };
                     ledger.settle(&part.books, meter, *held, amount);
                     freed |= shape.buckets == 0;

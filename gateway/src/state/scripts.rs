@@ -118,14 +118,34 @@ impl Keys {
         format!("{{{}}}:line:{line}", self.namespace)
     }
 
-    /// HASH by experiment: what was set at run time; no TTL. See `lua/shares.lua`.
+    /// HASH: the keys of tenants that were made at run time; no TTL. See `lua/keys.lua`.
+    pub fn keys(&self) -> String {
+        format!("{{{}}}:keys", self.namespace)
+    }
+
+    /// HASH by the id of such a key: when it was used last; no TTL, each is forgotten with its key.
+    pub fn used(&self) -> String {
+        format!("{{{}}}:used", self.namespace)
+    }
+
+    /// HASH by experiment: what was set at run time; no TTL. See `lua/board.lua`.
     pub fn shares(&self) -> String {
         format!("{{{}}}:shares", self.namespace)
+    }
+
+    /// HASH by deployment: what was set at run time; no TTL. See `lua/board.lua`, `lua/forget.lua`.
+    pub fn duties(&self) -> String {
+        format!("{{{}}}:duties", self.namespace)
     }
 
     /// HASH: what was measured of an experiment; with a TTL. See `lua/tally.lua`.
     pub fn measured(&self, key: &str) -> String {
         format!("{{{}}}:measured:{key}", self.namespace)
+    }
+
+    /// HASH: what an hour cost; with a TTL. See `lua/costs.lua`.
+    pub fn costs(&self, hour: u64) -> String {
+        format!("{{{}}}:costs:{hour}", self.namespace)
     }
 
     /// STRING: the hash of the configuration that a replica works by; with a TTL.

@@ -49,6 +49,8 @@ pub enum Why {
     Lacks(String),
     /// The call is longer than it can read.
     TooLong,
+    /// An operator has drained it.
+    Drained,
     /// What the call continues is kept elsewhere.
     NotItsHome,
     /// Its provider has no such call.
@@ -83,6 +85,8 @@ pub enum Why {
     PutOut,
 }
 
+/// So many events are told one by one.
+const MOST_STEPS: usize = 64;
 /// About as much is told, bytes: it has to fit into a head.
 const LONGEST: usize = 4_000;
 
@@ -136,19 +140,15 @@ impl Explanation {
 
     /// For operators.
     pub fn log(&self) -> String {
-        self.text(|out, why| match why {
-            Why::NotPreferred { share } => {
-                write(out, format_args!("has room ({:.1} % in use), another was preferred", 100.0 * share));
-            }
-            Why::NoRoom { time, pool } => {
-                write(out, format_args!("no room for {:.3} s in {pool}", time.as_secs_f64()));
-            }
-            Why::TooLarge { pool } => write(out, format_args!("larger than a limit of {pool}")),
-            Why::Waited { time, pool } => {
-                let of = if pool.is_empty() { "" } else { " in " };
-                write(out, format_args!("waited {:.3} s for room{of}{pool}", time.as_secs_f64()));
-            }
-            other => plain(out, other),
+        self.text(in_full)
+    }
+
+    /// The same event by event, without the rule and the variant.
+    pub fn steps(&self) -> impl Iterator<Item = String> {
+        self.steps.iter().take(MOST_STEPS).map(|(name, why)| {
+            let mut out = format!("{name}: ");
+            in_full(&mut out, why);
+            out
         })
     }
 
@@ -176,6 +176,24 @@ impl Explanation {
     }
 }
 
+/// With what others use.
+fn in_full(out: &mut String, why: &Why) {
+    match why {
+        Why::NotPreferred { share } => {
+            write(out, format_args!("has room ({:.1} % in use), another was preferred", 100.0 * share));
+        }
+        Why::NoRoom { time, pool } => {
+            write(out, format_args!("no room for {:.3} s in {pool}", time.as_secs_f64()));
+        }
+        Why::TooLarge { pool } => write(out, format_args!("larger than a limit of {pool}")),
+        Why::Waited { time, pool } => {
+            let of = if pool.is_empty() { "" } else { " in " };
+            write(out, format_args!("waited {:.3} s for room{of}{pool}", time.as_secs_f64()));
+        }
+        other => plain(out, other),
+    }
+}
+
 /// What is the same for everybody.
 fn plain(out: &mut String, why: &Why) {
     match why {
@@ -184,6 +202,7 @@ fn plain(out: &mut String, why: &Why) {
         Why::NotLooked => out.push_str("not looked at"),
         Why::Lacks(what) => out.push_str(what),
         Why::TooLong => out.push_str("the call is longer than its context"),
+        Why::Drained => out.push_str("drained by an operator"),
         Why::NoSuchCall => out.push_str("its provider has no such call"),
         Why::Unsayable => out.push_str("the request cannot be said in its dialect"),
         Why::NotItsHome => out.push_str("what the call continues is kept elsewhere"),

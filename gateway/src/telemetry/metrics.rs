@@ -7,14 +7,22 @@ use ahash::AHashMap;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use super::costs::Spending;
+use super::genai::{GenAi, Operation};
 use super::levels::Levels;
+use super::otlp::Otlp;
+use super::overview::Overview;
+use super::series::{AllSeries, limit};
 use super::variants::Variants;
-use super::{Record, log};
+use super::{Feed, Record, log};
+use crate::cost::{Place, Spent};
+use crate::duty::Duty;
 use crate::experiment::{Assigned, Sample, Trial};
 use crate::state::core::{Cause, Circuit, Circuits, SessionOutcome};
+use crate::state::failures::Failures;
 
 pub(super) const SECONDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -27,16 +35,17 @@ const TOKENS: [f64; 12] =
 /// Every instrument of one process.
 #[derive(Debug)]
 pub struct Metrics {
+    /// For who watches.
+    pub feed: Feed,
     registry: Registry,
-    _provider: SdkMeterProvider,
-    requests: Counter<u64>,
-    duration: Histogram<f64>,
+    provider: SdkMeterProvider,
+    pub(super) requests: Counter<u64>,
+    pub(super) duration: Histogram<f64>,
     overhead: BoundHistogram<f64>,
-    first_token: Histogram<f64>,
+    pub(super) first_token: Histogram<f64>,
     attempts: Counter<u64>,
     errors: Counter<u64>,
-    tokens: Counter<u64>,
-    cost: Counter<f64>,
+    pub(super) tokens: Counter<u64>,
     upstream_429: Counter<u64>,
     denials: Counter<u64>,
     sessions: Counter<u64>,
@@ -44,97 +53,47 @@ pub struct Metrics {
     hedges: Counter<u64>,
     redis: BoundHistogram<f64>,
     queue_wait: Histogram<f64>,
-    reservation_error: Histogram<f64>,
+    pub(super) reservation_error: Histogram<f64>,
     utilisation: Levels,
     learned: Levels,
     degraded: Gauge<u64>,
+    keys_age: Gauge<f64>,
     checks: Counter<u64>,
     circuits: Levels,
     accounts: Levels,
+    drained: Levels,
+    weights: Levels,
     reloads: Counter<u64>,
     reloaded: Gauge<u64>,
     calls: Gauge<u64>,
     waiting: Levels,
     buffered: Gauge<u64>,
     variants: Variants,
-    series: RwLock<AHashMap<Place, Arc<Series>>>, // short sections, as below
-    by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>,
+    spending: Spending,
+    overview: Overview,
+    /// By the names of the GenAI conventions, if a collector is told.
+    genai: Option<GenAi>,
+    pub(super) series: AllSeries,
+    by_attempt: Mutex<AHashMap<Ending, BoundCounter<u64>>>, // short sections
 }
 
 /// A deployment and how an attempt at it ended.
 type Ending = (Arc<str>, &'static str);
 
-/// Tenant, model, deployment.
-type Place = (Arc<str>, Arc<str>, Arc<str>);
-
-/// Instruments bound to one place.
-#[derive(Debug)]
-struct Series {
-    place: Place,
-    by_status: Mutex<Vec<(u16, BoundCounter<u64>)>>,
-    duration: BoundHistogram<f64>,
-    first_token: BoundHistogram<f64>,
-    input: BoundCounter<u64>,
-    output: BoundCounter<u64>,
-    cost: BoundCounter<f64>,
-    reservation_error: BoundHistogram<f64>,
-}
-
-impl Series {
-    fn bind(metrics: &Metrics, place: Place) -> Series {
-        let who = labels(&place);
-        let [tenant, model, deployment] = who.clone();
-        let here = [model.clone(), deployment.clone()];
-        let tokens = |kind: &'static str| {
-            let labels = [tenant.clone(), model.clone(), deployment.clone(), KeyValue::new("type", kind)];
-            metrics.tokens.bind(&labels)
-        };
-        Series {
-            by_status: Mutex::default(),
-            duration: metrics.duration.bind(&here),
-            first_token: metrics.first_token.bind(&here),
-            input: tokens("input"),
-            output: tokens("output"),
-            cost: metrics.cost.bind(&who),
-            reservation_error: metrics.reservation_error.bind(&here),
-            place,
-        }
-    }
-
-    fn labels(&self) -> [KeyValue; 3] {
-        labels(&self.place)
-    }
-
-    fn request(&self, status: u16, requests: &Counter<u64>) {
-        let mut known = self.by_status.lock();
-        if let Some((_, counter)) = known.iter().find(|(code, _)| *code == status) {
-            return counter.add(1);
-        }
-        let [tenant, model, deployment] = self.labels();
-        let counter = requests.bind(&[tenant, model, deployment, KeyValue::new("status", i64::from(status))]);
-        counter.add(1);
-        known.push((status, counter));
-    }
-}
-
-fn labels((tenant, model, deployment): &Place) -> [KeyValue; 3] {
-    [
-        KeyValue::new("tenant", tenant.clone()),
-        KeyValue::new("model", model.clone()),
-        KeyValue::new("deployment", deployment.clone()),
-    ]
-}
-
 impl Metrics {
     /// Fresh instruments on a registry of their own.
     pub fn new() -> anyhow::Result<Metrics> {
+        Metrics::with(None, 1_000)
+    }
+
+    /// The same, told to a collector as well. So many tenants have a label of their own.
+    pub fn with(otlp: Option<&Arc<Otlp>>, tenants: usize) -> anyhow::Result<Metrics> {
         let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .without_target_info()
-            .build()?;
-        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let provider = provider(&registry, otlp)?;
         let meter = provider.meter("weir");
+        if let Some(otlp) = otlp {
+            super::fates::tell(&meter, otlp);
+        }
         let count =
             |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
         let seconds = |name: &'static str, text: &'static str, bounds: &[f64]| {
@@ -145,6 +104,7 @@ impl Metrics {
             Levels::new(meter.f64_gauge(name).with_description(text).build(), gone)
         };
         Ok(Metrics {
+            feed: Feed::default(),
             requests: count("weir_requests", "Calls, by how they ended"),
             duration: seconds("weir_request_duration", "From request to the end of the answer", &SECONDS),
             overhead: seconds(
@@ -161,7 +121,6 @@ impl Metrics {
             attempts: count("weir_attempts", "Attempts, by deployment and how they ended"),
             errors: count("weir_errors", "Calls not served, by kind"),
             tokens: count("weir_tokens", "Tokens as providers counted them"),
-            cost: meter.f64_counter("weir_cost_usd").with_description("US dollars spent").build(),
             upstream_429: count("weir_upstream_429", "Refusals by providers for their limits"),
             denials: count("weir_denials", "Calls denied before sending, by whose limit"),
             budget_exhausted: count(
@@ -194,6 +153,12 @@ impl Metrics {
                 .u64_gauge("weir_degraded")
                 .with_description("1 while the shared state is away")
                 .build(),
+            keys_age: meter
+                .f64_gauge("weir_keys_age_seconds")
+                .with_description(
+                    "For how long nothing was heard of keys that are made, replaced and revoked at run time",
+                )
+                .build(),
             circuits: levels(
                 "weir_circuit_state",
                 "Of each deployment: 0 closed, 1 calls are coming back, 2 open",
@@ -202,6 +167,12 @@ impl Metrics {
             accounts: levels(
                 "weir_account_shut",
                 "1 while an account is left alone by all replicas, by reason",
+                0.0,
+            ),
+            drained: levels("weir_deployment_drained", "1 while an operator keeps new calls from it", 0.0),
+            weights: levels(
+                "weir_deployment_weight_set",
+                "The weight that was set at run time; 0: those of the file hold",
                 0.0,
             ),
             reloads: count("weir_config_reloads", "Times that the configuration was read again, by outcome"),
@@ -218,16 +189,20 @@ impl Metrics {
                 .with_description("Bytes of large requests and of plain answers being held")
                 .build(),
             variants: Variants::new(&meter),
+            spending: Spending::new(&meter),
+            overview: Overview::new(&meter),
+            genai: otlp.map(|otlp| GenAi::new(&meter, otlp.names())),
             registry,
-            _provider: provider,
-            series: RwLock::default(),
+            provider,
+            series: AllSeries::new(tenants),
             by_attempt: Mutex::default(),
         })
     }
 
     /// A call ended.
     pub(super) fn call(&self, record: &Record, duration: Duration) {
-        let series = self.series(record);
+        let place = (record.tenant.clone(), record.model.clone(), record.deployment.clone());
+        let series = self.series.of(&place, self);
         series.request(record.status, &self.requests);
         series.duration.record(duration.as_secs_f64());
         self.overhead.record(duration.saturating_sub(record.upstream + record.waited).as_secs_f64());
@@ -246,12 +221,22 @@ impl Metrics {
                 series.reservation_error.record(error);
             }
         }
-        if record.cost > 0.0 {
-            series.cost.add(record.cost);
+        if let Some(genai) = &self.genai {
+            genai.call(record, duration);
         }
         if record.session != SessionOutcome::None {
             self.sessions.add(1, &[KeyValue::new("outcome", log::session(record.session))]);
         }
+    }
+
+    /// An attempt came to this.
+    pub fn spent(&self, place: &Place, spent: &Spent) {
+        self.spending.note(self.series.of(place, self).place(), spent);
+    }
+
+    /// How old the table of prices is, in days, and of how many deployments its prices are out of date.
+    pub fn prices(&self, age_days: u64, stale: usize) {
+        self.spending.prices(age_days, stale);
     }
 
     /// A call of a variant ended.
@@ -262,17 +247,6 @@ impl Metrics {
     /// The shares of an experiment that hold now.
     pub fn shares(&self, trial: &Trial) {
         self.variants.show(trial);
-    }
-
-    /// The instruments of a tenant, model and deployment, bound to their labels once: unbound ones sort and hash
-    /// their labels at every use, which costs more than the rest of a call's bookkeeping.
-    fn series(&self, record: &Record) -> Arc<Series> {
-        let key = (record.tenant.clone(), record.model.clone(), record.deployment.clone());
-        if let Some(series) = self.series.read().get(&key) {
-            return series.clone();
-        }
-        let mut all = self.series.write();
-        all.entry(key.clone()).or_insert_with(|| Arc::new(Series::bind(self, key))).clone()
     }
 
     /// An attempt ended.
@@ -288,9 +262,18 @@ impl Metrics {
         }
     }
 
-    /// A call found no room; `scope` is `tenant`, `gateway`, `capacity`, `circuit` or `queue`.
+    /// The same by the names of the GenAI conventions.
+    pub fn operation(&self, operation: &Operation<'_>) {
+        if let Some(genai) = &self.genai {
+            genai.operation(operation);
+        }
+    }
+
+    /// A call found no room; `scope` is `key`, `tenant`, `gateway`, `capacity`, `circuit`, `queue`, or
+    /// `budget` where one is spent.
     pub fn denied(&self, scope: &'static str, pool: &Arc<str>) {
-        self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool.clone())]);
+        let pool = self.series.pool(pool).unwrap_or_else(|| "tenant/other".into());
+        self.denials.add(1, &[KeyValue::new("scope", scope), KeyValue::new("pool", pool)]);
     }
 
     /// A call was not tried again on a model whose further attempts are spent.
@@ -321,7 +304,9 @@ impl Metrics {
 
     /// The share of a pool's meter in use.
     pub fn utilisation(&self, pool: &Arc<str>, meter: &'static str, share: f64) {
-        self.utilisation.show(share, &[KeyValue::new("pool", pool.clone()), KeyValue::new("meter", meter)]);
+        if let Some(pool) = self.series.pool(pool) {
+            self.utilisation.show(share, &[KeyValue::new("pool", pool), KeyValue::new("meter", meter)]);
+        }
     }
 
     /// The share of a pool's caps that is left by what was learned of its provider, of several meters the lowest.
@@ -332,12 +317,52 @@ impl Metrics {
     /// All that is there has been shown: what was before and is not, is shown as nothing.
     pub fn shown(&self) {
         let all = [&self.utilisation, &self.learned, &self.circuits, &self.accounts, &self.waiting];
-        all.into_iter().chain([self.variants.shares()]).for_each(Levels::turn);
+        let all = all
+            .into_iter()
+            .chain([&self.drained, &self.weights, self.variants.shares()])
+            .chain(self.overview.levels());
+        all.for_each(Levels::turn);
+    }
+
+    /// Which configuration is in force (its hash, hexadecimal), how many replicas there are, and how often the state did not answer
+    /// so far.
+    pub fn replica(&self, hash: &str, replicas: usize, failures: Failures) {
+        self.overview.replica(hash, replicas, failures);
+    }
+
+    /// A deployment that is configured.
+    pub fn deployment(&self, name: &Arc<str>, account: &str, provider: &str) {
+        self.overview.deployment(name, account, provider);
+    }
+
+    /// How full a deployment is, of all limits that it draws on the fullest.
+    pub fn used(&self, deployment: &Arc<str>, share: f64) {
+        self.overview.used(deployment, share);
+    }
+
+    /// The share of a model's calls that a deployment is due.
+    pub fn share(&self, model: &Arc<str>, deployment: &Arc<str>, share: f64) {
+        self.overview.share(model, deployment, share);
+    }
+
+    /// Whether every deployment of a model is left alone.
+    pub fn down(&self, model: &Arc<str>, is_down: bool) {
+        self.overview.down(model, is_down);
+    }
+
+    /// A message of alerts was sent.
+    pub fn alerts_posted(&self, taken: bool) {
+        self.overview.alerts_posted(taken);
     }
 
     /// Whether the shared state is away.
     pub fn degraded(&self, away: bool) {
         self.degraded.record(u64::from(away), &[]);
+    }
+
+    /// For how long nothing was heard of keys, ms.
+    pub fn keys_age(&self, age_ms: u64) {
+        self.keys_age.record(age_ms as f64 / 1_000.0, &[]);
     }
 
     /// A health check ended.
@@ -366,6 +391,15 @@ impl Metrics {
         self.circuits.show(state, &[KeyValue::new("deployment", deployment.clone())]);
     }
 
+    /// What operators say of a deployment, as this replica has heard it.
+    pub fn duty(&self, duty: &Duty) {
+        let deployment = [KeyValue::new("deployment", duty.name.clone())];
+        self.drained.show(f64::from(u8::from(duty.is_drained())), &deployment);
+        if let Some(weight) = duty.weight() {
+            self.weights.show(weight, &deployment);
+        }
+    }
+
     /// The configuration was read again.
     pub fn reloaded(&self, applied: bool) {
         let outcome = if applied { "applied" } else { "refused" };
@@ -390,4 +424,31 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
     }
+
+    /// Tells the collector all of them as they stand. It blocks for seconds if the collector hangs.
+    pub fn flush(&self) {
+        // (Whether the collector took them its exporter has told.)
+        let _ = self.provider.force_flush();
+    }
+
+    /// Tells the collector the last of them, and nobody any more afterwards. It blocks for seconds if the collector hangs.
+    pub fn end(&self) {
+        // (Whether the collector took them its exporter has told.)
+        let _ = self.provider.shutdown();
+    }
+}
+
+/// Read by Prometheus, and by the collector's reader if there is one.
+fn provider(registry: &Registry, otlp: Option<&Arc<Otlp>>) -> anyhow::Result<SdkMeterProvider> {
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let exporter =
+        opentelemetry_prometheus::exporter().with_registry(registry.clone()).without_target_info().build()?;
+    let builder = SdkMeterProvider::builder().with_view(limit).with_reader(exporter);
+    let Some(otlp) = otlp else { return Ok(builder.build()) };
+    let builder = builder.with_resource(otlp.resource().clone());
+    Ok(match otlp.reader() {
+        Some(reader) => builder.with_reader(reader).build(),
+        None => builder.build(),
+    })
 }

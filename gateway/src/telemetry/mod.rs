@@ -1,9 +1,22 @@
-//! What a call leaves behind: one [`Record`], told once to the metrics and once to the log.
+//! What a call leaves behind: one [`Record`], told once to the metrics, once to the log, to the call's span if it has one, and to
+//! who watches.
 
+mod costs;
 mod explanation;
+mod fates;
+pub mod feed;
+mod genai;
+mod late;
 mod levels;
 pub mod log;
 pub mod metrics;
+pub(crate) mod names;
+pub mod otlp;
+mod overview;
+mod redact;
+mod series;
+mod told;
+pub mod trace;
 mod variants;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +33,11 @@ use crate::experiment::{Assigned, Ending, Sample};
 use crate::state::core::SessionOutcome;
 
 pub use explanation::{Explanation, Why};
+pub use feed::Feed;
+pub use genai::Operation;
 pub use metrics::Metrics;
+pub use otlp::Otlp;
+pub use trace::Trace;
 
 /// What is not known yet, made once: an empty `Arc` costs an allocation as well.
 static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
@@ -32,6 +49,8 @@ pub static EVERY: LazyLock<Arc<str>> = LazyLock::new(|| "every candidate".into()
 #[derive(Debug)]
 pub struct Record {
     metrics: Arc<Metrics>,
+    /// Its place among traces.
+    pub trace: Trace,
     /// Counts the call among those at once, if it was let in.
     pub place: Option<crate::bound::Part>,
     /// Who asks: who connected, or whom the balancer names.
@@ -42,10 +61,14 @@ pub struct Record {
     pub started: Instant,
     /// Who pays; empty for an anonymous call.
     pub tenant: Arc<str>,
+    /// The id of the key that it came with, if that was made at run time.
+    pub key: Option<Arc<str>>,
     /// In whose manner the client is answered.
     pub voice: Voice,
     /// Which call; empty if that was never clear.
     pub api: &'static str,
+    /// The same in the word of the GenAI conventions; empty as well.
+    pub operation: &'static str,
     /// The configured model; empty if none was found.
     pub model: Arc<str>,
     /// The deployment of the last attempt.
@@ -74,8 +97,10 @@ pub struct Record {
     pub waited: Duration,
     /// Since when it waits for room now, and in which pool.
     pub waiting: Option<(Instant, Arc<str>)>,
-    /// US dollars.
+    /// US dollars, of the attempt that answered.
     pub cost: f64,
+    /// Nobody knows what it cost.
+    pub is_cost_unknown: bool,
     /// What became of the session.
     pub session: SessionOutcome,
     /// What the tenant has left, for the answer's head.
@@ -91,13 +116,16 @@ impl Record {
     pub fn new(metrics: Arc<Metrics>, id: String) -> Record {
         Record {
             metrics,
+            trace: Trace::Off,
             place: None,
             client: None,
             id,
             started: Instant::now(),
             voice: Voice::default(),
             api: "",
+            operation: "",
             tenant: NOBODY.clone(),
+            key: None,
             model: NOBODY.clone(),
             deployment: NOBODY.clone(),
             attempts: 0,
@@ -113,6 +141,7 @@ impl Record {
             waiting: None,
             state: Duration::ZERO,
             cost: 0.0,
+            is_cost_unknown: false,
             session: SessionOutcome::None,
             left: SmallVec::new(),
             assigned: None,
@@ -127,10 +156,10 @@ impl Record {
     }
 
     /// As an experiment sees it.
-    fn sample(&self, whole: Duration, assigned: &Assigned) -> Sample {
+    fn sample(&self, whole: Duration) -> Sample {
         Sample {
             ending: ending(self.status, self.outcome),
-            spilled: assigned.spilled,
+            spilled: self.assigned.as_ref().is_some_and(|assigned| assigned.spilled),
             whole,
             first: self.first_token,
             tokens: self.usage.map(|usage| (usage.input, usage.output)),
@@ -149,6 +178,7 @@ impl Record {
         let time = since.elapsed();
         self.waited += time;
         self.metrics.waited(&self.model, time, outcome);
+        self.trace.waited(time, &pool, outcome);
         self.explanation.add(&EVERY, Why::Waited { time, pool });
     }
 
@@ -168,11 +198,15 @@ impl Drop for Record {
         let duration = self.started.elapsed();
         self.metrics.call(self, duration);
         if let Some(assigned) = &self.assigned {
-            let sample = self.sample(duration, assigned);
+            let sample = self.sample(duration);
             self.metrics.of_variant(assigned, &sample);
             assigned.book.note(assigned.variant, sample);
         }
-        log::call(self, duration);
+        if let Trace::Told(told) = &self.trace {
+            told.end(self, duration);
+        }
+        self.metrics.feed.call(self, duration);
+        log::call(self, duration); // takes what it tells
     }
 }
 

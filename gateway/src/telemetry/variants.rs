@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
+use opentelemetry::metrics::{BoundCounter, Counter, Histogram, Meter};
 use parking_lot::RwLock;
 
+use super::late::Late;
 use super::levels::Levels;
 use super::metrics::SECONDS;
 use crate::experiment::{Assigned, Ending, Sample, Trial};
@@ -32,8 +33,8 @@ type Of = (Arc<str>, Arc<str>);
 struct Series {
     calls: [BoundCounter<u64>; 4],
     spilled: BoundCounter<u64>,
-    duration: BoundHistogram<f64>,
-    first_token: BoundHistogram<f64>,
+    duration: Late<Histogram<f64>>,
+    first_token: Late<Histogram<f64>>,
     tokens: [BoundCounter<u64>; 2],
     cost: BoundCounter<f64>,
 }
@@ -133,8 +134,8 @@ impl Variants {
         Series {
             calls: ENDINGS.map(|(_, outcome)| self.calls.bind(&with("outcome", outcome))),
             spilled: self.spilled.bind(&who),
-            duration: self.duration.bind(&who),
-            first_token: self.first_token.bind(&who),
+            duration: Late::new(&self.duration, &who),
+            first_token: Late::new(&self.first_token, &who),
             tokens: ["input", "output"].map(|kind| self.tokens.bind(&with("type", kind))),
             cost: self.cost.bind(&who),
         }

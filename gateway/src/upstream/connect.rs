@@ -29,13 +29,13 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connector with a deadline.
 #[derive(Clone, Debug)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     inner: Inner,
     limit: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(limit: Duration) -> Connector {
+    pub(crate) fn new(limit: Duration) -> Connector {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

@@ -15,6 +15,7 @@ use crate::clock::boot_ms;
 use crate::config::preset::{Call, Preset};
 use crate::config::{Account, Deployment};
 use crate::dialect::api::Api;
+use crate::telemetry::trace::PassedOn;
 
 /// Where a deployment is reached, ready to be sent to.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Outgoing {
     body: Bytes,
     send_by: u64,
     auth: Option<Arc<Auth>>,
+    /// Which trace it belongs to. Not a part of what is signed.
+    trace: PassedOn,
 }
 
 impl Endpoint {
@@ -80,14 +83,14 @@ impl Endpoint {
     pub fn call(&self, call: Call, body: Bytes, send_by: u64) -> Option<Outgoing> {
         let uri = self.uris.get(&call)?.clone();
         let (headers, auth) = (self.headers.clone(), self.auth.clone());
-        Some(Outgoing { method: Method::POST, uri, headers, body, send_by, auth })
+        Some(Outgoing { method: Method::POST, uri, headers, body, send_by, auth, trace: PassedOn::new() })
     }
 
     /// A request for the list of models; `None` if the provider has none.
     pub fn models(&self) -> Option<Outgoing> {
         let uri = self.uris.get(&Call::Models)?.clone();
         let (headers, auth) = (self.bodiless.clone(), self.auth.clone());
-        Some(Outgoing { method: Method::GET, uri, headers, body: Bytes::new(), send_by: u64::MAX, auth })
+        Some(Outgoing::empty(Method::GET, uri, headers, auth))
     }
 
     /// A request without a body for the response `id`, which the provider has kept, or for a part of it: `rest` is what
@@ -96,7 +99,7 @@ impl Endpoint {
         let path = self.account.path(Call::Response, "", id).ok()?;
         let uri = format!("{}{}", self.base, behind(&path, rest)).parse().ok()?;
         let (headers, auth) = (self.bodiless.clone(), self.auth.clone());
-        Some(Outgoing { method, uri, headers, body: Bytes::new(), send_by: u64::MAX, auth })
+        Some(Outgoing::empty(method, uri, headers, auth))
     }
 }
 
@@ -150,6 +153,16 @@ fn host(uri: &Uri) -> anyhow::Result<HeaderValue> {
 }
 
 impl Outgoing {
+    fn empty(method: Method, uri: Uri, headers: Arc<HeaderMap>, auth: Option<Arc<Auth>>) -> Outgoing {
+        let (body, send_by) = (Bytes::new(), u64::MAX);
+        Outgoing { method, uri, headers, body, send_by, auth, trace: PassedOn::new() }
+    }
+
+    /// Of this trace.
+    pub fn belongs_to(&mut self, trace: PassedOn) {
+        self.trace = trace;
+    }
+
     /// With another header, beside what it has of that name.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
         Arc::make_mut(&mut self.headers).append(name, value);
@@ -160,6 +173,11 @@ impl Outgoing {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = HeaderMap::clone(&self.headers);
+        // (An account that sets one of its own has said so, and two of them are none by the standard.)
+        let is_own = self.headers.contains_key("traceparent");
+        for (name, value) in self.trace.iter().filter(|_| !is_own) {
+            request.headers_mut().append(name, value.clone());
+        }
         request
     }
 
@@ -195,7 +213,7 @@ pub(super) enum Unauthorised {
 impl Outgoing {
     /// One that nobody authorises.
     pub(super) fn post(uri: Uri, headers: Arc<HeaderMap>, body: Bytes, send_by: u64) -> Outgoing {
-        Outgoing { method: Method::POST, uri, headers, body, send_by, auth: None }
+        Outgoing { method: Method::POST, uri, headers, body, send_by, auth: None, trace: PassedOn::new() }
     }
 }
 

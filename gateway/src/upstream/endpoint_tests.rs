@@ -119,3 +119,17 @@ fn what_is_kept_is_found_by_its_id() {
     assert_eq!(behind("/responses/r?api-version=1", "/cancel?x=2"), "/responses/r/cancel?api-version=1&x=2");
     assert_eq!(behind("/responses/r?api-version=1", ""), "/responses/r?api-version=1");
 }
+
+/// Two of them are none by the standard. Broken on purpose to see it fail: ours beside the account's.
+#[test]
+fn who_sets_a_traceparent_of_his_own_sends_no_other() {
+    let ours = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (headers, expected) in [("headers = { traceparent = \"own\" }", "own"), ("", ours)] {
+        let endpoint = endpoint(&format!("provider = \"openai\"\napi_key = \"k\"\n{headers}"), "m");
+        let mut outgoing = endpoint.call(Call::Chat, Bytes::new(), 0).unwrap();
+        let trace = [(HeaderName::from_static("traceparent"), HeaderValue::from_static(ours))];
+        outgoing.belongs_to(trace.into_iter().collect());
+        let sent = outgoing.request().headers().clone();
+        assert_eq!(sent.get_all("traceparent").iter().collect::<Vec<_>>(), [expected]);
+    }
+}

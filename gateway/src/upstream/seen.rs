@@ -1,6 +1,6 @@
 //! What a stream has shown so far, whatever its dialect.
 
-use crate::dialect::openai::answer::Usage;
+use crate::dialect::openai::answer::{Service, Usage};
 use crate::dialect::openai::stream::{Begun, Chunk, Delivered, Event};
 use crate::dialect::talk::{self, Delta, Opening};
 
@@ -19,6 +19,8 @@ pub struct Seen {
     pub done: bool,
     /// The usage is the final one: it came in a chunk of its own, or with `[DONE]` behind it.
     pub complete: bool,
+    /// In which way it is served, where that is told apart from the usage.
+    service: Service,
 }
 
 impl Seen {
@@ -63,6 +65,8 @@ impl Seen {
             talk::Event::Finish { .. } => self.content = true,
             talk::Event::Usage(usage) => self.usage = Some(*usage),
             talk::Event::Done => (self.done, self.complete) = (true, true),
+            talk::Event::Start { service_tier: Some(tier), .. }
+            | talk::Event::About { service_tier: Some(tier), .. } => self.service = Service::of(&tier.value),
             talk::Event::Start { .. }
             | talk::Event::End { .. }
             | talk::Event::Logprobs { .. }
@@ -70,6 +74,19 @@ impl Seen {
             | talk::Event::Ping
             | talk::Event::Failed { .. } => {}
         }
+    }
+
+    /// What was used in all, if that was said.
+    pub fn used(&self) -> Option<Usage> {
+        // A running usage says what was used so far, not what will have been.
+        Some(self.usage.filter(|_| self.complete)?.served(self.service))
+    }
+
+    /// What was used as far as that is known, if the stream ends here: the input that the provider has told of, with what its cache
+    /// had to do with it, else our own count of it; and the output that has come.
+    pub fn used_so_far(&self, input: u64) -> Usage {
+        let told = self.usage.filter(|usage| usage.input > 0).unwrap_or(Usage { input, ..Usage::default() });
+        Usage { output: told.output.max(self.delivered.tokens()), ..told }.served(self.service)
     }
 
     fn hear_delta(&mut self, delta: &Delta) {
@@ -106,5 +123,32 @@ mod tests {
         assert_eq!((seen.delivered.chunks, seen.delivered.bytes), (1, 8));
         seen.hear(&talk::Event::Done);
         assert!(seen.done && seen.complete && seen.usage == Some(Usage::default()));
+    }
+
+    /// Anthropic tells the input first. Broken on purpose to see it fail: our own count of the input taken all the same, which
+    /// pays what was read from the cache as if it had not been.
+    #[test]
+    fn what_a_stream_has_told_of_its_input_counts_when_it_is_cut() {
+        let mut seen = Seen::default();
+        seen.hear(&text("Hello there, you."));
+        let own = seen.used_so_far(700);
+        assert_eq!((own.input, own.cached_input, own.output), (700, 0, seen.delivered.tokens()));
+        let told = Usage {
+            input: 100_000,
+            cached_input: 99_000,
+            output: 1,
+            service: Service::Fast,
+            ..Usage::default()
+        };
+        seen.hear(&talk::Event::Usage(told));
+        assert_eq!(seen.used(), None, "it is not all");
+        let output = seen.delivered.tokens();
+        assert!(output > 1);
+        assert_eq!(seen.used_so_far(700), Usage { output, ..told });
+        let much = Usage { output: 5_000, ..told };
+        seen.hear(&talk::Event::Usage(much));
+        assert_eq!(seen.used_so_far(700), much);
+        seen.hear(&talk::Event::Usage(Usage::default())); // it counts nothing
+        assert_eq!(seen.used_so_far(700).input, 700);
     }
 }

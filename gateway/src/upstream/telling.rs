@@ -13,9 +13,9 @@ use crate::dialect::api::Api;
 use crate::dialect::custom::Custom;
 use crate::dialect::failure::{Failure, Frame};
 use crate::dialect::gemini::Framing;
-use crate::dialect::openai::answer::{Usage, usage_of};
+use crate::dialect::openai::answer::{Service, Usage, usage_of};
 use crate::dialect::openai::stream::StreamError;
-use crate::dialect::talk::{Dialect, Refused};
+use crate::dialect::talk::{Answer, Dialect, Refused};
 use crate::dialect::voice::{Form, Voice};
 
 /// How an answer is told to the client.
@@ -115,7 +115,7 @@ impl Telling {
                 if read.is_err() {
                     check(&body, || of_answer(&body, headers))?;
                 }
-                Ok(Plain { body, usage: read.ok().and_then(|answer| answer.usage) })
+                Ok(Plain { body, usage: read.ok().and_then(|answer| used(&answer)) })
             }
             Telling::Retold(retold) => retold.tell(&body).map_err(|refused| {
                 let failed = check(&body, || of_answer(&body, headers)).err();
@@ -173,8 +173,16 @@ impl Retold {
         answer.created.get_or_insert(self.created);
         // What a Responses answer repeats, and says in any case, is longer than a short one.
         let body = self.own.write_answer(&answer, &self.echoes, 2 * body.len() + 512);
-        Ok(Plain { body, usage: answer.usage })
+        Ok(Plain { body, usage: used(&answer) })
     }
+}
+
+/// What an answer says it used, and in which way it was served where that is told apart.
+fn used(answer: &Answer) -> Option<Usage> {
+    let usage = answer.usage?;
+    Some(
+        usage.served(answer.service_tier.as_ref().map_or(Service::Standard, |tier| Service::of(&tier.value))),
+    )
 }
 
 /// Is it one JSON object, whole and in UTF-8? A body that ends with its connection may have lost its end.

@@ -27,7 +27,7 @@ pub(super) struct Unasked;
 
 /// A provider's connection.
 #[derive(Debug)]
-pub(super) struct Guarded {
+pub(crate) struct Guarded {
     inner: Inner,
     /// An answer, or a part of one, has been read since the last request began.
     answered: bool,

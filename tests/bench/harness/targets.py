@@ -9,6 +9,8 @@ import time
 from . import build
 from .procs import free_ports, request
 
+# weir-local that tells a collector this share of its calls as traces, and all of them as metrics and records.
+TOLD = {"weir-told-0": 0.0, "weir-told-10": 0.1, "weir-told-100": 1.0}
 KEY = "sk-bench-client-0123456789"
 PATH = "/v1/chat/completions"
 SHAPES, MODES, ALLOCATORS = ("steal", "percore", "deal"), ("pass", "parse", "redis"), ("system", "mimalloc", "jemalloc")
@@ -93,6 +95,10 @@ def render(template, to, **values):
         f.write(text)
 
 
+def raise_missing():
+    raise SystemExit("WEIR_ROTEL is not set: WEIR_ROTEL=$(tests/collector/install)")
+
+
 class Rig:
     """The mock upstream, Redis and the targets of one run."""
 
@@ -118,7 +124,7 @@ class Rig:
             cmd = self.nginx(port)
         elif name.startswith("floor"):
             cmd = self.floor(name, port, self.workers)
-        elif name in ("weir-redis", "weir-local"):
+        elif name in ("weir-redis", "weir-local", *TOLD):
             cmd = self.weir_command(name, port, admin)
         else:
             raise SystemExit(f"unknown target {name}")
@@ -143,9 +149,24 @@ class Rig:
     def weir_command(self, name, port, admin):
         state = f'[state]\nurl = "redis://127.0.0.1:{self.redis}/0"' if name == "weir-redis" else ""
         config = f"{build.RUN}/{name}.toml"
-        render("weir.toml.in", config, PORT=port, ADMIN=admin, MOCK=self.mock, STATE=state,
+        telemetry = ""
+        if name in TOLD:
+            telemetry = (f'[telemetry]\notlp_endpoint = "http://127.0.0.1:{self.collector()}"\n'
+                         f'sample_ratio = {TOLD[name]}\nmetrics_interval = "1s"')
+        render("weir.toml.in", config, PORT=port, ADMIN=admin, MOCK=self.mock, STATE=state, TELEMETRY=telemetry,
                KEY=hashlib.sha256(KEY.encode()).hexdigest(), PRESETS=presets())
         return [self.weir, "serve", "--config", config]
+
+    def collector(self):
+        """The port of one that takes everything and keeps nothing (`WEIR_ROTEL`, see tests/collector/install)."""
+        if "collector" not in self.port:
+            binary = os.environ.get("WEIR_ROTEL") or raise_missing()
+            grpc, http = free_ports(2)
+            self.pid["collector"] = self.procs.start("collector", [
+                binary, "start", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}",
+                "--exporter", "blackhole"], grpc)
+            self.port["collector"] = grpc
+        return self.port["collector"]
 
     def check(self, name):
         """One plain and one streamed answer must come through whole."""

@@ -21,6 +21,8 @@ use crate::redis_server::Redis;
 pub enum Topology {
     /// One server; with `WEIR_SECURE=1` a secure one.
     Single,
+    /// One server that writes every change to its disk.
+    Durable,
     /// One server, TLS with client certificates, the user of `deploy/redis-users.acl`.
     Secure,
     /// A master and two replicas watched by three sentinels; the user of `deploy/redis-users.acl`.
@@ -70,6 +72,12 @@ impl Topology {
         match self {
             Topology::Single if !secure => {
                 let redis = Redis::start(host, clock, folder).await?;
+                let settings = format!("url = \"{}\"", redis.url());
+                Ok(Shared { redis, others: Others::Nobody, settings })
+            }
+            Topology::Durable => {
+                let on_disk = ["--appendonly", "yes", "--appendfsync", "everysec"].map(str::to_owned);
+                let redis = Redis::start_as("redis", &on_disk, folder).await?;
                 let settings = format!("url = \"{}\"", redis.url());
                 Ok(Shared { redis, others: Others::Nobody, settings })
             }

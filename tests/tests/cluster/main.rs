@@ -6,16 +6,21 @@
 //! need a gateway of their own, run with `--ignored`.
 
 mod accounts;
+mod alerts;
 mod budgets;
 mod circuits;
 mod controls;
+mod costs;
 mod drain;
+mod drained;
+mod examples;
 mod experiments;
 mod failures;
 mod fallbacks;
 mod faults;
 mod health;
 mod hedging;
+mod keys;
 mod learned;
 mod life;
 mod limits;
@@ -30,6 +35,7 @@ mod sessions;
 mod slow_start;
 mod storm;
 mod strategies;
+mod telemetry;
 mod told;
 mod topologies;
 mod warmth;

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::{Factors, Rates};
+use crate::dialect::openai::answer::Usage;
 
 /// Tokens of the text of one message, without the frame.
 fn text_tokens(text: &str) -> u64 {
@@ -159,7 +161,13 @@ fn output_is_the_bound_of_the_request_then_the_policy_of_the_pool() {
 
 #[test]
 fn a_guessed_output_never_makes_a_call_larger_than_an_idle_meter() {
-    let guess = Estimate { input: 100, guessed_input: 0, output: 5000, explicit_output: false };
+    let guess = Estimate {
+        input: 100,
+        guessed_input: 0,
+        output: 5000,
+        explicit_output: false,
+        service: Service::Standard,
+    };
     assert_eq!(amount(MeterKind::Tokens, &guess, 1000), 1000);
     assert_eq!(amount(MeterKind::OutputTokens, &guess, 1000), 1000);
     assert_eq!(amount(MeterKind::Tokens, &guess, 10_000), 5100);
@@ -169,7 +177,13 @@ fn a_guessed_output_never_makes_a_call_larger_than_an_idle_meter() {
 
 #[test]
 fn a_bound_set_by_the_client_is_not_lowered() {
-    let demand = Estimate { input: 100, guessed_input: 0, output: 5000, explicit_output: true };
+    let demand = Estimate {
+        input: 100,
+        guessed_input: 0,
+        output: 5000,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     assert_eq!(amount(MeterKind::Tokens, &demand, 1000), 5100);
     assert_eq!(amount(MeterKind::OutputTokens, &demand, 1000), 5000);
     assert_eq!(amount(MeterKind::Requests, &demand, 1), 1);
@@ -179,7 +193,13 @@ fn a_bound_set_by_the_client_is_not_lowered() {
 /// Broken on purpose to see it fail: what is guessed of the input taken for sure.
 #[test]
 fn what_is_guessed_of_the_input_fills_a_meter_and_a_context_and_never_more() {
-    let film = Estimate { input: 180_100, guessed_input: 180_000, output: 50, explicit_output: true };
+    let film = Estimate {
+        input: 180_100,
+        guessed_input: 180_000,
+        output: 50,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     assert_eq!(amount(MeterKind::InputTokens, &film, 1000), 1000);
     assert_eq!(amount(MeterKind::Tokens, &film, 1000), 1000);
     assert_eq!(amount(MeterKind::Tokens, &film, 1 << 30), 180_150);
@@ -194,10 +214,28 @@ fn what_is_guessed_of_the_input_fills_a_meter_and_a_context_and_never_more() {
 #[test]
 fn the_widest_of_two_has_the_larger_input_and_the_larger_output() {
     let (one, other) = (
-        Estimate { input: 50, guessed_input: 20, output: 9, explicit_output: true },
-        Estimate { input: 90, guessed_input: 60, output: 5, explicit_output: true },
+        Estimate {
+            input: 50,
+            guessed_input: 20,
+            output: 9,
+            explicit_output: true,
+            service: Service::Standard,
+        },
+        Estimate {
+            input: 90,
+            guessed_input: 60,
+            output: 5,
+            explicit_output: true,
+            service: Service::Standard,
+        },
     );
-    let wide = Estimate { input: 90, guessed_input: 60, output: 9, explicit_output: true };
+    let wide = Estimate {
+        input: 90,
+        guessed_input: 60,
+        output: 9,
+        explicit_output: true,
+        service: Service::Standard,
+    };
     assert_eq!((one.widest(other), other.widest(one)), (wide, wide));
 }
 
@@ -277,4 +315,36 @@ fn recorded_inputs_are_estimated_near_what_providers_counted() {
         assert!((0.5..2.0).contains(&at(50)), "{provider}: {}", at(50));
         println!("{provider}: {} calls, p5 {:.2}, p50 {:.2}, p95 {:.2}", ratios.len(), at(5), at(50), at(95));
     }
+}
+
+/// What is held of a budget is the most that may be posted, in whichever way the call is served. Broken on purpose to see it
+/// fail: every call held as if it were served as usual; the factor of the way asked for alone, whatever the answer calls it.
+#[test]
+fn what_a_call_holds_of_a_budget_is_no_less_than_what_its_service_may_cost() {
+    use Service::{Batch, Fast, Flex, Other, Priority, Standard};
+    let rates = Rates { input: 2.0, output: 8.0, cache_read: 1.0, cache_write: 2.5, ..Rates::default() };
+    let factors = Factors { flex: Some(0.5), priority: Some(2.5), batch: Some(0.5), fast: None };
+    let price = Price { service: Some(factors), ..Price::flat(rates) };
+    let held = |service| {
+        let estimate =
+            Estimate { input: 1_000, guessed_input: 0, output: 500, explicit_output: true, service };
+        spend(&price, &estimate).all
+    };
+    let usage = Usage { input: 1_000, output: 500, written_input: 1_000, ..Usage::default() };
+    let post = |service| (price.about(&Usage { service, ..usage }) * 1e6).ceil() as u64;
+    assert_eq!((held(Standard), held(Priority)), (6_500, 16_250));
+    for (asked, served) in [
+        (Standard, &[Standard][..]),
+        (Flex, &[Flex, Standard]),
+        (Batch, &[Batch, Standard]),
+        (Priority, &[Priority, Fast, Standard, Other]),
+        (Fast, &[Priority, Fast, Standard, Other]),
+        (Other, &[Flex, Priority, Fast, Batch, Standard, Other]),
+    ] {
+        assert!(served.iter().all(|served| held(asked) >= post(*served)), "{asked:?}: {}", held(asked));
+    }
+    let whichever = Price { service: None, ..price };
+    let estimate =
+        Estimate { input: 1_000, guessed_input: 0, output: 500, explicit_output: true, service: Priority };
+    assert_eq!(spend(&whichever, &estimate).all, held(Standard), "it costs the same");
 }

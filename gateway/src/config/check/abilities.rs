@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::raw;
 use super::super::tree::{At, Field, List, Reading};
 use super::super::{Quality, raw::Entry};
+use super::deployments::Deployments;
 use super::names::is_name;
 use crate::dialect::ability::{Abilities, Ability};
 
@@ -37,6 +38,21 @@ pub(super) fn quality(field: &Field<raw::Quality>, cx: &mut Reading<'_>) -> Opti
 }
 
 const BAD_TAG: &str = "a tag consists of letters, digits and `._:/@+-`, at least one";
+
+/// Tags that are demanded of deployments, each once. One that none has would leave nobody to serve a call.
+pub(super) fn demanded(
+    written: &[At<String>],
+    deployments: &Deployments<'_>,
+    cx: &mut Reading<'_>,
+) -> Vec<Arc<str>> {
+    let (tags, known) = (tags(written, cx), deployments.tags());
+    for tag in written.iter().filter(|at| is_name(&at.value)) {
+        if !deployments.has_other_tags && !known.iter().any(|known| **known == *tag.value) {
+            cx.problem(&tag.span, "no deployment has this tag");
+        }
+    }
+    tags
+}
 
 /// Tags, each once.
 pub(super) fn tags(written: &[At<String>], cx: &mut Reading<'_>) -> Vec<Arc<str>> {

@@ -18,7 +18,7 @@ use super::slow_start::slow_start;
 use super::tiers::Tier;
 
 /// Headers that the HTTP client sets itself.
-const OWN_HEADERS: &[&str] =
+pub(super) const OWN_HEADERS: &[&str] =
     &["connection", "content-length", "content-type", "expect", "host", "te", "transfer-encoding", "upgrade"];
 
 /// All accounts, for what refers to them.
@@ -96,6 +96,7 @@ fn link(
         values: place.values,
         headers: headers(written, &access, cx),
         access,
+        traceparent: written.traceparent.or(true),
     };
     Linked { account: Arc::new(account), pool, budgets, model_pools, tier, terms }
 }
@@ -172,6 +173,7 @@ pub(super) fn unknown() -> Arc<Account> {
         region: None,
         access: Access::Open,
         headers: Vec::new(),
+        traceparent: false,
     })
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::super::tree::{At, Field, List, Reading};
-use super::super::{MeterKind, MeterSpec, Model, ModelId, Pattern, PoolId, Rule, Side, raw};
+use super::super::{MeterKind, MeterSpec, Model, ModelId, Pattern, PoolId, Pricing, Rule, Side, Tenant, raw};
 use super::deployments::Deployments;
 use super::models::Models;
 use super::pools::{Origin, Pools, Terms};
@@ -44,12 +44,12 @@ pub(super) fn budgets(
 }
 
 /// What is to be paid must be known: a deployment without a price would cost nothing.
-pub(super) fn need_price(written: &At<raw::Deployment>, cx: &mut Reading<'_>) {
-    if written.value.price.is_absent() {
+pub(super) fn need_price(written: &At<raw::Deployment>, pricing: &Pricing, cx: &mut Reading<'_>) {
+    if written.value.price.is_absent() && !pricing.is_known() {
         let span = written.value.name.get().map_or(&written.span, |name| &name.span);
         cx.problem(
             span,
-            "its account has a budget, and this deployment has no `price` (0 if it costs nothing)",
+            "its account has a budget, and this deployment has no `price` (0 if it costs nothing), nor has the table",
         );
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn need_price(written: &At<raw::Deployment>, cx: &mut Reading<'_>) {
 /// The same for what a tenant may call.
 pub(super) fn need_prices(
     written: &raw::Tenant,
-    allowed: &[Pattern],
+    tenant: &Tenant,
     (models, ruled): (&Models<'_>, &[Rule]),
     deployments: &Deployments<'_>,
     cx: &mut Reading<'_>,
@@ -65,15 +65,17 @@ pub(super) fn need_prices(
     let Some(at) = written.budgets.get() else { return };
     let may = |model: &Model| {
         let names = std::iter::once(&model.name).chain(&model.aliases);
-        let named = names.clone().any(|name| allowed.iter().any(|pattern| pattern.matches(name)));
-        named || model.wildcard && allowed.iter().any(|pattern| pattern.text.starts_with(&model.name))
+        let begins =
+            |pattern: &Pattern| pattern.text.starts_with(&model.name) || pattern.matches(&model.name);
+        let some = || tenant.models.iter().all(|list| list.iter().any(begins));
+        names.clone().any(|name| tenant.may_use(name)) || model.wildcard && some()
     };
     let called = models.list.iter().enumerate();
     let called =
         called.filter(|(at, model)| may(model) || ruled.iter().any(|rule| rule.model == ModelId(*at)));
     let targets = called.flat_map(|(_, model)| &model.targets);
     let deployed = targets.map(|target| &deployments.list[target.deployment.0].deployment);
-    let unpriced: BTreeSet<&str> = deployed.filter(|of| of.price.is_none()).map(|of| &*of.name).collect();
+    let unpriced: BTreeSet<&str> = deployed.filter(|of| !of.pricing.is_known()).map(|of| &*of.name).collect();
     if let Some(first) = unpriced.first() {
         let others = match unpriced.len() {
             1 => String::new(),
@@ -81,7 +83,7 @@ pub(super) fn need_prices(
         };
         cx.problem(
             &at.span,
-            format!("a budget needs prices, and deployment `{first}`, which this tenant may use, has no `price`{others}"),
+            format!("a budget needs prices, and deployment `{first}`, which this tenant may use, has no `price`, nor has the table{others}"),
         );
     }
 }

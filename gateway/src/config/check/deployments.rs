@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::preset::FillError;
 use super::super::tree::{At, Field, List, Reading, Span};
 use super::super::units::Count;
-use super::super::{Account, Deployment, PoolId, Price, raw};
+use super::super::{Account, Deployment, PoolId, Prices, Pricing, raw};
 use super::abilities;
 use super::accounts::{self, Accounts};
 use super::budgets;
@@ -15,7 +15,7 @@ use super::pools::{self, Origin, Pools, Terms};
 use super::settings::{self, Defaults};
 use super::slow_start::slow_start;
 use super::tiers::TierPools;
-use super::{circuit, health};
+use super::{circuit, health, price};
 
 /// `max_output` if the file does not say: tokens.
 const MAX_OUTPUT: u64 = 4096;
@@ -45,14 +45,14 @@ pub(super) struct Linked {
 /// Resolves all deployments.
 pub(super) fn deployments<'f>(
     field: &'f Field<List<raw::Deployment>>,
-    accounts: &Accounts<'_>,
+    (accounts, prices): (&Accounts<'_>, &Prices),
     defaults: &Defaults,
     pools: &mut Pools,
     cx: &mut Reading<'_>,
 ) -> Deployments<'f> {
     let names = Names::collect("deployment", field, |deployment| &deployment.name, cx);
     let mut tiers = TierPools::default();
-    let mut of = |at| link(at, accounts, defaults, &mut tiers, pools, cx);
+    let mut of = |at| link(at, (accounts, prices), defaults, &mut tiers, pools, cx);
     let list: Vec<Linked> = field.items().iter().map(&mut of).collect();
     tags_differ(field.items(), cx);
     let known = |linked: &Linked| !linked.deployment.model.is_empty() && linked.account.is_some();
@@ -68,7 +68,7 @@ pub(super) fn deployments<'f>(
 
 fn link(
     at: &At<raw::Deployment>,
-    accounts: &Accounts<'_>,
+    (accounts, prices): (&Accounts<'_>, &Prices),
     defaults: &Defaults,
     tiers: &mut TierPools,
     pools: &mut Pools,
@@ -93,13 +93,17 @@ fn link(
     let own = pools.add(Origin { name: format!("deployment/{name}"), span }, meters, terms, cx);
     let shared = account.map(|account| shared_pools(account, written, tiers, pools, cx)).unwrap_or_default();
     let budgets = linked.map(|linked| budgets_of(linked, written)).unwrap_or_default();
-    if !budgets.is_empty() {
-        budgets::need_price(at, cx);
+    let preset = linked.map(|linked| &*linked.account.preset);
+    let pricing = match written.price.get() {
+        Some(at) => Pricing::Own(price::price(at, cx)),
+        None => preset.map_or(Pricing::UNKNOWN, |preset| prices.of(&preset.name, &model)),
+    };
+    if !budgets.is_empty() && prices.is_read() {
+        budgets::need_price(at, &pricing, cx);
     }
     let (context_window, max_output) = sizes(written, cx);
     let of_account = linked.and_then(|linked| linked.pool);
     let circuit = circuit::circuit(&written.circuit, defaults.circuit, cx);
-    let preset = linked.map(|linked| &*linked.account.preset);
     let health_check = health::of_deployment(at, defaults.health_check, preset, circuit.enabled, cx);
     let deployment = Deployment {
         tag: Deployment::tag_of(&name),
@@ -108,7 +112,7 @@ fn link(
         model,
         pools: of_account.into_iter().chain(shared.iter().copied()).chain([own]).chain(budgets).collect(),
         rests: if shared.is_empty() { vec![own] } else { shared },
-        price: written.price.get().map(|at| price(at, cx)),
+        pricing,
         context_window,
         max_output,
         cooldown: settings::cooldown(&written.cooldown, defaults.cooldown, cx),
@@ -174,24 +178,6 @@ fn sizes(written: &raw::Deployment, cx: &mut Reading<'_>) -> (Option<u64>, u64) 
             }
             (window, *tokens)
         }
-    }
-}
-
-/// Cached input costs what other input costs, unless the price says otherwise.
-fn price(at: &At<raw::Price>, cx: &mut Reading<'_>) -> Price {
-    let raw::Price { input, output, cache_read, cache_write, request } = &at.value;
-    for part in [input, output, cache_read, cache_write, request].into_iter().filter_map(Field::get) {
-        if part.value < 0.0 {
-            cx.problem(&part.span, "a price is not negative");
-        }
-    }
-    let input = input.or(0.0);
-    Price {
-        input,
-        output: output.or(0.0),
-        cache_read: cache_read.or(input),
-        cache_write: cache_write.or(input),
-        request: request.or(0.0),
     }
 }
 

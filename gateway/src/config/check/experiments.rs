@@ -140,7 +140,7 @@ fn own(
     own.ranking.tiebreak = written.tiebreak.or(own.ranking.tiebreak);
     let said = [&written.strategy, &written.tiebreak].into_iter().find_map(Field::get);
     if let Some(at) = said.filter(|_| own.ranking.compares_prices()) {
-        let without = |target: &&Target| deployments.list[target.deployment.0].deployment.price.is_none();
+        let without = |target: &&Target| !deployments.list[target.deployment.0].deployment.pricing.is_known();
         for target in targets.iter().filter(without) {
             let name = &deployments.list[target.deployment.0].deployment.name;
             let message = format!(

@@ -8,6 +8,7 @@ mod abilities;
 mod access;
 mod accounts;
 mod addresses;
+mod alerts;
 mod budgets;
 mod circuit;
 mod credentials;
@@ -19,13 +20,16 @@ mod hedge;
 mod model_tiers;
 mod models;
 mod names;
+mod parents;
 mod pools;
+pub(in crate::config) mod price;
 mod queue;
 mod redis;
 mod rules;
 mod server;
 mod settings;
 mod slow_start;
+mod telemetry;
 mod tenants;
 mod tiers;
 mod tls;
@@ -42,6 +46,7 @@ use super::tree::{Read, Reading};
 use super::{Config, Side, mask, raw};
 use addresses::Providers;
 use pools::{Origin, Pools};
+pub(in crate::config) use rules::hours;
 
 /// Checks `text`; `env` looks up `${NAME}`. `file` only names the text in the report.
 pub fn check(file: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Report> {
@@ -87,7 +92,9 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         cx.problem(&version.span, "this is not version 1, the only one so far");
     }
     let server = server::server(&file.server, cx);
+    let telemetry = telemetry::telemetry(&file.telemetry, cx);
     let (state, on_outage) = server::state(&file.state, cx);
+    let alerts = alerts::alerts(&file.alerts, cx);
     let mut pools = Pools::new(on_outage);
     let defaults = settings::defaults(&file.defaults, cx);
     let gateway_pool = file.limits.get().and_then(|at| {
@@ -97,7 +104,9 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
     });
     let providers = Providers::read(&file.providers_dir, cx);
     let accounts = accounts::accounts(&file.accounts, &providers, &defaults, &mut pools, cx);
-    let deployments = deployments::deployments(&file.deployments, &accounts, &defaults, &mut pools, cx);
+    let prices = price::table(&file.prices, cx);
+    let listed = (&accounts, &*prices);
+    let deployments = deployments::deployments(&file.deployments, listed, &defaults, &mut pools, cx);
     let region = server.region.as_deref();
     let is_nowhere =
         !file.server.is_bad() && file.server.value().is_none_or(|server| server.region.is_absent());
@@ -110,13 +119,15 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         pools: &pools,
         region,
         is_nowhere,
+        has_table: prices.is_read(),
     };
     let models = models::models(&file.models, &deployed, &defaults, cx);
     let called = rules::called(&file.rules);
-    let (tenants, tenant_names) = tenants::tenants(&file.tenants, &models, &called, &mut pools, cx);
+    let (tenants, tenant_names) =
+        tenants::tenants(&file.tenants, (&models, &called), &deployments, &mut pools, cx);
     let rules = rules::rules(&file.rules, &models, &tenant_names, &deployments, cx);
-    for (written, tenant) in file.tenants.items().iter().zip(&tenants) {
-        budgets::need_prices(&written.value, &tenant.models, (&models, &rules), &deployments, cx);
+    for (written, tenant) in file.tenants.items().iter().zip(&tenants).filter(|_| prices.is_read()) {
+        budgets::need_prices(&written.value, tenant, (&models, &rules), &deployments, cx);
     }
     let has_tenants = !tenants.is_empty() || tenant_names.is_incomplete();
     let experiments = experiments::experiments(&file.experiments, &models, &deployments, has_tenants, cx);
@@ -125,15 +136,19 @@ fn link(file: &raw::File, text: &str, cx: &mut Reading<'_>) -> Config {
         hash: hex::encode(&Sha256::digest(text.as_bytes())[..8]),
         server,
         state,
+        on_outage,
         pools: pools.specs,
         gateway_pool,
         accounts: accounts.list.into_iter().map(|linked| linked.account).collect(),
         deployments: deployments.list.into_iter().map(|linked| linked.deployment).collect(),
         rule_names,
         deployment_tags,
+        prices,
         models: models.list,
         rules,
         experiments,
         tenants,
+        alerts,
+        telemetry,
     }
 }

@@ -45,6 +45,18 @@ pub(super) struct Deployed<'d, 'f> {
     pub(super) region: Option<&'d str>,
     /// The file does not say.
     pub(super) is_nowhere: bool,
+    /// The table of prices could be read.
+    pub(super) has_table: bool,
+}
+
+impl Deployed<'_, '_> {
+    /// Does neither the deployment nor the table say what it costs? (Of what could not be read nobody knows.)
+    fn is_priceless(&self, name: &str) -> bool {
+        let Some(index) = self.linked.names.index(name) else { return false };
+        let (written, linked) = (&self.written[index].value, &self.linked.list[index].deployment);
+        let may_say = written.price.is_absent() && self.has_table && !linked.model.is_empty();
+        may_say && !linked.pricing.is_known()
+    }
 }
 
 fn model(
@@ -82,6 +94,7 @@ fn model(
         min_quality: min_quality(written, deployed, cx),
         queue: queue::queue(&written.queue, defaults.queue, cx),
         hedge: model_hedge(written, deployed, defaults, cx),
+        baseline: baseline(written, deployed, cx),
     }
 }
 
@@ -117,14 +130,24 @@ fn model_hedge(
 /// What has no price cannot be compared: it may be dear, or one's own and free.
 fn need_prices(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading<'_>) {
     for written in model.deployments.items().iter().filter_map(|at| at.value.name.get()) {
-        let place = deployed.written.iter().find(|at| at.value.name.value() == Some(&written.value));
-        if place.is_some_and(|at| at.value.price.is_absent()) {
+        if deployed.is_priceless(&written.value) {
             cx.problem(
                 &written.span,
-                "the model compares prices (`cost`, `composite`), and this deployment has no `price`",
+                "the model compares prices (`cost`, `composite`), and this deployment has no `price`, nor has the \
+                 table for its provider and model",
             );
         }
     }
+}
+
+/// `baseline`: any deployment, if it is known what it costs.
+fn baseline(model: &raw::Model, deployed: &Deployed<'_, '_>, cx: &mut Reading<'_>) -> Option<DeploymentId> {
+    let at = model.baseline.get()?;
+    let index = deployed.linked.names.find(at, cx)?;
+    if deployed.is_priceless(&at.value) {
+        cx.problem(&at.span, "nothing is known of what this deployment costs: give it a `price`");
+    }
+    Some(DeploymentId(index))
 }
 
 /// Our region, if the model's nearest deployments come first.

@@ -13,7 +13,6 @@ use super::super::{
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
-const DAY: u64 = 24 * 3600 * SECOND;
 
 /// All pools so far.
 pub(super) struct Pools {
@@ -178,27 +177,17 @@ pub(super) fn meters(
         }
     }
     let mut meters: Vec<MeterSpec> = found.into_iter().map(|(spec, _)| spec).collect();
-    // Wherever and in whichever order they are written, it is the same pool: its key names them in this one.
-    meters.sort_by_key(|spec| (spec.kind as u8, spec.per_ms != MINUTE, spec.per_ms));
+    MeterSpec::sort(&mut meters);
     meters
 }
 
 fn of_limits(limits: &raw::Limits) -> Vec<(MeterSpec, Span)> {
     let raw::Limits { rpm, rps, rpd, tpm, tpd, itpm, otpm, concurrency } = limits;
-    let keys = [
-        (rpm, MeterKind::Requests, MINUTE),
-        (rps, MeterKind::Requests, SECOND),
-        (rpd, MeterKind::Requests, DAY),
-        (tpm, MeterKind::Tokens, MINUTE),
-        (tpd, MeterKind::Tokens, DAY),
-        (itpm, MeterKind::InputTokens, MINUTE),
-        (otpm, MeterKind::OutputTokens, MINUTE),
-        (concurrency, MeterKind::Concurrency, 0),
-    ];
-    let meter = |(limit, kind, per_ms): (&Field<Limit>, _, _)| {
+    let written = [rpm, rps, rpd, tpm, tpd, itpm, otpm, concurrency];
+    let meter = |(limit, (_, kind, per_ms)): (&Field<Limit>, (_, MeterKind, u64))| {
         limit.get().map(|at| (MeterSpec { kind, limit: at.value.0, per_ms }, at.span.clone()))
     };
-    keys.into_iter().filter_map(meter).collect()
+    written.into_iter().zip(MeterSpec::LIMITS).filter_map(meter).collect()
 }
 
 fn of_meter(meter: &raw::Meter, span: &Span, cx: &mut Reading<'_>) -> Option<MeterSpec> {

@@ -25,7 +25,6 @@ pub(super) fn rules(
     cx: &mut Reading<'_>,
 ) -> Vec<Rule> {
     Names::collect("rule", field, |rule| &rule.name, cx);
-    let tags = deployments.tags();
     let mut rules = Vec::new();
     for (at, written) in field.items().iter().enumerate() {
         let rule = &written.value;
@@ -33,12 +32,7 @@ pub(super) fn rules(
         if let (Some(tier), Some(model)) = (rule.tier.get(), model) {
             has_tier(tier, &models.list[model], cx);
         }
-        let require = abilities::tags(rule.require.items(), cx);
-        for tag in rule.require.items().iter().filter(|at| is_name(&at.value)) {
-            if !deployments.has_other_tags && !tags.iter().any(|known| **known == *tag.value) {
-                cx.problem(&tag.span, "no deployment has this tag");
-            }
-        }
+        let require = abilities::demanded(rule.require.items(), deployments, cx);
         rules.push(Rule {
             name: rule
                 .name
@@ -179,7 +173,8 @@ fn metadata(field: &Field<raw::Table<raw::Words>>, cx: &mut Reading<'_>) -> Vec<
     pairs
 }
 
-fn hours(at: &At<String>, cx: &mut Reading<'_>) -> Option<Hours> {
+/// Hours of rules and of prices.
+pub(in crate::config) fn hours(at: &At<String>, cx: &mut Reading<'_>) -> Option<Hours> {
     let hours = Hours::read(&at.value);
     if hours.is_none() {
         let expected = "expected hours such as \"09:00-17:00\" or \"mon-fri 22:00-06:00 +02:00\"";

@@ -2,6 +2,7 @@
 
 use toml::de::DeValue;
 
+use super::super::form::Form;
 use super::super::tree::{At, Field, List, Node, Read, Reading, Span};
 use super::{AffinityTable, ComplexityTable, HedgeTable, PromptTable, TargetTable};
 use crate::dialect::request::{Hint, Hints};
@@ -16,6 +17,10 @@ impl Read for Words {
         }
         let value = cx.string(node, "a string or an array of strings")?;
         Some(Words(List { items: vec![At { value, span: node.span() }], written: 1 }))
+    }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Text, Form::List(Box::new(Form::Text))])
     }
 }
 
@@ -45,6 +50,10 @@ impl<T: Read> Read for Table<T> {
         };
         Some(Table(table.iter().map(entry).collect()))
     }
+
+    fn form() -> Form {
+        Form::Map(Box::new(T::form()))
+    }
 }
 
 /// `quality`: numbers by the tag of a task, and `default`.
@@ -60,6 +69,10 @@ impl Read for Prompt {
         }
         let pattern = cx.string(node, "a regular expression or a table { pattern, text }")?;
         Some(Prompt(PromptTable { pattern: Field::of(pattern, node.span()), text: Field::Absent }))
+    }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Text, PromptTable::form()])
     }
 }
 
@@ -77,6 +90,10 @@ impl Read for Complexity {
             _ => cx.wrong(node, "a number from 0 to 1 or a table { min, max }"),
         }
     }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Number, ComplexityTable::form()])
+    }
 }
 
 /// `affinity.fields`: all of them or none, or a list of names.
@@ -93,6 +110,10 @@ impl Read for NamedBy {
             }
             _ => cx.wrong(node, "`true`, `false` or an array of names"),
         }
+    }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Bool, List::<Hint>::form()])
     }
 }
 
@@ -113,6 +134,10 @@ impl Read for Target {
         let name = cx.string(node, "a deployment's name or a table { name, weight, priority, min_share }")?;
         let name = Field::of(name, node.span());
         Some(Target { name, weight: Field::Absent, priority: Field::Absent, min_share: Field::Absent })
+    }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Text, TargetTable::form()])
     }
 }
 
@@ -143,6 +168,10 @@ impl Read for Weight {
             _ => cx.wrong(node, EXPECTED),
         }
     }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Positive, Form::Words(vec!["auto"])])
+    }
 }
 
 /// `affinity`: a table, or `false` for none.
@@ -159,6 +188,10 @@ impl Read for Affinity {
             _ => cx.wrong(node, "a table { header, ttl, fields, prefix } or `false`"),
         }
     }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Only(false), AffinityTable::form()])
+    }
 }
 
 /// `hedge`: a table, or `false` for none.
@@ -174,6 +207,10 @@ impl Read for Hedge {
             DeValue::Table(_) => HedgeTable::read(node, cx).map(Hedge::On),
             _ => cx.wrong(node, "a table { after, budget } or `false`"),
         }
+    }
+
+    fn form() -> Form {
+        Form::OneOf(vec![Form::Only(false), HedgeTable::form()])
     }
 }
 
@@ -198,5 +235,9 @@ impl Read for Headers {
             Header { name: name.to_string(), name_span: key.span(), value }
         };
         Some(Headers(table.iter().map(header).collect()))
+    }
+
+    fn form() -> Form {
+        Form::Map(Box::new(Form::Text))
     }
 }

@@ -143,7 +143,8 @@ fn images_and_sound_are_media() {
 
 #[test]
 fn usage_is_told_by_class() {
-    let usage = Usage { input: 10, cached_input: 4, written_input: 2, output: 6, reasoning: 5 };
+    let usage =
+        Usage { input: 10, cached_input: 4, written_input: 2, output: 6, reasoning: 5, ..Usage::default() };
     let written = write_answer(&Answer { usage: Some(usage), ..Answer::default() });
     assert_eq!(
         written["usage"],

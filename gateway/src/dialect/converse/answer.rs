@@ -61,6 +61,8 @@ pub(super) struct Counts {
     total_tokens: Value,
     cache_read_input_tokens: Value,
     cache_write_input_tokens: Value,
+    /// How much was written for how long.
+    cache_details: Value,
 }
 
 /// No call uses more; who says so is wrong, and would use up a tenant's limits by a word.
@@ -73,13 +75,17 @@ impl Counts {
         let count = |of: &Value| of.as_u64().filter(|count| *count <= MOST_TOKENS).unwrap_or(0);
         let (input, output) = (count(&self.input_tokens), count(&self.output_tokens));
         let (read, written) = (count(&self.cache_read_input_tokens), count(&self.cache_write_input_tokens));
+        let is_long = |part: &&Value| part.get("ttl").and_then(Value::as_str) == Some("1h");
+        let details = self.cache_details.as_array().map_or(&[][..], Vec::as_slice);
+        let long = details.iter().filter(is_long).filter_map(|part| part.get("inputTokens")).map(count).sum();
         let within = count(&self.total_tokens) == input + output && input >= read + written;
         Usage {
             input: if within { input } else { input + read + written },
             cached_input: read,
             written_input: written,
+            written_long: written.min(long),
             output,
-            reasoning: 0,
+            ..Usage::default()
         }
     }
 }

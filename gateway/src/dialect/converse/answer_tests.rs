@@ -28,7 +28,8 @@ fn whole() -> Value {
 fn a_whole_answer_survives() {
     let answer = read(whole());
     assert_eq!(write_answer(&answer), whole());
-    let usage = Usage { input: 13, cached_input: 4, written_input: 6, output: 5, reasoning: 0 };
+    let usage =
+        Usage { input: 13, cached_input: 4, written_input: 6, output: 5, reasoning: 0, ..Usage::default() };
     assert_eq!(answer.usage, Some(usage));
     assert_eq!((answer.id.as_str(), answer.model.as_str()), ("", ""));
     assert_eq!(answer.service_tier.as_ref().map(|tier| tier.value.as_str()), Some("priority"));

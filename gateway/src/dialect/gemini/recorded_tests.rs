@@ -156,7 +156,14 @@ fn naive(data: &[Vec<u8>]) -> (BTreeMap<u64, Said>, Option<Usage>) {
             let reasoning = counts["thoughtsTokenCount"].as_u64().unwrap_or(old.reasoning);
             let (said, total) = (counts["candidatesTokenCount"].as_u64(), count("totalTokenCount"));
             let output = said.map_or(total.saturating_sub(input), |said| said + reasoning);
-            usage = Some(Usage { input, cached_input: cached, written_input: 0, output, reasoning });
+            usage = Some(Usage {
+                input,
+                cached_input: cached,
+                written_input: 0,
+                output,
+                reasoning,
+                ..Usage::default()
+            });
         }
     }
     (said, usage)

@@ -59,6 +59,7 @@ impl Counts {
             written_input: 0,
             output: self.candidates.unwrap_or(0) + reasoning,
             reasoning,
+            ..Usage::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{read_answer, write_answer};
-use crate::dialect::openai::answer::Usage;
+use crate::dialect::openai::answer::{Service, Usage};
 use crate::dialect::talk::{
     Answer, Call, Choice, Citation, Dialect, Finish, Media, MediaKind, Own, Part, Piece, Reasoning, Source,
 };
@@ -32,7 +32,15 @@ fn an_answer_is_read_and_written() {
     let read = read_answer(body.to_string().as_bytes()).unwrap();
     assert_eq!(
         read.usage,
-        Some(Usage { input: 6, cached_input: 2, written_input: 3, output: 4, reasoning: 0 })
+        Some(Usage {
+            input: 6,
+            cached_input: 2,
+            written_input: 3,
+            output: 4,
+            reasoning: 0,
+            service: Service::Priority,
+            ..Usage::default()
+        })
     );
     assert_eq!(read.choices[0].finish, Some(Finish::StopText(Some("END".into()))));
     let Part::Text { citations, .. } = &read.choices[0].pieces[1].part else { panic!() };

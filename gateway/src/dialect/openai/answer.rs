@@ -17,12 +17,54 @@ pub struct Usage {
     pub output: u64,
     /// The part of the output that was reasoning.
     pub reasoning: u64,
+    /// The part of what was written to the cache that is kept there for an hour or longer.
+    pub written_long: u64,
+    /// In which way it was served, as far as the answer says so.
+    pub service: Service,
+}
+
+/// In which way an answer was served, for which providers have prices of their own (`service_tier`, `speed`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// As usual, or nothing is said of it.
+    #[default]
+    Standard,
+    /// When there was room for it.
+    Flex,
+    /// Before others.
+    Priority,
+    /// Faster.
+    Fast,
+    /// Some time later.
+    Batch,
+    /// In a way that has no name here.
+    Other,
+}
+
+impl Service {
+    /// Of the word that an answer has for it.
+    pub fn of(word: &str) -> Service {
+        match word {
+            "" | "default" | "standard" | "auto" | "on_demand" => Service::Standard,
+            "flex" => Service::Flex,
+            "priority" => Service::Priority,
+            "fast" => Service::Fast,
+            "batch" => Service::Batch,
+            _ => Service::Other,
+        }
+    }
 }
 
 impl Usage {
     /// Input and output.
     pub fn total(self) -> u64 {
         self.input + self.output
+    }
+
+    /// The same of an answer that told apart from its usage in which way it was served: where the usage says so, that counts.
+    pub fn served(self, told: Service) -> Usage {
+        let service = if self.service == Service::Standard { told } else { self.service };
+        Usage { service, ..self }
     }
 
     /// Reads a `usage` object. The outer `None` is damaged JSON, the inner one an object that counts nothing.
@@ -83,6 +125,7 @@ impl ReadUsage {
             written_input: self.written.min(input - cached_input),
             output,
             reasoning: self.reasoning.min(output),
+            ..Usage::default()
         })
     }
 }
@@ -117,15 +160,26 @@ fn details<const N: usize>(cursor: &mut Cursor<'_>, names: [&[u8]; N]) -> Option
 
 /// The usage of a plain answer; `None` if the body has none or is not an object.
 pub fn usage_of(body: &[u8]) -> Option<Usage> {
-    let mut usage = None;
-    Cursor::new(body).members(|cursor, key| {
-        if key == b"usage" && cursor.next_byte()? == b'{' {
+    let (mut usage, mut service) = (None, Service::default());
+    Cursor::new(body).members(|cursor, key| match key {
+        b"usage" if cursor.next_byte()? == b'{' => {
             usage = Usage::read(cursor)?;
-            return Some(());
+            Some(())
         }
-        cursor.skip()
+        b"service_tier" => {
+            service = read_service(cursor)?;
+            Some(())
+        }
+        _ => cursor.skip(),
     })?;
-    usage
+    usage.map(|usage| Usage { service, ..usage })
+}
+
+/// Reads a `service_tier`; what is no text says nothing.
+pub(in crate::dialect::openai) fn read_service(cursor: &mut Cursor<'_>) -> Option<Service> {
+    let value = cursor.value()?;
+    let word = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    Some(word.and_then(|word| std::str::from_utf8(word).ok()).map_or(Service::Standard, Service::of))
 }
 
 /// The `id` of an object, if it has one.

@@ -18,13 +18,27 @@ fn usage_is_read_with_its_details() {
         "completion_tokens_details": { "reasoning_tokens": 7 } });
     assert_eq!(
         usage(full),
-        Some(Usage { input: 20, cached_input: 16, written_input: 0, output: 10, reasoning: 7 })
+        Some(Usage {
+            input: 20,
+            cached_input: 16,
+            written_input: 0,
+            output: 10,
+            reasoning: 7,
+            ..Usage::default()
+        })
     );
     let other_names =
         json!({ "input_tokens": 20, "output_tokens": 10, "input_tokens_details": { "cached_tokens": 4 } });
     assert_eq!(
         usage(other_names),
-        Some(Usage { input: 20, cached_input: 4, written_input: 0, output: 10, reasoning: 0 })
+        Some(Usage {
+            input: 20,
+            cached_input: 4,
+            written_input: 0,
+            output: 10,
+            reasoning: 0,
+            ..Usage::default()
+        })
     );
     let written = json!({ "prompt_tokens": 20, "completion_tokens": 1,
         "prompt_tokens_details": { "cached_tokens": 4, "cache_write_tokens": 10 } });
@@ -32,7 +46,14 @@ fn usage_is_read_with_its_details() {
     let deepseek = json!({ "prompt_tokens": 20, "completion_tokens": 1, "prompt_cache_hit_tokens": 8 });
     assert_eq!(
         usage(deepseek),
-        Some(Usage { input: 20, cached_input: 8, written_input: 0, output: 1, reasoning: 0 })
+        Some(Usage {
+            input: 20,
+            cached_input: 8,
+            written_input: 0,
+            output: 1,
+            reasoning: 0,
+            ..Usage::default()
+        })
     );
 }
 
@@ -75,12 +96,26 @@ fn what_stands_only_in_the_total_is_counted() {
         "completion_tokens_details": { "reasoning_tokens": 290 } });
     assert_eq!(
         usage(xai),
-        Some(Usage { input: 12, cached_input: 0, written_input: 0, output: 291, reasoning: 290 })
+        Some(Usage {
+            input: 12,
+            cached_input: 0,
+            written_input: 0,
+            output: 291,
+            reasoning: 290,
+            ..Usage::default()
+        })
     );
     let mistral = json!({ "prompt_tokens": 11, "completion_tokens": 15, "total_tokens": 401 });
     assert_eq!(
         usage(mistral),
-        Some(Usage { input: 386, cached_input: 0, written_input: 0, output: 15, reasoning: 0 })
+        Some(Usage {
+            input: 386,
+            cached_input: 0,
+            written_input: 0,
+            output: 15,
+            reasoning: 0,
+            ..Usage::default()
+        })
     );
 }
 

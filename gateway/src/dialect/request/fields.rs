@@ -48,6 +48,8 @@ pub(super) enum Field {
     Reasoning,
     Thinking,
     Metadata,
+    Service,
+    Speed,
     CacheKey,
     UserId,
     SafetyIdentifier,
@@ -79,6 +81,7 @@ const CHAT: &[Named] = &[
     (Field::Functions, "functions"),
     (Field::ResponseFormat, "response_format"),
     (Field::ReasoningEffort, "reasoning_effort"),
+    (Field::Service, "service_tier"),
     (Field::CacheKey, "prompt_cache_key"),
     (Field::SafetyIdentifier, "safety_identifier"),
     (Field::User, "user"),
@@ -95,10 +98,12 @@ const COMPLETIONS: &[Named] = &[
     (Field::MaxOutputTokens, "max_output_tokens"),
     (Field::Choices, "n"),
     (Field::BestOf, "best_of"),
+    (Field::Service, "service_tier"),
     (Field::User, "user"),
 ];
 
-const EMBEDDINGS: &[Named] = &[(Field::Model, "model"), (Field::Input, "input")];
+const EMBEDDINGS: &[Named] =
+    &[(Field::Model, "model"), (Field::Input, "input"), (Field::Service, "service_tier")];
 
 const RERANK: &[Named] = &[(Field::Model, "model"), (Field::Query, "query"), (Field::Documents, "documents")];
 
@@ -117,6 +122,7 @@ const RESPONSES: &[Named] = &[
     (Field::Store, "store"),
     (Field::Background, "background"),
     (Field::Reasoning, "reasoning"),
+    (Field::Service, "service_tier"),
     (Field::CacheKey, "prompt_cache_key"),
     (Field::SafetyIdentifier, "safety_identifier"),
     (Field::User, "user"),
@@ -134,6 +140,8 @@ const MESSAGES: &[Named] = &[
     (Field::Prefill, "prefill"),
     (Field::Fallbacks, "fallbacks"),
     (Field::Thinking, "thinking"),
+    (Field::Service, "service_tier"),
+    (Field::Speed, "speed"),
     (Field::UserId, "metadata"),
 ];
 
@@ -156,6 +164,8 @@ pub(super) const GENERATE: &[Named] = &[
     (Field::Tools, "tools"),
     (Field::Cached, "cachedContent"),
     (Field::Cached, "cached_content"),
+    (Field::Service, "serviceTier"),
+    (Field::Service, "service_tier"),
     (Field::Model, "model"),
 ];
 

@@ -12,7 +12,7 @@ use super::flaw::{BadRequest, Flaw, Shape, bad, flawed};
 use super::hints::Hinted;
 use super::input::Input;
 use super::rewrite::Names;
-use super::values::{MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty, present, read_count};
+use super::values::{MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty, present, read_count, read_service};
 use super::{Api, InPath, Peek, range_in, uses};
 use crate::dialect::voice::Voice;
 
@@ -34,6 +34,7 @@ pub(super) fn peek(api: Api, text: &str, fields: &Fields<'_>, path: InPath<'_>) 
         max_output: if api.generates() { config.max_output } else { Some(0) },
         choices: config.choices,
         has_tools,
+        service: read_service(asked),
         uses: uses::of_gemini(has_tools, config.has_schema(), config.thinking),
         continues: None,
         kept: false,

@@ -9,7 +9,9 @@ use super::flaw::{BadRequest, Flaw, bad, flawed};
 use super::hints::Hinted;
 use super::input::Input;
 use super::rewrite::{ModelPlace, Names};
-use super::values::{MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model};
+use super::values::{
+    MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model, read_service,
+};
 use super::{Api, Peek, uses};
 use crate::dialect::voice::Voice;
 
@@ -38,6 +40,7 @@ pub(super) fn peek(
         max_output,
         choices: 1,
         has_tools,
+        service: read_service(fields),
         uses: uses::of_messages(fields, has_tools),
         continues: None,
         kept: false,

@@ -7,7 +7,7 @@ use super::hints::Hinted;
 use super::input::Input;
 use super::rewrite::{ModelPlace, Names, StreamOptions};
 use super::values::{
-    MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model,
+    MAX_CHOICES, MAX_TOKENS, bounded_model, non_empty_array, read_bool, read_count, read_model, read_service,
 };
 use super::{Api, Peek, uses};
 use crate::dialect::voice::Voice;
@@ -39,6 +39,7 @@ pub(super) fn peek(
         max_output: read_max_output(api, fields)?,
         choices: read_choices(fields)?.saturating_mul(input.prompts),
         has_tools,
+        service: read_service(fields),
         uses: uses::of_openai(fields, has_tools),
         continues: Continues::read(fields)?,
         kept: api == Api::Responses

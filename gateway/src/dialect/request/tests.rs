@@ -310,3 +310,33 @@ fn a_response_says_what_it_continues_and_whether_it_is_kept() {
     refused(fault(r#","previous_response_id":"""#), Some("previous_response_id"), "1 to 1024");
     refused(fault(r#","input":5"#), Some("input"), "a string or an array");
 }
+
+/// A budget holds by it. Broken on purpose to see it fail: the raw text compared, which escapes get round; the second of two
+/// members with one name not looked at.
+#[test]
+fn in_which_way_a_call_asks_to_be_served_is_read_as_its_provider_reads_it() {
+    const BODY: &str = r#""messages":[{"role":"user","content":"x"}],"contents":[{"parts":[{"text":"x"}]}],"input":"x","max_tokens":1"#;
+    let of = |api, more: &str| {
+        let path = InPath { model: Some("m"), ..InPath::default() };
+        let text = format!("{{{BODY}{more}}}");
+        super::peek(api, &Bytes::from(text), path).map(|peek| peek.service)
+    };
+    for (api, more, wanted) in [
+        (Api::Chat, "", Service::Standard),
+        (Api::Chat, ",\"service_tier\":null", Service::Standard),
+        (Api::Chat, ",\"service_tier\":\"auto\"", Service::Standard),
+        (Api::Chat, ",\"service_tier\":\"priority\"", Service::Priority),
+        (Api::Chat, ",\"service_tier\":\"prio\\u0072ity\"", Service::Priority),
+        (Api::Chat, ",\"service_tier\":[1]", Service::Other),
+        (Api::Responses, ",\"service_tier\":\"flex\"", Service::Flex),
+        (Api::Messages, ",\"service_tier\":\"standard_only\"", Service::Standard),
+        (Api::Messages, ",\"service_tier\":\"auto\",\"speed\":\"fast\"", Service::Fast),
+        (Api::Messages, ",\"service_tier\":\"priority\",\"speed\":\"fast\"", Service::Other),
+        (Api::Generate, ",\"serviceTier\":\"priority\"", Service::Priority),
+        (Api::Generate, ",\"service_tier\":\"never heard of\"", Service::Other),
+    ] {
+        assert_eq!(of(api, more).unwrap(), wanted, "{api:?} {more}");
+    }
+    let twice = ",\"service_tier\":\"default\",\"service_tier\":\"priority\"";
+    assert!(of(Api::Chat, twice).is_err() && of(Api::Chat, ",\"Service_Tier\":\"priority\"").is_err());
+}

@@ -1,9 +1,13 @@
 //! Values of members by their types.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
+use super::fields::{Field, Fields};
 use super::flaw::{BadRequest, Flaw, Shape, bad, flawed};
 use crate::dialect::json::Cursor;
+use crate::dialect::openai::answer::Service;
 use crate::dialect::voice::Voice;
 
 /// Longest model name, bytes: it is looked up, logged and quoted in errors.
@@ -72,6 +76,23 @@ pub(super) fn read_count(
     match number.parse::<u64>() {
         Ok(count) if (least..=most).contains(&count) => Ok(Some(count)),
         _ => Err(flawed(voice, name, Flaw::Outside(least, most))),
+    }
+}
+
+/// In which way a call asks to be served. What has no name here, and two ways at once, may be any.
+pub(super) fn read_service(fields: &Fields<'_>) -> Service {
+    let of = |field| present(fields.get(field)).map_or(Service::Standard, asked_service);
+    match (of(Field::Service), of(Field::Speed)) {
+        (asked, Service::Standard) | (Service::Standard, asked) => asked,
+        _ => Service::Other,
+    }
+}
+
+fn asked_service(raw: &str) -> Service {
+    match serde_json::from_str::<Cow<'_, str>>(raw).as_deref() {
+        Ok("standard_only") => Service::Standard, // Anthropic's
+        Ok(word) => Service::of(word),
+        Err(_) => Service::Other,
     }
 }
 

@@ -60,7 +60,8 @@ fn an_answer_is_read() {
         (read.id.as_str(), read.created, read.service_tier.as_ref().map(|tier| tier.value.as_str())),
         ("resp_1", Some(5), Some("default"))
     );
-    let usage = Usage { input: 10, cached_input: 4, written_input: 2, output: 5, reasoning: 3 };
+    let usage =
+        Usage { input: 10, cached_input: 4, written_input: 2, output: 5, reasoning: 3, ..Usage::default() };
     assert_eq!(read.usage, Some(usage));
     let choice = &read.choices[0];
     assert_eq!(

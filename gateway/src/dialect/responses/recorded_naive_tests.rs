@@ -67,5 +67,6 @@ pub(super) fn naive_usage(usage: &Value) -> Usage {
         written_input: number(&usage["input_tokens_details"]["cache_write_tokens"]),
         output: number(&usage["output_tokens"]),
         reasoning: number(&usage["output_tokens_details"]["reasoning_tokens"]),
+        ..Usage::default()
     }
 }

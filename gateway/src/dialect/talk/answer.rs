@@ -143,7 +143,14 @@ pub(in crate::dialect) mod tests {
             answer
         };
         let mut all: Vec<Answer> = finishes.into_iter().map(Some).chain([None]).map(finish).collect();
-        let usage = Usage { input: 9, cached_input: 4, written_input: 2, output: 5, reasoning: 0 };
+        let usage = Usage {
+            input: 9,
+            cached_input: 4,
+            written_input: 2,
+            output: 5,
+            reasoning: 0,
+            ..Usage::default()
+        };
         for usage in [usage, Usage { reasoning: 3, cached_input: 0, ..usage }, Usage { input: 1, ..usage }] {
             all.push(Answer { usage: Some(usage), created: Some(1_700_000_000), ..of(vec![text()]) });
         }

@@ -135,18 +135,22 @@ pub(super) const CALLERS: [Caller; 4] = [
     Caller { name: "you", key: YOUR_KEY, share: 0, streamed: 0, sessions: 0, limit: None },
 ];
 
-/// The configuration of a replica that listens on this port of the loopback interface. `providers` are where the
-/// providers listen, in the order of [`PARTS`].
-pub(super) fn config(port: u16, providers: &[SocketAddr]) -> anyhow::Result<Config> {
-    let text = text(port, providers)?;
-    check::check(Path::new("demo.toml"), &text, &|_| None).map_err(|report| anyhow::anyhow!("{report}"))
+/// The configuration of a replica that listens on these ports of the loopback interface, with metrics at the second if there
+/// is one. `providers` are where the providers listen, in the order of [`PARTS`].
+pub(super) fn config(port: u16, metrics: Option<u16>, providers: &[SocketAddr]) -> anyhow::Result<Config> {
+    let text = text(providers)?;
+    let checked = check::check(Path::new("demo.toml"), &text, &|_| None);
+    let mut config = checked.map_err(|report| anyhow::anyhow!("{report}"))?;
+    // (Not in the text: all replicas have the same file.)
+    config.server.listen.set_port(port);
+    config.server.metrics_listen = metrics.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    Ok(config)
 }
 
-fn text(port: u16, providers: &[SocketAddr]) -> Result<String, std::fmt::Error> {
-    let mut text = format!(
-        "version = 1\n\n[server]\nlisten = \"127.0.0.1:{port}\"\nadmin_listen = \"127.0.0.1:0\"\n\
+fn text(providers: &[SocketAddr]) -> Result<String, std::fmt::Error> {
+    let mut text = "version = 1\n\n[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
          drain_timeout = \"3s\"\n"
-    );
+        .to_owned();
     for (part, addr) in PARTS.iter().zip(providers) {
         let Part { name, requests, tokens, price: (input, output), .. } = part;
         let (secret, charge) = (part.secret(), part.charge());
@@ -180,10 +184,11 @@ mod tests {
     #[test]
     fn the_configuration_of_a_replica_has_no_problem() {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let config = config(0, &[addr; 3]).unwrap();
+        let config = config(0, Some(9464), &[addr; 3]).unwrap();
         assert_eq!((config.deployments.len(), config.models.len(), config.tenants.len()), (3, 1, 4));
         assert!(config.server.listen.ip().is_loopback() && config.server.admin_listen.ip().is_loopback());
         assert!(config.state.is_none());
+        assert!(config.server.metrics_listen.unwrap().ip().is_loopback());
     }
 
     #[test]

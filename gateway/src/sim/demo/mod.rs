@@ -38,6 +38,8 @@ use view::Stage;
 const REPLICAS: usize = 3;
 /// Where clients connect unless told otherwise, if it is free.
 const PORT: u16 = 8080;
+/// How far the ports of the replicas' metrics are apart.
+const APART: u16 = 100;
 /// How long replicas may take to become ready.
 const READY: Duration = Duration::from_secs(5);
 /// How often the providers' meters are read; they show the last moment, their peaks are ours to see.
@@ -55,6 +57,10 @@ pub struct Options {
     /// Port of the first replica on 127.0.0.1; 0 takes a free one. Default: 8080, or a free one if it is taken.
     #[arg(long)]
     pub port: Option<u16>,
+    /// Port of the first replica's metrics on 127.0.0.1; the others' are 100 and 200 above. They are those that
+    /// deploy/prometheus/prometheus.yml reads: 9464. Default: none.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65_335))]
+    pub metrics: Option<u16>,
     /// No load: only your own calls.
     #[arg(long)]
     pub no_load: bool,
@@ -67,7 +73,7 @@ pub struct Options {
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     rustls::crypto::ring::default_provider().install_default().ok(); // a second call keeps the first
     let stopped = stop(options.seconds)?;
-    let theatre = Theatre::open(options.port).await?;
+    let theatre = Theatre::open(options.port, options.metrics).await?;
     let load = (!options.no_load).then(|| Load::start(theatre.stage.replicas.clone(), options.rate.into()));
     let mut watcher = Watcher::new(REPLICAS, load.as_ref().map(|load| load.tally.clone()));
     let shown = theatre.play(&mut watcher, options.plain, stopped).await;
@@ -107,19 +113,21 @@ struct Theatre {
 }
 
 impl Theatre {
-    async fn open(port: Option<u16>) -> anyhow::Result<Theatre> {
+    async fn open(port: Option<u16>, metrics: Option<u16>) -> anyhow::Result<Theatre> {
         let mut providers = Vec::with_capacity(cast::PARTS.len());
         for (part, seed) in cast::PARTS.iter().zip(1..) {
             providers.push(provider::start(part.options(seed)).await?);
         }
         let addrs: Vec<SocketAddr> = providers.iter().map(provider::Handle::addr).collect();
         let core: Arc<Local> = Arc::default();
-        let mut replicas = vec![first_replica(port, &addrs, &core).await?];
+        let mut replicas = vec![first_replica(port, metrics, &addrs, &core).await?];
         for number in 2..=REPLICAS {
-            replicas.push(replica(number, 0, &addrs, &core).await?);
+            let metrics = metrics.map(|first| first + APART * (number as u16 - 1));
+            replicas.push(replica(number, (0, metrics), &addrs, &core).await?);
         }
         tokio::time::timeout(READY, ready(&replicas)).await.context("the replicas did not become ready")?;
-        let stage = Stage { replicas: replicas.iter().map(|replica| replica.listen).collect() };
+        let admin = replicas[0].admin;
+        let stage = Stage { replicas: replicas.iter().map(|replica| replica.listen).collect(), admin };
         Ok(Theatre { providers, replicas, stage })
     }
 
@@ -171,12 +179,13 @@ impl Theatre {
 /// The replica that everybody is told about: at a port that stays the same from demo to demo, if it can.
 async fn first_replica(
     port: Option<u16>,
+    metrics: Option<u16>,
     providers: &[SocketAddr],
     core: &Arc<Local>,
 ) -> anyhow::Result<Running> {
-    match (replica(1, port.unwrap_or(PORT), providers, core).await, port) {
+    match (replica(1, (port.unwrap_or(PORT), metrics), providers, core).await, port) {
         (Err(error), None) if kind(&error) == Some(io::ErrorKind::AddrInUse) => {
-            replica(1, 0, providers, core).await
+            replica(1, (0, metrics), providers, core).await
         }
         (started, _) => started,
     }
@@ -188,12 +197,12 @@ fn kind(error: &anyhow::Error) -> Option<io::ErrorKind> {
 
 async fn replica(
     number: usize,
-    port: u16,
+    (port, metrics): (u16, Option<u16>),
     providers: &[SocketAddr],
     core: &Arc<Local>,
 ) -> anyhow::Result<Running> {
-    let config = cast::config(port, providers)?;
-    app::start(config, format!("weir-{number}"), Backend::Shared(core.clone()), 1).await
+    let config = cast::config(port, metrics, providers)?;
+    app::start(config, format!("weir-{number}"), Backend::Shared(core.clone()), 1, None).await
 }
 
 async fn ready(replicas: &[Running]) {

@@ -17,6 +17,8 @@ const LEFT: usize = 43;
 #[derive(Debug, Clone)]
 pub(super) struct Stage {
     pub(super) replicas: Vec<SocketAddr>,
+    /// Where the first one's operators look.
+    pub(super) admin: SocketAddr,
 }
 
 impl Stage {
@@ -38,7 +40,7 @@ impl Stage {
         let mut lines = vec![
             format!("{title}   3 replicas share one in-process core (no Redis); Ctrl-C ends"),
             format!("Windows of {}; prices per million tokens in/out; 429s by a provider stay 0.", window()),
-            String::new(),
+            style.tint(Tint::Cyan, &format!("http://{}/dashboard", self.admin)),
         ];
         lines.extend(self.curl().iter().map(|line| style.tint(Tint::Cyan, line)));
         lines
@@ -269,7 +271,8 @@ mod tests {
     }
 
     fn stage() -> Stage {
-        Stage { replicas: vec!["127.0.0.1:65535".parse().unwrap(); 3] }
+        let addr = "127.0.0.1:65535".parse().unwrap();
+        Stage { replicas: vec![addr; 3], admin: addr }
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(super) struct Arrival<'a> {
     pub(super) stream: bool,
     /// All zero for a request that will be refused as invalid.
     pub(super) prompt_tokens: u64,
+    /// Of them: from a cache, to a cache.
+    pub(super) cached_tokens: u64,
+    pub(super) written_tokens: u64,
     pub(super) max_tokens: u64,
     pub(super) planned_tokens: u64,
     pub(super) body: &'a [u8],
@@ -117,6 +120,8 @@ impl Books {
             model: arrival.model.to_owned(),
             stream: arrival.stream,
             prompt_tokens: arrival.prompt_tokens,
+            cached_tokens: arrival.cached_tokens,
+            written_tokens: arrival.written_tokens,
             max_tokens: arrival.max_tokens,
             planned_tokens: arrival.planned_tokens,
             output_tokens: 0,

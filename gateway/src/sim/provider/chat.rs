@@ -4,10 +4,11 @@ use super::account::{Gauge, Gauges, Refusal};
 use super::answer::{Answer, alphanumeric};
 use super::books::{Arrival, Verdict};
 use super::call::Call;
+use super::control::Input;
 use super::faults::{FaultKind, Place, Route};
 use super::request::{self, Ask, Invalid};
 use super::script::{self, Cut, Material, Play};
-use super::wire::{self, Frames, Naming};
+use super::wire::{self, Frames, Naming, Used};
 use super::{Behaviour, Shared};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -67,6 +68,7 @@ pub(super) async fn complete(
 /// A valid request with the answer that it is going to get.
 struct Prepared {
     ask: Ask,
+    input: Input,
     answer: Answer,
     fault: Option<FaultKind>,
     /// The most output that the call may produce, all choices together.
@@ -92,7 +94,8 @@ fn prepare(
     let cap = ask.max_tokens.unwrap_or(shared.default_max_output);
     let fault = behaviour.faults.pick(rng.f64(), Route::Chat);
     let answer = Answer::make(&ask, behaviour.output, cap, rng);
-    Ok(Prepared { max_tokens: cap.saturating_mul(ask.choices), ask, answer, fault })
+    let input = behaviour.kinds.input(ask.prompt_tokens);
+    Ok(Prepared { max_tokens: cap.saturating_mul(ask.choices), ask, input, answer, fault })
 }
 
 fn arrival<'a>(
@@ -103,13 +106,15 @@ fn arrival<'a>(
 ) -> Arrival<'a> {
     let route = Route::Chat;
     match prepared {
-        Ok(Prepared { ask, answer, fault, max_tokens }) => Arrival {
+        Ok(Prepared { ask, input, answer, fault, max_tokens }) => Arrival {
             secret,
             route,
             peer,
             model: &ask.model,
             stream: ask.stream,
-            prompt_tokens: ask.prompt_tokens,
+            prompt_tokens: input.all,
+            cached_tokens: input.cached,
+            written_tokens: input.written,
             max_tokens: *max_tokens,
             planned_tokens: if matches!(fault, Some(FaultKind::Status { .. })) { 0 } else { answer.tokens() },
             body,
@@ -121,6 +126,8 @@ fn arrival<'a>(
             model: if let Refused::UnknownModel(model) = refused { model } else { "" },
             stream: false,
             prompt_tokens: 0,
+            cached_tokens: 0,
+            written_tokens: 0,
             max_tokens: 0,
             planned_tokens: 0,
             body,
@@ -152,11 +159,14 @@ impl Reply {
         prepared: Prepared,
         rng: &mut fastrand::Rng,
     ) -> Response<Play> {
-        let Prepared { ask, answer, fault, .. } = prepared;
+        let Prepared { ask, input, answer, fault, .. } = prepared;
+        let used =
+            Used { input, output: answer.tokens(), reasoning: behaviour.kinds.reasoning(answer.tokens()) };
         let naming = Naming {
             id: format!("chatcmpl-{}", alphanumeric(rng, 29)),
             created: call.arrival_us() / 1_000_000,
             model: ask.model,
+            service: behaviour.service.clone(),
         };
         call.headers(200);
         let age_ms = call.age_ms();
@@ -164,10 +174,10 @@ impl Reply {
             let pause = || behaviour.wait(behaviour.pace, rng);
             let steps = script::streamed(&answer, ask.include_usage, fault.as_ref(), pause);
             let frames = Frames::new(&naming, ask.include_usage);
-            let material = Material { answer, frames, prompt_tokens: ask.prompt_tokens };
+            let material = Material { answer, frames, used };
             (Play::stream(call, material, steps), "text/event-stream; charset=utf-8")
         } else {
-            let body = Bytes::from(wire::completion(&naming, &answer, ask.prompt_tokens));
+            let body = Bytes::from(wire::completion(&naming, &answer, &used));
             let length = body.len();
             let steps = script::plain(body, fault.as_ref());
             (Play::plain(call, answer.tokens(), length, steps), "application/json")

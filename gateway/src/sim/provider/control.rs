@@ -5,6 +5,35 @@ use super::options::{Options, Span, parse_share};
 use serde::Deserialize;
 use std::time::Duration;
 
+/// Of which kinds tokens are said to be, in shares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinds {
+    cached: f64,
+    written: f64,
+    reasoning: f64,
+}
+
+/// The input of a call by its kinds, tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Input {
+    pub(super) all: u64,
+    pub(super) cached: u64,
+    pub(super) written: u64,
+}
+
+impl Kinds {
+    /// An input of so many tokens.
+    pub(super) fn input(self, all: u64) -> Input {
+        let cached = (all as f64 * self.cached) as u64;
+        Input { all, cached, written: ((all - cached) as f64 * self.written) as u64 }
+    }
+
+    /// How much of so many tokens of output was reasoning.
+    pub(super) fn reasoning(self, output: u64) -> u64 {
+        (output as f64 * self.reasoning) as u64
+    }
+}
+
 /// How answers are made, as one snapshot per call.
 #[derive(Debug)]
 pub(super) struct Behaviour {
@@ -12,6 +41,8 @@ pub(super) struct Behaviour {
     pub(super) pace: Duration,
     pub(super) jitter: f64,
     pub(super) output: Span,
+    pub(super) kinds: Kinds,
+    pub(super) service: String,
     pub(super) faults: FaultPlan,
     /// What `faults` was made from.
     written: Vec<Fault>,
@@ -24,6 +55,8 @@ impl Behaviour {
             pace: options.pace,
             jitter: options.jitter,
             output: options.output,
+            kinds: Kinds { cached: options.cached, written: options.written, reasoning: options.reasoning },
+            service: options.service.clone(),
             faults: FaultPlan::new(options.faults.clone())?,
             written: options.faults.clone(),
         })
@@ -52,6 +85,8 @@ impl Behaviour {
             pace: duration(change.pace, self.pace)?,
             jitter: change.jitter.map_or(Ok(self.jitter), |jitter| parse_share(&jitter.to_string()))?,
             output: change.output.map_or(Ok(self.output), |output| output.parse())?,
+            kinds: self.kinds,
+            service: self.service.clone(),
             faults: FaultPlan::new(written.clone())?,
             written,
         })

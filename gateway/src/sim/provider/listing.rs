@@ -28,6 +28,8 @@ pub(super) async fn list(
         model: "",
         stream: false,
         prompt_tokens: 0,
+        cached_tokens: 0,
+        written_tokens: 0,
         max_tokens: 0,
         planned_tokens: 0,
         body: b"",

@@ -28,6 +28,9 @@ pub(super) struct Record {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) prompt_tokens: u64,
+    /// Of them: said to have come from a cache, and to have been written to one.
+    pub(super) cached_tokens: u64,
+    pub(super) written_tokens: u64,
     /// The most output that the whole call may produce, all choices together.
     pub(super) max_tokens: u64,
     /// Output that was decided at arrival.
@@ -49,7 +52,7 @@ pub(super) struct Record {
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let charges = |charge: Option<(u64, u64)>| charge.into_iter().collect::<Vec<_>>();
-        let mut record = serializer.serialize_struct("Record", 21)?;
+        let mut record = serializer.serialize_struct("Record", 23)?;
         record.serialize_field("seq", &self.seq)?;
         record.serialize_field("key", &*self.key)?;
         record.serialize_field("route", self.route.name())?;
@@ -62,6 +65,8 @@ impl Serialize for Record {
         record.serialize_field("model", &self.model)?;
         record.serialize_field("stream", &self.stream)?;
         record.serialize_field("prompt_tokens", &self.prompt_tokens)?;
+        record.serialize_field("cached_tokens", &self.cached_tokens)?;
+        record.serialize_field("written_tokens", &self.written_tokens)?;
         record.serialize_field("max_tokens", &self.max_tokens)?;
         record.serialize_field("planned_tokens", &self.planned_tokens)?;
         record.serialize_field("output_tokens", &self.output_tokens)?;

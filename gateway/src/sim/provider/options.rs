@@ -48,6 +48,18 @@ pub struct Options {
     /// Spread of latency and pace: each wait is drawn evenly from (1 - JITTER)..(1 + JITTER) times its value.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
     pub jitter: f64,
+    /// Share of the input that is said to have come from a cache.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub cached: f64,
+    /// Share of the input that is said to have been written to one, of what did not come from it.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub written: f64,
+    /// Share of the output that is said to have been reasoning.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub reasoning: f64,
+    /// In which way it is said to serve: `service_tier`.
+    #[arg(long, value_name = "WORD", default_value = "default")]
+    pub service: String,
     /// Injected failure, repeatable: one of status=N, stall=before|mid, cut=before-headers|before-content|mid,
     /// error-chunk=before|mid, slow=DURATION (first token), then share=P, times=N, retry-after=SECONDS,
     /// should-retry=true|false, only=chat|models, body=TEXT (last).
@@ -85,6 +97,10 @@ impl Default for Options {
             latency: Duration::from_millis(20),
             pace: Duration::from_millis(5),
             jitter: 0.0,
+            cached: 0.0,
+            written: 0.0,
+            reasoning: 0.0,
+            service: "default".into(),
             faults: Vec::new(),
             models: Vec::new(),
             seed: 1,

@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::faults::{FaultKind, Place};
-use super::wire::{self, DONE, Frames};
+use super::wire::{self, DONE, Frames, Used};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::fmt;
@@ -115,7 +115,7 @@ fn breaks_off(steps: &mut Vec<Step>, fault: Option<&FaultKind>, here: Place) -> 
 pub(super) struct Material {
     pub(super) answer: Answer,
     pub(super) frames: Frames,
-    pub(super) prompt_tokens: u64,
+    pub(super) used: Used,
 }
 
 /// A body that plays a script and ends its call.
@@ -169,7 +169,7 @@ impl Play {
         if let Step::Raw(bytes) = step {
             return bytes.clone();
         }
-        let Some(Material { answer, frames, prompt_tokens }) = &self.material else { return Bytes::new() };
+        let Some(Material { answer, frames, used }) = &self.material else { return Bytes::new() };
         match step {
             Step::Role(index) => frames.role(*index, &answer.choices[*index]),
             Step::Piece(index, piece) => {
@@ -180,7 +180,7 @@ impl Play {
                 frames.piece(*index, choice, &choice.pieces[*piece])
             }
             Step::Finish(index) => frames.finish(*index, &answer.choices[*index]),
-            Step::Usage => frames.usage(*prompt_tokens, answer.tokens()),
+            Step::Usage => frames.usage(used),
             Step::Done => Bytes::from_static(DONE.as_bytes()),
             Step::Raw(_) | Step::Wait(_) | Step::End(_) | Step::Stall | Step::Cut => Bytes::new(),
         }

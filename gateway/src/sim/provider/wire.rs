@@ -2,6 +2,7 @@
 
 use super::account::{Gauge, Refusal, Unit};
 use super::answer::{Answer, Choice, Piece};
+use super::control::Input;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -21,13 +22,23 @@ pub(super) struct Naming {
     /// Unix seconds.
     pub(super) created: u64,
     pub(super) model: String,
+    /// `service_tier`.
+    pub(super) service: String,
+}
+
+/// What an answer says it used, tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    pub(super) input: Input,
+    pub(super) output: u64,
+    pub(super) reasoning: u64,
 }
 
 /// The body of a plain answer. Written as text, like the frames below: a tree of JSON values would cost more than
 /// all the rest of a call.
-pub(super) fn completion(naming: &Naming, answer: &Answer, prompt_tokens: u64) -> String {
+pub(super) fn completion(naming: &Naming, answer: &Answer, used: &Used) -> String {
     let mut body = String::with_capacity(1_024);
-    let Naming { id, created, model } = naming;
+    let Naming { id, created, model, service } = naming;
     push(
         &mut body,
         format_args!(
@@ -42,8 +53,11 @@ pub(super) fn completion(naming: &Naming, answer: &Answer, prompt_tokens: u64) -
         push(&mut body, format_args!(",\"logprobs\":null,\"finish_reason\":\"{}\"}}", choice.finish));
     }
     body.push_str("],\"usage\":");
-    push_usage(&mut body, prompt_tokens, answer.tokens());
-    push(&mut body, format_args!(",\"service_tier\":\"default\",\"system_fingerprint\":\"{FINGERPRINT}\"}}"));
+    push_usage(&mut body, used);
+    push(
+        &mut body,
+        format_args!(",\"service_tier\":\"{service}\",\"system_fingerprint\":\"{FINGERPRINT}\"}}"),
+    );
     body
 }
 
@@ -65,14 +79,15 @@ fn push_message(out: &mut String, choice: &Choice) {
     out.push_str("\"refusal\":null,\"annotations\":[]}");
 }
 
-fn push_usage(out: &mut String, prompt: u64, output: u64) {
+fn push_usage(out: &mut String, used: &Used) {
+    let Used { input: Input { all: prompt, cached, written }, output, reasoning } = *used;
     let total = prompt + output;
     push(
         out,
         format_args!(
             "{{\"prompt_tokens\":{prompt},\"completion_tokens\":{output},\"total_tokens\":{total},\
-             \"prompt_tokens_details\":{{\"cached_tokens\":0,\"audio_tokens\":0}},\
-             \"completion_tokens_details\":{{\"reasoning_tokens\":0,\"audio_tokens\":0,\
+             \"prompt_tokens_details\":{{\"cached_tokens\":{cached},\"cache_write_tokens\":{written},\"audio_tokens\":0}},\
+             \"completion_tokens_details\":{{\"reasoning_tokens\":{reasoning},\"audio_tokens\":0,\
              \"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}}}"
         ),
     );
@@ -95,10 +110,11 @@ impl Frames {
     pub(super) fn new(naming: &Naming, include_usage: bool) -> Self {
         let head = format!(
             "data: {{\"id\":{},\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":{},\
-             \"service_tier\":\"default\",\"system_fingerprint\":\"{FINGERPRINT}\",\"choices\":[",
+             \"service_tier\":{},\"system_fingerprint\":\"{FINGERPRINT}\",\"choices\":[",
             quoted(&naming.id),
             naming.created,
-            quoted(&naming.model)
+            quoted(&naming.model),
+            quoted(&naming.service)
         );
         Self { head, tail: if include_usage { "],\"usage\":null}\n\n" } else { "]}\n\n" } }
     }
@@ -133,10 +149,10 @@ impl Frames {
         self.frame(index, "{}", &quoted(choice.finish))
     }
 
-    pub(super) fn usage(&self, prompt: u64, output: u64) -> Bytes {
+    pub(super) fn usage(&self, used: &Used) -> Bytes {
         let mut frame = self.head.clone();
         frame.push_str("],\"usage\":");
-        push_usage(&mut frame, prompt, output);
+        push_usage(&mut frame, used);
         frame.push_str("}\n\n");
         frame.into()
     }
@@ -270,14 +286,15 @@ mod tests {
 
     #[test]
     fn frames_are_events_of_valid_json() {
-        let naming = Naming { id: "chatcmpl-1".into(), created: 5, model: "a \"b\"".into() };
+        let naming =
+            Naming { id: "chatcmpl-1".into(), created: 5, model: "a \"b\"".into(), service: "flex".into() };
         let choice = Choice { tools: Vec::new(), pieces: Vec::new(), finish: "stop" };
         let frames = Frames::new(&naming, true);
         for frame in [
             frames.role(0, &choice),
             frames.piece(0, &choice, &Piece::Text("\n\"x\"".into())),
             frames.finish(0, &choice),
-            frames.usage(3, 4),
+            frames.usage(&Used::default()),
         ] {
             let text = std::str::from_utf8(&frame).unwrap();
             let data = text.strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap();

@@ -204,9 +204,14 @@ impl Meter {
         }
     }
 
-    /// Window, the image of one that was lost, and hold.
+    /// Window, and the image of one that was lost: what is used for good, and no hold that may be given back.
+    pub fn spent(&self) -> u64 {
+        self.sum + self.image_sum
+    }
+
+    /// That, and hold.
     pub fn used(&self) -> u64 {
-        let posted = self.sum + self.image_sum;
+        let posted = self.spent();
         if on(Mutant::HoldNotCounted) { posted } else { posted + self.hold }
     }
 

@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span};
 
 use super::Outside;
 use super::exchange::{Denied, Exchange};
@@ -219,7 +221,11 @@ impl<S: Source> Kept<S> {
 
     fn fly(&self) {
         let flight = Flight { inner: self.0.clone(), landed: false };
-        tokio::spawn(flight.run());
+        // A part of the call that it is for, if that is told of.
+        let span = tracing::info_span!(
+            target: "weir::auth", "fetch credentials", otel.status_code = Empty, error = Empty
+        );
+        tokio::spawn(flight.run().instrument(span));
     }
 }
 
@@ -245,6 +251,9 @@ impl<S: Source> Flight<S> {
     async fn run(mut self) {
         let inner = self.inner.clone();
         let outcome = inner.source.fetch(&*inner.outside.exchange, inner.now()).await;
+        if let Err(why) = &outcome {
+            Span::current().record("otel.status_code", "ERROR").record("error", display(why));
+        }
         self.landed = true;
         inner.land(outcome);
     }

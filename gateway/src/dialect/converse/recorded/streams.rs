@@ -140,6 +140,7 @@ fn naively(events: &[(String, Vec<u8>)]) -> Said {
                 written_input,
                 output,
                 reasoning: 0,
+                ..Usage::default()
             };
         }
     }

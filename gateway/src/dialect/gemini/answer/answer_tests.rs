@@ -36,7 +36,8 @@ fn an_answer_is_read_and_written_back() {
         (answer.created, answer.service_tier.as_ref().map(|tier| tier.value.as_str())),
         (Some(1_795_953_600), Some("standard"))
     );
-    let usage = Usage { input: 12, cached_input: 8, written_input: 0, output: 7, reasoning: 4 };
+    let usage =
+        Usage { input: 12, cached_input: 8, written_input: 0, output: 7, reasoning: 4, ..Usage::default() };
     assert_eq!(answer.usage, Some(usage));
     assert_eq!(answer.choices[0].finish, Some(Finish::Stop));
     assert_eq!(write_answer(&answer), body);
@@ -96,7 +97,14 @@ fn counts_are_taken_as_they_come() {
     let rest = usage(json!({"promptTokenCount": 5, "totalTokenCount": 20, "thoughtsTokenCount": 7})).unwrap();
     assert_eq!((rest.input, rest.output, rest.reasoning), (5, 15, 7));
     let answer = Answer {
-        usage: Some(Usage { input: 9, cached_input: 2, written_input: 3, output: 4, reasoning: 1 }),
+        usage: Some(Usage {
+            input: 9,
+            cached_input: 2,
+            written_input: 3,
+            output: 4,
+            reasoning: 1,
+            ..Usage::default()
+        }),
         service_tier: Some(Own::new(Dialect::Chat, "default")),
         ..Answer::default()
     };

@@ -31,7 +31,14 @@ fn foreign() -> Vec<Event> {
         text(3, "\"no\"\n"),
         end(3),
         finish(Finish::Calls),
-        Event::Usage(Usage { input: 5, cached_input: 0, written_input: 0, output: 9, reasoning: 2 }),
+        Event::Usage(Usage {
+            input: 5,
+            cached_input: 0,
+            written_input: 0,
+            output: 9,
+            reasoning: 2,
+            ..Usage::default()
+        }),
         Event::Done,
     ]
 }

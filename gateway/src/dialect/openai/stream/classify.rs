@@ -8,7 +8,7 @@
 
 use super::{Begun, Event};
 use crate::dialect::json::Cursor;
-use crate::dialect::openai::answer::{self, UpstreamError, Usage};
+use crate::dialect::openai::answer::{self, Service, UpstreamError, Usage};
 
 /// What an event carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,8 @@ pub(super) fn classify(event: &Event) -> Chunk {
     }
     // Bytes that are not an object pass like a role chunk: the client sees them, the attempt is not decided by
     // them.
-    match (whole, seen.usage) {
+    let usage = seen.usage.map(|usage| Usage { service: seen.service, ..usage });
+    match (whole, usage) {
         (None, _) => Chunk::NoContent,
         (Some(()), Some(usage)) => Chunk::Usage {
             usage,
@@ -133,6 +134,7 @@ pub(super) fn classify(event: &Event) -> Chunk {
 #[derive(Default)]
 struct Seen {
     usage: Option<Usage>,
+    service: Service,
     error: bool,
     choices: bool,
     content: bool,
@@ -145,6 +147,10 @@ impl Seen {
             b"choices" if cursor.next_byte()? == b'[' => cursor.elements(|cursor| self.choice(cursor)),
             b"usage" if cursor.next_byte()? == b'{' => {
                 self.usage = Usage::read(cursor)?;
+                Some(())
+            }
+            b"service_tier" => {
+                self.service = answer::read_service(cursor)?;
                 Some(())
             }
             b"error" => {

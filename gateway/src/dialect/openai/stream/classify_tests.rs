@@ -79,7 +79,8 @@ fn the_reason_of_the_end_is_content() {
 fn usage_alone_is_told_from_usage_beside_choices() {
     let counts = json!({ "prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12,
         "prompt_tokens_details": { "cached_tokens": 4 } });
-    let usage = Usage { input: 9, cached_input: 4, written_input: 0, output: 3, reasoning: 0 };
+    let usage =
+        Usage { input: 9, cached_input: 4, written_input: 0, output: 3, reasoning: 0, ..Usage::default() };
     let alone = Chunk::Usage { usage, choices_empty: true, content: false, output_bytes: 0 };
     assert_eq!(of_json(&json!({ "choices": [], "usage": counts })), alone);
     assert_eq!(of_json(&json!({ "usage": counts, "choices": [] })), alone);

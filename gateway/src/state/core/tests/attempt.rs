@@ -221,7 +221,7 @@ impl World {
             reservation.settle(Actual::Used(Usage { input, output, ..Usage::default() }));
             self.watch_excess(id);
         } else {
-            reservation.settle(Actual::Partial { input, delivered: output });
+            reservation.settle(Actual::Partial(Usage { input, output, ..Usage::default() }));
         }
         self.settled(id);
         self.may_die(id, Point::Settled);

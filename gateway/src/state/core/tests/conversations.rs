@@ -193,10 +193,11 @@ fn warm(strategy: &str, by: By, load: u64) -> f64 {
         }
         cluster.now = time;
         let beginning = (by == By::Beginning).then_some(conversation as u64);
-        let needs = Needs { input: 1_000, output: 0, expected: 100, beginning };
+        let needs = Needs { input: 1_000, output: 0, expected: 100, beginning, at: 0 };
         let draw = &mut || rng.f64();
         let outlook = |_| Outlook::default();
-        let ranked = rank(&config, &config.models[0], &rotation, needs, &|_| true, &outlook, draw);
+        let ranked =
+            rank(&config, &config.models[0], &rotation, needs, &|target| Some(target.weight), &outlook, draw);
         let among: Vec<_> = ranked.iter().map(of).collect();
         let key = conversation.to_string();
         let session = (by == By::Session).then(|| (&*key, Kin::default()));
