@@ -77,7 +77,7 @@ async fn a_collector_is_told_how_gauges_stand_though_nobody_asks_for_metrics() {
         "weir_model_down",
         "weir_replicas_alive",
         "weir_config_hash",
-        "weir_price_age_days",
+        "weir_price_age_seconds",
     ] {
         assert!(says(&first, name), "{name} is not told");
     }

@@ -76,8 +76,8 @@ impl Spending {
                 "US dollars that the same tokens would have cost less elsewhere",
             ),
             age: level(
-                "weir_price_age_days",
-                "Days since the oldest price of the table that is in use was looked up",
+                "weir_price_age_seconds",
+                "Seconds since the oldest price of the table that is in use was looked up",
             ),
             stale: level("weir_prices_stale", "Deployments whose price of the table is over, or a year old"),
             series: RwLock::default(),
@@ -102,7 +102,7 @@ impl Spending {
 
     /// How old the prices are, and of how many deployments they are out of date.
     pub(super) fn prices(&self, age_days: u64, stale: usize) {
-        self.age.record(age_days, &[]);
+        self.age.record(age_days * 86_400, &[]);
         self.stale.record(stale as u64, &[]);
     }
 
