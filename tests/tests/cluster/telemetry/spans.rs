@@ -200,7 +200,7 @@ fn a_span_ends_with_its_stream_however_that_ends() -> Result<()> {
             provider.control(serde_json::json!({ "pace": "100ms", "output": "20" })).await?;
         }
         let client = Client::new(site.replicas[0].addr());
-        ensure!(client.call_and_leave(&sampled(ask().max_tokens(64)), 3).await? == 200);
+        ensure!(client.call_and_leave(&sampled(ask().max_tokens(64)), 5).await? == 200);
         let of_calls = |span: &&Span| span.is_server() || span.is_client();
         let gone = collector
             .spans_when("spans of a client that left", |spans| spans.iter().filter(of_calls).count() >= 2)
