@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Seen, read_finish};
 use crate::dialect::json::Cursor;
-use crate::dialect::openai::answer::Usage;
+use crate::dialect::openai::answer::{Service, Usage};
 use crate::dialect::plain::Object;
 use crate::dialect::talk::{Answer, Choice, Dialect, Own, Part};
 
@@ -82,12 +82,13 @@ pub(super) fn read(body: &[u8]) -> Option<Answer> {
         ..Choice::default()
     };
     let usage = whole.usage.and_then(|usage| Usage::read(&mut Cursor::new(usage.get().as_bytes())));
+    let told = whole.service_tier.as_deref().map_or_else(Service::default, Service::of);
     Some(Answer {
         id: whole.id.unwrap_or_default(),
         model: whole.model.unwrap_or_default(),
         created: whole.created,
         choices: vec![choice],
-        usage: usage.flatten(),
+        usage: usage.flatten().map(|usage| usage.served(told)),
         service_tier: whole.service_tier.map(|tier| Own::new(Dialect::Chat, tier)),
         ..Answer::default()
     })
@@ -125,6 +126,8 @@ mod tests {
         for (path, value) in [
             ("/id", json!(null)),
             ("/service_tier", json!(null)),
+            ("/service_tier", json!("flex")),
+            ("/service_tier", json!("provisioned")),
             ("/usage", json!(null)),
             ("/usage", json!({"prompt_tokens": 1.5, "completion_tokens": "x"})),
             ("/choices/0/index", json!(3)),
