@@ -216,13 +216,15 @@ impl Running {
         };
         // Until it leaves others take it for who checks, and tells.
         self.stop_checks.send_replace(true);
+        // One that has panicked keeps the others from nothing: the state is left all the same.
+        let mut well = Ok(());
         for task in self.checks {
-            task.await?;
+            well = well.and(task.await);
         }
         advance(&self.admin_phase, Phase::Closing);
         self.stop_state.send_replace(true);
         for task in self.state_tasks {
-            task.await?;
+            well = well.and(task.await);
         }
         let pages = tokio::time::sleep(ADMIN_GRACE);
         let mut tasks = self.tasks;
@@ -230,6 +232,7 @@ impl Running {
             () = pages => advance(&self.admin_phase, Phase::Over),
             () = async { for task in &mut tasks { let _ = task.await; } } => {}
         }
+        well?;
         ended?
     }
 }

@@ -275,6 +275,7 @@ impl Call<'_> {
             if ranked.is_empty() || pause && !self.pause(model, attempts.made()).await {
                 break;
             }
+            pause = false; // it was made: who looks anew makes no other
             let going = self.with_kin(
                 session.as_ref(),
                 id,

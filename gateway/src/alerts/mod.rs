@@ -162,7 +162,7 @@ impl Teller {
         if let Some(noted) = noted.as_deref().filter(|_| !office.is_ahead) {
             office.told.adopt(noted);
         }
-        let seen = seen::seen(&snapshot.config, &snapshot.pools, &state);
+        let seen = seen::seen(&snapshot.config, &snapshot.duties, &snapshot.pools, &state);
         if seen.len() > told::MOST {
             tracing::warn!(target: "weir::alerts", more = seen.len() - told::MOST, "too many alerts: the least are not told");
         }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{Account, Config, Deployment, Model};
+use crate::config::{Account, Config, DeploymentId, Model};
+use crate::duty::Duty;
 use crate::state::PoolInfo;
 use crate::state::core::{Cause, Circuit, Circuits, Pool, State};
 
@@ -16,7 +17,7 @@ const SPENT: f64 = 0.99;
 pub enum Kind {
     /// The shared state is away from the replica.
     StateAway,
-    /// None of the model's deployments takes calls: their circuits are open, or their accounts refused.
+    /// None of the model's deployments takes calls: their circuits are open, their accounts refused, or they are drained.
     ModelDown,
     /// The provider refuses the account's key.
     KeyRefused,
@@ -101,9 +102,9 @@ pub fn pools(all: &[Arc<PoolInfo>]) -> Vec<Arc<str>> {
 }
 
 /// All that is the matter with the cluster, the gravest first.
-pub fn seen(config: &Config, infos: &[Arc<PoolInfo>], state: &State) -> Vec<Alert> {
+pub fn seen(config: &Config, duties: &[Arc<Duty>], infos: &[Arc<PoolInfo>], state: &State) -> Vec<Alert> {
     let circuits = &state.circuits;
-    let down = config.models.iter().filter(|model| is_down(model, config, circuits));
+    let down = config.models.iter().filter(|model| is_down(model, config, duties, circuits));
     let mut seen: Vec<Alert> = down.map(|model| Alert::of(Kind::ModelDown, &model.name)).collect();
     for account in &config.accounts {
         let causes = [(Cause::Key, Kind::KeyRefused), (Cause::Quota, Kind::CreditSpent)];
@@ -125,16 +126,17 @@ fn of_budget(spent: f64) -> impl Iterator<Item = Kind> {
     kinds.into_iter().filter(move |(_, share)| spent >= *share).map(|(kind, _)| kind)
 }
 
-/// Does a model have nothing but deployments that are left alone?
-pub fn is_down(model: &Model, config: &Config, circuits: &Circuits) -> bool {
-    let is_left_alone = |deployment: &Deployment| {
-        is_open(deployment.tag, circuits)
+/// Does a model have nothing but deployments that are left alone, by all replicas or by an operator's word?
+pub fn is_down(model: &Model, config: &Config, duties: &[Arc<Duty>], circuits: &Circuits) -> bool {
+    let is_left_alone = |id: DeploymentId| {
+        let deployment = &config.deployments[id.0];
+        duties.get(id.0).is_some_and(|duty| duty.is_drained())
+            || is_open(deployment.tag, circuits)
             || [Cause::Key, Cause::Quota]
                 .into_iter()
                 .any(|cause| is_shut(&deployment.account, cause, circuits))
     };
-    let mut targets = model.targets.iter().map(|target| &config.deployments[target.deployment.0]);
-    !model.targets.is_empty() && targets.all(is_left_alone)
+    !model.targets.is_empty() && model.targets.iter().all(|target| is_left_alone(target.deployment))
 }
 
 fn is_shut(account: &Account, cause: Cause, circuits: &Circuits) -> bool {

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::config::DeploymentId;
 use crate::config::check::check;
+use crate::duty;
 use crate::state::core::Meter;
 use crate::state::pools::table;
 
@@ -43,7 +45,27 @@ const OPEN: Circuit = Circuit::Open { next: 1_000, lone: 1_000, permit: 0, good:
 fn keys(open: &[u64], config: &Config) -> Vec<String> {
     let mut state = State::new(1, 1);
     state.circuits.known.extend(open.iter().map(|tag| (*tag, OPEN)));
-    seen(config, &[], &state).into_iter().map(|alert| alert.key).collect()
+    seen(config, &duty::of(config, None), &[], &state).into_iter().map(|alert| alert.key).collect()
+}
+
+/// Broken on purpose to see it fail: drained deployments taken for some that serve.
+#[test]
+fn a_model_is_down_when_what_is_left_of_it_is_drained() {
+    let config = check(Path::new("weir.toml"), FILE, &|_| None).unwrap();
+    let (drained, tag) =
+        (config.deployments.iter().position(|one| &*one.name == "a1").unwrap(), |name: &str| {
+            config.deployments.iter().find(|one| &*one.name == name).unwrap().tag
+        });
+    let duties = duty::of(&config, None);
+    let basis = duty::basis(&config, DeploymentId(drained));
+    assert!(duties[drained].adopt(&duty::Told { version: 1, drained: true, weight: None, basis }));
+    let mut state = State::new(1, 1);
+    let keys = |state: &State| -> Vec<String> {
+        seen(&config, &duties, &[], state).into_iter().map(|alert| alert.key).collect()
+    };
+    assert_eq!(keys(&state), [""; 0], "another one serves");
+    state.circuits.known.insert(tag("a2"), OPEN);
+    assert_eq!(keys(&state), ["model_down/one"]);
 }
 
 /// Broken on purpose to see it fail: `any` for `all`; accounts left out of what leaves a deployment alone.
@@ -81,7 +103,10 @@ fn a_budget_is_near_its_end_and_then_at_it() {
             meter.image_sum = before * meter.cap / 100;
             state.pools.insert(info.decl.key.clone(), Pool { epoch: 1, rest_until: 0, meters: vec![meter] });
         }
-        seen(&config, &infos, &state).into_iter().map(|alert| alert.key).collect::<Vec<_>>()
+        seen(&config, &duty::of(&config, None), &infos, &state)
+            .into_iter()
+            .map(|alert| alert.key)
+            .collect::<Vec<_>>()
     };
     let of = |cents| after_loss(cents, 0);
     assert_eq!(after_loss(0, 79), [""; 0]);

@@ -85,9 +85,11 @@ impl Teller {
     /// Adopts what is newer in the state, and tells it what is newer here: it may have lost it.
     async fn hear(&mut self, snapshot: &Snapshot) -> Result<(), Away> {
         let (shares, posted) = self.port.boards().await?;
-        self.hear_shares(&snapshot.trials, &shares).await?;
+        // (Where the state can be read and not written, shares that cannot be told keep nobody from hearing of drains.)
+        let shares = self.hear_shares(&snapshot.trials, &shares).await;
         let posted = Arc::new(posted);
         self.shared.heard.hear(&self.port, &snapshot.duties, posted.clone()).await?;
+        shares?;
         self.strangers.forget(&self.port, &snapshot.duties, &posted, Instant::now()).await
     }
 

@@ -135,7 +135,7 @@ impl Desk {
             metrics.account(&account.name, &state.circuits, account.tag);
         }
         for (model, name) in config.models.iter().zip(&snapshot.model_names) {
-            metrics.down(name, is_down(model, config, &state.circuits));
+            metrics.down(name, is_down(model, config, &snapshot.duties, &state.circuits));
         }
     }
 

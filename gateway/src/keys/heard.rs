@@ -47,10 +47,14 @@ impl Hearer {
     /// The loop; returns when told to stop.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         self.ear.port.opened(FIRST_CONTACT).await;
-        let mut told = Instant::now();
+        let begun = Instant::now();
+        let mut told = begun;
         while !*stop.borrow() {
             let heard = self.ear.hear().await;
-            self.shared.keyring.note_looked();
+            // (Who begins serves without knowing any key only if the state has had its time to tell.)
+            if heard.is_ok() || begun.elapsed() >= FIRST_CONTACT {
+                self.shared.keyring.note_looked();
+            }
             self.note(&heard);
             if told.elapsed() >= TELL {
                 told = Instant::now();
@@ -137,19 +141,26 @@ impl Ear {
         }
     }
 
-    /// Reads what is kept of these keys, and takes it where it is newer. What is there and cannot be read is `None`.
+    /// Reads what is kept of these keys, and takes it where it is newer, also where the rest of it does not come: a revocation that was
+    /// read does not wait for other keys. What is there and cannot be read is `None`.
     async fn read(&self, ids: &[Arc<str>]) -> Result<AHashMap<Arc<str>, Option<Stored>>, Away> {
-        let mut all = AHashMap::new();
+        let (mut all, mut whole) = (AHashMap::new(), Ok(()));
         for some in ids.chunks(STEP) {
             let names: Vec<String> = some.iter().map(|id| id.to_string()).collect();
-            let kept = self.port.kept_keys(&names).await?;
+            let kept = match self.port.kept_keys(&names).await {
+                Ok(kept) => kept,
+                Err(error) => {
+                    whole = Err(error);
+                    break;
+                }
+            };
             let found =
                 some.iter().zip(kept).filter_map(|(id, kept)| Some((id.clone(), Stored::read(&kept?))));
             all.extend(found);
         }
         let kept = all.iter().filter_map(|(id, kept)| Some((id.clone(), kept.clone()?)));
         self.keyring.take(&kept.collect::<Vec<_>>());
-        Ok(all)
+        whole.map(|()| all)
     }
 
     /// Tells what was `known` of `among` and is newer than what is kept: the data set has lost it, or never had it. What is there and cannot

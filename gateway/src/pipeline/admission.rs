@@ -16,6 +16,7 @@ use crate::error::{Error, Kind};
 use crate::keys::table;
 use crate::route::Ranked;
 use crate::state::core::{Denied, SessionRef};
+use crate::state::pools::tenant_of;
 use crate::state::{Away, Outcome, PoolInfo, Reservation, Wish};
 use crate::telemetry::{Record, Why};
 
@@ -187,8 +188,9 @@ impl Call<'_> {
         if let Some(until) = spent {
             wait = wait.min(Duration::from_millis(until.saturating_sub(unix_ms()).max(1)));
         }
-        self.worker.shared.metrics.denied(if spent.is_some() { "budget" } else { scope }, &series);
-        self.trace.denied(scope, &name, wait);
+        let told = if spent.is_some() { "budget" } else { scope };
+        self.worker.shared.metrics.denied(told, &series);
+        self.trace.denied(told, &name, wait);
         if spent.is_some() && scope == "tenant" {
             let message = "The budget of this key is spent.";
             return Error::new(Kind::BudgetSpent, message).retry_after(wait);
@@ -218,7 +220,7 @@ fn is_own(pool: &str, tenant: &str) -> bool {
 fn public<'n>(pool: &'n str, tenant: &str) -> &'n str {
     if pool.starts_with(table::POOLS) {
         "this key"
-    } else if pool == "gateway" || is_own(pool, tenant) {
+    } else if pool == "gateway" || tenant_of(pool) == Some(tenant) {
         pool
     } else if pool.starts_with("tenant/") {
         "a tenant above"
@@ -242,7 +244,9 @@ mod tests {
         for (pool, said) in [
             ("key/key_1", "this key"),
             ("tenant/app", "tenant/app"),
+            ("tenant/app/budget/day", "tenant/app/budget/day"),
             ("tenant/org", "a tenant above"),
+            ("tenant/org/budget/month", "a tenant above"),
             ("gateway", "gateway"),
             ("account/a", "this model"),
         ] {

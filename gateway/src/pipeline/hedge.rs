@@ -208,7 +208,8 @@ impl<'a> Call<'a> {
         // limit is let in where nothing else is in use.
         let is_scarce = reservation.share > HALF;
         let second = Attempt::new(self, id, target, Some(reservation), others || beside.falls_back);
-        if is_scarce || self.is_drained(target.deployment) {
+        let is_ended = self.who.still(&self.worker.shared.keyring).is_err(); // its key, since the first was sent
+        if is_scarce || is_ended || self.is_drained(target.deployment) {
             second.withdraw();
             return None;
         }

@@ -148,6 +148,9 @@ impl Call<'_> {
             Ok(()) => self.ask_until_served(&mut stay, wish, tried, record).await,
             Err(why) => Ok(Some(Outcome::Denied(unasked(why, record)))),
         };
+        if matches!(outcome, Ok(None)) {
+            return outcome; // it looks anew, and waits on
+        }
         let served = matches!(outcome, Ok(Some(Outcome::Granted(..) | Outcome::Unlimited(_))));
         note(record, |record| record.waits_no_more(if served { "served" } else { "refused" }));
         outcome

@@ -38,6 +38,13 @@ pub struct PoolInfo {
     pub is_watched: AtomicBool,
 }
 
+/// Whose a pool called so is: a tenant's limits are `tenant/NAME`, its budgets `tenant/NAME/budget/day` or `.../month`.
+pub fn tenant_of(pool: &str) -> Option<&str> {
+    let tenant = pool.strip_prefix("tenant/")?;
+    let budget = ["/budget/day", "/budget/month"].into_iter().find_map(|end| tenant.strip_suffix(end));
+    Some(budget.unwrap_or(tenant))
+}
+
 impl PoolInfo {
     /// A pool of ours, called as its key is, whose meters count that.
     pub fn of(decl: PoolDecl, kinds: Vec<MeterKind>) -> PoolInfo {

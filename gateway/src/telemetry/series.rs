@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::late::Late;
 use super::metrics::Metrics;
+use crate::state::pools::tenant_of;
 
 /// Tenant, model, deployment.
 pub(super) type Place = (Arc<str>, Arc<str>, Arc<str>);
@@ -101,8 +102,8 @@ impl AllSeries {
 
     /// The label of a pool; none if it is that of a tenant that has no label of its own.
     pub(super) fn pool(&self, pool: &Arc<str>) -> Option<Arc<str>> {
-        let Some(tenant) = pool.strip_prefix("tenant/") else { return Some(pool.clone()) };
-        let is_shown = |known: &Known| known.tenants.contains(tenant) || known.shown.contains(pool);
+        let Some(tenant) = tenant_of(pool) else { return Some(pool.clone()) };
+        let is_shown = |known: &Known| known.tenants.contains(tenant) || known.shown.contains(tenant);
         if is_shown(&self.known.read()) {
             return Some(pool.clone());
         }
@@ -110,7 +111,7 @@ impl AllSeries {
         let mut known = self.known.write();
         let is_room = known.has_label(tenant, self.most_tenants) && known.shown.len() < self.most_tenants;
         is_room.then(|| {
-            known.shown.insert(pool.clone());
+            known.shown.insert(tenant.into());
             pool.clone()
         })
     }
@@ -202,6 +203,9 @@ mod tests {
         let fresh = AllSeries::new(2);
         let shown = || (0..1_000).filter(|n| fresh.pool(&format!("tenant/t{n}").into()).is_some()).count();
         assert_eq!((shown(), shown()), (2, 2));
+        // Money of who is shown is shown as well, of nobody else.
+        let budget = |n: usize| fresh.pool(&format!("tenant/t{n}/budget/day").into()).is_some();
+        assert_eq!((budget(0), budget(1), budget(2)), (true, true, false));
         let other = || all.of(&(place("e").0, "m2".into(), "d".into()), &metrics);
         assert!(Arc::ptr_eq(&other(), &other()), "bound once");
     }

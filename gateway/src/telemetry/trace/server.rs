@@ -75,8 +75,10 @@ fn of_record(record: &Record) -> Vec<KeyValue> {
         said.push(count("weir.input_tokens", usage.input));
         said.push(count("weir.cached_tokens", usage.cached_input));
         said.push(count("weir.output_tokens", usage.output));
-        said.push(KeyValue::new("weir.cost_usd", record.cost));
     }
+    // What has no price is not free.
+    said.extend((record.cost > 0.0).then(|| KeyValue::new("weir.cost_usd", record.cost)));
+    said.extend(record.is_cost_unknown.then(|| KeyValue::new("weir.cost_unknown", true)));
     said
 }
 
