@@ -83,8 +83,12 @@ fn line(event: &Event) -> String {
     if event.is_over { format!("Weir: over: {says}") } else { format!("Weir: {says}") }
 }
 
+/// The last second of the year 9999, Unix time.
+const END_OF_DATES: u64 = 253_402_300_799;
+
 fn one(Event { alert, is_over, since }: &Event) -> Value {
-    let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(*since));
+    // (Another replica's note may say anything, and a date has no fifth digit.)
+    let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs((*since).min(END_OF_DATES)));
     json!({
         "key": alert.key, "alert": alert.kind.name(), "subject": alert.subject,
         "status": if *is_over { "resolved" } else { "firing" },

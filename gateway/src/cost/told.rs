@@ -93,14 +93,15 @@ impl Teller {
 
     /// The last word of a replica that ends, after its last call.
     async fn leave(&self) {
-        let (begun, (longest, pause)) = (Instant::now(), LEAVING);
+        let (longest, pause) = LEAVING;
         self.shared.costs.close();
-        while let Err(away) = tell_all(&self.shared.costs, &self.port, hour_now()).await {
-            if begun.elapsed() >= longest {
-                tracing::warn!(target: "weir::cost", error = %away, "the last that was spent could not be told");
-                return;
+        let telling = async {
+            while tell_all(&self.shared.costs, &self.port, hour_now()).await.is_err() {
+                tokio::time::sleep(pause).await;
             }
-            tokio::time::sleep(pause).await;
+        };
+        if tokio::time::timeout(longest, telling).await.is_err() {
+            tracing::warn!(target: "weir::cost", "not all of the last that was spent could be told");
         }
     }
 

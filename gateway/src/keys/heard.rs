@@ -59,16 +59,18 @@ impl Hearer {
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 // What was used is told again the next time, and what is dead looked for.
-                let _ = self.ear.tell_used().await;
+                self.ear.find_used();
                 let _ = self.ear.forget().await;
             }
+            let _ = self.ear.tell_used().await; // one part: a revocation waits for no more between two looks
             let quiet = self.shared.snapshot.load().config.tenants.is_empty();
             tokio::select! {
                 () = tokio::time::sleep(if quiet { IDLE } else { LOOK }) => {}
                 _ = stop.changed() => {}
             }
         }
-        let _ = self.ear.tell_used().await; // the rest was told before, and it is not more than a hint
+        self.ear.find_used();
+        while let Ok(true) = self.ear.tell_used().await {} // it is not more than a hint
     }
 
     /// Says once that nothing is heard, and once that it is again.
@@ -92,11 +94,12 @@ struct Ear {
     port: Port,
     known: Option<Mark>,           // the last change that is known here
     told: AHashMap<Arc<str>, u64>, // when keys were used last, as told
+    used: Vec<(String, u64)>,      // the same, to be told
 }
 
 impl Ear {
     fn new(keyring: Arc<Keyring>, port: Port) -> Ear {
-        Ear { keyring, port, known: None, told: AHashMap::new() }
+        Ear { keyring, port, known: None, told: AHashMap::new(), used: Vec::new() }
     }
 
     /// Takes what is new in the state, and sees to it that what was told to it is there: it may have lost that before anybody saw it.
@@ -197,17 +200,22 @@ impl Ear {
         Ok(())
     }
 
-    /// Tells when keys were used last, where that is new.
-    async fn tell_used(&mut self) -> Result<(), Away> {
+    /// Finds when keys were used last, where that is new.
+    fn find_used(&mut self) {
         let table = self.keyring.table().clone();
         let is_new = |key: &&Arc<super::Key>| key.used_s() > self.told.get(&key.id).copied().unwrap_or(0);
-        let used: Vec<_> =
-            table.keys().filter(is_new).map(|key| (key.id.to_string(), key.used_s())).collect();
-        for some in used.chunks(STEP) {
-            self.port.tell_used(some).await?;
-            self.told.extend(some.iter().map(|(id, used)| (Arc::from(id.as_str()), *used)));
+        self.used = table.keys().filter(is_new).map(|key| (key.id.to_string(), key.used_s())).collect();
+    }
+
+    /// Tells a part of what was found; whether there was any.
+    async fn tell_used(&mut self) -> Result<bool, Away> {
+        let some = self.used.split_off(self.used.len().saturating_sub(STEP));
+        if some.is_empty() {
+            return Ok(false);
         }
-        Ok(())
+        self.port.tell_used(&some).await?;
+        self.told.extend(some.into_iter().map(|(id, used)| (Arc::from(id), used)));
+        Ok(true)
     }
 
     /// Forgets keys that have been dead for long, by the clock here and by the state's: one alone may be wrong, and what is forgotten is

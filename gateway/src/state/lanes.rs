@@ -129,27 +129,17 @@ impl Lane {
 
     /// Keeps a string under a key of this namespace.
     pub async fn note(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Away> {
-        let mut cmd = redis::cmd("SET");
-        cmd.arg(self.keys().note(key)).arg(value).arg("PX").arg(ttl.as_millis() as u64);
-        self.query(&cmd).await
+        let mut set = redis::pipe();
+        set.cmd("SET").arg(self.keys().note(key)).arg(value);
+        set.arg("PX").arg(ttl.as_millis() as u64).ignore();
+        self.plain(&set).await
     }
 
     /// A string that was kept.
     pub async fn recall(&self, key: &str) -> Result<Option<String>, Away> {
-        self.query(redis::cmd("GET").arg(self.keys().note(key))).await
-    }
-
-    /// A command that is no script, within the state's timeout.
-    async fn query<T: redis::FromRedisValue>(&self, cmd: &redis::Cmd) -> Result<T, Away> {
-        let Some(open) = self.open.load_full() else { return Err(Away::NotConnected) };
-        let mut connection = open.connection.clone();
-        match tokio::time::timeout(self.servers.timeout(), cmd.query_async(&mut connection)).await {
-            Ok(answer) => answer.map_err(|err| self.failed(&open, &err)),
-            Err(_) => {
-                self.fail(&open);
-                Err(Away::TimedOut)
-            }
-        }
+        let mut get = redis::pipe();
+        get.cmd("GET").arg(self.keys().note(key));
+        self.plain(&get).await.map(|(noted,)| noted)
     }
 
     /// Reads what takes longer than a call may wait.
