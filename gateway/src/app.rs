@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tower::ServiceExt;
 
-use crate::config::{Config, OnOutage};
+use crate::config::Config;
 use crate::cost;
 use crate::experiment::told::Teller;
 use crate::http::connection::{Door, Peer};
@@ -27,13 +27,11 @@ use crate::shared::{Over, Shared, Snapshot, Worker};
 use crate::state::connect::Servers;
 use crate::state::lanes::Lane;
 use crate::state::local::Local;
-use crate::state::{About, Client, Port};
+use crate::state::{About, Client, FIRST_CONTACT, Port};
 use crate::telemetry::{Metrics, Otlp};
 use crate::upstream::Upstreams;
 use crate::{alerts, checks};
 
-/// How long a start waits for the shared state before it serves without.
-const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How long closing the admin pages may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 /// How often a worker shows that it runs.
@@ -267,8 +265,7 @@ impl Ports {
 
 /// A limit smaller than the number of replicas leaves nothing to any of them while Redis is away.
 fn tell_of_small_pools(snapshot: &Snapshot, replicas: u64) {
-    let shared = snapshot.pools.iter().filter(|pool| pool.on_outage == OnOutage::Share);
-    for pool in shared.filter(|pool| pool.decl.meters.iter().any(|meter| meter.cap < replicas)) {
+    for pool in snapshot.pools.iter().filter(|pool| pool.leaves_nothing_to_each_of(replicas)) {
         tracing::warn!(
             target: "weir::state", pool = %pool.name, replicas,
             "a limit is smaller than the number of replicas: nothing of it can be used while Redis is away"

@@ -187,6 +187,9 @@ fn made(admin: &Admin, answer: &Value) -> anyhow::Result<()> {
         return print(&answer.to_string());
     }
     let key = answer["key"].as_str().context("the answer holds no key")?;
+    if let Some(warning) = answer["warning"].as_str() {
+        eprintln!("warning: {warning}");
+    }
     eprintln!(
         "id {}, tenant {}, expires {}; the key is shown this once:",
         text(&answer["id"]),

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, DeploymentId};
+use crate::state::{Board, Post};
 
 /// The largest weight.
 pub const MOST_WEIGHT: f64 = 1e6;
@@ -33,17 +34,19 @@ pub struct Told {
     pub basis: String,
 }
 
-impl Told {
-    /// As stored: the version, a space, the rest as JSON. None if it was not written so.
-    pub fn read(text: &str) -> Option<Told> {
-        let (version, rest) = text.split_once(' ')?;
-        let told = Told { version: version.parse().ok()?, ..serde_json::from_str(rest).ok()? };
-        told.weight.is_none_or(is_weight).then_some(told)
+impl Post for Told {
+    const BOARD: Board = Board::Duties;
+
+    fn version(&self) -> u64 {
+        self.version
     }
 
-    /// What follows the version.
-    pub fn text(&self) -> String {
-        serde_json::json!(self).to_string()
+    fn numbered(self, version: u64) -> Told {
+        Told { version, ..self }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.weight.is_none_or(is_weight)
     }
 }
 
@@ -116,13 +119,10 @@ impl Duty {
         self.show(&known);
     }
 
-    /// Something was told by the shared state. Returns whether it is news: newer than what is known, or another thing under
-    /// the same number, which is so if the state has lost what was known here; what stands there all others know.
+    /// Something was told by the shared state. Returns whether it is news.
     pub fn adopt(&self, told: &Told) -> bool {
         let mut known = self.known.lock();
-        let is_news = known.told.as_ref().is_none_or(|known| {
-            known.version < told.version || known.version == told.version && known != told
-        });
+        let is_news = told.is_news_to(known.told.as_ref());
         if is_news {
             known.told = Some(told.clone());
             self.show(&known);

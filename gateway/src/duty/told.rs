@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::{Change, Duty, Told};
-use crate::state::{Away, Board, Port, Posted};
+use crate::state::{Away, Board, Port, Post, Posted};
 
 /// What is set of a name that the file has not is forgotten after this long. Replicas whose file has it put it back at once, so it
 /// is gone when no file has it any more.
@@ -37,7 +37,7 @@ impl Heard {
             if stored.as_ref().is_some_and(|stored| duty.adopt(stored)) {
                 tell_of(duty);
             } else if let Some(known) = duty.told().filter(|known| known.version > version) {
-                port.offer(Board::Duties, &duty.name, known.version, &known.text()).await?;
+                port.offer(&duty.name, &known).await?;
             }
         }
         *self.0.lock() = posted; // all of it was looked at
@@ -95,21 +95,10 @@ fn tell_of(duty: &Duty) {
 /// Makes a change for all replicas; it holds here when this returns. If somebody makes another one at the same time, both are made,
 /// and of two of the same kind one is the later. Who says which version was `seen` changes no other one: false, and nothing is made.
 pub async fn set(port: &Port, duty: &Duty, change: Change, seen: Option<u64>) -> Result<bool, Away> {
-    loop {
-        let told = duty.after(change);
-        if seen.is_some_and(|seen| seen != told.version - 1) {
-            return Ok(false);
-        }
-        let text = told.text();
-        let kept = port.offer(Board::Duties, &duty.name, told.version, &text).await?;
-        let is_ours = kept == format!("{} {text}", told.version);
-        let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no drain and weight".into()))?;
-        if duty.adopt(&kept) {
+    let adopt = |told: &Told| {
+        if duty.adopt(told) {
             tell_of(duty);
         }
-        if is_ours {
-            return Ok(true);
-        }
-        // Somebody else was first: ours comes after, unless it was meant for what was before.
-    }
+    };
+    port.set(&duty.name, || duty.after(change), adopt, seen).await
 }

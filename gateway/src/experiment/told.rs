@@ -14,12 +14,10 @@ use super::report::Page;
 use super::trial::{Book, Told, Trial};
 use crate::duty::told::Strangers;
 use crate::shared::{Shared, Snapshot};
-use crate::state::{Away, Board, Measured, Port, Posted};
+use crate::state::{Away, FIRST_CONTACT, Measured, Port, Post, Posted};
 
 /// How often it is asked what was set.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long the first question waits for a connection.
-const FIRST_CONTACT: Duration = Duration::from_secs(1);
 /// How often what has changed is told.
 const TELL: Duration = Duration::from_millis(500);
 /// How often all is told, for the data set may have lost it.
@@ -103,7 +101,7 @@ impl Teller {
             {
                 tell_of(trial);
             } else if let Some(known) = live.told.as_ref().filter(|known| known.version > version) {
-                self.port.offer(Board::Shares, &trial.name, known.version, &known.text()).await?;
+                self.port.offer(&trial.name, known).await?;
             }
         }
         Ok(())
@@ -203,26 +201,12 @@ pub async fn set(
     (shares, anew): (Option<Vec<f64>>, bool),
     seen: Option<u64>,
 ) -> Result<bool, Away> {
-    loop {
-        let known = trial.live().told.clone();
-        let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
-        if seen.is_some_and(|seen| seen != version - 1) {
-            return Ok(false);
-        }
-        let since = if anew { version } else { since };
-        let told = Told { version, basis: trial.basis.clone(), shares: shares.clone(), since };
-        let text = told.text();
-        let kept = port.offer(Board::Shares, &trial.name, version, &text).await?;
-        let is_ours = kept == format!("{version} {text}");
-        let kept = Told::read(&kept).ok_or_else(|| Away::Broken("no shares".into()))?;
-        if trial.adopt(&kept) {
+    let adopt = |told: &Told| {
+        if trial.adopt(told) {
             tell_of(trial);
         }
-        if is_ours {
-            return Ok(true);
-        }
-        // Somebody else was first: ours come after, unless they were meant for what was before.
-    }
+    };
+    port.set(&trial.name, || trial.after(shares.clone(), anew), adopt, seen).await
 }
 
 /// What all replicas measured of an experiment, by variant: what others told, and what is known here.

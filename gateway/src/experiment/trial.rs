@@ -10,6 +10,7 @@ use super::measures::{Measures, Sample};
 use crate::config::{Deployment, Experiment};
 use crate::route::experiment::assign;
 use crate::route::rotation::Rotation;
+use crate::state::{Board, Post};
 
 /// What was set at run time, as all replicas are told it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,16 +26,15 @@ pub struct Told {
     pub since: u64,
 }
 
-impl Told {
-    /// As stored: the version, a space, the rest as JSON. None if it was not written so.
-    pub fn read(text: &str) -> Option<Told> {
-        let (version, rest) = text.split_once(' ')?;
-        Some(Told { version: version.parse().ok()?, ..serde_json::from_str(rest).ok()? })
+impl Post for Told {
+    const BOARD: Board = Board::Shares;
+
+    fn version(&self) -> u64 {
+        self.version
     }
 
-    /// What follows the version.
-    pub fn text(&self) -> String {
-        serde_json::json!(self).to_string()
+    fn numbered(self, version: u64) -> Told {
+        Told { version, ..self }
     }
 }
 
@@ -152,15 +152,12 @@ impl Trial {
         Assigned { experiment: self.name.clone(), name, variant, book: live.book.clone(), spilled: false }
     }
 
-    /// Something was told by the shared state. Returns whether it is news: newer than what is known, or another thing under
-    /// the same number, which is so if the state has lost what was known here; what stands there all others know.
+    /// Something was told by the shared state. Returns whether it is news.
     pub fn adopt(&self, told: &Told) -> bool {
         let mut is_news = false;
         self.live.rcu(|before| {
             let known = before.told.as_ref();
-            is_news = known.is_none_or(|known| {
-                known.version < told.version || known.version == told.version && known != told
-            });
+            is_news = told.is_news_to(known);
             if !is_news {
                 return before.clone();
             }
@@ -170,6 +167,13 @@ impl Trial {
             Arc::new(live(Some(told.clone()), &self.basis, &self.file, book))
         });
         is_news
+    }
+
+    /// What is to be told, for shares (none: those of the file) to hold; `anew`: what is measured begins anew.
+    pub(super) fn after(&self, shares: Option<Vec<f64>>, anew: bool) -> Told {
+        let known = self.live.load().told.clone();
+        let (version, since) = known.map_or((1, 0), |known| (known.version + 1, known.since));
+        Told { version, basis: self.basis.clone(), shares, since: if anew { version } else { since } }
     }
 
     /// Names of the variants.
@@ -209,7 +213,7 @@ mod tests {
     use crate::config::check::check;
     use crate::experiment::{Ending, report::Page, told};
     use crate::route::experiment::unit;
-    use crate::state::{Board, Measured, Port};
+    use crate::state::{Measured, Port};
 
     fn experiment(variants: &str) -> Experiment {
         let text = format!(
@@ -300,7 +304,7 @@ mod tests {
         let kept = Told::read(&port.boards().await.unwrap().0["e"]).unwrap();
         assert_eq!((kept.version, kept.shares.clone()), (2, Some(vec![3.0, 4.0])));
         let old = told(1, &trials[0], Some(vec![1.0, 2.0]), 0);
-        let answer = port.offer(Board::Shares, "e", old.version, &old.text()).await.unwrap();
+        let answer = port.offer("e", &old).await.unwrap();
         assert_eq!(Told::read(&answer), Some(kept.clone()));
         trials.iter().for_each(|trial| {
             trial.adopt(&kept);

@@ -114,11 +114,14 @@ pub(super) async fn create(
         Ok(wanted) => wanted,
         Err(why) => return refused(&Refused::Wrong(why)),
     };
+    let working = desk.clone();
     let made = whole(async move {
-        let snapshot = desk.shared.snapshot.load_full();
-        changer(&desk, &peer.ip().to_string()).create(wanted, &snapshot.config).await
+        let snapshot = working.shared.snapshot.load_full();
+        changer(&working, &peer.ip().to_string()).create(wanted, &snapshot.config).await
     });
-    told(StatusCode::CREATED, made.await)
+    let made = made.await;
+    let warning = made.as_ref().ok().and_then(|made| too_small(&desk, &made.id));
+    told(StatusCode::CREATED, made, warning)
 }
 
 /// Puts another in its place.
@@ -133,7 +136,7 @@ pub(super) async fn rotate(
         Err(why) => return refused(&Refused::Wrong(why)),
     };
     let rotated = whole(async move { changer(&desk, &peer.ip().to_string()).rotate(&id, &rotation).await });
-    told(StatusCode::OK, rotated.await)
+    told(StatusCode::OK, rotated.await, None)
 }
 
 /// Ends one for good; while the state is away at this replica alone, and the answer says so.
@@ -143,7 +146,7 @@ pub(super) async fn revoke(
     Path(id): Path<String>,
 ) -> Response<Body> {
     let revoked = whole(async move { changer(&desk, &peer.ip().to_string()).revoke(&id).await });
-    told(StatusCode::OK, revoked.await)
+    told(StatusCode::OK, revoked.await, None)
 }
 
 /// In a task of its own: what is done is noted in the log, whether or not who asked for it waits.
@@ -169,7 +172,19 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, String> {
     serde_json::from_slice(&body).map_err(|err| format!("the body is not what it should be: {err}"))
 }
 
-fn told(status: StatusCode, changed: Result<Changed, Refused>) -> Response<Body> {
+/// What is to be said of a key of whose limit no replica has a part while the state is away.
+fn too_small(desk: &Desk, id: &str) -> Option<String> {
+    let key = desk.shared.keyring.table().get(id)?.clone();
+    let expected = desk.shared.snapshot.load().config.state.as_ref().map_or(0, |state| state.expected_replicas);
+    let replicas = expected.max(desk.shared.client.live() as u64);
+    key.pool.as_ref().filter(|pool| pool.leaves_nothing_to_each_of(replicas)).map(|_| {
+        format!(
+            "a limit is smaller than the number of replicas ({replicas}): while the shared state is away, calls with this key get 503"
+        )
+    })
+}
+
+fn told(status: StatusCode, changed: Result<Changed, Refused>, warning: Option<String>) -> Response<Body> {
     let Changed { id, entry, made } = match changed {
         Ok(changed) => changed,
         Err(why) => return refused(&why),
@@ -180,6 +195,9 @@ fn told(status: StatusCode, changed: Result<Changed, Refused>) -> Response<Body>
     };
     if let Some(made) = made {
         page["key"] = made.clear.expose_secret().into();
+    }
+    if let Some(warning) = warning {
+        page["warning"] = warning.into();
     }
     let mut response = answer(status, &page);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

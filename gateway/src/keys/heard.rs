@@ -18,7 +18,7 @@ use super::table::Table;
 use crate::clock::{boot_ms, unix_ms};
 use crate::shared::Shared;
 use crate::state::keys::{Mark, STEP, Told};
-use crate::state::{Away, Port};
+use crate::state::{Away, FIRST_CONTACT, Port};
 
 /// How often the state is asked what is new.
 const LOOK: Duration = Duration::from_millis(50);
@@ -26,8 +26,6 @@ const LOOK: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
 /// How often it is told which keys were used, and which are dead for long is looked for.
 const TELL: Duration = Duration::from_secs(10);
-/// How long the first question waits for a connection.
-const FIRST_CONTACT: Duration = Duration::from_secs(1);
 
 /// What one replica hears and tells of keys.
 #[derive(Debug)]
@@ -49,6 +47,7 @@ impl Hearer {
         self.ear.port.opened(FIRST_CONTACT).await;
         let begun = Instant::now();
         let mut told = begun;
+        let mut adopted = self.shared.adopted.subscribe();
         while !*stop.borrow() {
             let heard = self.ear.hear().await;
             // (Who begins serves without knowing any key only if the state has had its time to tell.)
@@ -66,6 +65,7 @@ impl Hearer {
             let quiet = self.shared.snapshot.load().config.tenants.is_empty();
             tokio::select! {
                 () = tokio::time::sleep(if quiet { IDLE } else { LOOK }) => {}
+                _ = adopted.changed() => {} // with the first tenants keys may be used from now on
                 _ = stop.changed() => {}
             }
         }

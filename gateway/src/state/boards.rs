@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Away;
 use super::experiments::only;
@@ -35,6 +37,43 @@ impl Board {
     }
 }
 
+/// What is set of one name. On the board it is its version, a space, and the rest as JSON.
+pub trait Post: Serialize + DeserializeOwned + PartialEq {
+    /// Where it is set.
+    const BOARD: Board;
+
+    /// The newest counts; from 1.
+    fn version(&self) -> u64;
+
+    /// The same under another version: JSON does not say which.
+    fn numbered(self, version: u64) -> Self;
+
+    /// May it be obeyed?
+    fn is_sound(&self) -> bool {
+        true
+    }
+
+    /// As it stands on the board. None if it was not written so.
+    fn read(text: &str) -> Option<Self> {
+        let (version, rest) = text.split_once(' ')?;
+        let post: Self = serde_json::from_str(rest).ok()?;
+        Some(post.numbered(version.parse().ok()?)).filter(Self::is_sound)
+    }
+
+    /// What follows the version.
+    fn text(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// Is it news to who knows this much: newer, or another thing under the same number? That is so if the state has lost what was
+    /// known here; what stands there all others know.
+    fn is_news_to(&self, known: Option<&Self>) -> bool {
+        known.is_none_or(|known| {
+            known.version() < self.version() || known.version() == self.version() && known != self
+        })
+    }
+}
+
 impl Port {
     /// What stands on both boards, in one round trip: shares, duties.
     pub async fn boards(&self) -> Result<(Posted, Posted), Away> {
@@ -49,8 +88,36 @@ impl Port {
         }
     }
 
+    /// Sets something of a name for all replicas; `adopt` has been given what holds when this returns. What `next` makes of what is
+    /// known here is made anew when somebody else was first: of two changes at once both are made. Who says which version was `seen`
+    /// changes no other one: false, and nothing is set.
+    pub async fn set<P: Post>(
+        &self,
+        name: &str,
+        next: impl Fn() -> P,
+        adopt: impl Fn(&P),
+        seen: Option<u64>,
+    ) -> Result<bool, Away> {
+        loop {
+            let post = next();
+            if seen.is_some_and(|seen| seen != post.version() - 1) {
+                return Ok(false);
+            }
+            let kept = self.offer(name, &post).await?;
+            let is_ours = kept == written(&(post.version(), post.text()));
+            adopt(&P::read(&kept).ok_or_else(|| Away::Broken("what is set cannot be read".into()))?);
+            if is_ours {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Sets what holds for a name, unless something as new is set; what is set then.
-    pub async fn offer(&self, board: Board, name: &str, version: u64, text: &str) -> Result<String, Away> {
+    pub async fn offer<P: Post>(&self, name: &str, post: &P) -> Result<String, Away> {
+        self.write(P::BOARD, name, post.version(), &post.text()).await
+    }
+
+    async fn write(&self, board: Board, name: &str, version: u64, text: &str) -> Result<String, Away> {
         match self {
             Port::Redis(lane) => {
                 let mut set = redis::pipe();
@@ -128,9 +195,9 @@ mod tests {
     #[tokio::test]
     async fn the_newest_stays_and_is_forgotten_only_as_it_was_read() {
         let port = Port::Local(Arc::default());
-        assert_eq!(port.offer(Board::Duties, "d", 2, "b").await.unwrap(), "2 b");
-        assert_eq!(port.offer(Board::Duties, "d", 1, "a").await.unwrap(), "2 b");
-        assert_eq!(port.offer(Board::Duties, "d", 2, "c").await.unwrap(), "2 b", "as new is not newer");
+        assert_eq!(port.write(Board::Duties, "d", 2, "b").await.unwrap(), "2 b");
+        assert_eq!(port.write(Board::Duties, "d", 1, "a").await.unwrap(), "2 b");
+        assert_eq!(port.write(Board::Duties, "d", 2, "c").await.unwrap(), "2 b", "as new is not newer");
         let (shares, duties) = port.boards().await.unwrap();
         assert_eq!((shares.len(), duties.get("d").map(String::as_str)), (0, Some("2 b")));
         assert!(!port.forget(Board::Duties, "d", "1 a").await.unwrap());

@@ -35,13 +35,13 @@ mod stored;
 pub mod watched;
 
 pub use asking::{Outcome, Wish};
-pub use boards::{Board, Posted};
+pub use boards::{Board, Post, Posted};
 pub use client::{About, Client};
 pub use costs::ToldCosts;
 pub use experiments::Told as Measured;
 pub use places::{Place, place_key};
 pub use pools::{Actual, PoolInfo};
-pub use port::Port;
+pub use port::{FIRST_CONTACT, Port};
 pub use reservation::Reservation;
 pub use side::{Deadlines, Watch};
 pub use watched::Watched;

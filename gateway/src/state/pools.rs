@@ -46,6 +46,11 @@ pub fn tenant_of(pool: &str) -> Option<&str> {
 }
 
 impl PoolInfo {
+    /// Is a part of it for each of so many replicas, while the shared state is away, less than one of what it counts?
+    pub fn leaves_nothing_to_each_of(&self, replicas: u64) -> bool {
+        self.on_outage == OnOutage::Share && self.decl.meters.iter().any(|meter| meter.cap < replicas)
+    }
+
     /// A pool of ours, called as its key is, whose meters count that.
     pub fn of(decl: PoolDecl, kinds: Vec<MeterKind>) -> PoolInfo {
         PoolInfo {

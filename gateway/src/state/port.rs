@@ -8,6 +8,10 @@ use super::core::{Command, Reply, State};
 use super::lanes::Lane;
 use super::local::Local;
 
+/// How long a start waits for a connection to the state, and for what it says first: all who ask at the start go by it, and the start
+/// waits for them.
+pub const FIRST_CONTACT: Duration = Duration::from_secs(1);
+
 /// A way to the state, owned by one worker.
 #[derive(Clone, Debug)]
 pub enum Port {

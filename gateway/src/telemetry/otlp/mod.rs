@@ -123,8 +123,9 @@ impl Otlp {
     /// Goes by another configuration from now on, as far as that may change.
     pub fn adopt(&self, config: &Config) -> anyhow::Result<()> {
         let mut secrets = self.secrets.lock();
-        if secrets.change(config.secrets()) {
-            self.redactor.store(Arc::new(secrets.redactor()?));
+        if let Some(changed) = secrets.with(config.secrets()) {
+            self.redactor.store(Arc::new(changed.redactor()?)); // who cannot have it goes on by what was
+            *secrets = changed;
         }
         if let Some(tracing) = &self.tracing {
             tracing.set(&config.telemetry);

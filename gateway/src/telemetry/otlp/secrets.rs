@@ -31,13 +31,10 @@ impl Secrets {
         Secrets { environment, now, before: Vec::new() }
     }
 
-    /// These are the configuration's from now on; whether they are others than before.
-    pub(super) fn change(&mut self, now: Vec<String>) -> bool {
+    /// With these of the configuration; none if they are what they were.
+    pub(super) fn with(&self, now: Vec<String>) -> Option<Secrets> {
         let is_other = now != self.now;
-        if is_other {
-            self.before = std::mem::replace(&mut self.now, now);
-        }
-        is_other
+        is_other.then(|| Secrets { environment: self.environment.clone(), now, before: self.now.clone() })
     }
 
     /// What knows all of them.
@@ -72,10 +69,10 @@ mod tests {
             all.redactor().unwrap().text(text).into_owned()
         };
         assert_eq!(told(&all), "[redacted] [redacted] the-second-one the-third-one");
-        assert!(all.change(secrets(&["the-second-one"])));
-        assert!(!all.change(secrets(&["the-second-one"])), "the same again is no change");
+        all = all.with(secrets(&["the-second-one"])).unwrap();
+        assert!(all.with(secrets(&["the-second-one"])).is_none(), "the same again is no change");
         assert_eq!(told(&all), "[redacted] [redacted] [redacted] the-third-one");
-        assert!(all.change(secrets(&["the-third-one"])));
+        all = all.with(secrets(&["the-third-one"])).unwrap();
         assert_eq!(told(&all), "[redacted] the-first-one [redacted] [redacted]");
     }
 
