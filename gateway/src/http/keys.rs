@@ -175,7 +175,8 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, String> {
 /// What is to be said of a key of whose limit no replica has a part while the state is away.
 fn too_small(desk: &Desk, id: &str) -> Option<String> {
     let key = desk.shared.keyring.table().get(id)?.clone();
-    let expected = desk.shared.snapshot.load().config.state.as_ref().map_or(0, |state| state.expected_replicas);
+    let expected =
+        desk.shared.snapshot.load().config.state.as_ref().map_or(0, |state| state.expected_replicas);
     let replicas = expected.max(desk.shared.client.live() as u64);
     key.pool.as_ref().filter(|pool| pool.leaves_nothing_to_each_of(replicas)).map(|_| {
         format!(

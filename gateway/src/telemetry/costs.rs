@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Gauge, Meter};
+use opentelemetry::metrics::{Counter, Gauge};
 use parking_lot::RwLock;
 
+use super::instruments::Make;
 use super::late::Late;
 use crate::cost::{Place, Spent};
 
@@ -52,34 +53,20 @@ impl Compared {
 }
 
 impl Spending {
-    pub(super) fn new(meter: &Meter) -> Spending {
-        let dollars =
-            |name: &'static str, text: &'static str| meter.f64_counter(name).with_description(text).build();
-        let level =
-            |name: &'static str, text: &'static str| meter.u64_gauge(name).with_description(text).build();
+    pub(super) fn new(make: Make<'_>) -> Spending {
+        let estimated = "Of the US dollars spent: for tokens that no provider counted";
+        let saved = "US dollars that the same tokens would have cost more elsewhere";
+        let excess = "US dollars that the same tokens would have cost less elsewhere";
+        let age = "Seconds since the oldest price of the table that is in use was looked up";
+        let stale = "Deployments whose price of the table is over, or a year old";
         Spending {
-            cost: dollars("weir_cost_usd", "US dollars spent"),
-            estimated: dollars(
-                "weir_cost_estimated_usd",
-                "Of the US dollars spent: for tokens that no provider counted",
-            ),
-            unknown: meter
-                .u64_counter("weir_cost_unknown")
-                .with_description("Attempts of which nobody knows what they cost")
-                .build(),
-            saved: dollars(
-                "weir_cost_saved_usd",
-                "US dollars that the same tokens would have cost more elsewhere",
-            ),
-            excess: dollars(
-                "weir_cost_excess_usd",
-                "US dollars that the same tokens would have cost less elsewhere",
-            ),
-            age: level(
-                "weir_price_age_seconds",
-                "Seconds since the oldest price of the table that is in use was looked up",
-            ),
-            stale: level("weir_prices_stale", "Deployments whose price of the table is over, or a year old"),
+            cost: make.dollars("weir_cost_usd", "US dollars spent"),
+            estimated: make.dollars("weir_cost_estimated_usd", estimated),
+            unknown: make.count("weir_cost_unknown", "Attempts of which nobody knows what they cost"),
+            saved: make.dollars("weir_cost_saved_usd", saved),
+            excess: make.dollars("weir_cost_excess_usd", excess),
+            age: make.level("weir_price_age_seconds", age),
+            stale: make.level("weir_prices_stale", stale),
             series: RwLock::default(),
         }
     }

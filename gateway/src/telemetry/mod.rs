@@ -1,11 +1,14 @@
 //! What a call leaves behind: one [`Record`], told once to the metrics, once to the log, to the call's span if it has one, and to
 //! who watches.
 
+mod calls;
 mod costs;
 mod explanation;
 mod fates;
 pub mod feed;
+mod gauges;
 mod genai;
+mod instruments;
 mod late;
 mod levels;
 pub mod log;

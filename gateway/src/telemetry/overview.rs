@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Gauge, Meter};
+use opentelemetry::metrics::{Counter, Gauge};
 use parking_lot::Mutex;
 
+use super::Metrics;
+use super::instruments::Make;
 use super::levels::Levels;
 use crate::state::failures::Failures;
 
@@ -24,84 +26,86 @@ pub(super) struct Overview {
 }
 
 impl Overview {
-    pub(super) fn new(meter: &Meter) -> Overview {
-        let level =
-            |name: &'static str, text: &'static str| meter.u64_gauge(name).with_description(text).build();
-        let levels = |name: &'static str, text: &'static str| {
-            Levels::new(meter.f64_gauge(name).with_description(text).build(), 0.0)
-        };
-        let count =
-            |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
-        let build = level("weir_build_info", "1, with the version of this replica");
+    pub(super) fn new(make: Make<'_>) -> Overview {
+        let build = make.level("weir_build_info", "1, with the version of this replica");
         build.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
+        let config = "Which configuration is in force: the same number, the same file";
+        let deployments = "1 for each deployment, with its account and provider";
+        let used = "How full a deployment is: of all limits that it draws on the fullest";
+        let shares = "The share of a model's calls that a deployment is due by its weight";
+        let down = "1 while every deployment of a model is left alone";
+        let failures = "Messages to the shared state that were not answered, by reason";
         Overview {
-            config: level(
-                "weir_config_hash",
-                "Which configuration is in force: the same number, the same file",
-            ),
-            replicas: level("weir_replicas_alive", "Replicas alive, as this one has heard last"),
-            deployments: levels(
-                "weir_deployment_info",
-                "1 for each deployment, with its account and provider",
-            ),
-            used: levels(
-                "weir_deployment_utilisation_ratio",
-                "How full a deployment is: of all limits that it draws on the fullest",
-            ),
-            shares: levels(
-                "weir_deployment_share_ratio",
-                "The share of a model's calls that a deployment is due by its weight",
-            ),
-            down: levels("weir_model_down", "1 while every deployment of a model is left alone"),
-            failures: count(
-                "weir_redis_failures",
-                "Messages to the shared state that were not answered, by reason",
-            ),
-            alerts: count("weir_alert_posts", "Messages of alerts, by what became of them"),
+            config: make.level("weir_config_hash", config),
+            replicas: make.level("weir_replicas_alive", "Replicas alive, as this one has heard last"),
+            deployments: make.levels("weir_deployment_info", deployments, 0.0),
+            used: make.levels("weir_deployment_utilisation_ratio", used, 0.0),
+            shares: make.levels("weir_deployment_share_ratio", shares, 0.0),
+            down: make.levels("weir_model_down", down, 0.0),
+            failures: make.count("weir_redis_failures", failures),
+            alerts: make.count("weir_alert_posts", "Messages of alerts, by what became of them"),
             counted: Mutex::default(),
         }
     }
 
+    /// Those that come and go. (All fields are named, so that a new one is thought of.)
+    pub(super) fn levels(&self) -> [&Levels; 4] {
+        let Overview {
+            deployments,
+            used,
+            shares,
+            down,
+            config: _,
+            replicas: _,
+            failures: _,
+            alerts: _,
+            counted: _,
+        } = self;
+        [deployments, used, shares, down]
+    }
+}
+
+impl Metrics {
     /// The hash of the configuration in force, hexadecimal, of which so much is shown as a number holds exactly; how many
     /// replicas there are; what failed so far.
-    pub(super) fn replica(&self, hash: &str, replicas: usize, failures: Failures) {
+    pub fn replica(&self, hash: &str, replicas: usize, failures: Failures) {
         let first = hash.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        self.config.record(first.unwrap_or_default(), &[]);
-        self.replicas.record(replicas as u64, &[]);
-        let before = std::mem::replace(&mut *self.counted.lock(), failures);
+        self.overview.config.record(first.unwrap_or_default(), &[]);
+        self.overview.replicas.record(replicas as u64, &[]);
+        let before = std::mem::replace(&mut *self.overview.counted.lock(), failures);
         for (reason, more) in failures.since(before) {
-            self.failures.add(more, &[KeyValue::new("reason", reason)]);
+            self.overview.failures.add(more, &[KeyValue::new("reason", reason)]);
         }
     }
 
-    pub(super) fn deployment(&self, name: &Arc<str>, account: &str, provider: &str) {
+    /// A deployment that is configured.
+    pub fn deployment(&self, name: &Arc<str>, account: &str, provider: &str) {
         let labels = [
             KeyValue::new("deployment", name.clone()),
             KeyValue::new("account", account.to_owned()),
             KeyValue::new("provider", provider.to_owned()),
         ];
-        self.deployments.show(1.0, &labels);
+        self.overview.deployments.show(1.0, &labels);
     }
 
-    pub(super) fn used(&self, deployment: &Arc<str>, share: f64) {
-        self.used.show(share, &[KeyValue::new("deployment", deployment.clone())]);
+    /// How full a deployment is, of all limits that it draws on the fullest.
+    pub fn used(&self, deployment: &Arc<str>, share: f64) {
+        self.overview.used.show(share, &[KeyValue::new("deployment", deployment.clone())]);
     }
 
-    pub(super) fn share(&self, model: &Arc<str>, deployment: &Arc<str>, share: f64) {
+    /// The share of a model's calls that a deployment is due.
+    pub fn share(&self, model: &Arc<str>, deployment: &Arc<str>, share: f64) {
         let labels = [KeyValue::new("model", model.clone()), KeyValue::new("deployment", deployment.clone())];
-        self.shares.show(share, &labels);
+        self.overview.shares.show(share, &labels);
     }
 
-    pub(super) fn down(&self, model: &Arc<str>, is_down: bool) {
-        self.down.show(f64::from(u8::from(is_down)), &[KeyValue::new("model", model.clone())]);
+    /// Whether every deployment of a model is left alone.
+    pub fn down(&self, model: &Arc<str>, is_down: bool) {
+        self.overview.down.show(f64::from(u8::from(is_down)), &[KeyValue::new("model", model.clone())]);
     }
 
-    pub(super) fn alerts_posted(&self, taken: bool) {
-        self.alerts.add(1, &[KeyValue::new("outcome", if taken { "taken" } else { "failed" })]);
-    }
-
-    /// Those that come and go.
-    pub(super) fn levels(&self) -> [&Levels; 4] {
-        [&self.deployments, &self.used, &self.shares, &self.down]
+    /// A message of alerts was sent.
+    pub fn alerts_posted(&self, taken: bool) {
+        self.overview.alerts.add(1, &[KeyValue::new("outcome", if taken { "taken" } else { "failed" })]);
     }
 }

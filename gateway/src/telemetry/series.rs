@@ -135,15 +135,15 @@ impl Series {
         let here = [model.clone(), deployment.clone()];
         let tokens = |kind: &'static str| {
             let labels = [tenant.clone(), model.clone(), deployment.clone(), KeyValue::new("type", kind)];
-            metrics.tokens.bind(&labels)
+            metrics.calls.tokens.bind(&labels)
         };
         Series {
             by_status: Mutex::default(),
-            duration: metrics.duration.bind(&here),
-            first_token: Late::new(&metrics.first_token, &here),
+            duration: metrics.calls.duration.bind(&here),
+            first_token: Late::new(&metrics.calls.first_token, &here),
             input: tokens("input"),
             output: tokens("output"),
-            reservation_error: Late::new(&metrics.reservation_error, &here),
+            reservation_error: Late::new(&metrics.calls.reservation_error, &here),
             place,
         }
     }
@@ -216,7 +216,7 @@ mod tests {
         let metrics = Metrics::with(None, 100_000).unwrap();
         for n in 0..2_500u32 {
             let place = (format!("t{n}").into(), "m".into(), "d".into());
-            metrics.series.of(&place, &metrics).request(200, &metrics.requests);
+            metrics.series.of(&place, &metrics).request(200, &metrics.calls.requests);
         }
         let text = String::from_utf8(metrics.text().unwrap()).unwrap();
         let series = text.lines().filter(|line| line.starts_with("weir_requests_total{")).count();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundCounter, Counter, Histogram, Meter};
+use opentelemetry::metrics::{BoundCounter, Counter, Histogram};
 use parking_lot::RwLock;
 
+use super::calls::SECONDS;
+use super::instruments::Make;
 use super::late::Late;
 use super::levels::Levels;
-use super::metrics::SECONDS;
 use crate::experiment::{Assigned, Ending, Sample, Trial};
 
 /// Their instruments.
@@ -47,36 +48,19 @@ const ENDINGS: [(Ending, &str); 4] = [
 ];
 
 impl Variants {
-    pub(super) fn new(meter: &Meter) -> Variants {
-        let count =
-            |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
-        let seconds = |name: &'static str, text: &'static str| {
-            let builder = meter.f64_histogram(name).with_unit("s").with_description(text);
-            builder.with_boundaries(SECONDS.to_vec()).build()
-        };
+    pub(super) fn new(make: Make<'_>) -> Variants {
+        let spilled = "Calls of a variant that went elsewhere than to its deployments";
+        let duration = "From request to the end of the answer, of calls served";
+        let first = "From request to first content, of calls served";
+        let share = "The share of an experiment's units that a variant has now";
         Variants {
-            calls: count("weir_experiment_calls", "Calls of a variant, by what became of them"),
-            spilled: count(
-                "weir_experiment_spilled",
-                "Calls of a variant that went elsewhere than to its deployments",
-            ),
-            duration: seconds(
-                "weir_experiment_duration",
-                "From request to the end of the answer, of calls served",
-            ),
-            first_token: seconds(
-                "weir_experiment_time_to_first_token",
-                "From request to first content, of calls served",
-            ),
-            tokens: count("weir_experiment_tokens", "Tokens as providers counted them"),
-            cost: meter.f64_counter("weir_experiment_cost_usd").with_description("US dollars spent").build(),
-            share: Levels::new(
-                meter
-                    .f64_gauge("weir_experiment_share_ratio")
-                    .with_description("The share of an experiment's units that a variant has now")
-                    .build(),
-                0.0,
-            ),
+            calls: make.count("weir_experiment_calls", "Calls of a variant, by what became of them"),
+            spilled: make.count("weir_experiment_spilled", spilled),
+            duration: make.seconds("weir_experiment_duration", duration, &SECONDS),
+            first_token: make.seconds("weir_experiment_time_to_first_token", first, &SECONDS),
+            tokens: make.count("weir_experiment_tokens", "Tokens as providers counted them"),
+            cost: make.dollars("weir_experiment_cost_usd", "US dollars spent"),
+            share: make.levels("weir_experiment_share_ratio", share, 0.0),
             series: RwLock::default(),
         }
     }
