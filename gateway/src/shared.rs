@@ -4,6 +4,7 @@ mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ahash::{AHashMap, AHashSet};
 use arc_swap::ArcSwap;
@@ -118,6 +119,11 @@ impl Shared {
             predictors: Mutex::default(),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// How often a collector is told metrics, if it is.
+    pub fn metrics_interval(&self) -> Option<Duration> {
+        self.otlp.as_ref()?.metrics_interval()
     }
 
     /// Serves by another configuration from now on; calls in flight keep theirs.

@@ -104,7 +104,8 @@ impl Drop for Process {
     }
 }
 
-/// Waits until `check` says yes; fails when that takes too long, with the last reason.
+/// Waits until `check` says yes; fails when that takes too long, with the last reason. An error is taken for "not yet": what must
+/// hold all the time does not belong in here.
 pub async fn eventually(what: &str, mut check: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + READY_WITHIN;
     loop {

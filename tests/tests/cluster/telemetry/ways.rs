@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use weir_tests::client::{Ask, get};
 use weir_tests::collector::{self, Collector};
@@ -185,11 +187,16 @@ fn one_variable_of_the_standard_turns_all_of_it_off() -> Result<()> {
         let collector = Collector::start().await?;
         let environment = vec![("OTEL_SDK_DISABLED".to_owned(), "true".to_owned())];
         let plan = plan("telemetry-disabled", &collector.settings("grpc", ""));
-        let site = Site::start(Plan { environment, ..plan }).await?;
+        let mut site = Site::start(Plan { environment, ..plan }).await?;
         ensure!(site.client.call(&ask()).await.is_good(true));
         let (_, page) = get(site.replicas[0].admin(), "/metrics").await?;
         let page = String::from_utf8_lossy(&page).into_owned();
         ensure!(page.contains("weir_requests_total") && !page.contains("weir_telemetry"), "{page}");
+        // What is told at all is told when a replica ends.
+        for replica in &mut site.replicas {
+            replica.signal("INT")?;
+            ensure!(replica.exit_within(Duration::from_secs(20)).await? == Some(0), "{}", replica.tail());
+        }
         ensure!(collector.told().headers.is_empty(), "{:?}", collector.told().headers);
         Ok(())
     })
