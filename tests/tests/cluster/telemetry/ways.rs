@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
