@@ -149,7 +149,7 @@ async fn what_the_board_has_lost_is_told_again_though_it_looks_as_before() {
     look().await;
     set(&port, &duties[0], Change::Drained(true)).await.unwrap();
     let posted = port.boards().await.unwrap().1;
-    assert!(port.forget(crate::state::Board::Duties, "d", &posted["d"]).await.unwrap());
+    assert!(port.forget(Board::Duties, "d", &posted["d"]).await.unwrap());
     look().await;
     assert_eq!(port.boards().await.unwrap().1, posted);
 }
