@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
+use super::audit::{Asked, Refusals};
 use super::gauges::Gauges;
 use super::server::Phase;
 use super::view::{self, Viewer};
@@ -39,13 +40,15 @@ pub struct Desk {
     pub(super) gauges: Gauges,
     /// Held by whoever has the page of costs made.
     pub(super) costs: tokio::sync::Mutex<()>,
+    refusals: Refusals,
 }
 
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        let (gauges, costs) = (Gauges::default(), tokio::sync::Mutex::default());
-        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs })
+        let (gauges, costs, refusals) =
+            (Gauges::default(), tokio::sync::Mutex::default(), Refusals::default());
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs, refusals })
     }
 }
 
@@ -87,6 +90,7 @@ fn health() -> Router<Arc<Desk>> {
 /// With `admin_token` set, nothing without it; else nothing for pages from elsewhere.
 async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
     let (asked, body) = request.into_parts();
+    let for_the_record = Asked::of(&asked);
     let snapshot = desk.shared.snapshot.load_full();
     let token = snapshot.config.server.admin_token.as_ref();
     let given = asked.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -99,6 +103,7 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
     } else {
         next.run(Request::from_parts(asked, body)).await
     };
+    desk.refusals.note(&for_the_record, response.status());
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
