@@ -82,6 +82,9 @@ pub async fn start(
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name, deadlines, expected, session_idle });
     tell_of_small_pools(&snapshot, expected);
+    for caution in snapshot.config.cautions() {
+        tracing::warn!(target: "weir::config", caution, "worth a look");
+    }
     let count = if workers == 0 { std::thread::available_parallelism()?.get() } else { workers };
     let metrics = Metrics::with(otlp.as_ref(), snapshot.config.telemetry.tenant_labels)?;
     let metrics_interval = otlp.as_ref().and_then(|otlp| otlp.metrics_interval());
