@@ -2,10 +2,10 @@
 //! looks at: where no token is asked for, nothing else keeps such a page from draining deployments, or, by a name that its owner lets
 //! point to this machine, from reading who calls what. A token is proof enough: browsers add none by themselves.
 
-use std::net::IpAddr;
-
+use http::header;
 use http::request::Parts;
-use http::{Uri, header};
+
+use crate::auth::page::{is_this_machine, origin_of};
 
 /// It holds a place among those who watch for as long as it is read, so no page may so much as ask for it.
 pub(super) const EVENTS: &str = "/admin/v1/events";
@@ -17,7 +17,7 @@ pub(super) fn fault(asked: &Parts) -> Option<&'static str> {
     // (HTTP/2 has it in the address.)
     let host = text(header::HOST.as_str()).or_else(|| asked.uri.authority().map(|of| of.as_str()));
     if changes && let Some(origin) = text(header::ORIGIN.as_str()) {
-        let of = origin.parse::<Uri>().ok().and_then(|origin| Some(origin.authority()?.to_string()));
+        let of = origin_of(origin);
         if of.is_none() || of.as_deref() != host {
             return Some("pages of other origins may change nothing here");
         }
@@ -32,12 +32,6 @@ pub(super) fn fault(asked: &Parts) -> Option<&'static str> {
         return Some("without `admin_token` this is answered under localhost or an address only");
     }
     None
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let Ok(uri) = host.parse::<http::uri::Authority>() else { return false };
-    let name = uri.host().trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
