@@ -148,7 +148,8 @@ mod tests {
     fn secrets_that_would_go_in_clear_and_a_short_token_are_told_of_and_nothing_is_shown() {
         let text = |scheme: &str, token: &str| {
             format!(
-                "version = 1\n[server]\nadmin_token = \"{token}\"\n[state]\nurl = \"redis{scheme}://:redis-secret@redis.example.com:6379/0\"\n\
+                "version = 1\n[server]\nadmin_token = \"{token}\"\n\
+                 [state]\nurl = \"redis{scheme}://:redis-secret@redis.example.com:6379/0\"\n\
                  [telemetry]\notlp_endpoint = \"http{scheme}://otel.example.com:4317\"\n\
                  [alerts]\nwebhook = \"http{scheme}://hooks.example.com/hook-secret\"\n\
                  [[accounts]]\nname = \"far\"\nprovider = \"openai-compatible\"\nbase_url = \"http{scheme}://models.example.com/v1\"\n\

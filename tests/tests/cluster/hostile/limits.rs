@@ -69,45 +69,8 @@ fn cases(id: &str) -> Vec<Case> {
     let told = |name: &str, value: &str| {
         case(format!("{name}: {value}"), Raw::chat("m").key(MALLORY).header(name, value))
     };
-    let mut all = vec![
-        case("plainly", Raw::chat("m").key(MALLORY)),
-        case("by its other key", Raw::chat("m").key(MALLORYS_OTHER)),
-        case("the key in capitals", Raw::chat("m").key(&MALLORY.to_uppercase())),
-        case("the scheme in capitals", Raw::chat("m").header("authorization", format!("BEARER {MALLORY}"))),
-        case("spaces around the key", Raw::chat("m").header("authorization", format!("Bearer   {MALLORY}  "))),
-        case("as x-api-key", Raw::chat("m").header("x-api-key", MALLORY)),
-        case("as api-key", Raw::chat("m").header("api-key", MALLORY)),
-        case("as x-goog-api-key", Raw::chat("m").header("x-goog-api-key", MALLORY)),
-        case("in the query", Raw::post(&format!("/v1/chat/completions?key={MALLORY}"), &chat("m"))),
-        case("in the query, in escapes", Raw::post(&format!("/v1/chat/completions?key=%73{}", &MALLORY[1..]), &chat("m"))),
-        case("both keys, one in the query", Raw::post(&format!("/v1/chat/completions?key={MALLORYS_OTHER}"), &chat("m")).key(MALLORY)),
-        case("both keys, in two headers", Raw::chat("m").key(MALLORY).header("x-api-key", MALLORYS_OTHER)),
-        case("both keys, in one header twice", Raw::chat("m").key(MALLORY).key(MALLORYS_OTHER)),
-        case("a bad key first", Raw::chat("m").key("sk-nobodys").header("x-api-key", MALLORY)),
-        case("a bad key, and its own in the query", Raw::post(&format!("/v1/chat/completions?key={MALLORY}"), &chat("m")).key("sk-nobodys")),
-        case("no key", Raw::chat("m")),
-        case("an empty key", Raw::chat("m").header("authorization", "Bearer ")),
-        case("the hash of its key", Raw::chat("m").key(&weir::auth::hash(MALLORY))),
-        case("by another name of the model", Raw::chat("other-name").key(MALLORY)),
-        case("by Azure's path", Raw::post("/openai/deployments/m/chat/completions?api-version=2024-10-21", &chat("m")).header("api-key", MALLORY)),
-        case("in Anthropic's dialect", Raw::post("/v1/messages", &chat("m")).header("x-api-key", MALLORY)),
-        case("in Google's dialect", Raw::post(
-            "/v1beta/models/m:generateContent",
-            &json!({ "contents": [{ "parts": [{ "text": "hi" }] }], "generationConfig": { "maxOutputTokens": 4 } }),
-        ).header("x-goog-api-key", MALLORY)),
-        case("as a response", Raw::post("/v1/responses", &json!({ "model": "m", "input": "hi", "max_output_tokens": 4 })).key(MALLORY)),
-        case("streamed", Raw::post("/v1/chat/completions", &{
-            let mut body = chat("m");
-            body["stream"] = json!(true);
-            body
-        }).key(MALLORY)),
-        case("of no tokens", Raw::post("/v1/chat/completions", &{
-            let mut body = chat("m");
-            body["max_tokens"] = json!(1);
-            body["messages"] = json!([{ "role": "user", "content": "" }]);
-            body
-        }).key(MALLORY)),
-    ];
+    let mut all = by_each_way_to_say_a_key();
+    all.extend(by_each_way_to_call());
     for (method, part) in [("GET", ""), ("GET", "/input_items"), ("POST", "/cancel"), ("DELETE", "")] {
         let target = format!("/v1/responses/{id}{part}");
         all.push(case(
@@ -141,4 +104,53 @@ fn cases(id: &str) -> Vec<Case> {
         all.push(told(name, value));
     }
     all
+}
+
+fn by_each_way_to_say_a_key() -> Vec<Case> {
+    let queried = |key: &str| Raw::post(&format!("/v1/chat/completions?key={key}"), &chat("m"));
+    let said = |value: String| Raw::chat("m").header("authorization", value);
+    vec![
+        case("plainly", Raw::chat("m").key(MALLORY)),
+        case("by its other key", Raw::chat("m").key(MALLORYS_OTHER)),
+        case("the key in capitals", Raw::chat("m").key(&MALLORY.to_uppercase())),
+        case("the scheme in capitals", said(format!("BEARER {MALLORY}"))),
+        case("spaces around the key", said(format!("Bearer   {MALLORY}  "))),
+        case("as x-api-key", Raw::chat("m").header("x-api-key", MALLORY)),
+        case("as api-key", Raw::chat("m").header("api-key", MALLORY)),
+        case("as x-goog-api-key", Raw::chat("m").header("x-goog-api-key", MALLORY)),
+        case("in the query", queried(MALLORY)),
+        case("in the query, in escapes", queried(&MALLORY.replacen('s', "%73", 1))),
+        case("both keys, one in the query", queried(MALLORYS_OTHER).key(MALLORY)),
+        case("both keys, in two headers", Raw::chat("m").key(MALLORY).header("x-api-key", MALLORYS_OTHER)),
+        case("both keys, in one header twice", Raw::chat("m").key(MALLORY).key(MALLORYS_OTHER)),
+        case("a bad key first", Raw::chat("m").key("sk-nobodys").header("x-api-key", MALLORY)),
+        case("a bad key, and its own in the query", queried(MALLORY).key("sk-nobodys")),
+        case("no key", Raw::chat("m")),
+        case("an empty key", said("Bearer ".to_owned())),
+        case("the hash of its key", Raw::chat("m").key(&weir::auth::hash(MALLORY))),
+    ]
+}
+
+fn by_each_way_to_call() -> Vec<Case> {
+    let azure = "/openai/deployments/m/chat/completions?api-version=2024-10-21";
+    let google = json!({
+        "contents": [{ "parts": [{ "text": "hi" }] }], "generationConfig": { "maxOutputTokens": 4 },
+    });
+    let response = json!({ "model": "m", "input": "hi", "max_output_tokens": 4 });
+    let (mut streamed, mut empty) = (chat("m"), chat("m"));
+    streamed["stream"] = json!(true);
+    empty["max_tokens"] = json!(1);
+    empty["messages"] = json!([{ "role": "user", "content": "" }]);
+    vec![
+        case("by another name of the model", Raw::chat("other-name").key(MALLORY)),
+        case("by Azure's path", Raw::post(azure, &chat("m")).header("api-key", MALLORY)),
+        case("in Anthropic's dialect", Raw::post("/v1/messages", &chat("m")).header("x-api-key", MALLORY)),
+        case(
+            "in Google's dialect",
+            Raw::post("/v1beta/models/m:generateContent", &google).header("x-goog-api-key", MALLORY),
+        ),
+        case("as a response", Raw::post("/v1/responses", &response).key(MALLORY)),
+        case("streamed", Raw::post("/v1/chat/completions", &streamed).key(MALLORY)),
+        case("of no tokens", Raw::post("/v1/chat/completions", &empty).key(MALLORY)),
+    ]
 }
