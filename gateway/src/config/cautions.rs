@@ -61,7 +61,7 @@ pub(crate) fn is_in_clear(address: &Uri) -> bool {
 }
 
 fn redis_in_clear(state: &StateConfig) -> Vec<&str> {
-    let nodes = match &state.redis {
+    let nodes: &[Endpoint] = match &state.redis {
         Topology::Single { node, .. } => std::slice::from_ref(node),
         Topology::Sentinel(sentinel) => &sentinel.nodes,
         Topology::Cluster { nodes, .. } => nodes,
