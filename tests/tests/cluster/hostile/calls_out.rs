@@ -197,7 +197,7 @@ fn said_by_clients(elsewhere: &str) -> Vec<Case> {
         for model in ["m", "messages"] {
             let raw = Raw::chat(model)
                 .key(MALLORY)
-                .header(name, if name == "x-upstream" { elsewhere } else { &url });
+                .header(name, if name == "x-upstream" { elsewhere } else { url.as_str() });
             all.push(case(format!("the header {name} at {model}"), raw));
         }
     }

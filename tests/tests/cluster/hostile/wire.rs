@@ -108,11 +108,11 @@ impl Raw {
             let mut stream = TcpStream::connect(addr).await.context("connecting")?;
             stream.write_all(self.text().as_bytes()).await?;
             let mut all = Vec::new();
-            // (A replica may close before it has read all of what it refuses.)
-            let ended = stream.read_to_end(&mut all).await;
-            anyhow::Ok((all, ended.is_err()))
+            // (A replica may close before it has read all of what it refuses: what came until then is what it says.)
+            let _ = stream.read_to_end(&mut all).await;
+            anyhow::Ok(all)
         };
-        let (all, _) = tokio::time::timeout(PATIENCE, asking).await.context("no end of the answer")??;
+        let all = tokio::time::timeout(PATIENCE, asking).await.context("no end of the answer")??;
         let text = String::from_utf8_lossy(&all).into_owned();
         let status = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0);
         Ok(Said { status, text })
