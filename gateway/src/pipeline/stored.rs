@@ -137,7 +137,7 @@ pub async fn stored(
 /// Draws on the caller's limits of requests: its key's, its tenant's, those of the tenants above, the gateway's. What was drawn is
 /// posted at once: nothing else of it is to be known.
 async fn draw(worker: &Worker, snapshot: &Snapshot, who: &Who<'_>, until: Instant) -> Result<(), Error> {
-    let tenants = who.tenant.iter().flat_map(|tenant| &tenant.pools);
+    let tenants = who.tenant.iter().flat_map(|tenant| tenant.pools.iter());
     let configured = snapshot.config.gateway_pool.iter().chain(tenants).map(|id| &snapshot.pools[id.0]);
     let pools: Vec<&Arc<PoolInfo>> =
         configured.chain(who.key.iter().filter_map(|key| key.pool.as_ref())).collect();
