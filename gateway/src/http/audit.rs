@@ -123,6 +123,7 @@ mod tests {
         );
     }
 
+    /// Broken on purpose to see it fail: the whole address kept.
     #[test]
     fn nothing_of_a_query_is_kept() {
         assert_eq!(asked(Method::GET, &[]).path, "/admin/v1/keys");

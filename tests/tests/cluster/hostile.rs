@@ -48,11 +48,14 @@ fn tenants(acme: &str, mallory: &str) -> String {
     )
 }
 
+/// What has failed is asked again soon, so that each try comes to its provider.
+const PATIENT: &str = "circuit = { enabled = false }\ncooldown = { default = \"1ms\", max = \"20ms\" }\n";
+
 /// Three replicas, with models and tenants as written, and a token at the operators' listener.
 async fn start(name: &str, upstreams: Vec<Upstream>, models: String) -> Result<Site> {
     let plan = Plan::new(name, upstreams);
     let server = format!("{}admin_token = \"{TOKEN}\"\n", plan.server);
-    Site::start(Plan { models: Some(models), server, ..plan }).await
+    Site::start(Plan { models: Some(models), server, defaults: PATIENT.to_owned(), ..plan }).await
 }
 
 /// Makes a try at every replica; what comes back is judged by `judge`.

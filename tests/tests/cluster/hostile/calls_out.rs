@@ -11,6 +11,8 @@ use super::wire::{Raw, Said, chat};
 use super::{Case, MALLORY, QUICK, at_each, case, start, tenants};
 use crate::in_turn;
 
+/// Longer than anything rests here.
+const REST: Duration = Duration::from_millis(40);
 /// Deployments of other providers' dialects, all at one place; by each a client's words are told otherwise.
 const OTHERS: [(&str, &str); 4] = [
     ("chats", "provider = \"openai-compatible\"\nbase_url = \"http://AT/v1\"\napi_key = \"KEY\""),
@@ -29,7 +31,7 @@ fn others(keeper: &Keeper) -> String {
         let account = account.replace("AT", &at).replace("KEY", UPSTREAM_KEY);
         format!(
             "[[accounts]]\nname = \"{name}\"\n{account}\n[[deployments]]\nname = \"{name}\"\naccount = \"{name}\"\nmodel = \"up\"\n\
-             max_output = 64\ncircuit = {{ enabled = false }}\n[[models]]\nname = \"{name}\"\ndeployments = [\"{name}\"]\n"
+             max_output = 64\n[[models]]\nname = \"{name}\"\ndeployments = [\"{name}\"]\n"
         )
     };
     OTHERS.iter().map(one).collect()
@@ -90,8 +92,7 @@ async fn led_by_providers(site: &weir_tests::site::Site, keeper: &Keeper, canary
         .to_owned();
     ensure!(id.starts_with("resp_"), "void: {}", made.text);
     let elsewhere = format!("http://{}/latest/meta-data", canary.addr());
-    // (401 comes last: an account whose key is refused is left alone.)
-    for status in [200, 201, 300, 301, 302, 303, 304, 305, 307, 308, 407, 421, 426, 401] {
+    for status in [200, 201, 300, 301, 302, 303, 304, 305, 307, 308, 401, 407, 421, 426] {
         let headers = [
             ("location", elsewhere.clone()),
             ("content-location", elsewhere.clone()),
@@ -100,10 +101,10 @@ async fn led_by_providers(site: &weir_tests::site::Site, keeper: &Keeper, canary
             ("alt-svc", format!("h2=\"{}\"; ma=3600", canary.addr())),
             ("www-authenticate", format!("Bearer realm=\"{elsewhere}\"")),
         ];
-        let arrived = keeper.log().len();
         keeper.turn(Mood::Says(status, headers.to_vec()));
         for case in led(&id) {
-            let name = format!("{status} to {}", case.name);
+            let (name, arrived) = (format!("{status} to {}", case.name), keeper.log().len());
+            tokio::time::sleep(REST).await; // what has just failed rests
             at_each(site, &case, |said| {
                 canary.must_be_silent(&name)?;
                 let told =
@@ -112,8 +113,8 @@ async fn led_by_providers(site: &weir_tests::site::Site, keeper: &Keeper, canary
                 Ok(())
             })
             .await?;
+            ensure!(keeper.log().len() > arrived, "void: {name:?} did not come to the provider");
         }
-        ensure!(keeper.log().len() > arrived, "void: nothing came to the provider that says {status}");
     }
     keeper.turn(Mood::Keeps);
     Ok(())

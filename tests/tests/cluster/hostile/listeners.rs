@@ -132,12 +132,11 @@ impl Keeper {
         lock(&self.shelf).kept.contains_key(id)
     }
 
-    /// It in a configuration, as an OpenAI account and a model `kept`; it is asked however often it has failed.
+    /// It in a configuration, as an OpenAI account and a model `kept`.
     pub(super) fn config(&self) -> String {
         format!(
             "[[accounts]]\nname = \"keeper\"\nprovider = \"openai\"\nbase_url = \"http://{}/v1\"\napi_key = \"{UPSTREAM_KEY}\"\n\
              [[deployments]]\nname = \"keeper\"\naccount = \"keeper\"\nmodel = \"up-keeper\"\nmax_output = 64\n\
-             circuit = {{ enabled = false }}\n\
              [[models]]\nname = \"kept\"\ndeployments = [\"keeper\"]\n",
             self.addr
         )

@@ -12,8 +12,17 @@ use crate::in_turn;
 /// What mallory may do in a minute.
 const OWN: u64 = 2_000;
 /// What must not be read: names of the other tenant and of what is its alone, its limits, its key and the hash of that.
-const MARKS: [&str; 7] =
-    ["acme", "77777", "8888888", "5f2d8c0b7e914a36", "sk-up-", "127.0.0.1", "operators-token"];
+const MARKS: [&str; 9] = [
+    "acme",
+    "acme-only",
+    "acme-own",
+    "77777",
+    "8888888",
+    "5f2d8c0b7e914a36",
+    "sk-up-",
+    "127.0.0.1",
+    "operators-token",
+];
 
 #[test]
 fn nothing_of_anothers_limits_use_or_names_is_read() -> Result<()> {
