@@ -33,8 +33,11 @@ fn what_is_kept_for_one_tenant_is_not_anothers_to_read_or_delete() -> Result<()>
                 said.text
             );
         }
+        let talk = in_conversation(ACME);
+        let said = talk.to(site.replicas[0].addr()).await?;
+        ensure!(said.status == 200, "void: acme has no conversation: {}", said.text);
         let before = keeper.log().len();
-        for case in cases(&id) {
+        for case in cases(&id).into_iter().chain(of_the_conversation()) {
             at_each(&site, &case, |said| {
                 must_not_tell(&[PROMPT], &case.sends, said)?;
                 let reached: Vec<Arrived> = keeper.log().split_off(before);
@@ -51,6 +54,8 @@ fn what_is_kept_for_one_tenant_is_not_anothers_to_read_or_delete() -> Result<()>
             "acme cannot read it any more: {}",
             said.text
         );
+        let said = talk.to(site.replicas[2].addr()).await?;
+        ensure!(said.status == 200, "acme cannot go on with its conversation: {}", said.text);
         // That these paths are not shut for everybody: mallory's own.
         let own = made_by_mallory(&site.replicas[2].client, &keeper).await?;
         let said = Raw::get(&format!("/v1/responses/{own}")).key(MALLORY).to(site.replicas[0].addr()).await?;
@@ -59,11 +64,40 @@ fn what_is_kept_for_one_tenant_is_not_anothers_to_read_or_delete() -> Result<()>
     })
 }
 
+const CONVERSATION: &str = "conv_6f1d0c2b";
+
+fn in_conversation(key: &str) -> Raw {
+    Raw::post("/v1/responses", &json!({ "model": "kept", "input": PROMPT, "conversation": CONVERSATION }))
+        .key(key)
+}
+
+/// (It was made at the provider: acme has gone on with it.)
+fn of_the_conversation() -> Vec<Case> {
+    let asked = |change: fn(&mut Value)| {
+        let mut body = json!({ "model": "kept", "input": "say it again", "conversation": CONVERSATION });
+        change(&mut body);
+        Raw::post("/v1/responses", &body).key(MALLORY)
+    };
+    vec![
+        case("acme's conversation", asked(|_| ())),
+        case("the same by an object", asked(|body| body["conversation"] = json!({ "id": CONVERSATION }))),
+        case("the same, streamed", asked(|body| body["stream"] = json!(true))),
+        case("the same, not to be kept", asked(|body| body["store"] = json!(false))),
+        case(
+            "the same, as if it were acme",
+            asked(|body| body["user"] = json!("acme")).header("x-weir-tenant", "acme"),
+        ),
+    ]
+}
+
 async fn made_by_mallory(client: &weir_tests::client::Client, keeper: &Keeper) -> Result<String> {
     let made = Raw::post("/v1/responses", &json!({ "model": "kept", "input": "mine" })).key(MALLORY);
     let said = made.to(client.addr()).await?;
     let id = id_of(&said.text).with_context(|| format!("mallory makes no response: {}", said.text))?;
     ensure!(keeper.keeps(&id));
+    let own = json!({ "model": "kept", "input": "mine", "conversation": "conv_of_mallory" });
+    let said = Raw::post("/v1/responses", &own).key(MALLORY).to(client.addr()).await?;
+    ensure!(said.status == 200, "mallory cannot go on with a conversation of nobody: {}", said.text);
     // A chat goes on working for both: nothing here was about the keys.
     let answer = client.call(&Ask::new("m").max_tokens(4).key(MALLORY)).await;
     ensure!(answer.is_good(false), "{answer:?}");
