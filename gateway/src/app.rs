@@ -93,6 +93,9 @@ fn share(config: Config, name: String, otlp: Option<Arc<Otlp>>, workers: usize) 
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
     let client = Client::new(About { name, deadlines, expected, session_idle });
     tell_of_small_pools(&snapshot, expected);
+    for caution in snapshot.config.cautions() {
+        tracing::warn!(target: "weir::config", caution, "worth a look");
+    }
     let metrics = Metrics::with(otlp.as_ref(), snapshot.config.telemetry.tenant_labels)?;
     Shared::new(snapshot, client, (Arc::new(metrics), otlp), workers)
 }

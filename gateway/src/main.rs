@@ -155,6 +155,9 @@ fn check(path: &Path) -> ExitCode {
     // What the environment says, not the file: credentials that are found there.
     match Snapshot::new(config, "", None) {
         Ok(Snapshot { config, .. }) => {
+            for caution in config.cautions() {
+                eprintln!("{}: warning: {caution}", path.display());
+            }
             println!(
                 "{}: no problems; {} models, {} deployments",
                 path.display(),

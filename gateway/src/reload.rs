@@ -68,9 +68,12 @@ impl Reloader {
 }
 
 fn adopt(shared: &Shared, config: Config) {
-    let hash = config.hash.clone();
+    let (hash, cautions) = (config.hash.clone(), config.cautions());
     match shared.adopt(config) {
         Ok(changes) => {
+            for caution in cautions {
+                tracing::warn!(target: "weir::config", caution, "worth a look");
+            }
             for setting in changes.kept {
                 tracing::warn!(target: "weir::config", setting, "needs a restart; it stays as it was");
             }

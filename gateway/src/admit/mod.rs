@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::config::{Circuit, Config, Cooldown, Deployment, MeterKind, ReservePolicy};
+use crate::dialect::openai::answer::Service;
 use crate::route::Ranked;
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
@@ -99,6 +100,27 @@ pub fn wish(
         Vec::new()
     };
     Wish { infos, prices, ask: Arc::new(ask) }
+}
+
+/// The request for one request's room on these pools and on nothing else: by what is no call, uses no tokens, and goes to one place only.
+pub fn one_request(pools_of: &[&Arc<PoolInfo>]) -> Wish {
+    let nothing = Estimate {
+        input: 0,
+        guessed_input: 0,
+        output: 0,
+        explicit_output: true,
+        service: Service::default(),
+    };
+    let mut pools = Pools { index: Vec::with_capacity(pools_of.len()) };
+    let common: Vec<Draw> = pools_of.iter().map(|info| pools.draw(info, nothing, None)).collect();
+    let place = Candidate { tag: 0, tier: 0, threshold: WHOLE, circuit: None, account: 0, draws: Vec::new() };
+    let infos: Vec<Arc<PoolInfo>> = pools.index.into_iter().cloned().collect();
+    let decls = infos.iter().map(|info| info.decl.clone()).collect();
+    let (caller, candidates, tell) = (nobody(), vec![place], Tell::default());
+    let (session, turn, luck, most) = (None, None, 0, WHOLE);
+    let mut ask = Reserve { caller, pools: decls, common, candidates, session, tell, luck, most, turn };
+    ask.normalise();
+    Wish { infos, prices: Vec::new(), ask: Arc::new(ask) }
 }
 
 /// Pools in the order in which draws name them.

@@ -4,6 +4,7 @@
 //! about digests, not about keys. Those of the configuration come with it; those that were made at run time are in the
 //! [`Keyring`].
 
+pub mod page;
 mod who;
 
 use std::borrow::Cow;
@@ -31,6 +32,8 @@ pub struct Keys {
     tenants: AHashMap<Digest, usize>,
     by_name: AHashMap<Arc<str>, usize>,
     anonymous: bool,
+    /// Only because nobody but this machine reaches the listener; then not for pages from elsewhere, which its browsers would call for.
+    near_alone: bool,
 }
 
 impl Keys {
@@ -42,7 +45,8 @@ impl Keys {
             by_name.insert(tenant.name.clone(), index);
         }
         let open = config.server.anonymous || config.server.listen.ip().is_loopback();
-        Keys { tenants, by_name, anonymous: config.tenants.is_empty() && open }
+        let anonymous = config.tenants.is_empty() && open;
+        Keys { tenants, by_name, anonymous, near_alone: !config.server.anonymous }
     }
 
     /// Whose call it is. A key of the form of those that are made at run time, and unknown, may have been made since the state was looked
@@ -53,6 +57,11 @@ impl Keys {
         keyring: &Keyring,
         credentials: Credentials<'_>,
     ) -> Result<Who<'c>, Error> {
+        if self.anonymous && self.near_alone && page::is_from_elsewhere(credentials.headers) {
+            let message =
+                "Without tenants this listener serves programs of this machine, not pages of other sites.";
+            return Err(Error::new(Kind::BadKey, message));
+        }
         if self.anonymous {
             return Ok(Who::default());
         }

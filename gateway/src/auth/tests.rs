@@ -183,3 +183,24 @@ async fn a_revocation_holds_for_a_key_that_the_configuration_has_as_well() {
     taken(&keyring, 2, &Entry { revoked_ms: Some(1), ..entry });
     assert_eq!(who(&config, &keyring, &key).await.unwrap_err().kind, Kind::BadKey);
 }
+
+/// A page in a developer's browser spent what the account allows. Broken on purpose to see it fail: nothing looked at; looked at as well
+/// where the file says `anonymous`, whose operator answers for who reaches it.
+#[tokio::test]
+async fn without_tenants_pages_from_elsewhere_are_served_only_if_the_file_says_so() {
+    let keyring = Keyring::new(OnOutage::Closed);
+    let mut headers = HeaderMap::new();
+    headers.insert("host", "127.0.0.1:8080".parse().unwrap());
+    let who = async |server: &str, headers: &HeaderMap| {
+        let config = configured(&format!("[server]\n{server}"));
+        let keys = Keys::new(&config);
+        let asked = keys.who(&config, &keyring, Credentials { headers, query: "" }).await;
+        asked.map(drop).map_err(|error| error.kind)
+    };
+    let near = "listen = \"127.0.0.1:8080\"";
+    assert_eq!(who(near, &headers).await, Ok(()));
+    assert_eq!(who("", &headers).await, Err(Kind::BadKey), "anybody could reach it");
+    headers.insert("origin", "https://evil.example".parse().unwrap());
+    assert_eq!(who(near, &headers).await, Err(Kind::BadKey));
+    assert_eq!(who(&format!("{near}\nanonymous = true"), &headers).await, Ok(()));
+}

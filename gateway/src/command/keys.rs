@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::auth;
+use crate::config::cautions::is_in_clear;
 use crate::keys::wanted::Wanted;
 use crate::upstream::Connector;
 
@@ -27,6 +29,8 @@ const WHOLE: Duration = Duration::from_secs(30);
 /// Bytes of an answer that are read: a list comes in parts.
 const PART: usize = 1_000;
 const LONGEST: usize = 64 << 20;
+/// It is said once that others can read the token on its way.
+static IN_CLEAR: Once = Once::new();
 
 /// What is done to keys.
 #[derive(Subcommand)]
@@ -284,6 +288,9 @@ impl Admin {
         let body = body.map_or(Bytes::new(), |body| body.to_string().into());
         let request = request.header(header::CONTENT_TYPE, "application/json").body(Full::new(body));
         let request = request.context("--admin is no URL")?;
+        if self.token.is_some() && is_in_clear(request.uri()) {
+            IN_CLEAR.call_once(|| eprintln!("weir: warning: the token goes to {} without TLS", self.admin));
+        }
         let client: Client<Connector, Full<Bytes>> =
             Client::builder(TokioExecutor::new()).build(Connector::new(CONNECT));
         let asking = async {

@@ -6,6 +6,7 @@ mod access;
 mod account_tests;
 mod affinity;
 mod alerts;
+pub(crate) mod cautions;
 pub mod check;
 mod expand;
 mod experiment;

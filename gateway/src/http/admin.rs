@@ -10,16 +10,18 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
+use super::audit::{Asked, Refusals};
 use super::gauges::Gauges;
 use super::server::Phase;
 use super::view::{self, Viewer};
 use super::{costs, dashboard, deployments, experiments, keys, origin};
 use crate::config::MeterKind;
+use crate::keys::secret::Digest;
 use crate::shared::{Shared, Snapshot};
 use crate::state::core::{Cause, Circuit, Circuits};
 use crate::state::{Away, PoolInfo, Port, core};
@@ -38,13 +40,15 @@ pub struct Desk {
     pub(super) gauges: Gauges,
     /// Held by whoever has the page of costs made.
     pub(super) costs: tokio::sync::Mutex<()>,
+    refusals: Refusals,
 }
 
 impl Desk {
     /// Of this replica, with a port of its own; the pages close with this `phase`.
     pub fn new(shared: Arc<Shared>, port: Port, phase: watch::Receiver<Phase>) -> Arc<Desk> {
-        let (gauges, costs) = (Gauges::default(), tokio::sync::Mutex::default());
-        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs })
+        let (gauges, costs, refusals) =
+            (Gauges::default(), tokio::sync::Mutex::default(), Refusals::default());
+        Arc::new(Desk { shared, port, viewer: Arc::default(), phase, gauges, costs, refusals })
     }
 }
 
@@ -86,13 +90,11 @@ fn health() -> Router<Arc<Desk>> {
 /// With `admin_token` set, nothing without it; else nothing for pages from elsewhere.
 async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
     let (asked, body) = request.into_parts();
+    let for_the_record = Asked::of(&asked);
     let snapshot = desk.shared.snapshot.load_full();
     let token = snapshot.config.server.admin_token.as_ref();
     let given = asked.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_it = |token: &secrecy::SecretString| {
-        bool::from(given.ct_eq(format!("Bearer {}", token.expose_secret()).as_bytes()))
-    };
-    let mut response = if !token.is_none_or(is_it) {
+    let mut response = if !token.is_none_or(|token| shows(given, token)) {
         let mut refused = refused(StatusCode::UNAUTHORIZED, "the admin token is required");
         refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         refused
@@ -101,10 +103,19 @@ async fn authorised(State(desk): State<Arc<Desk>>, request: Request, next: Next)
     } else {
         next.run(Request::from_parts(asked, body)).await
     };
+    desk.refusals.note(&for_the_record, response.status());
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Does a header show the token? How long that takes says nothing of it: digests are compared, so not even its length shows, and no
+/// copy of it is made.
+fn shows(authorization: &[u8], token: &SecretString) -> bool {
+    let given = authorization.strip_prefix(b"Bearer ").unwrap_or_default();
+    let [given, token] = [given, token.expose_secret().as_bytes()].map(Digest::of);
+    bool::from(given.0[..].ct_eq(&token.0[..]))
 }
 
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response<Body> {

@@ -114,10 +114,12 @@ pub(super) async fn create(
         Ok(wanted) => wanted,
         Err(why) => return refused(&Refused::Wrong(why)),
     };
-    let working = desk.clone();
+    let (working, by) = (desk.clone(), peer.ip().to_string());
     let made = whole(async move {
         let snapshot = working.shared.snapshot.load_full();
-        changer(&working, &peer.ip().to_string()).create(wanted, &snapshot.config).await
+        let made = changer(&working, &by).create(wanted, &snapshot.config).await;
+        note(("create", ""), &by, &made);
+        made
     });
     let made = made.await;
     let warning = made.as_ref().ok().and_then(|made| too_small(&desk, &made.id));
@@ -135,7 +137,12 @@ pub(super) async fn rotate(
         Ok(rotation) => rotation,
         Err(why) => return refused(&Refused::Wrong(why)),
     };
-    let rotated = whole(async move { changer(&desk, &peer.ip().to_string()).rotate(&id, &rotation).await });
+    let by = peer.ip().to_string();
+    let rotated = whole(async move {
+        let rotated = changer(&desk, &by).rotate(&id, &rotation).await;
+        note(("rotate", &id), &by, &rotated);
+        rotated
+    });
     told(StatusCode::OK, rotated.await, None)
 }
 
@@ -145,7 +152,12 @@ pub(super) async fn revoke(
     Extension(Peer(peer)): Extension<Peer>,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    let revoked = whole(async move { changer(&desk, &peer.ip().to_string()).revoke(&id).await });
+    let by = peer.ip().to_string();
+    let revoked = whole(async move {
+        let revoked = changer(&desk, &by).revoke(&id).await;
+        note(("revoke", &id), &by, &revoked);
+        revoked
+    });
     told(StatusCode::OK, revoked.await, None)
 }
 
@@ -155,6 +167,17 @@ async fn whole(
 ) -> Result<Changed, Refused> {
     let done = tokio::spawn(change).await;
     done.unwrap_or_else(|err| Err(Refused::Failed(err.to_string())))
+}
+
+/// Who wanted to change what, where nobody knows whether it was done, or it was not for want of something here. (What was done is noted
+/// where it is done; what is wrong by itself, by the listener.)
+fn note((action, id): (&str, &str), by: &str, changed: &Result<Changed, Refused>) {
+    let failure = changed.as_ref().err();
+    if let Some(error) = failure.filter(|why| matches!(why, Refused::Away(_) | Refused::Failed(_))) {
+        tracing::warn!(
+            target: "weir::audit", action, id, by, %error, "asked for by an operator and perhaps not done"
+        );
+    }
 }
 
 fn changer<'a>(desk: &'a Desk, by: &'a str) -> Changer<'a> {

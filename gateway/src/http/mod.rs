@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod arriving;
+mod audit;
 pub mod connection;
 mod costs;
 mod dashboard;

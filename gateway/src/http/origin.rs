@@ -2,13 +2,11 @@
 //! looks at: where no token is asked for, nothing else keeps such a page from draining deployments, or, by a name that its owner lets
 //! point to this machine, from reading who calls what. A token is proof enough: browsers add none by themselves.
 
-use std::net::IpAddr;
-
+use http::header;
 use http::request::Parts;
-use http::{Method, Uri, header};
 
-/// Programs read it by any name: it names no caller.
-const METRICS: &str = "/metrics";
+use crate::auth::page::{is_this_machine, origin_of};
+
 /// It holds a place among those who watch for as long as it is read, so no page may so much as ask for it.
 pub(super) const EVENTS: &str = "/admin/v1/events";
 
@@ -19,7 +17,7 @@ pub(super) fn fault(asked: &Parts) -> Option<&'static str> {
     // (HTTP/2 has it in the address.)
     let host = text(header::HOST.as_str()).or_else(|| asked.uri.authority().map(|of| of.as_str()));
     if changes && let Some(origin) = text(header::ORIGIN.as_str()) {
-        let of = origin.parse::<Uri>().ok().and_then(|origin| Some(origin.authority()?.to_string()));
+        let of = origin_of(origin);
         if of.is_none() || of.as_deref() != host {
             return Some("pages of other origins may change nothing here");
         }
@@ -28,23 +26,17 @@ pub(super) fn fault(asked: &Parts) -> Option<&'static str> {
     if (changes || path == EVENTS) && !is_of_ours {
         return Some("pages of other sites may change and watch nothing here");
     }
-    // A name that its owner lets point to this machine has the same origin as itself.
-    let is_open = path == METRICS && asked.method == Method::GET;
-    if !is_open && host.is_some_and(|host| !is_this_machine(host)) {
+    // A name that its owner lets point to this machine has the same origin as itself. (Metrics as well: they name tenants and what each
+    // spends. Who scrapes by a name has `metrics_listen`.)
+    if host.is_some_and(|host| !is_this_machine(host)) {
         return Some("without `admin_token` this is answered under localhost or an address only");
     }
     None
 }
 
-fn is_this_machine(host: &str) -> bool {
-    let Ok(uri) = host.parse::<http::uri::Authority>() else { return false };
-    let name = uri.host().trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Method, Request};
 
     use super::*;
 
@@ -90,9 +82,10 @@ mod tests {
         assert!(watch("same-origin") && watch("none") && !watch("cross-site") && !watch("same-site"));
     }
 
-    /// Broken on purpose to see it fail: safe methods passed over (a page under such a name read all of it).
+    /// Broken on purpose to see it fail: safe methods passed over (a page under such a name read all of it); metrics passed over (it read
+    /// who the tenants are and what each has spent).
     #[test]
-    fn a_name_that_points_here_changes_and_reads_nothing_but_metrics() {
+    fn a_name_that_points_here_changes_and_reads_nothing() {
         for (host, is) in [
             ("localhost:8081", true),
             ("LOCALHOST", true),
@@ -102,11 +95,10 @@ mod tests {
             ("localhost.evil.example", false),
             ("", false),
         ] {
-            for path in ["/admin/v1/experiments", EVENTS, "/admin/v1/state", "/admin/v1/keys"] {
+            for path in ["/admin/v1/experiments", EVENTS, "/admin/v1/state", "/admin/v1/keys", "/metrics"] {
                 assert_eq!(taken(&Method::PUT, path, &[("host", host)]), is, "{host} {path}");
                 assert_eq!(taken(&Method::GET, path, &[("host", host)]), is, "{host} {path}");
             }
-            assert!(taken(&Method::GET, METRICS, &[("host", host)]), "{host}");
         }
         assert!(taken(&Method::PUT, "/admin/v1/experiments/e", &[]));
     }

@@ -79,7 +79,7 @@ impl Changer<'_> {
         loop {
             let id: Arc<str> = secret::id().map_err(failed)?.into();
             if self.tell(&id, &stored, false).await? == stored {
-                self.note("key made", &id, Some(&entry));
+                self.note(("create", "key made"), &id, Some(&entry));
                 return Ok(Changed { id, entry: Some(entry), made: Some(made) });
             }
             // (The id was taken already.)
@@ -97,7 +97,7 @@ impl Changer<'_> {
         };
         let (id, stored) = self.change(id, rotated).await?;
         let entry = stored.entry();
-        self.note("key rotated", &id, entry.as_ref());
+        self.note(("rotate", "key rotated"), &id, entry.as_ref());
         Ok(Changed { id, entry, made: Some(made) })
     }
 
@@ -110,7 +110,7 @@ impl Changer<'_> {
         match self.change(id, ended).await {
             Ok((id, stored)) => {
                 let entry = stored.entry();
-                self.note("key revoked", &id, entry.as_ref());
+                self.note(("revoke", "key revoked"), &id, entry.as_ref());
                 Ok(Changed { id, entry, made: None })
             }
             Err(Refused::Away(away)) => Err(self.revoke_here(id, away)),
@@ -126,7 +126,8 @@ impl Changer<'_> {
         if !known.revoked {
             let Some(ended) = known.ended(drawn(), self.now_ms) else { return Refused::Away(away) };
             self.keyring.take(&[(id.clone(), ended)]);
-            self.note("key revoked at this replica, the others are still to be told", &id, None);
+            let done = "key revoked at this replica, the others are still to be told";
+            self.note(("revoke", done), &id, None);
         }
         self.keyring.note_unconfirmed([id]);
         Refused::EndedHere(away)
@@ -171,11 +172,11 @@ impl Changer<'_> {
     }
 
     /// For those who want to know later who did what.
-    fn note(&self, what: &str, id: &str, entry: Option<&Entry>) {
+    fn note(&self, (action, what): (&str, &str), id: &str, entry: Option<&Entry>) {
         let tenant = entry.map(|entry| entry.tenant.as_str()).unwrap_or_default();
         let name = entry.and_then(|entry| entry.name.as_deref()).unwrap_or_default();
         let by = self.by;
-        tracing::info!(target: "weir::keys", id, tenant, name, by, "{what}");
+        tracing::info!(target: "weir::audit", action, id, tenant, name, by, "{what}");
     }
 }
 

@@ -23,7 +23,7 @@ use crate::http::reply::{Owed, Pace, Reply};
 use crate::settle::{For, Kept, Settlement, Tab};
 use crate::standing::{Busy, Line};
 use crate::state::core::{SessionOutcome, SessionRef};
-use crate::state::{PoolInfo, Reservation, place_key};
+use crate::state::{PoolInfo, Reservation, owner_key, owner_tag, place_key};
 use crate::telemetry::trace::{AttemptSpan, Sent};
 use crate::telemetry::{Record, log, names};
 use crate::upstream::Failed;
@@ -279,8 +279,10 @@ impl<'a> Attempt<'a> {
         let conversation = call.peek.continues.as_ref().filter(|c| matches!(c, Continues::Conversation(_)));
         let ids = made.into_iter().chain(conversation.map(Continues::id));
         let keys: Vec<String> = ids.map(|id| place_key(&call.tenant_name, id)).collect();
+        let owned = conversation.filter(|_| !call.tenant_name.is_empty());
+        let owner = owned.map(|of| (owner_key(of.id()), owner_tag(&call.tenant_name)));
         let ttl = call.snapshot.config.server.remember_responses;
-        let kept = Kept { worker: call.worker.clone(), keys, tag: self.deployment.tag, ttl };
+        let kept = Kept { worker: call.worker.clone(), keys, tag: self.deployment.tag, owner, ttl };
         (!kept.keys.is_empty()).then_some(kept)
     }
 

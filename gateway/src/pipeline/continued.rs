@@ -10,7 +10,7 @@ use crate::dialect::request::Continues;
 use crate::error::{Error, Kind};
 use crate::route::Ranked;
 use crate::shared::{Snapshot, Worker};
-use crate::state::place_key;
+use crate::state::{Away, owner_key, owner_tag, place_key};
 
 /// Where a call must go.
 pub(super) struct Home {
@@ -22,8 +22,8 @@ pub(super) struct Home {
 
 impl Home {
     /// Of what a call continues; `None` if it may go anywhere. A response that nobody remembers is somebody else's as
-    /// far as a tenant is concerned. Without tenants, and for conversations, which are not made here, accounts are
-    /// tried in turn.
+    /// far as a tenant is concerned, and a conversation that another tenant went on with before. Without tenants, and for
+    /// other conversations, which are not made here, accounts are tried in turn.
     pub(super) async fn of(
         worker: &Worker,
         snapshot: &Snapshot,
@@ -36,10 +36,13 @@ impl Home {
             Continues::Response(_) => client.place(&worker.port, &key).await,
             Continues::Conversation(_) => client.newest_place(&worker.port, &key).await,
         };
-        let place = place.map_err(|_| {
-            let message = "The gateway's shared state, which knows where this is kept, is not reachable.";
-            Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY)
-        })?;
+        let place = place.map_err(unknown)?;
+        if let (None, Continues::Conversation(id), false) = (place, continues, tenant.is_empty()) {
+            let owner = client.newest_place(&worker.port, &owner_key(id)).await.map_err(unknown)?;
+            if owner.is_some_and(|owner| owner.tag != owner_tag(tenant)) {
+                return Err(not_theirs(id));
+            }
+        }
         let known = place.and_then(|place| Some((place, find(&snapshot.config, place.tag)?)));
         match (known, continues) {
             (Some((place, deployment)), _) => {
@@ -73,6 +76,17 @@ impl Home {
         );
         Error::new(Kind::NoCandidate, message).param(self.param)
     }
+}
+
+/// Nobody can say where it is.
+fn unknown(_: Away) -> Error {
+    let message = "The gateway's shared state, which knows where this is kept, is not reachable.";
+    Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY)
+}
+
+/// As if there were none.
+fn not_theirs(id: &str) -> Error {
+    Error::new(Kind::NotKept, format!("Conversation with id '{id}' not found.")).param("conversation")
 }
 
 /// As OpenAI says it.

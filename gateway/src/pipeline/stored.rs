@@ -1,4 +1,5 @@
-//! Responses that a provider has kept: read, deleted, cancelled. They draw on no limit; they go where the response is.
+//! Responses that a provider has kept: read, deleted, cancelled. They go where the response is, and draw on the limits of requests that
+//! their caller has: each asks a provider, so whoever is at his limit does not go on so. The provider's own limits are of calls, and stay.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,14 +9,17 @@ use http::{HeaderMap, Method, Response};
 
 use super::continued::find;
 use super::{AWAY_RETRY, attempt, judge, note, time_limit};
-use crate::auth::Credentials;
+use crate::admit;
+use crate::auth::{Credentials, Who};
 use crate::config::DeploymentId;
 use crate::dialect::api::Api;
 use crate::dialect::failure::Class;
 use crate::error::{Error, Kind};
 use crate::http::reply::{Owed, Pace, Reply};
+use crate::keys::table;
 use crate::shared::{Snapshot, Worker};
-use crate::state::place_key;
+use crate::state::core::Denied;
+use crate::state::{Actual, Outcome, PoolInfo, place_key};
 use crate::telemetry::Record;
 use crate::telemetry::trace::PassedOn;
 use crate::upstream::answer::{self, Opened, Patience, Whole};
@@ -107,8 +111,12 @@ pub async fn stored(
     let trace = record.as_ref().map(|record| record.trace.clone()).unwrap_or_default();
     let until = Instant::now() + time_limit(TOTAL, headers)?;
     let keep_alive = snapshot.config.server.stream_keepalive;
+    let homes = homes(worker, &snapshot, &tenant, ask).await?;
+    if !homes.is_empty() {
+        draw(worker, &snapshot, &who, until).await?;
+    }
     let mut last = None;
-    for id in homes(worker, &snapshot, &tenant, ask).await? {
+    for id in homes {
         let deployment = &snapshot.config.deployments[id.0];
         note(record, |record| record.deployment = deployment.name.clone());
         let begun = Instant::now();
@@ -124,6 +132,47 @@ pub async fn stored(
         }
     }
     Err(last.map_or_else(|| ask.not_found(), judge::unserved))
+}
+
+/// Draws on the caller's limits of requests: its key's, its tenant's, those of the tenants above, the gateway's. What was drawn is
+/// posted at once: nothing else of it is to be known.
+async fn draw(worker: &Worker, snapshot: &Snapshot, who: &Who<'_>, until: Instant) -> Result<(), Error> {
+    let tenants = who.tenant.iter().flat_map(|tenant| tenant.pools.iter());
+    let configured = snapshot.config.gateway_pool.iter().chain(tenants).map(|id| &snapshot.pools[id.0]);
+    let pools: Vec<&Arc<PoolInfo>> =
+        configured.chain(who.key.iter().filter_map(|key| key.pool.as_ref())).collect();
+    if pools.is_empty() {
+        return Ok(());
+    }
+    let mut wish = admit::one_request(&pools);
+    match worker.shared.client.reserve(&worker.port, &mut wish, until).await {
+        Ok(Outcome::Granted(reservation, _)) => {
+            reservation.settle(Actual::Failed); // a request, and no tokens
+            Ok(())
+        }
+        Ok(Outcome::Unlimited(_)) => Ok(()),
+        Ok(Outcome::Denied(denied)) => Err(refused(worker, &wish.infos, &denied)),
+        Ok(Outcome::TooBig { .. }) => {
+            Err(Error::new(Kind::TooBigForLimit, "A limit of this key is less than one request."))
+        }
+        Err(_) => {
+            let message = "The gateway's shared state is not reachable.";
+            Err(Error::new(Kind::StateAway, message).retry_after(AWAY_RETRY))
+        }
+    }
+}
+
+fn refused(worker: &Worker, infos: &[Arc<PoolInfo>], denied: &Denied) -> Error {
+    let name = infos.get(denied.pool).map_or_else(|| "".into(), |info| info.name.clone());
+    let (scope, series, whose) = match &*name {
+        "gateway" => ("gateway", name, "this gateway"),
+        of_key if of_key.starts_with(table::POOLS) => ("key", "".into(), "this key"),
+        _ => ("tenant", name, "this key"),
+    };
+    worker.shared.metrics.denied(scope, &series);
+    let wait = Duration::from_millis(denied.retry_in.max(1));
+    let message = format!("Rate limit reached for {whose}. Please try again in {:.3}s.", wait.as_secs_f64());
+    Error::new(Kind::RateLimited, message).retry_after(wait)
 }
 
 /// Where the response may be: where it is known to be, or if nobody knows and there are no tenants, one deployment of

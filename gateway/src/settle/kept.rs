@@ -15,6 +15,8 @@ pub struct Kept {
     pub keys: Vec<String>,
     /// The deployment's.
     pub tag: u64,
+    /// Whose it is from now on, if that is not what its keys say: [`crate::state::owner_key`] and [`crate::state::owner_tag`].
+    pub owner: Option<(String, u64)>,
     /// How long it is remembered.
     pub ttl: Duration,
 }
@@ -22,9 +24,11 @@ pub struct Kept {
 impl Kept {
     /// Tells all replicas; `tokens` is its size. Bounded by the state's time-out.
     pub async fn tell(self, tokens: u64) {
-        let Kept { worker, keys, tag, ttl } = self;
-        for key in keys {
-            worker.shared.client.note_place(&worker.port, key, Place { tag, tokens }, ttl).await;
+        let Kept { worker, keys, tag, owner, ttl } = self;
+        let places = keys.into_iter().map(|key| (key, Place { tag, tokens }));
+        let owners = owner.into_iter().map(|(key, tag)| (key, Place { tag, tokens: 0 }));
+        for (key, place) in places.chain(owners) {
+            worker.shared.client.note_place(&worker.port, key, place, ttl).await;
         }
     }
 

@@ -43,6 +43,16 @@ pub fn place_key(tenant: &str, id: &str) -> String {
     hex::encode(&hash.finalize()[..16])
 }
 
+/// Under what is kept whose a thing is that is not made here: it is the tenant's who went on with it first. (No tenant has such a name.)
+pub fn owner_key(id: &str) -> String {
+    place_key("\0owner", id)
+}
+
+/// A tenant as an owner.
+pub fn owner_tag(tenant: &str) -> u64 {
+    Sha256::digest(tenant)[..8].iter().fold(0, |tag, byte| (tag << 8) | u64::from(*byte))
+}
+
 impl Client {
     /// Where something is, if anybody knows. Its size is that of when this replica last heard of it: right for what does
     /// not grow.
@@ -109,6 +119,13 @@ mod tests {
         for text in ["", "1", "1 x", "x 1", "-1 1", "1 1 1"] {
             assert_eq!(Place::decode(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn whose_a_thing_is_is_kept_apart_from_where_it_is_for_whom() {
+        assert_ne!(owner_key("conv_1"), place_key("", "conv_1"));
+        assert_ne!(owner_key("conv_1"), owner_key("conv_2"));
+        assert_ne!(owner_tag("acme"), owner_tag("mallory"));
     }
 
     /// Broken on purpose once: the time not looked at; no bound of their number.

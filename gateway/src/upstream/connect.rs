@@ -35,8 +35,18 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
+    /// To providers, and to whatever else a configuration or a command names.
     pub(crate) fn new(limit: Duration) -> Connector {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
+        Connector::by(Resolver::new(), limit)
+    }
+
+    /// To services of the machine itself as well, by their names.
+    pub(super) fn anywhere(limit: Duration) -> Connector {
+        Connector::by(Resolver::anywhere(), limit)
+    }
+
+    fn by(resolver: Resolver, limit: Duration) -> Connector {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(QUIET));

@@ -20,6 +20,7 @@ mod fallbacks;
 mod faults;
 mod health;
 mod hedging;
+mod hostile;
 mod keys;
 mod learned;
 mod life;

@@ -25,8 +25,9 @@ struct Direct(Client<Connector, Full<Bytes>>);
 impl Outside {
     /// The network and the wall clock.
     pub fn real() -> Outside {
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(Connector::new(CONNECT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(Connector::anywhere(CONNECT));
         Outside { exchange: Arc::new(Direct(client)), clock: Arc::new(SystemTime::now) }
     }
 }
