@@ -38,6 +38,7 @@ mod strategies;
 mod telemetry;
 mod told;
 mod topologies;
+mod upgrade;
 mod warmth;
 
 use std::fs::File;
