@@ -71,7 +71,8 @@ fn binaries() -> Result<[Binary; 2]> {
         .context("WEIR_BEFORE_BIN is not set: tests/upgrade/run sets it")?;
     let binaries = [before.into(), place::weir()?].map(|path| Binary { path, control: None });
     let [before, now] = binaries.each_ref().map(|binary| std::fs::read(&binary.path));
-    ensure!(before? != now?, "void: both are the same executable");
+    let are_one = before? == now?;
+    ensure!(!are_one, "void: both are the same executable");
     Ok(binaries)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use weir_tests::client::Answer;
-use weir_tests::judge::Verdict;
+use weir_tests::judge::{Unit, Verdict};
 use weir_tests::provider::{Arrival, Provider};
 use weir_tests::site::Site;
 
@@ -40,7 +40,7 @@ pub(super) fn calls(calls: &[Call]) -> Result<()> {
 }
 
 fn went_well(Call { kind, answer, .. }: &Call) -> bool {
-    answer.is_good(answer.streamed) || answer.status == 429 && *kind != Kind::Session
+    answer.is_good(answer.streamed) || (answer.status == 429 && *kind != Kind::Session)
 }
 
 fn sessions(calls: &[Call]) -> Result<()> {
@@ -82,11 +82,7 @@ pub(super) async fn limits(site: &Site, calls: &[Call]) -> Result<()> {
 async fn of_provider(site: &Site, provider: &Provider, until: u64) -> Result<()> {
     let verdict = Verdict::on(slice::from_ref(provider), site.plan.scale.window, until).await?;
     verdict.must_be_clean()?;
-    let unit = if provider.upstream.rpm.is_some() {
-        weir_tests::judge::Unit::Requests
-    } else {
-        weir_tests::judge::Unit::Tokens
-    };
+    let unit = if provider.upstream.rpm.is_some() { Unit::Requests } else { Unit::Tokens };
     let (worst, limit) = verdict.worst(unit).first().copied().context("nothing was judged")?;
     let most = verdict.worst_at_any_instant().into_iter().fold(worst, u64::max);
     println!("{}: at most {most} of {limit} in a window", provider.upstream.name);
