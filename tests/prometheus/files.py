@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from tools import DEPLOY, REPOSITORY
+from tools import DEPLOY
 
 PROMETHEUS, GRAFANA = DEPLOY / "prometheus", DEPLOY / "grafana"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
@@ -49,18 +49,18 @@ def kubernetes(tools, folder):
 
 def advice():
     """Each alert says what to do, and where there is more."""
-    headings = set(re.findall(r"^### (\w+)$", (REPOSITORY / "README.md").read_text(), re.M))
+    headings = set(re.findall(r"^### (\w+)$", (DEPLOY / "RUNBOOK.md").read_text(), re.M))
     for block in re.split(r"(?m)^(?=      - alert: )", (PROMETHEUS / "rules" / "alerts.yml").read_text())[1:]:
         name = ALERT.match(block)[1]
         if name not in headings:
-            yield f"{name}: the README has no heading of that name"
-        for wanted in ("summary: '", "description: '", f"runbook: 'README.md#{name.lower()}'", "severity: "):
+            yield f"{name}: RUNBOOK.md has no heading of that name"
+        for wanted in ("summary: '", "description: '", f"runbook: 'deploy/RUNBOOK.md#{name.lower()}'", "severity: "):
             if wanted not in block:
                 yield f"{name}: no {wanted}"
     names = set(ALERT.findall((PROMETHEUS / "rules" / "alerts.yml").read_text()))
     for heading in headings - names:
         if heading.startswith("Weir"):
-            yield f"README: {heading} is no alert"
+            yield f"RUNBOOK.md: {heading} is no alert"
 
 
 def typed(types):

@@ -94,6 +94,12 @@ impl Replica {
         Ok(())
     }
 
+    /// The same by another executable, such as another version's.
+    pub async fn replace_by(&mut self, binary: &Binary) -> Result<()> {
+        self.binary = binary.clone();
+        self.replace().await
+    }
+
     /// SIGSTOP: it stands still, and its connections stay open.
     pub fn freeze(&self) -> Result<()> {
         self.process.signal("STOP")

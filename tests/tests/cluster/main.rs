@@ -39,6 +39,7 @@ mod strategies;
 mod telemetry;
 mod told;
 mod topologies;
+mod upgrade;
 mod warmth;
 
 use std::fs::File;
