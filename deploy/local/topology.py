@@ -13,8 +13,9 @@ from supervisor import Service
 
 HOST = "127.0.0.1"
 REPLICAS = ("weir-1", "weir-2", "weir-3")
-# What weir/weir.toml says of the account: the fake provider is as strict as the real one.
+# What weir/weir.toml says of the account: the fake provider is as strict as the real one. And about as slow: streams of up to 6 s.
 PROVIDER_LIMITS = "rpm=5000,tpm=2000000"
+PROVIDER_WAYS = ("--latency", "200ms", "--pace", "20ms", "--output", "20..300")
 
 
 class Topology:
@@ -58,7 +59,7 @@ class Topology:
     def fake_provider(self):
         """It takes the key of the secrets alone, and its log is the judge of who called."""
         port, key = self.ports["provider"], (self.secrets / "provider_key").read_text(encoding="utf-8").strip()
-        command = [self.programs["weir"], "provider", "--listen", f"{HOST}:{port}", "--key", f"{key}:{PROVIDER_LIMITS}"]
+        command = [self.programs["weir"], "provider", "--listen", f"{HOST}:{port}", "--key", f"{key}:{PROVIDER_LIMITS}", *PROVIDER_WAYS]
         return Service("provider", command, lambda: accepts(port), port)
 
     def collector(self):
