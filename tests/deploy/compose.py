@@ -76,6 +76,9 @@ def together(tools, whole):
     made = set(re.findall(r"^  (\w+) {2,}", "\n".join(described()), re.M))
     if missing := {name for service in services.values() for name in service.get("secrets", [])} - (made & set(whole["secrets"])):
         yield f"compose.yaml: nobody makes the secrets {missing}"
+    local = (DEPLOY / "local" / "topology.py").read_text()
+    if missing := {name for name in weir["environment"] if f'"{name}": ' not in local}:
+        yield f"local/topology.py: compose.yaml says {missing}"
     delay, timeout = (seconds(re.search(rf'^{key} = "(.+)"', settings, re.M)[1]) for key in ("drain_delay", "drain_timeout"))
     if seconds(weir["stop_grace_period"]) < delay + timeout + 3:
         yield f"compose.yaml: stop_grace_period is {weir['stop_grace_period']}, a replica may take {delay + timeout} s to end"

@@ -11,7 +11,7 @@ INCLUDED = re.compile(r'include_(?:str|bytes)!\((?:concat!\()?"([^"]+)"')
 
 def faults(tools):
     """Yields what is wrong with them."""
-    if said := run(tools.hadolint, DOCKERFILE):
+    if said := run(tools.hadolint, "--no-color", DOCKERFILE):
         yield said
     text = DOCKERFILE.read_text()
     yield from versions(text)

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from rig.processes import Process, accepts, free_port
+from rig.processes import Failed, Process, accepts, free_port
 from tools import DEPLOY, run
 
 
@@ -86,6 +86,8 @@ def redis(tools, folder, service):
             ended = subprocess.run([*test[:-1], here.replace("/run/secrets", str(place))], capture_output=True, check=False).returncode
             if (ended == 0) != healthy:
                 yield f"redis: the health check ends with {ended} where it is{' ' if healthy else ' not '}well"
+    except Failed as failed:
+        yield str(failed)
     finally:
         process.end()
 
