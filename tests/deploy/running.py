@@ -162,6 +162,13 @@ class Steady:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def __enter__(self):
+        def has_called():
+            return self.file.exists() and self.file.stat().st_size > 0
+
+        wait_for(lambda: has_called() or self.process.poll() is not None, UP_WITHIN)
+        if not has_called():
+            self.process.kill()
+            sys.exit("the clients did not call")
         return self
 
     def __exit__(self, *_):

@@ -13,14 +13,20 @@ import signal
 import sys
 import time
 
+import httpx2
 import openai
 
 MODEL = "gpt-4o-mini"
 BROKEN = contextvars.ContextVar("what broke below the call of this task")
 
 
-class Watched(openai.DefaultAsyncHttpx2Client):
-    """The SDK's HTTP client; what fails is written down, and fails."""
+class Watched(httpx2.AsyncClient):
+    """The SDK's HTTP client, with its own settings; what fails is written down, and fails."""
+
+    def __init__(self, base_url):
+        super().__init__(
+            base_url=base_url, timeout=openai.DEFAULT_TIMEOUT, limits=openai.DEFAULT_CONNECTION_LIMITS, follow_redirects=True
+        )
 
     async def send(self, request, **more):
         """One try."""
@@ -38,7 +44,7 @@ class Client:
     """Who calls."""
 
     def __init__(self, base_url, key, out):
-        self.sdk = openai.AsyncOpenAI(base_url=base_url, api_key=key, http_client=Watched(base_url=base_url))
+        self.sdk = openai.AsyncOpenAI(base_url=base_url, api_key=key, http_client=Watched(base_url))
         self.out = out
 
     async def call(self, number):
