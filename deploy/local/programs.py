@@ -46,7 +46,7 @@ def installed(name):
 def prometheus():
     """One that is installed, or as the tests of the rules get it."""
     sys.path[:0] = [str(TESTS / "prometheus"), str(TESTS / "clients")]
-    import tools  # pylint: disable=import-outside-toplevel,import-error
+    import tools
 
     return tools.program("prometheus", tools.folder())
 

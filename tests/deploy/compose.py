@@ -3,25 +3,25 @@
 import re
 import subprocess
 
-from tools import DEPLOY, run
+from judges import DEPLOY, run
 
 INSIDE = ("weir-1", "weir-2", "weir-3", "redis", "otel-collector", "provider")  # whose ports nobody publishes
 BARE = ("weir-1", "weir-2", "weir-3", "otel-collector", "provider")  # images without a program that could ask for health
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def faults(tools):
+def faults(judges):
     """Yields what is wrong. (Each rule was seen to fail by the file that lacks what it asks for.)"""
     files = sorted(DEPLOY.glob("compose*.yaml"))
-    if said := run(tools.schema, "--builtin-schema", "vendor.compose-spec", *files):
+    if said := run(judges.schema, "--builtin-schema", "vendor.compose-spec", *files):
         yield said
-    whole = tools.yaml(DEPLOY / "compose.yaml")
+    whole = judges.yaml(DEPLOY / "compose.yaml")
     for name, service in whole["services"].items():
         yield from (f"compose.yaml: {name}: {fault}" for fault in [*rights(service), *outside(name, service, whole)])
     for file in files:
-        for name, service in tools.yaml(file)["services"].items():
+        for name, service in judges.yaml(file)["services"].items():
             yield from (f"{file.name}: {name}: {fault}" for fault in mounted(service))
-    yield from together(tools, whole)
+    yield from together(judges, whole)
 
 
 def rights(service):
@@ -64,7 +64,7 @@ def mounted(service):
                 yield f"{source} may be written"
 
 
-def together(tools, whole):
+def together(judges, whole):
     """What the files say of each other."""
     services, text = whole["services"], (DEPLOY / "weir" / "weir.toml").read_text()
     weir = services["weir-1"]
@@ -84,10 +84,11 @@ def together(tools, whole):
         yield f"compose.yaml: stop_grace_period is {weir['stop_grace_period']}, a replica may take {delay + timeout} s to end"
     listen = weir["environment"]["WEIR_LISTEN"].rpartition(":")[2]
     replicas = {name for name in services if name.startswith("weir-")}
-    if {value for name, value in services["haproxy"]["environment"].items() if name != "WEIR_CLIENTS"} != {f"{name}:{listen}" for name in replicas}:
+    behind = {value for name, value in services["haproxy"]["environment"].items() if name != "WEIR_CLIENTS"}
+    if behind != {f"{name}:{listen}" for name in replicas}:
         yield "compose.yaml: HAProxy has other replicas"
     metrics = weir["environment"]["WEIR_METRICS_LISTEN"].rpartition(":")[2]
-    if set(tools.yaml(DEPLOY / "prometheus" / "targets.compose.yml")[0]["targets"]) != {f"{name}:{metrics}" for name in replicas}:
+    if set(judges.yaml(DEPLOY / "prometheus" / "targets.compose.yml")[0]["targets"]) != {f"{name}:{metrics}" for name in replicas}:
         yield "targets.compose.yml: it has other replicas"
     yield from found_by_name(services, whole["networks"])
 

@@ -2,16 +2,16 @@
 
 import re
 
-from tools import DEPLOY, REPOSITORY, run
+from judges import DEPLOY, REPOSITORY, run
 
 DOCKERFILE = DEPLOY / "Dockerfile"
 # What the sources read while they are compiled: include_str!("..."), also by concat! of the path's beginning.
 INCLUDED = re.compile(r'include_(?:str|bytes)!\((?:concat!\()?"([^"]+)"')
 
 
-def faults(tools):
+def faults(judges):
     """Yields what is wrong with them."""
-    if said := run(tools.hadolint, "--no-color", DOCKERFILE):
+    if said := run(judges.hadolint, "--no-color", DOCKERFILE):
         yield said
     text = DOCKERFILE.read_text()
     yield from versions(text)

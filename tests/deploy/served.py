@@ -9,20 +9,20 @@ import tempfile
 from pathlib import Path
 
 from rig.processes import Failed, Process, accepts, free_port
-from tools import DEPLOY, run
+from judges import DEPLOY, run
 
 
-def faults(tools):
+def faults(judges):
     """Yields what is wrong with them."""
-    whole = tools.yaml(DEPLOY / "compose.yaml")["services"]
+    whole = judges.yaml(DEPLOY / "compose.yaml")["services"]
     with tempfile.TemporaryDirectory(prefix="weir-deploy-") as name:
         folder = Path(name)
         yield from secrets(folder / "secrets")
-        yield from haproxy(tools, whole["haproxy"]["environment"])
-        yield from prometheus(tools, folder)
-        yield from weir(tools, folder, whole["weir-1"]["environment"])
-        yield from redis(tools, folder, whole["redis"])
-    yield from collector(tools)
+        yield from haproxy(judges, whole["haproxy"]["environment"])
+        yield from prometheus(judges, folder)
+        yield from weir(judges, folder, whole["weir-1"]["environment"])
+        yield from redis(judges, folder, whole["redis"])
+    yield from collector(judges)
 
 
 def secrets(folder):
@@ -38,47 +38,47 @@ def secrets(folder):
         yield "make-secrets: others come through the folder"
 
 
-def haproxy(tools, environment):
+def haproxy(judges, environment):
     """As it is, and with the environment of compose.yaml. (Seen to fail by a keyword that is none.)"""
     for more in ({}, environment):
-        if said := run(tools.haproxy, "-c", "-f", DEPLOY / "haproxy.cfg", env={**os.environ, **more}):
+        if said := run(judges.haproxy, "-c", "-f", DEPLOY / "haproxy.cfg", env={**os.environ, **more}):
             yield f"haproxy.cfg with {more}: {said}"
 
 
-def prometheus(tools, folder):
+def prometheus(judges, folder):
     """With either list of targets, and the rules. (Seen to fail by a target with a path, and by a rule whose query is none.)"""
     place = folder / "prometheus"
     shutil.copytree(DEPLOY / "prometheus", place)
     for targets in ("targets.yml", "targets.compose.yml"):
         shutil.copy(DEPLOY / "prometheus" / targets, place / "targets.yml")
-        if said := run(tools.promtool, "check", "config", place / "prometheus.yml"):
+        if said := run(judges.promtool, "check", "config", place / "prometheus.yml"):
             yield f"{targets}: {said}"
-    if said := run(tools.promtool, "check", "rules", *sorted((place / "rules").glob("*.yml"))):
+    if said := run(judges.promtool, "check", "rules", *sorted((place / "rules").glob("*.yml"))):
         yield said
 
 
-def weir(tools, folder, environment):
+def weir(judges, folder, environment):
     """The gateway's own word on its file, with the environment and the secrets of compose.yaml. (Seen to fail by a key that is none.)"""
-    if tools.weir is None:
+    if judges.weir is None:
         yield "weir.toml: no gateway to check it; build one (cargo build --release) or set WEIR_BIN"
         return
     given = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}
-    if said := run(tools.weir, "check", "--config", DEPLOY / "weir" / "weir.toml", cwd=folder, env={**os.environ, **given}):
+    if said := run(judges.weir, "check", "--config", DEPLOY / "weir" / "weir.toml", cwd=folder, env={**os.environ, **given}):
         yield said
 
 
-def redis(tools, folder, service):
+def redis(judges, folder, service):
     """Started as its container is: settings, users, and the health check of compose.yaml, also by a wrong password."""
     data, port = folder / "redis", free_port()
     data.mkdir()
     command = ["env", *(f"{name}={value}" for name, value in {
         "REDIS_SECRETS": folder / "secrets", "REDIS_USERS": DEPLOY / "redis-users.acl", "REDIS_CONF": DEPLOY / "redis" / "redis.conf",
-        "REDIS_RUN": data, "PATH": os.pathsep.join((os.path.dirname(tools.redis), os.environ.get("PATH", ""))),
+        "REDIS_RUN": data, "PATH": os.pathsep.join((os.path.dirname(judges.redis), os.environ.get("PATH", ""))),
     }.items()), DEPLOY / "redis" / "start", "--bind", "127.0.0.1", "--port", port, "--dir", data]
     process = Process("redis", command, folder / "redis.log")
     try:
         process.wait_until(lambda: accepts(port))
-        yield from asked(tools, folder / "secrets", port)
+        yield from asked(judges, folder / "secrets", port)
         test = service["healthcheck"]["test"][1:]
         here = test[-1].replace("$$", "$").replace("-p 6379", f"-p {port}")
         (folder / "redis_password").write_text("wrong")
@@ -92,14 +92,14 @@ def redis(tools, folder, service):
         process.end()
 
 
-def asked(tools, secret_folder, port):
+def asked(judges, secret_folder, port):
     """What it works by, and who may what. (Seen to fail with allkeys-lru, without appendonly, and without a password of `default`.)"""
     def say(user, *words):
         environment = {**os.environ}
         if user:
             name = {"weir": "redis_password", "default": "redis_admin_password"}[user]
             environment["REDISCLI_AUTH"] = (secret_folder / name).read_text().strip()
-        command = [tools.redis_cli, "-p", str(port), *(["--user", user] if user else []), *words]
+        command = [judges.redis_cli, "-p", str(port), *(["--user", user] if user else []), *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout.split()
 
     for setting, value in (("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec"), ("save", "")):
@@ -114,9 +114,9 @@ def asked(tools, secret_folder, port):
             yield f"redis: {user or 'nobody'} says {' '.join(words)} and hears {said}"
 
 
-def collector(tools):
-    """No program that reads it can be had without a container: at least what pipelines name must be there, also with the file laid over it."""
-    base, over = (tools.yaml(DEPLOY / "otel" / name) for name in ("collector.yaml", "collector.stdout.yaml"))
+def collector(judges):
+    """No program that reads it can be had without a container: at least what pipelines name must be there, also laid over."""
+    base, over = (judges.yaml(DEPLOY / "otel" / name) for name in ("collector.yaml", "collector.stdout.yaml"))
     kinds = ("receivers", "processors", "exporters")
     known = {kind: {*base.get(kind, {}), *over.get(kind, {})} for kind in (*kinds, "extensions")}
     for file in (base, over):

@@ -4,7 +4,7 @@
 
 RATE calls a second, every other one streamed, until SIGTERM; those that are open then are read to their end. FILE gets a line of JSON for
 each: when it began and ended, which replica served it, how it ended (ok; failed: no answer had begun; cut: one had), and what broke
-below, try by try, before the SDK tried again.
+below, try by try and when, before the SDK tried again.
 """
 import asyncio
 import contextvars
@@ -33,10 +33,10 @@ class Watched(httpx2.AsyncClient):
         try:
             response = await super().send(request, **more)
         except Exception as error:
-            BROKEN.get().append(type(error).__name__)
+            BROKEN.get().append((time.time(), type(error).__name__))
             raise
         if response.status_code >= 400:
-            BROKEN.get().append(str(response.status_code))
+            BROKEN.get().append((time.time(), str(response.status_code)))
         return response
 
 
@@ -54,7 +54,7 @@ class Client:
         try:
             await (self.stream if told["stream"] else self.plain)(told)
             told["how"] = "ok"
-        except Exception as error:  # pylint: disable=broad-except
+        except Exception as error:
             told["how"], told["error"] = "cut" if told["replica"] else "failed", repr(error)
         told["ended"], told["broken"] = time.time(), broken
         print(json.dumps(told), file=self.out, flush=True)

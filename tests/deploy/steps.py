@@ -1,4 +1,4 @@
-"""The first stage of the Dockerfile without Docker: its own COPY and RUN, in a folder that has what .dockerignore lets through.
+"""The first stage of the Dockerfile without Docker: its own COPY and RUN, in a folder of the build.
 
 It takes minutes and builds everything, as an image does; `tests/deploy/run --image` does it. What comes out must run where only the C
 library is, and must be Weir and not what stood in for its sources.
@@ -9,15 +9,15 @@ import shlex
 import shutil
 import subprocess
 
-from tools import DEPLOY, REPOSITORY, run
+from judges import DEPLOY, REPOSITORY, run
 
 # What gcr.io/distroless/cc-debian12 has of libraries.
 BASE = {"linux-vdso.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 
 
-def faults(tools):
+def faults(judges):
     """Yields what is wrong. (Seen to fail without `cargo clean`: the executable printed nothing.)"""
-    place = tools.folder / "image"
+    place = judges.folder / "image"
     for old in (place / name for name in ("gateway", "tests", "config", "lua")):
         shutil.rmtree(old, ignore_errors=True)
     place.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ SHELL = re.compile(rb"^#!.*\b(ba|da)?sh\b")
 READ = "import json, sys, ruamel.yaml as y; print(json.dumps(y.YAML(typ='safe').load(open(sys.argv[1]))))"
 
 
-class Tools:
+class Judges:
     """The programs, by their paths."""
 
     def __init__(self):
@@ -52,19 +52,14 @@ def server(name):
 
 
 def promtool():
-    """As the tests of the rules have it. That module has the name of this one."""
+    """As the tests of the rules have it."""
     sys.path.insert(0, str(HERE.parent / "prometheus"))
-    own = sys.modules.pop("tools")
-    try:
-        import tools  # pylint: disable=import-outside-toplevel,import-self
+    import tools
 
-        return tools.program("promtool", tools.folder())
-    finally:
-        sys.path.pop(0)
-        sys.modules["tools"] = own
+    return tools.program("promtool", tools.folder())
 
 
-def scripts(tools):
+def scripts(judges):
     """Every shell script of the repository. (Seen to fail by an unquoted variable.)"""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
@@ -73,7 +68,7 @@ def scripts(tools):
     found = [path for path in paths if path.is_file() and is_shell(path)]
     if REPOSITORY / "tests" / "run" not in found:
         yield "shellcheck: the scripts of this repository are not where they were"
-    if said := run(tools.shellcheck, *found):
+    if said := run(judges.shellcheck, *found):
         yield said
 
 
