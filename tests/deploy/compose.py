@@ -1,0 +1,116 @@
+"""The compose files: by their schema, and by what no schema knows: that nobody has more rights than needed, and that all fits together."""
+
+import re
+import subprocess
+
+from judges import DEPLOY, run
+
+INSIDE = ("weir-1", "weir-2", "weir-3", "redis", "otel-collector", "provider")  # whose ports nobody publishes
+BARE = ("weir-1", "weir-2", "weir-3", "otel-collector", "provider")  # images without a program that could ask for health
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def faults(judges):
+    """Yields what is wrong. (Each rule was seen to fail by the file that lacks what it asks for.)"""
+    files = sorted(DEPLOY.glob("compose*.yaml"))
+    if said := run(judges.schema, "--builtin-schema", "vendor.compose-spec", *files):
+        yield said
+    whole = judges.yaml(DEPLOY / "compose.yaml")
+    for name, service in whole["services"].items():
+        yield from (f"compose.yaml: {name}: {fault}" for fault in [*rights(service), *outside(name, service, whole)])
+    for file in files:
+        for name, service in judges.yaml(file)["services"].items():
+            yield from (f"{file.name}: {name}: {fault}" for fault in mounted(service))
+    yield from together(judges, whole)
+
+
+def rights(service):
+    """No more of them than it needs, and no more of the machine."""
+    wanted = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"], "restart": "unless-stopped"}
+    for key, value in wanted.items():
+        if service.get(key) != value:
+            yield f"{key} is not {value}"
+    if not re.fullmatch(r"[1-9]\d*:\d+", str(service.get("user"))):
+        yield "it says no user by number, or root"
+    if missing := {"cpus", "memory", "pids"} - set(service.get("deploy", {}).get("resources", {}).get("limits", {})):
+        yield f"no limit of {missing}"
+    if "max-size" not in service.get("logging", {}).get("options", {}):
+        yield "its log grows for ever"
+    if not re.search(r":v?\d|^\$\{WEIR_IMAGE", service["image"]):
+        yield f"{service['image']} is not pinned"
+
+
+def outside(name, service, whole):
+    """Who reaches it, and whether anybody knows how it is."""
+    if name in INSIDE and "ports" in service:
+        yield "its ports are published"
+    for port in service.get("ports", []):
+        if not re.match(r"127\.0\.0\.1:|\$\{WEIR_PUBLISH:-127\.0\.0\.1:", port):
+            yield f"{port} is published to everybody"
+    if name == "redis" and not all(whole["networks"][network].get("internal") for network in service["networks"]):
+        yield "it is on a network that leads out"
+    if ("healthcheck" in service) == (name in BARE):
+        yield "whether it has a health check is not as this test knows it"
+
+
+def mounted(service):
+    """What is mounted must be there; what is there may be read only."""
+    for volume in service.get("volumes", []):
+        source, _, rest = volume.partition(":")
+        if source.startswith("."):
+            if not (DEPLOY / source).exists():
+                yield f"there is no {source}"
+            if not rest.endswith(":ro"):
+                yield f"{source} may be written"
+
+
+def together(judges, whole):
+    """What the files say of each other."""
+    services, text = whole["services"], (DEPLOY / "weir" / "weir.toml").read_text()
+    weir = services["weir-1"]
+    settings = re.sub(r"(?m)^\s*#.*$", "", text)
+    if missing := set(re.findall(r"\$\{(\w+)\}", settings)) - set(weir["environment"]):
+        yield f"compose.yaml: weir.toml needs {missing}"
+    if missing := set(re.findall(r"\$\{file:secrets/(\w+)\}", settings)) - set(weir["secrets"]):
+        yield f"compose.yaml: weir.toml needs the secrets {missing}"
+    made = set(re.findall(r"^  (\w+) {2,}", "\n".join(described()), re.M))
+    if missing := {name for service in services.values() for name in service.get("secrets", [])} - (made & set(whole["secrets"])):
+        yield f"compose.yaml: nobody makes the secrets {missing}"
+    local = (DEPLOY / "local" / "topology.py").read_text()
+    if missing := {name for name in weir["environment"] if f'"{name}": ' not in local}:
+        yield f"local/topology.py: compose.yaml says {missing}"
+    delay, timeout = (seconds(re.search(rf'^{key} = "(.+)"', settings, re.M)[1]) for key in ("drain_delay", "drain_timeout"))
+    if seconds(weir["stop_grace_period"]) < delay + timeout + 3:
+        yield f"compose.yaml: stop_grace_period is {weir['stop_grace_period']}, a replica may take {delay + timeout} s to end"
+    listen = weir["environment"]["WEIR_LISTEN"].rpartition(":")[2]
+    replicas = {name for name in services if name.startswith("weir-")}
+    behind = {value for name, value in services["haproxy"]["environment"].items() if name != "WEIR_CLIENTS"}
+    if behind != {f"{name}:{listen}" for name in replicas}:
+        yield "compose.yaml: HAProxy has other replicas"
+    metrics = weir["environment"]["WEIR_METRICS_LISTEN"].rpartition(":")[2]
+    if set(judges.yaml(DEPLOY / "prometheus" / "targets.compose.yml")[0]["targets"]) != {f"{name}:{metrics}" for name in replicas}:
+        yield "targets.compose.yml: it has other replicas"
+    yield from found_by_name(services, whole["networks"])
+
+
+def found_by_name(services, networks):
+    """Who is named must be reached, on whichever network in common the name is looked up."""
+    for name, service in services.items():
+        for key, value in service.get("environment", {}).items():
+            host = re.fullmatch(r"(?:http://)?([a-z][a-z0-9-]*):\d+", str(value))
+            if host is None or host[1] not in services:
+                continue
+            common = set(service["networks"]) & set(services[host[1]]["networks"])
+            if not common or any("driver_opts" in (networks[network] or {}) for network in common):
+                yield f"compose.yaml: {name}: {key} names {host[1]}, with which it has {common or 'no network'} in common"
+
+
+def described():
+    """The head of make-secrets, where each secret has a line."""
+    head = subprocess.run(["sed", "-n", "s/^# //p", DEPLOY / "make-secrets"], capture_output=True, text=True, check=True)
+    return head.stdout.splitlines()
+
+
+def seconds(text):
+    """Of "5m", "320s"."""
+    return int(text[:-1]) * UNITS[text[-1]]
