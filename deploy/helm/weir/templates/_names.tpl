@@ -1,12 +1,13 @@
 {{/* Names and labels. There is no nameOverride: scrapers and policies know the pods by app.kubernetes.io/name=weir. */}}
 
+{{/* At most 46 characters: with -redis and the hash of a revision that is 63, as long as a label may be. */}}
 {{- define "weir.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains "weir" .Release.Name -}}
-{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 46 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-weir" (.Release.Name | trunc 43 | trimSuffix "-") -}}
+{{- printf "%s-weir" (.Release.Name | trunc 41 | trimSuffix "-") -}}
 {{- end -}}
 {{- end -}}
 
@@ -55,6 +56,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "weir.labels" -}}
 {{ include "weir.selector" . }}
 {{ include "weir.common" . }}
+{{- end -}}
+
+{{/* The same, and others that are for this object: (list . others). One that is given twice stands there once. */}}
+{{- define "weir.labelsAnd" -}}
+{{- merge (dict) (index . 1) (include "weir.labels" (index . 0) | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* What pods bear besides: nothing that changes with the chart alone, or a new chart would end every stream to change a label. */}}
