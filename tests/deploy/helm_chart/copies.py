@@ -15,6 +15,8 @@ ORIGINALS = {
     "files/dashboards/weir.json": "grafana/dashboards/weir.json",
 }
 
+UNSTEADY = re.compile(r"\.Capabilities|\blookup\b|\brand[A-Z]\w*|\bgen[A-Z]\w*|\bnow\b|\.Release\.Is\w+|\.Release\.Revision")
+
 
 def faults(chart=CHART):
     """Yields what differs."""
@@ -24,6 +26,9 @@ def faults(chart=CHART):
     version = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     if read(chart / "Chart.yaml")["appVersion"] != version:
         yield f"Chart.yaml: appVersion is not {version}, which is Weir's"
+    for template in sorted((chart / "templates").rglob("*.*")):
+        for word in UNSTEADY.findall(code(template)):
+            yield f"{template.name} uses {word}: what is rendered would not be the same at any time, for any cluster"
     told = set(re.findall(r"^\| `([\w.]+)`", (chart / "README.md").read_text().split("## Values")[1], re.M))
     there = set(paths(read(chart / "values.yaml")))
     for path in sorted(there - told):
@@ -32,6 +37,12 @@ def faults(chart=CHART):
         yield f"README.md tells of {path}, which is no value"
     if chart == CHART:
         yield from packaged()
+
+
+def code(template):
+    """What Helm evaluates of a template."""
+    text = re.sub(r"(?s)\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", template.read_text())
+    return "\n".join(re.findall(r"(?s)\{\{(.*?)\}\}", text))
 
 
 def paths(values, above=""):

@@ -8,6 +8,7 @@ BUDGET, READY, SCHEMA = "templates/poddisruptionbudget.yaml", "templates/tests/r
 COPIES = [
     ("Chart.yaml", 'appVersion: "0.1.0"', 'appVersion: "0.0.9"', "appVersion is not"),
     ("files/redis-users.acl", "+evalsha", "+@all", "redis-users.acl is not what it is a copy of"),
+    ("templates/redis.yaml", ".Values.redis.password | b64enc", "randAlphaNum 20 | b64enc", "redis.yaml uses randAlphaNum"),
     ("README.md", "| `podLabels`", "| podLabels", "no row for the value podLabels"),
     ("values.yaml", "podLabels:", "labelsOfPods:", "tells of podLabels, which is no value"),
 ]
@@ -23,9 +24,10 @@ VALID = [
 
 RENDERED = {
     "secrets": [
-        (FILES, "data:\n  weir.toml", "data:\n  k: {{ toJson .Values.secrets.values | quote }}\n  weir.toml", "a secret stands in ConfigMap"),
+        (FILES, "data:\n", "data:\n  k: {{ toJson .Values.secrets.values | quote }}\n", "a secret stands in ConfigMap"),
         (WEIR, "/weir.toml\"]", "/weir.toml\", {{ .Values.redis.password | b64enc | quote }}]", "a secret stands in Deployment"),
-        ("templates/NOTES.txt", "{{- if .Values.redis.enabled }}", "{{ .Values.redis.password }}{{ if true }}", "a secret stands in the notes"),
+        ("templates/NOTES.txt", "{{- if .Values.redis.enabled }}", "{{ .Values.redis.password }}{{ if true }}",
+         "a secret stands in the notes"),
         ("templates/secret.yaml", "b64enc", "b64enc | b64enc", "a secret stands in no Secret"),
         ("templates/redis.yaml", "kind: Secret", "kind: ConfigMap", "a secret stands in ConfigMap weir-redis"),
     ],
@@ -45,7 +47,8 @@ RENDERED = {
         (WEIR, "add ($facts.drain | int) 10", "add ($facts.drain | int) 2", "s to end, where Weir takes up to"),
         (CONFIG, '$server.drain_timeout | default "5m"', '"5m"', "s to end, where Weir takes up to"),
         (CONFIG, '"s" 1000 "m" 60000', '"s" 1000 "m" 6000', "s to end, where Weir takes up to"),
-        (WEIR, "          args: [", "          lifecycle: { preStop: { sleep: { seconds: 5 } } }\n          args: [", "a hook delays SIGTERM"),
+        (WEIR, "          args: [", "          lifecycle: { preStop: { sleep: { seconds: 5 } } }\n          args: [",
+         "a hook delays SIGTERM"),
         (WEIR, "maxUnavailable: 0", "maxUnavailable: 1", "a rollout takes replicas away before others are there"),
     ],
     "picked": [
@@ -68,26 +71,31 @@ RENDERED = {
         (POD, "{{- if $facts.proxyProtocol }}", "{{- if true }}", "ready whether its clients' listener answers or not"),
     ],
     "services": [
-        (SERVICE, "component: admin\nspec:\n  type: ClusterIP", "component: admin\nspec:\n  type: LoadBalancer", "is there from outside the cluster"),
+        (SERVICE, "component: admin\nspec:\n  type: ClusterIP", "component: admin\nspec:\n  type: LoadBalancer",
+         "is there from outside the cluster"),
         (SERVICE, "targetPort: metrics", "targetPort: metering", "leads to a port that the pod does not have"),
         (SERVICE, "      targetPort: client\n      protocol: TCP\n",
          "      targetPort: client\n    - name: admin\n      port: 8081\n      targetPort: admin\n      protocol: TCP\n",
          "'client': ['client', 'admin']"),
-        (SERVICE, "{{- if $facts.adminOpen }}", "{{- if false }}", "and not {'client': ['client'], 'metrics': ['metrics'], 'admin': ['admin']}"),
+        (SERVICE, "{{- if $facts.adminOpen }}", "{{- if false }}",
+         "and not {'client': ['client'], 'metrics': ['metrics'], 'admin': ['admin']}"),
         (SERVICE, 'name: {{ ternary "https" "http" $facts.tls }}', "name: http", "the port's name does not say what is spoken there"),
         (SERVICE, "type: {{ .Values.service.type }}", "type: ClusterIP", "it is a ClusterIP"),
     ],
     "files": [
         (POD, "{{- with .Values.tls.secret }}\n- name: tls", "{{- with .Values.tls.secret }}\n- name: cert", "not every volume is mounted"),
         (POD, "mountPath: /etc/weir/secrets", "mountPath: /etc/weir/secret", "nothing is mounted where /etc/weir/secrets/"),
-        (POD, "mountPath: /etc/weir/config\n", "mountPath: /etc/weir/config\n  subPath: x\n", "a change of a file that is mounted by itself"),
+        (POD, "mountPath: /etc/weir/config\n", "mountPath: /etc/weir/config\n  subPath: x\n",
+         "a change of a file that is mounted by itself"),
         (POD, "mountPath: /etc/weir/secrets\n  readOnly: true", "mountPath: /etc/weir/secrets", "a mount may be written to"),
-        (FILES, "data:\n  weir.toml", "immutable: true\ndata:\n  weir.toml", "the configuration's ConfigMap is not there, or cannot change"),
+        (FILES, "data:\n  weir.toml", "immutable: true\ndata:\n  weir.toml",
+         "the configuration's ConfigMap is not there, or cannot change"),
     ],
     "scaling": [
         (WEIR, "{{- if not .Values.autoscaling.enabled }}", "{{- if true }}", "there are two who say how many replicas there are"),
         (SCALER, "    kind: Deployment\n    name: {{ $fullname }}", "    kind: Deployment\n    name: other", "it scales something else"),
-        (SCALER, "type: AverageValue\n          {{- $replicas", "type: Value\n          {{- $replicas", "would be chased up to maxReplicas"),
+        (SCALER, "type: AverageValue\n          {{- $replicas", "type: Value\n          {{- $replicas",
+         "would be chased up to maxReplicas"),
         (SCALER, "{ type: Pods, value: 1,", "{ type: Pods, value: 4,", "replicas are ended faster than their streams"),
     ],
     "policies": [
@@ -113,7 +121,8 @@ RENDERED = {
     "whole": [
         (WATCH, "name: {{ $fullname }}-{{ $name }}", "name: {{ $fullname }}-rules", "two objects have one name"),
         (SERVICE, "namespace: {{ .Release.Namespace }}\n", "namespace: default\n", "has another namespace, or lacks labels"),
-        (FILES, "{{- .Values.config | trimSuffix", '{{- .Values.config | replace "gpt" "gtp" | trimSuffix', "weir.toml is not what was given"),
+        (FILES, "{{- .Values.config | trimSuffix", '{{- .Values.config | replace "gpt" "gtp" | trimSuffix',
+         "weir.toml is not what was given"),
     ],
     "selectors": [
         (NAMES, "instance: {{ .Release.Name }}\n{{- end -}}\n\n{{/* The trial",

@@ -30,9 +30,10 @@ class Pod:
             for name, content in self.held(volumes[mount["name"]]):
                 self.write(f"{mount['mountPath']}/{name}", content)
         certificate, key = pair(self.folder)
+        elsewhere = {".crt": certificate, ".pem": certificate, ".key": key}
         for path in self.told.files:
             if not self.at(path).exists():
-                self.write(path, {".crt": certificate, ".pem": certificate, ".key": key}.get(Path(path).suffix, secrets.token_hex(8).encode()))
+                self.write(path, elsewhere.get(Path(path).suffix, secrets.token_hex(8).encode()))
 
     def held(self, volume):
         """Yields (name, content) of the files of a volume that the release itself fills."""
