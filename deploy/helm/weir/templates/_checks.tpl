@@ -1,0 +1,159 @@
+{{/*
+What the schema cannot say, for it stands between values, or between values and the configuration. Each would go wrong in the
+cluster only, some of it at night; what Weir says of its file itself, `weir check` says.
+*/}}
+
+{{- define "weir.checks" -}}
+{{- $toml := include "weir.toml" . | fromJson -}}
+{{- $facts := include "weir.facts" . | fromJson -}}
+{{- include "weir.checkState" (list . $toml $facts) -}}
+{{- include "weir.checkPorts" $facts.ports -}}
+{{- include "weir.checkFiles" (list . $toml) -}}
+{{- include "weir.checkScaling" . -}}
+{{- include "weir.checkMemory" (list . $toml) -}}
+{{- include "weir.checkEnv" . -}}
+{{- if not .Values.allowLiteralSecrets -}}
+{{- include "weir.checkSecrets" $toml -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "weir.checkState" -}}
+{{- $root := index . 0 -}}
+{{- $toml := index . 1 -}}
+{{- $facts := index . 2 -}}
+{{- $several := or (gt (int $root.Values.replicas) 1) $root.Values.autoscaling.enabled -}}
+{{- if and $several (not $facts.shared) -}}
+{{- $way := "Add it, or set replicas: 1 and no autoscaling" -}}
+{{- fail (printf "\n\nweir: `config` has no [state]: each of several replicas would use the whole of every limit. %s" $way) -}}
+{{- end -}}
+{{- if $root.Values.redis.enabled -}}
+{{- $url := include "weir.trialUrl" $root -}}
+{{- if ne (dig "state" "url" "" $toml) $url -}}
+{{- fail (printf "\n\nweir: redis.enabled: `config` must have in [state]: url = %q" $url) -}}
+{{- end -}}
+{{- if not $root.Values.redis.password -}}
+{{- fail "\n\nweir: redis.enabled: redis.password is empty: --set redis.password=$(openssl rand -hex 24)" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How the trial Redis is reached. */}}
+{{- define "weir.trialUrl" -}}
+{{- printf "redis://weir:${file:/etc/weir/secrets/REDIS_PASSWORD}@%s-redis:6379/0" (include "weir.fullname" .) -}}
+{{- end -}}
+
+{{- define "weir.checkPorts" -}}
+{{- if ne (len (values . | uniq)) 3 -}}
+{{- fail "\n\nweir: `config`: listen, admin_listen and metrics_listen in [server] need three ports" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Files that the configuration names, and that the chart brings. */}}
+{{- define "weir.checkFiles" -}}
+{{- $root := index . 0 -}}
+{{- $toml := index . 1 -}}
+{{- $cert := dig "server" "tls" "cert" "" $toml -}}
+{{- $key := dig "server" "tls" "key" "" $toml -}}
+{{- if $root.Values.tls.secret -}}
+{{- if or (ne $cert "/etc/weir/tls/tls.crt") (ne $key "/etc/weir/tls/tls.key") -}}
+{{- $must := "tls = { cert = \"/etc/weir/tls/tls.crt\", key = \"/etc/weir/tls/tls.key\" }" -}}
+{{- fail (printf "\n\nweir: tls.secret: `config` must have in [server]: %s" $must) -}}
+{{- end -}}
+{{- else if hasPrefix "/etc/weir/tls/" $cert -}}
+{{- fail "\n\nweir: `config` names a certificate in /etc/weir/tls: set tls.secret to the Secret that has it" -}}
+{{- end -}}
+{{- if and $root.Values.providers (ne (dig "providers_dir" "" $toml) "/etc/weir/providers") -}}
+{{- fail "\n\nweir: providers: `config` must have at its top: providers_dir = \"/etc/weir/providers\"" -}}
+{{- end -}}
+{{- if and $root.Values.prices (ne (dig "prices" "" $toml) "/etc/weir/config/prices.toml") -}}
+{{- fail "\n\nweir: prices: `config` must have at its top: prices = \"/etc/weir/config/prices.toml\"" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "weir.checkScaling" -}}
+{{- with .Values.autoscaling -}}
+{{- if .enabled -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail "\n\nweir: autoscaling: minReplicas is more than maxReplicas" -}}
+{{- end -}}
+{{- if not (or .cpu.enabled .callsInFlight.enabled .limitsInUse.enabled) -}}
+{{- fail "\n\nweir: autoscaling: nothing to scale on: enable cpu, callsInFlight or limitsInUse" -}}
+{{- end -}}
+{{- if and .cpu.enabled (not (dig "requests" "cpu" "" $.Values.resources)) -}}
+{{- fail "\n\nweir: autoscaling.cpu is a share of resources.requests.cpu, which is not set" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A replica that is full (max_calls streams of 84 KB each as measured, max_buffered bytes of bodies three times, what waits for a
+collector, the program itself) must fit its memory limit: else the kernel ends it, and with it every stream it has, just when
+there are most.
+*/}}
+{{- define "weir.checkMemory" -}}
+{{- $root := index . 0 -}}
+{{- $server := dig "server" dict (index . 1) -}}
+{{- $limit := dig "limits" "memory" "" $root.Values.resources -}}
+{{- if $limit -}}
+{{- $calls := mul ($server.max_calls | default 10000 | int64) 84000 -}}
+{{- $bodies := include "weir.bytes" (dict "key" "`config`: server.max_buffered" "text" ($server.max_buffered | default "256MiB")) -}}
+{{- $need := add $calls (mul (int64 $bodies) 3) (mul 160 1048576) -}}
+{{- $have := include "weir.bytes" (dict "key" "resources.limits.memory" "text" $limit) | int64 -}}
+{{- if gt $need $have -}}
+{{- $mib := add (div $need 1048576) 1 -}}
+{{- $way := printf "a replica that is full takes %dMi. Give it that, or lower max_calls or max_buffered in [server]" $mib -}}
+{{- fail (printf "\n\nweir: resources.limits.memory = %q: %s" $limit $way) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "weir.checkEnv" -}}
+{{- range .Values.env -}}
+{{- if has .name (list "WEIR_REPLICA" "WEIR_CONFIG") -}}
+{{- fail (printf "\n\nweir: env: %s is set by the chart" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Who may read ConfigMaps is not who may read Secrets. No message shows what it is about. */}}
+{{- define "weir.checkSecrets" -}}
+{{- include "weir.literal" (list "server.admin_token" (dig "server" "admin_token" "" .)) -}}
+{{- range .accounts -}}
+{{- $account := printf "accounts.%s" (.name | default "") -}}
+{{- include "weir.literal" (list (printf "%s.api_key" $account) (.api_key | default "")) -}}
+{{- include "weir.literalHeaders" (list (printf "%s.headers" $account) (.headers | default dict)) -}}
+{{- $credentials := .credentials | default dict -}}
+{{- range $key := list "secret_access_key" "session_token" "secret" "json" -}}
+{{- include "weir.literal" (list (printf "%s.credentials.%s" $account $key) (get $credentials $key)) -}}
+{{- end -}}
+{{- end -}}
+{{- $state := .state | default dict -}}
+{{- range concat (list ($state.url | default "")) ($state.cluster | default list) -}}
+{{- $login := regexFind "://[^@]*:[^@]+@" . -}}
+{{- if not (contains ":@" $login) -}}
+{{- include "weir.literal" (list "the password in state" (regexReplaceAll "^://[^:@]*:" $login "")) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "password" "data_password" -}}
+{{- include "weir.literal" (list (printf "state.sentinel.%s" $key) (dig "sentinel" $key "" $state)) -}}
+{{- end -}}
+{{- include "weir.literalHeaders" (list "telemetry.otlp_headers" (dig "telemetry" "otlp_headers" dict .)) -}}
+{{- end -}}
+
+{{- define "weir.literal" -}}
+{{- $text := toString (index . 1) -}}
+{{- if and $text (not (contains "${" $text)) -}}
+{{- $way := "put it into a Secret (`secrets`) and write ${file:/etc/weir/secrets/NAME} (if it is none: allowLiteralSecrets: true)" -}}
+{{- fail (printf "\n\nweir: `config`: %s stands in clear, and `config` becomes a ConfigMap: %s" (index . 0) $way) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "weir.literalHeaders" -}}
+{{- $where := index . 0 -}}
+{{- range $name, $value := index . 1 -}}
+{{- if regexMatch "(?i)auth|key|token|secret|cookie|password" $name -}}
+{{- include "weir.literal" (list (printf "%s.%s" $where $name) $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

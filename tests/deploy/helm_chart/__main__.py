@@ -1,0 +1,40 @@
+"""All checks of the chart, one after the other; see tests/deploy/helm."""
+
+import os
+import sys
+import time
+
+import copies
+import mutants
+import refused
+import rendered
+import served
+import valid
+from chart import CHART, Chart
+
+
+def main():
+    """The parts, and how many faults they found."""
+    began, chart = time.monotonic(), Chart(CHART)
+    gateway = os.environ.get("WEIR_BIN")
+    parts = {
+        "copies": copies.faults,
+        "valid": lambda: valid.faults(chart),
+        "rendered": lambda: rendered.faults(chart),
+        "refused": lambda: refused.faults(chart),
+        "mutants": mutants.faults,
+        "served": lambda: served.faults(chart, gateway),
+    }
+    count = 0
+    for name, part in parts.items():
+        for fault in part():
+            count += 1
+            print(f"FAILED {name}: {fault}", flush=True)
+    if not gateway:
+        print("helm: WEIR_BIN is not set, so no gateway has read the configurations")
+    print(f"helm: {'failed' if count else 'passed'}, {count} faults, {time.monotonic() - began:.0f} s", flush=True)
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Values that must be refused, each with a word of what must be said: before anything reaches a cluster, and so that one knows why."""
+
+import helm_python
+import yaml
+from chart import over
+
+# (what is wrong, the set that it is laid over, what is laid over it, what is said). In `config` a pair (old, new) replaces a part.
+TABLE = [
+    ("a typo at the top", "minimal", "replica: 2", "additional properties 'replica' not allowed"),
+    ("a typo below", "minimal", "service: { annotation: {} }", "additional properties 'annotation' not allowed"),
+    ("a typo deep below", "minimal", "networkPolicy: { egress: { redis: { port: 1 } } }", "additional properties 'port' not allowed"),
+    ("a word for a number", "minimal", "replicas: three", "got string, want integer"),
+    ("a number for a word", "minimal", "image: { tag: 1.2 }", "got number, want string"),
+    ("no replica", "minimal", "replicas: 0", "minimum: got 0, want 1"),
+    ("a type that there is not", "minimal", "service: { type: ExternalName }",
+     "value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'"),
+    ("a port that there is not", "minimal", "service: { port: 70000 }", "maximum: got 70,000, want 65,535"),
+    ("no digest", "minimal", "image: { digest: latest }", "does not match pattern"),
+    ("a mode that there is not", "minimal", "restartOnConfigChange: sometimes", "value must be one of 'needed', 'always', 'never'"),
+    ("root", "minimal", "runAs: { user: 0 }", "minimum: got 0, want 1"),
+    ("a label of the chart's own", "minimal", "podLabels: { app.kubernetes.io/name: x }", "invalid propertyName 'app.kubernetes.io/name'"),
+    ("memory that means something else", "minimal", "resources: { limits: { memory: 2g } }", "does not match pattern"),
+    ("an address for a range", "minimal", "service: { loadBalancerSourceRanges: [10.0.0.1] }", "does not match pattern"),
+    ("a peer that is none", "minimal", "networkPolicy: { ingress: { admin: [{ pods: {} }] } }", "additional properties 'pods' not allowed"),
+    ("a file that is no provider's", "minimal", "providers: { house: x }", "invalid propertyName 'house'"),
+    ("no configuration", "minimal", 'config: ""', "`config` is empty"),
+    ("no TOML", "minimal", ("version = 1", "version = = 1"), "`config` is no TOML"),
+    ("nobody can ask how it is", "minimal", ('metrics_listen = "0.0.0.0:9464"', ""), "[server] needs metrics_listen"),
+    ("nor from outside the pod", "minimal", ('"0.0.0.0:9464"', '"127.0.0.1:9464"'), "[server] needs metrics_listen"),
+    ("nobody can call", "tls", ('"0.0.0.0:8443"', '"127.0.0.1:8443"'), "nobody reaches that in a pod"),
+    ("a port that only the pod knows", "tls", ('"0.0.0.0:8443"', '"0.0.0.0:${PORT}"'), "the chart must know its port"),
+    ("one port for two", "tls", ('"0.0.0.0:8443"', '"0.0.0.0:9464"'), "need three ports"),
+    ("a time that is none", "redis-trial", ('"1m 30s"', '"soon"'), 'server.drain_timeout = "soon": expected a duration'),
+    ("a unit that is none", "redis-trial", ('"1m 30s"', '"1 fortnight"'), 'does not know the unit "fortnight"'),
+    ("several that count apart", "minimal", "replicas: 2", "each of several replicas would use the whole of every limit"),
+    ("the same by scaling", "minimal", "autoscaling: { enabled: true }", "each of several replicas would use the whole of every limit"),
+    ("a certificate that is not used", "minimal", "tls: { secret: weir-tls }", "tls.secret: `config` must have in [server]: tls = {"),
+    ("a certificate that is not there", "tls", 'tls: { secret: "" }', "set tls.secret to the Secret that has it"),
+    ("providers that are not read", "minimal", "providers: { house.toml: x }", 'providers_dir = "/etc/weir/providers"'),
+    ("prices that are not read", "minimal", "prices: version = 1", 'prices = "/etc/weir/config/prices.toml"'),
+    ("a full replica is killed", "minimal", "resources: { limits: { memory: 512Mi } }", "a replica that is full takes 1730Mi"),
+    ("the same by the file", "redis-trial", ('"64MiB"', '"128MiB"'), "a replica that is full takes 625Mi"),
+    ("fewer at most than at least", "production", "autoscaling: { minReplicas: 13 }", "minReplicas is more than maxReplicas"),
+    ("nothing to scale on", "external-metrics", "autoscaling: { callsInFlight: { enabled: false }, limitsInUse: { enabled: false } }",
+     "nothing to scale on"),
+    ("a share of nothing", "production", "resources: { requests: { cpu: null } }", "a share of resources.requests.cpu"),
+    ("another name for the replica", "minimal", "env: [{ name: WEIR_REPLICA, value: x }]", "WEIR_REPLICA is set by the chart"),
+    ("a Redis that is not used", "minimal", "redis: { enabled: true, password: 0123456789abcdef }", "`config` must have in [state]: url ="),
+    ("a Redis for everybody", "redis-trial", 'redis: { password: "" }', "redis.password is empty"),
+    ("a Redis for who can guess", "redis-trial", "redis: { password: redis }", "does not match pattern"),
+    ("a key in clear", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "sk-live"), "accounts.openai.api_key stands in clear"),
+    ("a token in clear", "production", ("${file:/etc/weir/secrets/ADMIN_TOKEN}", "sk-live"), "server.admin_token stands in clear"),
+    ("a header in clear", "production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Bearer sk-live"),
+     "telemetry.otlp_headers.authorization stands in clear"),
+    ("an account's header in clear", "minimal", ('provider = "openai"', 'provider = "openai"\nheaders = { X-Api-Key = "sk-live" }'),
+     "accounts.openai.headers.X-Api-Key stands in clear"),
+    ("credentials in clear", "production", ('region = "us-east-1"',
+     'region = "us-east-1"\ncredentials = { kind = "aws", access_key_id = "AKIA", secret_access_key = "sk-live" }\n'),
+     "accounts.bedrock.credentials.secret_access_key stands in clear"),
+    ("a password in clear", "production", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live"), "the password in state stands in clear"),
+    ("one of a cluster's in clear", "tls", ("${file:/etc/weir/secrets/REDIS_PASSWORD}@r2", "sk-live@r2"),
+     "the password in state stands in clear"),
+    ("one behind sentinels in clear", "sentinel-tls", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live"),
+     "state.sentinel.data_password stands in clear"),
+]
+
+
+def faults(chart, table=TABLE):
+    """Yields what was taken, or refused for another reason."""
+    sets = chart.sets()
+    for what, base, wrong, wanted in table:
+        values = sets[base]
+        if isinstance(wrong, tuple):
+            if wrong[0] not in values["config"]:
+                yield f"{what}: {base} has no {wrong[0]}"
+            values = over(values, {"config": values["config"].replace(*wrong)})
+        else:
+            values = over(values, yaml.safe_load(wrong))
+        try:
+            chart.render(values)
+        except helm_python.HelmError as error:
+            if wanted not in str(error):
+                yield f"{what}: refused, but for: {error}"
+            if "sk-live" in str(error):
+                yield f"{what}: the refusal shows the secret"
+        else:
+            yield f"{what}: it was taken"
+    literal = over(sets["minimal"], {"allowLiteralSecrets": True, "config": sets["minimal"]["config"].replace("${file:", "x")})
+    chart.render(literal)
