@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::arriving::Arriving;
+use super::patience::{HEAD_TIME, Patience};
 use super::pipe::Pipe;
 use super::proxy::{self, Parsed};
 use super::server::{Handler, Phase, reached};
@@ -28,8 +30,6 @@ use crate::shared::Shared;
 
 /// How long the balancer's word and the TLS handshake may take, each.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// How long a request's head may take to come, and how long a kept connection may be idle.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 /// The longest head of a request, bytes. (hyper bounds the number of its fields to 100 besides.)
 const HEAD: usize = 64 << 10;
 /// Calls at once on one HTTP/2 connection.
@@ -90,6 +90,8 @@ pub(super) struct Begun<H> {
     pub(super) door: Door,
     pub(super) handler: H,
     pub(super) phase: watch::Receiver<Phase>,
+    /// There are so many that none is kept for nothing.
+    pub(super) crowded: Arc<AtomicBool>,
 }
 
 impl<H: Handler> Begun<H> {
@@ -151,19 +153,21 @@ impl<H: Handler> Begun<H> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Begun { peer, door, handler, mut phase } = self;
+        let Begun { peer, door, handler, mut phase, crowded } = self;
         let service = service_fn(move |request| {
             let request = Arriving::over_http1(request);
             let (on_request, door) = (request.body().on_request(), door.clone());
             let answering = handler(peer, request);
             async move { Ok::<_, Infallible>(farewell(answering.await, on_request, &door)) }
         });
+        let patience = Patience::new(crowded);
+        let io = TokioIo::new(Worded::new(io, patience.heard()));
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(patience)
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(HEAD)
             .max_header_size(HEAD)
-            .serve_connection(TokioIo::new(Worded::new(io)), service);
+            .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             biased;

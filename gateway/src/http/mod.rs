@@ -14,6 +14,7 @@ mod keys;
 mod models;
 mod origin;
 mod paths;
+mod patience;
 mod pipe;
 pub mod proxy;
 mod refusal;

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -73,6 +73,7 @@ type Dealt = (std::net::TcpStream, SocketAddr);
 pub struct Seat {
     sender: mpsc::UnboundedSender<Dealt>,
     open: Arc<AtomicUsize>,
+    crowded: Arc<AtomicBool>,
 }
 
 /// The worker's end of a [`Seat`].
@@ -80,13 +81,15 @@ pub struct Seat {
 pub struct Inbox {
     receiver: mpsc::UnboundedReceiver<Dealt>,
     open: Arc<AtomicUsize>,
+    crowded: Arc<AtomicBool>, // all seats together
 }
 
 /// A seat and its inbox.
 pub fn seat() -> (Seat, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let open = Arc::new(AtomicUsize::new(0));
-    (Seat { sender, open: open.clone() }, Inbox { receiver, open })
+    let (open, crowded) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let inbox = Inbox { receiver, open: open.clone(), crowded: crowded.clone() };
+    (Seat { sender, open, crowded }, inbox)
 }
 
 /// How many connections may be open: clients leave a quarter of the file descriptors to what serves them, connections to
@@ -97,11 +100,12 @@ pub fn most_connections() -> usize {
 }
 
 /// Accepts until the listener is to close. Then the workers' inboxes end. While `most` are open, others wait in the
-/// kernel's queue.
+/// kernel's queue; from half of that on none is kept for nothing.
 pub async fn accept(listener: TcpListener, seats: Vec<Seat>, most: usize, mut phase: watch::Receiver<Phase>) {
     let mut full = false;
     loop {
         let open: usize = seats.iter().map(|seat| seat.open.load(Ordering::Relaxed)).sum();
+        seats.iter().for_each(|seat| seat.crowded.store(open >= most / 2, Ordering::Relaxed));
         if open >= most && *phase.borrow() < Phase::Closing {
             if !std::mem::replace(&mut full, true) {
                 tracing::warn!(target: "weir::http", open, "too many connections: no others for now");
@@ -168,7 +172,8 @@ pub async fn serve(
             dealt = inbox.receiver.recv(), if more => match dealt {
                 Some((stream, peer)) => {
                     let (handler, phase) = (handler.clone(), phase.clone());
-                    let begun = Begun { peer: Peer(peer), door: door.clone(), handler, phase };
+                    let (door, crowded) = (door.clone(), inbox.crowded.clone());
+                    let begun = Begun { peer: Peer(peer), door, handler, phase, crowded };
                     open.spawn(serve_one(stream, begun, Leaving(inbox.open.clone())));
                 }
                 None => more = false,

@@ -6,10 +6,12 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::patience::Heard;
 use crate::dialect::openai::answer::error_body;
 
 /// A connection on which hyper's own refusals say why.
@@ -18,11 +20,13 @@ pub(super) struct Worded<S> {
     stream: S,
     /// A refusal that is not all written.
     refusal: Vec<u8>,
+    /// Is told when something comes.
+    heard: Arc<Heard>,
 }
 
 impl<S: AsyncWrite + Unpin> Worded<S> {
-    pub(super) fn new(stream: S) -> Worded<S> {
-        Worded { stream, refusal: Vec::new() }
+    pub(super) fn new(stream: S, heard: Arc<Heard>) -> Worded<S> {
+        Worded { stream, refusal: Vec::new(), heard }
     }
 
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -61,7 +65,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.heard.note();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
