@@ -182,7 +182,8 @@ fn judge(outcome: &Outcome, since: u64, within: Duration, least_used: f64) -> Re
     );
     for answer in &outcome.answers {
         let fine = matches!(answer.status, 200 | 429 | 503);
-        ensure!(fine, "{} {} ms after: {}", answer.status, ms(answer), String::from_utf8_lossy(&answer.body));
+        let said = String::from_utf8_lossy(&answer.body);
+        ensure!(fine, "{} {} ms after: {said} {:?}", answer.status, ms(answer), answer.broken);
         ensure!(answer.took < Duration::from_secs(6), "a call took {:?}", answer.took);
     }
     must_use(&outcome.verdict, Unit::Requests, least_used)
