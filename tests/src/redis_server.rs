@@ -99,7 +99,9 @@ impl Redis {
     /// From now on it writes nothing down, and what it wrote is not read again.
     pub fn remember_nothing(&mut self) -> Result<()> {
         self.ask::<()>(&["CONFIG", "SET", "appendonly", "no"])?;
-        self.arguments.retain(|argument| argument != "--appendonly" && argument != "yes");
+        if let Some(at) = self.arguments.iter().position(|argument| argument == "--appendonly") {
+            self.arguments.drain(at..at + 2); // with its value, which others have as well
+        }
         Ok(())
     }
 
