@@ -14,38 +14,42 @@ use crate::in_turn;
 const QUICK: &str = "--output 8 --latency 5ms --pace 1ms";
 const OPEN: Duration = Duration::from_secs(2);
 const RAMP: Duration = Duration::from_secs(2);
+/// For so long who died is looked at, in times of `open`.
+pub(crate) const PERIODS: u32 = 4;
 
 /// Broken on purpose in `controls.rs`.
 #[test]
 fn who_dies_costs_no_client_an_error_and_is_tried_once_per_open_period() -> Result<()> {
-    in_turn(one_dies(None))
+    in_turn(async {
+        let (site, probes) = one_dies(None, 100.0).await?;
+        ensure!((2..=PERIODS as usize).contains(&probes), "{probes} probes in {PERIODS} periods");
+        says_so(&site).await?;
+        site.providers[0].fail(&[]).await?;
+        all_served(&site.load(100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
+        let healed = unix_us();
+        all_served(&site.load(100.0, Duration::from_secs(3)).finish().await)?;
+        let back = site.providers[0].seen(healed, unix_us()).await?;
+        ensure!(back >= 75, "a third of 300 calls was due, {back} came");
+        Ok(())
+    })
 }
 
-/// One of three dies and comes back, behind these gateways.
-pub(crate) async fn one_dies(binary: Option<Binary>) -> Result<()> {
+/// One of three dies behind these gateways, at so many calls a second: how often it was tried in [`PERIODS`] when that was known.
+pub(crate) async fn one_dies(binary: Option<Binary>, rate: f64) -> Result<(Site, usize)> {
     let upstreams = ["dies", "lives", "lives-too"].map(|name| Upstream::new(name).behaving(QUICK)).to_vec();
     let defaults = "circuit = { open = \"2s\", ramp = \"2s\", window = \"10s\" }\n".to_owned();
     let site = Site::start(Plan { defaults, binary, ..Plan::new("circuits-dies", upstreams) }).await?;
-    all_served(&site.load(100.0, Duration::from_secs(2)).finish().await)?;
+    all_served(&site.load(rate, Duration::from_secs(2)).finish().await)?;
     let dies = &site.providers[0];
     dies.fail(&["status=500"]).await?;
     let died = unix_us();
-    let periods = 4;
-    all_served(&site.load(100.0, OPEN * periods).finish().await)?;
+    all_served(&site.load(rate, OPEN * PERIODS).finish().await)?;
     let (settled, until) = (died + 1_000_000, unix_us());
     let before = dies.seen(died, settled).await?;
     let probes = dies.seen(settled, until).await?;
-    println!("circuits-dies: {before} calls until it opened, then {probes} probes in {periods} periods");
-    ensure!(before <= 40, "{before} calls went there after it had died");
-    ensure!((2..=periods as usize).contains(&probes), "{probes} probes in {periods} periods");
-    says_so(&site).await?;
-    dies.fail(&[]).await?;
-    all_served(&site.load(100.0, OPEN + RAMP + Duration::from_secs(1)).finish().await)?;
-    let healed = unix_us();
-    all_served(&site.load(100.0, Duration::from_secs(3)).finish().await)?;
-    let back = dies.seen(healed, unix_us()).await?;
-    ensure!(back >= 75, "a third of 300 calls was due, {back} came");
-    Ok(())
+    println!("circuits-dies: {before} calls until it opened, then {probes} probes in {PERIODS} periods");
+    ensure!(before as f64 <= 0.4 * rate, "{before} calls went there after it had died");
+    Ok((site, probes))
 }
 
 /// That a circuit is open is told wherever it is promised. Broken on purpose to see it fail: the metric not recorded; the
