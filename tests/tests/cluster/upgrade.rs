@@ -112,7 +112,7 @@ fn plan(binary: Binary) -> Plan {
     let tenants = [
         ("t", String::new()),
         ("held", format!("meters = [{{ kind = \"requests\", limit = {HELD}, per = \"6s\" }}]\n")),
-        ("spender", format!("budgets = [{{ usd = {BUDGET:?}, per = \"month\" }}]\n")),
+        ("spender", format!("models = [\"paid\"]\nbudgets = [{{ usd = {BUDGET:?}, per = \"month\" }}]\n")),
     ];
     let tenants = tenants.map(|(name, more)| {
         let hash = encode(Sha256::digest(name));
