@@ -123,6 +123,8 @@ fn plan(binary: Binary) -> Plan {
         models: Some(models + &tenants.concat()),
         // A machine that is busy makes calls come late, and circuits would then decide.
         defaults: "circuit = { enabled = false }\n".to_owned(),
+        // And Redis stand still for a moment: a call waits then, where `closed` would refuse it.
+        on_outage: "share",
         ..Plan::new("upgrade", upstreams)
     }
 }
