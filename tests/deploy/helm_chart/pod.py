@@ -31,8 +31,9 @@ class Pod:
                 self.write(f"{mount['mountPath']}/{name}", content)
         certificate, key = pair(self.folder)
         elsewhere = {".crt": certificate, ".pem": certificate, ".key": key}
+        below = tuple(f"{mount['mountPath']}/" for mount in self.container["volumeMounts"])
         for path in self.told.files:
-            if not self.at(path).exists():
+            if path.startswith(below) and not self.at(path).exists():
                 self.write(path, elsewhere.get(Path(path).suffix, secrets.token_hex(8).encode()))
 
     def held(self, volume):

@@ -1,7 +1,12 @@
 """What the chart gives a gateway, given to one: its configuration is checked, and a pod of it is started as a process, asked by the
-chart's own probes and test, and ended; with the chart's Redis, by its own arguments and users."""
+chart's own probes and test, and ended; with the chart's Redis, by its own arguments and users.
+
+What was broken in the chart, and was noticed: readiness asked by HTTP where the listener speaks TLS; asked at a listener that wants the
+PROXY header; the test without that header, and without `--insecure`; `user default off` left out; another hash of the password; `-@all`
+behind the user's rights; another word than `serve`; the certificate mounted elsewhere."""
 
 import base64
+import http.client
 import json
 import signal
 import ssl
@@ -103,12 +108,12 @@ def lived(pod, gateway, ports, heard=False):
     try:
         probes = [pod.container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
         for probe in probes:
-            if (status := wait(lambda probe=probe: asked(probe, ports), 200)) != 200:
+            if (status := wait(lambda probe=probe: process.poll() or asked(probe, ports), 200)) != 200:
                 yield f"{probe['path']} at {probe['port']} says {status}: {log.read_text()[-500:]}"
                 return
         yield from tested(pod, ports)
-        if heard and json.loads(state(ports["admin"]))["degraded"]:
-            yield "Redis is away for it"
+        if heard and (said := wait(lambda: state(ports["admin"]), '"degraded":false')) and '"degraded":false' not in said:
+            yield f"Redis is away for it: {said[:200]}"
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         # What a balancer sees at once, and still serves behind.
@@ -129,7 +134,7 @@ def tested(pod, ports):
     args = pod.release.all("Pod")[0]["spec"]["containers"][0]["args"]
     scheme = args[-1].split("://")[0]
     command = ["curl", *args[:-1], f"{scheme}://127.0.0.1:{ports['client']}/readyz"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # (it ends by itself, after ten tries)
     if done.returncode != 0 or done.stdout != "ok\n":
         yield f"helm test says {done.returncode}: {done.stdout}{done.stderr}"
 
@@ -143,14 +148,17 @@ def asked(probe, ports):
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return str(error)
 
 
 def state(port):
-    """`/admin/v1/state`."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/admin/v1/state", timeout=PATIENCE) as answer:
-        return answer.read()
+    """`/admin/v1/state`, or why it cannot be told."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/admin/v1/state", timeout=PATIENCE) as answer:
+            return json.dumps(json.load(answer), separators=(",", ":"))
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
 
 
 def wait(ask, wanted, within=PATIENCE):
