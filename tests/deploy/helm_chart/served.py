@@ -3,7 +3,7 @@ chart's own probes and test, and ended; with the chart's Redis, by its own argum
 
 What was broken in the chart, and was noticed: readiness asked by HTTP where the listener speaks TLS; asked at a listener that wants the
 PROXY header; the test without that header, and without `--insecure`; `user default off` left out; another hash of the password; `-@all`
-behind the user's rights; another word than `serve`; the certificate mounted elsewhere."""
+behind the user's rights; another word than `serve`; the certificate mounted elsewhere; a change of the ConfigMap that does not arrive."""
 
 import base64
 import http.client
@@ -112,8 +112,8 @@ def lived(pod, gateway, ports, heard=False):
                 yield f"{probe['path']} at {probe['port']} says {status}: {log.read_text()[-500:]}"
                 return
         yield from tested(pod, ports)
-        if heard and (said := wait(lambda: state(ports["admin"]), '"degraded":false')) and '"degraded":false' not in said:
-            yield f"Redis is away for it: {said[:200]}"
+        if heard:
+            yield from reconfigured(pod, ports["admin"])
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         # What a balancer sees at once, and still serves behind.
@@ -127,6 +127,17 @@ def lived(pod, gateway, ports, heard=False):
     finally:
         process.kill()
         process.wait()
+
+
+def reconfigured(pod, admin):
+    """Does it work with the shared state, and by another configuration soon after a kubelet has brought it?"""
+    if '"degraded":false' not in (said := wait(lambda: state(admin), '"degraded":false')):
+        yield f"Redis is away for it: {said[:200]}"
+        return
+    before = json.loads(state(admin))["config"]
+    pod.reconfigure("rpm = 500", "rpm = 400")
+    if before == (after := wait_other(lambda: json.loads(state(admin))["config"], before)):
+        yield f"it works by {after} still, though its ConfigMap has changed"
 
 
 def tested(pod, ports):
@@ -159,6 +170,14 @@ def state(port):
             return json.dumps(json.load(answer), separators=(",", ":"))
     except urllib.error.HTTPError as error:
         return error.read().decode()
+
+
+def wait_other(ask, before):
+    """Asks until the answer is another; the last answer."""
+    end = time.monotonic() + PATIENCE
+    while (answer := ask()) == before and time.monotonic() < end:
+        time.sleep(0.05)
+    return answer
 
 
 def wait(ask, wanted, within=PATIENCE):
