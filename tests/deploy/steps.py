@@ -16,7 +16,7 @@ BASE = {"linux-vdso.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-
 
 
 def faults(judges):
-    """Yields what is wrong. (Seen to fail without `cargo clean`: the executable printed nothing.)"""
+    """Yields what is wrong. (The same steps without `cargo clean`, on a small crate, made an executable that does nothing.)"""
     place = judges.folder / "image"
     for old in (place / name for name in ("gateway", "tests", "config", "lua")):
         shutil.rmtree(old, ignore_errors=True)

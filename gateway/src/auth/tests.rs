@@ -184,8 +184,7 @@ async fn a_revocation_holds_for_a_key_that_the_configuration_has_as_well() {
     assert_eq!(who(&config, &keyring, &key).await.unwrap_err().kind, Kind::BadKey);
 }
 
-/// A page in a developer's browser spent what the account allows. Broken on purpose to see it fail: nothing looked at; looked at as well
-/// where the file says `anonymous`, whose operator answers for who reaches it.
+/// A page in a developer's browser spent what the account allows. (Where the file says `anonymous` its operator answers for who reaches it.)
 #[tokio::test]
 async fn without_tenants_pages_from_elsewhere_are_served_only_if_the_file_says_so() {
     let keyring = Keyring::new(OnOutage::Closed);

@@ -6,6 +6,7 @@ import time
 
 import copies
 import mutants
+import mutations
 import refused
 import rendered
 import served
@@ -30,6 +31,8 @@ def main():
         for fault in part():
             count += 1
             print(f"FAILED {name}: {fault}", flush=True)
+    tried = f"{len(chart.sets())} sets of values, Kubernetes {' and '.join(valid.versions())}"
+    print(f"helm: {tried}, {len(refused.TABLE)} wrong values, {len(mutations.TABLE)} broken charts")
     if not gateway:
         print("helm: WEIR_BIN is not set, so no gateway has read the configurations")
     print(f"helm: {'failed' if count else 'passed'}, {count} faults, {time.monotonic() - began:.0f} s", flush=True)

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -31,8 +32,9 @@ class Pod:
                 self.write(f"{mount['mountPath']}/{name}", content)
         certificate, key = pair(self.folder)
         elsewhere = {".crt": certificate, ".pem": certificate, ".key": key}
+        below = tuple(f"{mount['mountPath']}/" for mount in self.container["volumeMounts"])
         for path in self.told.files:
-            if not self.at(path).exists():
+            if path.startswith(below) and not self.at(path).exists():
                 self.write(path, elsewhere.get(Path(path).suffix, secrets.token_hex(8).encode()))
 
     def held(self, volume):
@@ -51,9 +53,28 @@ class Pod:
         return self.folder / path.lstrip("/")
 
     def write(self, path, content):
-        """A file of the container; its paths are made those of this machine."""
-        self.at(path).parent.mkdir(parents=True, exist_ok=True)
-        self.at(path).write_bytes(content.replace(BELOW.encode(), f"{self.folder}{BELOW}".encode()))
+        """A file of the container, as a kubelet lays it: a link to `..data`, which is a link to what is in force. Paths are made
+        those of this machine."""
+        mount, name = self.at(path).parent, self.at(path).name
+        data = mount / "..1"
+        if not data.exists():
+            data.mkdir(parents=True)
+            (mount / "..data").symlink_to(data.name)
+        (data / name).write_bytes(content.replace(BELOW.encode(), f"{self.folder}{BELOW}".encode()))
+        (mount / name).symlink_to(f"..data/{name}")
+
+    def reconfigure(self, old, new):
+        """Another configuration in the ConfigMap, as a kubelet brings it: all files of the mount at once."""
+        path = self.at(self.container["args"][-1])
+        text = path.read_text()
+        if old not in text:
+            raise ValueError(f"the configuration has no {old}")
+        data = path.parent / "..2"
+        shutil.copytree(path.parent / "..1", data)
+        (data / path.name).write_text(text.replace(old, new))
+        link = path.parent / "..new"
+        link.symlink_to(data.name)
+        link.rename(path.parent / "..data")
 
     def environment(self):
         """Its variables, those that come from Secrets elsewhere included."""

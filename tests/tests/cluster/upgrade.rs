@@ -112,7 +112,7 @@ fn plan(binary: Binary) -> Plan {
     let tenants = [
         ("t", String::new()),
         ("held", format!("meters = [{{ kind = \"requests\", limit = {HELD}, per = \"6s\" }}]\n")),
-        ("spender", format!("budgets = [{{ usd = {BUDGET:?}, per = \"month\" }}]\n")),
+        ("spender", format!("models = [\"paid\"]\nbudgets = [{{ usd = {BUDGET:?}, per = \"month\" }}]\n")),
     ];
     let tenants = tenants.map(|(name, more)| {
         let hash = encode(Sha256::digest(name));
@@ -123,6 +123,8 @@ fn plan(binary: Binary) -> Plan {
         models: Some(models + &tenants.concat()),
         // A machine that is busy makes calls come late, and circuits would then decide.
         defaults: "circuit = { enabled = false }\n".to_owned(),
+        // And Redis stand still for a moment: a call waits then, where `closed` would refuse it.
+        on_outage: "share",
         ..Plan::new("upgrade", upstreams)
     }
 }
