@@ -58,7 +58,7 @@ pub struct Options {
     #[arg(long)]
     pub port: Option<u16>,
     /// Port of the first replica's metrics on 127.0.0.1; the others' are 100 and 200 above. They are those that
-    /// deploy/prometheus/prometheus.yml reads: 9464. Default: none.
+    /// deploy/prometheus/targets.yml names: 9464. Default: none.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65_335))]
     pub metrics: Option<u16>,
     /// No load: only your own calls.
