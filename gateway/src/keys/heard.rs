@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
 /// How often it is told which keys were used, and which are dead for long is looked for.
 const TELL: Duration = Duration::from_secs(10);
+/// How long a replica that ends tells it.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// What one replica hears and tells of keys.
 #[derive(Debug)]
@@ -70,7 +72,8 @@ impl Hearer {
             }
         }
         self.ear.find_used();
-        while let Ok(true) = self.ear.tell_used().await {} // it is not more than a hint
+        let telling = async { while let Ok(true) = self.ear.tell_used().await {} };
+        let _ = tokio::time::timeout(LEAVING, telling).await; // it is not more than a hint
     }
 
     /// Says once that nothing is heard, and once that it is again.
@@ -200,8 +203,11 @@ impl Ear {
         Ok(())
     }
 
-    /// Finds when keys were used last, where that is new.
+    /// Finds when keys were used last, where that is new; what was found before is told first, or the last of many never were.
     fn find_used(&mut self) {
+        if !self.used.is_empty() {
+            return;
+        }
         let table = self.keyring.table().clone();
         let is_new = |key: &&Arc<super::Key>| key.used_s() > self.told.get(&key.id).copied().unwrap_or(0);
         self.used = table.keys().filter(is_new).map(|key| (key.id.to_string(), key.used_s())).collect();

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use http::Response;
 
-use super::Call;
 use super::tried::Tried;
+use super::{Call, note};
 use crate::auth::Who;
 use crate::config::{Model, ModelId};
 use crate::error::{Error, Fault, Kind};
@@ -37,6 +37,8 @@ impl Call<'_> {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
+            // (Who looks anew waits on, and may find nothing: its deployments were drained, or its time is over.)
+            note(record, |record| record.waits_no_more("refused"));
             let chain = self.chain(model, error.kind).filter(|_| !tried.over);
             let Some(chain) = chain else { return Err(error) };
             for fallback in chain.iter().filter(|id| self.may_use(**id)) {
