@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
-use weir::command::keys;
+use weir::command::{keys, ready};
 use weir::config::Config;
 use weir::import::Sort;
 use weir::shared::Snapshot;
@@ -38,6 +38,8 @@ enum Cmd {
         #[arg(long, env = "WEIR_REPLICA")]
         replica: Option<String>,
     },
+    /// Ask a replica whether it takes calls: exit code 0 if it does.
+    Ready(ready::Options),
     /// Check a configuration: every problem with its place; exit code 1 if there is any.
     Check {
         /// The configuration.
@@ -118,6 +120,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Cmd::Serve { config, replica } => serve(config, replica),
         Cmd::Check { config } => Ok(check(&config)),
+        Cmd::Ready(options) => {
+            runtime()?.block_on(ready::run(options))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Cmd::Keys { command } => {
             runtime()?.block_on(keys::run(command))?;
             Ok(ExitCode::SUCCESS)

@@ -53,7 +53,7 @@ def unread(copied):
 def promises(text):
     """What deploy/README.md says of the image, where no linter looks. (Each seen to fail when it was taken out.)"""
     last = text.rpartition("\nFROM ")[2]
-    for wanted in (r"^USER [1-9]\d*:[1-9]\d*$", r"^STOPSIGNAL SIGTERM$", r'^ENTRYPOINT \["', r"^LABEL org\.opencontainers\.image\."):
+    for wanted in (r"^USER [1-9]\d*:[1-9]\d*$", r"^STOPSIGNAL SIGTERM$", r'^HEALTHCHECK .*"ready"\]$', r'^ENTRYPOINT \["', r"^LABEL org\.opencontainers\.image\."):
         if not re.search(wanted, last, re.M):
             yield f"Dockerfile: nothing like {wanted}"
     if len(builds := re.findall(r"cargo build .*", text)) != 2 or not all("--locked --profile dist" in build for build in builds):

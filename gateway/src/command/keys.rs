@@ -11,20 +11,17 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+use super::asking;
 use crate::auth;
 use crate::config::cautions::is_in_clear;
 use crate::keys::wanted::Wanted;
-use crate::upstream::Connector;
 
-/// Connecting takes no longer, nor does the whole of it.
-const CONNECT: Duration = Duration::from_secs(2);
+/// The whole of it takes no longer.
 const WHOLE: Duration = Duration::from_secs(30);
 /// Bytes of an answer that are read: a list comes in parts.
 const PART: usize = 1_000;
@@ -291,15 +288,8 @@ impl Admin {
         if self.token.is_some() && is_in_clear(request.uri()) {
             IN_CLEAR.call_once(|| eprintln!("weir: warning: the token goes to {} without TLS", self.admin));
         }
-        let client: Client<Connector, Full<Bytes>> =
-            Client::builder(TokioExecutor::new()).build(Connector::new(CONNECT));
-        let asking = async {
-            let (head, body) = client.request(request).await?.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await;
-            anyhow::Ok((head.status, body.map_err(|err| anyhow::anyhow!(err))?.to_bytes()))
-        };
-        let asked = tokio::time::timeout(WHOLE, asking).await.context("no answer in time");
-        let (status, body) = asked.flatten().with_context(|| format!("{} cannot be asked", self.admin))?;
+        let asked = asking(request, WHOLE, LONGEST).await;
+        let (status, body) = asked.with_context(|| format!("{} cannot be asked", self.admin))?;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         match status {
             StatusCode::OK | StatusCode::CREATED => Ok(answer),

@@ -1,18 +1,29 @@
 //! SIGTERM: open streams finish, nobody new is let in, the process ends well and leaves nothing in Redis.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use weir_tests::client::{Ask, Client, says_200};
-use weir_tests::meters;
+use weir_tests::gateway::Replica;
 use weir_tests::process::eventually;
 use weir_tests::provider::Upstream;
 use weir_tests::site::{Plan, Site};
+use weir_tests::{meters, place};
 
 use crate::in_turn;
 
-/// Broken on purpose to see it fail: SIGKILL instead of SIGTERM.
+/// What `weir ready` says of a replica: its code, and its words.
+async fn ready(replica: &Replica) -> Result<(Option<i32>, String)> {
+    let url = format!("http://{}/readyz", replica.admin());
+    let mut command = tokio::process::Command::new(place::weir()?);
+    command.args(["ready", "--url", &url]).stdin(Stdio::null()).kill_on_drop(true);
+    let said = tokio::time::timeout(Duration::from_secs(5), command.output()).await??;
+    Ok((said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned()))
+}
+
+/// Broken on purpose to see it fail: SIGKILL instead of SIGTERM; `weir ready` content with any answer.
 #[test]
 fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
     in_turn(async {
@@ -27,9 +38,16 @@ fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
             streams.spawn(async move { client.call(&ask).await });
         }
         tokio::time::sleep(Duration::from_millis(600)).await;
+        let before = ready(&site.replicas[0]).await?;
+        ensure!(before == (Some(0), String::new()), "`weir ready` of one that serves: {before:?}");
         site.replicas[0].terminate()?;
         tokio::time::sleep(Duration::from_millis(300)).await;
         ensure!(!says_200(site.replicas[0].addr(), "/readyz").await, "still ready while it drains");
+        let (code, said) = ready(&site.replicas[0]).await?;
+        ensure!(
+            code == Some(1) && said.contains("not ready"),
+            "`weir ready` of one that drains: {code:?}, {said}"
+        );
 
         // Meanwhile the rest of the cluster serves.
         for _ in 0..5 {
@@ -41,6 +59,11 @@ fn a_replica_told_to_end_finishes_its_streams_first() -> Result<()> {
         }
         let code = site.replicas[0].exit_within(Duration::from_secs(5)).await?;
         ensure!(code == Some(0), "it ended with {code:?}:\n{}", site.replicas[0].tail());
+        let (code, said) = ready(&site.replicas[0]).await?;
+        ensure!(
+            code == Some(1) && said.contains("cannot be asked"),
+            "`weir ready` of nobody: {code:?}, {said}"
+        );
 
         let state = meters::read(&site.redis.url())?;
         let state = state.ok_or_else(|| anyhow::anyhow!("there is no state in Redis"))?;
