@@ -45,6 +45,7 @@ mod warmth;
 use std::fs::File;
 use std::future::Future;
 use std::io::Write;
+use std::time::Instant;
 
 use anyhow::Result;
 use tokio::sync::Semaphore;
@@ -67,15 +68,22 @@ fn in_turn<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
         .build()?
         .block_on(async {
             let _seat = seats.acquire().await?;
-            test.await
+            let begun = Instant::now();
+            let ended = test.await;
+            println!("{} took {:.1} s", own_name(), begun.elapsed().as_secs_f64());
+            ended
         })
         .inspect_err(note_failure)
 }
 
+/// The test that this thread runs.
+fn own_name() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
+}
+
 /// Leaves a test's error where `tests/run` looks for it: between the lines of tests beside it few would find it.
 fn note_failure(error: &anyhow::Error) {
-    let thread = std::thread::current();
-    let line = format!("{}: {error:#}\n", thread.name().unwrap_or("a test"));
+    let line = format!("{}: {error:#}\n", own_name());
     let noted = place::target().and_then(|target| {
         let mut file = File::options().create(true).append(true).open(target.join("failures.txt"))?;
         Ok(file.write_all(line.as_bytes())?)
