@@ -30,6 +30,12 @@ impl Clock {
         command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
 
+    /// Makes `command` believe in a time that is so far from this machine's, such as `-2d`. (The command `faketime` does it by a semaphore
+    /// with its process' number for a name, which one that was killed leaves behind for the next of that number to fail by.)
+    pub fn shift(command: &mut Command, by: &str) {
+        command.env("LD_PRELOAD", PRELOAD).env("FAKETIME", by);
+    }
+
     /// Steps it.
     pub fn step(&mut self, ms: i64) -> Result<()> {
         self.offset_ms += ms;

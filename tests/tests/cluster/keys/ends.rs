@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use weir_tests::client::get;
+use weir_tests::process::eventually;
 
 use super::{
     call, clients, everywhere, is_refused, list, make, plan, revoke, rotate, served_everywhere, start, tenant,
@@ -113,12 +114,14 @@ fn a_rotated_key_goes_on_for_its_grace_and_nothing_of_it_is_shown() -> Result<()
                 );
             }
         }
-        let logs: Vec<String> = site.replicas.iter().map(|replica| replica.log()).collect::<Result<_>>()?;
         for (at, what) in [(0, "key made"), (1, "key rotated"), (2, "key rotated"), (0, "key revoked")] {
             let noted = |line: &str| {
                 line.contains(what) && line.contains(&old.id) && line.contains("\"tenant\":\"t\"")
             };
-            ensure!(logs[at].lines().any(noted), "replica {at} does not say {what:?}");
+            // (What is answered may be written a moment later.)
+            eventually(what, async || Ok(site.replicas[at].log()?.lines().any(noted)))
+                .await
+                .with_context(|| format!("replica {at}"))?;
         }
         let calls = |log: &String| log.contains(&format!("\"key\":\"{}\"", old.id));
         ensure!(logs.iter().all(calls), "calls do not say with which key they came");
