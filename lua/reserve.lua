@@ -114,38 +114,40 @@ local function fits(draws, upto, yields)
     if v[REST] > l and (not at or v[REST] > at) then at, where = v[REST], draw[1] end
     for i = 0, p.n - 1 do
       local b, amount, pace = base(i), draw[i + 2], decl[5 * i + 6]
-      local cap = v[b + CAP]
-      if amount > cap then return {nil, nil, nil, draw[1], i} end
-      local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
-      local wait, known, most = l, true, cap
-      local said, since, lasts, more
-      if l < taught then most, said, since, lasts = bound(p, i) end
-      if starts and max(starts[i + 2], amount) < most then
-        most, said, more = max(starts[i + 2], amount), nil, starts[1] + slow[decl.slow + 3]
-      end
-      local top = upto < 1000000 and min(most, max(amount, floor(most * upto / 1000000))) or most
-      if used > top then
-        wait, known = room_at(p, i, used - top)
-        if most < cap then known = false end -- what was learned may change
-        if top == most and more and used <= cap then
-          wait = min(wait, max(l + 1, more))
-        elseif top == most and said and used <= cap then
-          wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
+      if amount > 0 then -- else nothing is asked of it, however full it is
+        local cap = v[b + CAP]
+        if amount > cap then return {nil, nil, nil, draw[1], i} end
+        local used = v[b + SUM] + v[b + IMAGE_SUM] + v[b + HOLD] + amount
+        local wait, known, most = l, true, cap
+        local said, since, lasts, more
+        if l < taught then most, said, since, lasts = bound(p, i) end
+        if starts and max(starts[i + 2], amount) < most then
+          most, said, more = max(starts[i + 2], amount), nil, starts[1] + slow[decl.slow + 3]
         end
-      end
-      if pace > 0 then
-        local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
-        wait = max(wait, l + math.ceil(over / TICKS))
-      end
-      if used <= top and wait <= l and used > amount and floor(used * 1000000 / most) > yields then
-        wait, known = l + YIELDED, false
-      end
-      if used > top or wait > l then
-        exact = exact and known
-        if not at or wait > at then at, where = wait, draw[1] end
-      else
-        local part = used * 1000000 / most
-        if part > share then share = part end
+        local top = upto < 1000000 and min(most, max(amount, floor(most * upto / 1000000))) or most
+        if used > top then
+          wait, known = room_at(p, i, used - top)
+          if most < cap then known = false end -- what was learned may change
+          if top == most and more and used <= cap then
+            wait = min(wait, max(l + 1, more))
+          elseif top == most and said and used <= cap then
+            wait = min(wait, max(l + 1, since + math.ceil(lasts * math.sqrt((used - said) / (cap - said)))))
+          end
+        end
+        if pace > 0 then
+          local over = max(0, drained(v, b) - max(0, pace * TICKS - cost(v, b, amount)))
+          wait = max(wait, l + math.ceil(over / TICKS))
+        end
+        if used <= top and wait <= l and used > amount and floor(used * 1000000 / most) > yields then
+          wait, known = l + YIELDED, false
+        end
+        if used > top or wait > l then
+          exact = exact and known
+          if not at or wait > at then at, where = wait, draw[1] end
+        else
+          local part = used * 1000000 / most
+          if part > share then share = part end
+        end
       end
     end
   end

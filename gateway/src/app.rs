@@ -80,7 +80,7 @@ pub async fn start(
     let _ = tokio::time::timeout(FIRST_CONTACT, first_heard).await;
     let port = ports.open()?;
     let for_all = Loops::for_all(&shared, &port);
-    let accept = server::accept(listeners.clients, seats, server::most_connections(), phase.subscribe());
+    let accept = server::accept(listeners.clients, seats, server::most_connections().0, phase.subscribe());
     let accepting = tokio::spawn(accept);
     let pages = Pages::serve(&shared, port, listeners.operators, listeners.metrics);
     Ok(Running { listen, admin, shared, phase, workers, accepting, for_all, state, pages })
@@ -190,7 +190,7 @@ impl Pages {
 
 async fn serve_admin(listener: TcpListener, router: axum::Router, phase: watch::Receiver<Phase>) {
     let (seat, inbox) = server::seat();
-    let accepting = server::accept(listener, vec![seat], server::most_connections(), phase.clone());
+    let accepting = server::accept(listener, vec![seat], server::most_connections().1, phase.clone());
     let handler = move |peer: Peer, request: http::Request<crate::http::Arriving>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);

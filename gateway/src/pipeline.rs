@@ -290,7 +290,8 @@ impl Call<'_> {
             })?;
             let Some((reservation, index)) = admitted else { continue };
             let target = ranked[index].target;
-            if let Err(ended) = self.who.still(&self.worker.shared.keyring) {
+            let claimed = continued::claim(self).await;
+            if let Err(ended) = claimed.and_then(|()| self.who.still(&self.worker.shared.keyring)) {
                 Attempt::new(self, id, target, reservation, false).withdraw(); // while it waited
                 return Err(ended);
             }

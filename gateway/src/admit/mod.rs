@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::config::{Circuit, Config, Cooldown, Deployment, MeterKind, ReservePolicy};
-use crate::dialect::openai::answer::Service;
 use crate::route::Ranked;
 use crate::state::core::meter::WHOLE;
 use crate::state::core::{Amounts, Caller, Candidate, Draw, Incarnation, Reserve, SessionRef, Tell, Trip};
@@ -102,17 +101,15 @@ pub fn wish(
     Wish { infos, prices, ask: Arc::new(ask) }
 }
 
-/// The request for one request's room on these pools and on nothing else: by what is no call, uses no tokens, and goes to one place only.
+/// The request for one request's room on these pools and on nothing else: by what is no call, uses no tokens, runs beside calls, and goes
+/// to one place only. So it waits for limits of requests, and for no others.
 pub fn one_request(pools_of: &[&Arc<PoolInfo>]) -> Wish {
-    let nothing = Estimate {
-        input: 0,
-        guessed_input: 0,
-        output: 0,
-        explicit_output: true,
-        service: Service::default(),
-    };
     let mut pools = Pools { index: Vec::with_capacity(pools_of.len()) };
-    let common: Vec<Draw> = pools_of.iter().map(|info| pools.draw(info, nothing, None)).collect();
+    let requests = |info: &PoolInfo| -> Amounts {
+        info.kinds.iter().map(|kind| u64::from(*kind == MeterKind::Requests)).collect()
+    };
+    let common: Vec<Draw> =
+        pools_of.iter().map(|info| Draw { pool: pools.at(info), amounts: requests(info) }).collect();
     let place = Candidate { tag: 0, tier: 0, threshold: WHOLE, circuit: None, account: 0, draws: Vec::new() };
     let infos: Vec<Arc<PoolInfo>> = pools.index.into_iter().cloned().collect();
     let decls = infos.iter().map(|info| info.decl.clone()).collect();
@@ -129,11 +126,15 @@ struct Pools<'a> {
 }
 
 impl<'a> Pools<'a> {
-    fn draw(&mut self, info: &'a Arc<PoolInfo>, estimate: Estimate, spend: Option<Spend>) -> Draw {
-        let at = self.index.iter().position(|known| Arc::ptr_eq(known, info)).unwrap_or_else(|| {
+    fn at(&mut self, info: &'a Arc<PoolInfo>) -> usize {
+        self.index.iter().position(|known| Arc::ptr_eq(known, info)).unwrap_or_else(|| {
             self.index.push(info);
             self.index.len() - 1
-        });
+        })
+    }
+
+    fn draw(&mut self, info: &'a Arc<PoolInfo>, estimate: Estimate, spend: Option<Spend>) -> Draw {
+        let at = self.at(info);
         let counted = |kind| Estimate { output: info.counted.output(kind, estimate.output), ..estimate };
         let amounts: Amounts = info
             .kinds

@@ -71,7 +71,7 @@ fn redis_in_clear(state: &StateConfig) -> Vec<&str> {
 }
 
 /// Is it on this machine, or on a network that is not the public one, as far as its name or address tells?
-fn is_near(host: &str) -> bool {
+pub(crate) fn is_near(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     match host.parse::<IpAddr>() {
         Ok(ip) => is_private(ip.to_canonical()),

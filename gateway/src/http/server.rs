@@ -31,6 +31,8 @@ const QUEUE: usize = 4_096;
 const TOLD_TIME: Duration = Duration::from_millis(500);
 /// After a failure to accept (no file descriptors left), and while there are too many connections, try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// While there are many, they are counted so often if no other comes.
+const COUNTED_EVERY: Duration = Duration::from_secs(1);
 
 /// How far the life of a listener has come; it only goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,11 +94,12 @@ pub fn seat() -> (Seat, Inbox) {
     (Seat { sender, open, crowded }, inbox)
 }
 
-/// How many connections may be open: clients leave a quarter of the file descriptors to what serves them, connections to
-/// providers and to the shared state.
-pub fn most_connections() -> usize {
+/// How many connections of clients may be open, and how many at each of the operators' listeners. Together they leave an eighth of the
+/// file descriptors to what serves them, connections to providers and to the shared state.
+pub fn most_connections() -> (usize, usize) {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    files.map_or(usize::MAX, |files| (files / 4 * 3) as usize)
+    let files = files.map_or(usize::MAX, |files| files as usize);
+    (files / 4 * 3, files / 16)
 }
 
 /// Accepts until the listener is to close. Then the workers' inboxes end. While `most` are open, others wait in the
@@ -105,7 +108,8 @@ pub async fn accept(listener: TcpListener, seats: Vec<Seat>, most: usize, mut ph
     let mut full = false;
     loop {
         let open: usize = seats.iter().map(|seat| seat.open.load(Ordering::Relaxed)).sum();
-        seats.iter().for_each(|seat| seat.crowded.store(open >= most / 2, Ordering::Relaxed));
+        let crowded = open >= most / 2;
+        seats.iter().for_each(|seat| seat.crowded.store(crowded, Ordering::Relaxed));
         if open >= most && *phase.borrow() < Phase::Closing {
             if !std::mem::replace(&mut full, true) {
                 tracing::warn!(target: "weir::http", open, "too many connections: no others for now");
@@ -117,6 +121,7 @@ pub async fn accept(listener: TcpListener, seats: Vec<Seat>, most: usize, mut ph
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = reached(&mut phase, Phase::Closing) => break,
+            () = tokio::time::sleep(COUNTED_EVERY), if crowded => continue,
         };
         if let Err(err) = accepted.and_then(|(stream, peer)| deal(&seats, prepare(stream)?, peer)) {
             tracing::warn!(target: "weir::http", error = %err, "cannot accept");

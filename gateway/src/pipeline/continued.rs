@@ -3,14 +3,18 @@
 //! another of the same account.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::AWAY_RETRY;
+use super::{AWAY_RETRY, Call};
 use crate::config::{Config, DeploymentId};
 use crate::dialect::request::Continues;
 use crate::error::{Error, Kind};
 use crate::route::Ranked;
 use crate::shared::{Snapshot, Worker};
 use crate::state::{Away, owner_key, owner_tag, place_key};
+
+/// A call's claim ends so long after the call at the latest.
+const OVER: Duration = Duration::from_secs(60);
 
 /// Where a call must go.
 pub(super) struct Home {
@@ -22,7 +26,7 @@ pub(super) struct Home {
 
 impl Home {
     /// Of what a call continues; `None` if it may go anywhere. A response that nobody remembers is somebody else's as
-    /// far as a tenant is concerned, and a conversation that another tenant went on with before. Without tenants, and for
+    /// far as a tenant is concerned, and a conversation that another tenant went on with before ([`claim`]). Without tenants, and for
     /// other conversations, which are not made here, accounts are tried in turn.
     pub(super) async fn of(
         worker: &Worker,
@@ -32,17 +36,17 @@ impl Home {
     ) -> Result<Option<Home>, Error> {
         let Some(continues) = continues else { return Ok(None) };
         let (client, key) = (&worker.shared.client, place_key(tenant, continues.id()));
-        let place = match continues {
-            Continues::Response(_) => client.place(&worker.port, &key).await,
-            Continues::Conversation(_) => client.newest_place(&worker.port, &key).await,
-        };
-        let place = place.map_err(unknown)?;
-        if let (None, Continues::Conversation(id), false) = (place, continues, tenant.is_empty()) {
+        if let (Continues::Conversation(id), false) = (continues, tenant.is_empty()) {
             let owner = client.newest_place(&worker.port, &owner_key(id)).await.map_err(unknown)?;
             if owner.is_some_and(|owner| owner.tag != owner_tag(tenant)) {
                 return Err(not_theirs(id));
             }
         }
+        let place = match continues {
+            Continues::Response(_) => client.place(&worker.port, &key).await,
+            Continues::Conversation(_) => client.newest_place(&worker.port, &key).await,
+        };
+        let place = place.map_err(unknown)?;
         let known = place.and_then(|place| Some((place, find(&snapshot.config, place.tag)?)));
         match (known, continues) {
             (Some((place, deployment)), _) => {
@@ -75,6 +79,24 @@ impl Home {
             self.param
         );
         Error::new(Kind::NoCandidate, message).param(self.param)
+    }
+}
+
+/// Makes the conversation that a call goes on with its tenant's, until the call is over: then who has answered says for how long. Nothing
+/// may be sent before, or of two tenants who begin at once both would be in it.
+pub(super) async fn claim(call: &Call<'_>) -> Result<(), Error> {
+    let Some(Continues::Conversation(id)) =
+        call.peek.continues.as_ref().filter(|_| !call.tenant_name.is_empty())
+    else {
+        return Ok(());
+    };
+    let Worker { shared, port, .. } = &**call.worker;
+    let (key, owner) = (owner_key(id), owner_tag(&call.tenant_name));
+    let ttl = call.deadline.saturating_duration_since(Instant::now()) + OVER;
+    match shared.client.claim(port, &key, owner, ttl).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(not_theirs(id)),
+        Err(away) => Err(unknown(away)),
     }
 }
 

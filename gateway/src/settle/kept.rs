@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
 use crate::shared::Worker;
 use crate::state::Place;
 
@@ -15,28 +18,37 @@ pub struct Kept {
     pub keys: Vec<String>,
     /// The deployment's.
     pub tag: u64,
-    /// Whose it is from now on, if that is not what its keys say: [`crate::state::owner_key`] and [`crate::state::owner_tag`].
+    /// Whose it stays, if that is not what its keys say: [`crate::state::owner_key`] and [`crate::state::owner_tag`].
     pub owner: Option<(String, u64)>,
     /// How long it is remembered.
     pub ttl: Duration,
 }
 
 impl Kept {
-    /// Tells all replicas; `tokens` is its size. Bounded by the state's time-out.
+    /// Tells all replicas; `tokens` is its size. To its end, also if whoever waits for it goes. Bounded by the state's time-out.
     pub async fn tell(self, tokens: u64) {
-        let Kept { worker, keys, tag, owner, ttl } = self;
-        let places = keys.into_iter().map(|key| (key, Place { tag, tokens }));
-        let owners = owner.into_iter().map(|(key, tag)| (key, Place { tag, tokens: 0 }));
-        for (key, place) in places.chain(owners) {
-            worker.shared.client.note_place(&worker.port, key, place, ttl).await;
+        if let Some(telling) = self.tell_later(tokens)
+            && let Err(err) = telling.await
+        {
+            tracing::error!(target: "weir::state", error = %err, "where something is kept was not told");
         }
     }
 
     /// The same, at the end of an answer, where nothing waits for it.
-    pub(super) fn tell_later(self, tokens: u64) {
+    pub(super) fn tell_later(self, tokens: u64) -> Option<JoinHandle<()>> {
         // Without a runtime the process is ending; then others go on with what was told at the beginning.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(self.tell(tokens));
+        Some(Handle::try_current().ok()?.spawn(self.told(tokens)))
+    }
+
+    /// Whose it is comes first: nobody else may find it before.
+    async fn told(self, tokens: u64) {
+        let Kept { worker, keys, tag, owner, ttl } = self;
+        let client = &worker.shared.client;
+        if let Some((key, owner)) = owner {
+            client.keep_claimed(&worker.port, &key, owner, ttl).await;
+        }
+        for key in keys {
+            client.note_place(&worker.port, key, Place { tag, tokens }, ttl).await;
         }
     }
 }

@@ -135,6 +135,21 @@ impl Lane {
         self.plain(&set).await
     }
 
+    /// Keeps a string where there is none yet; the one that is kept then.
+    pub(super) async fn claim(&self, key: &str, value: &str, ttl: Duration) -> Result<Option<String>, Away> {
+        let (key, mut set) = (self.keys().note(key), redis::pipe());
+        set.cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(ttl.as_millis() as u64).ignore();
+        set.cmd("GET").arg(&key);
+        self.plain(&set).await.map(|(noted,)| noted)
+    }
+
+    /// Keeps a string that is kept for so long from now on.
+    pub(super) async fn prolong(&self, key: &str, ttl: Duration) -> Result<(), Away> {
+        let mut set = redis::pipe();
+        set.cmd("PEXPIRE").arg(self.keys().note(key)).arg(ttl.as_millis() as u64).ignore();
+        self.plain(&set).await
+    }
+
     /// A string that was kept.
     pub async fn recall(&self, key: &str) -> Result<Option<String>, Away> {
         let mut get = redis::pipe();

@@ -65,6 +65,16 @@ impl Local {
         self.notes.put(key, value, ttl, Instant::now());
     }
 
+    /// Keeps a string where there is none yet; the one that is kept then.
+    pub(super) fn claim(&self, key: &str, value: &str, ttl: Duration) -> String {
+        self.notes.claim(key, value, ttl, Instant::now())
+    }
+
+    /// Keeps a string that is kept for so long from now on.
+    pub(super) fn prolong(&self, key: &str, ttl: Duration) {
+        self.notes.prolong(key, ttl, Instant::now());
+    }
+
     /// A string that was kept.
     pub fn recall(&self, key: &str) -> Option<String> {
         self.notes.get(key, Instant::now())

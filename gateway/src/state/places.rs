@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use moka::ops::compute::Op;
 use sha2::{Digest, Sha256};
 
 use super::client::Client;
@@ -85,6 +86,35 @@ impl Client {
     }
 }
 
+/// Whose things are that are not made here.
+impl Client {
+    /// Makes something the tenant's, of which `owner` is the [`owner_tag`], for `ttl` unless it is told again: is it? Of several who
+    /// claim at once it is one's. While the state is away it is whose this replica knows it to be.
+    pub async fn claim(&self, port: &Port, key: &str, owner: u64, ttl: Duration) -> Result<bool, Away> {
+        let claimed = Place { tag: owner, tokens: 0 };
+        match port.claim(key, &claimed.encode(), ttl).await {
+            Ok(kept) => {
+                let kept = kept.and_then(|text| Place::decode(&text));
+                kept.iter().for_each(|kept| self.places.insert(key.to_owned(), *kept));
+                Ok(kept == Some(claimed))
+            }
+            Err(away) => self.places.get(key).map(|known| known == claimed).ok_or(away),
+        }
+    }
+
+    /// What was claimed is the tenant's for so long from now on.
+    pub async fn keep_claimed(&self, port: &Port, key: &str, owner: u64, ttl: Duration) {
+        let kept = match self.claim(port, key, owner, ttl).await {
+            Ok(true) => port.prolong(key, ttl).await,
+            Ok(false) => return, // somebody else's meanwhile: it was forgotten before this call ended
+            Err(away) => Err(away),
+        };
+        if let Err(err) = kept {
+            tracing::warn!(target: "weir::state", error = %err, "whose a conversation is will be forgotten");
+        }
+    }
+}
+
 /// So many strings are kept in this process where there is no other; then those that were used least go.
 const NOTES: u64 = 200_000;
 
@@ -101,6 +131,19 @@ impl Default for Notes {
 impl Notes {
     pub(super) fn put(&self, key: &str, value: &str, ttl: Duration, now: Instant) {
         self.0.insert(key.to_owned(), (value.to_owned(), now + ttl));
+    }
+
+    /// Puts it where there is none; what is there then.
+    pub(super) fn claim(&self, key: &str, value: &str, ttl: Duration, now: Instant) -> String {
+        let ours = || (value.to_owned(), now + ttl);
+        self.0.entry_by_ref(key).or_insert_with_if(ours, |(_, until)| *until <= now).into_value().0
+    }
+
+    pub(super) fn prolong(&self, key: &str, ttl: Duration, now: Instant) {
+        self.0.entry_by_ref(key).and_compute_with(|kept| match kept.map(moka::Entry::into_value) {
+            Some((value, until)) if until > now => Op::Put((value, now + ttl)),
+            _ => Op::Nop,
+        });
     }
 
     pub(super) fn get(&self, key: &str, now: Instant) -> Option<String> {
@@ -126,6 +169,21 @@ mod tests {
         assert_ne!(owner_key("conv_1"), place_key("", "conv_1"));
         assert_ne!(owner_key("conv_1"), owner_key("conv_2"));
         assert_ne!(owner_tag("acme"), owner_tag("mallory"));
+    }
+
+    /// Broken on purpose to see it fail: what is there overwritten; what was forgotten respected; prolonged though it was forgotten.
+    #[test]
+    fn what_is_claimed_is_the_firsts_until_it_is_forgotten() {
+        let (notes, begun, second) = (Notes::default(), Instant::now(), Duration::from_secs(1));
+        assert_eq!(notes.claim("a", "acme", second, begun), "acme");
+        assert_eq!(notes.claim("a", "mallory", 9 * second, begun), "acme");
+        notes.prolong("a", 2 * second, begun);
+        assert_eq!(notes.claim("a", "mallory", second, begun + second), "acme");
+        notes.prolong("a", second, begun + 2 * second);
+        assert_eq!(notes.get("a", begun + 2 * second), None);
+        assert_eq!(notes.claim("a", "mallory", second, begun + 2 * second), "mallory");
+        notes.prolong("b", second, begun);
+        assert_eq!(notes.get("b", begun), None);
     }
 
     /// Broken on purpose once: the time not looked at; no bound of their number.

@@ -40,6 +40,25 @@ impl Port {
         }
     }
 
+    /// Keeps a string for all replicas where there is none yet; the one that is kept then. Of several who claim at once one gets it.
+    pub(super) async fn claim(&self, key: &str, value: &str, ttl: Duration) -> Result<Option<String>, Away> {
+        match self {
+            Port::Redis(lane) => lane.claim(key, value, ttl).await,
+            Port::Local(local) => Ok(Some(local.claim(key, value, ttl))),
+        }
+    }
+
+    /// Keeps a string that is kept for so long from now on.
+    pub(super) async fn prolong(&self, key: &str, ttl: Duration) -> Result<(), Away> {
+        match self {
+            Port::Redis(lane) => lane.prolong(key, ttl).await,
+            Port::Local(local) => {
+                local.prolong(key, ttl);
+                Ok(())
+            }
+        }
+    }
+
     /// A string that [`Port::note`] has kept.
     pub async fn recall(&self, key: &str) -> Result<Option<String>, Away> {
         match self {

@@ -60,12 +60,25 @@ fn of_providers(found: impl Iterator<Item = SocketAddr>) -> io::Result<std::vec:
 }
 
 fn is_of_this_machine(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical(); // an IPv4 address may be written as one of IPv6
+    let ip = within(ip);
     let is_link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     is_link_local || OF_CLOUDS.contains(&ip)
+}
+
+/// An address of IPv4 may be written as one of IPv6, and what leads to it may be: mapped or compatible (RFC 4291 2.5.5), through NAT64
+/// (RFC 6052 2.1), through 6to4 (RFC 3056).
+fn within(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(of) = ip else { return ip };
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match of.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip, // nowhere, and this machine
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x2002, high, low, ..] => v4(high, low),
+        _ => ip,
+    }
 }
 
 impl Service<Name> for Resolver {
@@ -119,6 +132,10 @@ mod tests {
             "169.254.169.254",
             "169.254.170.2",
             "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "64:ff9b::168.63.129.16",
             "fe80::1",
             "fd00:ec2::254",
             "fd20:ce::254",
@@ -129,9 +146,18 @@ mod tests {
             assert_eq!(leads(&[of_the_machine, "10.0.0.1"]), Some(vec!["10.0.0.1".to_owned()]));
             assert_eq!(leads(&["10.0.0.1", of_the_machine]), Some(vec!["10.0.0.1".to_owned()]));
         }
-        for fine in
-            ["127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.0.1", "100.64.0.1", "fd00::1", "203.0.113.1"]
-        {
+        for fine in [
+            "127.0.0.1",
+            "::1",
+            "64:ff9b::cb00:7101",
+            "2002:cb00:7101::1",
+            "10.1.2.3",
+            "192.168.0.9",
+            "172.16.0.1",
+            "100.64.0.1",
+            "fd00::1",
+            "203.0.113.1",
+        ] {
             assert_eq!(
                 leads(&[fine]),
                 Some(vec![fine.to_owned()]),

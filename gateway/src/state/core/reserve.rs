@@ -211,6 +211,9 @@ impl State {
                 waits(Wait { at: pool.rest_until, exact: true, pool: draw.pool, open: false });
             }
             for (index, (meter, amount)) in pool.meters.iter().zip(&draw.amounts).enumerate() {
+                if *amount == 0 {
+                    continue; // nothing is asked of it, however full it is
+                }
                 let bound =
                     learned.as_ref().map_or(Bound::of(meter.cap), |known| known.bound(index, meter.cap, l));
                 let bound =

@@ -82,6 +82,8 @@ pub(super) enum Mood {
     Keeps,
     /// Everything with this status, and these headers.
     Says(u16, Vec<(&'static str, String)>),
+    /// Never, while a test lasts.
+    Dawdles,
 }
 
 #[derive(Default)]
@@ -127,6 +129,13 @@ impl Keeper {
         lock(&self.shelf).log.clone()
     }
 
+    /// Returns when so many have come.
+    pub(super) async fn heard(&self, many: usize) {
+        while self.log().len() < many {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     /// Has it this response still?
     pub(super) fn keeps(&self, id: &str) -> bool {
         lock(&self.shelf).kept.contains_key(id)
@@ -150,14 +159,20 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let body = String::from_utf8_lossy(&body).into_owned();
-    let mut shelf = lock(&shelf);
-    shelf.log.push(Arrived {
-        method: head.method.clone(),
-        target: head.uri.to_string(),
-        headers: head.headers,
-        body: body.clone(),
-    });
-    if let Mood::Says(status, headers) = shelf.mood.clone() {
+    let mood = {
+        let mut shelf = lock(&shelf);
+        shelf.log.push(Arrived {
+            method: head.method.clone(),
+            target: head.uri.to_string(),
+            headers: head.headers,
+            body: body.clone(),
+        });
+        shelf.mood.clone()
+    };
+    if let Mood::Dawdles = mood {
+        std::future::pending::<()>().await;
+    }
+    if let Mood::Says(status, headers) = mood {
         let mut response =
             json_of(status, &json!({ "error": { "message": "look elsewhere", "type": "moved" } }));
         for (name, value) in headers {
@@ -167,7 +182,7 @@ async fn answer(
         }
         return Ok(response);
     }
-    Ok(shelf.serve(&head.method, head.uri.path(), &body))
+    Ok(lock(&shelf).serve(&head.method, head.uri.path(), &body))
 }
 
 impl Shelf {

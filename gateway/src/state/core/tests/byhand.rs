@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::judge::{Breach, breach};
 use crate::state::Deadlines;
 use crate::state::core::{
-    Caller, Candidate, Command, Declared, Draw, Incarnation, Ms, PoolDecl, Reply, Reserve, Reserved, Shape,
+    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Ms, PoolDecl, Reply, Reserve, Reserved, Shape,
     Stage, Stamp, State,
 };
 use crate::state::ledger::{Drawn, Ledger};
@@ -331,4 +331,24 @@ fn a_reload_while_limits_are_shared_gives_no_second_part() {
     let told: Vec<_> = store.0.lives.values().map(|life| life.d_end).collect();
     assert_eq!(told, [DEADLINES.end, LONGER.end]);
     assert_eq!(store.0.pools[&window(10).key].meters[0].hold, 5, "all that was granted is told, once");
+}
+
+/// Who ends what runs must not wait for it. Broken on purpose to see it fail: a meter looked at of which nothing is asked.
+#[test]
+fn a_call_does_not_wait_for_a_meter_of_which_it_asks_nothing() {
+    let inc = Incarnation { name: "one".into(), k: 1 };
+    let mut state = State::new(1, BORN);
+    state.step(&Command::Join(Join { inc: inc.clone(), d_end: TOTAL, ..Join::default() }), BORN);
+    let meters = [gauge().meters[0], window(3).meters[0]].into();
+    let decl = PoolDecl { meters, ..window(3) };
+    let mut granted = |at_once: u64, in_a_minute: u64| {
+        let mut ask = wish(std::slice::from_ref(&decl));
+        let asked = Arc::make_mut(&mut ask);
+        asked.caller = Caller { epoch: 1, inc: inc.clone(), l_ack: BORN, x: 0 };
+        asked.candidates[0].draws[0].amounts = [at_once, in_a_minute].into_iter().collect();
+        matches!(state.step(&Command::Reserve(ask), BORN), Reply::Reserved(Reserved::Granted(_)))
+    };
+    assert!(granted(10, 1) && !granted(1, 1), "void: ten run, and there is room for more");
+    assert!(granted(0, 1) && granted(0, 1));
+    assert!(!granted(0, 1), "of what it asks for nothing is left");
 }
