@@ -28,6 +28,9 @@ pub(crate) fn asking_for_nothing(command: &Command) -> Command {
                 Reserve { tell: Tell::default(), most: meter::WHOLE, turn: None, ..(**ask).clone() };
             ask.pools.iter_mut().for_each(|pool| pool.slow_start = None);
             ask.session.iter_mut().for_each(|session| session.kin = Kin::default());
+            // (The version before makes a call wait for a meter of which it asks nothing.)
+            let draws = ask.common.iter_mut().chain(ask.candidates.iter_mut().flat_map(|one| &mut one.draws));
+            draws.flat_map(|draw| &mut draw.amounts).for_each(|amount| *amount = (*amount).max(1));
             Command::Reserve(Arc::new(ask))
         }
         other => other.clone(),
