@@ -59,7 +59,7 @@ impl Keys {
     ) -> Result<Who<'c>, Error> {
         if self.anonymous && self.near_alone && page::is_from_elsewhere(credentials.headers) {
             let message =
-                "Without tenants this listener serves programs of this machine, not pages of other sites.";
+                "Without tenants this listener serves programs of this machine, not pages of other sites, nor under public names.";
             return Err(Error::new(Kind::BadKey, message));
         }
         if self.anonymous {

@@ -339,16 +339,15 @@ fn a_call_does_not_wait_for_a_meter_of_which_it_asks_nothing() {
     let inc = Incarnation { name: "one".into(), k: 1 };
     let mut state = State::new(1, BORN);
     state.step(&Command::Join(Join { inc: inc.clone(), d_end: TOTAL, ..Join::default() }), BORN);
-    let meters = [gauge().meters[0], window(3).meters[0]].into();
-    let decl = PoolDecl { meters, ..window(3) };
-    let mut granted = |at_once: u64, in_a_minute: u64| {
-        let mut ask = wish(std::slice::from_ref(&decl));
+    let mut granted = |most_at_once: u64, at_once: u64, in_a_minute: u64| {
+        let meters = [Declared { cap: most_at_once, ..gauge().meters[0] }, window(3).meters[0]].into();
+        let mut ask = wish(&[PoolDecl { meters, ..window(3) }]);
         let asked = Arc::make_mut(&mut ask);
         asked.caller = Caller { epoch: 1, inc: inc.clone(), l_ack: BORN, x: 0 };
         asked.candidates[0].draws[0].amounts = [at_once, in_a_minute].into_iter().collect();
         matches!(state.step(&Command::Reserve(ask), BORN), Reply::Reserved(Reserved::Granted(_)))
     };
-    assert!(granted(10, 1) && !granted(1, 1), "void: ten run, and there is room for more");
-    assert!(granted(0, 1) && granted(0, 1));
-    assert!(!granted(0, 1), "of what it asks for nothing is left");
+    assert!(granted(10, 10, 1) && !granted(5, 1, 1), "void: ten run where only five may, and one more");
+    assert!(granted(5, 0, 1) && granted(5, 0, 1));
+    assert!(!granted(5, 0, 1), "of what it asks for nothing is left");
 }
