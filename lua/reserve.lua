@@ -1,5 +1,5 @@
 -- reserve.lua: chooses a candidate and draws on every pool that the call touches, all or nothing.
--- Keeps: window + hold <= cap on every meter after every grant; a session goes where it went while that fits; a
+-- Keeps: window + hold <= cap after every grant on every meter that it draws on; a session goes where it went while that fits; a
 -- grant is followed by d_head of its caller's life at least; of an open circuit one probe runs at a time.
 -- KEYS[1]  hash     the state
 -- KEYS[2]  string   the session's pin: tag, version, expires (3 d); this script sets its TTL. Only with a session

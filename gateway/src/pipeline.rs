@@ -31,7 +31,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use smallvec::smallvec;
 
-use attempt::Attempt;
+use attempt::{Attempt, Unsent};
 pub(crate) use checking::{Chatted, chat};
 use continued::Home;
 use fallbacks::{Ahead, sooner};
@@ -58,6 +58,7 @@ use crate::route::attempts::Attempts;
 use crate::route::{self, Needs, Ranked};
 use crate::shared::{Snapshot, Worker};
 use crate::standing::Look;
+use crate::state::Claimed;
 use crate::state::core::{Gates, SessionRef};
 use crate::telemetry::{Record, Trace, names};
 
@@ -290,15 +291,20 @@ impl Call<'_> {
             })?;
             let Some((reservation, index)) = admitted else { continue };
             let target = ranked[index].target;
-            let claimed = continued::claim(self).await;
-            if let Err(ended) = claimed.and_then(|()| self.who.still(&self.worker.shared.keyring)) {
-                Attempt::new(self, id, target, reservation, false).withdraw(); // while it waited
-                return Err(ended);
-            }
-            if self.is_drained(target.deployment) {
-                Attempt::new(self, id, target, reservation, false).withdraw(); // since it was ranked
-                continue;
-            }
+            let unsent = Unsent::new(Attempt::new(self, id, target, reservation, false));
+            let claimed = match self.claim(target).await {
+                Ok(claimed) => claimed,
+                Err(theirs) if theirs.kind == Kind::NotKept => {
+                    tried.without.push(target.deployment); // in another account it may be theirs
+                    last = Some(theirs);
+                    continue;
+                }
+                Err(unknown) => return Err(unknown),
+            };
+            self.who.still(&self.worker.shared.keyring)?; // it may have waited
+            let Some(mut attempt) = unsent.made().filter(|_| !self.is_drained(target.deployment)) else {
+                continue; // since it was ranked
+            };
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
             taken.made();
@@ -307,13 +313,16 @@ impl Call<'_> {
             if tried.deployments.len() == before + 1 {
                 self.pay_in(id);
             }
-            let attempt = Attempt::new(self, id, target, reservation, others);
+            attempt.others = others;
             let beside = (&attempts, &*tried, falls_back);
             let misses = match self.tried_at(id, attempt, session.as_ref(), beside, record).await {
                 Ok(response) => return Ok(response),
                 Err(misses) => misses,
             };
             pause = false;
+            if claimed == Claimed::Made && misses.iter().all(|(_, miss)| miss.is_unread()) {
+                self.unclaim(target).await;
+            }
             for (target, miss) in misses {
                 if !miss.retry {
                     return Err(miss.error);

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use redis::Value;
 use redis_server::Server;
-use steps::{BORN, BUDGETS, FLUSH, LINES, MOVE, Op, op, resolve};
+use steps::{BORN, FLUSH, LINES, MOVE, Op, op, resolve};
 use weir::state::core::*;
 use weir::state::layout;
 use weir::state::scripts::{Call, Keys};
@@ -57,11 +57,7 @@ fn clear(server: &mut Server) {
 }
 
 /// What is the same however it is stored, and by whom.
-fn comparable(mut state: State, versions: Versions) -> State {
-    // The version before does not say how far a data set knows.
-    if let (Some(learn), Versions::Both) = (&mut state.learn, versions) {
-        (learn.known, learn.looked) = Default::default();
-    }
+fn comparable(mut state: State) -> State {
     state.pools.retain(|_, pool| pool.rest_until > 0 || !pool.meters.is_empty());
     state.pending.sort();
     state
@@ -81,14 +77,6 @@ enum Versions {
     Present,
     /// Those of the version before for one replica, the present ones for the other.
     Both,
-}
-
-/// What a JOIN tells was taken otherwise in the version before.
-fn is_known_to_both(command: &Command) -> bool {
-    match command {
-        Command::Join(join) => join.memory.pools.is_empty() && join.epoch == 0 && !join.more,
-        _ => true,
-    }
 }
 
 /// What the sequences met.
@@ -121,7 +109,6 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
     let keys = Keys::new("t");
     let sessions: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
     let mut now = BORN;
-    BUDGETS.set(versions == Versions::Present);
     let mut stamp = Stamp { now, nonce: 77, run: 1 };
     let mut core = State::lost(stamp);
     let join = Command::Join(Join {
@@ -130,62 +117,27 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
         d_end: 2_500,
         ..Join::default()
     });
-    let begin = if versions == Versions::Both { before::run } else { run };
-    assert_eq!(core.step(&join, stamp), begin(server, &keys, &join, stamp));
-    while versions == Versions::Both && core.learn.is_some() {
-        now += 200;
-        stamp = Stamp { now, ..stamp };
-        let sync = nothing_new(&core);
-        assert_eq!(core.step(&sync, stamp), begin(server, &keys, &sync, stamp));
-    }
+    assert_eq!(core.step(&join, stamp), run(server, &keys, &join, stamp));
     for (at, op) in ops.iter().enumerate() {
-        let loses = versions == Versions::Present;
-        if loses && op.kind == FLUSH {
+        if op.kind == FLUSH {
             clear(server);
         }
         let is_old = versions == Versions::Both && op.who.is_multiple_of(2);
         let command = resolve(op, &core);
-        let command = if versions == Versions::Both { before::without_outcomes(command) } else { command };
-        let command = if is_old { before::asking_for_nothing(&command) } else { command };
-        if versions == Versions::Both && !is_known_to_both(&command) {
-            continue;
-        }
-        // The version before knows no rejoin barrier.
-        now = now.saturating_add_signed(if loses { op.step } else { op.step % 1_000 });
-        stamp = Stamp { now, nonce: 1_000 + at as u64, run: stamp.run + u64::from(loses && op.kind == MOVE) };
-        if loses && op.kind == FLUSH {
+        let command = if is_old { before::as_before(command) } else { command };
+        now = now.saturating_add_signed(op.step);
+        stamp = Stamp { now, nonce: 1_000 + at as u64, run: stamp.run + u64::from(op.kind == MOVE) };
+        if op.kind == FLUSH {
             core = State::lost(stamp);
         }
         let expected = core.step(&command, stamp);
-        let (expected, got) = if is_old {
-            let got = before::run(server, &keys, &command, stamp);
-            before::without_guesses(before::untold(expected), got)
-        } else {
-            (expected, run(server, &keys, &command, stamp))
-        };
+        let ask = if is_old { before::run } else { run };
+        let got = ask(server, &keys, &command, stamp);
         count.note(&got);
         assert_eq!(got, expected, "reply to step {at}: {command:?}");
         let stored = state(server, &keys, &sessions).expect("a state");
-        let (stored, due) = (comparable(stored, versions), comparable(core.clone(), versions));
-        assert_eq!(stored, due, "state after step {at}: {command:?}");
-        if versions == Versions::Both && core.learn.is_some() {
-            return; // the version before lets replicas die while others tell
-        }
+        assert_eq!(comparable(stored), comparable(core.clone()), "state after step {at}: {command:?}");
     }
-}
-
-/// A SYNC of the first replica that keeps it alive and says nothing.
-fn nothing_new(core: &State) -> Command {
-    let inc = Incarnation { name: "one".into(), k: 1 };
-    let caller = Caller { epoch: core.epoch, inc, l_ack: core.now(), x: 0 };
-    Command::Sync(Sync {
-        caller,
-        reports: vec![],
-        rests: vec![],
-        outcomes: vec![],
-        telling: None,
-        count: false,
-    })
 }
 
 #[test]
@@ -230,8 +182,8 @@ fn compare(versions: Versions, steps: u32) {
         panic!("{failure}");
     }
     assert!(granted * 80 > taken.get(), "the sequences grant too rarely to mean much");
-    assert!(versions == Versions::Both || probes * 2_000 > taken.get(), "too few probes to mean much");
-    assert!(versions == Versions::Both || lowered * 20 > taken.get(), "too little learned to mean much");
+    assert!(probes * 2_000 > taken.get(), "too few probes to mean much");
+    assert!(lowered * 20 > taken.get(), "too little learned to mean much");
 }
 
 /// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.

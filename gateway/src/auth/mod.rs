@@ -58,8 +58,7 @@ impl Keys {
         credentials: Credentials<'_>,
     ) -> Result<Who<'c>, Error> {
         if self.anonymous && self.near_alone && page::is_from_elsewhere(credentials.headers) {
-            let message =
-                "Without tenants this listener serves programs of this machine, not pages of other sites, nor under public names.";
+            let message = "Without tenants this listener serves programs of this machine, not pages of other sites, nor under public names: set `anonymous` in `[server]`, or tenants.";
             return Err(Error::new(Kind::BadKey, message));
         }
         if self.anonymous {

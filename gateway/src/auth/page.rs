@@ -16,14 +16,14 @@ pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     let (origin, site) = (text(header::ORIGIN.as_str()), text("sec-fetch-site"));
     let host = text(header::HOST.as_str());
     if origin.is_none() && site.is_none() {
-        return host.is_some_and(|host| !is_nobodys(host));
+        return host.is_some_and(|host| !host.is_empty() && !is_nobodys(host));
     }
     let is_other_site = site.is_some_and(|site| site != "same-origin" && site != "none");
     let is_other_origin = origin.is_some_and(|origin| origin_of(origin).as_deref() != host);
     is_other_site || is_other_origin || !host.is_some_and(is_this_machine)
 }
 
-/// Is it a name that nobody can have in the public DNS, or an address?
+/// Is it a name that nobody can have in the public DNS, or an address? (In the network at hand somebody may answer to the former.)
 fn is_nobodys(host: &str) -> bool {
     host.parse::<Authority>().is_ok_and(|authority| is_address(authority.host()) || is_near(authority.host()))
 }
@@ -63,6 +63,8 @@ mod tests {
             &[],
             &[here, ("sec-fetch-mode", "cors")],
             &[("host", "weir:8080")],
+            &[("host", "localhost.localdomain:8080")],
+            &[("host", "")],
             &[("host", "[::1]:8080")],
             &[("host", "203.0.113.7")],
         ] {

@@ -11,8 +11,9 @@ use super::{Config, Endpoint, StateConfig, Topology};
 /// A shorter admin token can be tried out, or was made up by somebody.
 const SHORTEST_TOKEN: usize = 16;
 /// Names that end like this are nobody's in the public DNS, or those of a cluster or a house.
-const PRIVATE: [&str; 13] = [
+const PRIVATE: [&str; 14] = [
     "localhost",
+    "localdomain",
     "local",
     "internal",
     "intranet",

@@ -18,10 +18,14 @@ impl Config {
         keep("server.listen", new.listen == old.listen);
         keep("server.admin_listen", new.admin_listen == old.admin_listen);
         keep("server.metrics_listen", new.metrics_listen == old.metrics_listen);
+        // Who ends this replica was told at its start how long that may take (a pod's grace), and cuts it off after that.
+        keep("server.drain_delay", new.drain_delay == old.drain_delay);
+        keep("server.drain_timeout", new.drain_timeout == old.drain_timeout);
         keep("state", same_state(self.state.as_ref(), running.state.as_ref()));
         keep("telemetry", same_telemetry(&self.telemetry, &running.telemetry));
         (new.listen, new.admin_listen, new.metrics_listen) =
             (old.listen, old.admin_listen, old.metrics_listen);
+        (new.drain_delay, new.drain_timeout) = (old.drain_delay, old.drain_timeout);
         self.state.clone_from(&running.state);
         // (How many are told, whom they are told of and with what may change.)
         let Telemetry { otlp, semconv, tenant_labels, .. } = running.telemetry.clone();
@@ -126,9 +130,13 @@ mod tests {
         );
         let mut new = config(
             "[server]\nlisten = \"127.0.0.1:2\"\nmetrics_listen = \"127.0.0.1:3\"\nmax_body = 6\n\
-             [state]\nurl = \"redis://u:q@h:1/0\"\n",
+             drain_delay = \"150s\"\ndrain_timeout = \"1s\"\n[state]\nurl = \"redis://u:q@h:1/0\"\n",
         );
-        assert_eq!(new.keep_fixed(&old), ["server.listen", "server.metrics_listen", "state"]);
+        let kept =
+            ["server.listen", "server.metrics_listen", "server.drain_delay", "server.drain_timeout", "state"];
+        assert_eq!(new.keep_fixed(&old), kept);
+        let drain = |config: &Config| (config.server.drain_delay, config.server.drain_timeout);
+        assert_eq!(drain(&new), drain(&old));
         assert_eq!((new.server.listen, new.server.metrics_listen), (old.server.listen, None));
         assert_eq!(new.server.max_body, 6);
         assert!(same_state(new.state.as_ref(), old.state.as_ref()));

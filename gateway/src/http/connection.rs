@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -188,9 +188,11 @@ impl<H: Handler> Begun<H> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Begun { peer, handler, mut phase, .. } = self;
+        let Begun { peer, handler, mut phase, crowded, .. } = self;
         let streams = Streams::new(unread);
         let answers = streams.clone();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
         let connection = http2::Builder::new(streams)
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
@@ -203,7 +205,10 @@ impl<H: Handler> Begun<H> {
             .keep_alive_timeout(HANDSHAKE_TIME)
             .serve_connection(
                 TokioIo::new(io),
-                service_fn(move |request| answers.answer(handler(peer, Arriving::over_http2(request)))),
+                service_fn(move |request| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    answers.answer(handler(peer, Arriving::over_http2(request)))
+                }),
             );
         let mut connection = std::pin::pin!(connection);
         // One that begins while this replica drains is served until it closes.
@@ -212,10 +217,31 @@ impl<H: Handler> Begun<H> {
             biased;
             ended = connection.as_mut() => return ended,
             () = reached(&mut phase, due) => {}
+            () = kept_for_nothing(&asked, &crowded) => {}
         }
         // GOAWAY: calls that are under way, or on their way here, are served.
         connection.as_mut().graceful_shutdown();
-        connection.await
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = tokio::time::sleep(HANDSHAKE_TIME) => {}
+        }
+        // Who has not even said that this is HTTP/2 is not told, either.
+        if asked.load(Ordering::Relaxed) == 0 { Ok(()) } else { connection.await }
+    }
+}
+
+/// Returns when an HTTP/2 connection has had its time for the first call; or, where there are many connections, for the next one.
+/// (Pings show that its client is there, not that it wants anything.)
+async fn kept_for_nothing(asked: &AtomicUsize, crowded: &AtomicBool) {
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(HEAD_TIME).await;
+        let asked = asked.load(Ordering::Relaxed);
+        if asked == 0 || asked == before && crowded.load(Ordering::Relaxed) {
+            return;
+        }
+        before = asked;
     }
 }
 
@@ -281,7 +307,76 @@ async fn sniff(stream: &mut TcpStream, ahead: Bytes) -> io::Result<Option<(bool,
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use http_body_util::Empty;
+    use hyper::client::conn::http2::SendRequest;
+    use hyper_util::rt::TokioExecutor;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
     use super::*;
+
+    /// The client's end of an HTTP/2 connection on which all are answered, and what says that there are many.
+    fn served() -> (DuplexStream, Arc<AtomicBool>, watch::Sender<Phase>) {
+        let (client, ours) = duplex(64 << 10);
+        let (crowded, phase) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(Phase::Serving));
+        let handler = |_: Peer, _: Request<Arriving>| async { Response::new(Body::from("here")) };
+        let peer = Peer(([127, 0, 0, 1], 1).into());
+        let (door, crowd) = (Door::Operators, crowded.clone());
+        let begun = Begun { peer, door, handler, phase: phase.subscribe(), crowded: crowd };
+        tokio::spawn(begun.http2(ours, Duration::from_secs(60)));
+        (client, crowded, phase)
+    }
+
+    async fn spoken_to(client: DuplexStream) -> (SendRequest<Empty<Bytes>>, JoinHandle<()>) {
+        let greeting = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client));
+        let (sender, connection) = greeting.await.unwrap();
+        (sender, tokio::spawn(async move { drop(connection.await) }))
+    }
+
+    /// Seconds.
+    fn since(begun: Instant) -> u64 {
+        begun.elapsed().as_secs_f64().round() as u64
+    }
+
+    /// As after a TLS handshake that said HTTP/2; or with its beginning, and answers to pings. Broken on purpose to see it fail: waited
+    /// for without end, as it was; the rest of a connection that never began waited for.
+    #[tokio::test(start_paused = true)]
+    async fn an_http_2_client_that_asks_for_nothing_is_not_kept() {
+        let begun = Instant::now();
+        let (mut silent, _, _phase) = served();
+        let mut said = Vec::new();
+        silent.read_to_end(&mut said).await.unwrap();
+        assert_eq!(since(begun), 40);
+        let begun = Instant::now();
+        let (client, _, _phase) = served();
+        let (_sender, ended) = spoken_to(client).await;
+        ended.await.unwrap();
+        assert!((30..=40).contains(&since(begun)), "{}", since(begun));
+    }
+
+    /// Broken on purpose to see it fail: kept all the same; one on which calls come counted as idle.
+    #[tokio::test(start_paused = true)]
+    async fn where_there_are_many_an_idle_http_2_connection_is_given_up() {
+        let (client, crowded, _phase) = served();
+        let (mut sender, ended) = spoken_to(client).await;
+        let mut ask = async || {
+            sender.ready().await?;
+            sender.send_request(Request::get("http://h/").body(Empty::new()).unwrap()).await
+        };
+        ask().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        ask().await.expect("kept while there are few");
+        crowded.store(true, Ordering::Relaxed);
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            ask().await.expect("it is in use");
+        }
+        let idle = Instant::now();
+        ended.await.unwrap();
+        assert!((30..=70).contains(&since(idle)), "{}", since(idle));
+    }
 
     #[test]
     fn the_first_bytes_tell_http_2_from_the_rest() {

@@ -61,6 +61,26 @@ pub(super) struct Attempt<'a> {
     pub(super) span: Option<AttemptSpan>,
 }
 
+/// One that is not made yet: dropped, it gives back what it holds.
+pub(super) struct Unsent<'a>(Option<Attempt<'a>>);
+
+impl<'a> Unsent<'a> {
+    pub(super) fn new(attempt: Attempt<'a>) -> Unsent<'a> {
+        Unsent(Some(attempt))
+    }
+
+    /// It is made.
+    pub(super) fn made(mut self) -> Option<Attempt<'a>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Attempt::withdraw);
+    }
+}
+
 impl<'a> Attempt<'a> {
     /// Of `call` at `target` of `model`; without a reservation when limits are suspended.
     pub(super) fn new(
@@ -280,7 +300,8 @@ impl<'a> Attempt<'a> {
         let ids = made.into_iter().chain(conversation.map(Continues::id));
         let keys: Vec<String> = ids.map(|id| place_key(&call.tenant_name, id)).collect();
         let owned = conversation.filter(|_| !call.tenant_name.is_empty());
-        let owner = owned.map(|of| (owner_key(of.id()), owner_tag(&call.tenant_name)));
+        let account = self.deployment.account.tag;
+        let owner = owned.map(|of| (owner_key(account, of.id()), owner_tag(&call.tenant_name)));
         let ttl = call.snapshot.config.server.remember_responses;
         let kept = Kept { worker: call.worker.clone(), keys, tag: self.deployment.tag, owner, ttl };
         (!kept.keys.is_empty()).then_some(kept)

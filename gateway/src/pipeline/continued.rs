@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{AWAY_RETRY, Call};
-use crate::config::{Config, DeploymentId};
+use crate::config::{Config, DeploymentId, Target};
 use crate::dialect::request::Continues;
 use crate::error::{Error, Kind};
 use crate::route::Ranked;
 use crate::shared::{Snapshot, Worker};
-use crate::state::{Away, owner_key, owner_tag, place_key};
+use crate::state::{Away, Claimed, owner_key, owner_tag, place_key};
 
-/// A call's claim ends so long after the call at the latest.
+/// A claim outlives its call by so much at least.
 const OVER: Duration = Duration::from_secs(60);
 
 /// Where a call must go.
@@ -26,7 +26,7 @@ pub(super) struct Home {
 
 impl Home {
     /// Of what a call continues; `None` if it may go anywhere. A response that nobody remembers is somebody else's as
-    /// far as a tenant is concerned, and a conversation that another tenant went on with before ([`claim`]). Without tenants, and for
+    /// far as a tenant is concerned, and so is a conversation that another tenant went on with before ([`Call::claim`]). Without tenants, and for
     /// other conversations, which are not made here, accounts are tried in turn.
     pub(super) async fn of(
         worker: &Worker,
@@ -36,12 +36,6 @@ impl Home {
     ) -> Result<Option<Home>, Error> {
         let Some(continues) = continues else { return Ok(None) };
         let (client, key) = (&worker.shared.client, place_key(tenant, continues.id()));
-        if let (Continues::Conversation(id), false) = (continues, tenant.is_empty()) {
-            let owner = client.newest_place(&worker.port, &owner_key(id)).await.map_err(unknown)?;
-            if owner.is_some_and(|owner| owner.tag != owner_tag(tenant)) {
-                return Err(not_theirs(id));
-            }
-        }
         let place = match continues {
             Continues::Response(_) => client.place(&worker.port, &key).await,
             Continues::Conversation(_) => client.newest_place(&worker.port, &key).await,
@@ -82,21 +76,41 @@ impl Home {
     }
 }
 
-/// Makes the conversation that a call goes on with its tenant's, until the call is over: then who has answered says for how long. Nothing
-/// may be sent before, or of two tenants who begin at once both would be in it.
-pub(super) async fn claim(call: &Call<'_>) -> Result<(), Error> {
-    let Some(Continues::Conversation(id)) =
-        call.peek.continues.as_ref().filter(|_| !call.tenant_name.is_empty())
-    else {
-        return Ok(());
-    };
-    let Worker { shared, port, .. } = &**call.worker;
-    let (key, owner) = (owner_key(id), owner_tag(&call.tenant_name));
-    let ttl = call.deadline.saturating_duration_since(Instant::now()) + OVER;
-    match shared.client.claim(port, &key, owner, ttl).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(not_theirs(id)),
-        Err(away) => Err(unknown(away)),
+/// A conversation of a tenant in an account.
+struct Owned<'a> {
+    id: &'a str,
+    key: String,
+    owner: u64,
+}
+
+impl Call<'_> {
+    /// That which the call goes on with, if somebody may own it.
+    fn owned(&self, target: &Target) -> Option<Owned<'_>> {
+        let continues = self.peek.continues.as_ref().filter(|_| !self.tenant_name.is_empty());
+        let Some(Continues::Conversation(id)) = continues else { return None };
+        let account = self.snapshot.config.deployments[target.deployment.0].account.tag;
+        Some(Owned { id, key: owner_key(account, id), owner: owner_tag(&self.tenant_name) })
+    }
+
+    /// Makes the conversation that the call goes on with its tenant's. Nothing may be sent before, or of two tenants who begin at once
+    /// both would be in it; and who leaves before an answer, which may have been read, would not be known to have been there. An error
+    /// if it is another's in this account, or nobody can say.
+    pub(super) async fn claim(&self, target: &Target) -> Result<Claimed, Error> {
+        let Some(Owned { id, key, owner }) = self.owned(target) else { return Ok(Claimed::Ours) };
+        let Worker { shared, port, .. } = &**self.worker;
+        let call = self.deadline.saturating_duration_since(Instant::now()) + OVER;
+        let ttl = self.snapshot.config.server.remember_responses.max(call);
+        match shared.client.claim(port, &key, owner, ttl).await.map_err(unknown)? {
+            Claimed::Theirs => Err(not_theirs(id)),
+            claimed => Ok(claimed),
+        }
+    }
+
+    /// Nothing of the call was taken in: the conversation is not there, or was not reached.
+    pub(super) async fn unclaim(&self, target: &Target) {
+        if let Some(Owned { key, owner, .. }) = self.owned(target) {
+            self.worker.shared.client.unclaim(&self.worker.port, &key, owner).await;
+        }
     }
 }
 

@@ -51,6 +51,11 @@ pub(super) enum What {
 }
 
 impl Miss {
+    /// Was nothing of the call taken in?
+    pub(super) fn is_unread(&self) -> bool {
+        !self.sent || matches!(self.what, What::NotKept | What::Unsayable)
+    }
+
     /// Another deployment is tried, after a pause if so said.
     fn retried(error: Error, pause: bool) -> Miss {
         Miss {

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::shared::Worker;
-use crate::state::Place;
+use crate::state::{Claimed, Place};
 
 /// What is to be told: under which keys, and where it is.
 #[derive(Clone, Debug)]
@@ -45,7 +45,15 @@ impl Kept {
         let Kept { worker, keys, tag, owner, ttl } = self;
         let client = &worker.shared.client;
         if let Some((key, owner)) = owner {
-            client.keep_claimed(&worker.port, &key, owner, ttl).await;
+            match client.claim(&worker.port, &key, owner, ttl).await {
+                Ok(Claimed::Made | Claimed::Ours) => {}
+                Ok(Claimed::Theirs) => {
+                    tracing::warn!(target: "weir::state", "the shared state lost whose a conversation is")
+                }
+                Err(err) => {
+                    tracing::warn!(target: "weir::state", error = %err, "whose a conversation is was not told again")
+                }
+            }
         }
         for key in keys {
             client.note_place(&worker.port, key, Place { tag, tokens }, ttl).await;

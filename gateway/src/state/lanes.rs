@@ -135,12 +135,18 @@ impl Lane {
         self.plain(&set).await
     }
 
-    /// Keeps a string where there is none yet; the one that is kept then.
-    pub(super) async fn claim(&self, key: &str, value: &str, ttl: Duration) -> Result<Option<String>, Away> {
+    /// Keeps a string where there is none yet: whether it did, and the one that is kept then.
+    pub(super) async fn claim(
+        &self,
+        key: &str,
+        value: &str,
+        ttl: Duration,
+    ) -> Result<(bool, Option<String>), Away> {
         let (key, mut set) = (self.keys().note(key), redis::pipe());
-        set.cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(ttl.as_millis() as u64).ignore();
+        set.cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(ttl.as_millis() as u64);
         set.cmd("GET").arg(&key);
-        self.plain(&set).await.map(|(noted,)| noted)
+        let (done, noted): (Option<String>, _) = self.plain(&set).await?;
+        Ok((done.is_some(), noted))
     }
 
     /// Keeps a string that is kept for so long from now on.

@@ -22,6 +22,7 @@ pub struct Local {
     started: Instant,
     inner: Mutex<Inner>, // short sections, never across an await
     notes: Notes,
+    claims: Notes, // apart: nothing that is noted often pushes them out
     pub(super) boards: Boards,
     pub(super) experiments: Tallies,
     pub(super) costs: Shelf,
@@ -42,6 +43,7 @@ impl Default for Local {
             started: Instant::now(),
             inner: Mutex::new(Inner { state, swept: 0 }),
             notes: Notes::default(),
+            claims: Notes::default(),
             boards: Boards::default(),
             experiments: Tallies::default(),
             costs: Shelf::default(),
@@ -65,14 +67,14 @@ impl Local {
         self.notes.put(key, value, ttl, Instant::now());
     }
 
-    /// Keeps a string where there is none yet; the one that is kept then.
-    pub(super) fn claim(&self, key: &str, value: &str, ttl: Duration) -> String {
-        self.notes.claim(key, value, ttl, Instant::now())
+    /// Keeps a string where there is none yet: whether it did, and the one that is kept then.
+    pub(super) fn claim(&self, key: &str, value: &str, ttl: Duration) -> (bool, String) {
+        self.claims.claim(key, value, ttl, Instant::now())
     }
 
-    /// Keeps a string that is kept for so long from now on.
+    /// Keeps a string that was claimed for so long from now on.
     pub(super) fn prolong(&self, key: &str, ttl: Duration) {
-        self.notes.prolong(key, ttl, Instant::now());
+        self.claims.prolong(key, ttl, Instant::now());
     }
 
     /// A string that was kept.

@@ -39,7 +39,7 @@ pub use boards::{Board, Post, Posted};
 pub use client::{About, Client};
 pub use costs::ToldCosts;
 pub use experiments::Told as Measured;
-pub use places::{Place, owner_key, owner_tag, place_key};
+pub use places::{Claimed, Place, owner_key, owner_tag, place_key};
 pub use pools::{Actual, PoolInfo};
 pub use port::{FIRST_CONTACT, Port};
 pub use reservation::Reservation;

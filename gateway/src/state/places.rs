@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 
 use super::client::Client;
@@ -44,9 +45,10 @@ pub fn place_key(tenant: &str, id: &str) -> String {
     hex::encode(&hash.finalize()[..16])
 }
 
-/// Under what is kept whose a thing is that is not made here: it is the tenant's who went on with it first. (No tenant has such a name.)
-pub fn owner_key(id: &str) -> String {
-    place_key("\0owner", id)
+/// Under what is kept whose a thing in an account (its tag) is that is not made here: it is the tenant's who went on with it first. (No
+/// tenant has such a name.)
+pub fn owner_key(account: u64, id: &str) -> String {
+    place_key(&format!("\0owner {account}"), id)
 }
 
 /// A tenant as an owner.
@@ -86,31 +88,42 @@ impl Client {
     }
 }
 
+/// What became of a [`Client::claim`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is the tenant's from now on.
+    Made,
+    /// It is the tenant's already.
+    Ours,
+    /// It is another's.
+    Theirs,
+}
+
 /// Whose things are that are not made here.
 impl Client {
-    /// Makes something the tenant's, of which `owner` is the [`owner_tag`], for `ttl` unless it is told again: is it? Of several who
-    /// claim at once it is one's. While the state is away it is whose this replica knows it to be.
-    pub async fn claim(&self, port: &Port, key: &str, owner: u64, ttl: Duration) -> Result<bool, Away> {
+    /// Makes something the tenant's, of which `owner` is the [`owner_tag`], for `ttl` from now on. Of several who claim at once one gets
+    /// it. While the state is away it is whose this replica knows it to be.
+    pub async fn claim(&self, port: &Port, key: &str, owner: u64, ttl: Duration) -> Result<Claimed, Away> {
         let claimed = Place { tag: owner, tokens: 0 };
-        match port.claim(key, &claimed.encode(), ttl).await {
-            Ok(kept) => {
-                let kept = kept.and_then(|text| Place::decode(&text));
-                kept.iter().for_each(|kept| self.places.insert(key.to_owned(), *kept));
-                Ok(kept == Some(claimed))
-            }
-            Err(away) => self.places.get(key).map(|known| known == claimed).ok_or(away),
+        let (made, kept) = match port.claim(key, &claimed.encode(), ttl).await {
+            Ok((made, kept)) => (made, kept.and_then(|text| Place::decode(&text))),
+            Err(away) => (false, Some(self.places.get(key).ok_or(away)?)),
+        };
+        kept.iter().for_each(|kept| self.places.insert(key.to_owned(), *kept));
+        if kept != Some(claimed) {
+            return Ok(Claimed::Theirs);
         }
+        if !made && let Err(err) = port.prolong(key, ttl).await {
+            tracing::warn!(target: "weir::state", error = %err, "whose a conversation is may be forgotten too soon");
+        }
+        Ok(if made { Claimed::Made } else { Claimed::Ours })
     }
 
-    /// What was claimed is the tenant's for so long from now on.
-    pub async fn keep_claimed(&self, port: &Port, key: &str, owner: u64, ttl: Duration) {
-        let kept = match self.claim(port, key, owner, ttl).await {
-            Ok(true) => port.prolong(key, ttl).await,
-            Ok(false) => return, // somebody else's meanwhile: it was forgotten before this call ended
-            Err(away) => Err(away),
-        };
-        if let Err(err) = kept {
-            tracing::warn!(target: "weir::state", error = %err, "whose a conversation is will be forgotten");
+    /// What was claimed was not taken: another may.
+    pub async fn unclaim(&self, port: &Port, key: &str, owner: u64) {
+        const AT_ONCE: Duration = Duration::from_millis(1);
+        if self.claim(port, key, owner, AT_ONCE).await == Ok(Claimed::Ours) {
+            self.places.invalidate(key);
         }
     }
 }
@@ -123,8 +136,10 @@ const NOTES: u64 = 200_000;
 pub(super) struct Notes(moka::sync::Cache<String, (String, Instant)>);
 
 impl Default for Notes {
+    /// (By the other policy a new one may be the one that goes: it was used less than those that are there.)
     fn default() -> Notes {
-        Notes(moka::sync::Cache::new(NOTES))
+        let cache = moka::sync::Cache::builder().max_capacity(NOTES);
+        Notes(cache.eviction_policy(EvictionPolicy::lru()).build())
     }
 }
 
@@ -133,10 +148,11 @@ impl Notes {
         self.0.insert(key.to_owned(), (value.to_owned(), now + ttl));
     }
 
-    /// Puts it where there is none; what is there then.
-    pub(super) fn claim(&self, key: &str, value: &str, ttl: Duration, now: Instant) -> String {
+    /// Puts it where there is none: whether it did, and what is there then.
+    pub(super) fn claim(&self, key: &str, value: &str, ttl: Duration, now: Instant) -> (bool, String) {
         let ours = || (value.to_owned(), now + ttl);
-        self.0.entry_by_ref(key).or_insert_with_if(ours, |(_, until)| *until <= now).into_value().0
+        let entry = self.0.entry_by_ref(key).or_insert_with_if(ours, |(_, until)| *until <= now);
+        (entry.is_fresh(), entry.into_value().0)
     }
 
     pub(super) fn prolong(&self, key: &str, ttl: Duration, now: Instant) {
@@ -166,8 +182,9 @@ mod tests {
 
     #[test]
     fn whose_a_thing_is_is_kept_apart_from_where_it_is_for_whom() {
-        assert_ne!(owner_key("conv_1"), place_key("", "conv_1"));
-        assert_ne!(owner_key("conv_1"), owner_key("conv_2"));
+        assert_ne!(owner_key(1, "conv_1"), place_key("", "conv_1"));
+        assert_ne!(owner_key(1, "conv_1"), owner_key(1, "conv_2"));
+        assert_ne!(owner_key(1, "conv_1"), owner_key(2, "conv_1"));
         assert_ne!(owner_tag("acme"), owner_tag("mallory"));
     }
 
@@ -175,18 +192,22 @@ mod tests {
     #[test]
     fn what_is_claimed_is_the_firsts_until_it_is_forgotten() {
         let (notes, begun, second) = (Notes::default(), Instant::now(), Duration::from_secs(1));
-        assert_eq!(notes.claim("a", "acme", second, begun), "acme");
-        assert_eq!(notes.claim("a", "mallory", 9 * second, begun), "acme");
+        let claim = |who: &str, ttl, at| {
+            let (made, whose) = notes.claim("a", who, ttl, at);
+            format!("{whose} {made}")
+        };
+        assert_eq!(claim("acme", second, begun), "acme true");
+        assert_eq!(claim("mallory", 9 * second, begun), "acme false");
         notes.prolong("a", 2 * second, begun);
-        assert_eq!(notes.claim("a", "mallory", second, begun + second), "acme");
+        assert_eq!(claim("mallory", second, begun + second), "acme false");
         notes.prolong("a", second, begun + 2 * second);
         assert_eq!(notes.get("a", begun + 2 * second), None);
-        assert_eq!(notes.claim("a", "mallory", second, begun + 2 * second), "mallory");
+        assert_eq!(claim("mallory", second, begun + 2 * second), "mallory true");
         notes.prolong("b", second, begun);
         assert_eq!(notes.get("b", begun), None);
     }
 
-    /// Broken on purpose once: the time not looked at; no bound of their number.
+    /// Broken on purpose once: the time not looked at; no bound of their number; those kept that were read most.
     #[test]
     fn notes_are_forgotten_in_time_and_bounded() {
         let (notes, begun) = (Notes::default(), Instant::now());
@@ -197,5 +218,11 @@ mod tests {
         (0..NOTES + 1_000).for_each(|n| notes.put(&n.to_string(), "", second, begun));
         notes.0.run_pending_tasks();
         assert!(notes.0.entry_count() <= NOTES, "{}", notes.0.entry_count());
+        (0..3).for_each(|_| drop(notes.get(&NOTES.to_string(), begun)));
+        for n in 0..NOTES / 2 {
+            notes.put(&format!("later {n}"), "", second, begun);
+            notes.0.run_pending_tasks();
+        }
+        assert!((0..NOTES / 2).all(|n| notes.get(&format!("later {n}"), begun).is_some()), "the newest went");
     }
 }

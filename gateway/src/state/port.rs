@@ -40,15 +40,24 @@ impl Port {
         }
     }
 
-    /// Keeps a string for all replicas where there is none yet; the one that is kept then. Of several who claim at once one gets it.
-    pub(super) async fn claim(&self, key: &str, value: &str, ttl: Duration) -> Result<Option<String>, Away> {
+    /// Keeps a string for all replicas where there is none yet: whether it did, and the one that is kept then. Of several who claim at
+    /// once one gets it.
+    pub(super) async fn claim(
+        &self,
+        key: &str,
+        value: &str,
+        ttl: Duration,
+    ) -> Result<(bool, Option<String>), Away> {
         match self {
             Port::Redis(lane) => lane.claim(key, value, ttl).await,
-            Port::Local(local) => Ok(Some(local.claim(key, value, ttl))),
+            Port::Local(local) => {
+                let (made, kept) = local.claim(key, value, ttl);
+                Ok((made, Some(kept)))
+            }
         }
     }
 
-    /// Keeps a string that is kept for so long from now on.
+    /// Keeps a string that was claimed for so long from now on.
     pub(super) async fn prolong(&self, key: &str, ttl: Duration) -> Result<(), Away> {
         match self {
             Port::Redis(lane) => lane.prolong(key, ttl).await,

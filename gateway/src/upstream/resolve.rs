@@ -69,13 +69,16 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
 }
 
 /// An address of IPv4 may be written as one of IPv6, and what leads to it may be: mapped or compatible (RFC 4291 2.5.5), through NAT64
-/// (RFC 6052 2.1), through 6to4 (RFC 3056).
+/// (RFC 6052 2.1, RFC 8215), through translation (RFC 2765), 6to4 (RFC 3056) or ISATAP (RFC 5214). (A network's own prefix of NAT64 is
+/// not known here.)
 fn within(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(of) = ip else { return ip };
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match of.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip, // nowhere, and this machine
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => v4(high, low),
         [0x2002, high, low, ..] => v4(high, low),
         _ => ip,
     }
@@ -134,6 +137,9 @@ mod tests {
             "::ffff:169.254.169.254",
             "::169.254.169.254",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "::ffff:0:a9fe:a9fe",
+            "2001:db8::5efe:a9fe:a9fe",
             "2002:a9fe:a9fe::1",
             "64:ff9b::168.63.129.16",
             "fe80::1",

@@ -3,7 +3,7 @@
 -- KEYS[1]  hash     the state
 -- ARGV[1]  msgpack  head (common.lua)
 -- Returns  {0, 1} left | {0, 0} it still holds something | {3, highest k} gone | {4, epoch} | {5} other layout
--- Cost     one HGET per pool that the replica used; once per life
+-- Cost     one HGET per pool that the replica used, and one HEXISTS per life for each budget whose period is over; once per life
 if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() end
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
@@ -20,6 +20,7 @@ end
 for _, pool in ipairs(drawn) do gone[#gone + 1] = 'c:' .. inc .. ':' .. pool end
 gone[#gone + 1] = 'l:' .. inc
 bury(inc)
+sweep(drawn)
 local lives = lives_now()
 for _, life in ipairs(lives) do
   if life[1] == name and life[2] == k then life[3] = 0 end

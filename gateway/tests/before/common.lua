@@ -1,4 +1,4 @@
--- common.lua: what every script begins with (concatenated before each of them).
+-- common.lua: what every script begins with (concatenated before each of them, with lives.lua behind it).
 --
 -- Time, identity, expiry and the packed records of the capacity state. The specification is the Rust module
 -- gateway/src/state/core: same commands, same replies, same state, tested on random sequences. Nothing here
@@ -11,7 +11,11 @@
 --
 -- Fields of the hash (d = double):
 --   e              layout, epoch, l, wall, due (nothing expires while l <= due), run, learning (0, 1)      7 d
---   learn          msgpack {since, told, fresh, {NAME.K, ...}, {{pool, seen, NAME.K, {held, ...}}, ...}}; while learning
+--   learn          msgpack {since, told, fresh, {NAME.K, ...}, {}, {}, whole, {known from, to}, {}, chunks of pools,
+--                  {cut epoch, ...}, {such as were whole, ...}, {NAME.K that ended since, ...}}; while learning
+--   o:POOL         msgpack {epoch, seen, NAME.K ('': nobody), {held, ...}, {looked, if anybody}, {{NAME.K, {kept, ...}, heard},
+--                  ...}, {{{NAME.K, ...}, {held, ...}, seen}, ...}}: what was told of a pool (core::Learn); while learning
+--   os:N           msgpack {POOL, ...}: pools that have one, chunk N from 1; while learning
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
@@ -20,14 +24,27 @@
 --   p:POOL         rest_until, epoch, then 14 of each meter (CAP ... IMAGE_POSTED below)      2 + 14n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
 --   h:POOL         the same of before data were lost (core/learn.rs); mostly absent
+--   b              7 of each deployment or account whose circuit is not plainly closed (core/circuit.rs): its tag, then 1, next,
+--                  lone, permit, good, since of an open one, or 2, since, whole, 0, 0, 0 of one whose calls are coming back   7n d
+--   w:TAG          slot, its width, failed in a row, when something went well; then what went well and what failed of each
+--                  of the 10 slots                                                                                       24 d
+--   v:TAG          msgpack {minute, changed, {sum, ...}, {calls, input, output, ... of each minute, the current one first},
+--                  {NAME, k, busy, ...}}: how a deployment behaves (core/behaviour.rs)
+--   j              tag and when it was told of last, of each v:TAG, the longest untold first                     2n d
+--   a              time after which nothing of what follows lowers anything; absent before anything was learned  1 d
+--   a:POOL         share in millionths that refusals left, since; then of each meter what its provider said: cap, when,
+--                  for how long (core/learned.rs)                                                2 + 3n d
+--   s:POOL         of a pool that starts slowly: when its period began, how far each meter may be used in it (core/slow.rs)   1 + n d
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
 
-local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, HEAR_FIRST = 1000, 1000, 10000, 3600000, 1000, 250
+local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, NEXT_SYNC = 1000, 1000, 10000, 3600000, 1000, 250
+local WHOLE, RECOVERY, LONGEST = 1000000, 6, 120000 -- of what is learned (core/learned.rs)
 local TICKS = 1048576 -- of pacing, per ms: 2^20
 local LAYOUT = 3
 local LEARN, LEAST, SETTLE = 2000, 400, 1000
+local OVER = 60000 -- a period, for all (core/life.rs)
 -- A meter's doubles: those of meter i (from 0) stand in p.v behind base(i).
 -- STAGE 0 = head, 1 = end; BUCKETS 0 = gauge
 local CAP, CAP_UNTIL, LAST, SUM, HOLD, CUR, POSTED, LEVEL, LEVEL_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -40,7 +57,8 @@ if redis.replicate_commands then redis.replicate_commands() end -- before Redis 
 local key = KEYS[1]
 local floor, max, min = math.floor, math.max, math.min
 local now, nonce, run_said, epoch_said, inc, name, k, l_ack, x = unpack(cmsgpack.unpack(ARGV[1]))
-if now == 0 then
+local is_real = now == 0
+if is_real then
   local t = redis.call('TIME')
   now = t[1] * 1000 + floor(t[2] / 1000)
 end
@@ -51,14 +69,14 @@ local forgotten = {}     -- names that it forgets
 local pools = {}         -- records read so far, by pool
 local epoch, l, wall, due, run
 local learning, learn = 0, nil
-local stored -- field e as read
+local stored, learn_stored -- fields e and learn as read
 
 -- A string is hashed when it is made: to cut one is cheaper than to build one.
 local function format(n)
   if n < #FORMAT then return string.sub(FORMAT, 1, n + 1) end
   return '<' .. string.rep('d', n)
 end
-local function doubles(s, n) return {struct.unpack(format(n), s)} end
+local function doubles(s, n) return {struct.unpack(format(n), s)} end -- one more: where it ended
 local function packed(t, n) return struct.pack(format(n), unpack(t, 1, n)) end
 
 local function list(field)
@@ -70,39 +88,95 @@ end
 local function lives_now() return put['lives'] and cmsgpack.unpack(put['lives']) or list('lives') end
 local function id_of(life) return life[1] .. '.' .. string.format('%.0f', life[2]) end
 
+-- What was told of pools in a learning that a script of the version before ended.
+local function forget_left_behind()
+  local field, told = 'os:1', redis.call('HGET', key, 'os:1')
+  local n = 1
+  while told do
+    for _, pool in ipairs(cmsgpack.unpack(told)) do gone[#gone + 1] = 'o:' .. pool end
+    gone[#gone + 1] = field
+    n = n + 1
+    field = 'os:' .. n
+    told = redis.call('HGET', key, field)
+  end
+end
+
 -- Begins an epoch in which nothing is granted until the replicas have told what they know (core/learn.rs).
-local function forget()
+local function forget(from, to)
+  local last, roster, known, chunks, cut, whole = epoch, {}, {}, 0, {}, {}
   epoch = nonce == 0 and epoch + 1 or nonce
-  local roster = {}
   for _, life in ipairs(lives_now()) do
     if life[3] == 1 then roster[#roster + 1] = id_of(life) end
   end
-  learning, learn = 1, {l, 0, 0, roster, {}}
+  if learn then
+    from = min(from, learn[8][1]) -- it may not know what it was learning
+    for _, id in ipairs(roster) do known[id] = true end
+    for _, id in ipairs(learn[4]) do -- who named them may have died since, and they may still tell
+      if not known[id] then roster[#roster + 1] = id end
+    end
+    chunks, cut, whole = learn[10], learn[11], learn[12]
+    cut[#cut + 1] = last
+    if learn[7] == 1 then whole[#whole + 1] = last end
+  else
+    forget_left_behind()
+  end
+  learning, learn = 1, {l, 0, 0, roster, {}, {}, 0, {from, to}, {}, chunks, cut, whole, {}}
 end
 
--- The logical clock (core/clock.rs), and whether this is still the server that it was.
+-- The logical clock (core/clock.rs), and whether this is still the server that it was. What is rare stands inside: to
+-- make a function takes time at every run of a script.
+local asks_run = false -- whether the server is asked who it is, whatever the caller believes
 local function advance_clock(e)
   stored = e
   if not e then
     epoch, l, wall, due, run = nonce, now, now, 2 ^ 52, run_said
-    forget()
+    forget(0, 0)
     return true
   end
   if struct.unpack('<d', e) ~= LAYOUT then return false end
   local _
   _, epoch, l, wall, due, run, learning = struct.unpack('<ddddddd', e)
   local passed = max(now - wall, 0)
+  local away = passed > TTL
   wall = now
   if passed > GAP then
     local witnessed = 0
     if l_ack > 0 then witnessed = max(l_ack + x - l, 0) end
     passed = max(GAP, min(passed, witnessed))
   end
+  local last = l
   l = l + passed
-  if learning == 1 then learn = list('learn') end
+  if learning == 1 then
+    learn_stored = redis.call('HGET', key, 'learn')
+    learn = cmsgpack.unpack(learn_stored)
+    if not learn[13] then -- begun by a script of the version before
+      local rest = {[6] = {}, [7] = 0, [8] = {0, 2 ^ 52}, [9] = {}, [10] = 0, [11] = {}, [12] = {}, [13] = {}}
+      for at = 6, 13 do learn[at] = learn[at] or rest[at] end
+    end
+  end
+
+  local before = learn
+  if away then -- lives go on, and nothing is granted until each has told what it used (core/mod.rs, was_away)
+    for _, life in ipairs(lives_now()) do
+      if life[3] == 1 then
+        local field = 'i:' .. id_of(life)
+        local exp, d_head, d_end, told = struct.unpack('<dddd', redis.call('HGET', key, field))
+        put[field] = struct.pack('<dddd', exp + passed, d_head, d_end, told)
+      end
+    end
+    forget(last, last)
+  end
+
+  if is_real and (asks_run or run_said ~= run) then -- a proxy may have led the connection to another server meanwhile
+    local info = redis.pcall('INFO', 'server')
+    local id = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+    if id then run_said = tonumber(string.sub(id, 1, 13), 16) end -- else it may not be asked
+  end
   if run_said ~= 0 and run_said ~= run then
     run = run_said
-    forget()
+    forget(last, last)
+  elseif run_said ~= 0 and away and (not before or before[7] == 1) then -- it was only silent, once or several times
+    learn[7] = 1
   end
   return true
 end
@@ -133,7 +207,7 @@ local function ring(p, i, which)
   if not p[which] then
     local total = 0
     for m = 0, p.n - 1 do total = total + slots(v, base(m)) end
-    local s = redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
+    local s = not p.swept and redis.call('HGET', key, (which == 'ring' and 'r:' or 'h:') .. p.key)
     local t = {}
     if s then
       t = doubles(s, total)
@@ -170,11 +244,15 @@ local function advance(p, i)
   p.dirty, p.ring_dirty = true, true
 end
 
--- The pool in this epoch: what it had counted in the one before becomes an image (core/learn.rs).
+-- The pool in this epoch: what it had counted in the one before becomes an image (core/image.rs).
 local function current(p)
   local v = p.v
-  if v[USED_IN] == epoch then return p end
+  local last = v[USED_IN]
+  if last == epoch then return p end
   v[USED_IN], p.dirty = epoch, true
+  for _, cut in ipairs(learning == 1 and learn[11] or {}) do -- all of it was told while learning, which goes on
+    if cut == last then return p end
+  end
   for i = 0, p.n - 1 do
     advance(p, i)
     local b = base(i)
@@ -224,6 +302,28 @@ local function touch(decl)
   return p
 end
 
+local taught = 0 -- field a, in scripts that read it
+-- How far meter i may be used by what was learned (core/learned.rs); then what its provider said, when and for how long, if
+-- that lowers it.
+local function bound(p, i)
+  local cap = p.v[base(i) + CAP]
+  if l < taught and p.learned == nil then
+    local s = redis.call('HGET', key, 'a:' .. p.key)
+    p.learned = s and doubles(s, #s / 8) or false
+  end
+  local known = l < taught and p.learned
+  if not known then return cap end
+  local share = min(WHOLE, known[1] + floor(max(0, l - known[2]) / RECOVERY))
+  local whole = max(1, min(cap, math.ceil(cap * share / WHOLE)))
+  local at = 3 + 3 * i
+  local said, since, lasts = known[at], known[at + 1], known[at + 2]
+  local passed = max(0, l - since)
+  if said >= cap or passed >= lasts then return whole end
+  local back = said + floor((cap - said) * (passed * passed) / (lasts * lasts))
+  if back >= whole then return whole end
+  return back, said, since, lasts
+end
+
 local function post(p, i, amount)
   local v, b = p.v, base(i)
   v[b + POSTED] = v[b + POSTED] + amount
@@ -233,197 +333,3 @@ local function post(p, i, amount)
   end
   p.dirty = true
 end
-
--- Highest number seen of a name, and when it may be forgotten; nil if the name is not known.
-local function highest_of(who)
-  local n = put['n:' .. who] or (not forgotten[who] and redis.call('HGET', key, 'n:' .. who))
-  if n then return struct.unpack('<dd', n) end
-end
-
--- The end of a life: its record goes, and nobody waits for its report.
-local function bury(id)
-  gone[#gone + 1] = 'i:' .. id
-  dead[id] = true
-  if learning == 1 then
-    local kept = {}
-    for _, awaited in ipairs(learn[4]) do
-      if awaited ~= id then kept[#kept + 1] = awaited end
-    end
-    learn[4] = kept
-  end
-end
-
--- Everything that is due, before anything is granted (core/life.rs).
-local function expire()
-  if l <= due then return end
-
-  -- Ends a dead replica's hold: posted to a window, dropped from a gauge.
-  local function release(pool, i, amount)
-    local p = current(load(pool))
-    if i >= p.n then return end
-    advance(p, i)
-    local v, b = p.v, base(i)
-    v[b + HOLD] = v[b + HOLD] - amount
-    if v[b + BUCKETS] > 0 then post(p, i, amount) end -- @posted: the control releases instead
-    p.dirty = true
-  end
-
-  -- The death of one incarnation: head holds are posted, end holds wait for d_end.
-  local function let_die(id, exp, d_end, pending)
-    local drawn = list('l:' .. id)
-    table.sort(drawn)
-    for _, pool in ipairs(drawn) do
-      local field = 'c:' .. id .. ':' .. pool
-      local c, p = redis.call('HGET', key, field), load(pool)
-      local counters = doubles(c, #c / 8)
-      for i = 0, p.n - 1 do
-        local amount = counters[i + 1] - counters[p.n + i + 1]
-        if amount > 0 then
-          if p.v[base(i) + STAGE] == 1 then
-            pending[#pending + 1] = {exp + d_end, pool, i, amount}
-          else
-            release(pool, i, amount)
-          end
-        end
-      end
-      gone[#gone + 1] = field
-    end
-    gone[#gone + 1] = 'l:' .. id
-    bury(id)
-  end
-
-  local lives, kept, pending, waiting = list('lives'), {}, list('d'), {}
-  due = 2 ^ 52
-  table.sort(lives, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
-  for _, life in ipairs(lives) do
-    local id = id_of(life)
-    if life[3] == 1 then
-      local exp, d_head, d_end = struct.unpack('<ddd', redis.call('HGET', key, 'i:' .. id))
-      if l > exp + d_head then
-        let_die(id, exp, d_end, pending)
-        life[3] = 0
-        if highest_of(life[1]) == life[2] then
-          put['n:' .. life[1]] = struct.pack('<dd', life[2], l + REMEMBER)
-        end
-      else
-        due = min(due, exp + d_head)
-        kept[#kept + 1] = life
-      end
-    end
-    local highest, forget = highest_of(life[1])
-    if life[3] == 0 and highest == life[2] then -- the last of its name: kept until it may be forgotten
-      if forget > 0 and l > forget then
-        put['n:' .. life[1]] = nil
-        gone[#gone + 1] = 'n:' .. life[1]
-        forgotten[life[1]] = true
-      else
-        kept[#kept + 1] = life
-        due = min(due, forget)
-      end
-    end
-  end
-  for _, entry in ipairs(pending) do
-    if l > entry[1] then
-      release(entry[2], entry[3], entry[4])
-    else
-      waiting[#waiting + 1] = entry
-      due = min(due, entry[1])
-    end
-  end
-  put['lives'], put['d'] = cmsgpack.pack(kept), cmsgpack.pack(waiting)
-end
-
--- Those of the lives that were heard of lately.
-local function alive(lives)
-  local ids = {}
-  for _, life in ipairs(lives) do
-    if life[3] == 1 then
-      local id = id_of(life)
-      if struct.unpack('<d', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id)) >= l then ids[#ids + 1] = id end
-    end
-  end
-  return ids
-end
-
--- Ends learning when all that are known to live have told, or when it has lasted long enough (core/learn.rs).
-local function end_learning()
-  local since, told, fresh, roster, others = unpack(learn)
-  local all = told == 1
-  for _, id in ipairs(roster) do
-    local s = not dead[id] and (put['i:' .. id] or redis.call('HGET', key, 'i:' .. id))
-    all = all and s and struct.unpack('<d', s, 25) == epoch + 1
-  end
-  local settled = l > since + (fresh == 1 and LEAST or SETTLE)
-  if not (all and settled or l > since + LEARN) then
-    put['learn'] = cmsgpack.pack(learn)
-    return
-  end
-  learning = 0
-  put['learn'] = nil
-  gone[#gone + 1] = 'learn'
-
-  -- What the newest image says that others held, beyond what anybody told, waits as the holds of the dead do.
-  local lives, d_end = lives_now(), nil
-  for _, life in ipairs(lives) do
-    local id = id_of(life)
-    if life[3] == 1 then
-      d_end = max(d_end or 0, (struct.unpack('<d', put['i:' .. id] or redis.call('HGET', key, 'i:' .. id), 17)))
-    end
-  end
-  local pending = put['d'] and cmsgpack.unpack(put['d']) or list('d')
-  for _, other in ipairs(others) do
-    local pool, bearer, held = other[1], other[3], other[4]
-    for _, life in ipairs(lives) do
-      local field = 'c:' .. id_of(life) .. ':' .. pool
-      local c = life[3] == 1 and id_of(life) ~= bearer and (put[field] or redis.call('HGET', key, field))
-      if c then
-        local n = #c / 24
-        local counters = doubles(c, 3 * n)
-        for i = 1, min(n, #held) do held[i] = held[i] - (counters[i] - counters[n + i]) end
-      end
-    end
-    for i = 1, #held do
-      local p = held[i] > 0 and current(load(pool))
-      if p and i <= p.n then
-        local b, at = base(i - 1), l + TTL + (d_end or TTL)
-        p.v[b + HOLD], p.dirty = p.v[b + HOLD] + held[i], true
-        pending[#pending + 1] = {at, pool, i - 1, held[i]}
-        due = min(due, at)
-      end
-    end
-  end
-  put['d'] = cmsgpack.pack(pending)
-end
-
--- Writes everything in one step and returns the reply, packed: one string is cheaper to read than an array.
-local function commit(reply)
-  if learning == 1 then end_learning() end
-  local args, n = {}, 0
-  local e = struct.pack('<ddddddd', LAYOUT, epoch, l, wall, due, run, learning)
-  if e ~= stored then args[1], args[2], n = 'e', e, 2 end -- within a millisecond nothing of it changes
-  for pool, p in pairs(pools) do
-    if p.dirty then
-      args[n + 1], args[n + 2] = 'p:' .. pool, packed(p.v, 2 + METER * p.n)
-      n = n + 2
-    end
-    if p.ring_dirty then
-      args[n + 1], args[n + 2] = 'r:' .. pool, packed(p.ring, p.total)
-      n = n + 2
-    end
-    if p.image_dirty then
-      args[n + 1], args[n + 2] = 'h:' .. pool, packed(p.image, p.total)
-      n = n + 2
-    end
-  end
-  for field, value in pairs(put) do
-    args[n + 1], args[n + 2] = field, value
-    n = n + 2
-  end
-  for at = 1, #gone, 4000 do redis.call('HDEL', key, unpack(gone, at, min(at + 3999, #gone))) end
-  for at = 1, n, 4000 do redis.call('HSET', key, unpack(args, at, min(at + 3999, n))) end -- what returned stays
-  return cmsgpack.pack(reply)
-end
-local GRANTED, DENIED, TOO_BIG, GONE, EPOCH, OTHER_LAYOUT, LEARNING = 0, 1, 2, 3, 4, 5, 6
-local function other_layout() return cmsgpack.pack({OTHER_LAYOUT}) end
--- The highest number seen of the caller's name, for a caller whose life is over.
-local function is_gone() return commit({GONE, (highest_of(name)) or 0}) end

@@ -1,6 +1,5 @@
 //! Steps of a random sequence: as they are drawn, and as commands that mostly make sense.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -41,11 +40,6 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
 /// When sequences begin, Unix time, ms.
 pub(crate) const BORN: u64 = 1_700_000_000_000;
 
-thread_local! {
-    /// Are there budgets, whose periods end? (The version before keeps them.)
-    pub(crate) static BUDGETS: Cell<bool> = const { Cell::new(true) };
-}
-
 /// The largest limit that a configuration may name.
 const HUGE: u64 = (1 << 40) - 1;
 
@@ -53,8 +47,7 @@ fn universe() -> Vec<PoolDecl> {
     let window = |per, stage, cap, pace| Declared { shape: Shape::window(per, stage), cap, pace };
     let gauge = |cap| Declared { shape: Shape::gauge(), cap, pace: 0 };
     // Two seconds from the begin on it is over for everybody.
-    let budget =
-        if BUDGETS.get() { format!("paid@{}|u172800000e", BORN - 58_000) } else { "paid".to_owned() };
+    let budget = format!("paid@{}|u172800000e", BORN - 58_000);
     let pools: Vec<(&str, Vec<Declared>)> = vec![
         ("tenant", vec![window(6_000, Stage::Head, 12, 0), gauge(5)]),
         ("a", vec![window(6_000, Stage::Head, 5, 0), window(6_000, Stage::End, 500, 0)]),

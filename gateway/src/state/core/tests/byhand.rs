@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::judge::{Breach, breach};
 use crate::state::Deadlines;
 use crate::state::core::{
-    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Ms, PoolDecl, Reply, Reserve, Reserved, Shape,
-    Stage, Stamp, State,
+    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Ms, PoolDecl, Reply, Reserve, Reserved,
+    Shape, Stage, Stamp, State,
 };
 use crate::state::ledger::{Drawn, Ledger};
 use crate::state::share::Shared;
