@@ -15,6 +15,7 @@ class Facts:
     admin_open: bool
     tls: bool
     proxied: bool
+    delay: float
     drain: float
     files: list
 
@@ -27,12 +28,14 @@ def of(text):
         "admin": server.get("admin_listen", "127.0.0.1:8081"),
         "metrics": server["metrics_listen"],
     }
+    delay = seconds(server.get("drain_delay", "5s"))
     return Facts(
         ports={name: int(at.rsplit(":", 1)[1]) for name, at in listen.items()},
         admin_open=not listen["admin"].startswith(("127.", "[::1]")),
         tls=bool(server.get("tls", {}).get("cert")),
         proxied=server.get("proxy_protocol", False),
-        drain=seconds(server.get("drain_delay", "5s")) + seconds(server.get("drain_timeout", "5m")),
+        delay=delay,
+        drain=delay + seconds(server.get("drain_timeout", "5m")),
         files=sorted(set(re.findall(r'/etc/weir/[^"}\s]+', re.sub(r"(?m)^\s*#.*$", "", text)))),
     )
 

@@ -10,6 +10,8 @@ COPIES = [
     ("files/redis-users.acl", "+evalsha", "+@all", "redis-users.acl is not what it is a copy of"),
     ("templates/redis.yaml", ".Values.redis.password | b64enc", "randAlphaNum 20 | b64enc", "redis.yaml uses randAlphaNum"),
     ("README.md", "| `podLabels`", "| podLabels", "no row for the value podLabels"),
+    ("values.yaml", 'drain_delay = "150s"', 'drain_delay = "30s"', 'does not say "150s" of AWS'),
+    ("values.yaml", "connection_termination.enabled=false,", "", "connection_termination.enabled=false of AWS"),
     ("values.yaml", "podLabels:", "labelsOfPods:", "tells of podLabels, which is no value"),
 ]
 
@@ -81,6 +83,13 @@ RENDERED = {
          "and not {'client': ['client'], 'metrics': ['metrics'], 'admin': ['admin']}"),
         (SERVICE, 'name: {{ ternary "https" "http" $facts.tls }}', "name: http", "the port's name does not say what is spoken there"),
         (SERVICE, "type: {{ .Values.service.type }}", "type: ClusterIP", "it is a ClusterIP"),
+    ],
+    "balanced": [
+        (SERVICE, "{{- with .Values.service.annotations }}", "{{- with dict }}", "cuts what an unhealthy replica still answers"),
+        (SERVICE, "{{- with .Values.service.annotations }}", "{{- with dict }}", "is shorter than a replica takes to end"),
+        (SERVICE, "{{- with .Values.service.annotations }}", "{{- with dict }}", "does not ask whether a replica is ready"),
+        (FILES, "{{- .Values.config | trimSuffix", '{{- .Values.config | replace "150s" "30s" | trimSuffix',
+         "still sends when a replica's listener is closed"),
     ],
     "files": [
         (POD, "{{- with .Values.tls.secret }}\n- name: tls", "{{- with .Values.tls.secret }}\n- name: cert", "not every volume is mounted"),

@@ -11,11 +11,12 @@ import yaml
 from chart import DEPLOY, over
 
 METADATA = ipaddress.ip_address("169.254.169.254")
+BALANCER_SENDS = 150  # seconds after a pod was deregistered, by deploy/BALANCERS.md
 
 
 def faults(chart, only=None):
     """Yields the faults of all sets of values, by all checks or by one."""
-    alone = [secrets, rights, patience, picked, probes, services, files, scaling, policies, monitoring, whole]
+    alone = [secrets, rights, patience, picked, probes, services, balanced, files, scaling, policies, monitoring, whole]
     together = [selectors, rolled, named]
     if only:
         alone, together = ([check for check in checks if check.__name__ == only] for checks in (alone, together))
@@ -152,6 +153,24 @@ def services(values, release, told):
         yield "the port's name does not say what is spoken there"
     if client["spec"]["type"] != values.get("service", {}).get("type", "ClusterIP"):
         yield f"it is a {client['spec']['type']}"
+
+
+def balanced(values, release, told):
+    """A network load balancer of AWS is as patient as deploy/BALANCERS.md asks, and Weir with it."""
+    if values.get("service", {}).get("loadBalancerClass") != "service.k8s.aws/nlb":
+        return
+    client = release.one("Service", release.deployment()["metadata"]["name"])
+    told_it = {key.rsplit("/aws-load-balancer-", 1)[-1]: value for key, value in client["metadata"].get("annotations", {}).items()}
+    group = dict(pair.split("=") for pair in told_it.get("target-group-attributes", "").split(",") if pair)
+    if group.get("target_health_state.unhealthy.connection_termination.enabled") != "false":
+        yield "the balancer cuts what an unhealthy replica still answers"
+    for name in ("target_health_state.unhealthy.draining_interval_seconds", "deregistration_delay.timeout_seconds"):
+        if int(group.get(name, 0)) < told.drain + 30:
+            yield f"the balancer's {name} is shorter than a replica takes to end"
+    if told_it.get("healthcheck-path") != "/readyz":
+        yield "the balancer does not ask whether a replica is ready"
+    if told.delay < BALANCER_SENDS:
+        yield "the balancer still sends when a replica's listener is closed"
 
 
 def files(_, release, told):
