@@ -3,6 +3,7 @@
 POD, NAMES, CONFIG, CHECKS = "templates/_pod.tpl", "templates/_names.tpl", "templates/_config.tpl", "templates/_checks.tpl"
 WEIR, SERVICE, POLICY = "templates/deployment.yaml", "templates/service.yaml", "templates/networkpolicy.yaml"
 SCALER, WATCH, FILES = "templates/horizontalpodautoscaler.yaml", "templates/monitoring.yaml", "templates/configmap.yaml"
+NOTES = "templates/NOTES.txt"
 BUDGET, READY, SCHEMA = "templates/poddisruptionbudget.yaml", "templates/tests/ready.yaml", "values.schema.json"
 
 COPIES = [
@@ -28,7 +29,7 @@ RENDERED = {
     "secrets": [
         (FILES, "data:\n", "data:\n  k: {{ toJson .Values.secrets.values | quote }}\n", "a secret stands in ConfigMap"),
         (WEIR, "/weir.toml\"]", "/weir.toml\", {{ .Values.redis.password | b64enc | quote }}]", "a secret stands in Deployment"),
-        ("templates/NOTES.txt", "{{- if .Values.redis.enabled }}", "{{ .Values.redis.password }}{{ if true }}",
+        (NOTES, "{{- if .Values.redis.enabled }}", "{{ .Values.redis.password }}{{ if true }}",
          "a secret stands in the notes"),
         ("templates/secret.yaml", "b64enc", "b64enc | b64enc", "a secret stands in no Secret"),
         ("templates/redis.yaml", "kind: Secret", "kind: ConfigMap", "a secret stands in ConfigMap weir-redis"),
@@ -115,7 +116,6 @@ RENDERED = {
         (POLICY, "port: {{ int $facts.ports.client }}, ", "port: 80, ", "are not Weir's"),
         (POLICY, "port: {{ int $facts.ports.client }}, ", "port: {{ int $facts.ports.metrics }}, ", "nobody may call"),
         (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if true }}", "the metadata server is in reach"),
-        (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if false }}", "or is not where it is wanted"),
         (POLICY, "cidr: 0.0.0.0/0", "cidr: 10.0.0.0/8", "providers are out of reach"),
     ],
     "monitoring": [
@@ -130,8 +130,16 @@ RENDERED = {
     "whole": [
         (WATCH, "name: {{ $fullname }}-{{ $name }}", "name: {{ $fullname }}-rules", "two objects have one name"),
         (SERVICE, "namespace: {{ .Release.Namespace }}\n", "namespace: default\n", "has another namespace, or lacks labels"),
+        ("templates/redis.yaml", "{{- with .Values.commonLabels }}", "{{- with dict }}", "StatefulSet: its pods lack labels"),
+        (NAMES, "merge (dict) .Values.podLabels .Values.commonLabels", ".Values.podLabels", "Deployment: its pods lack labels"),
+        (NOTES, '{{ include "weir.image" . }}', "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}",
+         "the notes tell of another image"),
         (FILES, "{{- .Values.config | trimSuffix", '{{- .Values.config | replace "gpt" "gtp" | trimSuffix',
          "weir.toml is not what was given"),
+    ],
+    "identities": [
+        (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if false }}", "169.254.169.254 is out of reach, though it is wanted"),
+        ("values.yaml", ', "fd00:ec2::23/128"]', "]", "fd00:ec2::23 is out of reach, though it is wanted"),
     ],
     "selectors": [
         (NAMES, "instance: {{ .Release.Name }}\n{{- end -}}\n\n{{/* The trial",
@@ -143,6 +151,7 @@ RENDERED = {
         (WEIR, 'include "weir.fixed" . | sha256sum', ".Values.config | sha256sum", "pods are replaced for what a reload takes up"),
         (CONFIG, '| default dict) "on_outage")', "| default dict))", "pods are replaced for what a reload takes up"),
         (CONFIG, '{{- $_ := set $fixed "state"', '{{- $_ := set dict "state"', "pods go on with what only a restart changes"),
+        (CONFIG, '"metrics_listen" "drain_delay" "drain_timeout")', '"metrics_listen")', "what only a restart changes of how they end"),
         (WEIR, '{{- else if eq .Values.restartOnConfigChange "always" }}', "{{- else }}", "pods are replaced though they never should be"),
         (WEIR, "list .Values.config .Values.prices", "list .Values.prices", "pods are not replaced though they always should be"),
         (WEIR, '"weir.podLabels"', '"weir.labels"', "a new version of the chart replaces pods for a label"),
@@ -164,6 +173,11 @@ REFUSED = [
     (CHECKS, '{{- include "weir.checkScaling" . -}}', "", "nothing to scale on: it was taken"),
     (CHECKS, '{{- include "weir.checkMemory" (list . $toml) -}}', "", "a full replica is killed: it was taken"),
     (CHECKS, '{{- include "weir.checkEnv" . -}}', "", "another name for the replica: it was taken"),
+    (CHECKS, '{{- include "weir.checkNames" . -}}', "", "a release whose name begins with a digit: it was taken"),
+    (CHECKS, '{{- include "weir.checkImage" .Values.image -}}', "", "a tag that changes nothing: it was taken"),
+    (CHECKS, '{{- include "weir.checkScraping" .Values.monitoring.serviceMonitor -}}', "",
+     "asked longer than until the next time: it was taken"),
+    (CHECKS, 'include "weir.ms"', 'include "weir.seconds"', "the same by a little: it was taken"),
     (CHECKS, '{{- include "weir.checkSecrets" $toml -}}', "", "a key in clear: it was taken"),
 ]
 

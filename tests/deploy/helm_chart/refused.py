@@ -4,7 +4,13 @@ import helm_python
 import yaml
 from chart import over
 
-# (what is wrong, the set that it is laid over, what is laid over it, what is said). In `config` a pair (old, new) replaces a part.
+
+class Named(str):
+    """What the release is called."""
+
+
+# (what is wrong, the set that it is laid over, what is laid over it, what is said). In `config` a pair (old, new) replaces a part;
+# a name is the release's.
 TABLE = [
     ("a typo at the top", "minimal", "replica: 2", "additional properties 'replica' not allowed"),
     ("a typo below", "minimal", "service: { annotation: {} }", "additional properties 'annotation' not allowed"),
@@ -44,6 +50,14 @@ TABLE = [
     ("nothing to scale on", "external-metrics", "autoscaling: { callsInFlight: { enabled: false }, limitsInUse: { enabled: false } }",
      "nothing to scale on"),
     ("a share of nothing", "production", "resources: { requests: { cpu: null } }", "a share of resources.requests.cpu"),
+    ("asked longer than until the next time", "production", "monitoring: { serviceMonitor: { interval: 5s } }",
+     'scrapeTimeout = "10s" is longer than interval = "5s"'),
+    ("the same by a little", "production", "monitoring: { serviceMonitor: { interval: 10100ms, scrapeTimeout: 10900ms } }",
+     'scrapeTimeout = "10900ms" is longer than interval = "10100ms"'),
+    ("a tag that changes nothing", "production", "image: { tag: 0.2.0 }", 'image.tag = "0.2.0", and image.digest says which image'),
+    ("a release whose name begins with a digit", "minimal", Named("1prod"), 'no Service can be called "1prod-weir"'),
+    ("a release with a dot in its name", "minimal", Named("a.b"), 'no Service can be called "a.b-weir"'),
+    ("a release with a dot, and weir in its name", "minimal", Named("weir.b"), 'no Service can be called "weir.b"'),
     ("another name for the replica", "minimal", "env: [{ name: WEIR_REPLICA, value: x }]", "WEIR_REPLICA is set by the chart"),
     ("a Redis that is not used", "minimal", "redis: { enabled: true, password: 0123456789abcdef }", "`config` must have in [state]: url ="),
     ("a Redis for everybody", "redis-trial", 'redis: { password: "" }', "redis.password is empty"),
@@ -69,15 +83,17 @@ def faults(chart, table=TABLE):
     """Yields what was taken, or refused for another reason."""
     sets = chart.sets()
     for what, base, wrong, wanted in table:
-        values = sets[base]
-        if isinstance(wrong, tuple):
+        values, name = sets[base], "weir"
+        if isinstance(wrong, Named):
+            name = wrong
+        elif isinstance(wrong, tuple):
             if wrong[0] not in values["config"]:
                 yield f"{what}: {base} has no {wrong[0]}"
             values = over(values, {"config": values["config"].replace(*wrong)})
         else:
             values = over(values, yaml.safe_load(wrong))
         try:
-            chart.render(values)
+            chart.render(values, name)
         except helm_python.HelmError as error:
             if wanted not in str(error):
                 yield f"{what}: refused, but for: {error}"
@@ -85,5 +101,6 @@ def faults(chart, table=TABLE):
                 yield f"{what}: the refusal shows the secret"
         else:
             yield f"{what}: it was taken"
+    chart.render(over(sets["minimal"], {"fullnameOverride": "prod"}), "1prod")
     literal = over(sets["minimal"], {"allowLiteralSecrets": True, "config": sets["minimal"]["config"].replace("${file:", "x")})
     chart.render(literal)

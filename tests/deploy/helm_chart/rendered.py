@@ -10,14 +10,15 @@ import facts
 import yaml
 from chart import DEPLOY, over
 
-METADATA = ipaddress.ip_address("169.254.169.254")
+# The metadata servers of clouds, and the agents of EKS' Pod Identity.
+METADATA = [ipaddress.ip_address(address) for address in ("169.254.169.254", "169.254.170.23", "fd00:ec2::23")]
 BALANCER_SENDS = 150  # seconds after a pod was deregistered, by deploy/BALANCERS.md
 
 
 def faults(chart, only=None):
     """Yields the faults of all sets of values, by all checks or by one."""
     alone = [secrets, rights, patience, picked, probes, services, balanced, files, scaling, policies, monitoring, whole]
-    together = [selectors, rolled, named]
+    together = [identities, selectors, rolled, named]
     if only:
         alone, together = ([check for check in checks if check.__name__ == only] for checks in (alone, together))
     for name, values in chart.sets().items() if alone else ():
@@ -230,8 +231,8 @@ def policies(values, release, told):
     if not any({port["port"] for port in rule["ports"]} == {told.ports["client"]} for rule in policy["spec"]["ingress"]):
         yield "nobody may call"
     wanted = values.get("networkPolicy", {}).get("egress", {}).get("metadata", {}).get("enabled", False)
-    if wanted != any(reaches(rule, METADATA, 80) for rule in policy["spec"]["egress"]):
-        yield "the metadata server is in reach, or is not where it is wanted"
+    if not wanted and any(reaches(rule, agent, 80) for rule in policy["spec"]["egress"] for agent in METADATA):
+        yield "the metadata server is in reach, and nobody asks for it"
     for what, port in (("names", 53), ("providers", 443)):
         if not any(reaches(rule, ipaddress.ip_address("93.184.216.34"), port) for rule in policy["spec"]["egress"]):
             yield f"{what} are out of reach"
@@ -291,8 +292,22 @@ def whole(values, release, _):
         wanted = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "helm.sh/chart", *values.get("commonLabels", {})}
         if found["metadata"].get("namespace") != "ai" or not wanted <= labels.keys():
             yield f"{found['kind']} {found['metadata']['name']} has another namespace, or lacks labels"
+    for kind, labels, _spec in release.templates():
+        if not values.get("commonLabels", {}).items() <= labels.items():
+            yield f"{kind}: its pods lack labels"
+    if f": {release.deployment()['spec']['template']['spec']['containers'][0]['image']}\n" not in release.notes:
+        yield "the notes tell of another image"
     if release.toml().rstrip("\n") != values["config"].rstrip("\n"):
         yield "weir.toml is not what was given"
+
+
+def identities(chart):
+    """Where the metadata server is wanted, a policy lets a pod ask it, and the agents that stand in for it."""
+    values = over(chart.sets()["production"], {"networkPolicy": {"egress": {"metadata": {"enabled": True}}}})
+    policy = chart.render(values).one("NetworkPolicy", "weir")
+    for agent in METADATA:
+        if not any(reaches(rule, agent, 80) for rule in policy["spec"]["egress"]):
+            yield f"{agent} is out of reach, though it is wanted"
 
 
 def selectors(chart):
@@ -322,6 +337,10 @@ def rolled(chart):
         yield "pods are replaced for what a reload takes up"
     if pods() == pods(config=restarted):
         yield "pods go on with what only a restart changes"
+    # (Both together are as long as before, so nothing else of the pod tells of it.)
+    drained = text.replace('"2s"', '"3s"').replace('"1m 30s"', '"1m 29s"')
+    if pods() == pods(config=drained):
+        yield "pods go on with what only a restart changes of how they end"
     if pods(restartOnConfigChange="never") != pods(restartOnConfigChange="never", config=restarted):
         yield "pods are replaced though they never should be"
     if pods(restartOnConfigChange="always") == pods(restartOnConfigChange="always", config=reloaded):

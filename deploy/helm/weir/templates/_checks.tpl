@@ -12,6 +12,9 @@ cluster only, some of it at night; what Weir says of its file itself, `weir chec
 {{- include "weir.checkScaling" . -}}
 {{- include "weir.checkMemory" (list . $toml) -}}
 {{- include "weir.checkEnv" . -}}
+{{- include "weir.checkNames" . -}}
+{{- include "weir.checkImage" .Values.image -}}
+{{- include "weir.checkScraping" .Values.monitoring.serviceMonitor -}}
 {{- if not .Values.allowLiteralSecrets -}}
 {{- include "weir.checkSecrets" $toml -}}
 {{- end -}}
@@ -112,6 +115,35 @@ there are most.
 {{- range .Values.env -}}
 {{- if has .name (list "WEIR_REPLICA" "WEIR_CONFIG") -}}
 {{- fail (printf "\n\nweir: env: %s is set by the chart" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Services are called so, and their names begin with a letter and have no dots, which a release's may. */}}
+{{- define "weir.checkNames" -}}
+{{- $name := include "weir.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $must := "a letter, then letters, digits and -. Take another name for the release, or set fullnameOverride" -}}
+{{- fail (printf "\n\nweir: no Service can be called %q: its name must be %s" $name $must) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A digest says which image it is: a tag beside it would be passed over, and an upgrade by the tag would change nothing. */}}
+{{- define "weir.checkImage" -}}
+{{- if and .tag .digest -}}
+{{- $way := "Set image.digest to that of the tag, or to \"\" for the tag to count" -}}
+{{- fail (printf "\n\nweir: image.tag = %q, and image.digest says which image it is already. %s" .tag $way) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The operator takes no monitor that may ask longer than until it asks again. */}}
+{{- define "weir.checkScraping" -}}
+{{- if .enabled -}}
+{{- $interval := include "weir.ms" (dict "key" "monitoring.serviceMonitor.interval" "text" .interval) | int64 -}}
+{{- $timeout := include "weir.ms" (dict "key" "monitoring.serviceMonitor.scrapeTimeout" "text" .scrapeTimeout) | int64 -}}
+{{- if gt $timeout $interval -}}
+{{- $is := printf "scrapeTimeout = %q is longer than interval = %q" .scrapeTimeout .interval -}}
+{{- fail (printf "\n\nweir: monitoring.serviceMonitor: %s, which the operator refuses" $is) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
