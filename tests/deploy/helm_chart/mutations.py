@@ -3,7 +3,7 @@
 POD, NAMES, CONFIG, CHECKS = "templates/_pod.tpl", "templates/_names.tpl", "templates/_config.tpl", "templates/_checks.tpl"
 WEIR, SERVICE, POLICY = "templates/deployment.yaml", "templates/service.yaml", "templates/networkpolicy.yaml"
 SCALER, WATCH, FILES = "templates/horizontalpodautoscaler.yaml", "templates/monitoring.yaml", "templates/configmap.yaml"
-NOTES = "templates/NOTES.txt"
+SECRETS, NOTES = "templates/_secrets.tpl", "templates/NOTES.txt"
 BUDGET, READY, SCHEMA = "templates/poddisruptionbudget.yaml", "templates/tests/ready.yaml", "values.schema.json"
 
 COPIES = [
@@ -178,7 +178,13 @@ REFUSED = [
     (CHECKS, '{{- include "weir.checkScraping" .Values.monitoring.serviceMonitor -}}', "",
      "asked longer than until the next time: it was taken"),
     (CHECKS, 'include "weir.ms"', 'include "weir.seconds"', "the same by a little: it was taken"),
-    (CHECKS, '{{- include "weir.checkSecrets" $toml -}}', "", "a key in clear: it was taken"),
+    (CHECKS, '{{- include "weir.checkSecrets" (list . $toml) -}}', "", "a key in clear: it was taken"),
+    (SECRETS, '{{- include "weir.literalWebhook" (dig "alerts" "webhook" "" $toml | toString) -}}', "", "a webhook in clear: it was taken"),
+    (SECRETS, "ge (len .) 12", "ge (len .) 120", "a part of a webhook in clear: it was taken"),
+    (SECRETS, '. | replace "$${" "("', ".", "a webhook that only looks like a reference: it was taken"),
+    (SECRETS, '{{- include "weir.literalUsers" (list "" (omit $toml "state")) -}}', "", "a password in an address: it was taken"),
+    (SECRETS, "(fromToml $text)", "dict", "a provider's password in clear: it was taken"),
+    (SECRETS, '(include "weir.unreferenced" $rest)', '(ternary "" $rest (contains "${" $rest))', "a part of a key in clear: it was taken"),
 ]
 
 TABLE = [

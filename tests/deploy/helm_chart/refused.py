@@ -9,6 +9,11 @@ class Named(str):
     """What the release is called."""
 
 
+def webhook(url):
+    """The change of a configuration that makes it tell of alerts there."""
+    return ("\n[telemetry]", f'\n[alerts]\nwebhook = "{url}"\n[telemetry]')
+
+
 # (what is wrong, the set that it is laid over, what is laid over it, what is said). In `config` a pair (old, new) replaces a part;
 # a name is the release's.
 TABLE = [
@@ -63,7 +68,31 @@ TABLE = [
     ("a Redis for everybody", "redis-trial", 'redis: { password: "" }', "redis.password is empty"),
     ("a Redis for who can guess", "redis-trial", "redis: { password: redis }", "does not match pattern"),
     ("a key in clear", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "sk-live"), "accounts.openai.api_key stands in clear"),
+    ("a part of a key in clear", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "sk-live-secret-${X}"),
+     "accounts.openai.api_key stands in clear"),
+    ("a key behind a reference", "minimal", ("OPENAI_API_KEY}", "OPENAI_API_KEY}sk-live"), "accounts.openai.api_key stands in clear"),
+    ("a key that only looks like a reference", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "$${sk_live}"),
+     "accounts.openai.api_key stands in clear"),
+    ("a key in the place of a name", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "${sk-live}"),
+     "accounts.openai.api_key stands in clear"),
+    ("a password in an address", "production", ("http://vllm.inference", "http://u:sk-live@vllm.inference"),
+     "a user or password in accounts.base_url stands in clear"),
+    ("a token as the user of an address", "production", ("http://vllm.inference", "http://sk-live@vllm.inference"),
+     "a user or password in accounts.base_url stands in clear"),
+    ("a collector's password in clear", "production", ("http://collector", "http://u:sk-live${X}@collector"),
+     "a user or password in telemetry.otlp_endpoint stands in clear"),
+    ("a provider's password in clear", "sentinel-tls", "providers: { house.toml: 'base_url = \"https://u:sk-live@h\"' }",
+     "a user or password in providers.house.toml.base_url stands in clear"),
+    ("a webhook in clear", "production", webhook("https://hooks.example/services/T0/sk-live"), "alerts.webhook stands in clear"),
+    ("a part of a webhook in clear", "production", webhook("https://hooks.example/services/sk-live-secret-${X}"),
+     "alerts.webhook stands in clear"),
+    ("a webhook that only looks like a reference", "production", webhook("https://hooks.example/services/$${sk_live}"),
+     "alerts.webhook stands in clear"),
+    ("a webhook's query in clear", "production", webhook("https://hooks.example/?key=sk-live-secret-0&to=${X}"),
+     "alerts.webhook stands in clear"),
     ("a token in clear", "production", ("${file:/etc/weir/secrets/ADMIN_TOKEN}", "sk-live"), "server.admin_token stands in clear"),
+    ("a part of a header in clear", "production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Bearer sk-live${X}"),
+     "telemetry.otlp_headers.authorization stands in clear"),
     ("a header in clear", "production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Bearer sk-live"),
      "telemetry.otlp_headers.authorization stands in clear"),
     ("an account's header in clear", "minimal", ('provider = "openai"', 'provider = "openai"\nheaders = { X-Api-Key = "sk-live" }'),
@@ -72,6 +101,9 @@ TABLE = [
      'region = "us-east-1"\ncredentials = { kind = "aws", access_key_id = "AKIA", secret_access_key = "sk-live" }\n'),
      "accounts.bedrock.credentials.secret_access_key stands in clear"),
     ("a password in clear", "production", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live"), "the password in state stands in clear"),
+    ("a part of a password in clear", "production", ("REDIS_PASSWORD}", "REDIS_PASSWORD}sk-live"), "the password in state stands in clear"),
+    ("a password with a sign in it", "production", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live@1"),
+     "the password in state stands in clear"),
     ("one of a cluster's in clear", "tls", ("${file:/etc/weir/secrets/REDIS_PASSWORD}@r2", "sk-live@r2"),
      "the password in state stands in clear"),
     ("one behind sentinels in clear", "sentinel-tls", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live"),
@@ -79,21 +111,29 @@ TABLE = [
 ]
 
 
+# What holds no secret and must be taken, laid over a set as above.
+TAKEN = [
+    ("minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "${A}${B}")),
+    ("production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Basic ${USER_AND_PASSWORD}")),
+    ("minimal", ('provider = "openai"', 'provider = "openai"\nheaders = { cookie = "session=${A}; other=${B}" }')),
+    ("production", ("rediss://weir:${file:/etc/weir/secrets/REDIS_PASSWORD}@", "rediss://")),
+    ("production", ("rediss://weir:${file:/etc/weir/secrets/REDIS_PASSWORD}@redis.internal:6379/0", "${REDIS_URL}")),
+    ("production", ("rediss://weir:", "rediss://${USER}:")),
+    ("production", ("http://vllm.inference", "http://${HOST}")),
+    ("production", webhook("")),
+    ("production", webhook("${WEBHOOK}")),
+    ("production", webhook("http://receiver.monitoring:8080")),
+    ("production", webhook("https://hooks.example/services/T0123ABCD/B0123ABCD/${TOKEN}")),
+    ("production", webhook("https://hooks.example/incoming-webhook?key=${TOKEN}")),
+]
+
+
 def faults(chart, table=TABLE):
-    """Yields what was taken, or refused for another reason."""
+    """Yields what was taken, or refused for another reason; and what is refused though nothing is wrong."""
     sets = chart.sets()
     for what, base, wrong, wanted in table:
-        values, name = sets[base], "weir"
-        if isinstance(wrong, Named):
-            name = wrong
-        elif isinstance(wrong, tuple):
-            if wrong[0] not in values["config"]:
-                yield f"{what}: {base} has no {wrong[0]}"
-            values = over(values, {"config": values["config"].replace(*wrong)})
-        else:
-            values = over(values, yaml.safe_load(wrong))
         try:
-            chart.render(values, name)
+            chart.render(*changed(sets[base], wrong))
         except helm_python.HelmError as error:
             if wanted not in str(error):
                 yield f"{what}: refused, but for: {error}"
@@ -101,6 +141,23 @@ def faults(chart, table=TABLE):
                 yield f"{what}: the refusal shows the secret"
         else:
             yield f"{what}: it was taken"
-    chart.render(over(sets["minimal"], {"fullnameOverride": "prod"}), "1prod")
+    for base, change in TAKEN if table is TABLE else ():
+        try:
+            chart.render(*changed(sets[base], change))
+        except helm_python.HelmError as error:
+            yield f"{base} with {change} is refused: {error}"
     literal = over(sets["minimal"], {"allowLiteralSecrets": True, "config": sets["minimal"]["config"].replace("${file:", "x")})
     chart.render(literal)
+    chart.render(over(sets["minimal"], {"fullnameOverride": "prod"}), "1prod")
+
+
+def changed(values, change):
+    """Values with a change of the tables' kind, and the release's name."""
+    if isinstance(change, Named):
+        return values, change
+    if isinstance(change, str):
+        return over(values, yaml.safe_load(change)), "weir"
+    old, new = change
+    if old not in values["config"]:
+        raise SystemExit(f"the configuration has no {old}")
+    return over(values, {"config": values["config"].replace(old, new)}), "weir"

@@ -16,7 +16,7 @@ cluster only, some of it at night; what Weir says of its file itself, `weir chec
 {{- include "weir.checkImage" .Values.image -}}
 {{- include "weir.checkScraping" .Values.monitoring.serviceMonitor -}}
 {{- if not .Values.allowLiteralSecrets -}}
-{{- include "weir.checkSecrets" $toml -}}
+{{- include "weir.checkSecrets" (list . $toml) -}}
 {{- end -}}
 {{- end -}}
 
@@ -148,44 +148,3 @@ there are most.
 {{- end -}}
 {{- end -}}
 
-{{/* Who may read ConfigMaps is not who may read Secrets. No message shows what it is about. */}}
-{{- define "weir.checkSecrets" -}}
-{{- include "weir.literal" (list "server.admin_token" (dig "server" "admin_token" "" .)) -}}
-{{- range .accounts -}}
-{{- $account := printf "accounts.%s" (.name | default "") -}}
-{{- include "weir.literal" (list (printf "%s.api_key" $account) (.api_key | default "")) -}}
-{{- include "weir.literalHeaders" (list (printf "%s.headers" $account) (.headers | default dict)) -}}
-{{- $credentials := .credentials | default dict -}}
-{{- range $key := list "secret_access_key" "session_token" "secret" "json" -}}
-{{- include "weir.literal" (list (printf "%s.credentials.%s" $account $key) (get $credentials $key)) -}}
-{{- end -}}
-{{- end -}}
-{{- $state := .state | default dict -}}
-{{- range concat (list ($state.url | default "")) ($state.cluster | default list) -}}
-{{- $login := regexFind "://[^@]*:[^@]+@" . -}}
-{{- if not (contains ":@" $login) -}}
-{{- include "weir.literal" (list "the password in state" (regexReplaceAll "^://[^:@]*:" $login "")) -}}
-{{- end -}}
-{{- end -}}
-{{- range $key := list "password" "data_password" -}}
-{{- include "weir.literal" (list (printf "state.sentinel.%s" $key) (dig "sentinel" $key "" $state)) -}}
-{{- end -}}
-{{- include "weir.literalHeaders" (list "telemetry.otlp_headers" (dig "telemetry" "otlp_headers" dict .)) -}}
-{{- end -}}
-
-{{- define "weir.literal" -}}
-{{- $text := toString (index . 1) -}}
-{{- if and $text (not (contains "${" $text)) -}}
-{{- $way := "put it into a Secret (`secrets`) and write ${file:/etc/weir/secrets/NAME} (if it is none: allowLiteralSecrets: true)" -}}
-{{- fail (printf "\n\nweir: `config`: %s stands in clear, and `config` becomes a ConfigMap: %s" (index . 0) $way) -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "weir.literalHeaders" -}}
-{{- $where := index . 0 -}}
-{{- range $name, $value := index . 1 -}}
-{{- if regexMatch "(?i)auth|key|token|secret|cookie|password" $name -}}
-{{- include "weir.literal" (list (printf "%s.%s" $where $name) $value) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
