@@ -3,7 +3,7 @@
 POD, NAMES, CONFIG, CHECKS = "templates/_pod.tpl", "templates/_names.tpl", "templates/_config.tpl", "templates/_checks.tpl"
 WEIR, SERVICE, POLICY = "templates/deployment.yaml", "templates/service.yaml", "templates/networkpolicy.yaml"
 SCALER, WATCH, FILES = "templates/horizontalpodautoscaler.yaml", "templates/monitoring.yaml", "templates/configmap.yaml"
-SECRETS, NOTES = "templates/_secrets.tpl", "templates/NOTES.txt"
+SECRETS, REACH, NOTES = "templates/_secrets.tpl", "templates/_reach.tpl", "templates/NOTES.txt"
 BUDGET, READY, SCHEMA = "templates/poddisruptionbudget.yaml", "templates/tests/ready.yaml", "values.schema.json"
 
 COPIES = [
@@ -117,6 +117,15 @@ RENDERED = {
         (POLICY, "port: {{ int $facts.ports.client }}, ", "port: {{ int $facts.ports.metrics }}, ", "nobody may call"),
         (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if true }}", "the metadata server is in reach"),
         (POLICY, "cidr: 0.0.0.0/0", "cidr: 10.0.0.0/8", "providers are out of reach"),
+        (POLICY, "{{- else if $facts.shared }}", "{{- else if false }}", "a server of [state] is out of reach at the port 6379"),
+        (POLICY, "{{- range $policy.egress.redis.ports }}", "{{- range list 6379 }}",
+         "a server of [state] is out of reach at the port 26379"),
+        (POLICY, '"weir.redisSelector" . | nindent 14', '"weir.selector" . | nindent 14', "redis-trial: policies: a server of [state]"),
+        (POLICY, "{{- if $facts.otlp }}", "{{- if false }}", "the collector is out of reach at the port 4317"),
+        (POLICY, "{{- with $policy.egress.redis.to }}", "{{- with $policy.ingress.metrics }}",
+         "sentinel-tls: policies: a server of [state] is out of reach at the port 26379"),
+        (POLICY, "{{- with $policy.egress.extra }}", "{{- with list }}", "the account own-gpus is out of reach at the port 8000"),
+        (POLICY, '"weir.selector" . | nindent 14', '"weir.redisSelector" . | nindent 14', "Redis takes no connection of Weir's"),
     ],
     "monitoring": [
         (WATCH, "component: metrics", "component: client", "it scrapes ["),
@@ -140,6 +149,16 @@ RENDERED = {
     "identities": [
         (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if false }}", "169.254.169.254 is out of reach, though it is wanted"),
         ("values.yaml", ', "fd00:ec2::23/128"]', "]", "fd00:ec2::23 is out of reach, though it is wanted"),
+    ],
+    "noted": [
+        (NOTES, "{{- if .Values.networkPolicy.enabled }}", "{{- if false }}", "the notes tell of []"),
+        (NOTES, "{{- if .Values.networkPolicy.enabled }}", "{{- if true }}", "own-gpus is at"),
+        (REACH, '(dig "telemetry" "otlp_endpoint" "" $toml)', '""', "14317'): the notes tell of []"),
+        (REACH, '(dig "alerts" "webhook" "" $toml)', '""', "]'): the notes tell of []"),
+        (REACH, "range prepend ($preset.base_url_when | default list) $preset", "range list", "8443/v1\"' }: the notes tell of []"),
+        (REACH, "(not (include \"weir.extraReaches\" (list $egress.extra $port)))", "(not $egress.extra)",
+         "'vllm.inference:9000'): the notes tell of []"),
+        (REACH, 'range dig "sentinel" "nodes" list $state', "range list", "26380'): the notes tell of []"),
     ],
     "selectors": [
         (NAMES, "instance: {{ .Release.Name }}\n{{- end -}}\n\n{{/* The trial",

@@ -4,26 +4,57 @@ those at the end compare several."""
 import base64
 import ipaddress
 import json
+import re
 
 import copies
 import facts
 import yaml
 from chart import DEPLOY, over
+from refused import changed, webhook
 
 # The metadata servers of clouds, and the agents of EKS' Pod Identity.
 METADATA = [ipaddress.ip_address(address) for address in ("169.254.169.254", "169.254.170.23", "fd00:ec2::23")]
+# (a set, a change of it as in refused.py, what is at a port that is shut, and the setting that would open it)
+EXTRA = "networkPolicy.egress.extra"
+NOTED = [
+    *((base, "{}", []) for base in ("production", "sentinel-tls", "redis-trial", "tls", "minimal")),
+    ("production", ("collector.telemetry:4317", "collector.telemetry:14317"),
+     [("the collector is at the port 14317", "networkPolicy.egress.otlp.ports")]),
+    ("production", ("http://collector.telemetry:4317", "https://collector.example"), []),
+    ("production", webhook("https://hooks.example:8443/${X}"), [("the webhook is at the port 8443", EXTRA)]),
+    ("production", webhook("http://${RECEIVER}/alerts/${X}"), []),
+    ("production", webhook("http://${RECEIVER}:9000/${X}"), [("the webhook is at the port 9000", EXTRA)]),
+    ("production", ("vllm.inference:8000", "vllm.inference:9000"), [("the account own-gpus is at the port 9000", EXTRA)]),
+    ("production", ("vllm.inference:8000", "vllm.inference"), [("the account own-gpus is at the port 80", EXTRA)]),
+    ("production", "networkPolicy: { egress: { extra: [] } }", [("the account own-gpus is at the port 8000", EXTRA)]),
+    ("production", "networkPolicy: { enabled: false, egress: { extra: [] } }", []),
+    ("production", "networkPolicy: { egress: { extra: [{ ports: [{ port: 7000, endPort: 8000 }] }] } }", []),
+    ("production", "networkPolicy: { egress: { extra: [{ ports: [{ port: 7000, endPort: 7999 }] }] } }",
+     [("the account own-gpus is at the port 8000", EXTRA)]),
+    ("production", "networkPolicy: { egress: { extra: [{ to: [{ podSelector: {} }] }] } }", []),
+    ("production", ("redis.internal:6379", "redis.internal:6380"),
+     [("a server of [state] is at the port 6380", "networkPolicy.egress.redis.ports")]),
+    ("production", "networkPolicy: { egress: { redis: { ports: [6380] } } }",
+     [("a server of [state] is at the port 6379", "networkPolicy.egress.redis.ports")]),
+    ("sentinel-tls", ("s3.redis:26379", "s3.redis:26380"),
+     [("a server of [state] is at the port 26380", "networkPolicy.egress.redis.ports")]),
+    ("sentinel-tls", "providers: { house.toml: 'base_url = \"https://inference.internal:8443/v1\"' }",
+     [("the provider of house.toml is at the port 8443", EXTRA)]),
+    ("tls", "networkPolicy: { enabled: true, egress: { redis: { ports: [6380] } } }",
+     [("a server of [state] is at the port 6379", "networkPolicy.egress.redis.ports")]),
+]
 BALANCER_SENDS = 150  # seconds after a pod was deregistered, by deploy/BALANCERS.md
 
 
 def faults(chart, only=None):
     """Yields the faults of all sets of values, by all checks or by one."""
     alone = [secrets, rights, patience, picked, probes, services, balanced, files, scaling, policies, monitoring, whole]
-    together = [identities, selectors, rolled, named]
+    together = [identities, noted, selectors, rolled, named]
     if only:
         alone, together = ([check for check in checks if check.__name__ == only] for checks in (alone, together))
     for name, values in chart.sets().items() if alone else ():
         release = chart.render(values)
-        told = facts.of(release.toml())
+        told = facts.of(release.toml(), values.get("providers", {}).values())
         for check in alone:
             for fault in check(values, release, told):
                 yield f"{name}: {check.__name__}: {fault}"
@@ -236,6 +267,33 @@ def policies(values, release, told):
     for what, port in (("names", 53), ("providers", 443)):
         if not any(reaches(rule, ipaddress.ip_address("93.184.216.34"), port) for rule in policy["spec"]["egress"]):
             yield f"{what} are out of reach"
+    for what, host, port in told.reached:
+        if not any(leads(rule, host, port, release) for rule in policy["spec"]["egress"]):
+            yield f"{what} is out of reach at the port {port}"
+    if inner := release.one("NetworkPolicy", f"{policy['metadata']['name']}-redis"):
+        peers = [peer["podSelector"]["matchLabels"] for rule in inner["spec"]["ingress"] for peer in rule["from"]]
+        pods = release.deployment()["spec"]["template"]["metadata"]["labels"]
+        if not any(labels.items() <= pods.items() for labels in peers):
+            yield "Redis takes no connection of Weir's"
+
+
+def leads(rule, host, port, release):
+    """Does a rule of egress let a host's name at a port through? Names of the cluster are SERVICE, or SERVICE.NAMESPACE."""
+    if port not in {given["port"] for given in rule["ports"]}:
+        return False
+    service, _, namespace = host.partition(".")
+    for peer in rule.get("to", []):
+        if "ipBlock" in peer:
+            block = ipaddress.ip_network(peer["ipBlock"]["cidr"])
+            there = bool(namespace) and block.prefixlen < block.max_prefixlen  # (a single address is an agent's)
+        elif "namespaceSelector" in peer:
+            there = peer["namespaceSelector"]["matchLabels"].get("kubernetes.io/metadata.name") == namespace
+        else:
+            pods = release.one("StatefulSet", service)["spec"]["template"]["metadata"]["labels"]
+            there = not namespace and peer["podSelector"]["matchLabels"].items() <= pods.items()
+        if there:
+            return True
+    return "to" not in rule
 
 
 def reaches(rule, address, port):
@@ -308,6 +366,16 @@ def identities(chart):
     for agent in METADATA:
         if not any(reaches(rule, agent, 80) for rule in policy["spec"]["egress"]):
             yield f"{agent} is out of reach, though it is wanted"
+
+
+def noted(chart):
+    """The notes name what is at a port that no rule of the policy lets through, and nothing else."""
+    sets = chart.sets()
+    for base, change, wanted in NOTED:
+        notes = chart.render(*changed(sets[base], change)).notes
+        said = re.findall(r"(?m)^NOTE: (.*), which no rule of the network policy lets through: (.*)\.$", notes)
+        if said != wanted:
+            yield f"{base} with {change}: the notes tell of {said}"
 
 
 def selectors(chart):
