@@ -10,7 +10,7 @@ cannot judge: names have no addresses yet.) Where only the environment knows a p
 {{- $found := list (list "the collector" (dig "telemetry" "otlp_endpoint" "" $toml) "otlp") -}}
 {{- $found = append $found (list "the webhook" (dig "alerts" "webhook" "" $toml) "providers") -}}
 {{- range $toml.accounts -}}
-{{- $found = append $found (list (printf "the account %s" .name) (.base_url | default "") "providers") -}}
+{{- $found = append $found (list (printf "the account %s" (.name | default "")) (.base_url | default "") "providers") -}}
 {{- end -}}
 {{- range $name, $text := .Values.providers -}}
 {{- $preset := fromToml $text -}}
