@@ -18,6 +18,8 @@ def main():
     """The parts, and how many faults they found."""
     began, chart = time.monotonic(), Chart(CHART)
     gateway, broken = os.environ.get("WEIR_BIN"), sys.argv[1:] == ["--broken"]
+    if gateway and not os.access(gateway, os.X_OK):
+        sys.exit(f"no gateway at {gateway}: build it (cargo build --release), or leave WEIR_BIN out")
     parts = {
         "copies": copies.faults,
         "valid": lambda: valid.faults(chart),

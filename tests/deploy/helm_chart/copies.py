@@ -15,6 +15,15 @@ ORIGINALS = {
     "files/dashboards/weir.json": "grafana/dashboards/weir.json",
 }
 
+# What a network load balancer of AWS needs.
+BALANCER = (
+    "tcp.idle_timeout.seconds",
+    "target_health_state.unhealthy.connection_termination.enabled=false",
+    "target_health_state.unhealthy.draining_interval_seconds=",
+    "deregistration_delay.timeout_seconds=",
+    '"150s"',
+)
+
 UNSTEADY = re.compile(r"\.Capabilities|\blookup\b|\brand[A-Z]\w*|\bgen[A-Z]\w*|\bnow\b|\.Release\.Is\w+|\.Release\.Revision")
 
 
@@ -26,6 +35,12 @@ def faults(chart=CHART):
     version = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     if read(chart / "Chart.yaml")["appVersion"] != version:
         yield f"Chart.yaml: appVersion is not {version}, which is Weir's"
+    balancers = (DEPLOY / "BALANCERS.md").read_text()
+    for said in BALANCER:
+        if said not in balancers:
+            yield f"deploy/BALANCERS.md does not say {said}"
+        if said not in (chart / "values.yaml").read_text():
+            yield f"values.yaml does not say {said} of AWS' balancer, as deploy/BALANCERS.md does"
     for template in sorted((chart / "templates").rglob("*.*")):
         for word in UNSTEADY.findall(code(template)):
             yield f"{template.name} uses {word}: what is rendered would not be the same at any time, for any cluster"

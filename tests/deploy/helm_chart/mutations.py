@@ -3,6 +3,7 @@
 POD, NAMES, CONFIG, CHECKS = "templates/_pod.tpl", "templates/_names.tpl", "templates/_config.tpl", "templates/_checks.tpl"
 WEIR, SERVICE, POLICY = "templates/deployment.yaml", "templates/service.yaml", "templates/networkpolicy.yaml"
 SCALER, WATCH, FILES = "templates/horizontalpodautoscaler.yaml", "templates/monitoring.yaml", "templates/configmap.yaml"
+SECRETS, REACH, NOTES = "templates/_secrets.tpl", "templates/_reach.tpl", "templates/NOTES.txt"
 BUDGET, READY, SCHEMA = "templates/poddisruptionbudget.yaml", "templates/tests/ready.yaml", "values.schema.json"
 
 COPIES = [
@@ -10,6 +11,8 @@ COPIES = [
     ("files/redis-users.acl", "+evalsha", "+@all", "redis-users.acl is not what it is a copy of"),
     ("templates/redis.yaml", ".Values.redis.password | b64enc", "randAlphaNum 20 | b64enc", "redis.yaml uses randAlphaNum"),
     ("README.md", "| `podLabels`", "| podLabels", "no row for the value podLabels"),
+    ("values.yaml", 'drain_delay = "150s"', 'drain_delay = "30s"', 'does not say "150s" of AWS'),
+    ("values.yaml", "connection_termination.enabled=false,", "", "connection_termination.enabled=false of AWS"),
     ("values.yaml", "podLabels:", "labelsOfPods:", "tells of podLabels, which is no value"),
 ]
 
@@ -26,7 +29,7 @@ RENDERED = {
     "secrets": [
         (FILES, "data:\n", "data:\n  k: {{ toJson .Values.secrets.values | quote }}\n", "a secret stands in ConfigMap"),
         (WEIR, "/weir.toml\"]", "/weir.toml\", {{ .Values.redis.password | b64enc | quote }}]", "a secret stands in Deployment"),
-        ("templates/NOTES.txt", "{{- if .Values.redis.enabled }}", "{{ .Values.redis.password }}{{ if true }}",
+        (NOTES, "{{- if .Values.redis.enabled }}", "{{ .Values.redis.password }}{{ if true }}",
          "a secret stands in the notes"),
         ("templates/secret.yaml", "b64enc", "b64enc | b64enc", "a secret stands in no Secret"),
         ("templates/redis.yaml", "kind: Secret", "kind: ConfigMap", "a secret stands in ConfigMap weir-redis"),
@@ -82,6 +85,13 @@ RENDERED = {
         (SERVICE, 'name: {{ ternary "https" "http" $facts.tls }}', "name: http", "the port's name does not say what is spoken there"),
         (SERVICE, "type: {{ .Values.service.type }}", "type: ClusterIP", "it is a ClusterIP"),
     ],
+    "balanced": [
+        (SERVICE, "{{- with .Values.service.annotations }}", "{{- with dict }}", "cuts what an unhealthy replica still answers"),
+        (SERVICE, "{{- with .Values.service.annotations }}", "{{- with dict }}", "is shorter than a replica takes to end"),
+        (SERVICE, "{{- with .Values.service.annotations }}", "{{- with dict }}", "does not ask whether a replica is ready"),
+        (FILES, "{{- .Values.config | trimSuffix", '{{- .Values.config | replace "150s" "30s" | trimSuffix',
+         "still sends when a replica's listener is closed"),
+    ],
     "files": [
         (POD, "{{- with .Values.tls.secret }}\n- name: tls", "{{- with .Values.tls.secret }}\n- name: cert", "not every volume is mounted"),
         (POD, "mountPath: /etc/weir/secrets", "mountPath: /etc/weir/secret", "nothing is mounted where /etc/weir/secrets/"),
@@ -106,8 +116,16 @@ RENDERED = {
         (POLICY, "port: {{ int $facts.ports.client }}, ", "port: 80, ", "are not Weir's"),
         (POLICY, "port: {{ int $facts.ports.client }}, ", "port: {{ int $facts.ports.metrics }}, ", "nobody may call"),
         (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if true }}", "the metadata server is in reach"),
-        (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if false }}", "or is not where it is wanted"),
         (POLICY, "cidr: 0.0.0.0/0", "cidr: 10.0.0.0/8", "providers are out of reach"),
+        (POLICY, "{{- else if $facts.shared }}", "{{- else if false }}", "a server of [state] is out of reach at the port 6379"),
+        (POLICY, "{{- range $policy.egress.redis.ports }}", "{{- range list 6379 }}",
+         "a server of [state] is out of reach at the port 26379"),
+        (POLICY, '"weir.redisSelector" . | nindent 14', '"weir.selector" . | nindent 14', "redis-trial: policies: a server of [state]"),
+        (POLICY, "{{- if $facts.otlp }}", "{{- if false }}", "the collector is out of reach at the port 4317"),
+        (POLICY, "{{- with $policy.egress.redis.to }}", "{{- with $policy.ingress.metrics }}",
+         "sentinel-tls: policies: a server of [state] is out of reach at the port 26379"),
+        (POLICY, "{{- with $policy.egress.extra }}", "{{- with list }}", "the account own-gpus is out of reach at the port 8000"),
+        (POLICY, '"weir.selector" . | nindent 14', '"weir.redisSelector" . | nindent 14', "Redis takes no connection of Weir's"),
     ],
     "monitoring": [
         (WATCH, "component: metrics", "component: client", "it scrapes ["),
@@ -121,8 +139,26 @@ RENDERED = {
     "whole": [
         (WATCH, "name: {{ $fullname }}-{{ $name }}", "name: {{ $fullname }}-rules", "two objects have one name"),
         (SERVICE, "namespace: {{ .Release.Namespace }}\n", "namespace: default\n", "has another namespace, or lacks labels"),
+        ("templates/redis.yaml", "{{- with .Values.commonLabels }}", "{{- with dict }}", "StatefulSet: its pods lack labels"),
+        (NAMES, "merge (dict) .Values.podLabels .Values.commonLabels", ".Values.podLabels", "Deployment: its pods lack labels"),
+        (NOTES, '{{ include "weir.image" . }}', "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}",
+         "the notes tell of another image"),
         (FILES, "{{- .Values.config | trimSuffix", '{{- .Values.config | replace "gpt" "gtp" | trimSuffix',
          "weir.toml is not what was given"),
+    ],
+    "identities": [
+        (POLICY, "{{- if $policy.egress.metadata.enabled }}", "{{- if false }}", "169.254.169.254 is out of reach, though it is wanted"),
+        ("values.yaml", ', "fd00:ec2::23/128"]', "]", "fd00:ec2::23 is out of reach, though it is wanted"),
+    ],
+    "noted": [
+        (NOTES, "{{- if .Values.networkPolicy.enabled }}", "{{- if false }}", "the notes tell of []"),
+        (NOTES, "{{- if .Values.networkPolicy.enabled }}", "{{- if true }}", "own-gpus is at"),
+        (REACH, '(dig "telemetry" "otlp_endpoint" "" $toml)', '""', "14317'): the notes tell of []"),
+        (REACH, '(dig "alerts" "webhook" "" $toml)', '""', "]'): the notes tell of []"),
+        (REACH, "range prepend ($preset.base_url_when | default list) $preset", "range list", "8443/v1\"' }: the notes tell of []"),
+        (REACH, "(not (include \"weir.extraReaches\" (list $egress.extra $port)))", "(not $egress.extra)",
+         "'vllm.inference:9000'): the notes tell of []"),
+        (REACH, 'range dig "sentinel" "nodes" list $state', "range list", "26380'): the notes tell of []"),
     ],
     "selectors": [
         (NAMES, "instance: {{ .Release.Name }}\n{{- end -}}\n\n{{/* The trial",
@@ -134,6 +170,7 @@ RENDERED = {
         (WEIR, 'include "weir.fixed" . | sha256sum', ".Values.config | sha256sum", "pods are replaced for what a reload takes up"),
         (CONFIG, '| default dict) "on_outage")', "| default dict))", "pods are replaced for what a reload takes up"),
         (CONFIG, '{{- $_ := set $fixed "state"', '{{- $_ := set dict "state"', "pods go on with what only a restart changes"),
+        (CONFIG, '"metrics_listen" "drain_delay" "drain_timeout")', '"metrics_listen")', "what only a restart changes of how they end"),
         (WEIR, '{{- else if eq .Values.restartOnConfigChange "always" }}', "{{- else }}", "pods are replaced though they never should be"),
         (WEIR, "list .Values.config .Values.prices", "list .Values.prices", "pods are not replaced though they always should be"),
         (WEIR, '"weir.podLabels"', '"weir.labels"', "a new version of the chart replaces pods for a label"),
@@ -155,7 +192,18 @@ REFUSED = [
     (CHECKS, '{{- include "weir.checkScaling" . -}}', "", "nothing to scale on: it was taken"),
     (CHECKS, '{{- include "weir.checkMemory" (list . $toml) -}}', "", "a full replica is killed: it was taken"),
     (CHECKS, '{{- include "weir.checkEnv" . -}}', "", "another name for the replica: it was taken"),
-    (CHECKS, '{{- include "weir.checkSecrets" $toml -}}', "", "a key in clear: it was taken"),
+    (CHECKS, '{{- include "weir.checkNames" . -}}', "", "a release whose name begins with a digit: it was taken"),
+    (CHECKS, '{{- include "weir.checkImage" .Values.image -}}', "", "a tag that changes nothing: it was taken"),
+    (CHECKS, '{{- include "weir.checkScraping" .Values.monitoring.serviceMonitor -}}', "",
+     "asked longer than until the next time: it was taken"),
+    (CHECKS, 'include "weir.ms"', 'include "weir.seconds"', "the same by a little: it was taken"),
+    (CHECKS, '{{- include "weir.checkSecrets" (list . $toml) -}}', "", "a key in clear: it was taken"),
+    (SECRETS, '{{- include "weir.literalWebhook" (dig "alerts" "webhook" "" $toml | toString) -}}', "", "a webhook in clear: it was taken"),
+    (SECRETS, "ge (len .) 12", "ge (len .) 120", "a part of a webhook in clear: it was taken"),
+    (SECRETS, '. | replace "$${" "("', ".", "a webhook that only looks like a reference: it was taken"),
+    (SECRETS, '{{- include "weir.literalUsers" (list "" (omit $toml "state")) -}}', "", "a password in an address: it was taken"),
+    (SECRETS, "(fromToml $text)", "dict", "a provider's password in clear: it was taken"),
+    (SECRETS, '(include "weir.unreferenced" $rest)', '(ternary "" $rest (contains "${" $rest))', "a part of a key in clear: it was taken"),
 ]
 
 TABLE = [

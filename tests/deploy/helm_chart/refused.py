@@ -4,7 +4,18 @@ import helm_python
 import yaml
 from chart import over
 
-# (what is wrong, the set that it is laid over, what is laid over it, what is said). In `config` a pair (old, new) replaces a part.
+
+class Named(str):
+    """What the release is called."""
+
+
+def webhook(url):
+    """The change of a configuration that makes it tell of alerts there."""
+    return ("\n[telemetry]", f'\n[alerts]\nwebhook = "{url}"\n[telemetry]')
+
+
+# (what is wrong, the set that it is laid over, what is laid over it, what is said). In `config` a pair (old, new) replaces a part;
+# a name is the release's.
 TABLE = [
     ("a typo at the top", "minimal", "replica: 2", "additional properties 'replica' not allowed"),
     ("a typo below", "minimal", "service: { annotation: {} }", "additional properties 'annotation' not allowed"),
@@ -44,12 +55,44 @@ TABLE = [
     ("nothing to scale on", "external-metrics", "autoscaling: { callsInFlight: { enabled: false }, limitsInUse: { enabled: false } }",
      "nothing to scale on"),
     ("a share of nothing", "production", "resources: { requests: { cpu: null } }", "a share of resources.requests.cpu"),
+    ("asked longer than until the next time", "production", "monitoring: { serviceMonitor: { interval: 5s } }",
+     'scrapeTimeout = "10s" is longer than interval = "5s"'),
+    ("the same by a little", "production", "monitoring: { serviceMonitor: { interval: 10100ms, scrapeTimeout: 10900ms } }",
+     'scrapeTimeout = "10900ms" is longer than interval = "10100ms"'),
+    ("a tag that changes nothing", "production", "image: { tag: 0.2.0 }", 'image.tag = "0.2.0", and image.digest says which image'),
+    ("a release whose name begins with a digit", "minimal", Named("1prod"), 'no Service can be called "1prod-weir"'),
+    ("a release with a dot in its name", "minimal", Named("a.b"), 'no Service can be called "a.b-weir"'),
+    ("a release with a dot, and weir in its name", "minimal", Named("weir.b"), 'no Service can be called "weir.b"'),
     ("another name for the replica", "minimal", "env: [{ name: WEIR_REPLICA, value: x }]", "WEIR_REPLICA is set by the chart"),
     ("a Redis that is not used", "minimal", "redis: { enabled: true, password: 0123456789abcdef }", "`config` must have in [state]: url ="),
     ("a Redis for everybody", "redis-trial", 'redis: { password: "" }', "redis.password is empty"),
     ("a Redis for who can guess", "redis-trial", "redis: { password: redis }", "does not match pattern"),
     ("a key in clear", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "sk-live"), "accounts.openai.api_key stands in clear"),
+    ("a part of a key in clear", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "sk-live-secret-${X}"),
+     "accounts.openai.api_key stands in clear"),
+    ("a key behind a reference", "minimal", ("OPENAI_API_KEY}", "OPENAI_API_KEY}sk-live"), "accounts.openai.api_key stands in clear"),
+    ("a key that only looks like a reference", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "$${sk_live}"),
+     "accounts.openai.api_key stands in clear"),
+    ("a key in the place of a name", "minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "${sk-live}"),
+     "accounts.openai.api_key stands in clear"),
+    ("a password in an address", "production", ("http://vllm.inference", "http://u:sk-live@vllm.inference"),
+     "a user or password in accounts.base_url stands in clear"),
+    ("a token as the user of an address", "production", ("http://vllm.inference", "http://sk-live@vllm.inference"),
+     "a user or password in accounts.base_url stands in clear"),
+    ("a collector's password in clear", "production", ("http://collector", "http://u:sk-live${X}@collector"),
+     "a user or password in telemetry.otlp_endpoint stands in clear"),
+    ("a provider's password in clear", "sentinel-tls", "providers: { house.toml: 'base_url = \"https://u:sk-live@h\"' }",
+     "a user or password in providers.house.toml.base_url stands in clear"),
+    ("a webhook in clear", "production", webhook("https://hooks.example/services/T0/sk-live"), "alerts.webhook stands in clear"),
+    ("a part of a webhook in clear", "production", webhook("https://hooks.example/services/sk-live-secret-${X}"),
+     "alerts.webhook stands in clear"),
+    ("a webhook that only looks like a reference", "production", webhook("https://hooks.example/services/$${sk_live}"),
+     "alerts.webhook stands in clear"),
+    ("a webhook's query in clear", "production", webhook("https://hooks.example/?key=sk-live-secret-0&to=${X}"),
+     "alerts.webhook stands in clear"),
     ("a token in clear", "production", ("${file:/etc/weir/secrets/ADMIN_TOKEN}", "sk-live"), "server.admin_token stands in clear"),
+    ("a part of a header in clear", "production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Bearer sk-live${X}"),
+     "telemetry.otlp_headers.authorization stands in clear"),
     ("a header in clear", "production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Bearer sk-live"),
      "telemetry.otlp_headers.authorization stands in clear"),
     ("an account's header in clear", "minimal", ('provider = "openai"', 'provider = "openai"\nheaders = { X-Api-Key = "sk-live" }'),
@@ -58,6 +101,9 @@ TABLE = [
      'region = "us-east-1"\ncredentials = { kind = "aws", access_key_id = "AKIA", secret_access_key = "sk-live" }\n'),
      "accounts.bedrock.credentials.secret_access_key stands in clear"),
     ("a password in clear", "production", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live"), "the password in state stands in clear"),
+    ("a part of a password in clear", "production", ("REDIS_PASSWORD}", "REDIS_PASSWORD}sk-live"), "the password in state stands in clear"),
+    ("a password with a sign in it", "production", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live@1"),
+     "the password in state stands in clear"),
     ("one of a cluster's in clear", "tls", ("${file:/etc/weir/secrets/REDIS_PASSWORD}@r2", "sk-live@r2"),
      "the password in state stands in clear"),
     ("one behind sentinels in clear", "sentinel-tls", ("${file:/etc/weir/secrets/REDIS_PASSWORD}", "sk-live"),
@@ -65,19 +111,29 @@ TABLE = [
 ]
 
 
+# What holds no secret and must be taken, laid over a set as above.
+TAKEN = [
+    ("minimal", ("${file:/etc/weir/secrets/OPENAI_API_KEY}", "${A}${B}")),
+    ("production", ("Bearer ${file:/etc/weir/secrets/OTLP_TOKEN}", "Basic ${USER_AND_PASSWORD}")),
+    ("minimal", ('provider = "openai"', 'provider = "openai"\nheaders = { cookie = "session=${A}; other=${B}" }')),
+    ("production", ("rediss://weir:${file:/etc/weir/secrets/REDIS_PASSWORD}@", "rediss://")),
+    ("production", ("rediss://weir:${file:/etc/weir/secrets/REDIS_PASSWORD}@redis.internal:6379/0", "${REDIS_URL}")),
+    ("production", ("rediss://weir:", "rediss://${USER}:")),
+    ("production", ("http://vllm.inference", "http://${HOST}")),
+    ("production", webhook("")),
+    ("production", webhook("${WEBHOOK}")),
+    ("production", webhook("http://receiver.monitoring:8080")),
+    ("production", webhook("https://hooks.example/services/T0123ABCD/B0123ABCD/${TOKEN}")),
+    ("production", webhook("https://hooks.example/incoming-webhook?key=${TOKEN}")),
+]
+
+
 def faults(chart, table=TABLE):
-    """Yields what was taken, or refused for another reason."""
+    """Yields what was taken, or refused for another reason; and what is refused though nothing is wrong."""
     sets = chart.sets()
     for what, base, wrong, wanted in table:
-        values = sets[base]
-        if isinstance(wrong, tuple):
-            if wrong[0] not in values["config"]:
-                yield f"{what}: {base} has no {wrong[0]}"
-            values = over(values, {"config": values["config"].replace(*wrong)})
-        else:
-            values = over(values, yaml.safe_load(wrong))
         try:
-            chart.render(values)
+            chart.render(*changed(sets[base], wrong))
         except helm_python.HelmError as error:
             if wanted not in str(error):
                 yield f"{what}: refused, but for: {error}"
@@ -85,5 +141,23 @@ def faults(chart, table=TABLE):
                 yield f"{what}: the refusal shows the secret"
         else:
             yield f"{what}: it was taken"
+    for base, change in TAKEN if table is TABLE else ():
+        try:
+            chart.render(*changed(sets[base], change))
+        except helm_python.HelmError as error:
+            yield f"{base} with {change} is refused: {error}"
     literal = over(sets["minimal"], {"allowLiteralSecrets": True, "config": sets["minimal"]["config"].replace("${file:", "x")})
     chart.render(literal)
+    chart.render(over(sets["minimal"], {"fullnameOverride": "prod"}), "1prod")
+
+
+def changed(values, change):
+    """Values with a change of the tables' kind, and the release's name."""
+    if isinstance(change, Named):
+        return values, change
+    if isinstance(change, str):
+        return over(values, yaml.safe_load(change)), "weir"
+    old, new = change
+    if old not in values["config"]:
+        raise SystemExit(f"the configuration has no {old}")
+    return over(values, {"config": values["config"].replace(old, new)}), "weir"

@@ -4,24 +4,57 @@ those at the end compare several."""
 import base64
 import ipaddress
 import json
+import re
 
 import copies
 import facts
 import yaml
 from chart import DEPLOY, over
+from refused import changed, webhook
 
-METADATA = ipaddress.ip_address("169.254.169.254")
+# The metadata servers of clouds, and the agents of EKS' Pod Identity.
+METADATA = [ipaddress.ip_address(address) for address in ("169.254.169.254", "169.254.170.23", "fd00:ec2::23")]
+# (a set, a change of it as in refused.py, what is at a port that is shut, and the setting that would open it)
+EXTRA = "networkPolicy.egress.extra"
+NOTED = [
+    *((base, "{}", []) for base in ("production", "sentinel-tls", "redis-trial", "tls", "minimal")),
+    ("production", ("collector.telemetry:4317", "collector.telemetry:14317"),
+     [("the collector is at the port 14317", "networkPolicy.egress.otlp.ports")]),
+    ("production", ("http://collector.telemetry:4317", "https://collector.example"), []),
+    ("production", webhook("https://hooks.example:8443/${X}"), [("the webhook is at the port 8443", EXTRA)]),
+    ("production", webhook("http://${RECEIVER}/alerts/${X}"), []),
+    ("production", webhook("http://${RECEIVER}:9000/${X}"), [("the webhook is at the port 9000", EXTRA)]),
+    ("production", ("vllm.inference:8000", "vllm.inference:9000"), [("the account own-gpus is at the port 9000", EXTRA)]),
+    ("production", ("vllm.inference:8000", "vllm.inference"), [("the account own-gpus is at the port 80", EXTRA)]),
+    ("production", "networkPolicy: { egress: { extra: [] } }", [("the account own-gpus is at the port 8000", EXTRA)]),
+    ("production", "networkPolicy: { enabled: false, egress: { extra: [] } }", []),
+    ("production", "networkPolicy: { egress: { extra: [{ ports: [{ port: 7000, endPort: 8000 }] }] } }", []),
+    ("production", "networkPolicy: { egress: { extra: [{ ports: [{ port: 7000, endPort: 7999 }] }] } }",
+     [("the account own-gpus is at the port 8000", EXTRA)]),
+    ("production", "networkPolicy: { egress: { extra: [{ to: [{ podSelector: {} }] }] } }", []),
+    ("production", ("redis.internal:6379", "redis.internal:6380"),
+     [("a server of [state] is at the port 6380", "networkPolicy.egress.redis.ports")]),
+    ("production", "networkPolicy: { egress: { redis: { ports: [6380] } } }",
+     [("a server of [state] is at the port 6379", "networkPolicy.egress.redis.ports")]),
+    ("sentinel-tls", ("s3.redis:26379", "s3.redis:26380"),
+     [("a server of [state] is at the port 26380", "networkPolicy.egress.redis.ports")]),
+    ("sentinel-tls", "providers: { house.toml: 'base_url = \"https://inference.internal:8443/v1\"' }",
+     [("the provider of house.toml is at the port 8443", EXTRA)]),
+    ("tls", "networkPolicy: { enabled: true, egress: { redis: { ports: [6380] } } }",
+     [("a server of [state] is at the port 6379", "networkPolicy.egress.redis.ports")]),
+]
+BALANCER_SENDS = 150  # seconds after a pod was deregistered, by deploy/BALANCERS.md
 
 
 def faults(chart, only=None):
     """Yields the faults of all sets of values, by all checks or by one."""
-    alone = [secrets, rights, patience, picked, probes, services, files, scaling, policies, monitoring, whole]
-    together = [selectors, rolled, named]
+    alone = [secrets, rights, patience, picked, probes, services, balanced, files, scaling, policies, monitoring, whole]
+    together = [identities, noted, selectors, rolled, named]
     if only:
         alone, together = ([check for check in checks if check.__name__ == only] for checks in (alone, together))
     for name, values in chart.sets().items() if alone else ():
         release = chart.render(values)
-        told = facts.of(release.toml())
+        told = facts.of(release.toml(), values.get("providers", {}).values())
         for check in alone:
             for fault in check(values, release, told):
                 yield f"{name}: {check.__name__}: {fault}"
@@ -154,6 +187,24 @@ def services(values, release, told):
         yield f"it is a {client['spec']['type']}"
 
 
+def balanced(values, release, told):
+    """A network load balancer of AWS is as patient as deploy/BALANCERS.md asks, and Weir with it."""
+    if values.get("service", {}).get("loadBalancerClass") != "service.k8s.aws/nlb":
+        return
+    client = release.one("Service", release.deployment()["metadata"]["name"])
+    told_it = {key.rsplit("/aws-load-balancer-", 1)[-1]: value for key, value in client["metadata"].get("annotations", {}).items()}
+    group = dict(pair.split("=") for pair in told_it.get("target-group-attributes", "").split(",") if pair)
+    if group.get("target_health_state.unhealthy.connection_termination.enabled") != "false":
+        yield "the balancer cuts what an unhealthy replica still answers"
+    for name in ("target_health_state.unhealthy.draining_interval_seconds", "deregistration_delay.timeout_seconds"):
+        if int(group.get(name, 0)) < told.drain + 30:
+            yield f"the balancer's {name} is shorter than a replica takes to end"
+    if told_it.get("healthcheck-path") != "/readyz":
+        yield "the balancer does not ask whether a replica is ready"
+    if told.delay < BALANCER_SENDS:
+        yield "the balancer still sends when a replica's listener is closed"
+
+
 def files(_, release, told):
     """What the configuration names is there, and a change of it arrives."""
     spec = release.deployment()["spec"]["template"]["spec"]
@@ -211,11 +262,38 @@ def policies(values, release, told):
     if not any({port["port"] for port in rule["ports"]} == {told.ports["client"]} for rule in policy["spec"]["ingress"]):
         yield "nobody may call"
     wanted = values.get("networkPolicy", {}).get("egress", {}).get("metadata", {}).get("enabled", False)
-    if wanted != any(reaches(rule, METADATA, 80) for rule in policy["spec"]["egress"]):
-        yield "the metadata server is in reach, or is not where it is wanted"
+    if not wanted and any(reaches(rule, agent, 80) for rule in policy["spec"]["egress"] for agent in METADATA):
+        yield "the metadata server is in reach, and nobody asks for it"
     for what, port in (("names", 53), ("providers", 443)):
         if not any(reaches(rule, ipaddress.ip_address("93.184.216.34"), port) for rule in policy["spec"]["egress"]):
             yield f"{what} are out of reach"
+    for what, host, port in told.reached:
+        if not any(leads(rule, host, port, release) for rule in policy["spec"]["egress"]):
+            yield f"{what} is out of reach at the port {port}"
+    if inner := release.one("NetworkPolicy", f"{policy['metadata']['name']}-redis"):
+        peers = [peer["podSelector"]["matchLabels"] for rule in inner["spec"]["ingress"] for peer in rule["from"]]
+        pods = release.deployment()["spec"]["template"]["metadata"]["labels"]
+        if not any(labels.items() <= pods.items() for labels in peers):
+            yield "Redis takes no connection of Weir's"
+
+
+def leads(rule, host, port, release):
+    """Does a rule of egress let a host's name at a port through? Names of the cluster are SERVICE, or SERVICE.NAMESPACE."""
+    if port not in {given["port"] for given in rule["ports"]}:
+        return False
+    service, _, namespace = host.partition(".")
+    for peer in rule.get("to", []):
+        if "ipBlock" in peer:
+            block = ipaddress.ip_network(peer["ipBlock"]["cidr"])
+            there = bool(namespace) and block.prefixlen < block.max_prefixlen  # (a single address is an agent's)
+        elif "namespaceSelector" in peer:
+            there = peer["namespaceSelector"]["matchLabels"].get("kubernetes.io/metadata.name") == namespace
+        else:
+            pods = release.one("StatefulSet", service)["spec"]["template"]["metadata"]["labels"]
+            there = not namespace and peer["podSelector"]["matchLabels"].items() <= pods.items()
+        if there:
+            return True
+    return "to" not in rule
 
 
 def reaches(rule, address, port):
@@ -272,8 +350,32 @@ def whole(values, release, _):
         wanted = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "helm.sh/chart", *values.get("commonLabels", {})}
         if found["metadata"].get("namespace") != "ai" or not wanted <= labels.keys():
             yield f"{found['kind']} {found['metadata']['name']} has another namespace, or lacks labels"
+    for kind, labels, _spec in release.templates():
+        if not values.get("commonLabels", {}).items() <= labels.items():
+            yield f"{kind}: its pods lack labels"
+    if f": {release.deployment()['spec']['template']['spec']['containers'][0]['image']}\n" not in release.notes:
+        yield "the notes tell of another image"
     if release.toml().rstrip("\n") != values["config"].rstrip("\n"):
         yield "weir.toml is not what was given"
+
+
+def identities(chart):
+    """Where the metadata server is wanted, a policy lets a pod ask it, and the agents that stand in for it."""
+    values = over(chart.sets()["production"], {"networkPolicy": {"egress": {"metadata": {"enabled": True}}}})
+    policy = chart.render(values).one("NetworkPolicy", "weir")
+    for agent in METADATA:
+        if not any(reaches(rule, agent, 80) for rule in policy["spec"]["egress"]):
+            yield f"{agent} is out of reach, though it is wanted"
+
+
+def noted(chart):
+    """The notes name what is at a port that no rule of the policy lets through, and nothing else."""
+    sets = chart.sets()
+    for base, change, wanted in NOTED:
+        notes = chart.render(*changed(sets[base], change)).notes
+        said = re.findall(r"(?m)^NOTE: (.*), which no rule of the network policy lets through: (.*)\.$", notes)
+        if said != wanted:
+            yield f"{base} with {change}: the notes tell of {said}"
 
 
 def selectors(chart):
@@ -303,6 +405,10 @@ def rolled(chart):
         yield "pods are replaced for what a reload takes up"
     if pods() == pods(config=restarted):
         yield "pods go on with what only a restart changes"
+    # (Both together are as long as before, so nothing else of the pod tells of it.)
+    drained = text.replace('"2s"', '"3s"').replace('"1m 30s"', '"1m 29s"')
+    if pods() == pods(config=drained):
+        yield "pods go on with what only a restart changes of how they end"
     if pods(restartOnConfigChange="never") != pods(restartOnConfigChange="never", config=restarted):
         yield "pods are replaced though they never should be"
     if pods(restartOnConfigChange="always") == pods(restartOnConfigChange="always", config=reloaded):

@@ -12,8 +12,11 @@ cluster only, some of it at night; what Weir says of its file itself, `weir chec
 {{- include "weir.checkScaling" . -}}
 {{- include "weir.checkMemory" (list . $toml) -}}
 {{- include "weir.checkEnv" . -}}
+{{- include "weir.checkNames" . -}}
+{{- include "weir.checkImage" .Values.image -}}
+{{- include "weir.checkScraping" .Values.monitoring.serviceMonitor -}}
 {{- if not .Values.allowLiteralSecrets -}}
-{{- include "weir.checkSecrets" $toml -}}
+{{- include "weir.checkSecrets" (list . $toml) -}}
 {{- end -}}
 {{- end -}}
 
@@ -116,44 +119,32 @@ there are most.
 {{- end -}}
 {{- end -}}
 
-{{/* Who may read ConfigMaps is not who may read Secrets. No message shows what it is about. */}}
-{{- define "weir.checkSecrets" -}}
-{{- include "weir.literal" (list "server.admin_token" (dig "server" "admin_token" "" .)) -}}
-{{- range .accounts -}}
-{{- $account := printf "accounts.%s" (.name | default "") -}}
-{{- include "weir.literal" (list (printf "%s.api_key" $account) (.api_key | default "")) -}}
-{{- include "weir.literalHeaders" (list (printf "%s.headers" $account) (.headers | default dict)) -}}
-{{- $credentials := .credentials | default dict -}}
-{{- range $key := list "secret_access_key" "session_token" "secret" "json" -}}
-{{- include "weir.literal" (list (printf "%s.credentials.%s" $account $key) (get $credentials $key)) -}}
-{{- end -}}
-{{- end -}}
-{{- $state := .state | default dict -}}
-{{- range concat (list ($state.url | default "")) ($state.cluster | default list) -}}
-{{- $login := regexFind "://[^@]*:[^@]+@" . -}}
-{{- if not (contains ":@" $login) -}}
-{{- include "weir.literal" (list "the password in state" (regexReplaceAll "^://[^:@]*:" $login "")) -}}
-{{- end -}}
-{{- end -}}
-{{- range $key := list "password" "data_password" -}}
-{{- include "weir.literal" (list (printf "state.sentinel.%s" $key) (dig "sentinel" $key "" $state)) -}}
-{{- end -}}
-{{- include "weir.literalHeaders" (list "telemetry.otlp_headers" (dig "telemetry" "otlp_headers" dict .)) -}}
-{{- end -}}
-
-{{- define "weir.literal" -}}
-{{- $text := toString (index . 1) -}}
-{{- if and $text (not (contains "${" $text)) -}}
-{{- $way := "put it into a Secret (`secrets`) and write ${file:/etc/weir/secrets/NAME} (if it is none: allowLiteralSecrets: true)" -}}
-{{- fail (printf "\n\nweir: `config`: %s stands in clear, and `config` becomes a ConfigMap: %s" (index . 0) $way) -}}
+{{/* Services are called so, and their names begin with a letter and have no dots, which a release's may. */}}
+{{- define "weir.checkNames" -}}
+{{- $name := include "weir.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $must := "a letter, then letters, digits and -. Take another name for the release, or set fullnameOverride" -}}
+{{- fail (printf "\n\nweir: no Service can be called %q: its name must be %s" $name $must) -}}
 {{- end -}}
 {{- end -}}
 
-{{- define "weir.literalHeaders" -}}
-{{- $where := index . 0 -}}
-{{- range $name, $value := index . 1 -}}
-{{- if regexMatch "(?i)auth|key|token|secret|cookie|password" $name -}}
-{{- include "weir.literal" (list (printf "%s.%s" $where $name) $value) -}}
+{{/* A digest says which image it is: a tag beside it would be passed over, and an upgrade by the tag would change nothing. */}}
+{{- define "weir.checkImage" -}}
+{{- if and .tag .digest -}}
+{{- $way := "Set image.digest to that of the tag, or to \"\" for the tag to count" -}}
+{{- fail (printf "\n\nweir: image.tag = %q, and image.digest says which image it is already. %s" .tag $way) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The operator takes no monitor that may ask longer than until it asks again. */}}
+{{- define "weir.checkScraping" -}}
+{{- if .enabled -}}
+{{- $interval := include "weir.ms" (dict "key" "monitoring.serviceMonitor.interval" "text" .interval) | int64 -}}
+{{- $timeout := include "weir.ms" (dict "key" "monitoring.serviceMonitor.scrapeTimeout" "text" .scrapeTimeout) | int64 -}}
+{{- if gt $timeout $interval -}}
+{{- $is := printf "scrapeTimeout = %q is longer than interval = %q" .scrapeTimeout .interval -}}
+{{- fail (printf "\n\nweir: monitoring.serviceMonitor: %s, which the operator refuses" $is) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+

@@ -26,8 +26,13 @@ has one place then, and what the pod is told cannot differ from what Weir does.
 {{- if or (hasPrefix "127." .) (hasPrefix "[::1]" .) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* Whole seconds, rounded up, of a duration such as "1h 30m"; of `text`, which stands at `key`. */}}
+{{/* Whole seconds, rounded up, of such a duration. */}}
 {{- define "weir.seconds" -}}
+{{- div (add (include "weir.ms" . | int64) 999) 1000 -}}
+{{- end -}}
+
+{{/* The milliseconds of a duration such as "1h 30m"; of `text`, which stands at `key`. */}}
+{{- define "weir.ms" -}}
 {{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
 {{- range $name, $unit := dict "msec" "ms" "millis" "ms" "sec" "s" "secs" "s" "second" "s" "seconds" "s" "min" "m" "mins" "m" "minute" "m"
   "minutes" "m" "hr" "h" "hrs" "h" "hour" "h" "hours" "h" "day" "d" "days" "d" -}}
@@ -35,17 +40,17 @@ has one place then, and what the pod is told cannot differ from what Weir does.
 {{- end -}}
 {{- $text := toString .text -}}
 {{- if not (regexMatch "^\\s*([0-9]+\\s*[a-z]+\\s*)+$" $text) -}}
-{{- fail (printf "\n\nweir: `config`: %s = %q: expected a duration such as \"5m\" or \"1h 30m\"" .key $text) -}}
+{{- fail (printf "\n\nweir: %s = %q: expected a duration such as \"5m\" or \"1h 30m\"" .key $text) -}}
 {{- end -}}
 {{- $ms := 0 -}}
 {{- range regexFindAll "[0-9]+\\s*[a-z]+" $text -1 -}}
 {{- $unit := regexFind "[a-z]+$" . -}}
 {{- if not (hasKey $units $unit) -}}
-{{- fail (printf "\n\nweir: `config`: %s = %q: the chart does not know the unit %q" $.key $text $unit) -}}
+{{- fail (printf "\n\nweir: %s = %q: the chart does not know the unit %q" $.key $text $unit) -}}
 {{- end -}}
 {{- $ms = add $ms (mul (regexFind "^[0-9]+" . | int64) (get $units $unit)) -}}
 {{- end -}}
-{{- div (add $ms 999) 1000 -}}
+{{- $ms -}}
 {{- end -}}
 
 {{/* Bytes of a size of Weir's ("256MiB", 1024) or of Kubernetes' ("2Gi", "1500M"); of `text`, which stands at `key`. */}}
@@ -78,8 +83,8 @@ has one place then, and what the pod is told cannot differ from what Weir does.
 {{- $ports := dict "client" (include "weir.port" (dict "key" "server.listen" "at" $listen) | int) -}}
 {{- $_ := set $ports "admin" (include "weir.port" (dict "key" "server.admin_listen" "at" $admin) | int) -}}
 {{- $_ := set $ports "metrics" (include "weir.port" (dict "key" "server.metrics_listen" "at" $metrics) | int) -}}
-{{- $delay := include "weir.seconds" (dict "key" "server.drain_delay" "text" ($server.drain_delay | default "5s")) | int -}}
-{{- $timeout := include "weir.seconds" (dict "key" "server.drain_timeout" "text" ($server.drain_timeout | default "5m")) | int -}}
+{{- $delay := include "weir.seconds" (dict "key" "`config`: server.drain_delay" "text" ($server.drain_delay | default "5s")) | int -}}
+{{- $timeout := include "weir.seconds" (dict "key" "`config`: server.drain_timeout" "text" ($server.drain_timeout | default "5m")) | int -}}
 {{- $facts := dict "ports" $ports "adminOpen" (not (include "weir.isLoopback" $admin)) -}}
 {{- $_ := set $facts "tls" (not (empty (dig "tls" "cert" "" $server))) -}}
 {{- $_ := set $facts "proxyProtocol" ($server.proxy_protocol | default false) -}}
@@ -92,7 +97,7 @@ has one place then, and what the pod is told cannot differ from what Weir does.
 {{/* The part of the file that only a restart changes. The rest a replica takes up by itself. */}}
 {{- define "weir.fixed" -}}
 {{- $toml := include "weir.toml" . | fromJson -}}
-{{- $fixed := dict "server" (pick ($toml.server | default dict) "listen" "admin_listen" "metrics_listen") -}}
+{{- $fixed := dict "server" (pick ($toml.server | default dict) "listen" "admin_listen" "metrics_listen" "drain_delay" "drain_timeout") -}}
 {{- $_ := set $fixed "state" (omit ($toml.state | default dict) "on_outage") -}}
 {{- $_ := set $fixed "telemetry" (omit ($toml.telemetry | default dict) "sample_ratio" "trust_traceparent" "capture_content") -}}
 {{- toJson $fixed -}}
