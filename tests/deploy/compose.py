@@ -20,7 +20,8 @@ def faults(judges):
         yield from (f"compose.yaml: {name}: {fault}" for fault in [*rights(service), *outside(name, service, whole)])
     for file in files:
         for name, service in judges.yaml(file)["services"].items():
-            yield from (f"{file.name}: {name}: {fault}" for fault in mounted(service))
+            yield from (f"{file.name}: {name}: {fault}" for fault in [*mounted(name, service), *locked(service)])
+        yield from (f"{file.name}: {fault}" for fault in secrets(judges.yaml(file)))
     yield from together(judges, whole)
 
 
@@ -53,8 +54,23 @@ def outside(name, service, whole):
         yield "whether it has a health check is not as this test knows it"
 
 
-def mounted(service):
-    """What is mounted must be there; what is there may be read only."""
+def locked(service):
+    """Grafana's administrator has a password that is not everybody's."""
+    said = str(service.get("environment", {}).get("GF_SECURITY_ADMIN_PASSWORD__FILE"))
+    if service["image"].startswith("grafana/") and said.removeprefix("/run/secrets/") not in service.get("secrets", []):
+        yield "its administrator's password is the one that it comes with"
+
+
+def secrets(whole):
+    """Each that is used is one of the file's, and made."""
+    made = set(re.findall(r"^  (\w+) {2,}", "\n".join(described()), re.M))
+    known = {name for name, secret in whole.get("secrets", {}).items() if secret == {"file": f"./secrets/{name}"}}
+    if missing := {name for service in whole["services"].values() for name in service.get("secrets", [])} - (made & known):
+        yield f"nobody makes the secrets {missing}"
+
+
+def mounted(name, service):
+    """What is mounted must be there; what is there may be read only, and is found again when another file takes its place."""
     for volume in service.get("volumes", []):
         source, _, rest = volume.partition(":")
         if source.startswith("."):
@@ -73,9 +89,6 @@ def together(judges, whole):
         yield f"compose.yaml: weir.toml needs {missing}"
     if missing := set(re.findall(r"\$\{file:secrets/(\w+)\}", settings)) - set(weir["secrets"]):
         yield f"compose.yaml: weir.toml needs the secrets {missing}"
-    made = set(re.findall(r"^  (\w+) {2,}", "\n".join(described()), re.M))
-    if missing := {name for service in services.values() for name in service.get("secrets", [])} - (made & set(whole["secrets"])):
-        yield f"compose.yaml: nobody makes the secrets {missing}"
     local = (DEPLOY / "local" / "topology.py").read_text()
     if missing := {name for name in weir["environment"] if f'"{name}": ' not in local}:
         yield f"local/topology.py: compose.yaml says {missing}"
