@@ -37,6 +37,8 @@ def rights(service):
         yield f"no limit of {missing}"
     if "max-size" not in service.get("logging", {}).get("options", {}):
         yield "its log grows for ever"
+    if service.get("ulimits", {}).get("core") != 0:
+        yield "its memory may be dumped"
     if not re.search(r":v?\d|^\$\{WEIR_IMAGE", service["image"]):
         yield f"{service['image']} is not pinned"
 

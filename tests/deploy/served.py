@@ -23,6 +23,17 @@ def faults(judges):
         yield from weir(judges, folder, whole["weir-1"]["environment"])
         yield from redis(judges, folder, whole["redis"])
     yield from collector(judges)
+    yield from unit()
+
+
+def unit():
+    """systemd's: keys in files, no dump of them, and how the file names them. (Each seen to fail when it was taken out.)"""
+    text = (DEPLOY / "weir.service").read_text()
+    if not re.search(r"^LimitCORE=0$", text, re.M):
+        yield "weir.service: its memory may be dumped"
+    loaded = re.findall(r"^LoadCredential=(\w+):/etc/weir/secrets/(\w+)$", text, re.M)
+    if not loaded or any(name != file for name, file in loaded) or "${file:/run/credentials/weir.service/NAME}" not in text:
+        yield "weir.service: it does not say how keys are read from files"
 
 
 def secrets(folder):
