@@ -50,7 +50,7 @@ class Topology:
         return Service(
             "redis", [DEPLOY / "redis" / "start", "--bind", HOST, "--port", port, "--dir", data], lambda: accepts(port), port,
             {
-                "REDIS_SECRETS": str(self.secrets), "REDIS_USERS": str(DEPLOY / "redis-users.acl"),
+                "REDIS_SECRETS": str(self.secrets), "REDIS_USERS": str(DEPLOY / "redis" / "users.acl"),
                 "REDIS_CONF": str(DEPLOY / "redis" / "redis.conf"), "REDIS_RUN": str(data),
                 "PATH": os.pathsep.join((os.path.dirname(self.programs["redis-server"]), os.environ.get("PATH", ""))),
             },

@@ -5,7 +5,7 @@ import subprocess
 
 from judges import DEPLOY, run
 
-INSIDE = ("weir-1", "weir-2", "weir-3", "redis", "otel-collector", "provider")  # whose ports nobody publishes
+INSIDE = ("redis", "otel-collector", "provider")  # whose ports nobody publishes
 BARE = ("otel-collector", "provider")  # images without a program that could ask for health
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -85,6 +85,8 @@ def mounted(name, service):
 
 def together(judges, whole):
     """What the files say of each other."""
+            if (DEPLOY / source).is_file() and name not in FILES:
+                yield f"{source} is mounted by itself: its container keeps the old one when another takes its place"
     services, text = whole["services"], (DEPLOY / "weir" / "weir.toml").read_text()
     weir = services["weir-1"]
     settings = re.sub(r"(?m)^\s*#.*$", "", text)
@@ -107,11 +109,25 @@ def together(judges, whole):
     if set(judges.yaml(DEPLOY / "prometheus" / "targets.compose.yml")[0]["targets"]) != {f"{name}:{metrics}" for name in replicas}:
         yield "targets.compose.yml: it has other replicas"
     yield from found_by_name(services, whole["networks"])
+    balancer = services["haproxy"]["environment"]
+    for at, name in enumerate(sorted(replicas), 1):
+        if (balancer[f"WEIR_{at}"], balancer[f"WEIR_{at}_READY"]) != (f"{name}:{listen}", metrics):
+            yield f"compose.yaml: HAProxy knows {name} by another address"
+    yield from operated(services, replicas)
 
 
 def found_by_name(services, networks):
     """Who is named must be reached, on whichever network in common the name is looked up."""
     for name, service in services.items():
+def operated(services, replicas):
+    """The replicas' listeners for operators: at ports of this machine, which RUNBOOK.md asks."""
+    inside = {services[name]["environment"]["WEIR_ADMIN_LISTEN"].rpartition(":")[2] for name in replicas}
+    outside = [port.rsplit(":", 1) for name in sorted(replicas) for port in services[name].get("ports", [])]
+    named = re.search(r'^REPLICAS="(http://127\.0\.0\.1:8081 .+?)"', (DEPLOY / "RUNBOOK.md").read_text(), re.M)
+    if {port for _, port in outside} != inside or [f"http://{place}" for place, _ in outside] != (named[1].split() if named else []):
+        yield f"compose.yaml: RUNBOOK.md asks operators' listeners at {named and named[1]}, they are at {outside}"
+
+
         for key, value in service.get("environment", {}).items():
             host = re.fullmatch(r"(?:http://)?([a-z][a-z0-9-]*):\d+", str(value))
             if host is None or host[1] not in services:

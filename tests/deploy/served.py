@@ -82,11 +82,7 @@ def redis(judges, folder, service):
     """Started as its container is: settings, users, and the health check of compose.yaml, also by a wrong password."""
     data, port = folder / "redis", free_port()
     data.mkdir()
-    command = ["env", *(f"{name}={value}" for name, value in {
-        "REDIS_SECRETS": folder / "secrets", "REDIS_USERS": DEPLOY / "redis-users.acl", "REDIS_CONF": DEPLOY / "redis" / "redis.conf",
-        "REDIS_RUN": data, "PATH": os.pathsep.join((os.path.dirname(judges.redis), os.environ.get("PATH", ""))),
-    }.items()), DEPLOY / "redis" / "start", "--bind", "127.0.0.1", "--port", port, "--dir", data]
-    process = Process("redis", command, folder / "redis.log")
+    process = Process("redis", started(judges, folder / "secrets", data, port), folder / "redis.log")
     try:
         process.wait_until(lambda: accepts(port))
         yield from asked(judges, folder / "secrets", port)
@@ -101,6 +97,19 @@ def redis(judges, folder, service):
         yield str(failed)
     finally:
         process.end()
+
+
+def started(judges, secret_folder, data, port, users=DEPLOY / "redis" / "users.acl"):
+    """The command that starts Redis as its container does."""
+    return [*with_environment({
+        "REDIS_SECRETS": secret_folder, "REDIS_USERS": users, "REDIS_CONF": DEPLOY / "redis" / "redis.conf", "REDIS_RUN": data,
+        "PATH": os.pathsep.join((os.path.dirname(judges.redis), os.environ.get("PATH", ""))),
+    }), DEPLOY / "redis" / "start", "--bind", "127.0.0.1", "--port", port, "--dir", data]
+
+
+def with_environment(environment):
+    """The beginning of a command that gets it."""
+    return ["env", *(f"{name}={value}" for name, value in environment.items())]
 
 
 def asked(judges, secret_folder, port):
