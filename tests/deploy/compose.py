@@ -7,6 +7,8 @@ from judges import DEPLOY, run
 
 INSIDE = ("redis", "otel-collector", "provider")  # whose ports nobody publishes
 BARE = ("otel-collector", "provider")  # images without a program that could ask for health
+FILES = ("prometheus",)  # who is not asked to read a mounted file again while it runs
+CLOSED = 15  # s: for no longer are new clients refused when HAProxy is stopped or made anew
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -35,10 +37,10 @@ def rights(service):
         yield "it says no user by number, or root"
     if missing := {"cpus", "memory", "pids"} - set(service.get("deploy", {}).get("resources", {}).get("limits", {})):
         yield f"no limit of {missing}"
-    if "max-size" not in service.get("logging", {}).get("options", {}):
-        yield "its log grows for ever"
     if service.get("ulimits", {}).get("core") != 0:
         yield "its memory may be dumped"
+    if "max-size" not in service.get("logging", {}).get("options", {}):
+        yield "its log grows for ever"
     if not re.search(r":v?\d|^\$\{WEIR_IMAGE", service["image"]):
         yield f"{service['image']} is not pinned"
 
@@ -55,6 +57,8 @@ def outside(name, service, whole):
     check = service.get("healthcheck", {})
     if ("test" in check) == (name in BARE):
         yield "whether it has a health check is not as this test knows it"
+    if service["image"].startswith("${WEIR_IMAGE") and service["command"][0] != "serve" and check != {"disable": True}:
+        yield "it has the image's health check, which asks a gateway"
 
 
 def locked(service):
@@ -81,12 +85,12 @@ def mounted(name, service):
                 yield f"there is no {source}"
             if not rest.endswith(":ro"):
                 yield f"{source} may be written"
+            if (DEPLOY / source).is_file() and name not in FILES:
+                yield f"{source} is mounted by itself: its container keeps the old one when another takes its place"
 
 
 def together(judges, whole):
     """What the files say of each other."""
-            if (DEPLOY / source).is_file() and name not in FILES:
-                yield f"{source} is mounted by itself: its container keeps the old one when another takes its place"
     services, text = whole["services"], (DEPLOY / "weir" / "weir.toml").read_text()
     weir = services["weir-1"]
     settings = re.sub(r"(?m)^\s*#.*$", "", text)
@@ -98,27 +102,23 @@ def together(judges, whole):
     if missing := {name for name in weir["environment"] if f'"{name}": ' not in local}:
         yield f"local/topology.py: compose.yaml says {missing}"
     delay, timeout = (seconds(re.search(rf'^{key} = "(.+)"', settings, re.M)[1]) for key in ("drain_delay", "drain_timeout"))
+    if seconds(services["haproxy"]["stop_grace_period"]) > CLOSED:
+        yield f"compose.yaml: HAProxy is stopped for {services['haproxy']['stop_grace_period']}, and refuses everybody meanwhile"
     if seconds(weir["stop_grace_period"]) < delay + timeout + 3:
         yield f"compose.yaml: stop_grace_period is {weir['stop_grace_period']}, a replica may take {delay + timeout} s to end"
     listen = weir["environment"]["WEIR_LISTEN"].rpartition(":")[2]
     replicas = {name for name in services if name.startswith("weir-")}
-    behind = {value for name, value in services["haproxy"]["environment"].items() if name != "WEIR_CLIENTS"}
-    if behind != {f"{name}:{listen}" for name in replicas}:
-        yield "compose.yaml: HAProxy has other replicas"
     metrics = weir["environment"]["WEIR_METRICS_LISTEN"].rpartition(":")[2]
-    if set(judges.yaml(DEPLOY / "prometheus" / "targets.compose.yml")[0]["targets"]) != {f"{name}:{metrics}" for name in replicas}:
-        yield "targets.compose.yml: it has other replicas"
-    yield from found_by_name(services, whole["networks"])
     balancer = services["haproxy"]["environment"]
     for at, name in enumerate(sorted(replicas), 1):
         if (balancer[f"WEIR_{at}"], balancer[f"WEIR_{at}_READY"]) != (f"{name}:{listen}", metrics):
             yield f"compose.yaml: HAProxy knows {name} by another address"
     yield from operated(services, replicas)
+    if set(judges.yaml(DEPLOY / "prometheus" / "targets.compose.yml")[0]["targets"]) != {f"{name}:{metrics}" for name in replicas}:
+        yield "targets.compose.yml: it has other replicas"
+    yield from found_by_name(services, whole["networks"])
 
 
-def found_by_name(services, networks):
-    """Who is named must be reached, on whichever network in common the name is looked up."""
-    for name, service in services.items():
 def operated(services, replicas):
     """The replicas' listeners for operators: at ports of this machine, which RUNBOOK.md asks."""
     inside = {services[name]["environment"]["WEIR_ADMIN_LISTEN"].rpartition(":")[2] for name in replicas}
@@ -128,6 +128,9 @@ def operated(services, replicas):
         yield f"compose.yaml: RUNBOOK.md asks operators' listeners at {named and named[1]}, they are at {outside}"
 
 
+def found_by_name(services, networks):
+    """Who is named must be reached, on whichever network in common the name is looked up."""
+    for name, service in services.items():
         for key, value in service.get("environment", {}).items():
             host = re.fullmatch(r"(?:http://)?([a-z][a-z0-9-]*):\d+", str(value))
             if host is None or host[1] not in services:

@@ -52,7 +52,7 @@ def secrets(folder):
 def haproxy(judges, environment):
     """As it is, and with the environment of compose.yaml. (Seen to fail by a keyword that is none.)"""
     for more in ({}, environment):
-        if said := run(judges.haproxy, "-c", "-f", DEPLOY / "haproxy.cfg", env={**os.environ, **more}):
+        if said := run(judges.haproxy, "-c", "-f", DEPLOY / "haproxy" / "haproxy.cfg", env={**os.environ, **more}):
             yield f"haproxy.cfg with {more}: {said}"
 
 
