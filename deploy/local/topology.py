@@ -24,7 +24,7 @@ class Topology:
     def __init__(self, programs, folder, port, provider):
         self.programs, self.folder = programs, folder
         self.ports = {"haproxy": port or free_port()}
-        for name in ("redis", "rotel", "rotel-http", "prometheus", "provider"):
+        for name in ("redis", "rotel", "rotel-http", "prometheus", "provider", "haproxy-ready"):
             self.ports[name] = free_port()
         self.replicas = {name: {what: free_port() for what in ("listen", "admin", "metrics")} for name in REPLICAS}
         self.provider = provider or f"http://{HOST}:{self.ports['provider']}/v1"
@@ -50,7 +50,7 @@ class Topology:
         return Service(
             "redis", [DEPLOY / "redis" / "start", "--bind", HOST, "--port", port, "--dir", data], lambda: accepts(port), port,
             {
-                "REDIS_SECRETS": str(self.secrets), "REDIS_USERS": str(DEPLOY / "redis-users.acl"),
+                "REDIS_SECRETS": str(self.secrets), "REDIS_USERS": str(DEPLOY / "redis" / "users.acl"),
                 "REDIS_CONF": str(DEPLOY / "redis" / "redis.conf"), "REDIS_RUN": str(data),
                 "PATH": os.pathsep.join((os.path.dirname(self.programs["redis-server"]), os.environ.get("PATH", ""))),
             },
@@ -84,17 +84,19 @@ class Topology:
             "WEIR_PROVIDER": self.provider,
         }
         command = [self.programs["weir"], "serve", "--config", DEPLOY / "weir" / "weir.toml"]
-        ready = f"http://{HOST}:{ports['listen']}/readyz"
+        ready = f"http://{HOST}:{ports['metrics']}/readyz"
         return Service(name, command, lambda: says_200(ready), ports["listen"], environment, signal.SIGINT)
 
     def balancer(self):
         """HAProxy as in its image; ready when it has found a replica that is."""
         port = self.ports["haproxy"]
-        environment = {"WEIR_CLIENTS": f"{HOST}:{port}"}
+        ready = f"{HOST}:{self.ports['haproxy-ready']}"
+        environment = {"WEIR_CLIENTS": f"{HOST}:{port}", "WEIR_BALANCER_READY": ready}
         for at, name in enumerate(REPLICAS, 1):
             environment[f"WEIR_{at}"] = f"{HOST}:{self.replicas[name]['listen']}"
-        command = [self.programs["haproxy"], "-W", "-db", "-f", DEPLOY / "haproxy.cfg"]
-        return Service("haproxy", command, lambda: says_200(f"http://{HOST}:{port}/readyz"), port, environment)
+            environment[f"WEIR_{at}_READY"] = str(self.replicas[name]["metrics"])
+        command = [self.programs["haproxy"], "-W", "-db", "-f", DEPLOY / "haproxy" / "haproxy.cfg"]
+        return Service("haproxy", command, lambda: says_200(f"http://{ready}/readyz"), port, environment)
 
     def prometheus(self):
         """With prometheus.yml and the rules, beside which stands where the replicas are."""

@@ -23,6 +23,17 @@ def faults(judges):
         yield from weir(judges, folder, whole["weir-1"]["environment"])
         yield from redis(judges, folder, whole["redis"])
     yield from collector(judges)
+    yield from unit()
+
+
+def unit():
+    """systemd's: keys in files, no dump of them, and how the file names them. (Each seen to fail when it was taken out.)"""
+    text = (DEPLOY / "weir.service").read_text()
+    if not re.search(r"^LimitCORE=0$", text, re.M):
+        yield "weir.service: its memory may be dumped"
+    loaded = re.findall(r"^LoadCredential=(\w+):/etc/weir/secrets/(\w+)$", text, re.M)
+    if not loaded or any(name != file for name, file in loaded) or "${file:/run/credentials/weir.service/NAME}" not in text:
+        yield "weir.service: it does not say how keys are read from files"
 
 
 def secrets(folder):
@@ -41,7 +52,7 @@ def secrets(folder):
 def haproxy(judges, environment):
     """As it is, and with the environment of compose.yaml. (Seen to fail by a keyword that is none.)"""
     for more in ({}, environment):
-        if said := run(judges.haproxy, "-c", "-f", DEPLOY / "haproxy.cfg", env={**os.environ, **more}):
+        if said := run(judges.haproxy, "-c", "-f", DEPLOY / "haproxy" / "haproxy.cfg", env={**os.environ, **more}):
             yield f"haproxy.cfg with {more}: {said}"
 
 
@@ -71,11 +82,7 @@ def redis(judges, folder, service):
     """Started as its container is: settings, users, and the health check of compose.yaml, also by a wrong password."""
     data, port = folder / "redis", free_port()
     data.mkdir()
-    command = ["env", *(f"{name}={value}" for name, value in {
-        "REDIS_SECRETS": folder / "secrets", "REDIS_USERS": DEPLOY / "redis-users.acl", "REDIS_CONF": DEPLOY / "redis" / "redis.conf",
-        "REDIS_RUN": data, "PATH": os.pathsep.join((os.path.dirname(judges.redis), os.environ.get("PATH", ""))),
-    }.items()), DEPLOY / "redis" / "start", "--bind", "127.0.0.1", "--port", port, "--dir", data]
-    process = Process("redis", command, folder / "redis.log")
+    process = Process("redis", started(judges, folder / "secrets", data, port), folder / "redis.log")
     try:
         process.wait_until(lambda: accepts(port))
         yield from asked(judges, folder / "secrets", port)
@@ -90,6 +97,19 @@ def redis(judges, folder, service):
         yield str(failed)
     finally:
         process.end()
+
+
+def started(judges, secret_folder, data, port, users=DEPLOY / "redis" / "users.acl"):
+    """The command that starts Redis as its container does."""
+    return [*with_environment({
+        "REDIS_SECRETS": secret_folder, "REDIS_USERS": users, "REDIS_CONF": DEPLOY / "redis" / "redis.conf", "REDIS_RUN": data,
+        "PATH": os.pathsep.join((os.path.dirname(judges.redis), os.environ.get("PATH", ""))),
+    }), DEPLOY / "redis" / "start", "--bind", "127.0.0.1", "--port", port, "--dir", data]
+
+
+def with_environment(environment):
+    """The beginning of a command that gets it."""
+    return ["env", *(f"{name}={value}" for name, value in environment.items())]
 
 
 def asked(judges, secret_folder, port):
