@@ -174,6 +174,15 @@ pub async fn serve(
     let mut more = true;
     while more || !open.is_empty() {
         tokio::select! {
+            biased; // what has ended because it was told to is not joined before it is counted
+            () = reached(&mut phase, Phase::Over) => {
+                let cut = open.len();
+                let told = async { while let Some(ended) = open.join_next().await { note_panic(ended) } };
+                if tokio::time::timeout(TOLD_TIME, told).await.is_err() {
+                    open.shutdown().await;
+                }
+                return cut;
+            }
             dealt = inbox.receiver.recv(), if more => match dealt {
                 Some((stream, peer)) => {
                     let (handler, phase) = (handler.clone(), phase.clone());
@@ -184,14 +193,6 @@ pub async fn serve(
                 None => more = false,
             },
             Some(ended) = open.join_next() => note_panic(ended),
-            () = reached(&mut phase, Phase::Over) => {
-                let cut = open.len();
-                let told = async { while let Some(ended) = open.join_next().await { note_panic(ended) } };
-                if tokio::time::timeout(TOLD_TIME, told).await.is_err() {
-                    open.shutdown().await;
-                }
-                return cut;
-            }
         }
     }
     0
