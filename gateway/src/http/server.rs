@@ -183,6 +183,7 @@ pub async fn serve(
                 }
                 return cut;
             }
+            Some(ended) = open.join_next() => note_panic(ended),
             dealt = inbox.receiver.recv(), if more => match dealt {
                 Some((stream, peer)) => {
                     let (handler, phase) = (handler.clone(), phase.clone());
@@ -192,7 +193,6 @@ pub async fn serve(
                 }
                 None => more = false,
             },
-            Some(ended) = open.join_next() => note_panic(ended),
         }
     }
     0
