@@ -273,6 +273,16 @@ local function current(p)
   return p
 end
 
+-- Meter i has this cap by who calls: the lowest that was declared lately counts (core/meter.rs).
+local function declare(p, i, cap)
+  local v, b = p.v, base(i)
+  if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
+    v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
+  elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
+    v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
+  end
+end
+
 -- Makes the record of a pool that is used for the first time, brings it to the present, takes note of the declared
 -- caps. decl = {key, then stage, width, buckets, cap, pace of each meter}
 local function touch(decl)
@@ -293,11 +303,7 @@ local function touch(decl)
   for i = 0, p.n - 1 do
     local b, cap = base(i), decl[5 * i + 5]
     if v[b + BUCKETS] > 0 and l >= (v[b + LAST] + 1) * v[b + WIDTH] then advance(p, i) end
-    if cap < v[b + CAP] or (cap > v[b + CAP] and l > v[b + CAP_UNTIL]) then
-      v[b + CAP], v[b + CAP_UNTIL], p.dirty = cap, l + RAISE_AFTER, true
-    elseif cap == v[b + CAP] and v[b + CAP_UNTIL] < l + RAISE_AFTER / 2 then
-      v[b + CAP_UNTIL], p.dirty = l + RAISE_AFTER, true
-    end
+    declare(p, i, cap)
   end
   return p
 end

@@ -4,7 +4,8 @@
 -- KEYS[1]  hash     the state
 -- ARGV[1]  msgpack  head (common.lua)
 -- ARGV[2]  msgpack  {{pool, {returned per meter}, {posted per meter}, look, {cap, at, ms of what its provider said, per
---                   meter} or {}}, ...}; look = 1: answer with an image
+--                   meter} or {}, {level wanted of what was ever granted, cap, per meter} or absent}, ...}; look = 1: answer with an
+--                   image; what is wanted is lent if the living are counted (core/lend.rs)
 -- ARGV[3]  msgpack  {{pool, ms to rest, 1: its provider refused a call}, ...}
 -- ARGV[4]  '1'      count the living (costs a look at each), tell of circuits
 -- ARGV[5]  msgpack  {{tag, ok, failed, failed since the last ok, {failures, ratio in millionths, min_calls, window, open,
@@ -21,6 +22,7 @@
 asks_run = ARGV[4] == '1'
 local SUMS, MINUTES, MINUTE, MOST_SUM, TOLD_AT_ONCE, KNOWN, FADED = 22, 8, 60000, 2251799813685248, 256, 4096, 3600000 -- of behaviour
 local FULL, LOWEST, AGAIN = 950, 250000, 1000 -- of what is learned (core/learned.rs)
+local LENT_UP_TO = 95 -- percent (core/lend.rs)
 local SLOTS, LONE, MOST, FORGET = 10, 1000, 1000, 3600000 -- of circuits (core/circuit.rs)
 local head = redis.call('HMGET', key, 'e', 'b', 'a', 'j')
 if not advance_clock(head[1]) then return other_layout() end
@@ -328,6 +330,43 @@ if ARGV[4] == '1' then
   for _, id in ipairs(live) do known[id] = true end
   for _, id in ipairs(learning == 1 and learn[4] or {}) do
     if not known[id] then live[#live + 1] = id end
+  end
+end
+
+-- Lends what is wanted of a pool (core/lend.rs).
+local function lend(p, counters, wants)
+  local v, part, lacks = p.v, 1, {}
+  if #wants ~= 2 * p.n then return false end
+  for i = 0, p.n - 1 do
+    advance(p, i)
+    declare(p, i, wants[2 * i + 2])
+  end
+  if v[REST] > l then return false end
+  for i = 0, p.n - 1 do
+    local b, lack = base(i), max(0, wants[2 * i + 1] - counters[i + 1])
+    if lack > 0 then
+      local room = max(0, floor(bound(p, i) * LENT_UP_TO / 100) - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
+      part = min(part, min(lack, math.ceil(room / (2 * #live))) / lack)
+    end
+    lacks[i + 1] = lack
+  end
+  local lent = false
+  for i = 0, p.n - 1 do
+    local amount = floor(lacks[i + 1] * part)
+    if amount > 0 then
+      counters[i + 1] = counters[i + 1] + amount
+      v[base(i) + HOLD] = v[base(i) + HOLD] + amount
+      p.dirty, lent = true, true
+    end
+  end
+  return lent
+end
+if ARGV[4] == '1' and renewed == 1 and learning == 0 then
+  for at, report in ipairs(reports) do
+    local p, counters, wants = pools[report[1]], grants[at], report[6]
+    if counters and wants and lend(p, counters, wants) then
+      put['c:' .. inc .. ':' .. p.key] = packed(counters, 3 * p.n)
+    end
   end
 end
 

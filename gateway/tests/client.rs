@@ -70,7 +70,7 @@ async fn replica(port: &Port, expected: u64) -> Arc<Client> {
     port.opened(Duration::from_secs(5)).await;
     let deadlines = Deadlines { head: 60_000, end: 60_000 };
     let session_idle = Duration::from_secs(60);
-    let client = Client::new(About { name: "one".into(), deadlines, expected, session_idle });
+    let client = Client::new(About { name: "one".into(), deadlines, expected, session_idle, leases: false });
     granting(&client, port).await;
     client
 }
@@ -161,7 +161,8 @@ async fn a_state_of_another_layout_is_not_away() {
 
     let deadlines = Deadlines { head: 60_000, end: 60_000 };
     let session_idle = Duration::from_secs(60);
-    let client = Client::new(About { name: "one".into(), deadlines, expected: 1, session_idle });
+    let client =
+        Client::new(About { name: "one".into(), deadlines, expected: 1, session_idle, leases: false });
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(2_500) {
         let answer = client.reserve(&port, &mut wish(OnOutage::Share), soon()).await;
@@ -198,7 +199,7 @@ async fn a_reserve_that_was_refused_by_a_state_that_learns_leaves_no_doubt() {
     // Answered EPOCH, and when the life was told, LEARNING.
     let until = Instant::now() + Duration::from_millis(100);
     assert!(matches!(client.reserve(&port, &mut wish, until).await, Err(Away::Learning)));
-    let (_, reports) = client.ledger().unwrap().report(false);
+    let (_, reports) = client.ledger().unwrap().report(false, None);
     assert!(reports.len() < POOLS, "{} pools are asked about", reports.len());
 }
 

@@ -85,6 +85,7 @@ struct Count {
     granted: u64,
     probes: u64,
     lowered: u64,
+    lent: u64,
 }
 
 impl Count {
@@ -130,7 +131,11 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
         if op.kind == FLUSH {
             core = State::lost(stamp);
         }
+        let ever = granted_ever(&core);
         let expected = core.step(&command, stamp);
+        if matches!(expected, Reply::Synced(_)) {
+            count.lent += u64::from(granted_ever(&core) > ever);
+        }
         let ask = if is_old { before::run } else { run };
         let got = ask(server, &keys, &command, stamp);
         count.note(&got);
@@ -138,6 +143,15 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
         let stored = state(server, &keys, &sessions).expect("a state");
         assert_eq!(comparable(stored), comparable(core.clone()), "state after step {at}: {command:?}");
     }
+}
+
+/// What was granted to all that live.
+fn granted_ever(core: &State) -> u64 {
+    core.lives
+        .values()
+        .flat_map(|life| life.counters.values().flatten())
+        .map(|counters| counters.granted)
+        .sum()
 }
 
 #[test]
@@ -173,9 +187,9 @@ fn compare(versions: Versions, steps: u32) {
         granted.set(count);
         Ok(())
     });
-    let Count { granted, probes, lowered } = granted.get();
+    let Count { granted, probes, lowered, lent } = granted.get();
     println!(
-        "{} steps compared, {granted} granted, {probes} of them probes; {lowered} caps lowered",
+        "{} steps compared, {granted} granted, {probes} of them probes; {lowered} caps lowered, {lent} loans",
         taken.get()
     );
     if let Err(failure) = result {
@@ -184,6 +198,7 @@ fn compare(versions: Versions, steps: u32) {
     assert!(granted * 80 > taken.get(), "the sequences grant too rarely to mean much");
     assert!(probes * 2_000 > taken.get(), "too few probes to mean much");
     assert!(lowered * 20 > taken.get(), "too little learned to mean much");
+    assert!(versions == Versions::Both || lent * 250 > taken.get(), "too few loans to mean much");
 }
 
 /// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.

@@ -26,7 +26,8 @@ pub(in crate::http) fn desk_told(port: &Port, name: &str, server: &str, metrics:
     let config = check(Path::new("weir.toml"), &text, &|_| None).unwrap_or_else(|report| panic!("{report}"));
     let snapshot = Snapshot::new(config, name, None).unwrap();
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
-    let client = Client::new(About { name: name.to_owned(), deadlines, expected: 1, session_idle });
+    let client =
+        Client::new(About { name: name.to_owned(), deadlines, expected: 1, session_idle, leases: false });
     let shared = Shared::new(snapshot, client, (Arc::new(metrics), None), 1).unwrap();
     let (open, phase) = watch::channel(Phase::Serving);
     Box::leak(Box::new(open)); // the pages close when it is gone

@@ -25,7 +25,7 @@ fn replica(model: &str) -> (Arc<Shared>, Arc<Snapshot>) {
     let snapshot = Snapshot::new(config, "r", None).unwrap();
     let session_idle = snapshot.session_idle();
     let deadlines = Deadlines { head: 1_000, end: 1_000 };
-    let client = Client::new(About { name: "r".into(), deadlines, expected: 1, session_idle });
+    let client = Client::new(About { name: "r".into(), deadlines, expected: 1, session_idle, leases: false });
     let shared =
         Arc::new(Shared::new(snapshot, client, (Arc::new(Metrics::new().unwrap()), None), 1).unwrap());
     let snapshot = shared.snapshot.load_full();

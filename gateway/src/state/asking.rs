@@ -125,6 +125,12 @@ impl Client {
     }
 
     async fn try_asking(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
+        let sent = boot_ms();
+        let borrowed = self.side.lock().borrow(&wish.ask, sent);
+        if let Some((ledger, mut granted, drawn)) = borrowed {
+            let told = std::mem::take(&mut granted.told);
+            return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told));
+        }
         self.catch_up(port).await?;
         for _ in 0..2 {
             let ledger = self.life(port).await?;
@@ -247,14 +253,17 @@ impl Client {
         // What is told to be in use is told of the candidate's own draws, one after the other.
         let limited = |draw: &&Draw| !wish.ask.pools[draw.pool].meters.is_empty();
         let (common, mut told) = (wish.ask.common.iter().filter(limited).count(), &granted.used[..]);
+        let (now, now_ms) = (Instant::now(), boot_ms());
         let part = |(at, (pool, books, amounts)): (usize, Drawn)| {
             let own = if at >= common { told.split_off(..2 * amounts.len()) } else { None };
             let used: Amounts = own.unwrap_or_default().into();
-            books.saw_ever(granted.l, used.iter().skip(1).step_by(2).copied());
+            if !used.is_empty() {
+                books.saw_ever(granted.l, used.iter().skip(1).step_by(2).copied());
+                books.compared(now_ms);
+            }
             Part { info: wish.infos[pool].clone(), books, amounts, used }
         };
         let deadlines = ledger.deadlines();
-        let (now, now_ms) = (Instant::now(), boot_ms());
         let until = |after: Ms| sent + after.saturating_sub(ms(MARGIN));
         let by = |after: Ms| now + Duration::from_millis(until(after).saturating_sub(now_ms));
         Reservation {

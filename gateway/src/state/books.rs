@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::core::{
-    Amounts, Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL,
+    Amounts, Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL, Want,
 };
+use super::lease::{self, Appetite};
 
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
@@ -39,14 +40,20 @@ pub struct PoolBooks {
     ever: Mutex<(Ms, Amounts)>, // counted ever by all, as heard last, and logical time; short sections
     words: Mutex<Vec<Said>>,    // of the provider, that were not told yet; short sections
     given: Mutex<Given>,
+    calls: AtomicU64,                     // that drew on it
+    compared_at: AtomicU64,               // when the state told what it counts with a call, own clock
+    pub(super) appetite: Mutex<Appetite>, // before `meters` where both are locked
 }
 
-/// Of one meter; cumulative.
+/// Of one meter; cumulative but for the last two.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
-    pub consumed: u64,
+    pub consumed: u64, // what is lent included
     pub returned: u64,
     pub posted: u64,
+    pub drawn: u64,  // by calls
+    pub lent: u64,   // and not used: no counter, but what there is
+    pub target: u64, // of it
 }
 
 /// What messages said to be given back, per meter.
@@ -83,6 +90,9 @@ impl PoolBooks {
             ever: Mutex::default(),
             words: Mutex::default(),
             given: Mutex::default(),
+            calls: AtomicU64::new(0),
+            compared_at: AtomicU64::new(0),
+            appetite: Mutex::default(),
         }
     }
 
@@ -110,6 +120,54 @@ impl PoolBooks {
     /// Was the pool above 80 % of a cap when last heard of?
     pub fn is_hot(&self) -> bool {
         self.hot.load(Ordering::Relaxed)
+    }
+
+    /// As it is configured now.
+    pub(super) fn declared(&self) -> PoolDecl {
+        self.declared.lock().clone()
+    }
+
+    /// Calls that drew on it.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// A call drew on it.
+    pub(super) fn called(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One did not, after all.
+    pub(super) fn uncalled(&self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Is it to be left alone?
+    pub(super) fn is_resting(&self, now: Ms) -> bool {
+        self.rest_until.load(Ordering::Relaxed) > now
+    }
+
+    /// The state told what it counts with a call at `now` of the own clock.
+    pub(super) fn compared(&self, now: Ms) {
+        self.compared_at.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_compared_within(&self, time: Ms, now: Ms) -> bool {
+        self.compared_at.load(Ordering::Relaxed) + time > now
+    }
+
+    /// The highest share in use with so much more, as heard last, millionths.
+    pub(super) fn share_with(&self, more: &[u64]) -> u64 {
+        let view = self.view.lock();
+        lease::highest(&view.used, &view.cap, more)
+    }
+
+    /// What is left of each meter, as heard last, and of what is lent.
+    pub(super) fn left(&self) -> Amounts {
+        let lent: Amounts = self.meters.lock().iter().map(|entry| entry.lent).collect();
+        let view = self.view.lock();
+        let left = view.cap.iter().zip(&view.used).zip(lent);
+        left.map(|((cap, used), lent)| (cap.saturating_sub(*used) + lent).min(*cap)).collect()
     }
 
     /// Takes note of a share in use (millionths) learnt from a grant.
@@ -277,7 +335,7 @@ impl PoolBooks {
         }
     }
 
-    pub(super) fn report(&self, look: bool) -> PoolReport {
+    pub(super) fn report(&self, look: bool, wants: Vec<Want>) -> PoolReport {
         let meters = self.meters.lock();
         PoolReport {
             look,
@@ -285,6 +343,7 @@ impl PoolBooks {
             key: self.decl.key.clone(),
             returned: meters.iter().map(|entry| entry.returned).collect(),
             posted: meters.iter().map(|entry| entry.posted).collect(),
+            wants,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::bell::Bell;
 use super::core::circuit::Gate;
 use super::core::{Command, Ending, Gates, Incarnation, Ms, Outcome, PoolDecl, Reply, Trip};
 use super::failures::{Counting, Failures};
+use super::lease::LEAST_CALLS;
 use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
@@ -47,6 +48,8 @@ pub struct About {
     pub expected: u64,
     /// How long a session is remembered here after its last call.
     pub session_idle: Duration,
+    /// Whether it is lent room for calls to come.
+    pub leases: bool,
 }
 
 /// One replica's client; shared by its workers.
@@ -74,9 +77,11 @@ const PLACE_IDLE: Duration = Duration::from_secs(600);
 impl Client {
     /// The client of a replica.
     pub fn new(about: About) -> Arc<Client> {
-        let About { name, deadlines, expected, session_idle } = about;
+        let About { name, deadlines, expected, session_idle, leases } = about;
+        let side = Side::new(name.clone(), deadlines, unix_ms(), expected, boot_ms());
+        let side = if leases { side.borrowing(LEAST_CALLS) } else { side };
         Arc::new(Client {
-            side: Mutex::new(Side::new(name.clone(), deadlines, unix_ms(), expected, boot_ms())),
+            side: Mutex::new(side),
             name,
             bell: Arc::default(),
             joining: tokio::sync::Mutex::new(()),

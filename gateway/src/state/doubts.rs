@@ -131,7 +131,7 @@ mod tests {
         /// A SYNC that is answered after `took` with what was granted on every pool of the calls; how many of these it
         /// asked about.
         fn sync(&mut self, granted: u64, took: Ms) -> usize {
-            let (pools, reports) = self.ledger.report(false);
+            let (pools, reports) = self.ledger.report(false, None);
             let own = |key: &Arc<str>| key.starts_with("pool-");
             let granted = |key: &Arc<str>| vec![if own(key) { granted } else { 0 }];
             let view =
@@ -148,7 +148,7 @@ mod tests {
                 self.sync(granted, 1);
             }
             let pools = self.ledger.pools();
-            pools.iter().filter(|pool| pool.report(false).returned == [granted]).count()
+            pools.iter().filter(|pool| pool.report(false, Vec::new()).returned == [granted]).count()
         }
 
         /// SYNCs until this time after `since`; the most pools that one asked about.
@@ -217,7 +217,7 @@ mod tests {
         let mut replica = Replica::new();
         drop(replica.reserve());
         for _ in 0..40 {
-            let (pools, _) = replica.ledger.report(false);
+            let (pools, _) = replica.ledger.report(false, None);
             replica.ledger.unheard(&pools);
             replica.now += PERIOD;
         }

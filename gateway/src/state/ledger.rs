@@ -21,7 +21,7 @@ pub use outstanding::{Drawn, Outstanding};
 
 use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
-use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve, Said};
+use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve, Said, Want};
 use super::doubts::Doubts;
 use super::side::Deadlines;
 
@@ -52,6 +52,8 @@ pub struct Ledger {
     next: AtomicU64,
     attempts: AtomicU64,                     // that may still post
     unseen: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since their windows were last seen
+    lending: Mutex<Vec<Arc<PoolBooks>>>,     // on which this life has loans, or may want some
+    lent_until: AtomicU64,                   // own clock; so long calls may begin on them
 }
 
 impl Ledger {
@@ -69,6 +71,8 @@ impl Ledger {
             next: AtomicU64::new(0),
             attempts: AtomicU64::new(0),
             unseen: Mutex::default(),
+            lending: Mutex::default(),
+            lent_until: AtomicU64::new(0),
         }
     }
 
@@ -170,7 +174,9 @@ impl Ledger {
         let mut meters = pool.meters.lock();
         for (entry, amount) in meters.iter_mut().zip(amounts) {
             entry.consumed += amount;
+            entry.drawn += amount;
         }
+        pool.called();
     }
 
     /// Gives back `returned` and posts `posted` on a meter of a pool.
@@ -262,9 +268,43 @@ impl Ledger {
         }
     }
 
+    /// The state said that this life goes on until then, by the own clock: so long calls may begin on what it was lent.
+    pub(super) fn renewed(&self, until: Ms) {
+        self.lent_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// May a call begin on what was lent?
+    pub(super) fn lasts(&self, now: Ms) -> bool {
+        now < self.lent_until.load(Ordering::Relaxed) || on(Mutant::LoanOutlivesLife)
+    }
+
+    /// Gives back all that was lent and not used.
+    pub(super) fn give_back(&self) {
+        for pool in std::mem::take(&mut *self.lending.lock()) {
+            if pool.give_back() {
+                self.mark(&pool);
+            }
+        }
+    }
+
+    /// What of these pools and of those with loans is wanted at `now`, in their order, if that is to be asked.
+    fn wants(&self, pools: &mut Vec<Arc<PoolBooks>>, borrows: Option<(Ms, f64)>) -> Vec<Vec<Want>> {
+        let Some((now, least)) = borrows else { return vec![Vec::new(); pools.len()] };
+        pools.extend(std::mem::take(&mut *self.lending.lock()));
+        in_order(pools);
+        let want = |pool: &Arc<PoolBooks>| {
+            let wanted = pool.wants(now, least);
+            if wanted.is_some() {
+                self.lending.lock().push(pool.clone());
+            }
+            wanted.unwrap_or_default()
+        };
+        pools.iter().map(want).collect()
+    }
+
     /// What the next SYNC says: pools that moved since the last one that was answered, some in doubt, and a few
-    /// of the others. If it looks, it also asks what windows hold.
-    pub fn report(&self, look: bool) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
+    /// of the others. If it looks, it also asks what windows hold; if it borrows, it asks at a time and from so many calls on.
+    pub fn report(&self, look: bool, borrows: Option<(Ms, f64)>) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
         let mut dirty = self.dirty.lock();
         let turn = DIRTY_PER_SYNC.min(dirty.len());
         let mut pools: Vec<_> = dirty.drain(..turn).collect();
@@ -274,10 +314,11 @@ impl Ledger {
         let swept = in_turn(&self.sweep, SWEPT_PER_SYNC);
         let looked = if look { [self.to_see(), swept.clone()].concat() } else { Vec::new() };
         pools.extend(swept.into_iter().chain(looked.iter().cloned()));
-        pools.sort_by(|a, b| a.decl.key.cmp(&b.decl.key));
-        pools.dedup_by(|a, b| a.decl.key == b.decl.key);
+        in_order(&mut pools);
+        let wants = self.wants(&mut pools, borrows);
         let is_looked_at = |pool: &Arc<PoolBooks>| looked.iter().any(|looked| Arc::ptr_eq(looked, pool));
-        let reports = pools.iter().map(|pool| pool.report(is_looked_at(pool))).collect();
+        let report = |(pool, wants): (&Arc<PoolBooks>, Vec<Want>)| pool.report(is_looked_at(pool), wants);
+        let reports = pools.iter().zip(wants).map(report).collect();
         (pools, reports)
     }
 
@@ -297,7 +338,7 @@ impl Ledger {
     ) {
         let mut clear = Vec::with_capacity(pools.len());
         for ((pool, report), view) in pools.iter().zip(reports).zip(views) {
-            if self.reconcile(pool, &view.granted) {
+            if self.reconcile(pool, &view.granted, !report.wants.is_empty()) {
                 clear.push(pool);
             }
             if report.look && view.image.is_none() && !view.cap.is_empty() {
@@ -308,9 +349,10 @@ impl Ledger {
         self.doubts.lock().answered(clear.into_iter(), sent, at);
     }
 
-    /// Gives back what was granted and neither consumed nor awaited. Whether nothing more was granted than is consumed:
-    /// what RESERVEs may get that are outstanding may as well be what nobody waits for.
-    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64]) -> bool {
+    /// Keeps as lent what was granted and neither consumed nor awaited, as far as it was wanted (`borrows`), and gives back the rest.
+    /// Whether nothing more was granted than is consumed: what RESERVEs may get that are outstanding may as well be what nobody waits
+    /// for.
+    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64], borrows: bool) -> bool {
         let surplus = |entry: &Entry, at: usize| granted.get(at).copied().unwrap_or(0) > entry.consumed;
         if !pool.meters.lock().iter().enumerate().any(|(at, entry)| surplus(entry, at)) {
             return true;
@@ -322,9 +364,12 @@ impl Ledger {
             let granted = granted.get(at).copied().unwrap_or(0);
             let balance = granted.saturating_sub(entry.consumed + known);
             if balance > 0 && !on(Mutant::LostGrantKept) {
+                let wanted = if borrows { entry.target.saturating_sub(entry.lent) } else { 0 };
+                let kept = wanted.min(balance);
                 entry.consumed += balance;
-                entry.returned += balance;
-                gave = true;
+                entry.lent += kept;
+                entry.returned += balance - kept;
+                gave |= balance > kept;
             }
             clear &= granted <= entry.consumed;
         }
@@ -349,6 +394,12 @@ impl Ledger {
         }
         sum
     }
+}
+
+/// By their keys, each once.
+fn in_order(pools: &mut Vec<Arc<PoolBooks>>) {
+    pools.sort_by(|a, b| a.decl.key.cmp(&b.decl.key));
+    pools.dedup_by(|a, b| a.decl.key == b.decl.key);
 }
 
 /// The next few of a list that is gone through again and again.
@@ -379,7 +430,7 @@ mod tests {
         let first = pool(6);
         let others: Vec<_> = (7..7 + 2 * DIRTY_PER_SYNC).map(pool).collect();
         let told = || {
-            let moved = ledger.report(false).1.into_iter().filter(|report| report.posted == [1]);
+            let moved = ledger.report(false, None).1.into_iter().filter(|report| report.posted == [1]);
             moved.map(|report| report.key).collect::<Vec<_>>()
         };
         ledger.settle(&first, 0, 0, 1);

@@ -10,6 +10,7 @@
 
 mod alone;
 mod behaviours;
+mod borrowing;
 mod circuits;
 mod forecast;
 mod report;
@@ -83,6 +84,7 @@ pub struct Side {
     asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
     at_once: usize,   // pools that one JOIN tells of at most
     leaving: bool,    // nothing will be shared any more
+    borrows: Option<f64>, // from so many calls on; none: it asks for each
 }
 
 /// A pool to be left alone.
@@ -140,6 +142,7 @@ impl Side {
             asking_until: 0,
             at_once: TOLD_AT_ONCE,
             leaving: false,
+            borrows: None,
         }
     }
 

@@ -20,7 +20,7 @@ fn scripts(command: &Command) -> String {
     [include_str!("common.lua"), include_str!("lives.lua"), text].concat()
 }
 
-/// As the version before asks, or is answered otherwise: it makes a call wait for a meter of which it asks nothing.
+/// As the version before asks, or is answered otherwise: it makes a call wait for a meter of which it asks nothing, and lends nothing.
 pub(crate) fn as_before(command: Command) -> Command {
     match command {
         Command::Reserve(ask) => {
@@ -28,6 +28,10 @@ pub(crate) fn as_before(command: Command) -> Command {
             let draws = ask.common.iter_mut().chain(ask.candidates.iter_mut().flat_map(|one| &mut one.draws));
             draws.flat_map(|draw| &mut draw.amounts).for_each(|amount| *amount = (*amount).max(1));
             Command::Reserve(Arc::new(ask))
+        }
+        Command::Sync(mut sync) => {
+            sync.reports.iter_mut().for_each(|report| report.wants.clear());
+            Command::Sync(sync)
         }
         other => other,
     }

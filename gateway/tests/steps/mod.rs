@@ -188,7 +188,7 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
         let counters: Vec<Counters> = own.cloned().unwrap_or(vec![Counters::default(); decl.meters.len()]);
         let lie = n[1].is_multiple_of(23);
         reports.push(PoolReport {
-            key: decl.key,
+            key: decl.key.clone(),
             returned: counters
                 .iter()
                 .map(|c| part(c.granted, n[2] >> at) + u64::from(lie) * c.granted + u64::from(lie))
@@ -196,6 +196,7 @@ fn sync(op: &Op, caller: Caller, state: &State) -> Sync {
             posted: counters.iter().map(|c| c.posted + part(c.granted, n[3] >> at)).collect(),
             look: (n[7] >> at).is_multiple_of(2),
             said: said(op, state, &decl.meters, at),
+            wants: wants(n, &counters, &decl.meters, at),
         });
     }
     let rests = universe()
@@ -242,6 +243,20 @@ fn said(op: &Op, state: &State, meters: &[Declared], seed: usize) -> Vec<Said> {
         Said { cap: n(10) % (meter.cap * 5 / 4), at, for_ms }
     };
     meters.iter().enumerate().map(word).collect()
+}
+
+/// What is to be lent: a little, all, or nothing more; by a cap of now, and at times of another configuration.
+fn wants(n: &[u64; 12], counters: &[Counters], meters: &[Declared], seed: usize) -> Vec<Want> {
+    if !(n[9] >> seed).is_multiple_of(2) {
+        return Vec::new();
+    }
+    let want = |(at, meter): (usize, &Declared)| {
+        let n = |from: usize| n[from] >> (seed + 2 * at);
+        let more = [0, 1 + n(2) % 9, n(3) % (meter.cap + 1), meter.cap][(n(10) % 4) as usize];
+        let cap = if n(11).is_multiple_of(13) { 1 + n(4) % (2 * meter.cap) } else { meter.cap };
+        Want { level: counters[at].granted + more, cap }
+    };
+    meters.iter().enumerate().map(want).collect()
 }
 
 fn trip(n: &[u64; 12]) -> Trip {

@@ -26,6 +26,7 @@ pub mod fair;
 mod image;
 pub mod learn;
 pub mod learned;
+pub mod lend;
 pub mod life;
 pub mod meter;
 pub mod mutant;
@@ -48,6 +49,7 @@ pub use clock::Clock;
 pub use fair::{Flow, Line, Lines, Turn};
 pub use learn::{Learn, Memory, PoolMemory, Unsettled};
 pub use learned::{Learned, Lessons, Said};
+pub use lend::Want;
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
 pub use reserve::{

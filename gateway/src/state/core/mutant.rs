@@ -90,6 +90,8 @@ mutants! {
     DeadStayBusy,
     LevelsPileUp,
     BudgetsKept,
+    LoansPileUp,
+    LentWithoutRoom,
     // the replica's side
     SettledTwice,
     ExcessDropped,
@@ -101,6 +103,8 @@ mutants! {
     BalanceTakenTwice,
     SentAfterDeadline,
     DeadlineFromReceipt,
+    LoanUsedTwice,
+    LoanOutlivesLife,
 }
 
 #[cfg(test)]

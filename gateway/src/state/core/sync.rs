@@ -1,5 +1,5 @@
 //! SYNC: a replica reports its counters, renews its life, rests pools and tells how attempts ended; it learns what it was
-//! granted, and which circuits are open.
+//! granted, and which circuits are open, and may be lent what it wants ([`super::lend`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::learned::Said;
 use super::mutant::{Mutant, on};
 use super::{
-    Behaviour, Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL, Telling,
+    Behaviour, Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL, Telling, Want,
 };
 
 /// A replica's report.
@@ -40,6 +40,8 @@ pub struct PoolReport {
     pub look: bool,
     /// What the provider said lately, per meter; empty: nothing.
     pub said: Vec<Said>,
+    /// What the sender wants to be lent, per meter; empty: nothing.
+    pub wants: Vec<Want>,
 }
 
 /// A pool to be left alone.
@@ -126,6 +128,11 @@ impl State {
         let heard = l.saturating_sub(sync.caller.l_ack) <= TTL / 2 || on(Mutant::RenewedWithoutAck);
         if let (true, Some(life)) = (heard, self.lives.get_mut(&sync.caller.inc)) {
             life.exp = life.exp.max(l + TTL);
+        }
+        if sync.count && heard && self.learn.is_none() {
+            let living = self.known_to_live().len() as u64;
+            let wanted = sync.reports.iter().filter(|report| !report.wants.is_empty());
+            wanted.for_each(|report| self.lend(&sync.caller, report, living));
         }
         let pools = sync.reports.iter().map(|report| self.view(&sync.caller, report)).collect();
         let live = if sync.count { self.known_to_live() } else { Vec::new() };

@@ -20,6 +20,7 @@ mod kin;
 mod learned;
 mod learning;
 mod liveness;
+mod loans;
 mod meters;
 mod model;
 mod mutants;

@@ -113,10 +113,14 @@ pub fn sync(sync: &Sync) -> [Vec<u8>; 4] {
     let mut reports = Pack::with_capacity(16 + 96 * sync.reports.len());
     reports.array(sync.reports.len());
     for report in &sync.reports {
-        reports.array(5).text(&report.key).uints(&report.returned).uints(&report.posted);
+        let parts = if report.wants.is_empty() { 5 } else { 6 };
+        reports.array(parts).text(&report.key).uints(&report.returned).uints(&report.posted);
         reports.uint(u64::from(report.look));
         let said = report.said.iter().flat_map(|said| [said.cap, said.at, said.for_ms]);
         reports.uints(&said.collect::<Vec<_>>());
+        if parts == 6 {
+            reports.uints(&report.wants.iter().flat_map(|want| [want.level, want.cap]).collect::<Vec<_>>());
+        }
     }
     let mut rests = Pack::default();
     rests.array(sync.rests.len());

@@ -56,6 +56,7 @@ impl Side {
         }
         if self.share.is_none() {
             let Some(shares) = self.shares() else { return Alone::Never };
+            self.lives.iter().for_each(|life| life.ledger.give_back()); // a part is drawn on instead
             if self.lives.last().is_none_or(|life| life.to_tell != Some(0)) {
                 self.begin();
             }

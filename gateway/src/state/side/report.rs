@@ -37,7 +37,11 @@ impl Side {
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0 || rest.refused).collect();
         let outcomes = self.due_outcomes(count);
         let telling = self.due_telling(&ledger, count);
-        let (sync, told) = self.report(ledger, rests, now, count, count);
+        if self.leaving {
+            ledger.give_back();
+        }
+        let borrows = self.borrows.filter(|_| count && !self.leaving).map(|least| (now, least));
+        let (sync, told) = self.report(ledger, rests, (now, borrows), count, count);
         let sync = Sync { outcomes: outcomes.clone(), telling: telling.clone(), ..sync };
         Some((sync, Told { outcomes, telling, ..told }))
     }
@@ -47,18 +51,19 @@ impl Side {
         let older = &self.lives[..self.lives.len().saturating_sub(1)];
         let known = older.iter().filter(|life| life.to_tell.is_none()).map(|life| life.ledger.clone());
         let known: Vec<_> = known.collect();
-        known.into_iter().map(|ledger| self.report(ledger, Vec::new(), now, true, false)).collect()
+        known.iter().for_each(|ledger| ledger.give_back());
+        known.into_iter().map(|ledger| self.report(ledger, Vec::new(), (now, None), true, false)).collect()
     }
 
     fn report(
         &self,
         ledger: Arc<Ledger>,
         rests: Vec<Rest>,
-        now: Ms,
+        (now, borrows): (Ms, Option<(Ms, f64)>),
         look: bool,
         count: bool,
     ) -> (Sync, Told) {
-        let (books, reports) = ledger.report(look);
+        let (books, reports) = ledger.report(look, borrows);
         let caller = self.caller(&ledger, now);
         let say = |(pool, report): (&Arc<PoolBooks>, &PoolReport)| pool.say(report.returned.iter().copied());
         let told = Told {
@@ -84,6 +89,9 @@ impl Side {
         match reply {
             Reply::Synced(synced) if current => {
                 self.saw(told.epoch, synced.l, now);
+                if synced.lease {
+                    Side::renewed(&told.ledger, told.sent);
+                }
                 told.ledger.heard(&told.books, &told.reports, synced.pools, told.sent, now);
                 // (While it learns, the living are those that are still to tell as well.)
                 if told.counted {

@@ -31,25 +31,36 @@ impl World {
         let mut fate = Fate::of(n, &self.plan);
         fate.insist = fate.insist.saturating_sub(times);
         let wish = Arc::new(ask(n, &fate, &replica.infos, replica.caller(self.t)));
-        let (of, id) = (replica.process(), self.calls.len());
-        self.calls.push(Call {
+        let (of, id, t) = (replica.process(), self.calls.len(), self.t);
+        let call = Call {
             of,
             n,
             fate,
             ask: wish.clone(),
             infos: replica.infos.clone(),
-            asked: self.t,
+            asked: t,
             granted: 0,
             grants: Vec::new(),
-            outstanding: Some(ledger.sending(wish.clone())),
-            ledger,
+            outstanding: None,
+            ledger: ledger.clone(),
             reservation: None,
             charges: Vec::new(),
             owed: Vec::new(),
             index: 0,
             headed: false,
             times,
-        });
+        };
+        if let Some((_, granted, drawn)) = replica.side.borrow(&wish, t) {
+            let heard = t - replica.caller(t).x; // what it was lent was granted by then
+            self.calls.push(Call { granted: heard, ..call });
+            self.tally.borrowed += 1;
+            self.book(id, &granted, drawn);
+            if !self.may_die(id, Point::Booked) {
+                self.dispatch(id);
+            }
+            return;
+        }
+        self.calls.push(Call { outstanding: Some(ledger.sending(wish.clone())), ..call });
         self.send(of, About::Reserve(id), Command::Reserve(wish));
         self.may_die(id, Point::Asked);
     }
@@ -263,7 +274,7 @@ impl World {
             let excess = self.judge.charges.get(&(*pool, *meter)).map_or(0, |charges| charges[*at].excess);
             if excess > 0 {
                 let books = ledger.pool(&info.decl);
-                let target = books.report(false).posted[*meter];
+                let target = books.report(false, Vec::new()).posted[*meter];
                 self.unheard.push((ledger.inc(), *pool, *meter, target, *at));
             }
         }

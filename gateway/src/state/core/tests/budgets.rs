@@ -65,6 +65,7 @@ impl Cluster {
             posted: vec![returned],
             look: false,
             said: vec![],
+            wants: vec![],
         };
         let caller = self.caller(name);
         let reports = vec![report];

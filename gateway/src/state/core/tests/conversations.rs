@@ -114,6 +114,7 @@ impl Cluster {
                 posted: book.to_vec(),
                 look: false,
                 said: Default::default(),
+                wants: Default::default(),
             };
             let used = self.pools.iter().zip(&self.books[who]).filter(|(_, book)| book[0] > 0);
             let reports = used.map(report).collect();

@@ -91,8 +91,14 @@ impl Cluster {
     fn sync(&mut self) {
         for who in 0..REPLICAS {
             let all = vec![self.granted[who]];
-            let report =
-                PoolReport { key: "p".into(), returned: all.clone(), posted: all, look: false, said: vec![] };
+            let report = PoolReport {
+                key: "p".into(),
+                returned: all.clone(),
+                posted: all,
+                look: false,
+                said: vec![],
+                wants: vec![],
+            };
             let (caller, reports) = (self.caller(who), vec![report]);
             let sync = Sync {
                 caller,

@@ -74,7 +74,8 @@ impl Cluster {
         let counters = self.state.lives[&self.caller(who).inc].counters.get("p").map(|c| c[0].granted);
         let (returned, posted) = (vec![counters.unwrap_or(0)], vec![self.posted[who]]);
         let said = said.into_iter().collect();
-        let reports = vec![PoolReport { key: "p".into(), returned, posted, look: false, said }];
+        let reports =
+            vec![PoolReport { key: "p".into(), returned, posted, look: false, said, wants: vec![] }];
         let rests =
             refused.map(|for_ms| Rest { key: "p".into(), for_ms, refused: true }).into_iter().collect();
         let sync =

@@ -13,6 +13,7 @@ use super::fair;
 use super::judge::{Breach, breach};
 use super::learned;
 use super::learning;
+use super::loans;
 use super::plan::{Knobs, MINUTE, Op, Plan, what};
 use super::world::World;
 use crate::state::core::mutant::{Mutant, without};
@@ -25,6 +26,8 @@ const WORLDS: u64 = 3_000;
 /// What kills a mutant.
 enum Killer {
     Worlds,
+    /// The same, with loans.
+    Borrowing,
     Plan(Plan),
     Check(fn() -> Result<(), Breach>),
     /// Random worlds hardly meet it; the model does ([`super::model`]).
@@ -82,6 +85,10 @@ fn killer(mutant: Mutant) -> Killer {
         NobodyYields | SavesUp => Killer::Check(fair::all),
         DeadStayBusy | LevelsPileUp => Killer::Check(behaviours::all),
         BudgetsKept => Killer::Check(budgets::all),
+        LoansPileUp => Killer::Check(loans::a_loan_is_made_once),
+        LentWithoutRoom => Killer::Check(loans::loans_leave_room),
+        LoanOutlivesLife => Killer::Check(loans::a_loan_ends_with_its_life),
+        LoanUsedTwice => Killer::Borrowing,
     }
 }
 
@@ -99,6 +106,10 @@ fn kill(mutant: Mutant) -> Option<(String, Breach)> {
         Killer::Worlds => (0..WORLDS).find_map(|seed| {
             let breach = broken(mutant, || World::run(&Plan::random(seed)))?;
             Some((format!("{seed}"), breach))
+        }),
+        Killer::Borrowing => (0..WORLDS).find_map(|seed| {
+            let breach = broken(mutant, || World::run(&Plan::borrowing(seed)))?;
+            Some((format!("borrowing {seed}"), breach))
         }),
         Killer::Plan(plan) => Some(("its plan".into(), broken(mutant, || World::run(&plan))?)),
         Killer::Check(check) => Some(("its check".into(), broken(mutant, check)?)),
@@ -123,7 +134,7 @@ fn every_mutant_is_killed() {
 fn no_plan_made_for_a_mutant_breaks_a_rule_by_itself() {
     for mutant in Mutant::ALL {
         let result = match killer(*mutant) {
-            Killer::Worlds | Killer::Model => Ok(()),
+            Killer::Worlds | Killer::Borrowing | Killer::Model => Ok(()),
             Killer::Plan(plan) => World::run(&plan).map(|_| ()),
             Killer::Check(check) => check(),
         };

@@ -294,7 +294,8 @@ impl World {
         let Some((key, counters)) = life.counters.iter().find(|(_, c)| !c.is_empty()) else { return };
         let returned = counters.iter().map(|c| c.granted + 9_999).collect();
         let posted = counters.iter().map(|c| c.posted + 50).collect();
-        let report = PoolReport { key: key.clone(), returned, posted, look: false, said: vec![] };
+        let report =
+            PoolReport { key: key.clone(), returned, posted, look: false, said: vec![], wants: vec![] };
         let caller = self.replicas[who].caller(self.t);
         let sync = Sync {
             caller,

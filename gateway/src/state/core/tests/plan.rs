@@ -52,6 +52,9 @@ pub(super) struct Knobs {
     /// Whether the shared state is away from everybody at times, and replicas share what was left. Nobody dies then, for
     /// who used a part must tell of it.
     pub outages: bool,
+    /// Whether replicas are lent room, and if so, how many times as large limits are: of next to nothing nothing is lent. No call then
+    /// costs more than estimated, for nobody knows here when its room was granted.
+    pub borrows: u64,
 }
 
 impl Knobs {
@@ -175,6 +178,7 @@ impl Plan {
                 fine: late.2,
                 harsh: late.3,
                 outages: late.4 == 3,
+                borrows: 0,
             }
             .feasible()
         });
@@ -205,6 +209,22 @@ impl Plan {
         let knobs = Knobs { losses: rng.u8(..4) == 0, ..knobs };
         let ops = (0..rng.usize(40..120)).map(|_| Op::random(&mut rng)).collect();
         Plan { knobs, ops }.late(seed)
+    }
+
+    /// The same, with replicas that are lent room.
+    pub(super) fn borrowing(seed: u64) -> Plan {
+        Plan::random(seed).with_loans([4, 10, 30][(seed % 3) as usize])
+    }
+
+    /// With many calls, for few are worth no loan.
+    pub(super) fn with_loans(self, borrows: u64) -> Plan {
+        let many = |(at, op): (usize, Op)| {
+            if op.what < what::BURST && at % 3 > 0 { Op { what: what::BURST, ..op } } else { op }
+        };
+        let again = |op: &Op| Op { n: !op.n, ..*op };
+        let twice: Vec<Op> = self.ops.iter().copied().chain(self.ops.iter().map(again)).collect();
+        let ops = twice.into_iter().enumerate().map(many).collect();
+        Plan { knobs: Knobs { borrows, excess: false, ..self.knobs }, ops }
     }
 
     /// What came later is drawn apart, so that a seed goes on to mean what it meant, as far as it can.
@@ -305,7 +325,7 @@ fn universe(knobs: &Knobs) -> Vec<(&'static str, Side, Vec<MeterPlan>)> {
         kind,
         shape: Shape { stage, ..shape },
         per,
-        cap,
+        cap: cap * knobs.borrows.max(1),
         pace: 0,
     };
     let gauge = |cap| meter(Concurrency, End, (Shape::gauge(), 1), cap);

@@ -45,13 +45,14 @@ impl Replica {
 
     fn with_lives(who: usize, plan: &Plan, last_k: u64, t: Ms) -> Replica {
         let (head, end) = plan.deadlines();
+        let side = Side::new(format!("r{who}"), Deadlines { head, end }, last_k, 0, t).telling(4);
         Replica {
             run: 0,
             up: false,
             joining: None,
             joins: 0,
             infos: plan.pools(who),
-            side: Side::new(format!("r{who}"), Deadlines { head, end }, last_k, 0, t).telling(4),
+            side: if plan.knobs.borrows > 0 { side.borrowing(0.5) } else { side },
             bell: Arc::default(),
             syncing: Vec::new(),
             byes: Vec::new(),

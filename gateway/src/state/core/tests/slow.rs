@@ -79,6 +79,7 @@ impl Cluster {
                     posted: all.clone(),
                     look: false,
                     said: vec![],
+                    wants: vec![],
                 };
                 let reports = if all.is_empty() { vec![] } else { vec![report] };
                 let caller = self.caller(who);

@@ -69,7 +69,7 @@ impl Shared {
     }
 
     fn sync(&self) {
-        let (pools, reports) = self.ledger.report(false);
+        let (pools, reports) = self.ledger.report(false, None);
         let (caller, told) = (self.caller(), reports.clone());
         let sync =
             Sync { caller, reports: told, rests: vec![], outcomes: vec![], telling: None, count: false };

@@ -103,6 +103,8 @@ pub(super) struct Tally {
     pub outages: u64,
     /// Calls that were granted without the state.
     pub shared: u64,
+    /// Calls on loans.
+    pub borrowed: u64,
     /// Times that a provider had a reason to refuse.
     pub refused: u64,
     /// Charges that the state may have forgotten.
@@ -118,6 +120,7 @@ impl Tally {
         self.granted += other.granted;
         self.denied += other.denied;
         self.sent += other.sent;
+        self.borrowed += other.borrowed;
         self.deaths += other.deaths;
         self.gone += other.gone;
         self.losses += other.losses;

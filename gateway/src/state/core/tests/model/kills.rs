@@ -142,6 +142,10 @@ const KILLS: &[(&str, By)] = &[
     ("what a dead replica had in flight counts", Worlds(Mutant::DeadStayBusy)),
     ("what is in flight adds up each time it is told", Worlds(Mutant::LevelsPileUp)),
     ("budgets of periods that are over are kept", Worlds(Mutant::BudgetsKept)),
+    ("what is lent adds up each time it is wanted", Worlds(Mutant::LoansPileUp)),
+    ("room is lent that is not there", Worlds(Mutant::LentWithoutRoom)),
+    ("a loan is used twice", Worlds(Mutant::LoanUsedTwice)),
+    ("a loan is used after its life", Worlds(Mutant::LoanOutlivesLife)),
 ];
 
 /// States that are enough for any of them.

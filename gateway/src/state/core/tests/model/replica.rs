@@ -227,7 +227,14 @@ impl Replica {
         let late = on(Mutant::ReturnedBeforePosted);
         let says = if late { books.said } else { posted };
         let key = rules.decl.key.clone();
-        let report = PoolReport { key, returned: vec![returned], posted: vec![says], look, said: vec![] };
+        let report = PoolReport {
+            key,
+            returned: vec![returned],
+            posted: vec![says],
+            look,
+            said: vec![],
+            wants: vec![],
+        };
         let reports = if books.opened { vec![report] } else { vec![] };
         let before = Some(books.said_back);
         self.life.iter_mut().for_each(|life| life.said = posted);
