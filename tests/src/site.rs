@@ -102,11 +102,10 @@ impl Plan {
         let names: Vec<String> =
             self.upstreams.iter().map(|upstream| format!("\"{}\"", upstream.name)).collect();
         let every = format!("[[models]]\nname = \"m\"\ndeployments = [{}]\n", names.join(", "));
-        let leases = std::env::var_os("WEIR_LEASES").is_some_and(|value| value == "1"); // all tests with them
         let accounts: String =
             providers.iter().map(|provider| provider.upstream.config(provider.addr(), self.scale)).collect();
         format!(
-            "[state]\n{servers}\ntimeout = \"250ms\"\nleases = {leases}\non_outage = \"{}\"\n\n[defaults]\n\
+            "[state]\n{servers}\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
              timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
              retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\nqueue = {}\n{}\n{accounts}{}",
             self.on_outage,

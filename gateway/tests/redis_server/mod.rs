@@ -51,7 +51,6 @@ impl Server {
             namespace: namespace.into(),
             timeout,
             expected_replicas: 0,
-            leases: false,
         })
     }
 }

@@ -42,8 +42,7 @@ table! {
         timeout: Duration,
         on_outage: OnOutage,
         expected_replicas: Count,
-        leases: bool,
-    } later {}
+    } later { leases }
 }
 
 table! {
