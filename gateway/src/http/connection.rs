@@ -340,8 +340,8 @@ mod tests {
         begun.elapsed().as_secs_f64().round() as u64
     }
 
-    /// As after a TLS handshake that said HTTP/2; or with its beginning, and answers to pings. Broken on purpose to see it fail: waited
-    /// for without end, as it was; the rest of a connection that never began waited for.
+    /// As after a TLS handshake that said HTTP/2; or with its beginning, and answers to pings. Broken on purpose to see it fail (it does
+    /// not end then): waited for without end, as it was.
     #[tokio::test(start_paused = true)]
     async fn an_http_2_client_that_asks_for_nothing_is_not_kept() {
         let begun = Instant::now();
@@ -356,7 +356,7 @@ mod tests {
         assert!((30..=40).contains(&since(begun)), "{}", since(begun));
     }
 
-    /// Broken on purpose to see it fail: kept all the same; one on which calls come counted as idle.
+    /// Broken on purpose to see it fail (it does not end then): kept all the same.
     #[tokio::test(start_paused = true)]
     async fn where_there_are_many_an_idle_http_2_connection_is_given_up() {
         let (client, crowded, _phase) = served();
