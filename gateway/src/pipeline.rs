@@ -302,9 +302,10 @@ impl Call<'_> {
                 Err(unknown) => return Err(unknown),
             };
             self.who.still(&self.worker.shared.keyring)?; // it may have waited
-            let Some(mut attempt) = unsent.made().filter(|_| !self.is_drained(target.deployment)) else {
+            if self.is_drained(target.deployment) {
                 continue; // since it was ranked
-            };
+            }
+            let Some(mut attempt) = unsent.made() else { continue };
             tried.deployments.push(target.deployment);
             let shut = |target: &Target| self.is_shut(target) || self.is_barred(id, target.deployment);
             taken.made();

@@ -106,10 +106,14 @@ impl Call<'_> {
         }
     }
 
-    /// Nothing of the call was taken in: the conversation is not there, or was not reached.
+    /// Nothing of the call was taken in: the conversation is not there, or was not reached. It stays the tenant's if another call in it
+    /// was answered meanwhile: then it has a place.
     pub(super) async fn unclaim(&self, target: &Target) {
-        if let Some(Owned { key, owner, .. }) = self.owned(target) {
-            self.worker.shared.client.unclaim(&self.worker.port, &key, owner).await;
+        let Some(Owned { id, key, owner }) = self.owned(target) else { return };
+        let Worker { shared, port, .. } = &**self.worker;
+        let place = shared.client.newest_place(port, &place_key(&self.tenant_name, id)).await;
+        if place == Ok(None) {
+            shared.client.unclaim(port, &key, owner).await;
         }
     }
 }
