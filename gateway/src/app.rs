@@ -91,7 +91,7 @@ fn share(config: Config, name: String, otlp: Option<Arc<Otlp>>, workers: usize) 
     let expected = config.state.as_ref().map_or(0, |state| state.expected_replicas);
     let snapshot = Snapshot::new(config, &name, None)?;
     let (deadlines, session_idle) = (snapshot.deadlines(), snapshot.session_idle());
-    let leases = false; // until `leases` of `[state]` is available
+    let leases = snapshot.config.state.as_ref().is_some_and(|state| state.leases);
     let client = Client::new(About { name, deadlines, expected, session_idle, leases });
     tell_of_small_pools(&snapshot, expected);
     for caution in snapshot.config.cautions() {

@@ -24,3 +24,4 @@ pub mod rotel;
 pub mod scale;
 pub mod site;
 pub mod topology;
+pub mod trips;

@@ -58,6 +58,8 @@ pub struct Plan {
     pub defaults: String,
     /// How calls wait for room.
     pub queue: String,
+    /// Whether replicas are lent room; `WEIR_LEASES=1`: in all tests.
+    pub leases: bool,
     /// How Redis is set up.
     pub topology: Topology,
     /// Length of windows.
@@ -87,6 +89,7 @@ impl Plan {
             models: None,
             defaults: String::new(),
             queue: "{ max = 0 }".into(),
+            leases: std::env::var_os("WEIR_LEASES").is_some_and(|value| value == "1"),
             topology: Topology::Single,
             scale: Scale::short(),
             apart: false,
@@ -104,8 +107,9 @@ impl Plan {
         let every = format!("[[models]]\nname = \"m\"\ndeployments = [{}]\n", names.join(", "));
         let accounts: String =
             providers.iter().map(|provider| provider.upstream.config(provider.addr(), self.scale)).collect();
+        let leases = self.leases;
         format!(
-            "[state]\n{servers}\ntimeout = \"250ms\"\non_outage = \"{}\"\n\n[defaults]\n\
+            "[state]\n{servers}\ntimeout = \"250ms\"\nleases = {leases}\non_outage = \"{}\"\n\n[defaults]\n\
              timeouts = {{ connect = \"{}ms\", first_token = \"{}ms\", idle = \"2s\", total = \"{}ms\" }}\n\
              retry = {{ attempts = 3, base = \"20ms\", max = \"100ms\" }}\nqueue = {}\n{}\n{accounts}{}",
             self.on_outage,

@@ -61,8 +61,8 @@ fn same_state(a: Option<&StateConfig>, b: Option<&StateConfig>) -> bool {
     let same = |a: &StateConfig, b: &StateConfig| {
         same_servers(&a.redis, &b.redis)
             && same_tls(a.tls.as_ref(), b.tls.as_ref())
-            && (&a.namespace, a.timeout, a.expected_replicas)
-                == (&b.namespace, b.timeout, b.expected_replicas)
+            && (&a.namespace, a.timeout, a.expected_replicas, a.leases)
+                == (&b.namespace, b.timeout, b.expected_replicas, b.leases)
     };
     match (a, b) {
         (Some(a), Some(b)) => same(a, b),

@@ -17,6 +17,8 @@ pub struct StateConfig {
     pub timeout: Duration,
     /// How many replicas there are, for limits shared while Redis is away; 0: the file does not say.
     pub expected_replicas: u64,
+    /// Replicas are lent room for the calls to come, and do not ask for each.
+    pub leases: bool,
 }
 
 impl StateConfig {

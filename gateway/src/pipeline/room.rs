@@ -205,7 +205,11 @@ impl Call<'_> {
         let asked = Instant::now();
         let outcome = self.reserve(wish, tried).await;
         let took = asked.elapsed();
-        self.worker.shared.metrics.state_call(took);
+        if matches!(&outcome, Ok(Outcome::Granted(reservation, _)) if reservation.leased) {
+            self.worker.shared.metrics.leased();
+        } else {
+            self.worker.shared.metrics.state_call(took);
+        }
         note(record, |record| record.state += took);
         outcome
     }

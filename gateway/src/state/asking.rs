@@ -14,7 +14,7 @@ use super::pools::PoolInfo;
 use super::port::Port;
 use super::reservation::{Part, Reservation};
 use super::share::Shared;
-use super::side::{Alone, HITCH};
+use super::side::{Alone, Borrowed, HITCH};
 use crate::clock::boot_ms;
 use crate::config::Price;
 
@@ -125,18 +125,19 @@ impl Client {
     }
 
     async fn try_asking(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
-        let sent = boot_ms();
-        let borrowed = self.side.lock().borrow(&wish.ask, sent);
-        if let Some((ledger, mut granted, drawn)) = borrowed {
-            let told = std::mem::take(&mut granted.told);
-            return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told));
-        }
+        let lacks = match self.borrow(wish) {
+            (Some(outcome), _) => return Ok(outcome),
+            (None, lacks) => lacks,
+        };
         self.catch_up(port).await?;
         for _ in 0..2 {
             let ledger = self.life(port).await?;
             Arc::make_mut(&mut wish.ask).caller = self.side.lock().caller(&ledger, boot_ms());
             let sent = boot_ms();
-            let outstanding = ledger.sending(wish.ask.clone());
+            if lacks {
+                ledger.follow(&wish.ask, sent);
+            }
+            let outstanding = ledger.sending(wish.ask.clone()).lacking(lacks);
             match self.run(port, wish.ask.clone()).await? {
                 Reply::Reserved(Reserved::Granted(mut granted)) => {
                     let Some(drawn) = outstanding.granted(granted.index, granted.share) else {
@@ -144,11 +145,12 @@ impl Client {
                         continue;
                     };
                     self.side.lock().saw(wish.ask.caller.epoch, granted.l, boot_ms());
-                    let told = std::mem::take(&mut granted.told);
+                    let told = with_lent(&ledger, &wish.ask, std::mem::take(&mut granted.told));
                     return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told));
                 }
-                Reply::Reserved(Reserved::Denied(denied)) => {
+                Reply::Reserved(Reserved::Denied(mut denied)) => {
                     outstanding.refused();
+                    denied.told = with_lent(&ledger, &wish.ask, denied.told);
                     return Ok(Outcome::Denied(denied));
                 }
                 Reply::Reserved(Reserved::TooBig { pool, meter }) => {
@@ -164,6 +166,24 @@ impl Client {
             }
         }
         Err(Away::unexpected())
+    }
+
+    /// Room that this replica was lent; else whether the call lacked no more than that.
+    fn borrow(&self, wish: &Wish) -> (Option<Outcome>, bool) {
+        if !self.leases {
+            return (None, false); // without the lock
+        }
+        let now = boot_ms();
+        match self.side.lock().borrow(&wish.ask, now) {
+            Borrowed::Granted(ledger, mut granted, drawn) => {
+                let told = std::mem::take(&mut granted.told);
+                let mut reservation = self.reservation(&ledger, wish, granted, drawn, now);
+                reservation.leased = true;
+                (Some(Outcome::Granted(reservation, told)), false)
+            }
+            Borrowed::Lacks => (None, true),
+            Borrowed::Asks => (None, false),
+        }
     }
 
     /// Runs a RESERVE. One that may be let through an open circuit is asked in a task of its own: if its caller leaves before
@@ -271,6 +291,7 @@ impl Client {
             session: granted.session,
             share: granted.share,
             permit: granted.permit,
+            leased: false,
             send_by: until(deadlines.head),
             head_by: by(deadlines.head),
             end_by: by(deadlines.end),
@@ -296,6 +317,14 @@ impl Drop for Passed {
             self.client.unused(&self.ask, granted);
         }
     }
+}
+
+/// To the state what is lent here is in use; to a client it is left.
+fn with_lent(ledger: &Ledger, ask: &Reserve, mut told: Told) -> Told {
+    if let Some(books) = ask.tell.left.and_then(|at| ledger.find(&ask.pools[at].key)) {
+        told.left.iter_mut().zip(books.lent()).for_each(|(left, lent)| *left += lent);
+    }
+    told
 }
 
 /// Is it an answer by which a RESERVE was surely not granted? (A second copy of it may have been, as with any other

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::core::{
     Amounts, Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL, Want,
 };
-use super::lease::{self, Appetite};
+use super::lease::Lending;
 
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
@@ -40,9 +40,8 @@ pub struct PoolBooks {
     ever: Mutex<(Ms, Amounts)>, // counted ever by all, as heard last, and logical time; short sections
     words: Mutex<Vec<Said>>,    // of the provider, that were not told yet; short sections
     given: Mutex<Given>,
-    calls: AtomicU64,                     // that drew on it
-    compared_at: AtomicU64,               // when the state told what it counts with a call, own clock
-    pub(super) appetite: Mutex<Appetite>, // before `meters` where both are locked
+    compared_at: AtomicU64, // when the state told what it counts with a call, own clock
+    pub(super) lending: Lending,
 }
 
 /// Of one meter; cumulative but for the last two.
@@ -51,7 +50,7 @@ pub(super) struct Entry {
     pub consumed: u64, // what is lent included
     pub returned: u64,
     pub posted: u64,
-    pub drawn: u64,  // by calls
+    pub drawn: u64,  // by calls on loans, and by those that lacked them
     pub lent: u64,   // and not used: no counter, but what there is
     pub target: u64, // of it
 }
@@ -79,6 +78,7 @@ impl PoolBooks {
         PoolBooks {
             meters: Mutex::new(vec![Entry::default(); decl.meters.len()]),
             declared: Mutex::new(decl.clone()),
+            lending: Lending::of(&decl),
             decl,
             seen: Mutex::default(),
             dirty: AtomicBool::new(false),
@@ -90,9 +90,7 @@ impl PoolBooks {
             ever: Mutex::default(),
             words: Mutex::default(),
             given: Mutex::default(),
-            calls: AtomicU64::new(0),
             compared_at: AtomicU64::new(0),
-            appetite: Mutex::default(),
         }
     }
 
@@ -115,6 +113,7 @@ impl PoolBooks {
     /// Its limits are these from now on.
     pub(super) fn declare(&self, decl: &PoolDecl) {
         self.declared.lock().clone_from(decl);
+        self.lending.declare(decl);
     }
 
     /// Was the pool above 80 % of a cap when last heard of?
@@ -127,24 +126,9 @@ impl PoolBooks {
         self.declared.lock().clone()
     }
 
-    /// Calls that drew on it.
-    pub(super) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
-    /// A call drew on it.
-    pub(super) fn called(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One did not, after all.
-    pub(super) fn uncalled(&self) {
-        self.calls.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Is it to be left alone?
-    pub(super) fn is_resting(&self, now: Ms) -> bool {
-        self.rest_until.load(Ordering::Relaxed) > now
+    /// For so long it is to be left alone.
+    pub(super) fn rest_left(&self, now: Ms) -> Ms {
+        self.rest_until.load(Ordering::Relaxed).saturating_sub(now)
     }
 
     /// The state told what it counts with a call at `now` of the own clock.
@@ -156,15 +140,9 @@ impl PoolBooks {
         self.compared_at.load(Ordering::Relaxed) + time > now
     }
 
-    /// The highest share in use with so much more, as heard last, millionths.
-    pub(super) fn share_with(&self, more: &[u64]) -> u64 {
-        let view = self.view.lock();
-        lease::highest(&view.used, &view.cap, more)
-    }
-
     /// What is left of each meter, as heard last, and of what is lent.
     pub(super) fn left(&self) -> Amounts {
-        let lent: Amounts = self.meters.lock().iter().map(|entry| entry.lent).collect();
+        let lent = self.lent();
         let view = self.view.lock();
         let left = view.cap.iter().zip(&view.used).zip(lent);
         left.map(|((cap, used), lent)| (cap.saturating_sub(*used) + lent).min(*cap)).collect()
@@ -232,6 +210,11 @@ impl PoolBooks {
         self.view.lock().clone()
     }
 
+    /// The same, to look at for a moment.
+    pub(super) fn seen_last(&self) -> MutexGuard<'_, PoolView> {
+        self.view.lock()
+    }
+
     /// Estimates not given back, per meter.
     pub fn held(&self) -> Vec<u64> {
         self.meters.lock().iter().map(|entry| entry.consumed - entry.returned).collect()
@@ -270,6 +253,7 @@ impl PoolBooks {
         self.lowered.store(lowered, Ordering::Relaxed);
         self.hot.store(hot, Ordering::Relaxed);
         *self.view.lock() = view;
+        self.lending.heard(sent);
     }
 
     /// A declaration of the pool with the caps that were in force: another replica may know a lower one.
@@ -291,6 +275,9 @@ impl PoolBooks {
 
     /// What is known of the pool; none if that is nothing.
     pub(super) fn memory(&self, now: Ms) -> Option<PoolMemory> {
+        if self.decl.meters.is_empty() {
+            return None; // its rest is told by whoever asked for it
+        }
         let counters = self.counters();
         let used = self.is_used();
         let own = PoolMemory {

@@ -16,7 +16,7 @@ use super::bell::Bell;
 use super::core::circuit::Gate;
 use super::core::{Command, Ending, Gates, Incarnation, Ms, Outcome, PoolDecl, Reply, Trip};
 use super::failures::{Counting, Failures};
-use super::lease::LEAST_CALLS;
+use super::lease::POLICY;
 use super::ledger::Ledger;
 use super::pins::Pins;
 use super::places::Place;
@@ -56,6 +56,7 @@ pub struct About {
 #[derive(Debug)]
 pub struct Client {
     name: String,
+    pub(super) leases: bool,      // whether calls may be on loans
     pub(super) side: Mutex<Side>, // short sections, never across an await
     pub(super) bell: Arc<Bell>,
     joining: tokio::sync::Mutex<()>, // one JOIN at a time
@@ -79,8 +80,9 @@ impl Client {
     pub fn new(about: About) -> Arc<Client> {
         let About { name, deadlines, expected, session_idle, leases } = about;
         let side = Side::new(name.clone(), deadlines, unix_ms(), expected, boot_ms());
-        let side = if leases { side.borrowing(LEAST_CALLS) } else { side };
+        let side = if leases { side.borrowing(POLICY) } else { side };
         Arc::new(Client {
+            leases,
             side: Mutex::new(side),
             name,
             bell: Arc::default(),

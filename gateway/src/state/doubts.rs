@@ -217,8 +217,8 @@ mod tests {
         let mut replica = Replica::new();
         drop(replica.reserve());
         for _ in 0..40 {
-            let (pools, _) = replica.ledger.report(false, None);
-            replica.ledger.unheard(&pools);
+            let (pools, reports) = replica.ledger.report(false, None);
+            replica.ledger.unheard(&pools, &reports);
             replica.now += PERIOD;
         }
         for _ in 0..4 {

@@ -1,31 +1,72 @@
-//! What a replica is lent ([`super::core::lend`]): how much it wants, and the taking of it without a question to anybody.
+//! What a replica is lent ([`super::core::lend`]): how much it wants of each pool. (How a call takes it: [`look`].)
 //!
-//! It wants what its calls drew lately in the time between two SYNCs that count, twice over, so that the next answer comes before it is
-//! used up; and of a pool with few calls nothing, for each loan keeps room from others, and a question costs little there.
+//! It wants what its calls drew lately in the time between two SYNCs that count, twice over and some more, for they come by chance, so
+//! that the next answer comes before it is used up; and of a pool with few calls nothing, for each loan keeps room from others, and a question costs little there. Nor does it
+//! keep anything of a pool that is nearly full, that rests, or whose provider allows less than its limit: there the state looks at
+//! each call, and what lies idle is missing elsewhere.
+//!
+//! Pools that calls on loans look at are *followed*: every SYNC that counts reports them, so that their rests and their use are known
+//! here, also of those that are not drawn on and of those that have no limit at all.
+
+mod look;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::books::PoolBooks;
 use super::core::life::ended;
 use super::core::meter::share;
 use super::core::mutant::{Mutant, on};
-use super::core::{Amounts, Draw, Ms, PoolDecl, Reserve, Want};
-use super::ledger::{Drawn, Ledger};
+use super::core::{Mode, Ms, PoolDecl, TTL, Want};
 
-/// Fewer calls than this are not worth a loan.
-pub(super) const LEAST_CALLS: f64 = 8.0;
+pub use look::{Lent, Takes};
+
+/// What is worth a loan.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// So many calls at least in the time that is lent for: for fewer a question each costs less.
+    pub calls: f64,
+    /// Of windows so long at least, ms; 0: of calls in flight as well. What is lent of shorter ones is missing elsewhere at once.
+    pub window: Ms,
+}
+
+/// That of replicas.
+pub(super) const POLICY: Policy = Policy { calls: 8.0, window: 5_000 };
 /// Time between two SYNCs that count, ms.
 const PERIOD: Ms = 200;
 /// So many of these are lent for.
 const PERIODS: f64 = 2.0;
+/// Calls come by chance: so many times the standard deviation of their number is lent besides.
+const SPREAD: f64 = 2.0;
+/// A rate that falls is believed half in this time, one that rises in a period.
+const FALLS: Ms = 1_000;
 /// Rates are not looked at again before.
 const SHORTEST: Ms = PERIOD / 4;
 /// A loan that is larger than what is wanted is given back if it is larger by this part of it.
 const SLACK: u64 = 2;
-/// Where a provider says what it has left, the state is asked for a call this often at least: what it counts then is compared.
-const COMPARED_EVERY: Ms = 1_000;
+/// Nothing is kept of a pool that is used beyond this, millionths: there calls are told apart ([`super::core::fair::YIELD`]).
+const KEPT_UP_TO: u64 = super::core::fair::YIELD;
+/// A pool at which no call looked for so long is followed no more.
+const FOLLOWED: Ms = 1_000;
+/// What was heard of a pool longer ago is not gone by.
+const FRESH: Ms = TTL;
+
+/// What a pool's books keep of loans.
+#[derive(Debug, Default)]
+pub(super) struct Lending {
+    appetite: Mutex<Appetite>, // before the meters where both are locked
+    calls: AtomicU64,          // that drew on it on loans, or lacked them
+    heard: AtomicU64,          // own clock, when that was asked for which was heard last
+    looked: AtomicU64,         // own clock, when such a call looked at it last
+    pub followed: AtomicBool,  // changes under the lock of the list of them
+    unfit: AtomicBool,         // calls on it cannot be on loans
+    window: AtomicU64,         // the shortest, ms; 0: calls in flight
+}
 
 /// How much calls draw on a pool.
 #[derive(Debug, Default)]
-pub(super) struct Appetite {
+struct Appetite {
     at: Ms,
     calls: u64,
     drawn: Vec<u64>,
@@ -41,11 +82,15 @@ impl Appetite {
             return;
         }
         if self.at > 0 {
-            let weight = 1.0 - 0.5_f64.powf(passed as f64 / PERIOD as f64);
-            let blend = |rate: &mut f64, more: u64| *rate += weight * (more as f64 / passed as f64 - *rate);
+            let weight = |half: Ms| 1.0 - 0.5_f64.powf(passed as f64 / half as f64);
+            let (rising, falling) = (weight(PERIOD), weight(FALLS));
+            let blend = |rate: &mut f64, more: u64| {
+                let change = more as f64 / passed as f64 - *rate;
+                *rate += change * if change > 0.0 { rising } else { falling };
+            };
             self.rates.resize(drawn.len(), 0.0);
-            blend(&mut self.call_rate, calls - self.calls);
-            let more = drawn.iter().zip(&self.drawn).map(|(now, then)| now - then);
+            blend(&mut self.call_rate, calls.saturating_sub(self.calls));
+            let more = drawn.iter().zip(&self.drawn).map(|(now, then)| now.saturating_sub(*then));
             self.rates.iter_mut().zip(more).for_each(|(rate, more)| blend(rate, more));
         }
         (self.at, self.calls, self.drawn) = (now, calls, drawn);
@@ -54,28 +99,82 @@ impl Appetite {
     /// What is to be in stock of a meter, if so many calls at least are worth it.
     fn target(&self, meter: usize, least: f64) -> u64 {
         let time = PERIODS * PERIOD as f64;
-        let is_worth_it = self.call_rate * time >= least;
-        let rate = self.rates.get(meter).filter(|_| is_worth_it);
-        rate.map_or(0, |rate| (rate * time).ceil() as u64)
+        let calls = self.call_rate * time;
+        let Some(rate) = self.rates.get(meter).filter(|_| calls >= least) else { return 0 };
+        let spare = 1.0 + SPREAD / calls.sqrt();
+        (rate * time * spare).ceil() as u64
     }
 }
 
 /// May calls be lent room on a pool? What is kept even or starts slowly counts each call when it comes; a budget's period ends.
-fn is_lent(decl: &PoolDecl) -> bool {
-    let plain = decl.meters.iter().all(|meter| meter.pace == 0) && decl.slow_start.is_none();
-    plain && !decl.meters.is_empty() && ended(&decl.key).is_none()
+fn is_plain(decl: &PoolDecl) -> bool {
+    let is_even = decl.meters.iter().any(|meter| meter.pace > 0);
+    !is_even && decl.slow_start.is_none() && ended(&decl.key).is_none()
+}
+
+/// The shortest window of a pool, ms; 0 if there is none for calls in flight.
+fn shortest(decl: &PoolDecl) -> Ms {
+    let window = |meter: &super::core::Declared| match meter.shape.mode {
+        Mode::Window => meter.shape.span(),
+        Mode::Gauge => 0,
+    };
+    decl.meters.iter().map(window).min().unwrap_or(Ms::MAX)
+}
+
+impl Lending {
+    /// Of a pool that is declared so.
+    pub(super) fn of(decl: &PoolDecl) -> Lending {
+        let lending = Lending::default();
+        lending.declare(decl);
+        lending
+    }
+
+    pub(super) fn declare(&self, decl: &PoolDecl) {
+        self.unfit.store(!is_plain(decl), Ordering::Relaxed);
+        self.window.store(shortest(decl), Ordering::Relaxed);
+    }
+
+    /// What was heard of the pool was asked for then.
+    pub(super) fn heard(&self, sent: Ms) {
+        self.heard.fetch_max(sent, Ordering::Relaxed);
+    }
+
+    /// A call on loans looks at it, or would.
+    fn looks(&self, now: Ms) {
+        self.looked.store(now, Ordering::Relaxed);
+    }
+
+    /// Are calls on it never on loans?
+    fn is_unfit(&self, policy: Policy) -> bool {
+        self.unfit.load(Ordering::Relaxed) || self.window.load(Ordering::Relaxed) < policy.window
+    }
+
+    fn is_fresh(&self, now: Ms) -> bool {
+        let heard = self.heard.load(Ordering::Relaxed);
+        heard > 0 && now.saturating_sub(heard) < FRESH
+    }
 }
 
 impl PoolBooks {
-    /// What the next SYNC asks for, and what is too much is given back; none, and all is given back, if it is not worth it.
-    pub(super) fn wants(&self, now: Ms, least: f64) -> Option<Vec<Want>> {
+    /// A call draws so much that lacked a loan.
+    pub(super) fn lacked(&self, amounts: &[u64]) {
+        for (entry, amount) in self.meters.lock().iter_mut().zip(amounts) {
+            entry.drawn += amount;
+        }
+        self.lending.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the next SYNC asks for of a pool that is followed; what is too much is given back. None: it need not be followed.
+    pub(super) fn wants(&self, now: Ms, policy: Policy) -> Option<Vec<Want>> {
         let decl = self.declared();
-        let mut appetite = self.appetite.lock();
+        let keeps = self.keeps(&decl, policy, now);
+        let mut appetite = self.lending.appetite.lock();
         let mut meters = self.meters.lock();
-        appetite.look(self.calls(), meters.iter().map(|entry| entry.drawn).collect(), now);
+        let calls = self.lending.calls.load(Ordering::Relaxed);
+        appetite.look(calls, meters.iter().map(|entry| entry.drawn).collect(), now);
         let mut wants = Vec::with_capacity(meters.len());
         for (at, (entry, declared)) in meters.iter_mut().zip(decl.meters.iter()).enumerate() {
-            let target = if is_lent(&decl) { appetite.target(at, least) } else { 0 };
+            let target = if keeps { appetite.target(at, policy.calls) } else { 0 };
             let excess = entry.lent.saturating_sub(target);
             if excess > target / SLACK {
                 entry.lent -= excess;
@@ -85,7 +184,17 @@ impl PoolBooks {
             let level = entry.consumed + target.saturating_sub(entry.lent);
             wants.push(Want { level, cap: declared.cap });
         }
-        meters.iter().any(|entry| entry.target > 0).then_some(wants)
+        if meters.iter().any(|entry| entry.target > 0) {
+            return Some(wants);
+        }
+        let looked = self.lending.looked.load(Ordering::Relaxed);
+        (now.saturating_sub(looked) < FOLLOWED).then(Vec::new)
+    }
+
+    /// Is anything of it to be in stock?
+    fn keeps(&self, decl: &PoolDecl, policy: Policy, now: Ms) -> bool {
+        let fit = !self.lending.is_unfit(policy);
+        fit && self.rest_left(now) == 0 && !self.is_lowered() && self.share_with(decl, &[]) <= KEPT_UP_TO
     }
 
     /// Gives back all that is lent and not used. Was it anything?
@@ -97,6 +206,11 @@ impl PoolBooks {
             (entry.lent, entry.target) = (0, 0);
         }
         gave
+    }
+
+    /// What is lent and not used, per meter.
+    pub(super) fn lent(&self) -> super::core::Amounts {
+        self.meters.lock().iter().map(|entry| entry.lent).collect()
     }
 
     /// Takes what a call draws from what is lent, if there is enough of it.
@@ -111,7 +225,7 @@ impl PoolBooks {
             }
             entry.drawn += amount;
         }
-        self.called();
+        self.lending.calls.fetch_add(1, Ordering::Relaxed);
         true
     }
 
@@ -121,67 +235,21 @@ impl PoolBooks {
             entry.lent += amount;
             entry.drawn -= amount;
         }
-        self.uncalled();
-    }
-}
-
-/// What a call drew on loans.
-#[derive(Debug)]
-pub struct Lent {
-    /// From where.
-    pub drawn: Vec<Drawn>,
-    /// Highest share in use, as heard last, over all pools, millionths.
-    pub share: u64,
-    /// What is left of the pool that was asked after.
-    pub left: Amounts,
-}
-
-impl Ledger {
-    /// Takes what the first candidate of a request draws from what is lent, all or nothing. Not of a pool that rests, or of which less
-    /// is allowed than its cap, or that is full enough for calls to be told apart: there each is looked at by the state.
-    pub fn take_lent(&self, ask: &Reserve, now: Ms) -> Option<Lent> {
-        let candidate = ask.candidates.first()?;
-        let top = candidate.threshold.min(ask.most);
-        let mut lent = Lent { drawn: Vec::with_capacity(ask.pools.len()), share: 0, left: Amounts::new() };
-        let own = candidate.draws.iter().map(|draw| (draw, Some(top)));
-        for (draw, top) in ask.common.iter().map(|draw| (draw, None)).chain(own) {
-            let Some(taken) = self.take_of(ask, draw, top, now) else {
-                put_back(&lent.drawn);
-                return None;
-            };
-            if let Some((drawn, share)) = taken {
-                lent.share = lent.share.max(share);
-                lent.drawn.push(drawn);
-            }
-        }
-        let left = ask.tell.left.and_then(|at| self.find(&ask.pools[at].key));
-        lent.left = left.map_or_else(Amounts::new, |books| books.left());
-        Some(lent)
+        self.lending.calls.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Of a candidate's own pool no more than up to `top`. `Some(None)`: nothing is to be drawn there.
-    fn take_of(&self, ask: &Reserve, draw: &Draw, top: Option<u64>, now: Ms) -> Option<Option<(Drawn, u64)>> {
-        let decl = &ask.pools[draw.pool];
-        if decl.meters.is_empty() {
-            return Some(None);
-        }
-        let books = self.find(&decl.key)?;
-        let is_due = top.is_some() && ask.tell.used && !books.was_compared_within(COMPARED_EVERY, now);
-        let share = books.share_with(&draw.amounts);
-        let is_above = top.is_some_and(|top| share > top);
-        if books.is_resting(now) || books.is_lowered() || books.is_hot() || is_due || is_above {
-            return None;
-        }
-        books.take(&draw.amounts).then(|| Some(((draw.pool, books, draw.amounts.clone()), share)))
+    /// The highest share in use with so much more, as heard last, millionths: of the limits that are declared, or in force, or that the
+    /// provider allows, whichever is lowest. What lies idle here is not in use.
+    pub(super) fn share_with(&self, decl: &PoolDecl, more: &[u64]) -> u64 {
+        let meters = self.meters.lock();
+        let view = self.seen_last();
+        let of = |(at, meter): (usize, &super::core::Declared)| {
+            let known = |list: &[u64]| list.get(at).copied();
+            let cap = [known(&view.cap), known(&view.bounds)].into_iter().flatten().fold(meter.cap, u64::min);
+            let idle = meters.get(at).map_or(0, |entry| entry.lent);
+            let used = known(&view.used).unwrap_or(0).saturating_sub(idle);
+            share(used + known(more).unwrap_or(0), cap.max(1))
+        };
+        decl.meters.iter().enumerate().map(of).max().unwrap_or(0)
     }
-}
-
-fn put_back(drawn: &[Drawn]) {
-    drawn.iter().for_each(|(_, books, amounts)| books.put(amounts));
-}
-
-/// The highest share in use of a pool's caps, millionths.
-pub(super) fn highest(used: &[u64], caps: &[u64], more: &[u64]) -> u64 {
-    let of = |((used, cap), more): ((&u64, &u64), &u64)| share(used + more, (*cap).max(1));
-    used.iter().zip(caps).zip(more).map(of).max().unwrap_or(0)
 }

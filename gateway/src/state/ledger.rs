@@ -23,6 +23,7 @@ use super::books::{Entry, PoolBooks};
 use super::core::mutant::{Mutant, on};
 use super::core::{Incarnation, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Reserve, Said, Want};
 use super::doubts::Doubts;
+use super::lease::Policy;
 use super::side::Deadlines;
 
 /// Pools in doubt that one SYNC asks about at most; the rest take turns.
@@ -32,6 +33,8 @@ const DOUBTS_PER_SYNC: usize = 256;
 const SWEPT_PER_SYNC: usize = 2;
 /// Pools that one SYNC takes an image of at most; the others take turns.
 const LOOKS_PER_SYNC: usize = 16;
+/// Pools that are followed, in one SYNC at most; the others take turns, and calls on those ask when what they know is old.
+const FOLLOWED_PER_SYNC: usize = 256;
 /// Pools that moved, in one SYNC at most; the rest wait for the next one.
 const DIRTY_PER_SYNC: usize = 512;
 /// The most that one call posts on a meter: limits are below it, and sums of it stay below 2^53 for long. A provider
@@ -50,10 +53,10 @@ pub struct Ledger {
     sweep: Mutex<Vec<Arc<PoolBooks>>>, // all of them; the next in turn first
     outstanding: Mutex<AHashMap<u64, Arc<Reserve>>>,
     next: AtomicU64,
-    attempts: AtomicU64,                     // that may still post
-    unseen: Mutex<VecDeque<Arc<PoolBooks>>>, // moved since their windows were last seen
-    lending: Mutex<Vec<Arc<PoolBooks>>>,     // on which this life has loans, or may want some
-    lent_until: AtomicU64,                   // own clock; so long calls may begin on them
+    attempts: AtomicU64,                       // that may still post
+    unseen: Mutex<VecDeque<Arc<PoolBooks>>>,   // moved since their windows were last seen
+    followed: Mutex<VecDeque<Arc<PoolBooks>>>, // at which calls on loans look; the next in turn first
+    lent_until: AtomicU64,                     // own clock; so long calls may begin on them
 }
 
 impl Ledger {
@@ -71,7 +74,7 @@ impl Ledger {
             next: AtomicU64::new(0),
             attempts: AtomicU64::new(0),
             unseen: Mutex::default(),
-            lending: Mutex::default(),
+            followed: Mutex::default(),
             lent_until: AtomicU64::new(0),
         }
     }
@@ -174,9 +177,7 @@ impl Ledger {
         let mut meters = pool.meters.lock();
         for (entry, amount) in meters.iter_mut().zip(amounts) {
             entry.consumed += amount;
-            entry.drawn += amount;
         }
-        pool.called();
     }
 
     /// Gives back `returned` and posts `posted` on a meter of a pool.
@@ -280,31 +281,48 @@ impl Ledger {
 
     /// Gives back all that was lent and not used.
     pub(super) fn give_back(&self) {
-        for pool in std::mem::take(&mut *self.lending.lock()) {
-            if pool.give_back() {
-                self.mark(&pool);
+        let followed: Vec<_> = self.followed.lock().iter().cloned().collect();
+        followed.iter().filter(|pool| pool.give_back()).for_each(|pool| self.mark(pool));
+    }
+
+    /// From now on SYNCs that count report this pool, until no call looks at it any more.
+    pub(super) fn follow_pool(&self, pool: &Arc<PoolBooks>) {
+        if !pool.lending.followed.load(Ordering::Relaxed) {
+            let mut followed = self.followed.lock();
+            if !pool.lending.followed.swap(true, Ordering::Relaxed) {
+                followed.push_back(pool.clone());
             }
         }
     }
 
-    /// What of these pools and of those with loans is wanted at `now`, in their order, if that is to be asked.
-    fn wants(&self, pools: &mut Vec<Arc<PoolBooks>>, borrows: Option<(Ms, f64)>) -> Vec<Vec<Want>> {
-        let Some((now, least)) = borrows else { return vec![Vec::new(); pools.len()] };
-        pools.extend(std::mem::take(&mut *self.lending.lock()));
+    /// What of these pools and of those that are followed is wanted at `now`, in their order, if that is to be asked.
+    fn wants(&self, pools: &mut Vec<Arc<PoolBooks>>, borrows: Option<(Ms, Policy)>) -> Vec<Vec<Want>> {
+        let Some((now, policy)) = borrows else { return vec![Vec::new(); pools.len()] };
+        let mut followed = self.followed.lock();
+        let turn = FOLLOWED_PER_SYNC.min(followed.len());
+        followed.rotate_left(turn);
+        pools.extend(followed.range(followed.len() - turn..).cloned());
         in_order(pools);
+        let is_followed = |pool: &Arc<PoolBooks>| pool.lending.followed.load(Ordering::Relaxed);
         let want = |pool: &Arc<PoolBooks>| {
-            let wanted = pool.wants(now, least);
-            if wanted.is_some() {
-                self.lending.lock().push(pool.clone());
+            let wanted = if is_followed(pool) { pool.wants(now, policy) } else { Some(Vec::new()) };
+            if wanted.is_none() {
+                pool.lending.followed.store(false, Ordering::Relaxed);
             }
             wanted.unwrap_or_default()
         };
-        pools.iter().map(want).collect()
+        let wants = pools.iter().map(want).collect();
+        followed.retain(is_followed);
+        wants
     }
 
     /// What the next SYNC says: pools that moved since the last one that was answered, some in doubt, and a few
-    /// of the others. If it looks, it also asks what windows hold; if it borrows, it asks at a time and from so many calls on.
-    pub fn report(&self, look: bool, borrows: Option<(Ms, f64)>) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
+    /// of the others. If it looks, it also asks what windows hold; if it borrows, it asks at a time for what is worth it.
+    pub fn report(
+        &self,
+        look: bool,
+        borrows: Option<(Ms, Policy)>,
+    ) -> (Vec<Arc<PoolBooks>>, Vec<PoolReport>) {
         let mut dirty = self.dirty.lock();
         let turn = DIRTY_PER_SYNC.min(dirty.len());
         let mut pools: Vec<_> = dirty.drain(..turn).collect();
@@ -322,9 +340,11 @@ impl Ledger {
         (pools, reports)
     }
 
-    /// The SYNC was not answered: everything in it is said again.
-    pub fn unheard(&self, pools: &[Arc<PoolBooks>]) {
+    /// The SYNC that said `reports` was not answered: everything in it is said again, and what it may have been lent is looked for.
+    pub fn unheard(&self, pools: &[Arc<PoolBooks>], reports: &[PoolReport]) {
         pools.iter().for_each(|pool| self.mark(pool));
+        let wanted = pools.iter().zip(reports).filter(|(_, report)| !report.wants.is_empty());
+        wanted.for_each(|(pool, _)| self.doubts.lock().arose(pool.clone()));
     }
 
     /// The SYNC that said `reports` was sent at `sent` and answered at `at` of the own clock.
@@ -338,7 +358,7 @@ impl Ledger {
     ) {
         let mut clear = Vec::with_capacity(pools.len());
         for ((pool, report), view) in pools.iter().zip(reports).zip(views) {
-            if self.reconcile(pool, &view.granted, !report.wants.is_empty()) {
+            if self.reconcile(pool, &view.granted) {
                 clear.push(pool);
             }
             if report.look && view.image.is_none() && !view.cap.is_empty() {
@@ -349,10 +369,10 @@ impl Ledger {
         self.doubts.lock().answered(clear.into_iter(), sent, at);
     }
 
-    /// Keeps as lent what was granted and neither consumed nor awaited, as far as it was wanted (`borrows`), and gives back the rest.
+    /// Keeps as lent what was granted and neither consumed nor awaited, as far as it is wanted, and gives back the rest.
     /// Whether nothing more was granted than is consumed: what RESERVEs may get that are outstanding may as well be what nobody waits
     /// for.
-    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64], borrows: bool) -> bool {
+    fn reconcile(&self, pool: &Arc<PoolBooks>, granted: &[u64]) -> bool {
         let surplus = |entry: &Entry, at: usize| granted.get(at).copied().unwrap_or(0) > entry.consumed;
         if !pool.meters.lock().iter().enumerate().any(|(at, entry)| surplus(entry, at)) {
             return true;
@@ -364,8 +384,7 @@ impl Ledger {
             let granted = granted.get(at).copied().unwrap_or(0);
             let balance = granted.saturating_sub(entry.consumed + known);
             if balance > 0 && !on(Mutant::LostGrantKept) {
-                let wanted = if borrows { entry.target.saturating_sub(entry.lent) } else { 0 };
-                let kept = wanted.min(balance);
+                let kept = entry.target.saturating_sub(entry.lent).min(balance);
                 entry.consumed += balance;
                 entry.lent += kept;
                 entry.returned += balance - kept;

@@ -19,7 +19,7 @@ mod keeper;
 pub mod keys;
 pub mod lanes;
 pub mod layout;
-mod lease;
+pub mod lease;
 pub mod ledger;
 mod living;
 pub mod local;

@@ -29,6 +29,8 @@ pub struct Reservation {
     pub share: u64,
     /// That of a probe of an open circuit; else 0.
     pub permit: u64,
+    /// It was had from what this replica was lent: the state was not asked.
+    pub leased: bool,
     /// Nothing may be sent on it later; ms of [`crate::clock::boot_ms`]. (The two below are for timers, which stand still
     /// while the machine is suspended; the state goes on counting.)
     pub send_by: Ms,

@@ -24,6 +24,7 @@ pub use alone::{AWAY_AFTER, Alone, HITCH};
 use behaviours::Watching;
 
 pub use behaviours::Watch;
+pub use borrowing::Borrowed;
 pub use circuits::News;
 pub use report::Told;
 
@@ -31,6 +32,7 @@ use super::books::PoolBooks;
 use super::core::life::ended;
 use super::core::mutant::{Mutant, on};
 use super::core::{Caller, Cause, Circuits, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, TTL};
+use super::lease::Policy;
 use super::ledger::Ledger;
 use super::living::Life;
 use super::share::{Before, Share};
@@ -84,7 +86,7 @@ pub struct Side {
     asking_until: Ms, // own clock; until then nothing is shared, for the state may be about to answer
     at_once: usize,   // pools that one JOIN tells of at most
     leaving: bool,    // nothing will be shared any more
-    borrows: Option<f64>, // from so many calls on; none: it asks for each
+    borrows: Option<Policy>, // none: it asks for each call
 }
 
 /// A pool to be left alone.
@@ -273,6 +275,7 @@ impl Side {
         let epoch = life.to_tell?;
         self.asking_until = now + ASKING;
         life.telling();
+        life.ledger.give_back(); // what is told is what calls hold
         life.ledger.turn(epoch);
         let untold = life.untold.get_or_insert_with(|| in_own_order(life.ledger.pools(), &self.name));
         let (part, more) = (untold.len().saturating_sub(self.at_once), untold.len() > self.at_once);

@@ -40,6 +40,7 @@ pub(super) struct Calls {
     budget_exhausted: Counter<u64>,
     hedges: Counter<u64>,
     redis: BoundHistogram<f64>,
+    leased: BoundCounter<u64>,
     queue_wait: Histogram<f64>,
     checks: Counter<u64>,
     reloads: Counter<u64>,
@@ -57,6 +58,7 @@ impl Calls {
         let checks = "Health checks by this replica, by deployment and how they ended";
         let reloads = "Times that the configuration was read again, by outcome";
         let held = "Tokens held minus tokens used";
+        let leased = "Calls that had room from what this replica was lent, without asking";
         Calls {
             requests: make.count("weir_requests", "Calls, by how they ended"),
             duration: make.seconds(
@@ -76,6 +78,7 @@ impl Calls {
             budget_exhausted: make.count("weir_retry_budget_exhausted", exhausted),
             hedges: make.count("weir_hedges", hedges),
             redis: make.seconds("weir_redis", "Asking for room, all messages of it", &FAST_SECONDS).bind(&[]),
+            leased: make.count("weir_leased", leased).bind(&[]),
             queue_wait: make.seconds("weir_queue_wait", "Time that calls waited for room", &SECONDS),
             checks: make.count("weir_health_checks", checks),
             reloads: make.count("weir_config_reloads", reloads),
@@ -148,6 +151,11 @@ impl Metrics {
     /// A RESERVE was answered.
     pub fn state_call(&self, time: Duration) {
         self.calls.redis.record(time.as_secs_f64());
+    }
+
+    /// Room was had from what this replica was lent, without a RESERVE.
+    pub fn leased(&self) {
+        self.calls.leased.add(1);
     }
 
     /// A call of the model waited for room, and was `served`, `refused`, or its client has `left`.

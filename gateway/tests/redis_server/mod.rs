@@ -51,6 +51,7 @@ impl Server {
             namespace: namespace.into(),
             timeout,
             expected_replicas: 0,
+            leases: false,
         })
     }
 }

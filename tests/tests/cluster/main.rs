@@ -23,6 +23,7 @@ mod hedging;
 mod hostile;
 mod keys;
 mod learned;
+mod leases;
 mod life;
 mod limits;
 mod obeyed;

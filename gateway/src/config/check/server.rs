@@ -139,6 +139,7 @@ pub(super) fn state(field: &Field<raw::State>, cx: &mut Reading<'_>) -> (Option<
         namespace: written.namespace.or("weir".to_owned()),
         timeout: written.timeout.or(Duration::from_millis(100)),
         expected_replicas: written.expected_replicas.value().map_or(0, |count| count.0),
+        leases: written.leases.or(false),
     };
     (Some(state), on_outage)
 }

@@ -42,7 +42,8 @@ table! {
         timeout: Duration,
         on_outage: OnOutage,
         expected_replicas: Count,
-    } later { leases }
+        leases: bool,
+    } later {}
 }
 
 table! {

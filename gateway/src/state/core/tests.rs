@@ -19,6 +19,7 @@ mod judge;
 mod kin;
 mod learned;
 mod learning;
+mod lending;
 mod liveness;
 mod loans;
 mod meters;

@@ -37,6 +37,7 @@ pub struct Outstanding {
     ask: Arc<Reserve>,
     id: u64,
     resolved: bool,
+    lacks: bool, // it would not have been sent with loans enough
 }
 
 impl Ledger {
@@ -45,7 +46,7 @@ impl Ledger {
         self.open(&ask);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.outstanding.lock().insert(id, ask.clone());
-        Outstanding { ledger: self.clone(), ask, id, resolved: false }
+        Outstanding { ledger: self.clone(), ask, id, resolved: false, lacks: false }
     }
 
     /// An attempt is granted: until that is dropped it may post here.
@@ -56,6 +57,12 @@ impl Ledger {
 }
 
 impl Outstanding {
+    /// It would not have been sent with loans enough: if it is granted, more is wanted.
+    pub fn lacking(mut self, lacks: bool) -> Outstanding {
+        self.lacks = lacks;
+        self
+    }
+
     /// It was granted to candidate `index`: the books of every pool drawn on, with the amounts. None if the data set
     /// that granted it has been replaced: the one that replaced it does not know of the grant.
     pub fn granted(mut self, index: usize, share: u64) -> Option<Vec<Drawn>> {
@@ -70,6 +77,9 @@ impl Outstanding {
             if !decl.meters.is_empty() {
                 let pool = self.ledger.pool(decl);
                 self.ledger.consume(&pool, &draw.amounts);
+                if self.lacks {
+                    pool.lacked(&draw.amounts);
+                }
                 pool.saw_share(share);
                 drawn.push((draw.pool, pool, draw.amounts.clone()));
             }

@@ -4,38 +4,67 @@ use std::sync::Arc;
 
 use super::Side;
 use crate::state::core::circuit::Gate;
-use crate::state::core::{Amounts, Granted, Ms, Reserve, SessionOutcome, TTL, Told};
+use crate::state::core::{Amounts, Candidate, Granted, Ms, Reserve, SessionOutcome, TTL, Told};
+use crate::state::lease::{Lent, Policy, Takes};
 use crate::state::ledger::{Drawn, Ledger};
 
 /// Loans are not used in the last part of a life: for what clocks do not agree on.
 const MARGIN: Ms = 50;
 
+/// What becomes of a call that would be on loans.
+#[derive(Debug)]
+pub enum Borrowed {
+    /// It is granted, as if the state had done so now.
+    Granted(Arc<Ledger>, Granted, Vec<Drawn>),
+    /// It must ask, for want of loans.
+    Lacks,
+    /// It must ask.
+    Asks,
+}
+
 impl Side {
-    /// Borrows what so many calls draw at least, and for which a question each would cost more.
-    pub fn borrowing(self, least: f64) -> Side {
-        Side { borrows: Some(least), ..self }
+    /// Borrows what is worth it.
+    pub fn borrowing(self, policy: Policy) -> Side {
+        Side { borrows: Some(policy), ..self }
     }
 
-    /// A call on loans, as if the state had granted it now: on its first candidate, if nothing is to be known of that but that there is
-    /// room. A session goes where it went, and only the state knows where; so it does what becomes of a probe.
-    pub fn borrow(&self, ask: &Reserve, now: Ms) -> Option<(Arc<Ledger>, Granted, Vec<Drawn>)> {
-        let ledger = self.ledger().filter(|ledger| self.borrows.is_some() && ledger.lasts(now))?;
-        let first = ask.candidates.first()?;
-        let is_plain = ask.session.is_none() && !ask.tell.why && self.share.is_none();
-        if !is_plain || !matches!(self.circuits.gate(first.gates(), now, ask.luck), Gate::Closed) {
-            return None;
+    /// A call on loans, as if the state had granted it now.
+    pub fn borrow(&self, ask: &Reserve, now: Ms) -> Borrowed {
+        let (Some(ledger), Some(policy), None) = (self.ledger(), self.borrows, &self.share) else {
+            return Borrowed::Asks;
+        };
+        if !ledger.lasts(now) {
+            return Borrowed::Lacks;
         }
-        let lent = ledger.take_lent(ask, now)?;
+        let Lent { index, drawn, share, left, why } = match ledger.take_lent(
+            ask,
+            |candidate| self.gate_here(candidate, ask.luck, now),
+            (policy, now),
+        ) {
+            Takes::Lent(lent) => lent,
+            Takes::Lacks => return Borrowed::Lacks,
+            Takes::Asks => return Borrowed::Asks,
+        };
         let granted = Granted {
-            index: 0,
+            index,
             session: SessionOutcome::None,
-            share: lent.share,
+            share,
             l: self.heard_at(),
             permit: 0,
             used: Amounts::new(),
-            told: Told { left: lent.left, why: Vec::new() },
+            told: Told { left, why },
         };
-        Some((ledger.clone(), granted, lent.drawn))
+        Borrowed::Granted(ledger.clone(), granted, drawn)
+    }
+
+    /// What a candidate's circuits say; if a failure is yet to be told, the state is asked what that means.
+    fn gate_here(&self, candidate: &Candidate, luck: u64, now: Ms) -> Gate {
+        let gates = candidate.gates();
+        let fails = |(tag, _)| self.outcomes.get(&tag).is_some_and(|outcome| outcome.failed > 0);
+        if !self.outcomes.is_empty() && gates.tags().any(fails) {
+            return Gate::Probe;
+        }
+        self.circuits.gate(gates, now, luck)
     }
 
     /// The state renewed the life of these books when it took what was sent then.

@@ -6,6 +6,7 @@ use super::{Heard, Resting, Side};
 use crate::state::books::{Given, PoolBooks};
 use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{Caller, Incarnation, Ms, Outcome, PoolReport, Reply, Rest, Sync, Telling};
+use crate::state::lease::Policy;
 use crate::state::ledger::Ledger;
 use crate::state::living::Life;
 
@@ -37,10 +38,10 @@ impl Side {
         let rests: Vec<Rest> = rests.filter(|rest| rest.for_ms > 0 || rest.refused).collect();
         let outcomes = self.due_outcomes(count);
         let telling = self.due_telling(&ledger, count);
-        if self.leaving {
+        if self.leaving || !ledger.lasts(now) {
             ledger.give_back();
         }
-        let borrows = self.borrows.filter(|_| count && !self.leaving).map(|least| (now, least));
+        let borrows = self.borrows.filter(|_| count && !self.leaving).map(|policy| (now, policy));
         let (sync, told) = self.report(ledger, rests, (now, borrows), count, count);
         let sync = Sync { outcomes: outcomes.clone(), telling: telling.clone(), ..sync };
         Some((sync, Told { outcomes, telling, ..told }))
@@ -59,7 +60,7 @@ impl Side {
         &self,
         ledger: Arc<Ledger>,
         rests: Vec<Rest>,
-        (now, borrows): (Ms, Option<(Ms, f64)>),
+        (now, borrows): (Ms, Option<(Ms, Policy)>),
         look: bool,
         count: bool,
     ) -> (Sync, Told) {
@@ -122,7 +123,7 @@ impl Side {
 
     /// A SYNC was not answered: everything in it is said again, but for how attempts ended, which may have been heard.
     pub fn unanswered(&mut self, told: Told, now: Ms) {
-        told.ledger.unheard(&told.books);
+        told.ledger.unheard(&told.books, &told.reports);
         self.untold_behaviour(&told.telling, false);
         told.rests.into_iter().for_each(|rest| self.rest(rest.key, now + rest.for_ms, rest.refused));
     }

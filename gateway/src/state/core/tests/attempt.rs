@@ -12,6 +12,7 @@ use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{Command, Granted, Ms, Reply, Reserved, Stage};
 use crate::state::ledger::Drawn;
 use crate::state::reservation::Part;
+use crate::state::side::Borrowed;
 use crate::state::{Actual, Reservation};
 
 /// Kept between an attempt's last moment and the end of its hold.
@@ -50,17 +51,25 @@ impl World {
             headed: false,
             times,
         };
-        if let Some((_, granted, drawn)) = replica.side.borrow(&wish, t) {
-            let heard = t - replica.caller(t).x; // what it was lent was granted by then
-            self.calls.push(Call { granted: heard, ..call });
-            self.tally.borrowed += 1;
-            self.book(id, &granted, drawn);
-            if !self.may_die(id, Point::Booked) {
-                self.dispatch(id);
+        let lacks = match replica.side.borrow(&wish, t) {
+            Borrowed::Granted(_, granted, drawn) => {
+                let heard = t - replica.caller(t).x; // what it was lent was granted by then
+                self.calls.push(Call { granted: heard, ..call });
+                self.tally.borrowed += 1;
+                self.book(id, &granted, drawn);
+                if !self.may_die(id, Point::Booked) {
+                    self.dispatch(id);
+                }
+                return;
             }
-            return;
+            Borrowed::Lacks => true,
+            Borrowed::Asks => false,
+        };
+        if lacks {
+            ledger.follow(&wish, t);
         }
-        self.calls.push(Call { outstanding: Some(ledger.sending(wish.clone())), ..call });
+        let outstanding = ledger.sending(wish.clone()).lacking(lacks);
+        self.calls.push(Call { outstanding: Some(outstanding), ..call });
         self.send(of, About::Reserve(id), Command::Reserve(wish));
         self.may_die(id, Point::Asked);
     }
@@ -120,6 +129,7 @@ impl World {
         call.reservation = Some(Reservation {
             price: None,
             permit: 0,
+            leased: false,
             index: granted.index,
             session: granted.session,
             share: granted.share,

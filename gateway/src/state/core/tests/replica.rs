@@ -11,9 +11,13 @@ use crate::state::core::mutant::{Mutant, on};
 use crate::state::core::{
     Caller, Candidate, Command, Draw, Incarnation, Join, Ms, PoolReport, Reply, Reserve,
 };
+use crate::state::lease::Policy;
 use crate::state::ledger::Ledger;
 use crate::state::side::{Heard, Side, Told};
 use crate::state::{Deadlines, PoolInfo};
+
+/// Worlds are short, and their limits small: there everything is worth a loan.
+const EAGER: Policy = Policy { calls: 0.5, window: 0 };
 
 pub(super) struct Replica {
     pub run: u32,
@@ -52,7 +56,7 @@ impl Replica {
             joining: None,
             joins: 0,
             infos: plan.pools(who),
-            side: if plan.knobs.borrows > 0 { side.borrowing(0.5) } else { side },
+            side: if plan.knobs.borrows > 0 { side.borrowing(EAGER) } else { side },
             bell: Arc::default(),
             syncing: Vec::new(),
             byes: Vec::new(),
