@@ -1,4 +1,5 @@
 //! Every sample of the measured window, and its report as JSON.
+use crate::redis::Counts;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -27,7 +28,7 @@ pub struct Spent {
 
 impl Samples {
     /// One JSON object; `over` counts the calls that took longer than so many microseconds.
-    pub fn json(&mut self, wall_s: f64, over: Option<u32>, spent: &[Spent]) -> String {
+    pub fn json(&mut self, wall_s: f64, over: Option<u32>, spent: &[Spent], redis: Option<Counts>) -> String {
         self.latency.sort_unstable();
         self.first_byte.sort_unstable();
         let calls = self.latency.len();
@@ -51,12 +52,20 @@ impl Samples {
         });
         let _ = write!(
             out,
-            ",\"status\":{{{}}},\"lat\":{},\"ttfb\":{},\"cpu\":{{{}}}}}",
+            ",\"status\":{{{}}},\"lat\":{},\"ttfb\":{},\"cpu\":{{{}}}",
             statuses.collect::<Vec<_>>().join(","),
             percentiles(&self.latency),
             percentiles(&self.first_byte),
             groups.collect::<Vec<_>>().join(","),
         );
+        if let Some(Counts { scripts, reads, commands }) = redis {
+            let [scripts, reads, commands] = [scripts, reads, commands].map(|n| n as f64 / each);
+            let _ = write!(
+                out,
+                ",\"redis\":{{\"scripts\":{scripts:.4},\"reads\":{reads:.4},\"commands\":{commands:.4}}}"
+            );
+        }
+        out.push('}');
         out
     }
 }
