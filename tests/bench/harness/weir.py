@@ -57,17 +57,18 @@ def state_section(state, redis, replicas):
     return "\n".join(lines + ["leases = true"] * (state == "leased"))
 
 
-def start(procs, name, binary, redis, world="", telemetry=""):
-    """Starts all replicas; [(pid, port)]. `world` is the text of accounts, deployments, models and tenants."""
+def start(procs, name, binary, redis, world="", telemetry="", label=""):
+    """Starts all replicas; [(pid, port)]. `world` is the text of accounts, deployments, models and tenants. `label` tells
+    their files from those of another run at the same time: a replica takes a file that changes."""
     state, replicas = parts(name)
     started = []
     for at in range(replicas):
         port, admin = free_ports(2)
-        config = f"{build.RUN}/{name}-{at}.toml"
+        config = f"{build.RUN}/{label}{name}-{at}.toml"
         render("weir.toml.in", config, PORT=port, ADMIN=admin, STATE=state_section(state, redis, replicas),
                TELEMETRY=telemetry, WORLD=world, PRESETS=presets())
         try:
-            pid = procs.start(f"{name}-{at}", [binary, "serve", "--config", config], port)
+            pid = procs.start(f"{label}{name}-{at}", [binary, "serve", "--config", config], port)
         except NotStarted as problem:
             if state == "leased" and "leases" in str(problem):
                 raise LookupError("this Weir does not know `leases` yet") from problem

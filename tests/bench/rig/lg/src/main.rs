@@ -32,6 +32,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+/// Servers close connections that are idle, some after 5 s: one that was for this long is opened anew, or
+/// a call could meet its end.
+const KEPT_IDLE: Duration = Duration::from_secs(4);
+
 fn main() {
     let options = options::options();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
@@ -115,7 +119,11 @@ impl Load {
         let address = &self.options.addresses[at % self.options.addresses.len()];
         sleep(Duration::from_secs_f64(self.options.ramp * at as f64 / self.options.conns as f64)).await;
         let mut connection: Option<Connection> = None;
+        let mut used = Instant::now();
         while let Some(mut begin) = self.turn().await {
+            if used.elapsed() > KEPT_IDLE {
+                connection = None;
+            }
             let open = match &mut connection {
                 Some(open) => open,
                 None => match Connection::open(address).await {
@@ -144,6 +152,7 @@ impl Load {
                     connection = None;
                 }
             }
+            used = Instant::now();
         }
     }
 
