@@ -27,13 +27,13 @@ def speed(rows):
                   "p50_us": median_of(rows, t, s, lambda r: r["lat"]["p50"]), "rss_kib": loaded_rss(rows, t, s)}
               for t in targets if t != "mock" and median_of(rows, t, s, cpu) is not None}
         kept.update({s: of} if of else {})
-    return {"machine": machine().strip(), "runs": sorted({r["run"] for r in rows}), "scenarios": kept}
+    return {"machine": machine(targets).strip(), "runs": sorted({r["run"] for r in rows}), "scenarios": kept}
 
 
 def limits(rows):
     """The facts of a run of tests/bench/limits."""
     facts = ("case", "unit", "limit", "pools", "target", "replicas", "seconds", "offered")
-    return {"machine": machine().strip(),
+    return {"machine": machine([row["target"] for row in rows]).strip(),
             "rows": [{**{f: row[f] for f in facts}, **summary(row)} for row in rows if summary(row)]}
 
 
@@ -46,7 +46,7 @@ def draw_speed(kept):
             continue
         values = [of["cpu_us"] for _, of in found]
         lines = [(name, of["cpu_us"], said(of), kind(name)) for name, of in found]
-        note = f"microseconds of user and system time, {load}; in brackets times {BASE}; each step of the axis is a factor of ten"
+        note = f"microseconds of user and system time, {load}; in brackets times {BASE}; the axis goes by factors of ten"
         charts[f"cpu-{scenario}.svg"] = bars(title, note, lines, decades(min(values), max(values)), log=True)
     return charts
 

@@ -14,6 +14,7 @@ from . import build, limits_targets
 from .bodies import PATH, body, keep
 from .procs import Procs, free_ports, request, rss_kib
 from .targets import start_redis
+from .weir import headers
 
 JUDGE = f"{build.REPO}/tests/judge.py"
 WINDOW = 60
@@ -64,7 +65,7 @@ class Site:
         self.provider, = free_ports(1)
         self.start_provider(binary)
         self.redis = start_redis(procs, f"limits-{name}")
-        started, self.headers = limits_targets.start(procs, name, binary, self.redis[1], self.provider, case)
+        started = limits_targets.start(procs, name, binary, self.redis[1], self.provider, case)
         self.pids, self.ports = [pid for pid, _ in started], [port for _, port in started]
 
     def start_provider(self, binary):
@@ -78,9 +79,11 @@ class Site:
 
     def wait_until_it_serves(self):
         """One call to the first pool by every replica must be answered, and is forgotten."""
+        pool = self.case.pools[0]
         for port in self.ports:
             end = time.monotonic() + 20
-            while (got := request(port, PATH, json.dumps(asked(self.case.pools[0], False)), self.headers))[0] != 200:
+            while (got := request(port, PATH, json.dumps(asked(pool, False)),
+                                  headers(limits_targets.key(self.name, pool))))[0] != 200:
                 if time.monotonic() > end:
                     raise SystemExit(f"{self.name}: {got[0]} {got[1][-300:]!r}")
                 time.sleep(0.2)
@@ -92,13 +95,19 @@ class Site:
                    "--redis", f"127.0.0.1:{self.redis[1]}"]
         for port in self.ports:
             command += ["--url", f"http://127.0.0.1:{port}{PATH}"]
-        for header in self.headers:
-            command += ["-H", header]
         for file in body_files(self.case):
             command += ["--body-file", file]
+        command += ["--keys-file", self.keys_file()]
         if self.case.wave:
             command += ["--wave", str(self.case.wave)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def keys_file(self):
+        """The pools' keys in their order, which is that of the bodies."""
+        name = f"{build.RUN}/limits-{self.name}.keys"
+        with open(name, "w") as f:
+            f.write("".join(f"{limits_targets.key(self.name, pool)}\n" for pool in self.case.pools))
+        return name
 
     def result(self, lg, began_us, seconds):
         out, err = lg.communicate(timeout=seconds + 90)

@@ -59,6 +59,6 @@ def verdict(rows):
     return wrong
 
 
-def record(title, text):
+def record(title, text, targets):
     with open(f"{build.HERE}/RESULTS.md", "a") as f:
-        f.write(f"\n## {title}\n\n{machine()}\n{text}")
+        f.write(f"\n## {title}\n\n{machine(targets)}\n{text}")

@@ -9,7 +9,7 @@ from . import build, weir
 from .bodies import body, body_file, keep
 from .procs import Procs, rss_kib
 from .scenarios import ACROSS, BOUND, BOUND_REPS, MOCK_ONLY, SCENARIOS, models, world
-from .targets import in_every_world
+from .verdict import BOUNDED
 from .worlds import KEYS_FILE
 
 
@@ -96,7 +96,7 @@ def measure_world(rig, targets, scenarios, reps, seconds, put):
         for scenario in scenarios if rep < reps else {BOUND} & set(scenarios):
             first = rep % max(1, len(targets))
             for target in targets[first:] + targets[:first]:
-                if not takes_part(target, scenario) or (rep >= reps and not in_every_world(target.name)):
+                if not takes_part(target, scenario) or (rep >= reps and target.name not in BOUNDED):
                     continue
                 r = load(rig, target, scenario, seconds)
                 put(target=target.name, scenario=scenario, rep=rep, load=os.getloadavg()[0], r=r)

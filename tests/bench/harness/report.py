@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 
+from .peers import HOME
 from .scenarios import ACROSS, SCENARIOS, world
 from .stats import cpu, idle_rss, loaded_rss, median_of, ratio, redis_of, refused, rows_of
 from .verdict import across, failures, spread
@@ -104,15 +105,25 @@ def redis(rows, targets, scenarios):
     return ["target", "scenario", "CPU, us", "scripts", "reads of sockets", "commands, with those of scripts"], lines
 
 
-def machine():
-    """One line on where and when."""
+def machine(targets=()):
+    """One line on where and when, and with which versions."""
     with open("/proc/cpuinfo") as f:
         model = re.search(r"model name\s*:\s*(.+)", f.read())
     nginx = version([shutil.which("nginx") or "/usr/sbin/nginx", "-v"], r"nginx/(\S+)")
     redis_version = version(["redis-server", "--version"], r"v=(\S+)")
     rustc = version(["rustc", "--version"], r"rustc (\S+)")
     return (f"{time.strftime('%Y-%m-%d')}; {os.cpu_count()} cores, {model[1] if model else platform.machine()}, "
-            f"Linux {platform.release()}; nginx {nginx}, Redis {redis_version}, rustc {rustc}\n")
+            f"Linux {platform.release()}; nginx {nginx}, Redis {redis_version}, rustc {rustc}{peers(targets)}\n")
+
+
+def peers(targets):
+    """The packages that tests/bench/peers installed of these targets."""
+    found = []
+    for name in targets:
+        if os.path.exists(file := f"{HOME}/{name.split('-')[0]}/installed"):
+            with open(file) as f:
+                found.append(f.read().strip())
+    return "".join(f", {package}" for package in dict.fromkeys(found))
 
 
 def version(cmd, pattern):

@@ -8,7 +8,8 @@ from xml.sax.saxutils import escape
 
 WIDTH, LEFT, RIGHT, LINE, TOP, BOTTOM = 760, 190, 150, 26, 64, 40
 STYLE = """
-  .ground { fill: #ffffff } text { fill: #1f2328; font: 13px system-ui, sans-serif } .title { font-size: 15px; font-weight: 600 }
+  .ground { fill: #ffffff } text { fill: #1f2328; font: 13px system-ui, sans-serif }
+  .title { font-size: 15px; font-weight: 600 }
   .note, .tick { fill: #59636e; font-size: 12px } .grid { stroke: #d1d9e0 } .bound { stroke: #cf222e; stroke-width: 2 }
   .ours { fill: #0969da } .base { fill: #59636e } .other { fill: #afb8c1 } .over { fill: #cf222e }
   @media (prefers-color-scheme: dark) {
@@ -39,7 +40,8 @@ def bars(title, note, lines, ticks, log=False, bound=None):
     for at, (name, value, behind, kind) in enumerate(lines):
         y = TOP + LINE * at
         parts.append(text(LEFT - 10, y + 17, name, "", "end"))
-        parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y + 4}" width="{max(1.0, x(value) - LEFT):.1f}" height="{LINE - 8}" rx="2"/>')
+        width = max(1.0, x(value) - LEFT)
+        parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y + 4}" width="{width:.1f}" height="{LINE - 8}" rx="2"/>')
         parts.append(text(x(value) + 8, y + 17, behind, ""))
     if bound is not None:
         parts.append(f'<line class="bound" x1="{x(bound):.1f}" x2="{x(bound):.1f}" y1="{TOP - 4}" y2="{foot}"/>')
