@@ -1,5 +1,6 @@
 """Requests: their bodies, and what clients of other dialects than the upstream's make of them."""
 import json
+import os
 import re
 
 from . import build
@@ -42,8 +43,10 @@ def write_bodies(models=(MODEL,)):
 
 
 def keep(made, name):
-    with open(name, "w") as f:
+    """Writes a body so that whoever reads it meanwhile, such as another run, finds it whole."""
+    with open(f"{name}.{os.getpid()}", "w") as f:
         json.dump(made, f)
+    os.replace(f.name, name)
 
 
 def said_in(dialect, asked):

@@ -3,7 +3,7 @@ from . import build
 from .report import cell, machine, table
 
 HEAD = ["case", "target", "replicas", "limit per minute", "offered", "admitted", "used, %", "worst 60 s, times the limit",
-        "with what was refused", "provider 429s", "other errors", "CPU, us per call", "Redis, us per call",
+        "with what was refused", "provider 429s", "other errors", "begun late", "CPU, us per call", "Redis, us per call",
         "scripts per call"]
 
 
@@ -23,7 +23,7 @@ def summary(row):
         "worst": max(over), "worst_sent": max(sent, default=None),
         "used": sum(shares) / row["pools"] if shares else None,
         "errors": sum(n for status, n in lg["status"].items() if status not in known) + lg["io_errors"],
-        "cpu_us": lg["cpu"]["p"]["us_per_req"], "redis_us": lg["cpu"]["redis"]["us_per_req"],
+        "late": lg["late"], "cpu_us": lg["cpu"]["p"]["us_per_req"], "redis_us": lg["cpu"]["redis"]["us_per_req"],
         "scripts": lg.get("redis", {}).get("scripts"),
     }
 
@@ -33,13 +33,14 @@ def report(rows):
     for row in rows:
         s = summary(row)
         if s is None:
-            lines.append([row["case"], row["target"], str(row["replicas"]), f"FAILED: {row['r']['error']}"] + ["-"] * 10)
+            lines.append([row["case"], row["target"], str(row["replicas"]), f"FAILED: {row['r']['error']}"] + ["-"] * 11)
             continue
         pools = f"{row['pools']} x " if row["pools"] > 1 else ""
         lines.append([
             row["case"], row["target"], str(row["replicas"]), f"{pools}{row['limit']} {row['unit']}", str(row["offered"]),
             str(s["admitted"]), "-" if s["used"] is None else f"{100 * s['used']:.1f}", f"{s['worst']:.3f}",
             "-" if s["worst_sent"] is None else f"{s['worst_sent']:.3f}", str(s["refused_429"]), str(s["errors"]),
+            str(s["late"]),
             cell(s["cpu_us"]), cell(s["redis_us"]), cell(s["scripts"])])
     return table(HEAD, lines)
 

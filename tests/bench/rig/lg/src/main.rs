@@ -162,23 +162,13 @@ impl Load {
         &requests[self.sent.replace(self.sent.get() + 1) % requests.len()]
     }
 
-    /// When call number `index` of the open loop is due, seconds from the start.
-    fn due(&self, index: u64) -> f64 {
-        let Options { rate, wave, .. } = *self.options;
-        if wave == 0.0 {
-            return index as f64 / rate;
-        }
-        let sending = index as f64 / (2.0 * rate);
-        sending + (sending / wave).floor() * wave
-    }
-
     /// Waits for this connection's next call; when it counts as begun. None: the load is over.
     async fn turn(&self) -> Option<Instant> {
         if self.options.rate == 0.0 {
             return Some(Instant::now()).filter(|now| *now < self.to);
         }
         let index = self.next.replace(self.next.get() + 1);
-        let due = self.start + Duration::from_secs_f64(self.due(index));
+        let due = self.start + Duration::from_secs_f64(self.options.due(index));
         if due >= self.to {
             return None;
         }

@@ -21,6 +21,17 @@ pub struct Options {
     pub groups: Vec<Group>,
 }
 
+impl Options {
+    /// When call number `index` of the open loop is due, seconds from the start.
+    pub fn due(&self, index: u64) -> f64 {
+        if self.wave == 0.0 {
+            return index as f64 / self.rate;
+        }
+        let sending = index as f64 / (2.0 * self.rate);
+        sending + (sending / self.wave).floor() * self.wave
+    }
+}
+
 /// The parts that requests are made of.
 #[derive(Default)]
 struct Parts {
@@ -83,4 +94,33 @@ fn requests(host: &str, parts: &Parts) -> Vec<Vec<u8>> {
         [head.as_bytes(), body].concat()
     };
     (0..bodies.len().max(keys.len())).map(request).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waves_send_as_much_in_half_of_the_time() {
+        let waves = Options { rate: 10.0, wave: 2.0, ..Options::default() };
+        let due: Vec<f64> = [0, 20, 39, 40, 79, 80].map(|n| waves.due(n)).into();
+        assert_eq!(due, [0.0, 1.0, 1.95, 4.0, 5.95, 8.0]);
+        assert_eq!(Options { rate: 10.0, ..Options::default() }.due(40), 4.0);
+    }
+
+    #[test]
+    fn bodies_and_keys_are_taken_in_turn() {
+        let parts = Parts {
+            path: "v1".into(),
+            bodies: vec![b"a".to_vec(), b"bb".to_vec()],
+            keys: vec!["k0".into(), "k1".into(), "k2".into()],
+            ..Parts::default()
+        };
+        let made: Vec<String> =
+            requests("h:1", &parts).into_iter().map(|r| String::from_utf8(r).unwrap()).collect();
+        assert_eq!(made.len(), 3);
+        assert!(made[1].starts_with("POST /v1 HTTP/1.1\r\nHost: h:1\r\n"));
+        assert!(made[1].contains("Content-Length: 2\r\n") && made[1].ends_with("\r\n\r\nbb"));
+        assert!(made[2].contains("Authorization: Bearer k2\r\n") && made[2].ends_with("\r\n\r\na"));
+    }
 }

@@ -59,3 +59,17 @@ fn parse(info: &str) -> Counts {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_of_every_kind_are_counted() {
+        let info = "# Stats\r\ntotal_commands_processed:9\r\ntotal_reads_processed:7\r\n# Commandstats\r\n\
+                    cmdstat_evalsha:calls=4,usec=8,usec_per_call=2.00\r\ncmdstat_eval:calls=1,usec=1\r\n\
+                    cmdstat_get:calls=2,usec=1\r\n";
+        let Counts { scripts, reads, commands } = parse(info);
+        assert_eq!((scripts, reads, commands), (5, 7, 9));
+    }
+}
