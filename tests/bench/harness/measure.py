@@ -12,6 +12,9 @@ from .scenarios import ACROSS, BOUND, BOUND_REPS, MOCK_ONLY, SCENARIOS, models, 
 from .verdict import BOUNDED
 from .worlds import KEYS_FILE
 
+# What the mock's streams consist of, after a first chunk that brings only the role.
+CONTENT = " token"
+
 
 def command(target, scenario, seconds):
     """The load generator's command line, and how long it runs."""
@@ -29,6 +32,8 @@ def command(target, scenario, seconds):
         cmd += ["-H", header]
     if s.get("keys"):
         cmd += ["--keys-file", KEYS_FILE]
+    if s["body"].startswith("stream"):
+        cmd += ["--content", CONTENT]
     for option in ("rate", "ramp"):
         if s.get(option):
             cmd += [f"--{option}", str(s[option])]

@@ -63,7 +63,7 @@ def litellm(target, procs, at):
     render("litellm.yaml.in", config, MOCK=at.mock, KEY=LITELLM_KEY)
     command = [binary, "--config", config, "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     target.add(procs.start("litellm", command, port, LITELLM_ENV, wait=180), port)
-    target.headers, target.slow, target.skip = headers(LITELLM_KEY), 3, ("r500", "streams1000")
+    target.headers, target.slow, target.skip = headers(LITELLM_KEY), 5, ("r500", "streams1000")
 
 
 def portkey(target, procs, at):

@@ -44,7 +44,7 @@ def report(rows):
                       [t, *(cell(median_of(rows, t, s, cpu), ratio(rows, t, s)) for s in plain)] for t in proxies]),
                   "Calls per second, added latency (p50 over the mock's own), memory when idle and loaded\n",
                   table(*capacity(rows, proxies, plain))]
-    for title, made in (("First byte of a stream, and p99, microseconds\n", first_bytes(rows, proxies, plain)),
+    for title, made in (("First content of a stream, microseconds\n", first_contents(rows, proxies, plain)),
                         ("Size and trouble\n", others(rows, proxies, every)),
                         ("Redis per call\n", redis(rows, proxies, every)),
                         ("Across dialects\n", across(rows, proxies, every))):
@@ -68,17 +68,17 @@ def capacity(rows, targets, scenarios):
 
 
 def added(rows, target, scenario, what):
-    mine, mock = (median_of(rows, t, scenario, lambda r: r[what]["p50"]) for t in (target, "mock"))
+    mine, mock = (median_of(rows, t, scenario, lambda r: r.get(what, {}).get("p50")) for t in (target, "mock"))
     return "-" if mine is None or mock is None else f"{mine - mock:.0f}"
 
 
-def first_bytes(rows, targets, scenarios):
+def first_contents(rows, targets, scenarios):
     streams = [s for s in scenarios if SCENARIOS[s]["body"] == "stream"]
     shown = lambda t, s: " / ".join(  # noqa: E731
-        whole(median_of(rows, t, s, lambda r: r["ttfb"][p])) for p in ("p50", "p99"))
+        whole(median_of(rows, t, s, lambda r: r.get("ttft", {}).get(p))) for p in ("p50", "p99"))
     alone = ["c1stream"] if "c1stream" in streams else []
     head = ["target", *(f"{s}, p50 / p99" for s in streams), *(f"{s}, added p50" for s in alone)]
-    return head, [[t, *(shown(t, s) for s in streams), *(added(rows, t, s, "ttfb") for s in alone)]
+    return head, [[t, *(shown(t, s) for s in streams), *(added(rows, t, s, "ttft") for s in alone)]
                   for t in targets] if streams else []
 
 

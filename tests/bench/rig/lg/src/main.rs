@@ -2,7 +2,7 @@
 //!
 //! lg --url http://127.0.0.1:8080/v1/chat/completions [--url ...] --body-file body.json [--body-file ...]
 //!    [-H 'name: value']... [--keys-file FILE] --conns 64 --duration 3 [--warmup 0.5] [--rate 500] [--wave 40]
-//!    [--ramp 5] [--over 10000] [--redis HOST:PORT] [--proc NAME=PID,PID]...
+//!    [--ramp 5] [--over 10000] [--content TEXT] [--redis HOST:PORT] [--proc NAME=PID,PID]...
 //!
 //! Without --rate a closed loop: every connection sends its next call when the last is answered. With
 //! it an open loop on a fixed schedule: a call that had to wait because every connection was busy is
@@ -15,7 +15,7 @@
 //! Several --url share the connections evenly. Several bodies, and the bearer tokens of --keys-file (one a
 //! line), are taken in turn. --ramp spreads the connections' first calls over so many seconds, so that
 //! long streams do not all end together. With --wave the open loop sends twice its rate for so many
-//! seconds, then nothing for as long.
+//! seconds, then nothing for as long. --content is looked for in streams: when it came first is `ttft`.
 mod connection;
 mod cpu;
 mod options;
@@ -141,7 +141,7 @@ impl Load {
                 },
             };
             let patience = Duration::from_secs(30);
-            match timeout(patience, open.exchange(self.request())).await {
+            match timeout(patience, open.exchange(self.request(), &self.options.content)).await {
                 Ok(Ok(reply)) => {
                     if self.record(begin, &reply) {
                         connection = None;
@@ -190,6 +190,8 @@ impl Load {
             let first_byte = reply.first_byte.unwrap_or(now);
             samples.latency.push((now - begin).as_micros() as u32);
             samples.first_byte.push(first_byte.saturating_duration_since(begin).as_micros() as u32);
+            let first_content = reply.first_content.map(|at| at.saturating_duration_since(begin));
+            samples.first_content.extend(first_content.map(|after| after.as_micros() as u32));
             *samples.statuses.entry(reply.status).or_default() += 1;
             samples.bytes += reply.bytes;
             samples.streams_done += u64::from(reply.done);

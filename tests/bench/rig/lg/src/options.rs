@@ -17,6 +17,8 @@ pub struct Options {
     /// Seconds for which the open loop sends twice its rate, and then nothing.
     pub wave: f64,
     pub over: Option<u32>,
+    /// The text whose first occurrence in an answer is its first content; empty: nothing is looked for.
+    pub content: Vec<u8>,
     pub redis: Option<String>,
     pub groups: Vec<Group>,
 }
@@ -67,6 +69,7 @@ pub fn options() -> Options {
             "--ramp" => o.ramp = value.parse().expect("--ramp SECONDS"),
             "--wave" => o.wave = value.parse().expect("--wave SECONDS"),
             "--over" => o.over = Some(value.parse().expect("--over MICROSECONDS")),
+            "--content" => o.content = value.into_bytes(),
             "--redis" => o.redis = Some(value),
             "--proc" => o.groups.push(Group::parse(&value).expect("--proc NAME=PID,PID")),
             _ => panic!("unknown option {name}"),

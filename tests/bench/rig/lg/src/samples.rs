@@ -9,6 +9,8 @@ pub struct Samples {
     pub latency: Vec<u32>,
     /// To the first byte of the body, microseconds.
     pub first_byte: Vec<u32>,
+    /// To the text that was looked for, microseconds.
+    pub first_content: Vec<u32>,
     pub statuses: BTreeMap<u16, u64>,
     pub io_errors: u64,
     pub reconnects: u64,
@@ -31,6 +33,7 @@ impl Samples {
     pub fn json(&mut self, wall_s: f64, over: Option<u32>, spent: &[Spent], redis: Option<Counts>) -> String {
         self.latency.sort_unstable();
         self.first_byte.sort_unstable();
+        self.first_content.sort_unstable();
         let calls = self.latency.len();
         let each = calls.max(1) as f64;
         let mut out = format!("{{\"n\":{calls},\"rps\":{:.1}", calls as f64 / wall_s);
@@ -58,6 +61,9 @@ impl Samples {
             percentiles(&self.first_byte),
             groups.collect::<Vec<_>>().join(","),
         );
+        if !self.first_content.is_empty() {
+            let _ = write!(out, ",\"ttft\":{}", percentiles(&self.first_content));
+        }
         if let Some(Counts { scripts, reads, commands }) = redis {
             let [scripts, reads, commands] = [scripts, reads, commands].map(|n| n as f64 / each);
             let _ = write!(
