@@ -1,4 +1,5 @@
 """Builds what a run needs: the rig, the floor's allocators, Weir."""
+import atexit
 import os
 import shutil
 import subprocess
@@ -31,9 +32,10 @@ def rig(allocators):
 
 
 def weir():
-    """The gateway's binary: WEIR_BIN, or built here as it is published."""
+    """A copy of the gateway's binary, so that a build meanwhile changes nothing: WEIR_BIN, or built as it is published."""
     given = os.environ.get("WEIR_BIN")
-    if given:
-        return given
-    cargo(REPO, "dist", "-p", "weir")
-    return f"{OUT}/dist/weir"
+    if not given:
+        cargo(REPO, "dist", "-p", "weir")
+    copy = f"{BIN}/weir-{os.getpid()}"
+    atexit.register(os.remove, copy)
+    return shutil.copy2(given or f"{OUT}/dist/weir", copy)

@@ -9,9 +9,10 @@ import threading
 import time
 
 from . import build
+from .bodies import KEY, PATH, body_file
+from .floor import floor_command
 from .procs import free_ports, request
 from .report import table
-from .targets import KEY, PATH, body_file
 
 TRIALS = 40
 REPS = 5
@@ -37,7 +38,7 @@ def report(procs, rig):
 
 def start(procs, rig, shape, workers):
     port = free_ports(1)[0]
-    procs.start(f"extra-{shape}-{workers}", rig.floor(f"floor-{shape}-pass", port, workers), port)
+    procs.start(f"extra-{shape}-{workers}", floor_command(f"floor-{shape}-pass", port, rig.mock, 0, workers), port)
     return port, procs.children[-1]
 
 

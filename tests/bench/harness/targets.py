@@ -1,188 +1,140 @@
-"""What is measured: nginx, Weir with and without Redis, and the floor in its shapes."""
-import hashlib
-import json
+"""The targets of a run, running: the mock, nginx and other proxies, Weir, and the floor in its shapes."""
 import os
-import re
-import shutil
+import socket
+import sys
 import time
+from dataclasses import dataclass, field
 
-from . import build
+from . import build, floor, peers, weir
+from .bodies import MODEL, PATH, body_file, write_bodies
 from .procs import free_ports, request
 
-# weir-local that tells a collector this share of its calls as traces, and all of them as metrics and records.
-TOLD = {"weir-told-0": 0.0, "weir-told-10": 0.1, "weir-told-100": 1.0}
-KEY = "sk-bench-client-0123456789"
-PATH = "/v1/chat/completions"
-SHAPES, MODES, ALLOCATORS = ("steal", "percore", "deal"), ("pass", "parse", "redis"), ("system", "mimalloc", "jemalloc")
-BODIES = {"small": (190, False), "2k": (2048, False), "100k": (100_000, False), "stream": (190, True)}
-# Clients of other dialects than the upstream's.
-DIALECTS = ("responses", "messages", "gemini")
-PATHS = {"responses": "/v1/responses", "messages": "/v1/messages", "gemini": "/v1beta/models/mock-model:generateContent"}
-STREAMS = {**PATHS, "gemini": "/v1beta/models/mock-model:streamGenerateContent?alt=sse"}
 
-
-def floor_parts(name):
-    """floor[-SHAPE][-MODE][-ALLOCATOR][-hyper] as (shape, mode, allocator, server)."""
-    words = name.split("-")[1:]
-    pick = lambda known, default: next((w for w in words if w in known), default)  # noqa: E731
-    strange = set(words) - {*SHAPES, *MODES, *ALLOCATORS, "hyper"}
-    if strange:
-        raise SystemExit(f"unknown target {name}: {', '.join(strange)}")
-    return pick(SHAPES, "percore"), pick(MODES, "redis"), pick(ALLOCATORS, "system"), pick(("hyper",), "axum")
+def in_every_world(name):
+    """Does it take part in the worlds other than `plain`?"""
+    return name == "nginx" or (name.startswith("weir-") and "told" not in name)
 
 
 def needs(names):
-    """(allocators of the floor to build, is Weir needed, is Redis needed)."""
-    floors = [floor_parts(n) for n in names if n.startswith("floor")]
-    redis = "weir-redis" in names or any(f[1] == "redis" for f in floors)
-    return {f[2] for f in floors}, any(n.startswith("weir-") for n in names), redis
+    """(allocators of the floor to build, is Weir needed)."""
+    return {floor.parts(n)[2] for n in names if n.startswith("floor")}, any(n.startswith("weir-") for n in names)
 
 
-def body_file(kind):
-    return f"{build.RUN}/body-{kind}.json"
+@dataclass
+class Target:
+    """One that is running, of one or more processes, each with descendants."""
+    name: str
+    pids: list = field(default_factory=list)
+    ports: list = field(default_factory=list)
+    path: str = PATH
+    model: str = MODEL
+    headers: list = field(default_factory=weir.headers)
+    # Its own Redis, which nobody else uses: (pid, port).
+    redis: tuple = None
+    # It is measured for so many times as long, as few calls complete in a second.
+    slow: int = 1
+    # Scenarios that it cannot sustain.
+    skip: tuple = ()
 
-
-def write_bodies():
-    """The request bodies, padded with text that JSON must escape."""
-    text = 'Summarise the following "notes" for me:\n- The quick brown fox jumps over the lazy dog. '
-    for kind, (size, stream) in BODIES.items():
-        body = {"model": "mock-model", "max_tokens": 64, "messages": [
-            {"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": ""}]}
-        if stream:
-            body["stream"] = True
-        room = max(2, size - len(json.dumps(body)))
-        plain = int(room * len(text) / (len(json.dumps(text)) - 2))
-        body["messages"][1]["content"] = (text * (plain // len(text) + 1))[:plain]
-        with open(body_file(kind), "w") as f:
-            json.dump(body, f)
-        for dialect in DIALECTS if kind in ("2k", "stream") else ():
-            with open(body_file(f"{kind}-{dialect}"), "w") as f:
-                json.dump(said_in(dialect, body), f)
-
-
-def said_in(dialect, body):
-    """A request of Chat's as a client of another dialect makes it."""
-    system, user = (message["content"] for message in body["messages"])
-    if dialect == "gemini":
-        return {"systemInstruction": {"parts": [{"text": system}]}, "generationConfig": {"maxOutputTokens": 64},
-                "contents": [{"role": "user", "parts": [{"text": user}]}]}
-    said = {"model": body["model"], "stream": body.get("stream", False)}
-    if dialect == "messages":
-        return {**said, "max_tokens": 64, "system": system, "messages": [{"role": "user", "content": user}]}
-    return {**said, "max_output_tokens": 64, "instructions": system, "input": user}
-
-
-def presets():
-    """A folder with a preset of the mock, which speaks Chat alone."""
-    folder = f"{build.RUN}/providers"
-    os.makedirs(folder, exist_ok=True)
-    with open(f"{build.REPO}/config/providers/openai-compatible.toml") as f:
-        text = f.read()
-    text = text.replace('name = "openai-compatible"', 'name = "chat-alone"')
-    text = text.replace('dialects = ["openai-chat", "openai-responses"]', 'dialects = ["openai-chat"]')
-    text = re.sub(r"(?m)^responses? = .*\n", "", text)
-    with open(f"{folder}/chat-alone.toml", "w") as f:
-        f.write(text)
-    return folder
-
-
-def render(template, to, **values):
-    with open(f"{build.HERE}/conf/{template}") as f:
-        text = f.read()
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", str(value))
-    with open(to, "w") as f:
-        f.write(text)
-
-
-def raise_missing():
-    raise SystemExit("WEIR_ROTEL is not set: WEIR_ROTEL=$(tests/collector/install)")
+    def add(self, pid, port):
+        self.pids.append(pid)
+        self.ports.append(port)
 
 
 class Rig:
-    """The mock upstream, Redis and the targets of one run."""
+    """The mock upstream and what starts the targets in front of it."""
 
     def __init__(self, procs, names, workers):
-        self.procs, self.workers, self.pid, self.port = procs, workers, {}, {}
+        self.workers, self.world = workers, "plain"
         self.weir = build.weir() if needs(names)[1] else None
-        write_bodies()
-        self.mock, self.redis = free_ports(2)
-        self.pid["mock"] = procs.start("mock", [f"{build.BIN}/mock", "--listen", f"127.0.0.1:{self.mock}"], self.mock)
-        self.port["mock"], self.redis_pid = self.mock, None
-        if needs(names)[2]:
-            self.redis_pid = procs.start("redis", [
-                "redis-server", "--port", str(self.redis), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-                "--dir", build.RUN], self.redis)
-        for name in names:
-            if name != "mock":
-                self.start(name)
-            self.check(name)
+        write_bodies((MODEL, peers.TENSORZERO_MODEL))
+        self.mock, = free_ports(1)
+        self.mock_pid = procs.start("mock", [f"{build.BIN}/mock", "--listen", f"127.0.0.1:{self.mock}"], self.mock)
+        # Bound and not listening: whoever connects is refused.
+        self.refuses = socket.socket()
+        self.refuses.bind(("127.0.0.1", 0))
+        self.dead = self.refuses.getsockname()[1]
 
-    def start(self, name):
-        port, admin = free_ports(2)
-        if name == "nginx":
-            cmd = self.nginx(port)
+    def start(self, procs, names, world):
+        """Starts and checks the targets in a world; those that are missing here are said and left out."""
+        self.world, up = world, []
+        for name in names:
+            if world != "plain" and not in_every_world(name):
+                continue
+            try:
+                up.append(self.start_one(procs, name))
+            except LookupError as missing:
+                print(f"left out: {name}: {missing.args[0]}", file=sys.stderr)
+                continue
+            check(up[-1])
+        return up
+
+    def start_one(self, procs, name):
+        target = Target(name)
+        if name == "mock":
+            target.add(self.mock_pid, self.mock)
+        elif name in peers.PEERS:
+            peers.PEERS[name](target, procs, self)
         elif name.startswith("floor"):
-            cmd = self.floor(name, port, self.workers)
-        elif name in ("weir-redis", "weir-local", *TOLD):
-            cmd = self.weir_command(name, port, admin)
+            self.start_floor(target, procs)
+        elif name.startswith("weir-"):
+            self.start_weir(target, procs)
         else:
             raise SystemExit(f"unknown target {name}")
-        self.port[name], self.pid[name] = port, self.procs.start(name, cmd, port)
+        return target
 
-    def nginx(self, port):
-        binary = shutil.which("nginx") or "/usr/sbin/nginx"
-        if not os.path.exists(binary):
-            raise SystemExit("nginx is missing: apt-get install nginx-light")
-        home = f"{build.RUN}/nginx"
-        os.makedirs(home, exist_ok=True)
-        render("nginx.conf.in", f"{home}/nginx.conf", PORT=port, MOCK=self.mock, RUN=home, WORKERS=self.workers)
-        return [binary, "-c", f"{home}/nginx.conf", "-p", home, "-e", f"{home}/error.log"]
+    def start_floor(self, target, procs):
+        if floor.needs_redis(target.name):
+            target.redis = start_redis(procs, target.name)
+        port, = free_ports(1)
+        redis = target.redis[1] if target.redis else 0
+        command = floor.floor_command(target.name, port, self.mock, redis, self.workers)
+        target.add(procs.start(target.name, command, port), port)
 
-    def floor(self, name, port, workers):
-        shape, mode, allocator, server = floor_parts(name)
-        binary = f"{build.BIN}/floor" + ("" if allocator == "system" else f"-{allocator}")
-        return [binary, "--listen", f"127.0.0.1:{port}", "--upstream", f"http://127.0.0.1:{self.mock}", "--redis",
-                f"redis://127.0.0.1:{self.redis}", "--workers", str(workers), "--mode", mode, "--shape", shape,
-                "--server", server]
-
-    def weir_command(self, name, port, admin):
-        state = f'[state]\nurl = "redis://127.0.0.1:{self.redis}/0"' if name == "weir-redis" else ""
-        config = f"{build.RUN}/{name}.toml"
-        telemetry = ""
-        if name in TOLD:
-            telemetry = (f'[telemetry]\notlp_endpoint = "http://127.0.0.1:{self.collector()}"\n'
-                         f'sample_ratio = {TOLD[name]}\nmetrics_interval = "1s"')
-        render("weir.toml.in", config, PORT=port, ADMIN=admin, MOCK=self.mock, STATE=state, TELEMETRY=telemetry,
-               KEY=hashlib.sha256(KEY.encode()).hexdigest(), PRESETS=presets())
-        return [self.weir, "serve", "--config", config]
-
-    def collector(self):
-        """The port of one that takes everything and keeps nothing (`WEIR_ROTEL`, see tests/collector/install)."""
-        if "collector" not in self.port:
-            binary = os.environ.get("WEIR_ROTEL") or raise_missing()
-            grpc, http = free_ports(2)
-            self.pid["collector"] = self.procs.start("collector", [
-                binary, "start", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}",
-                "--exporter", "blackhole"], grpc)
-            self.port["collector"] = grpc
-        return self.port["collector"]
-
-    def check(self, name):
-        """One plain and one streamed answer must come through whole."""
-        for kind, whole in (("small", lambda b: b"The quick brown fox" in b),
-                            ("stream", lambda b: b.count(b" token") == 50 and b"[DONE]" in b)):
-            with open(body_file(kind), "rb") as f:
-                body = f.read()
-            until = time.monotonic() + 10  # a new data set admits nothing in its first seconds
-            while (got := request(self.port[name], PATH, body, KEY))[0] == 503 and time.monotonic() < until:
-                time.sleep(0.1)
-            status, answer = got
-            if status != 200 or not whole(answer):
-                raise SystemExit(f"{name}: wrong {kind} answer, status {status}: {answer[-300:]!r}")
+    def start_weir(self, target, procs):
+        if weir.needs_redis(target.name):
+            target.redis = start_redis(procs, target.name)
+        telemetry = weir.telemetry_section(target.name, collector(procs)) if target.name in weir.TOLD else ""
+        text = weir.world_text(self.world, self.mock, self.dead)
+        for pid, port in weir.start(procs, target.name, self.weir, target.redis and target.redis[1], text, telemetry):
+            target.add(pid, port)
 
     def set_mock(self, **settings):
         query = "&".join(f"{k}={v}" for k, v in settings.items())
         status, _ = request(self.mock, f"/__ctl?{query}", b"")
         if status != 200:
             raise SystemExit(f"the mock refused {query}")
+
+
+def start_redis(procs, name):
+    port, = free_ports(1)
+    pid = procs.start(f"redis-{name}", [
+        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+        "--dir", build.RUN], port)
+    return pid, port
+
+
+def collector(procs):
+    """The port of one that takes everything and keeps nothing (`WEIR_ROTEL`, see tests/collector/install)."""
+    binary = os.environ.get("WEIR_ROTEL")
+    if not binary:
+        raise LookupError("WEIR_ROTEL is not set: WEIR_ROTEL=$(tests/collector/install)")
+    grpc, http = free_ports(2)
+    procs.start("collector", [binary, "start", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint",
+                              f"127.0.0.1:{http}", "--exporter", "blackhole"], grpc)
+    return grpc
+
+
+def check(target):
+    """One plain and one streamed answer must come through whole, by every replica."""
+    for port in target.ports:
+        for kind, whole in (("small", lambda b: b"The quick brown fox" in b),
+                            ("stream", lambda b: b.count(b" token") == 50 and b"[DONE]" in b)):
+            with open(body_file(kind, target.model), "rb") as f:
+                body = f.read()
+            until = time.monotonic() + 10  # a new data set admits nothing in its first seconds
+            while (got := request(port, target.path, body, target.headers))[0] == 503 and time.monotonic() < until:
+                time.sleep(0.1)
+            status, answer = got
+            if status != 200 or not whole(answer):
+                raise SystemExit(f"{target.name}: wrong {kind} answer, status {status}: {answer[-300:]!r}")

@@ -12,9 +12,12 @@ pub struct Connection {
 }
 
 /// What is known of an answer once it is read.
+#[derive(Default)]
 pub struct Reply {
     pub status: u16,
     pub first_byte: Option<Instant>,
+    /// When the text that was looked for came.
+    pub first_content: Option<Instant>,
     pub bytes: u64,
     /// It was a stream and ended with `[DONE]`.
     pub done: bool,
@@ -44,20 +47,19 @@ impl Connection {
         Ok(Connection { stream, buffer: vec![0; 64 << 10], start: 0, end: 0 })
     }
 
-    /// Sends a request and reads its answer to the end.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<Reply> {
+    /// Sends a request and reads its answer to the end; looks when `content`, if it says anything, comes.
+    pub async fn exchange(&mut self, request: &[u8], content: &[u8]) -> Result<Reply> {
         self.stream.write_all(request).await?;
         let mut head = self.head().await?;
         while (100..200).contains(&head.status) {
             head = self.head().await?;
         }
         let close = head.close || matches!(head.length, Length::UntilClose);
-        let mut reply =
-            Reply { status: head.status, first_byte: None, bytes: 0, done: false, close, tail: [0; 32] };
+        let mut reply = Reply { status: head.status, close, ..Reply::default() };
         match head.length {
-            Length::Known(length) => self.take(length, &mut reply).await?,
-            Length::Chunked => self.chunks(&mut reply).await?,
-            Length::UntilClose => self.rest(&mut reply).await?,
+            Length::Known(length) => self.take(length, &mut reply, content).await?,
+            Length::Chunked => self.chunks(&mut reply, content).await?,
+            Length::UntilClose => self.rest(&mut reply, content).await?,
         }
         reply.done = head.stream && memchr::memmem::find(&reply.tail, b"[DONE]").is_some();
         Ok(reply)
@@ -90,14 +92,14 @@ impl Connection {
         }
     }
 
-    async fn chunks(&mut self, reply: &mut Reply) -> Result<()> {
+    async fn chunks(&mut self, reply: &mut Reply, content: &[u8]) -> Result<()> {
         loop {
             let line = self.line().await?;
             let size = line.split(|&b| b == b';').next().unwrap_or(line).trim_ascii();
             let size = std::str::from_utf8(size).ok().and_then(|s| usize::from_str_radix(s, 16).ok());
             match size.ok_or(Error::from(ErrorKind::InvalidData))? {
                 0 => break,
-                size => self.take(size, reply).await?,
+                size => self.take(size, reply, content).await?,
             }
             self.line().await?;
         }
@@ -105,22 +107,22 @@ impl Connection {
         Ok(())
     }
 
-    async fn take(&mut self, mut length: usize, reply: &mut Reply) -> Result<()> {
+    async fn take(&mut self, mut length: usize, reply: &mut Reply, content: &[u8]) -> Result<()> {
         while length > 0 {
             if self.start == self.end {
                 self.need().await?;
             }
             let part = length.min(self.end - self.start);
-            reply.body(&self.buffer[self.start..self.start + part]);
+            reply.body(&self.buffer[self.start..self.start + part], content);
             self.start += part;
             length -= part;
         }
         Ok(())
     }
 
-    async fn rest(&mut self, reply: &mut Reply) -> Result<()> {
+    async fn rest(&mut self, reply: &mut Reply, content: &[u8]) -> Result<()> {
         loop {
-            reply.body(&self.buffer[self.start..self.end]);
+            reply.body(&self.buffer[self.start..self.end], content);
             self.start = self.end;
             if self.fill().await? == 0 {
                 return Ok(());
@@ -164,9 +166,14 @@ impl Connection {
 }
 
 impl Reply {
-    fn body(&mut self, data: &[u8]) {
+    fn body(&mut self, data: &[u8], content: &[u8]) {
         if self.first_byte.is_none() && !data.is_empty() {
             self.first_byte = Some(Instant::now());
+        }
+        // A text that two reads share is missed, and the next one counts: of chunks sent apart that is rare.
+        let looking = self.first_content.is_none() && !content.is_empty();
+        if looking && memchr::memmem::find(data, content).is_some() {
+            self.first_content = Some(Instant::now());
         }
         self.bytes += data.len() as u64;
         let kept = data.len().min(self.tail.len());

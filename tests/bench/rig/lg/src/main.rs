@@ -1,85 +1,53 @@
-//! Load generator: POST of a fixed body over HTTP/1.1 with keep-alive, one thread, raw sockets.
+//! Load generator: POST of fixed bodies over HTTP/1.1 with keep-alive, one thread, raw sockets.
 //!
-//! lg --url http://127.0.0.1:8080/v1/chat/completions --body-file body.json [-H 'name: value']...
-//!    --conns 64 --duration 3 [--warmup 0.5] [--rate 500] [--over 10000] [--proc NAME=PID,PID]...
+//! lg --url http://127.0.0.1:8080/v1/chat/completions [--url ...] --body-file body.json [--body-file ...]
+//!    [-H 'name: value']... [--keys-file FILE] --conns 64 --duration 3 [--warmup 0.5] [--rate 500] [--wave 40]
+//!    [--ramp 5] [--over 10000] [--content TEXT] [--redis HOST:PORT] [--proc NAME=PID,PID]...
 //!
 //! Without --rate a closed loop: every connection sends its next call when the last is answered. With
 //! it an open loop on a fixed schedule: a call that had to wait because every connection was busy is
 //! timed from when it was due (no coordinated omission), one that this program's own timer started late
 //! from its real start. Calls are counted when they complete, and CPU of the processes named by --proc
-//! is read at the two ends of the same window, so that the two belong together. Prints one JSON object;
-//! times in microseconds; every sample is kept, so percentiles are exact.
+//! is read at the two ends of the same window, so that the two belong together; so is what the server
+//! at --redis has done. Prints one JSON object; times in microseconds; every sample is kept, so
+//! percentiles are exact.
+//!
+//! Several --url share the connections evenly. Several bodies, and the bearer tokens of --keys-file (one a
+//! line), are taken in turn. --ramp spreads the connections' first calls over so many seconds, so that
+//! long streams do not all end together. With --wave the open loop sends twice its rate for so many
+//! seconds, then nothing for as long. --content is looked for in streams: when it came first is `ttft`.
 mod connection;
 mod cpu;
+mod options;
+mod redis;
 mod samples;
 
 use connection::{Connection, Reply};
 use cpu::Group;
+use options::Options;
+use redis::{Counts, Redis};
 use samples::{Samples, Spent};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-struct Options {
-    address: String,
-    request: Vec<u8>,
-    conns: usize,
-    duration: f64,
-    warmup: f64,
-    rate: f64,
-    over: Option<u32>,
-    groups: Vec<Group>,
-}
+/// Servers close connections that are idle, some after 5 s: one that was for this long is opened anew, or
+/// a call could meet its end.
+const KEPT_IDLE: Duration = Duration::from_secs(4);
 
 fn main() {
-    let options = options();
+    let options = options::options();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     let result = tokio::task::LocalSet::new().block_on(&runtime, run(options));
     println!("{result}");
 }
 
-fn options() -> Options {
-    let (mut url, mut headers, mut body) = (String::new(), String::new(), Vec::new());
-    let mut o = Options {
-        address: String::new(),
-        request: Vec::new(),
-        conns: 1,
-        duration: 3.0,
-        warmup: 0.5,
-        rate: 0.0,
-        over: None,
-        groups: vec![Group::own()],
-    };
-    let mut args = std::env::args().skip(1);
-    while let (Some(name), Some(value)) = (args.next(), args.next()) {
-        match name.as_str() {
-            "--url" => url = value,
-            "-H" => headers += &format!("{value}\r\n"),
-            "--body-file" => body = std::fs::read(value).expect("--body-file FILE"),
-            "--conns" => o.conns = value.parse().expect("--conns N"),
-            "--duration" => o.duration = value.parse().expect("--duration SECONDS"),
-            "--warmup" => o.warmup = value.parse().expect("--warmup SECONDS"),
-            "--rate" => o.rate = value.parse().expect("--rate CALLS_PER_SECOND"),
-            "--over" => o.over = Some(value.parse().expect("--over MICROSECONDS")),
-            "--proc" => o.groups.push(Group::parse(&value).expect("--proc NAME=PID,PID")),
-            _ => panic!("unknown option {name}"),
-        }
-    }
-    let rest = url.strip_prefix("http://").expect("--url http://HOST:PORT/PATH");
-    let (address, path) = rest.split_once('/').expect("--url with a path");
-    let length = body.len();
-    o.request = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\nAccept: */*\r\n{headers}\r\n"
-    )
-    .into_bytes();
-    o.request.extend_from_slice(&body);
-    o.address = address.into();
-    o
-}
-
 async fn run(options: Options) -> String {
+    let mut redis = match &options.redis {
+        Some(address) => Some(Redis::open(address).await.expect("--redis HOST:PORT")),
+        None => None,
+    };
     let start = Instant::now();
     let from = start + Duration::from_secs_f64(options.warmup);
     let to = from + Duration::from_secs_f64(options.duration);
@@ -90,15 +58,15 @@ async fn run(options: Options) -> String {
         from,
         to,
         next: Cell::new(0),
+        sent: Cell::new(0),
         samples: RefCell::default(),
     });
     let tasks: Vec<_> =
-        (0..options.conns).map(|_| tokio::task::spawn_local(load.clone().connection())).collect();
-    let read = || -> Vec<u64> { options.groups.iter().map(Group::cpu_ns).collect() };
+        (0..options.conns).map(|at| tokio::task::spawn_local(load.clone().connection(at))).collect();
     sleep_until(from).await;
-    let (before, began) = (read(), Instant::now());
+    let (before, began) = (Reading::take(&options.groups, &mut redis).await, Instant::now());
     sleep_until(to).await;
-    let (after, wall) = (read(), began.elapsed().as_secs_f64());
+    let (after, wall) = (Reading::take(&options.groups, &mut redis).await, began.elapsed().as_secs_f64());
     let give_up = Instant::now() + Duration::from_secs(35);
     for task in tasks {
         // A call that never ends must not keep the result back; it shows as an error.
@@ -106,11 +74,29 @@ async fn run(options: Options) -> String {
             load.samples.borrow_mut().io_errors += 1;
         }
     }
-    let spent = options.groups.iter().zip(before.iter().zip(&after));
+    let spent = options.groups.iter().zip(before.cpu_ns.iter().zip(&after.cpu_ns));
     let spent: Vec<Spent> = spent
         .map(|(group, (before, after))| Spent { name: group.name.clone(), ns: after.saturating_sub(*before) })
         .collect();
-    load.samples.borrow_mut().json(wall, options.over, &spent)
+    let asked = after.redis.zip(before.redis).map(|(after, before)| after.since(before));
+    load.samples.borrow_mut().json(wall, options.over, &spent, asked)
+}
+
+/// What is read at each end of the window.
+struct Reading {
+    cpu_ns: Vec<u64>,
+    redis: Option<Counts>,
+}
+
+impl Reading {
+    async fn take(groups: &[Group], redis: &mut Option<Redis>) -> Reading {
+        let cpu_ns = groups.iter().map(Group::cpu_ns).collect();
+        let redis = match redis {
+            Some(redis) => Some(redis.counts().await.expect("INFO of Redis")),
+            None => None,
+        };
+        Reading { cpu_ns, redis }
+    }
 }
 
 /// The load, shared by all connections; one thread, so cells will do.
@@ -122,17 +108,25 @@ struct Load {
     to: Instant,
     /// Calls of the open loop taken so far.
     next: Cell<u64>,
+    /// Requests sent so far, whichever loop.
+    sent: Cell<usize>,
     samples: RefCell<Samples>,
 }
 
 impl Load {
     /// One connection's calls until the window's end.
-    async fn connection(self: Rc<Self>) {
+    async fn connection(self: Rc<Self>, at: usize) {
+        let address = &self.options.addresses[at % self.options.addresses.len()];
+        sleep(Duration::from_secs_f64(self.options.ramp * at as f64 / self.options.conns as f64)).await;
         let mut connection: Option<Connection> = None;
+        let mut used = Instant::now();
         while let Some(mut begin) = self.turn().await {
+            if used.elapsed() > KEPT_IDLE {
+                connection = None;
+            }
             let open = match &mut connection {
                 Some(open) => open,
-                None => match Connection::open(&self.options.address).await {
+                None => match Connection::open(address).await {
                     Ok(opened) => {
                         if self.options.rate == 0.0 {
                             begin = Instant::now();
@@ -147,7 +141,7 @@ impl Load {
                 },
             };
             let patience = Duration::from_secs(30);
-            match timeout(patience, open.exchange(&self.options.request)).await {
+            match timeout(patience, open.exchange(self.request(), &self.options.content)).await {
                 Ok(Ok(reply)) => {
                     if self.record(begin, &reply) {
                         connection = None;
@@ -158,7 +152,14 @@ impl Load {
                     connection = None;
                 }
             }
+            used = Instant::now();
         }
+    }
+
+    /// The next request in turn.
+    fn request(&self) -> &[u8] {
+        let requests = &self.options.requests;
+        &requests[self.sent.replace(self.sent.get() + 1) % requests.len()]
     }
 
     /// Waits for this connection's next call; when it counts as begun. None: the load is over.
@@ -167,7 +168,7 @@ impl Load {
             return Some(Instant::now()).filter(|now| *now < self.to);
         }
         let index = self.next.replace(self.next.get() + 1);
-        let due = self.start + Duration::from_secs_f64(index as f64 / self.options.rate);
+        let due = self.start + Duration::from_secs_f64(self.options.due(index));
         if due >= self.to {
             return None;
         }
@@ -189,6 +190,8 @@ impl Load {
             let first_byte = reply.first_byte.unwrap_or(now);
             samples.latency.push((now - begin).as_micros() as u32);
             samples.first_byte.push(first_byte.saturating_duration_since(begin).as_micros() as u32);
+            let first_content = reply.first_content.map(|at| at.saturating_duration_since(begin));
+            samples.first_content.extend(first_content.map(|after| after.as_micros() as u32));
             *samples.statuses.entry(reply.status).or_default() += 1;
             samples.bytes += reply.bytes;
             samples.streams_done += u64::from(reply.done);

@@ -1,4 +1,5 @@
 //! Every sample of the measured window, and its report as JSON.
+use crate::redis::Counts;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -8,6 +9,8 @@ pub struct Samples {
     pub latency: Vec<u32>,
     /// To the first byte of the body, microseconds.
     pub first_byte: Vec<u32>,
+    /// To the text that was looked for, microseconds.
+    pub first_content: Vec<u32>,
     pub statuses: BTreeMap<u16, u64>,
     pub io_errors: u64,
     pub reconnects: u64,
@@ -27,9 +30,10 @@ pub struct Spent {
 
 impl Samples {
     /// One JSON object; `over` counts the calls that took longer than so many microseconds.
-    pub fn json(&mut self, wall_s: f64, over: Option<u32>, spent: &[Spent]) -> String {
+    pub fn json(&mut self, wall_s: f64, over: Option<u32>, spent: &[Spent], redis: Option<Counts>) -> String {
         self.latency.sort_unstable();
         self.first_byte.sort_unstable();
+        self.first_content.sort_unstable();
         let calls = self.latency.len();
         let each = calls.max(1) as f64;
         let mut out = format!("{{\"n\":{calls},\"rps\":{:.1}", calls as f64 / wall_s);
@@ -51,12 +55,23 @@ impl Samples {
         });
         let _ = write!(
             out,
-            ",\"status\":{{{}}},\"lat\":{},\"ttfb\":{},\"cpu\":{{{}}}}}",
+            ",\"status\":{{{}}},\"lat\":{},\"ttfb\":{},\"cpu\":{{{}}}",
             statuses.collect::<Vec<_>>().join(","),
             percentiles(&self.latency),
             percentiles(&self.first_byte),
             groups.collect::<Vec<_>>().join(","),
         );
+        if !self.first_content.is_empty() {
+            let _ = write!(out, ",\"ttft\":{}", percentiles(&self.first_content));
+        }
+        if let Some(Counts { scripts, reads, commands }) = redis {
+            let [scripts, reads, commands] = [scripts, reads, commands].map(|n| n as f64 / each);
+            let _ = write!(
+                out,
+                ",\"redis\":{{\"scripts\":{scripts:.4},\"reads\":{reads:.4},\"commands\":{commands:.4}}}"
+            );
+        }
+        out.push('}');
         out
     }
 }
