@@ -8,6 +8,8 @@
 //!
 //! Whoever leaves, however it leaves, calls up who is behind it.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +19,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-use crate::config::{self, Deployment};
-use crate::state::core::fair::ASKS;
-use crate::state::core::{Denied, Ms, Turn};
+use crate::config;
+pub use asking::Asking;
 
 /// After room was scarce, calls say for so long whose they are.
 const STAYS_SCARCE: Duration = Duration::from_secs(1);
@@ -30,9 +31,6 @@ const NEWEST: f64 = 0.2;
 
 /// Room is scarce from here on, millionths of a limit in use.
 pub const SCARCE: u64 = 800_000;
-/// What a call counts for beside others: thousandths of a token at weight 1, below this.
-const DEAREST: f64 = (1u64 << 40) as f64;
-
 /// Whose calls, and how urgent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
@@ -70,38 +68,6 @@ struct Waiting {
     served: Option<(Instant, bool)>,
     /// When there may be room for the first, as it was told last.
     room_at: Option<Instant>,
-}
-
-impl Flow {
-    /// What the state is told of a call of it where room is scarce: that asks for so many tokens, may wait or not, and has others of
-    /// its flow behind it or not.
-    pub fn turn(&self, model: &str, tokens: u64, waits: bool, more: bool) -> Turn {
-        let cost = 1_000.0 * tokens.max(1) as f64 / self.weight;
-        Turn {
-            line: model.to_owned(),
-            flow: Deployment::tag_of(&self.tenant),
-            rank: self.rank,
-            cost: cost.min(DEAREST) as u64,
-            waits,
-            more,
-        }
-    }
-}
-
-/// How a call that waits asks again.
-#[derive(Debug, Default)]
-pub struct Asking {
-    /// How often it asked in vain though nobody knew when there would be room.
-    guesses: u32,
-}
-
-impl Asking {
-    /// In how long it asks again, if nobody calls it before. Where the time it was told is a guess, each is to be longer: who waits
-    /// for long must not ask all the time.
-    pub fn again_in(&mut self, denied: &Denied) -> Ms {
-        self.guesses = if denied.exact { 0 } else { self.guesses + 1 };
-        (denied.retry_in.max(1) << (self.guesses / 4).min(5)).min(ASKS)
-    }
 }
 
 #[derive(Debug)]

@@ -147,7 +147,7 @@ impl Advice {
                 _ => format!("{pool} stands in the way as well ({refused} calls refused)"),
             };
             said.push(format!(
-                "{place}: {factor:.2} times its limits, or {count} of {} of its size.",
+                "{place}: {factor:.2} times its limits, or {count} {} of its size.",
                 what(pool)
             ));
         }

@@ -16,8 +16,13 @@ pub mod plot;
 pub mod record;
 pub mod replica;
 pub mod report;
+mod sent;
 pub mod service;
 pub mod spread;
+mod stay;
 pub mod tally;
 pub mod text;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ pub struct Replica {
     pub queues: Vec<Arc<Queue>>,
     /// When it says what is due before the time for that, if it does.
     pub flush_at: Option<Us>,
+    /// By model: the pool that had no room when that was asked last.
+    pub scarce: Vec<Option<usize>>,
     predictors: AHashMap<(usize, usize), Predictor>,
 }
 
@@ -69,6 +71,7 @@ impl Replica {
             rotations: config.models.iter().map(|_| Mutex::default()).collect(),
             queues: config.models.iter().map(|_| Arc::default()).collect(),
             flush_at: None,
+            scarce: vec![None; config.models.len()],
             predictors: AHashMap::new(),
         })
     }
