@@ -79,7 +79,7 @@ pub fn grown(config: &Config, tally: &Tally, before: &Factors) -> Factors {
         let through = through.filter(|(deployment, _)| deployment.pools.iter().any(|id| id.0 == at));
         let served: u64 = through.map(|(_, count)| count.served).sum();
         // Where next to nothing fits, nobody can say how much would; it is doubled until something does.
-        let growth = if served == 0 { 2.0 } else { (1.0 + *refused as f64 / served as f64).min(8.0) };
+        let growth = if served == 0 { 2.0 } else { 1.0 + *refused as f64 / served as f64 };
         *factors.entry(at).or_insert(1.0) *= growth.max(LEAST);
     }
     factors

@@ -128,10 +128,23 @@ impl World {
     /// The deployments of a model that can serve the call, in the order in which they are tried.
     fn rank<'c>(&mut self, slot: usize, id: ModelId, config: &'c Config) -> Vec<Ranked<'c>> {
         let Some(call) = self.calls[slot].as_ref() else { return Vec::new() };
+        let (at, chosen, rule) = (call.replica, id == call.models[0], call.rule);
+        let coming = call.coming.clone();
+        self.rank_at(at, &coming, (id, chosen, rule), config)
+    }
+
+    /// The same of any call that comes to a replica; `chosen`: the model is no fallback, and that rule says so.
+    pub(crate) fn rank_at<'c>(
+        &mut self,
+        at: usize,
+        coming: &Coming,
+        (id, chosen, rule): (ModelId, bool, Option<usize>),
+        config: &'c Config,
+    ) -> Vec<Ranked<'c>> {
         let (model, now, replicas) = (&config.models[id.0], self.ms(), self.replicas.len() as u64);
-        let replica = &self.replicas[call.replica];
-        let expected = expected(replica, id, &call.coming);
-        let needs = self.needs(&call.coming, expected);
+        let replica = &self.replicas[at];
+        let expected = expected(replica, id, coming);
+        let needs = self.needs(coming, expected);
         let look = Look {
             input: needs.input,
             output: expected,
@@ -140,7 +153,7 @@ impl World {
             replicas,
         };
         let outlook = |id: DeploymentId| replica.standings[id.0].outlook_at(look, now);
-        let (chosen, demands) = (id == call.models[0], demands(config, &call.coming, call.rule));
+        let demands = demands(config, coming, rule);
         let able = |target: &Target| {
             let deployment = &config.deployments[target.deployment.0];
             demands.lack(model, target, deployment, chosen).is_none().then_some(target.weight)

@@ -62,8 +62,16 @@ pub struct Load {
 
 #[derive(Clone, Debug)]
 enum Of {
-    Mix { sources: Vec<Source>, next: Vec<Option<Coming>>, has_begun: bool },
-    Log { calls: Vec<Coming>, at: usize },
+    /// (When each source's next call comes is kept in seconds as it was drawn: whole microseconds would add up to a higher rate.)
+    Mix {
+        sources: Vec<Source>,
+        next: Vec<Option<(f64, Coming)>>,
+        has_begun: bool,
+    },
+    Log {
+        calls: Vec<Coming>,
+        at: usize,
+    },
 }
 
 impl Load {
@@ -109,28 +117,32 @@ impl Load {
             Of::Mix { sources, next, has_begun } => {
                 if !std::mem::replace(has_begun, true) {
                     for (name, source) in sources.iter().enumerate() {
-                        next[name] = after(source, name, (0, self.until), rng);
+                        next[name] = after(source, name, (0.0, self.until), rng);
                     }
                 }
-                let coming = |at: &usize| next[*at].as_ref().map(|call| call.at);
+                let coming = |at: &usize| next[*at].as_ref().map(|(_, call)| call.at);
                 let first = (0..next.len()).filter(|at| next[*at].is_some()).min_by_key(coming)?;
-                let call = next[first].take()?;
-                next[first] = after(&sources[first], first, (call.at, self.until), rng);
+                let (at, call) = next[first].take()?;
+                next[first] = after(&sources[first], first, (at, self.until), rng);
                 Some(call)
             }
         }
     }
 }
 
-/// The call of a source that comes after a time.
-fn after(source: &Source, name: usize, (from, until): (Us, Us), rng: &mut fastrand::Rng) -> Option<Coming> {
-    let seconds = |at: Us| at as f64 / 1e6;
+/// The call of a source that comes after so many seconds, and after how many.
+fn after(
+    source: &Source,
+    name: usize,
+    (from, until): (f64, Us),
+    rng: &mut fastrand::Rng,
+) -> Option<(f64, Coming)> {
     let Source { rate, pattern, even, .. } = *source;
-    let at = draws::next(rate, pattern, even, (seconds(from), seconds(until)), rng)?;
+    let at = draws::next(rate, pattern, even, (from, until as f64 / 1e6), rng)?;
     let input = source.input.draw(rng);
     let output = source.output.draw(rng).min(source.max_tokens.unwrap_or(u64::MAX));
-    Some(Coming {
-        at: ((at * 1e6) as Us).max(from),
+    let coming = Coming {
+        at: (at * 1e6) as Us,
         name,
         tenant: drawn(&source.tenants, rng),
         input,
@@ -139,7 +151,8 @@ fn after(source: &Source, name: usize, (from, until): (Us, Us), rng: &mut fastra
         max_tokens: source.max_tokens,
         stream: rng.f64() < source.stream_share,
         took: None,
-    })
+    };
+    Some((at, coming))
 }
 
 /// One of these by its share; none if there are none.
@@ -197,6 +210,13 @@ pub(super) mod tests {
         assert!((of(&|call| call.name == 0 && call.stream) / first - 0.25).abs() < 0.02);
         assert!(all.iter().all(|call| call.name == 1 || call.output <= 300));
         assert!(of(&|call| call.name == 0 && call.output == 300) / first > 0.3);
+    }
+
+    /// Broken on purpose to see it fail: the next drawn from the whole microsecond in which the last came.
+    #[test]
+    fn so_many_come_that_whole_microseconds_matter() {
+        let count = all(Load::mix(vec![source("a", 200_000.0)], 500_000)).len();
+        assert!((98_700..101_300).contains(&count), "{count}");
     }
 
     #[test]

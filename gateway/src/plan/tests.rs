@@ -72,7 +72,7 @@ fn of_twice_what_a_pool_takes_half_is_served() {
         assert_eq!(came, 2_479, "the first after half a second, none at the end");
         let served = told.total.served as f64;
         assert!((served / due - 1.0).abs() < 0.01, "{served}, not {due}, by {replicas}");
-        assert_eq!(told.total.refused.keys().collect::<Vec<_>>(), ["no_room"]);
+        assert_eq!(told.total.refused.keys().copied().collect::<Vec<_>>(), ["no_room"]);
         let pool = told.pools.iter().find(|pool| pool.refused > 0).unwrap();
         assert_eq!((pool.name.as_str(), pool.refused), ("deployment/d", came - told.total.served));
         assert!(pool.limits[0].worst <= 1.0 && pool.limits[0].worst > 0.99, "{:?}", pool.limits);
@@ -177,7 +177,9 @@ fn the_warm_up_is_left_out() {
 /// Loans: fewer questions, no more used than there is. Broken on purpose to see it fail: leases not passed on to replicas.
 #[test]
 fn with_loans_calls_need_no_questions_and_limits_hold() {
-    let mut set = Setting { leases: true, ..setting(one("rpm = 60000", NO_QUEUE)) };
+    // (By capacity each call compares what deployments have left, which is a question.)
+    let weighted = "queue = { max = 0 }, strategy = \"weighted\"";
+    let mut set = Setting { leases: true, ..setting(one("rpm = 60000", weighted)) };
     let of = |set: &Setting, rate| run(set, &[source("m", rate)], 130 * SECOND).1;
     let half = of(&set, 500.0);
     assert!(half.state.on_loans > 0.9 * 500.0 && half.state.reserves < 50.0, "{:?}", half.state);
@@ -212,7 +214,7 @@ fn what_our_own_limits_refuse_is_not_enlarged() {
     let set = setting(config);
     let asks = Source { tenants: vec![(0, 1.0)], ..even("m", 2.0) };
     let (world, told) = run(&set, &[asks], 620 * SECOND);
-    assert_eq!(told.total.refused.keys().collect::<Vec<_>>(), ["own_limit"]);
+    assert_eq!(told.total.refused.keys().copied().collect::<Vec<_>>(), ["own_limit"]);
     assert_eq!(advice::served(&world.tally), 1.0);
     assert!(advice::grown(&set.config, &world.tally, &Factors::new()).is_empty());
     let advised = advice::advice(&set.config, (&told, &world.tally), 0.999, (&Factors::new(), 0, None));

@@ -28,6 +28,17 @@ const LOOK: Us = 1_000_000;
 /// The state's time at the begin, ms.
 const START: Ms = 1_000_000;
 
+/// A replica begins.
+fn join(
+    at: usize,
+    set: &Setting,
+    infos: &[Arc<PoolInfo>],
+    (state, now): (&mut State, Ms),
+) -> anyhow::Result<Replica> {
+    let count = set.replicas as u64;
+    Replica::join(format!("r{at}"), (&set.config, infos), set.leases, count, (state, now))
+}
+
 /// What is simulated, besides the load.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -72,7 +83,7 @@ pub struct World {
     pub(super) models: Vec<Option<ModelId>>, // by the names that are asked for
     pub(super) model_names: Vec<Arc<str>>,
     pub(super) state: State,
-    pub(super) replicas: Vec<Replica>,
+    pub(crate) replicas: Vec<Replica>,
     pub(super) servers: Vec<Server>,
     pub(super) rng: fastrand::Rng,
     pub(super) calls: Vec<Option<Call>>,
@@ -97,11 +108,8 @@ impl World {
         let config = set.config.clone();
         let infos = pools::table(&config, set.unix * 1_000);
         let mut state = State::new(1, START);
-        let join = |at: usize| {
-            let of = (&*config, &infos[..]);
-            Replica::join(format!("r{at}"), of, set.leases, set.replicas as u64, (&mut state, START))
-        };
-        let replicas = (0..set.replicas).map(join).collect::<anyhow::Result<Vec<_>>>()?;
+        let replicas = (0..set.replicas).map(|at| join(at, &set, &infos, (&mut state, START)));
+        let replicas = replicas.collect::<anyhow::Result<Vec<_>>>()?;
         let star = |wildcard| if wildcard { "*" } else { "" };
         Ok(World {
             pool_of: config.pools.iter().enumerate().map(|(at, pool)| (pool.name.clone(), at)).collect(),
@@ -149,6 +157,20 @@ impl World {
                 break;
             }
         }
+    }
+
+    /// What is simulated.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.set.config
+    }
+
+    /// A replica ends without a word, and another of its name begins and hears of the others.
+    #[cfg(test)]
+    pub(crate) fn begin_anew(&mut self, at: usize) -> anyhow::Result<()> {
+        let now = self.ms();
+        self.replicas[at] = join(at, &self.set, &self.infos, (&mut self.state, now))?;
+        self.sync(at, true);
+        Ok(())
     }
 
     /// How far it is: simulated time, and when nothing comes any more.
@@ -199,7 +221,7 @@ impl World {
     }
 
     /// The state's time.
-    pub(super) fn ms(&self) -> Ms {
+    pub(crate) fn ms(&self) -> Ms {
         START + self.now / 1_000
     }
 
