@@ -76,6 +76,7 @@ pub struct Side {
     rests: BTreeMap<Arc<str>, Resting>,
     outcomes: BTreeMap<u64, Outcome>, // of attempts that ended since the last SYNC, by the deployment's tag
     circuits: Circuits,               // as heard last; own clock
+    failed: BTreeMap<u64, Ms>,        // since they were: what failed here, by tag, and when last; own clock
     accounts: Vec<(u64, Arc<str>)>,   // those whose circuits are of interest, by tag
     shut: Vec<(Arc<str>, Cause)>,     // those of them that were left alone when that was asked last
     watching: Watching,               // how deployments behave
@@ -134,6 +135,7 @@ impl Side {
             rests: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             circuits: Circuits::default(),
+            failed: BTreeMap::new(),
             accounts: Vec::new(),
             shut: Vec::new(),
             watching: Watching::default(),

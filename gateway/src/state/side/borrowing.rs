@@ -57,14 +57,18 @@ impl Side {
         Borrowed::Granted(ledger.clone(), granted, drawn)
     }
 
-    /// What a candidate's circuits say; if a failure is yet to be told, the state is asked what that means.
+    /// What a candidate's circuits say; after a failure the state is asked what that means, until it has told.
     fn gate_here(&self, candidate: &Candidate, luck: u64, now: Ms) -> Gate {
         let gates = candidate.gates();
-        let fails = |(tag, _)| self.outcomes.get(&tag).is_some_and(|outcome| outcome.failed > 0);
-        if !self.outcomes.is_empty() && gates.tags().any(fails) {
+        if !self.failed.is_empty() && gates.tags().any(|(tag, _)| self.failed.contains_key(&tag)) {
             return Gate::Probe;
         }
         self.circuits.gate(gates, now, luck)
+    }
+
+    /// What had failed when a SYNC was sent that brought the circuits is known by these.
+    pub(super) fn circuits_were_told(&mut self, sent: Ms) {
+        self.failed.retain(|_, at| *at >= sent);
     }
 
     /// The state renewed the life of these books when it took what was sent then.

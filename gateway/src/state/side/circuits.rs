@@ -29,6 +29,9 @@ impl Side {
             self.circuits.settle(now);
             return;
         }
+        if ending == Ending::Wrong && self.borrows.is_some() {
+            self.failed.insert(tag, now);
+        }
         let outcome = self.outcomes.entry(tag).or_insert(one);
         outcome.trip = trip;
         outcome.add(ending, permit);
@@ -40,6 +43,9 @@ impl Side {
             self.circuits.take(&one, now);
             self.circuits.settle(now);
             return;
+        }
+        if one.failed > 0 && self.borrows.is_some() {
+            self.failed.insert(one.tag, now);
         }
         let before = self.outcomes.remove(&one.tag).unwrap_or(Outcome::none(one.tag, one.trip));
         self.outcomes.insert(one.tag, before.and(&one));

@@ -97,6 +97,7 @@ impl Side {
                 // (While it learns, the living are those that are still to tell as well.)
                 if told.counted {
                     self.learn_circuits(synced.circuits, synced.l, now);
+                    self.circuits_were_told(told.sent);
                 }
                 if told.telling.is_some() {
                     self.learn_behaviours(synced.behaviours, &synced.live, &inc, (synced.l, now));

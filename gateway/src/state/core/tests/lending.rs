@@ -2,7 +2,8 @@
 
 use super::loans::{BORN, Hand, window};
 use crate::state::core::{
-    Candidate, Declared, Draw, Ending, Ms, PoolDecl, Reserve, Shape, State, Tell, Trip, Turn, Verdict,
+    Candidate, Command, Declared, Draw, Ending, Ms, PoolDecl, Reserve, Shape, State, Tell, Trip, Turn,
+    Verdict,
 };
 use crate::state::side::Borrowed;
 
@@ -158,7 +159,7 @@ fn a_pool_that_rests_is_left_alone() {
     assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Asks), "its own word counts at once");
 }
 
-/// Broken on purpose to see it fail: outcomes that are yet to be told not looked at.
+/// Broken on purpose to see it fail: what failed since circuits were heard not looked at.
 #[test]
 fn after_a_failure_the_state_is_asked() {
     let (mut hand, mut state, mut wish) = busy([40_000, 40_000]);
@@ -166,6 +167,13 @@ fn after_a_failure_the_state_is_asked() {
     assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Granted(..)));
     hand.side.ended(1, TRIP, Ending::Wrong, 0, BORN + 2_010);
     assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Asks));
+    let (sync, told) = hand.side.sync(BORN + 2_020, false).unwrap();
+    let reply = state.step(&Command::Sync(sync), BORN + 2_020);
+    hand.side.synced(told, reply, BORN + 2_020);
+    assert!(
+        matches!(hand.side.borrow(&wish, BORN + 2_030), Borrowed::Asks),
+        "told; but of circuits nothing was heard"
+    );
     hand.sync(&mut state, BORN + 2_200);
     assert!(
         matches!(hand.side.borrow(&wish, BORN + 2_210), Borrowed::Granted(..)),
