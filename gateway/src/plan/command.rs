@@ -120,7 +120,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             .map(|count| count as usize)
             .or(plan.replicas)
             .unwrap_or_else(|| expected.filter(|count| *count > 0).unwrap_or(3)),
-        leases: options.leases,
+        leases: options.leases || config.state.as_ref().is_some_and(|state| state.leases),
         services: plan.services,
         unix: unix_now(),
         seed: options.seed.or(plan.seed).unwrap_or(1),

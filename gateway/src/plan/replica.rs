@@ -16,10 +16,8 @@ use crate::standing::Standing;
 use crate::state::PoolInfo;
 use crate::state::bell::Bell;
 use crate::state::core::{Command, Ms, State};
+use crate::state::lease::POLICY;
 use crate::state::side::Side;
-
-/// From so many calls between two SYNCs on a replica borrows, as replicas do.
-const LEAST_CALLS: f64 = 8.0;
 
 /// One replica.
 #[derive(Debug)]
@@ -52,7 +50,7 @@ impl Replica {
     ) -> anyhow::Result<Replica> {
         let mut side = Side::new(name, deadlines(config), now, replicas, now);
         if leases {
-            side = side.borrowing(LEAST_CALLS);
+            side = side.borrowing(POLICY);
         }
         let new = |tag| Arc::new(Standing::new(tag));
         let standings: Vec<_> = config.deployments.iter().map(|of| new(of.tag)).collect();

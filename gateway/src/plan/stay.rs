@@ -13,6 +13,7 @@ use crate::config::{DeploymentId, ModelId};
 use crate::queue::{Asking, Ended, Flow, Refusal, Ticket};
 use crate::state::Wish;
 use crate::state::core::{Command, Denied, Reply, Reserved};
+use crate::state::side::Borrowed;
 
 /// A call that asks for room, or waits to.
 #[derive(Debug)]
@@ -126,13 +127,20 @@ impl World {
         let Some(call) = self.calls[slot].as_mut() else { return };
         let side = &self.replicas[call.replica].side;
         let Some(stay) = call.stay.as_mut() else { return };
-        if let Some((ledger, granted, drawn)) = side.borrow(&stay.wish.ask, now) {
-            self.tally.messages[1] += 1;
-            return self.granted(slot, &ledger, &granted, drawn);
-        }
+        let lacks = match side.borrow(&stay.wish.ask, now) {
+            Borrowed::Granted(ledger, granted, drawn) => {
+                self.tally.messages[1] += 1;
+                return self.granted(slot, &ledger, &granted, drawn);
+            }
+            Borrowed::Lacks => true,
+            Borrowed::Asks => false,
+        };
         let Some(ledger) = side.ledger().cloned() else { return self.denied(slot, Why::Room, None) };
         Arc::make_mut(&mut stay.wish.ask).caller = side.caller(&ledger, now);
-        let outstanding = ledger.sending(stay.wish.ask.clone());
+        if lacks {
+            ledger.follow(&stay.wish.ask, now);
+        }
+        let outstanding = ledger.sending(stay.wish.ask.clone()).lacking(lacks);
         self.tally.messages[0] += 1;
         let reply = self.state.step(&Command::Reserve(stay.wish.ask.clone()), now);
         let Reply::Reserved(Reserved::Granted(granted)) = reply else {

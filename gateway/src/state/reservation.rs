@@ -81,6 +81,7 @@ impl Reservation {
             session: granted.session,
             share: granted.share,
             permit: granted.permit,
+            leased: false,
             send_by: Ms::MAX,
             head_by: now,
             end_by: now,
