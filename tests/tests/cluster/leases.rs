@@ -14,6 +14,7 @@ use weir_tests::site::{Plan, Site};
 use weir_tests::trips::Trips;
 
 use crate::in_turn;
+use crate::limits::kill_and_replace;
 
 /// Of the pool: calls per second.
 fn rate(scale: Scale) -> f64 {
@@ -102,5 +103,34 @@ fn nothing_lies_idle_where_all_is_wanted() -> Result<()> {
             ensure!(used >= 0.94, "only {used} was used by {replicas} replicas");
         }
         Ok(())
+    })
+}
+
+/// Load that comes in waves fills an empty window on loans each time, up to the last of it, which is asked for; and replicas die with loans.
+///
+/// Broken on purpose to see it fail: a loan used twice (`Mutant::LoanUsedTwice`).
+#[test]
+fn limits_hold_in_waves_though_replicas_die_with_loans() -> Result<()> {
+    in_turn(async {
+        let scale = Scale::from_env();
+        let (mut site, _) = site("leases-waves", 3, 1, scale).await?;
+        let wave = [
+            Phase { time: scale.window * 2 / 3, rate: 2.0 * rate(scale) },
+            Phase { time: scale.window * 4 / 3, rate: 0.0 },
+        ];
+        let trips = Trips::watch(site.redis.addr())?;
+        let load =
+            Load::start(site.client.clone(), 0, &wave.repeat(3), |_| Ask::new("m").max_tokens(8).key("t0"));
+        for _ in 0..3 {
+            tokio::time::sleep(scale.window / 4).await; // half of the limit is used
+            kill_and_replace(&mut site, scale).await?;
+            tokio::time::sleep(scale.window * 19 / 12).await;
+        }
+        let answers = load.finish().await;
+        let served = answers.iter().filter(|answer| answer.status == 200).count();
+        let questions = trips.so_far() as f64 / answers.len() as f64;
+        println!("{served} of {} served, {questions:.3} questions a call", answers.len());
+        ensure!(questions < 0.7, "void: hardly a call is on a loan: {questions} questions each");
+        Verdict::on(&site.providers, scale.window, load_ended(&answers)).await?.must_be_clean()
     })
 }
