@@ -12,7 +12,7 @@ TITLES = {
 }
 CASES = {
     "hot": "requests per minute of one pool, steadily offered twice the limit",
-    "waves": "requests per minute of one pool, offered four times the limit for 40 s, then nothing for 40 s",
+    "waves": "requests per minute of one pool, offered twice the limit in the mean: 40 s quiet, 40 s busy",
     "spread": "requests per minute of 20 pools, the worst of them, offered twice the limits",
     "tokens": "tokens per minute of one pool, offered twice the limit",
 }
@@ -32,7 +32,7 @@ def speed(rows):
 
 def limits(rows):
     """The facts of a run of tests/bench/limits."""
-    facts = ("case", "unit", "limit", "pools", "target", "replicas", "seconds", "offered")
+    facts = ("case", "unit", "limit", "pools", "target", "replicas", "seconds")
     return {"machine": machine([row["target"] for row in rows]).strip(),
             "rows": [{**{f: row[f] for f in facts}, **summary(row)} for row in rows if summary(row)]}
 
