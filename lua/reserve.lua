@@ -199,7 +199,6 @@ local function probe(open)
 end
 
 -- Adds a draw to the caller's own counters; its list of pools grows when it meets one for the first time.
-local met
 local function count(draw, n)
   local at = draw[1] + 1
   local pool, field, s = asked[at][1]
@@ -215,8 +214,7 @@ local function count(draw, n)
   else
     counters = {}
     for i = 1, 3 * n do counters[i] = 0 end
-    met = met or list('l:' .. inc)
-    met[#met + 1] = pool
+    meet(pool)
   end
   for i = 1, n do counters[i] = counters[i] + draw[i + 1] end
   put[field] = packed(counters, 3 * n)

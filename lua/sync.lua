@@ -22,7 +22,7 @@
 asks_run = ARGV[4] == '1'
 local SUMS, MINUTES, MINUTE, MOST_SUM, TOLD_AT_ONCE, KNOWN, FADED = 22, 8, 60000, 2251799813685248, 256, 4096, 3600000 -- of behaviour
 local FULL, LOWEST, AGAIN = 950, 250000, 1000 -- of what is learned (core/learned.rs)
-local LENT_UP_TO = 95 -- percent (core/lend.rs)
+local LENT_UP_TO, IN_FLIGHT_UP_TO = 95, 50 -- percent (core/lend.rs)
 local SLOTS, LONE, MOST, FORGET = 10, 1000, 1000, 3600000 -- of circuits (core/circuit.rs)
 local head = redis.call('HMGET', key, 'e', 'b', 'a', 'j')
 if not advance_clock(head[1]) then return other_layout() end
@@ -345,7 +345,8 @@ local function lend(p, counters, wants)
   for i = 0, p.n - 1 do
     local b, lack = base(i), max(0, wants[2 * i + 1] - counters[i + 1])
     if lack > 0 then
-      local room = max(0, floor(bound(p, i) * LENT_UP_TO / 100) - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
+      local upto = v[b + BUCKETS] == 0 and IN_FLIGHT_UP_TO or LENT_UP_TO
+      local room = max(0, floor(bound(p, i) * upto / 100) - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
       part = min(part, min(lack, math.ceil(room / (2 * #live))) / lack)
     end
     lacks[i + 1] = lack

@@ -13,6 +13,7 @@ mod redis_server;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use redis::Value;
@@ -208,4 +209,87 @@ fn seed() -> proptest::test_runner::RngSeed {
     let seed = std::env::var("WEIR_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(fresh);
     println!("WEIR_SEED={seed}");
     proptest::test_runner::RngSeed::Fixed(seed)
+}
+
+/// Lists of a life's pools are in chunks; all of them are found when it dies, and when it leaves.
+///
+/// Broken on purpose once: the second chunk written over the first. The pools of the first stayed held.
+#[test]
+fn whatever_a_life_met_is_over_with_it() {
+    const POOLS: u64 = 300;
+    let mut server = Server::start();
+    let keys = Keys::new("t");
+    for leaves in [false, true] {
+        clear(&mut server);
+        let (mut now, mut core) = (BORN, State::lost(Stamp { now: BORN, nonce: 77, run: 1 }));
+        let l = std::cell::Cell::new(BORN);
+        let mut both = |command: Command, passed: u64| {
+            now += passed;
+            let stamp = Stamp { now, nonce: 77, run: 1 };
+            let expected = core.step(&command, stamp);
+            assert_eq!(run(&mut server, &keys, &command, stamp), expected, "{command:?}");
+            assert_eq!(state(&mut server, &keys, &[]).map(comparable), Some(comparable(core.clone())));
+            l.set(core.clock.l);
+            expected
+        };
+        let inc = |k| Incarnation { name: "one".into(), k };
+        let join = |k| Command::Join(Join { inc: inc(k), d_head: 700, d_end: 2_500, ..Join::default() });
+        both(join(1), 0);
+        let caller = |k| Caller { epoch: 77, inc: inc(k), l_ack: l.get(), x: 0 };
+        let sync = |k, reports| Sync {
+            caller: caller(k),
+            reports,
+            rests: vec![],
+            outcomes: vec![],
+            telling: None,
+            count: true,
+        };
+        (0..6).for_each(|_| drop(both(Command::Sync(sync(1, vec![])), 500))); // until nothing is learned any more
+        let shape = Shape::window(6_000, Stage::Head);
+        let decl = |at: u64| PoolDecl {
+            key: format!("pool-{at}").into(),
+            meters: [Declared { shape, cap: 10, pace: 0 }].into(),
+            slow_start: None,
+        };
+        let mut reports = Vec::new();
+        for at in 0..POOLS {
+            let ask = Reserve {
+                caller: caller(1),
+                pools: vec![decl(at)],
+                common: vec![Draw { pool: 0, amounts: [1].into_iter().collect() }],
+                candidates: vec![Candidate {
+                    tag: 1,
+                    tier: 0,
+                    threshold: 1_000_000,
+                    circuit: None,
+                    account: 0,
+                    draws: vec![],
+                }],
+                session: None,
+                tell: Tell::default(),
+                luck: 0,
+                most: 1_000_000,
+                turn: None,
+            };
+            let reply = both(Command::Reserve(Arc::new(ask)), 0);
+            assert!(matches!(reply, Reply::Reserved(Reserved::Granted(_))), "{reply:?}");
+            reports.push(PoolReport {
+                key: decl(at).key,
+                returned: vec![1],
+                posted: vec![1],
+                look: false,
+                said: vec![],
+                wants: vec![],
+            });
+        }
+        if leaves {
+            both(Command::Sync(sync(1, reports)), 10);
+            both(Command::Bye(caller(1)), 10);
+        }
+        both(join(2), 0);
+        (0..6).for_each(|_| drop(both(Command::Sync(sync(2, vec![])), 500))); // until it is dead
+        let names: Vec<String> = redis::cmd("HKEYS").arg(keys.state()).query(&mut server.connection).unwrap();
+        let left: Vec<_> = names.iter().filter(|name| name.contains("one.1")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }

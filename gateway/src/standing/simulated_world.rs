@@ -253,7 +253,7 @@ impl Sim {
         let mut held = Vec::new();
         for (_, books, _) in outstanding.granted(granted.index, granted.share).unwrap() {
             match books.decl.meters[0].shape.mode {
-                Mode::Window => ledger.settle(&books, 0, 1, 1), // charged on arrival
+                Mode::Window => _ = ledger.settle(&books, 0, 1, 1), // charged on arrival
                 Mode::Gauge => held.push(books),
             }
         }
@@ -302,7 +302,9 @@ impl Sim {
                 standing.answered(size, Answered { first, whole, output: Some(call.output) }, now);
                 standing.watched.end();
                 let ledger = self.replicas[call.replica].side.ledger().unwrap();
-                call.held.iter().for_each(|books| ledger.settle(books, 0, 1, 0));
+                for books in &call.held {
+                    ledger.settle(books, 0, 1, 0);
+                }
                 freed[call.replica] |= !call.held.is_empty();
                 self.came[call.model].seconds.push(whole.as_secs_f64());
             }

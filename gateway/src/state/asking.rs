@@ -151,6 +151,9 @@ impl Client {
                 Reply::Reserved(Reserved::Denied(mut denied)) => {
                     outstanding.refused();
                     denied.told = with_lent(&ledger, &wish.ask, denied.told);
+                    if !denied.open && ledger.ran_full(&wish.ask.pools[denied.pool]) {
+                        self.bell.ring_loud();
+                    }
                     return Ok(Outcome::Denied(denied));
                 }
                 Reply::Reserved(Reserved::TooBig { pool, meter }) => {

@@ -1,10 +1,13 @@
 //! What calls on loans go by: the choice among candidates, rests, circuits, lowered limits, and what is not lent at all.
 
+use std::collections::VecDeque;
+
 use super::loans::{BORN, Hand, window};
 use crate::state::core::{
     Candidate, Command, Declared, Draw, Ending, Ms, PoolDecl, Reserve, Shape, State, Tell, Trip, Turn,
     Verdict,
 };
+use crate::state::ledger::Drawn;
 use crate::state::side::Borrowed;
 
 const TRIP: Trip = Trip {
@@ -197,14 +200,60 @@ fn a_lowered_limit_counts_at_once() {
     assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Asks), "500 were used of 500");
 }
 
-/// Broken on purpose to see it fail: gauges lent as well.
+/// With so many calls allowed in flight, five every 10 ms that last so long; how many asked of how many, and what is lent idle then.
+fn in_flight(cap: u64, lasts: Ms) -> (usize, usize, u64) {
+    let gauge = Declared { shape: Shape::gauge(), cap, pace: 0 };
+    let decl = PoolDecl { meters: [window(60_000).meters[0], gauge].into(), ..window(1) };
+    let (mut hand, mut state) = (Hand::new("r", decl), State::new(1, BORN));
+    hand.sync(&mut state, BORN);
+    let mut wish = hand.wish();
+    wish.candidates[0].draws[0].amounts = [1, 1].into_iter().collect();
+    let mut flying: VecDeque<(Ms, Vec<Drawn>)> = VecDeque::new();
+    let (mut asked, mut all) = (0, 0);
+    for now in (BORN..BORN + 10_000).step_by(10) {
+        if now.is_multiple_of(200) {
+            hand.sync(&mut state, now);
+        }
+        while flying.front().is_some_and(|(ends, _)| *ends <= now) {
+            hand.settle(&flying.pop_front().unwrap().1);
+        }
+        for _ in 0..5 {
+            let (question, drawn) = hand.calls(&mut state, &wish, now);
+            flying.push_back((now + lasts, drawn.expect("there is room").1));
+            let counts = now >= BORN + 3_000;
+            (asked, all) = (asked + usize::from(question && counts), all + usize::from(counts));
+        }
+    }
+    hand.sync(&mut state, BORN + 10_000);
+    let idle = hand.side.ledger().unwrap().find(&hand.decl.key).unwrap().lent()[1];
+    let held = state.pools[&hand.decl.key].meters[1].hold;
+    assert_eq!(held, flying.len() as u64 + idle, "calls, and what is lent");
+    flying.into_iter().for_each(|(_, drawn)| hand.settle(&drawn));
+    for after in (0..8_000).step_by(200) {
+        hand.sync(&mut state, BORN + 10_200 + after);
+    }
+    assert_eq!(state.pools[&hand.decl.key].meters[1].hold, 0, "given back");
+    (asked, all, idle)
+}
+
+/// Up to half of a limit of calls in flight; above it nothing lies idle. The room of a call that is over is there for the next.
+///
+/// Broken on purpose to see it fail: that room given back (1960 of 3500 asked); kept up to 95 % (74 lay idle).
+#[test]
+fn of_calls_in_flight_some_are_lent_while_half_of_their_limit_is_free() {
+    let (asked, all, idle) = in_flight(400, 200);
+    assert!(asked * 100 <= all && idle > 10, "{asked} of {all} asked, {idle} idle");
+    let (asked, all, idle) = in_flight(400, 600);
+    assert_eq!((asked, idle), (all, 0));
+}
+
+/// Broken on purpose to see it fail: windows of a second lent as well.
 #[test]
 fn what_must_be_counted_call_by_call_is_not_lent() {
-    let gauge = Declared { shape: Shape::gauge(), cap: 10_000, pace: 0 };
     let second =
         Declared { shape: Shape::window(1_000, crate::state::core::Stage::Head), cap: 10_000, pace: 0 };
     let minute = window(60_000).meters[0];
-    for meters in [[minute, gauge], [minute, second], [minute, Declared { pace: 1_000, ..minute }]] {
+    for meters in [[minute, second], [minute, Declared { pace: 1_000, ..minute }]] {
         let decl = PoolDecl { meters: meters.into(), ..window(1) };
         let (mut hand, mut state) = (Hand::new("r", decl), State::new(1, BORN));
         hand.sync(&mut state, BORN);

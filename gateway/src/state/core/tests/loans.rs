@@ -7,10 +7,9 @@ use super::judge::{Breach, breach};
 use super::plan::Plan;
 use super::world::{Tally, World};
 use crate::state::Deadlines;
-use crate::state::books::PoolBooks;
 use crate::state::core::{
-    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Ms, PoolDecl, PoolReport, Reply, Reserve,
-    Reserved, Shape, Stage, State, Sync, Tell, Want,
+    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Mode, Ms, PoolDecl, PoolReport, Reply,
+    Reserve, Reserved, Shape, Stage, State, Sync, Tell, Want,
 };
 use crate::state::lease::POLICY;
 use crate::state::ledger::Drawn;
@@ -200,8 +199,12 @@ impl Hand {
 
     pub(super) fn settle(&self, drawn: &[Drawn]) {
         let ledger = self.side.ledger().unwrap();
-        let of = |at: usize, amount: u64, books: &Arc<PoolBooks>| ledger.settle(books, at, amount, amount);
-        drawn.iter().for_each(|(_, books, all)| all.iter().enumerate().for_each(|(at, n)| of(at, *n, books)));
+        for (_, books, amounts) in drawn {
+            for (meter, amount) in amounts.iter().enumerate() {
+                let is_over = books.decl.meters[meter].shape.mode == Mode::Gauge;
+                ledger.settle(books, meter, *amount, if is_over { 0 } else { *amount });
+            }
+        }
     }
 }
 
