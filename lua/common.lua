@@ -19,7 +19,9 @@
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
---   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on
+--   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on, the newest of them
+--   l:NAME.K:N     msgpack {pool, ...}: those before, in full chunks from 1: one pool more costs the same however many there are
+--   m:NAME.K       how many chunks there are; absent before the first                      1 d
 --   c:NAME.K:POOL  granted of each meter, then returned of each, then posted of each  3n d
 --   p:POOL         rest_until, epoch, then 14 of each meter (CAP ... IMAGE_POSTED below)      2 + 14n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each
@@ -35,12 +37,15 @@
 --   a:POOL         share in millionths that refusals left, since; then of each meter what its provider said: cap, when,
 --                  for how long (core/learned.rs)                                                2 + 3n d
 --   s:POOL         of a pool that starts slowly: when its period began, how far each meter may be used in it (core/slow.rs)   1 + n d
+--   z              msgpack {when the newest moved that is not here, then when, session, tag of each session that moved lately}
+--                  (core/moves.rs); absent before the first
 --   d              msgpack {{due, pool, meter, amount}, ...}: holds of the dead, to be posted
 -- Written in one HSET at the end, so that an error in the middle leaves no half step. Replies are msgpack
 -- as well, one string each. Names of constants are replaced by their numbers before a script is sent (scripts.rs).
 
 local TTL, GAP, RAISE_AFTER, REMEMBER, UNKNOWN_WAIT, NEXT_SYNC = 1000, 1000, 10000, 3600000, 1000, 250
 local WHOLE, RECOVERY, LONGEST = 1000000, 6, 120000 -- of what is learned (core/learned.rs)
+local MOVED = 2000 -- ms that a move is told of (core/moves.rs)
 local TICKS = 1048576 -- of pacing, per ms: 2^20
 local LAYOUT = 3
 local LEARN, LEAST, SETTLE = 2000, 400, 1000

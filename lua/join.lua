@@ -79,7 +79,6 @@ end
 
 -- The replica's own counters; what it posted that its image does not include is posted now. Tells whether it was
 -- granted more than was known.
-local met
 local function take_counters(p, told, seen)
   local n = p.n
   local field = 'c:' .. inc .. ':' .. p.key
@@ -89,8 +88,7 @@ local function take_counters(p, told, seen)
     known = doubles(c, 3 * n)
   else
     for i = 1, 3 * n do known[i] = 0 end
-    met = met or list('l:' .. inc)
-    met[#met + 1] = p.key
+    meet(p.key)
   end
   local more = false
   for i = 1, n do

@@ -23,6 +23,31 @@ local function bury(id)
   end
 end
 
+-- The pools that a life has counters on, and the fields that tell so.
+local function pools_of(id)
+  local pools, fields = list('l:' .. id), {'l:' .. id, 'm:' .. id}
+  local s = redis.call('HGET', key, 'm:' .. id)
+  for n = 1, s and struct.unpack('<d', s) or 0 do
+    local field = 'l:' .. id .. ':' .. n
+    for _, pool in ipairs(list(field)) do pools[#pools + 1] = pool end
+    fields[#fields + 1] = field
+  end
+  return pools, fields
+end
+
+-- The caller has counters on one more pool. (What is left in `met` is to be put into l:NAME.K.)
+local CHUNK = 128
+local met
+local function meet(pool)
+  met = met or list('l:' .. inc)
+  met[#met + 1] = pool
+  if #met < CHUNK then return end
+  local field = 'm:' .. inc
+  local s = put[field] or redis.call('HGET', key, field)
+  local n = (s and struct.unpack('<d', s) or 0) + 1
+  put[field], put['l:' .. inc .. ':' .. n], met = struct.pack('<d', n), cmsgpack.pack(met), {}
+end
+
 -- Budgets whose periods are over, of those that a buried life drew on: they are not needed any more when nobody else draws on
 -- them (core/life.rs).
 local function sweep(drawn)
@@ -59,7 +84,7 @@ local function expire()
 
   -- The death of one incarnation: head holds are posted, end holds wait for d_end.
   local function let_die(id, exp, d_end, pending)
-    local drawn = list('l:' .. id)
+    local drawn, fields = pools_of(id)
     table.sort(drawn)
     for _, pool in ipairs(drawn) do
       local field = 'c:' .. id .. ':' .. pool
@@ -77,7 +102,7 @@ local function expire()
       end
       gone[#gone + 1] = field
     end
-    gone[#gone + 1] = 'l:' .. id
+    for _, field in ipairs(fields) do gone[#gone + 1] = field end
     bury(id)
     sweep(drawn)
   end

@@ -36,6 +36,7 @@
 local PROBE, RAMP, OPEN, LONE = 1, 2, 3, 1000 -- what a circuit says that is not closed (core/circuit.rs)
 local YIELD, GRACE, YIELDED, AHEAD, WAITS, ASKS, IDLE, FORGOTTEN, FLOWS = 950000, 50, 25, 8, 1000, 500, 10000, 60000, 64 -- core/fair.rs
 local PERIODS, SLOW = 64, 60000 -- core/slow.rs
+local MOVES = 256 -- core/moves.rs
 local asked, common, candidates, ttl, left, why, luck, used_too, upto, turn, slow, kin = unpack(cmsgpack.unpack(ARGV[2]))
 local pin_key, line_key = ttl > 0 and KEYS[2], turn[1] and KEYS[#KEYS]
 local wanted = {'e', 'i:' .. inc, 'b', 'a'}
@@ -199,7 +200,6 @@ local function probe(open)
 end
 
 -- Adds a draw to the caller's own counters; its list of pools grows when it meets one for the first time.
-local met
 local function count(draw, n)
   local at = draw[1] + 1
   local pool, field, s = asked[at][1]
@@ -215,8 +215,7 @@ local function count(draw, n)
   else
     counters = {}
     for i = 1, 3 * n do counters[i] = 0 end
-    met = met or list('l:' .. inc)
-    met[#met + 1] = pool
+    meet(pool)
   end
   for i = 1, n do counters[i] = counters[i] + draw[i + 1] end
   put[field] = packed(counters, 3 * n)
@@ -344,6 +343,23 @@ if pin_key then
   end
 end
 
+-- The session is there from now on (core/moves.rs).
+local function note_move(tag)
+  local known = list('z')
+  local moves = {known[1] or 0}
+  for at = 2, #known, 3 do
+    local n = #moves
+    if known[at] + MOVED >= l then moves[n + 1], moves[n + 2], moves[n + 3] = known[at], known[at + 1], known[at + 2] end
+  end
+  local n = #moves
+  moves[n + 1], moves[n + 2], moves[n + 3] = l, string.match(pin_key, '[^:]*$'), tag
+  if n >= 1 + 3 * MOVES then
+    moves[1] = moves[2]
+    for _ = 1, 3 do table.remove(moves, 2) end
+  end
+  put['z'] = cmsgpack.pack(moves)
+end
+
 local function chosen(index, share)
   note_turn(not shared[2])
   if shared[2] then return denied(shared, 1) end
@@ -373,6 +389,7 @@ local function chosen(index, share)
   else
     reply[3] = pin_tag and 3 or 2
     version = version + 1
+    if pin_tag then note_move(tag) end
   end
   local answer = tell(reply)
   redis.call('SET', pin_key, struct.pack('<ddd', tag, version, expires), 'PX', ttl + 60000)

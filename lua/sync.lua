@@ -16,15 +16,16 @@
 -- Returns  {0, l, renewed, {NAME.K, ... alive}, learning, then per report: {granted}, {used}, {cap}, rest ms, {p:, r:, h:} or {};
 --          then, if asked for and if there are any, the field b (or '' before what follows);
 --          then, if anything learned is in force, per report: {how far each meter may be used} or {} ({} before what follows);
---          then, if the caller wants to hear of behaviour and there is any, {tag, field v:TAG, ...}}
+--          then, if the caller wants to hear of behaviour and there is any, {tag, field v:TAG, ...} ({} before what follows);
+--          then, if the living are counted and any session moved lately, {1: more did, session, tag, ...}}
 --          | {3, highest k} gone | {4, epoch} another data set, or this one has gone back in time | {5} other layout
 -- Cost     HMGET of 2 fields per pool, one HSET; about 3 us per pool
 asks_run = ARGV[4] == '1'
 local SUMS, MINUTES, MINUTE, MOST_SUM, TOLD_AT_ONCE, KNOWN, FADED = 22, 8, 60000, 2251799813685248, 256, 4096, 3600000 -- of behaviour
 local FULL, LOWEST, AGAIN = 950, 250000, 1000 -- of what is learned (core/learned.rs)
-local LENT_UP_TO = 95 -- percent (core/lend.rs)
+local LENT_UP_TO, IN_FLIGHT_UP_TO = 95, 50 -- percent (core/lend.rs)
 local SLOTS, LONE, MOST, FORGET = 10, 1000, 1000, 3600000 -- of circuits (core/circuit.rs)
-local head = redis.call('HMGET', key, 'e', 'b', 'a', 'j')
+local head = redis.call('HMGET', key, 'e', 'b', 'a', 'j', 'z')
 if not advance_clock(head[1]) then return other_layout() end
 if head[3] then taught = struct.unpack('<d', head[3]) end
 expire()
@@ -345,7 +346,8 @@ local function lend(p, counters, wants)
   for i = 0, p.n - 1 do
     local b, lack = base(i), max(0, wants[2 * i + 1] - counters[i + 1])
     if lack > 0 then
-      local room = max(0, floor(bound(p, i) * LENT_UP_TO / 100) - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
+      local upto = v[b + BUCKETS] == 0 and IN_FLIGHT_UP_TO or LENT_UP_TO
+      local room = max(0, floor(bound(p, i) * upto / 100) - v[b + SUM] - v[b + IMAGE_SUM] - v[b + HOLD])
       part = min(part, min(lack, math.ceil(room / (2 * #live))) / lack)
     end
     lacks[i + 1] = lack
@@ -401,9 +403,16 @@ for at, report in ipairs(reports) do
   is_bounded = is_bounded or p.learned and #most > 0
   bounds[at] = p.learned and most or {}
 end
-local told = ARGV[4] == '1' and #left > 0
-local tells = #news > 0
-if told or is_bounded or tells then reply[#reply + 1] = told and packed(left, #left) or '' end
-if is_bounded or tells then reply[#reply + 1] = is_bounded and bounds or {} end
-if tells then reply[#reply + 1] = news end
+-- Sessions that moved lately (core/moves.rs).
+local moved = {0}
+local moves = ARGV[4] == '1' and head[5] and cmsgpack.unpack(head[5]) or {0}
+if moves[1] > 0 and moves[1] + MOVED >= l then moved[1] = 1 end
+for at = 2, #moves, 3 do
+  local n = #moved
+  if moves[at] + MOVED >= l then moved[n + 1], moved[n + 2] = moves[at + 1], moves[at + 2] end
+end
+
+local extras = {ARGV[4] == '1' and #left > 0 and packed(left, #left) or '', is_bounded and bounds or {}, news, moved}
+local tells = (moved[1] > 0 or #moved > 1) and 4 or #news > 0 and 3 or is_bounded and 2 or extras[1] ~= '' and 1 or 0
+for at = 1, tells do reply[#reply + 1] = extras[at] end
 return commit(reply)

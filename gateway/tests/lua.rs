@@ -13,6 +13,7 @@ mod redis_server;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use redis::Value;
@@ -86,6 +87,7 @@ struct Count {
     probes: u64,
     lowered: u64,
     lent: u64,
+    moved: u64,
 }
 
 impl Count {
@@ -98,6 +100,7 @@ impl Count {
             Reply::Synced(synced) => {
                 let lowered =
                     |view: &&PoolView| view.bounds.iter().zip(&view.cap).any(|(bound, cap)| bound < cap);
+                self.moved += synced.moved.to.len() as u64;
                 self.lowered += synced.pools.iter().filter(lowered).count() as u64;
             }
             _ => {}
@@ -137,12 +140,24 @@ fn check(server: &mut Server, ops: &[Op], versions: Versions, count: &mut Count)
             count.lent += u64::from(granted_ever(&core) > ever);
         }
         let ask = if is_old { before::run } else { run };
-        let got = ask(server, &keys, &command, stamp);
+        let [got, expected] =
+            [ask(server, &keys, &command, stamp), expected].map(|reply| known(reply, versions));
         count.note(&got);
         assert_eq!(got, expected, "reply to step {at}: {command:?}");
-        let stored = state(server, &keys, &sessions).expect("a state");
+        let mut stored = state(server, &keys, &sessions).expect("a state");
+        if versions == Versions::Both {
+            stored.moves = core.moves.clone();
+        }
         assert_eq!(comparable(stored), comparable(core.clone()), "state after step {at}: {command:?}");
     }
+}
+
+/// What scripts of all these versions tell: those of before say nothing of sessions that moved.
+fn known(mut reply: Reply, versions: Versions) -> Reply {
+    if let (Reply::Synced(synced), Versions::Both) = (&mut reply, versions) {
+        synced.moved = Moved::default();
+    }
+    reply
 }
 
 /// What was granted to all that live.
@@ -187,9 +202,9 @@ fn compare(versions: Versions, steps: u32) {
         granted.set(count);
         Ok(())
     });
-    let Count { granted, probes, lowered, lent } = granted.get();
+    let Count { granted, probes, lowered, lent, moved } = granted.get();
     println!(
-        "{} steps compared, {granted} granted, {probes} of them probes; {lowered} caps lowered, {lent} loans",
+        "{} steps compared, {granted} granted, {probes} of them probes; {lowered} caps lowered, {lent} loans, {moved} moves",
         taken.get()
     );
     if let Err(failure) = result {
@@ -199,6 +214,7 @@ fn compare(versions: Versions, steps: u32) {
     assert!(probes * 2_000 > taken.get(), "too few probes to mean much");
     assert!(lowered * 20 > taken.get(), "too little learned to mean much");
     assert!(versions == Versions::Both || lent * 250 > taken.get(), "too few loans to mean much");
+    assert!(versions == Versions::Both || moved * 1_000 > taken.get(), "too few moves to mean much");
 }
 
 /// `WEIR_SEED` or a fresh one; printed, so that a failure can be repeated.
@@ -208,4 +224,87 @@ fn seed() -> proptest::test_runner::RngSeed {
     let seed = std::env::var("WEIR_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(fresh);
     println!("WEIR_SEED={seed}");
     proptest::test_runner::RngSeed::Fixed(seed)
+}
+
+/// Lists of a life's pools are in chunks; all of them are found when it dies, and when it leaves.
+///
+/// Broken on purpose once: the second chunk written over the first. The pools of the first stayed held.
+#[test]
+fn whatever_a_life_met_is_over_with_it() {
+    const POOLS: u64 = 300;
+    let mut server = Server::start();
+    let keys = Keys::new("t");
+    for leaves in [false, true] {
+        clear(&mut server);
+        let (mut now, mut core) = (BORN, State::lost(Stamp { now: BORN, nonce: 77, run: 1 }));
+        let l = std::cell::Cell::new(BORN);
+        let mut both = |command: Command, passed: u64| {
+            now += passed;
+            let stamp = Stamp { now, nonce: 77, run: 1 };
+            let expected = core.step(&command, stamp);
+            assert_eq!(run(&mut server, &keys, &command, stamp), expected, "{command:?}");
+            assert_eq!(state(&mut server, &keys, &[]).map(comparable), Some(comparable(core.clone())));
+            l.set(core.clock.l);
+            expected
+        };
+        let inc = |k| Incarnation { name: "one".into(), k };
+        let join = |k| Command::Join(Join { inc: inc(k), d_head: 700, d_end: 2_500, ..Join::default() });
+        both(join(1), 0);
+        let caller = |k| Caller { epoch: 77, inc: inc(k), l_ack: l.get(), x: 0 };
+        let sync = |k, reports| Sync {
+            caller: caller(k),
+            reports,
+            rests: vec![],
+            outcomes: vec![],
+            telling: None,
+            count: true,
+        };
+        (0..6).for_each(|_| drop(both(Command::Sync(sync(1, vec![])), 500))); // until nothing is learned any more
+        let shape = Shape::window(6_000, Stage::Head);
+        let decl = |at: u64| PoolDecl {
+            key: format!("pool-{at}").into(),
+            meters: [Declared { shape, cap: 10, pace: 0 }].into(),
+            slow_start: None,
+        };
+        let mut reports = Vec::new();
+        for at in 0..POOLS {
+            let ask = Reserve {
+                caller: caller(1),
+                pools: vec![decl(at)],
+                common: vec![Draw { pool: 0, amounts: [1].into_iter().collect() }],
+                candidates: vec![Candidate {
+                    tag: 1,
+                    tier: 0,
+                    threshold: 1_000_000,
+                    circuit: None,
+                    account: 0,
+                    draws: vec![],
+                }],
+                session: None,
+                tell: Tell::default(),
+                luck: 0,
+                most: 1_000_000,
+                turn: None,
+            };
+            let reply = both(Command::Reserve(Arc::new(ask)), 0);
+            assert!(matches!(reply, Reply::Reserved(Reserved::Granted(_))), "{reply:?}");
+            reports.push(PoolReport {
+                key: decl(at).key,
+                returned: vec![1],
+                posted: vec![1],
+                look: false,
+                said: vec![],
+                wants: vec![],
+            });
+        }
+        if leaves {
+            both(Command::Sync(sync(1, reports)), 10);
+            both(Command::Bye(caller(1)), 10);
+        }
+        both(join(2), 0);
+        (0..6).for_each(|_| drop(both(Command::Sync(sync(2, vec![])), 500))); // until it is dead
+        let names: Vec<String> = redis::cmd("HKEYS").arg(keys.state()).query(&mut server.connection).unwrap();
+        let left: Vec<_> = names.iter().filter(|name| name.contains("one.1")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }

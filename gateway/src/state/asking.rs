@@ -125,7 +125,8 @@ impl Client {
     }
 
     async fn try_asking(self: &Arc<Self>, port: &Port, wish: &mut Wish) -> Result<Outcome, Away> {
-        let lacks = match self.borrow(wish) {
+        let home = self.home_of(&wish.ask);
+        let lacks = match self.borrow(wish, home) {
             (Some(outcome), _) => return Ok(outcome),
             (None, lacks) => lacks,
         };
@@ -135,7 +136,7 @@ impl Client {
             Arc::make_mut(&mut wish.ask).caller = self.side.lock().caller(&ledger, boot_ms());
             let sent = boot_ms();
             if lacks {
-                ledger.follow(&wish.ask, sent);
+                ledger.follow(&wish.ask, home, sent);
             }
             let outstanding = ledger.sending(wish.ask.clone()).lacking(lacks);
             match self.run(port, wish.ask.clone()).await? {
@@ -145,12 +146,18 @@ impl Client {
                         continue;
                     };
                     self.side.lock().saw(wish.ask.caller.epoch, granted.l, boot_ms());
+                    if let Some(session) = &wish.ask.session {
+                        self.pins.heard(&session.key, wish.ask.candidates[granted.index].tag, sent);
+                    }
                     let told = with_lent(&ledger, &wish.ask, std::mem::take(&mut granted.told));
                     return Ok(Outcome::Granted(self.reservation(&ledger, wish, granted, drawn, sent), told));
                 }
                 Reply::Reserved(Reserved::Denied(mut denied)) => {
                     outstanding.refused();
                     denied.told = with_lent(&ledger, &wish.ask, denied.told);
+                    if !denied.open && ledger.ran_full(&wish.ask.pools[denied.pool]) {
+                        self.bell.ring_loud();
+                    }
                     return Ok(Outcome::Denied(denied));
                 }
                 Reply::Reserved(Reserved::TooBig { pool, meter }) => {
@@ -168,13 +175,19 @@ impl Client {
         Err(Away::unexpected())
     }
 
+    /// Where the call's session is, if that was heard lately.
+    fn home_of(&self, ask: &Reserve) -> Option<u64> {
+        let session = ask.session.as_ref().filter(|_| self.leases)?;
+        self.pins.home(&session.key, session.ttl, boot_ms())
+    }
+
     /// Room that this replica was lent; else whether the call lacked no more than that.
-    fn borrow(&self, wish: &Wish) -> (Option<Outcome>, bool) {
+    fn borrow(&self, wish: &Wish, home: Option<u64>) -> (Option<Outcome>, bool) {
         if !self.leases {
             return (None, false); // without the lock
         }
         let now = boot_ms();
-        match self.side.lock().borrow(&wish.ask, now) {
+        match self.side.lock().borrow(&wish.ask, home, now) {
             Borrowed::Granted(ledger, mut granted, drawn) => {
                 let told = std::mem::take(&mut granted.told);
                 let mut reservation = self.reservation(&ledger, wish, granted, drawn, now);

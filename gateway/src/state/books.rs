@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::core::{
-    Amounts, Counters, Declared, Image, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL, Want,
+    Amounts, Counters, Declared, Image, Mode, Ms, PoolDecl, PoolMemory, PoolReport, PoolView, Said, TTL, Want,
 };
 use super::lease::Lending;
 
@@ -44,15 +44,16 @@ pub struct PoolBooks {
     pub(super) lending: Lending,
 }
 
-/// Of one meter; cumulative but for the last two.
+/// Of one meter; cumulative but for the last three.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     pub consumed: u64, // what is lent included
     pub returned: u64,
     pub posted: u64,
-    pub drawn: u64,  // by calls on loans, and by those that lacked them
-    pub lent: u64,   // and not used: no counter, but what there is
-    pub target: u64, // of it
+    pub drawn: u64,      // by calls on loans, and by those that lacked them
+    pub lent: u64,       // and not used: no counter, but what there is
+    pub target: u64,     // what is wanted of it; of calls in flight, with those that are made
+    pub in_flight: bool, // whether it is these that it counts
 }
 
 /// What messages said to be given back, per meter.
@@ -63,9 +64,29 @@ pub(super) struct Given {
 }
 
 impl Entry {
-    pub(super) fn settle(&mut self, returned: u64, posted: u64) {
-        self.returned += returned;
+    /// Of a meter that is declared so.
+    fn of(declared: &Declared) -> Entry {
+        Entry { in_flight: declared.shape.mode == Mode::Gauge, ..Entry::default() }
+    }
+
+    /// What a call is done with; the room of one in flight is kept for the next if that is wanted. Is anything given back?
+    pub(super) fn settle(&mut self, returned: u64, posted: u64) -> bool {
+        let held = self.consumed.saturating_sub(self.returned);
+        let back = if self.in_flight { returned.min(held.saturating_sub(self.target)) } else { returned };
+        self.returned += back;
+        self.lent += returned - back;
         self.posted += posted;
+        back > 0
+    }
+
+    /// Held by calls.
+    pub(super) fn in_use(&self) -> u64 {
+        self.consumed.saturating_sub(self.returned + self.lent)
+    }
+
+    /// What is to be lent and not used.
+    pub(super) fn stock(&self) -> u64 {
+        if self.in_flight { self.target.saturating_sub(self.in_use()) } else { self.target }
     }
 
     fn counters(&self) -> Counters {
@@ -76,7 +97,7 @@ impl Entry {
 impl PoolBooks {
     pub(super) fn new(decl: PoolDecl) -> PoolBooks {
         PoolBooks {
-            meters: Mutex::new(vec![Entry::default(); decl.meters.len()]),
+            meters: Mutex::new(decl.meters.iter().map(Entry::of).collect()),
             declared: Mutex::new(decl.clone()),
             lending: Lending::of(&decl),
             decl,

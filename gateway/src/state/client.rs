@@ -66,7 +66,7 @@ pub struct Client {
     pub(super) contact: watch::Sender<Contact>,
     pub(super) failures: Counting,
     pub(super) places: moka::sync::Cache<String, Place>,
-    pins: Pins,
+    pub(super) pins: Pins,
     pub(super) config: watch::Sender<Arc<str>>, // the hash of what this replica is configured by; empty: not told
 }
 

@@ -62,8 +62,11 @@ impl Client {
             }
             let Some((sync, told)) = self.side.lock().sync(boot_ms(), count) else { continue };
             let heard = self.say(port, sync, told).await?;
-            if let Heard::Taken { live, learning } = heard {
-                live.into_iter().for_each(|live| self.live.store(live, Ordering::Relaxed));
+            if let Heard::Taken { counted, learning } = heard {
+                if let Some((live, moved, sent)) = counted {
+                    self.live.store(live, Ordering::Relaxed);
+                    self.pins.moved(&moved, sent);
+                }
                 if count {
                     self.sync_older(port, learning).await?;
                 }

@@ -13,12 +13,13 @@ mod look;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
-use super::books::PoolBooks;
+use super::books::{Entry, PoolBooks};
 use super::core::life::ended;
 use super::core::meter::share;
 use super::core::mutant::{Mutant, on};
-use super::core::{Mode, Ms, PoolDecl, TTL, Want};
+use super::core::{Declared, Mode, Ms, PoolDecl, TTL, Want};
 
 pub use look::{Lent, Takes};
 
@@ -27,7 +28,7 @@ pub use look::{Lent, Takes};
 pub struct Policy {
     /// So many calls at least in the time that is lent for: for fewer a question each costs less.
     pub calls: f64,
-    /// Of windows so long at least, ms; 0: of calls in flight as well. What is lent of shorter ones is missing elsewhere at once.
+    /// Of windows so long at least, ms. What is lent of shorter ones is missing elsewhere at once.
     pub window: Ms,
 }
 
@@ -47,6 +48,11 @@ const SHORTEST: Ms = PERIOD / 4;
 const SLACK: u64 = 2;
 /// Nothing is kept of a pool that is used beyond this, millionths: there calls are told apart ([`super::core::fair::YIELD`]).
 const KEPT_UP_TO: u64 = super::core::fair::YIELD;
+/// The same of calls in flight. What lies idle of a window is little beside all of it, and over with it; of these it would be as many as
+/// there are calls.
+const IN_FLIGHT_UP_TO: u64 = 500_000;
+/// Calls in flight vary: so many times the standard deviation of their number is held besides, and so many calls.
+const SWELL: f64 = 4.0;
 /// A pool at which no call looked for so long is followed no more.
 const FOLLOWED: Ms = 1_000;
 /// What was heard of a pool longer ago is not gone by.
@@ -61,7 +67,7 @@ pub(super) struct Lending {
     looked: AtomicU64,         // own clock, when such a call looked at it last
     pub followed: AtomicBool,  // changes under the lock of the list of them
     unfit: AtomicBool,         // calls on it cannot be on loans
-    window: AtomicU64,         // the shortest, ms; 0: calls in flight
+    window: AtomicU64,         // the shortest, ms
 }
 
 /// How much calls draw on a pool.
@@ -70,13 +76,13 @@ struct Appetite {
     at: Ms,
     calls: u64,
     drawn: Vec<u64>,
-    call_rate: f64, // per ms
-    rates: Vec<f64>,
+    call_rate: f64,  // per ms
+    rates: Vec<f64>, // per ms; of calls in flight, their number
 }
 
 impl Appetite {
-    /// So many calls drew so much up to `now`.
-    fn look(&mut self, calls: u64, drawn: Vec<u64>, now: Ms) {
+    /// So many calls drew on the meters up to `now`.
+    fn look(&mut self, calls: u64, meters: &[Entry], now: Ms) {
         let passed = now.saturating_sub(self.at);
         if self.at > 0 && passed < SHORTEST {
             return;
@@ -84,25 +90,32 @@ impl Appetite {
         if self.at > 0 {
             let weight = |half: Ms| 1.0 - 0.5_f64.powf(passed as f64 / half as f64);
             let (rising, falling) = (weight(PERIOD), weight(FALLS));
-            let blend = |rate: &mut f64, more: u64| {
-                let change = more as f64 / passed as f64 - *rate;
+            let blend = |rate: &mut f64, seen: f64| {
+                let change = seen - *rate;
                 *rate += change * if change > 0.0 { rising } else { falling };
             };
-            self.rates.resize(drawn.len(), 0.0);
-            blend(&mut self.call_rate, calls.saturating_sub(self.calls));
-            let more = drawn.iter().zip(&self.drawn).map(|(now, then)| now.saturating_sub(*then));
-            self.rates.iter_mut().zip(more).for_each(|(rate, more)| blend(rate, more));
+            let per_ms = |now: u64, then: u64| now.saturating_sub(then) as f64 / passed as f64;
+            blend(&mut self.call_rate, per_ms(calls, self.calls));
+            self.rates.resize(meters.len(), 0.0);
+            for ((rate, entry), then) in self.rates.iter_mut().zip(meters).zip(&self.drawn) {
+                let seen = if entry.in_flight { entry.in_use() as f64 } else { per_ms(entry.drawn, *then) };
+                blend(rate, seen);
+            }
         }
-        (self.at, self.calls, self.drawn) = (now, calls, drawn);
+        (self.at, self.calls) = (now, calls);
+        self.drawn = meters.iter().map(|entry| entry.drawn).collect();
     }
 
-    /// What is to be in stock of a meter, if so many calls at least are worth it.
-    fn target(&self, meter: usize, least: f64) -> u64 {
+    /// What is wanted of a meter ([`Entry::target`]), if so many calls at least are worth it.
+    fn target(&self, meter: usize, in_flight: bool, least: f64) -> u64 {
         let time = PERIODS * PERIOD as f64;
         let calls = self.call_rate * time;
         let Some(rate) = self.rates.get(meter).filter(|_| calls >= least) else { return 0 };
-        let spare = 1.0 + SPREAD / calls.sqrt();
-        (rate * time * spare).ceil() as u64
+        let wanted = match in_flight {
+            true => rate + SWELL * (rate.sqrt() + 1.0),
+            false => rate * time * (1.0 + SPREAD / calls.sqrt()),
+        };
+        wanted.ceil() as u64
     }
 }
 
@@ -112,13 +125,10 @@ fn is_plain(decl: &PoolDecl) -> bool {
     !is_even && decl.slow_start.is_none() && ended(&decl.key).is_none()
 }
 
-/// The shortest window of a pool, ms; 0 if there is none for calls in flight.
+/// The shortest window of a pool, ms.
 fn shortest(decl: &PoolDecl) -> Ms {
-    let window = |meter: &super::core::Declared| match meter.shape.mode {
-        Mode::Window => meter.shape.span(),
-        Mode::Gauge => 0,
-    };
-    decl.meters.iter().map(window).min().unwrap_or(Ms::MAX)
+    let windows = decl.meters.iter().filter(|meter| meter.shape.mode == Mode::Window);
+    windows.map(|meter| meter.shape.span()).min().unwrap_or(Ms::MAX)
 }
 
 impl Lending {
@@ -171,17 +181,17 @@ impl PoolBooks {
         let mut appetite = self.lending.appetite.lock();
         let mut meters = self.meters.lock();
         let calls = self.lending.calls.load(Ordering::Relaxed);
-        appetite.look(calls, meters.iter().map(|entry| entry.drawn).collect(), now);
+        appetite.look(calls, &meters, now);
         let mut wants = Vec::with_capacity(meters.len());
         for (at, (entry, declared)) in meters.iter_mut().zip(decl.meters.iter()).enumerate() {
-            let target = if keeps { appetite.target(at, policy.calls) } else { 0 };
-            let excess = entry.lent.saturating_sub(target);
-            if excess > target / SLACK {
+            entry.target = if keeps { appetite.target(at, entry.in_flight, policy.calls) } else { 0 };
+            let stock = entry.stock();
+            let excess = entry.lent.saturating_sub(stock);
+            if excess > stock / SLACK {
                 entry.lent -= excess;
                 entry.returned += excess;
             }
-            entry.target = target;
-            let level = entry.consumed + target.saturating_sub(entry.lent);
+            let level = entry.consumed + stock.saturating_sub(entry.lent);
             wants.push(Want { level, cap: declared.cap });
         }
         if meters.iter().any(|entry| entry.target > 0) {
@@ -194,7 +204,14 @@ impl PoolBooks {
     /// Is anything of it to be in stock?
     fn keeps(&self, decl: &PoolDecl, policy: Policy, now: Ms) -> bool {
         let fit = !self.lending.is_unfit(policy);
-        fit && self.rest_left(now) == 0 && !self.is_lowered() && self.share_with(decl, &[]) <= KEPT_UP_TO
+        let has_room = |(share, meter): (&u64, &Declared)| match meter.shape.mode {
+            Mode::Window => *share <= KEPT_UP_TO,
+            Mode::Gauge => *share <= IN_FLIGHT_UP_TO,
+        };
+        let shares = self.shares_with(decl, &[]);
+        fit && self.rest_left(now) == 0
+            && !self.is_lowered()
+            && shares.iter().zip(&*decl.meters).all(has_room)
     }
 
     /// Gives back all that is lent and not used. Was it anything?
@@ -240,16 +257,21 @@ impl PoolBooks {
 
     /// The highest share in use with so much more, as heard last, millionths: of the limits that are declared, or in force, or that the
     /// provider allows, whichever is lowest. What lies idle here is not in use.
-    pub(super) fn share_with(&self, decl: &PoolDecl, more: &[u64]) -> u64 {
+    fn share_with(&self, decl: &PoolDecl, more: &[u64]) -> u64 {
+        self.shares_with(decl, more).into_iter().max().unwrap_or(0)
+    }
+
+    /// The same of each meter.
+    fn shares_with(&self, decl: &PoolDecl, more: &[u64]) -> SmallVec<[u64; 4]> {
         let meters = self.meters.lock();
         let view = self.seen_last();
-        let of = |(at, meter): (usize, &super::core::Declared)| {
+        let of = |(at, meter): (usize, &Declared)| {
             let known = |list: &[u64]| list.get(at).copied();
             let cap = [known(&view.cap), known(&view.bounds)].into_iter().flatten().fold(meter.cap, u64::min);
             let idle = meters.get(at).map_or(0, |entry| entry.lent);
             let used = known(&view.used).unwrap_or(0).saturating_sub(idle);
             share(used + known(more).unwrap_or(0), cap.max(1))
         };
-        decl.meters.iter().enumerate().map(of).max().unwrap_or(0)
+        decl.meters.iter().enumerate().map(of).collect()
     }
 }

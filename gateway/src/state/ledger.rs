@@ -180,16 +180,17 @@ impl Ledger {
         }
     }
 
-    /// Gives back `returned` and posts `posted` on a meter of a pool.
-    pub fn settle(&self, pool: &Arc<PoolBooks>, meter: usize, returned: u64, posted: u64) {
+    /// A call is done with `returned` of a meter of a pool, and posts `posted`. Is any of it given back to all?
+    pub fn settle(&self, pool: &Arc<PoolBooks>, meter: usize, returned: u64, posted: u64) -> bool {
         let posted = posted.min(MOST_POSTED);
-        if let Some(entry) = pool.meters.lock().get_mut(meter) {
-            entry.settle(returned, posted);
+        let gave = pool.meters.lock().get_mut(meter).is_some_and(|entry| {
             if on(Mutant::SettledTwice) {
                 entry.settle(returned, posted);
             }
-        }
+            entry.settle(returned, posted)
+        });
         self.mark(pool);
+        gave
     }
 
     /// The provider of a pool said this of its meters; `scarce`: others should know soon.
@@ -283,6 +284,13 @@ impl Ledger {
     pub(super) fn give_back(&self) {
         let followed: Vec<_> = self.followed.lock().iter().cloned().collect();
         followed.iter().filter(|pool| pool.give_back()).for_each(|pool| self.mark(pool));
+    }
+
+    /// There was no room on a pool for a call: what of it lies idle here is given back. Was there any?
+    pub fn ran_full(&self, pool: &PoolDecl) -> bool {
+        let Some(books) = self.find(&pool.key).filter(|books| books.give_back()) else { return false };
+        self.mark(&books);
+        true
     }
 
     /// From now on SYNCs that count report this pool, until no call looks at it any more.
@@ -384,7 +392,7 @@ impl Ledger {
             let granted = granted.get(at).copied().unwrap_or(0);
             let balance = granted.saturating_sub(entry.consumed + known);
             if balance > 0 && !on(Mutant::LostGrantKept) {
-                let kept = entry.target.saturating_sub(entry.lent).min(balance);
+                let kept = entry.stock().saturating_sub(entry.lent).min(balance);
                 entry.consumed += balance;
                 entry.lent += kept;
                 entry.returned += balance - kept;
@@ -455,7 +463,7 @@ mod tests {
         ledger.settle(&first, 0, 0, 1);
         let mut all = BTreeSet::new();
         for others in others.chunks(DIRTY_PER_SYNC) {
-            others.iter().for_each(|pool| ledger.settle(pool, 0, 0, 1));
+            others.iter().for_each(|pool| _ = ledger.settle(pool, 0, 0, 1));
             all.extend(told());
             assert!(all.contains(&first.decl.key), "the first waits");
             assert!(!ledger.is_told(), "more moved than one SYNC tells of");

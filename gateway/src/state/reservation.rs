@@ -14,7 +14,7 @@ use super::books::PoolBooks;
 use super::core::Granted;
 use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
-use super::core::{Amounts, Ms, Stage};
+use super::core::{Amounts, Mode, Ms, Stage};
 use super::ledger::Attempt;
 use super::ledger::{Drawn, Ledger};
 use super::pools::{Actual, PoolInfo};
@@ -158,8 +158,8 @@ impl Reservation {
                 if stages(shape.stage) {
                     let amount = part.info.charge(meter, *held, actual, self.price.as_deref());
                     let amount = if on(Mutant::ExcessDropped) { amount.min(*held) } else { amount };
-                    ledger.settle(&part.books, meter, *held, amount);
-                    freed |= shape.buckets == 0;
+                    let gave = ledger.settle(&part.books, meter, *held, amount);
+                    freed |= gave && shape.mode == Mode::Gauge;
                 }
             }
         }

@@ -31,7 +31,9 @@ pub use report::Told;
 use super::books::PoolBooks;
 use super::core::life::ended;
 use super::core::mutant::{Mutant, on};
-use super::core::{Caller, Cause, Circuits, Incarnation, Join, Memory, Ms, Outcome, PoolDecl, Reply, TTL};
+use super::core::{
+    Caller, Cause, Circuits, Incarnation, Join, Memory, Moved, Ms, Outcome, PoolDecl, Reply, TTL,
+};
 use super::lease::Policy;
 use super::ledger::Ledger;
 use super::living::Life;
@@ -98,12 +100,13 @@ struct Resting {
 }
 
 /// What a reply came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// It was taken.
     Taken {
-        /// Replicas alive, this one included, if they were counted.
-        live: Option<usize>,
+        /// If the living were counted: how many they are, this one included; which sessions moved; when that was asked for, by the own
+        /// clock.
+        counted: Option<(usize, Moved, Ms)>,
         /// The data set is learning what it may have lost: it grants nothing yet.
         learning: bool,
     },

@@ -10,9 +10,10 @@ TITLES = {
     "100k16": ("CPU per call, requests of 100 KB", "16 connections"),
     "stream50d5": ("CPU per streamed answer of 50 chunks, 5 ms apart", "64 connections"),
 }
+TITLE = "What arrived in the fullest 60 s, times the limit, and how often the provider refused"
 CASES = {
     "hot": "requests per minute of one pool, steadily offered twice the limit",
-    "waves": "requests per minute of one pool, offered four times the limit for 40 s, then nothing for 40 s",
+    "waves": "requests per minute of one pool, offered twice the limit in the mean: 40 s quiet, 40 s busy",
     "spread": "requests per minute of 20 pools, the worst of them, offered twice the limits",
     "tokens": "tokens per minute of one pool, offered twice the limit",
 }
@@ -32,7 +33,7 @@ def speed(rows):
 
 def limits(rows):
     """The facts of a run of tests/bench/limits."""
-    facts = ("case", "unit", "limit", "pools", "target", "replicas", "seconds", "offered")
+    facts = ("case", "unit", "limit", "pools", "target", "replicas", "seconds")
     return {"machine": machine([row["target"] for row in rows]).strip(),
             "rows": [{**{f: row[f] for f in facts}, **summary(row)} for row in rows if summary(row)]}
 
@@ -70,7 +71,6 @@ def draw_limits(kept):
         seen = lambda row: max(row["worst"], row["worst_sent"] or 0)  # noqa: E731
         lines = [(f"{row['target']}", seen(row), f"{seen(row):.2f}x, {row['refused_429']:,} x 429",
                   "over" if seen(row) > 1.0005 else kind(row["target"])) for row in rows]
-        note = f"{what}; behind it what the provider refused"
-        charts[f"limits-{case}.svg"] = bars("What arrived in the fullest 60 s, in times the limit", note, lines,
+        charts[f"limits-{case}.svg"] = bars(TITLE, what, lines,
                                             steps(max(1.25, *(seen(row) for row in rows))), bound=1.0)
     return charts

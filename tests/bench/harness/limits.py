@@ -171,5 +171,5 @@ def run_case(case, names, binary, seconds):
         loads = [site.load(seconds) for site in sites]
         print(f"{case.name}: {len(sites)} gateways, {seconds} s", file=sys.stderr, flush=True)
         return [{"case": case.name, "unit": case.unit, "limit": case.limit, "pools": len(case.pools), "target": site.name,
-                 "replicas": len(site.pids), "seconds": seconds, "offered": round(2 * FIT / WINDOW * seconds),
+                 "replicas": len(site.pids), "seconds": seconds,
                  "r": site.result(lg, began_us, seconds)} for site, lg in zip(sites, loads)]

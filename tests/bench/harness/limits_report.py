@@ -18,7 +18,7 @@ def summary(row):
     shares = [key[part]["used_share"] for key in keys if "used_share" in key[part]]
     known = ("200", "429")
     return {
-        "admitted": sum(key["arrivals"] - key["refused_429"] for key in keys),
+        "offered": lg["due"], "admitted": sum(key["arrivals"] - key["refused_429"] for key in keys),
         "refused_429": sum(key["refused_429"] for key in keys),
         "worst": max(over), "worst_sent": max(sent, default=None),
         "used": sum(shares) / row["pools"] if shares else None,
@@ -37,7 +37,7 @@ def report(rows):
             continue
         pools = f"{row['pools']} x " if row["pools"] > 1 else ""
         lines.append([
-            row["case"], row["target"], str(row["replicas"]), f"{pools}{row['limit']} {row['unit']}", str(row["offered"]),
+            row["case"], row["target"], str(row["replicas"]), f"{pools}{row['limit']} {row['unit']}", str(s["offered"]),
             str(s["admitted"]), "-" if s["used"] is None else f"{100 * s['used']:.1f}", f"{s['worst']:.3f}",
             "-" if s["worst_sent"] is None else f"{s['worst_sent']:.3f}", str(s["refused_429"]), str(s["errors"]),
             str(s["late"]),

@@ -6,14 +6,16 @@
 //! moment.
 //!
 //! What is asked for is a level of the grants that were ever made, not an amount: a report that comes twice lends once. Of what is left
-//! below [`LENT_UP_TO`] of a cap, all that live together get half at most with one report of each, so loans shrink as a pool fills, and
+//! below [`LENT_UP_TO`] of a cap ([`IN_FLIGHT_UP_TO`] of calls in flight), all that live together get half at most with one report of each, so loans shrink as a pool fills, and
 //! what lies idle at one replica is little where others want it.
 
 use super::mutant::{Mutant, on};
-use super::{Caller, PoolReport, State};
+use super::{Caller, Mode, PoolReport, State};
 
 /// Nothing is lent above this share of a cap, percent.
 const LENT_UP_TO: u64 = 95;
+/// The same of calls in flight: there what lies idle is not over with a window.
+const IN_FLIGHT_UP_TO: u64 = 50;
 
 /// What a replica wants of a meter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +50,8 @@ impl State {
             let lack = report.wants[at].level.saturating_sub(granted);
             let bound = learned.as_ref().map_or(meter.cap, |known| known.bound(at, meter.cap, l).cap);
             let used = if on(Mutant::LentWithoutRoom) { 0 } else { meter.used() };
-            let room = (bound * LENT_UP_TO / 100).saturating_sub(used).div_ceil(2 * living);
+            let up_to = if meter.shape.mode == Mode::Gauge { IN_FLIGHT_UP_TO } else { LENT_UP_TO };
+            let room = (bound * up_to / 100).saturating_sub(used).div_ceil(2 * living);
             if lack > 0 {
                 part = part.min(lack.min(room) as f64 / lack as f64);
             }

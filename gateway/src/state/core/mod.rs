@@ -29,6 +29,7 @@ pub mod learned;
 pub mod lend;
 pub mod life;
 pub mod meter;
+mod moves;
 pub mod mutant;
 pub mod reserve;
 pub mod slow;
@@ -52,6 +53,7 @@ pub use learned::{Learned, Lessons, Said};
 pub use lend::Want;
 pub use life::{Join, Joined, Life};
 pub use meter::{Meter, Mode, Shape, Stage};
+pub use moves::{KEPT, Moved, Moves};
 pub use reserve::{
     Amounts, Candidate, DEAR, Denied, Draw, Granted, Kin, Likeness, Reserve, Reserved, SessionOutcome,
     SessionRef, Tell, Told, Verdict,
@@ -194,6 +196,8 @@ pub struct State {
     pub pending: Vec<Pending>,
     /// By session key.
     pub pins: BTreeMap<String, Pin>,
+    /// Of sessions, lately.
+    pub moves: Moves,
     /// Of deployments.
     pub circuits: Circuits,
     /// Who waits where.
@@ -283,6 +287,7 @@ impl State {
             names: BTreeMap::new(),
             pending: Vec::new(),
             pins: BTreeMap::new(),
+            moves: Moves::default(),
             circuits: Circuits::default(),
             lines: Lines::new(),
             behaviours: Behaviours::default(),

@@ -292,7 +292,10 @@ impl State {
                 }
                 (SessionOutcome::Hit, pin.version)
             }
-            Some(pin) => (SessionOutcome::Moved, pin.version + 1),
+            Some(pin) => {
+                self.moves.note(&session.key, tag, self.clock.l);
+                (SessionOutcome::Moved, pin.version + 1)
+            }
             None => (SessionOutcome::New, self.pins.get(&session.key).map_or(1, |old| old.version + 1)),
         };
         self.pins.insert(session.key.clone(), Pin { tag, version, expires });

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::learned::Said;
 use super::mutant::{Mutant, on};
 use super::{
-    Behaviour, Caller, Circuit, Counters, Incarnation, Meter, Ms, Outcome, Reply, State, TTL, Telling, Want,
+    Behaviour, Caller, Circuit, Counters, Incarnation, Meter, Moved, Ms, Outcome, Reply, State, TTL, Telling,
+    Want,
 };
 
 /// A replica's report.
@@ -72,6 +73,8 @@ pub struct Synced {
     pub circuits: Vec<(u64, Circuit)>,
     /// How deployments behave that changed, by tag; none if it was not asked.
     pub behaviours: Vec<(u64, Behaviour)>,
+    /// Sessions that moved lately; none if it was not asked.
+    pub moved: Moved,
 }
 
 /// A pool as a replica sees it.
@@ -139,6 +142,7 @@ impl State {
         let circuits =
             if sync.count { self.circuits.known.clone().into_iter().collect() } else { Vec::new() };
         let behaviours = behaviours.unwrap_or_default();
+        let moved = if sync.count { self.moves.told(l) } else { Moved::default() };
         Reply::Synced(Synced {
             l,
             lease: heard,
@@ -147,6 +151,7 @@ impl State {
             pools,
             circuits,
             behaviours,
+            moved,
         })
     }
 

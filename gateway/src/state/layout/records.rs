@@ -8,8 +8,8 @@ use super::{LAYOUT, Malformed, malformed};
 use crate::state::core::behaviour::Demand;
 use crate::state::core::circuit::Counts;
 use crate::state::core::{
-    Behaviour, Circuit, Clock, Counters, Flow, Incarnation, Learn, Learned, Life, Line, Meter, Mode, Pending,
-    Pin, Pool, Said, Shape, Stage, Start, State, Unsettled,
+    Behaviour, Circuit, Clock, Counters, Flow, Incarnation, Learn, Learned, Life, Line, Meter, Mode, Moves,
+    Pending, Pin, Pool, Said, Shape, Stage, Start, State, Unsettled,
 };
 
 /// Doubles per meter in a pool's record.
@@ -66,6 +66,7 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
             }
             _ if field == "d" => state.pending = decode_pending(value)?,
             _ if field == "b" => state.circuits.known = circuits(value)?,
+            _ if field == "z" => state.moves = moves(value)?,
             _ => {}
         }
     }
@@ -74,6 +75,15 @@ pub fn decode(fields: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Option<State>, Malf
         state.learn = Some(all_told(fields, epoch, learn, &were_whole)?);
     }
     Ok(Some(state))
+}
+
+/// Sessions that moved.
+fn moves(value: &[u8]) -> Result<Moves, Malformed> {
+    let mut at = Unpack::new(value);
+    let len = at.array()?;
+    let dropped = at.uint()?;
+    let one = |at: &mut Unpack<'_>| Ok((at.uint()?, at.text()?.to_owned(), at.uint()?));
+    Ok(Moves { dropped, latest: (0..len / 3).map(|_| one(&mut at)).collect::<Result<_, _>>()? })
 }
 
 /// With what was told of each pool.

@@ -9,8 +9,8 @@ use super::msgpack::Unpack;
 use super::records::incarnation;
 use super::{Malformed, malformed};
 use crate::state::core::{
-    Amounts, Behaviour, Cause, Denied, Granted, Image, Joined, PoolView, Reply, Reserved, SessionOutcome,
-    Synced, Told, Verdict,
+    Amounts, Behaviour, Cause, Denied, Granted, Image, Joined, Moved, PoolView, Reply, Reserved,
+    SessionOutcome, Synced, Told, Verdict,
 };
 
 /// Which command a reply answers.
@@ -113,7 +113,16 @@ fn synced(at: &mut Unpack<'_>, len: usize) -> Result<Synced, Malformed> {
         view.bounds = at.uints()?;
     }
     let behaviours = if len % 5 > 2 { behaviours(at)? } else { Vec::new() };
-    Ok(Synced { l, lease, live, learning, pools, circuits, behaviours })
+    let moved = if len % 5 > 3 { moved(at)? } else { Moved::default() };
+    Ok(Synced { l, lease, live, learning, pools, circuits, behaviours, moved })
+}
+
+/// Whether more moved; then a session and a tag, of each.
+fn moved(at: &mut Unpack<'_>) -> Result<Moved, Malformed> {
+    let len = at.array()?;
+    let more = at.uint()? == 1;
+    let one = |at: &mut Unpack<'_>| Ok((at.text()?.to_owned(), at.uint()?));
+    Ok(Moved { more, to: (0..len / 2).map(|_| one(at)).collect::<Result<_, _>>()? })
 }
 
 /// A tag and the record as stored, of each.

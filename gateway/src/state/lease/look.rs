@@ -50,14 +50,16 @@ enum Look {
 }
 
 impl Ledger {
-    /// Takes what a request draws from what is lent, all or nothing; `gate`: what a candidate's circuits say.
+    /// Takes what a request draws from what is lent, all or nothing; `home`: the tag of the deployment where its session is, as heard
+    /// lately; `gate`: what a candidate's circuits say.
     pub fn take_lent(
         &self,
         ask: &Reserve,
+        home: Option<u64>,
         gate: impl Fn(&Candidate) -> Gate,
         (policy, now): (Policy, Ms),
     ) -> Takes {
-        if ask.session.is_some() || ask.tell.why {
+        if ask.tell.why || ask.session.is_some() && home.is_none() {
             return Takes::Asks;
         }
         let common = match self.look(ask, &ask.common, (policy, now)) {
@@ -66,7 +68,11 @@ impl Ledger {
             Look::Passed(_) | Look::Asks => return Takes::Asks,
         };
         let mut why = SmallVec::new();
-        let (index, own) = match self.choose(ask, gate, (policy, now), &mut why) {
+        let chosen = match home.filter(|_| ask.session.is_some()) {
+            Some(home) => self.stay(ask, home, gate, (policy, now)),
+            None => self.choose(ask, gate, (policy, now), &mut why),
+        };
+        let (index, own) = match chosen {
             Ok(chosen) => chosen,
             Err(takes) => return takes,
         };
@@ -78,21 +84,49 @@ impl Ledger {
         let Some(drawn) = self.take_all(ask, index) else { return Takes::Lacks };
         let left = ask.tell.left.and_then(|at| self.find(&ask.pools[at].key));
         let left = left.map_or_else(Amounts::new, |books| books.left());
-        let mut why = if index == 0 { Vec::new() } else { why.into_vec() };
-        if index > 0 {
+        let mut why = why.into_vec();
+        if index == 0 {
+            why.clear();
+        } else if !why.is_empty() {
             why.resize(ask.candidates.len(), Verdict::NotLooked);
         }
         Takes::Lent(Lent { index, drawn, share, left, why })
     }
 
-    /// Calls like this one lack loans: what they look at is followed.
-    pub fn follow(&self, ask: &Reserve, now: Ms) {
+    /// Calls like this one lack loans: what they look at is followed. (`home` as above.)
+    pub fn follow(&self, ask: &Reserve, home: Option<u64>, now: Ms) {
         let tier = ask.candidates.first().map(|first| first.tier);
-        let own = ask.candidates.iter().take_while(|candidate| Some(candidate.tier) == tier);
+        let looks = |candidate: &&Candidate| match home {
+            Some(home) => candidate.tag == home,
+            None => Some(candidate.tier) == tier,
+        };
+        let own = ask.candidates.iter().filter(looks);
         for draw in ask.common.iter().chain(own.flat_map(|candidate| &candidate.draws)) {
             let books = self.pool(&ask.pools[draw.pool]);
             books.lending.looks(now);
             self.follow_pool(&books);
+        }
+    }
+
+    /// The candidate where the session is, and its share in use. Whether it moves the state decides.
+    fn stay(
+        &self,
+        ask: &Reserve,
+        home: u64,
+        gate: impl Fn(&Candidate) -> Gate,
+        (policy, now): (Policy, Ms),
+    ) -> Result<(usize, u64), Takes> {
+        let Some(index) = ask.candidates.iter().position(|candidate| candidate.tag == home) else {
+            return Err(Takes::Asks);
+        };
+        let candidate = &ask.candidates[index];
+        if ask.may_leave(index) || !matches!(gate(candidate), Gate::Closed) {
+            return Err(Takes::Asks);
+        }
+        match self.look(ask, &candidate.draws, (policy, now)) {
+            Look::Fits(share) => Ok((index, share)),
+            Look::Unheard => Err(Takes::Lacks),
+            Look::Passed(_) | Look::Asks => Err(Takes::Asks),
         }
     }
 

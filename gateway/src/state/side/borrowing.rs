@@ -28,8 +28,8 @@ impl Side {
         Side { borrows: Some(policy), ..self }
     }
 
-    /// A call on loans, as if the state had granted it now.
-    pub fn borrow(&self, ask: &Reserve, now: Ms) -> Borrowed {
+    /// A call on loans, as if the state had granted it now; `home`: the tag of the deployment where its session is, as heard lately.
+    pub fn borrow(&self, ask: &Reserve, home: Option<u64>, now: Ms) -> Borrowed {
         let (Some(ledger), Some(policy), None) = (self.ledger(), self.borrows, &self.share) else {
             return Borrowed::Asks;
         };
@@ -38,6 +38,7 @@ impl Side {
         }
         let Lent { index, drawn, share, left, why } = match ledger.take_lent(
             ask,
+            home,
             |candidate| self.gate_here(candidate, ask.luck, now),
             (policy, now),
         ) {
@@ -47,7 +48,7 @@ impl Side {
         };
         let granted = Granted {
             index,
-            session: SessionOutcome::None,
+            session: if ask.session.is_some() { SessionOutcome::Hit } else { SessionOutcome::None },
             share,
             l: self.heard_at(),
             permit: 0,

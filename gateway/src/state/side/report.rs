@@ -106,7 +106,8 @@ impl Side {
                     self.count(synced.live, now);
                     self.forget_past(now);
                 }
-                Heard::Taken { live: told.counted.then(|| self.live()), learning: synced.learning }
+                let counted = told.counted.then(|| (self.live(), synced.moved, told.sent));
+                Heard::Taken { counted, learning: synced.learning }
             }
             reply => {
                 if matches!(reply, Reply::Epoch(_) | Reply::Gone(_)) {

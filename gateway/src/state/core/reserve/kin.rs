@@ -53,6 +53,22 @@ impl Likeness {
     }
 }
 
+impl Reserve {
+    /// The candidates of an earlier tier that would serve a session's call for less, though they must read all of it.
+    fn cheaper(&self, pinned: usize) -> impl Iterator<Item = usize> {
+        let kin = self.session.as_ref().map(|session| &session.kin);
+        let of = kin.map(|kin| &kin.of).filter(|of| of.len() == self.candidates.len());
+        let before =
+            (0..pinned).take_while(move |at| self.candidates[*at].tier < self.candidates[pinned].tier);
+        before.filter(move |at| of.is_some_and(|of| of[*at].cold < of[pinned].worth))
+    }
+
+    /// Might a session leave where it is though it can stay?
+    pub fn may_leave(&self, pinned: usize) -> bool {
+        self.cheaper(pinned).next().is_some()
+    }
+}
+
 impl State {
     /// One of an earlier tier that serves a session's call for less, though it must read all of it, than where the session is.
     pub(super) fn cheaper(
@@ -62,10 +78,7 @@ impl State {
         look: &mut dyn FnMut(&mut State, usize) -> Look,
     ) -> Option<(usize, u64)> {
         let kin = ask.session.as_ref().map(|session| &session.kin)?;
-        let of = (kin.of.len() == ask.candidates.len()).then_some(&kin.of)?;
-        let before = (0..pinned).take_while(|at| ask.candidates[*at].tier < ask.candidates[pinned].tier);
-        let mut cheaper = before.filter(|at| of[*at].cold < of[pinned].worth);
-        cheaper.find_map(|index| {
+        ask.cheaper(pinned).find_map(|index| {
             let share = look(self, index).share().filter(|share| *share <= kin.spare)?;
             Some((index, share))
         })

@@ -51,7 +51,7 @@ impl World {
             headed: false,
             times,
         };
-        let lacks = match replica.side.borrow(&wish, t) {
+        let lacks = match replica.side.borrow(&wish, None, t) {
             Borrowed::Granted(_, granted, drawn) => {
                 let heard = t - replica.caller(t).x; // what it was lent was granted by then
                 self.calls.push(Call { granted: heard, ..call });
@@ -66,7 +66,7 @@ impl World {
             Borrowed::Asks => false,
         };
         if lacks {
-            ledger.follow(&wish, t);
+            ledger.follow(&wish, None, t);
         }
         let outstanding = ledger.sending(wish.clone()).lacking(lacks);
         self.calls.push(Call { outstanding: Some(outstanding), ..call });

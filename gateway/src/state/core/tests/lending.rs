@@ -1,10 +1,13 @@
 //! What calls on loans go by: the choice among candidates, rests, circuits, lowered limits, and what is not lent at all.
 
+use std::collections::VecDeque;
+
 use super::loans::{BORN, Hand, window};
 use crate::state::core::{
-    Candidate, Command, Declared, Draw, Ending, Ms, PoolDecl, Reserve, Shape, State, Tell, Trip, Turn,
-    Verdict,
+    Candidate, Command, Declared, Draw, Ending, Kin, Likeness, Ms, PoolDecl, Reserve, SessionOutcome,
+    SessionRef, Shape, State, Tell, Trip, Turn, Verdict,
 };
+use crate::state::ledger::Drawn;
 use crate::state::side::Borrowed;
 
 const TRIP: Trip = Trip {
@@ -142,7 +145,7 @@ fn a_pool_that_rests_is_left_alone() {
     other.side.rest("a".into(), BORN + 5_000, true);
     other.sync(&mut state, BORN + 2_000);
     hand.sync(&mut state, BORN + 2_000);
-    let Borrowed::Granted(_, granted, drawn) = hand.side.borrow(&wish, BORN + 2_010) else {
+    let Borrowed::Granted(_, granted, drawn) = hand.side.borrow(&wish, None, BORN + 2_010) else {
         panic!("not on a loan")
     };
     assert_eq!(granted.index, 1, "the other candidate");
@@ -153,10 +156,16 @@ fn a_pool_that_rests_is_left_alone() {
     other.side.rest("account".into(), BORN + 5_000, true);
     other.sync(&mut state, BORN + 2_200);
     hand.sync(&mut state, BORN + 2_200);
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_210), Borrowed::Asks), "both draw on the account");
+    assert!(
+        matches!(hand.side.borrow(&wish, None, BORN + 2_210), Borrowed::Asks),
+        "both draw on the account"
+    );
     let (mut hand, _, wish) = busy([40_000, 40_000]);
     hand.side.rest("account".into(), BORN + 5_000, true);
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Asks), "its own word counts at once");
+    assert!(
+        matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Asks),
+        "its own word counts at once"
+    );
 }
 
 /// Broken on purpose to see it fail: what failed since circuits were heard not looked at.
@@ -164,26 +173,26 @@ fn a_pool_that_rests_is_left_alone() {
 fn after_a_failure_the_state_is_asked() {
     let (mut hand, mut state, mut wish) = busy([40_000, 40_000]);
     wish.candidates.truncate(1);
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Granted(..)));
+    assert!(matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Granted(..)));
     hand.side.ended(1, TRIP, Ending::Wrong, 0, BORN + 2_010);
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Asks));
+    assert!(matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Asks));
     let (sync, told) = hand.side.sync(BORN + 2_020, false).unwrap();
     let reply = state.step(&Command::Sync(sync), BORN + 2_020);
     hand.side.synced(told, reply, BORN + 2_020);
     assert!(
-        matches!(hand.side.borrow(&wish, BORN + 2_030), Borrowed::Asks),
+        matches!(hand.side.borrow(&wish, None, BORN + 2_030), Borrowed::Asks),
         "told; but of circuits nothing was heard"
     );
     hand.sync(&mut state, BORN + 2_200);
     assert!(
-        matches!(hand.side.borrow(&wish, BORN + 2_210), Borrowed::Granted(..)),
+        matches!(hand.side.borrow(&wish, None, BORN + 2_210), Borrowed::Granted(..)),
         "one failure opens no circuit"
     );
     for _ in 0..3 {
         hand.side.ended(1, TRIP, Ending::Wrong, 0, BORN + 2_210);
     }
     hand.sync(&mut state, BORN + 2_400);
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_410), Borrowed::Asks), "three do");
+    assert!(matches!(hand.side.borrow(&wish, None, BORN + 2_410), Borrowed::Asks), "three do");
 }
 
 /// Broken on purpose to see it fail: the cap that was in force at the last SYNC taken.
@@ -192,19 +201,65 @@ fn a_lowered_limit_counts_at_once() {
     let (hand, _, mut wish) = busy([40_000, 40_000]);
     wish.candidates.truncate(1);
     wish.most = 900_000;
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Granted(..)));
+    assert!(matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Granted(..)));
     wish.pools[1] = named("a", &window(500));
-    assert!(matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Asks), "500 were used of 500");
+    assert!(matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Asks), "500 were used of 500");
 }
 
-/// Broken on purpose to see it fail: gauges lent as well.
+/// With so many calls allowed in flight, five every 10 ms that last so long; how many asked of how many, and what is lent idle then.
+fn in_flight(cap: u64, lasts: Ms) -> (usize, usize, u64) {
+    let gauge = Declared { shape: Shape::gauge(), cap, pace: 0 };
+    let decl = PoolDecl { meters: [window(60_000).meters[0], gauge].into(), ..window(1) };
+    let (mut hand, mut state) = (Hand::new("r", decl), State::new(1, BORN));
+    hand.sync(&mut state, BORN);
+    let mut wish = hand.wish();
+    wish.candidates[0].draws[0].amounts = [1, 1].into_iter().collect();
+    let mut flying: VecDeque<(Ms, Vec<Drawn>)> = VecDeque::new();
+    let (mut asked, mut all) = (0, 0);
+    for now in (BORN..BORN + 10_000).step_by(10) {
+        if now.is_multiple_of(200) {
+            hand.sync(&mut state, now);
+        }
+        while flying.front().is_some_and(|(ends, _)| *ends <= now) {
+            hand.settle(&flying.pop_front().unwrap().1);
+        }
+        for _ in 0..5 {
+            let (question, drawn) = hand.calls(&mut state, &wish, now);
+            flying.push_back((now + lasts, drawn.expect("there is room").1));
+            let counts = now >= BORN + 3_000;
+            (asked, all) = (asked + usize::from(question && counts), all + usize::from(counts));
+        }
+    }
+    hand.sync(&mut state, BORN + 10_000);
+    let idle = hand.side.ledger().unwrap().find(&hand.decl.key).unwrap().lent()[1];
+    let held = state.pools[&hand.decl.key].meters[1].hold;
+    assert_eq!(held, flying.len() as u64 + idle, "calls, and what is lent");
+    flying.into_iter().for_each(|(_, drawn)| hand.settle(&drawn));
+    for after in (0..8_000).step_by(200) {
+        hand.sync(&mut state, BORN + 10_200 + after);
+    }
+    assert_eq!(state.pools[&hand.decl.key].meters[1].hold, 0, "given back");
+    (asked, all, idle)
+}
+
+/// Up to half of a limit of calls in flight; above it nothing lies idle. The room of a call that is over is there for the next.
+///
+/// Broken on purpose to see it fail: that room given back (1960 of 3500 asked); kept up to 95 % (74 lay idle).
+#[test]
+fn of_calls_in_flight_some_are_lent_while_half_of_their_limit_is_free() {
+    let (asked, all, idle) = in_flight(400, 200);
+    assert!(asked * 100 <= all && idle > 10, "{asked} of {all} asked, {idle} idle");
+    let (asked, all, idle) = in_flight(400, 600);
+    assert_eq!((asked, idle), (all, 0));
+}
+
+/// Broken on purpose to see it fail: windows of a second lent as well.
 #[test]
 fn what_must_be_counted_call_by_call_is_not_lent() {
-    let gauge = Declared { shape: Shape::gauge(), cap: 10_000, pace: 0 };
     let second =
         Declared { shape: Shape::window(1_000, crate::state::core::Stage::Head), cap: 10_000, pace: 0 };
     let minute = window(60_000).meters[0];
-    for meters in [[minute, gauge], [minute, second], [minute, Declared { pace: 1_000, ..minute }]] {
+    for meters in [[minute, second], [minute, Declared { pace: 1_000, ..minute }]] {
         let decl = PoolDecl { meters: meters.into(), ..window(1) };
         let (mut hand, mut state) = (Hand::new("r", decl), State::new(1, BORN));
         hand.sync(&mut state, BORN);
@@ -232,12 +287,51 @@ fn who_says_whose_it_is_borrows_while_there_is_room_for_all() {
     }
     hand.sync(&mut state, BORN + 5_000);
     assert!(
-        matches!(hand.side.borrow(&wish, BORN + 5_000), Borrowed::Asks),
+        matches!(hand.side.borrow(&wish, None, BORN + 5_000), Borrowed::Asks),
         "the last of the room is shared out by turns"
     );
     wish.tell = Tell { why: true, ..Tell::default() };
     wish.turn = None;
-    assert!(matches!(hand.side.borrow(&wish, BORN + 5_000), Borrowed::Asks), "and who wants to know why");
+    assert!(
+        matches!(hand.side.borrow(&wish, None, BORN + 5_000), Borrowed::Asks),
+        "and who wants to know why"
+    );
+}
+
+/// Broken on purpose to see it fail: the first candidate taken; one that might leave kept.
+#[test]
+fn a_session_stays_on_loans_where_it_is() {
+    let (mut hand, mut state, mut wish) = busy([40_000, 40_000]);
+    let session = SessionRef { key: "s".into(), ttl: 60_000, kin: Kin::default() };
+    wish.session = Some(session.clone());
+    assert!(
+        matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Asks),
+        "nobody knows where it is"
+    );
+    assert!(matches!(hand.side.borrow(&wish, Some(3), BORN + 2_010), Borrowed::Asks), "it cannot stay there");
+    for (home, at) in [(1, 0), (2, 1)] {
+        let Borrowed::Granted(_, granted, drawn) = hand.side.borrow(&wish, Some(home), BORN + 2_010) else {
+            panic!("not on a loan")
+        };
+        assert_eq!((granted.index, granted.session), (at, SessionOutcome::Hit));
+        hand.settle(&drawn);
+    }
+    let costs = |cold, worth| Likeness { cold, worth, ..Likeness::default() };
+    wish.candidates[1].tier = 1;
+    wish.session =
+        Some(SessionRef { kin: Kin { of: vec![costs(5, 0), costs(20, 10)], ..Kin::default() }, ..session });
+    assert!(
+        matches!(hand.side.borrow(&wish, Some(2), BORN + 2_010), Borrowed::Asks),
+        "who comes before is worth it"
+    );
+    wish.session = Some(SessionRef { kin: Kin::default(), ..wish.session.unwrap() });
+    assert!(
+        matches!(hand.side.borrow(&wish, Some(2), BORN + 2_010), Borrowed::Granted(..)),
+        "in whatever tier"
+    );
+    hand.side.rest("b".into(), BORN + 5_000, true);
+    hand.sync(&mut state, BORN + 2_200);
+    assert!(matches!(hand.side.borrow(&wish, Some(2), BORN + 2_210), Borrowed::Asks), "it cannot stay");
 }
 
 /// After a loss of data calls' holds are told, not what lies idle; and what was heard before is not gone by.
@@ -255,5 +349,5 @@ fn a_data_set_that_was_lost_is_not_told_of_loans() {
         told.clone().count() == 3 && told.clone().all(|of| of.granted == of.returned),
         "all calls were settled"
     );
-    assert!(!matches!(hand.side.borrow(&wish, BORN + 2_010), Borrowed::Granted(..)));
+    assert!(!matches!(hand.side.borrow(&wish, None, BORN + 2_010), Borrowed::Granted(..)));
 }

@@ -7,10 +7,9 @@ use super::judge::{Breach, breach};
 use super::plan::Plan;
 use super::world::{Tally, World};
 use crate::state::Deadlines;
-use crate::state::books::PoolBooks;
 use crate::state::core::{
-    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Ms, PoolDecl, PoolReport, Reply, Reserve,
-    Reserved, Shape, Stage, State, Sync, Tell, Want,
+    Caller, Candidate, Command, Declared, Draw, Incarnation, Join, Mode, Ms, PoolDecl, PoolReport, Reply,
+    Reserve, Reserved, Shape, Stage, State, Sync, Tell, Want,
 };
 use crate::state::lease::POLICY;
 use crate::state::ledger::Drawn;
@@ -159,7 +158,7 @@ impl Hand {
         let ledger = self.side.ledger()?.clone();
         let ask = Arc::new(Reserve { caller: self.side.caller(&ledger, now), ..wish });
         if lacks {
-            ledger.follow(&ask, now);
+            ledger.follow(&ask, None, now);
         }
         let outstanding = ledger.sending(ask.clone()).lacking(lacks);
         match state.step(&Command::Reserve(ask), now) {
@@ -172,7 +171,7 @@ impl Hand {
     }
 
     fn borrows(&self, now: Ms) -> Option<Vec<Drawn>> {
-        match self.side.borrow(&self.wish(), now) {
+        match self.side.borrow(&self.wish(), None, now) {
             Borrowed::Granted(_, _, drawn) => Some(drawn),
             Borrowed::Lacks | Borrowed::Asks => None,
         }
@@ -185,7 +184,7 @@ impl Hand {
         wish: &Reserve,
         now: Ms,
     ) -> (bool, Option<(usize, Vec<Drawn>)>) {
-        let lacks = match self.side.borrow(wish, now) {
+        let lacks = match self.side.borrow(wish, None, now) {
             Borrowed::Granted(_, granted, drawn) => return (false, Some((granted.index, drawn))),
             Borrowed::Lacks => true,
             Borrowed::Asks => false,
@@ -200,8 +199,12 @@ impl Hand {
 
     pub(super) fn settle(&self, drawn: &[Drawn]) {
         let ledger = self.side.ledger().unwrap();
-        let of = |at: usize, amount: u64, books: &Arc<PoolBooks>| ledger.settle(books, at, amount, amount);
-        drawn.iter().for_each(|(_, books, all)| all.iter().enumerate().for_each(|(at, n)| of(at, *n, books)));
+        for (_, books, amounts) in drawn {
+            for (meter, amount) in amounts.iter().enumerate() {
+                let is_over = books.decl.meters[meter].shape.mode == Mode::Gauge;
+                ledger.settle(books, meter, *amount, if is_over { 0 } else { *amount });
+            }
+        }
     }
 }
 
@@ -292,9 +295,9 @@ fn a_call_takes_from_all_its_pools_or_from_none() {
     let mut both = hand.wish();
     both.pools.push(PoolDecl { key: "other".into(), ..window(5) });
     both.candidates[0].draws.push(Draw { pool: 1, amounts: [1].into_iter().collect() });
-    hand.side.ledger().unwrap().follow(&both, BORN + 2_000);
+    hand.side.ledger().unwrap().follow(&both, None, BORN + 2_000);
     hand.sync(&mut state, BORN + 2_000); // what is left of the other is known now, and nothing of it is lent
-    assert!(matches!(hand.side.borrow(&both, BORN + 2_000), Borrowed::Lacks));
+    assert!(matches!(hand.side.borrow(&both, None, BORN + 2_000), Borrowed::Lacks));
     assert_eq!(lent(&hand), before);
     assert!(hand.borrows(BORN + 2_000).is_some());
     assert_ne!(lent(&hand), before);

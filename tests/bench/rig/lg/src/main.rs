@@ -14,8 +14,8 @@
 //!
 //! Several --url share the connections evenly. Several bodies, and the bearer tokens of --keys-file (one a
 //! line), are taken in turn. --ramp spreads the connections' first calls over so many seconds, so that
-//! long streams do not all end together. With --wave the open loop sends twice its rate for so many
-//! seconds, then nothing for as long. --content is looked for in streams: when it came first is `ttft`.
+//! long streams do not all end together. With --wave the open loop sends a tenth of its rate for so many
+//! seconds, then 1.9 times its rate for as long. --content is looked for in streams: when it came first is `ttft`.
 mod connection;
 mod cpu;
 mod options;
@@ -79,6 +79,10 @@ async fn run(options: Options) -> String {
         .map(|(group, (before, after))| Spent { name: group.name.clone(), ns: after.saturating_sub(*before) })
         .collect();
     let asked = after.redis.zip(before.redis).map(|(after, before)| after.since(before));
+    if options.rate > 0.0 {
+        let due = [options.warmup, options.warmup + options.duration].map(|at| options.due_until(at));
+        load.samples.borrow_mut().due = due[1] - due[0];
+    }
     load.samples.borrow_mut().json(wall, options.over, &spent, asked)
 }
 

@@ -14,7 +14,7 @@ pub struct Options {
     pub rate: f64,
     /// Seconds over which the connections' first calls are spread.
     pub ramp: f64,
-    /// Seconds for which the open loop sends twice its rate, and then nothing.
+    /// Seconds for which the open loop sends a tenth of its rate, and then for as long what is left of the mean.
     pub wave: f64,
     pub over: Option<u32>,
     /// The text whose first occurrence in an answer is its first content; empty: nothing is looked for.
@@ -29,8 +29,20 @@ impl Options {
         if self.wave == 0.0 {
             return index as f64 / self.rate;
         }
-        let sending = index as f64 / (2.0 * self.rate);
-        sending + (sending / self.wave).floor() * self.wave
+        let (quiet, busy) = (0.1 * self.rate, 1.9 * self.rate);
+        let each = 2.0 * self.rate * self.wave;
+        let (waves, within) = ((index as f64 / each).floor(), index as f64 % each);
+        let before = 2.0 * self.wave * waves;
+        if within < quiet * self.wave {
+            before + within / quiet
+        } else {
+            before + self.wave + (within - quiet * self.wave) / busy
+        }
+    }
+
+    /// How many calls of the open loop are due before this many seconds.
+    pub fn due_until(&self, seconds: f64) -> u64 {
+        (0..).find(|&index| self.due(index) >= seconds).unwrap_or(0)
     }
 }
 
@@ -104,10 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waves_send_as_much_in_half_of_the_time() {
-        let waves = Options { rate: 10.0, wave: 2.0, ..Options::default() };
-        let due: Vec<f64> = [0, 20, 39, 40, 79, 80].map(|n| waves.due(n)).into();
-        assert_eq!(due, [0.0, 1.0, 1.95, 4.0, 5.95, 8.0]);
+    fn waves_have_the_rate_as_their_mean() {
+        let waves = Options { rate: 10.0, wave: 20.0, ..Options::default() };
+        for (index, due) in [(0, 0.0), (10, 10.0), (20, 20.0), (210, 30.0), (400, 40.0), (410, 50.0)] {
+            assert!((waves.due(index) - due).abs() < 1e-9, "{index}: {}", waves.due(index));
+        }
+        assert_eq!((waves.due_until(20.0), waves.due_until(40.0), waves.due_until(80.0)), (20, 400, 800));
         assert_eq!(Options { rate: 10.0, ..Options::default() }.due(40), 4.0);
     }
 

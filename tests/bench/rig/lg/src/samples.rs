@@ -18,6 +18,8 @@ pub struct Samples {
     pub bytes: u64,
     /// Streams that ended with `[DONE]`.
     pub streams_done: u64,
+    /// Calls of an open loop that were due in the window.
+    pub due: u64,
     /// Calls of an open loop that started late because every connection was busy.
     pub late: u64,
 }
@@ -42,6 +44,7 @@ impl Samples {
         };
         number("io_errors", self.io_errors);
         number("reconnects", self.reconnects);
+        number("due", self.due);
         number("late", self.late);
         number("sse_done", self.streams_done);
         number("bytes_per", self.bytes / calls.max(1) as u64);
