@@ -30,7 +30,7 @@ fn config(rest: &str) -> Config {
 fn one(limits: &str, more: &str) -> Config {
     config(&format!(
         "deployments = [{{ name = \"d\", account = \"a\", model = \"x\", limits = {{ {limits} }} }}]\n\
-         models = [{{ name = \"m\", deployments = [\"d\"], headroom = {{ soft = 0.9, hard = 1.0 }}, {more} }}]\n"
+         models = [{{ name = \"m\", deployments = [\"d\"], {more} }}]\n"
     ))
 }
 
@@ -112,7 +112,7 @@ fn crowd() -> Config {
         "deployments = [{ name = \"d\", account = \"a\", model = \"x\", limits = { rpm = 120 }, price = { input = 1.0, output = 2.0 }, context_window = 1000 },\n\
          { name = \"e\", account = \"b\", model = \"x\", limits = { tpm = 9000 } }]\n\
          models = [{ name = \"m\", deployments = [\"d\", \"e\"], queue = { max = 5, wait = \"3s\" } }, { name = \"n\", deployments = [\"d\"], fallbacks = [\"m\"] }]\n\
-         tenants = [{ name = \"web\", models = [\"*\"] }, { name = \"batch\", models = [\"m\"], limits = { rpm = 30 }, priority = \"low\" }]\n",
+         tenants = [{ name = \"web\", models = [\"*\"], priority = \"high\" }, { name = \"batch\", models = [\"m\"], limits = { rpm = 10 } }]\n",
     )
 }
 
@@ -179,16 +179,16 @@ fn the_warm_up_is_left_out() {
 fn with_loans_calls_need_no_questions_and_limits_hold() {
     // (By capacity each call compares what deployments have left, which is a question.)
     let weighted = "queue = { max = 0 }, strategy = \"weighted\"";
-    let mut set = Setting { leases: true, ..setting(one("rpm = 60000", weighted)) };
+    let mut set = Setting { leases: true, ..setting(one("rpm = 30000", weighted)) };
     let of = |set: &Setting, rate| run(set, &[source("m", rate)], 130 * SECOND).1;
-    let half = of(&set, 500.0);
-    assert!(half.state.on_loans > 0.9 * 500.0 && half.state.reserves < 50.0, "{:?}", half.state);
+    let half = of(&set, 250.0);
+    assert!(half.state.on_loans > 0.9 * 250.0 && half.state.reserves < 25.0, "{:?}", half.state);
     assert_eq!(half.total.served, half.total.came);
-    let twice = of(&set, 2_000.0);
+    let twice = of(&set, 1_000.0);
     let worst = twice.pools[twice.pools.len() - 1].limits[0].worst;
     assert!(worst <= 1.0 && worst > 0.97, "{worst}");
     set.leases = false;
-    assert_eq!(of(&set, 100.0).state.on_loans, 0.0);
+    assert_eq!(of(&set, 50.0).state.on_loans, 0.0);
 }
 
 /// What has no room goes to the fallback, which is counted where it was served. Broken on purpose to see it fail: fallbacks left out.
@@ -201,7 +201,7 @@ fn what_has_no_room_falls_back() {
     let (world, told) = run(&setting(config), &[even("m", 2.0)], 620 * SECOND);
     assert_eq!(told.total.served, told.total.came);
     let [d, e] = [0, 1].map(|at| world.tally.deployments[at].served);
-    assert!(d > 500 && d < 600 && e == told.total.served - d, "{d} and {e}");
+    assert!((590..=600).contains(&d) && e == told.total.served - d, "{d} and {e}");
 }
 
 /// A limit of ours refuses as it is meant to; more room at a provider would not help.
@@ -220,7 +220,7 @@ fn what_our_own_limits_refuse_is_not_enlarged() {
     let advised = advice::advice(&set.config, (&told, &world.tally), 0.999, (&Factors::new(), 0, None));
     let first = advised.first.unwrap();
     assert_eq!(first.pool, "deployment/d");
-    assert!((first.growth * first.worst - 0.95).abs() < 1e-9 && first.growth > 8.0, "{first:?}");
+    assert!((first.growth * first.worst - 1.0).abs() < 1e-9 && first.growth > 8.0, "{first:?}");
 }
 
 /// Reckoned exactly: what is refused beside what is served. Broken on purpose to see it fail: the served of all deployments taken.

@@ -86,6 +86,7 @@ pub struct World {
     pub(crate) replicas: Vec<Replica>,
     pub(super) servers: Vec<Server>,
     pub(super) rng: fastrand::Rng,
+    draws: fastrand::Rng, // of the load alone: the same comes whatever becomes of it
     pub(super) calls: Vec<Option<Call>>,
     pub(super) free: Vec<usize>,
     pub(super) waiting: u64,
@@ -110,6 +111,7 @@ impl World {
         let mut state = State::new(1, START);
         let replicas = (0..set.replicas).map(|at| join(at, &set, &infos, (&mut state, START)));
         let replicas = replicas.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut rng = fastrand::Rng::with_seed(set.seed);
         let star = |wildcard| if wildcard { "*" } else { "" };
         Ok(World {
             pool_of: config.pools.iter().enumerate().map(|(at, pool)| (pool.name.clone(), at)).collect(),
@@ -120,7 +122,8 @@ impl World {
                 .map(|m| format!("{}{}", m.name, star(m.wildcard)).into())
                 .collect(),
             servers: set.services.iter().map(|service| Server::new(service.slots)).collect(),
-            rng: fastrand::Rng::with_seed(set.seed),
+            draws: rng.fork(),
+            rng,
             tally: Tally::new(&config, load.names.len(), (set.warm_up, load.until())),
             infos,
             state,
@@ -187,7 +190,7 @@ impl World {
 
     /// Draws the next call.
     fn expect(&mut self) {
-        self.next = self.load.next(&mut self.rng);
+        self.next = self.load.next(&mut self.draws);
         if let Some(at) = self.next.as_ref().map(|call| call.at) {
             self.schedule(at, Event::Arrive);
         }
