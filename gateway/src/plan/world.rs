@@ -144,7 +144,8 @@ impl World {
         })
     }
 
-    /// Runs until all that comes is served or refused; `watch` is told now and then how far it is, and may end it.
+    /// Runs until all that comes is served or refused; `watch` is told each second, and more often where much happens, how far it is, and
+    /// may end it.
     pub fn run(&mut self, watch: &mut dyn FnMut(&World) -> bool) {
         // What draws by itself, without being given chance, does so by the same seed.
         fastrand::seed(self.set.seed);
@@ -155,7 +156,7 @@ impl World {
             self.happen(event);
             self.call_up();
             steps += 1;
-            let is_stopped = steps.is_multiple_of(8_192) && !watch(self);
+            let is_stopped = (event == Event::Look || steps.is_multiple_of(8_192)) && !watch(self);
             if is_stopped || self.next.is_none() && self.open == 0 {
                 break;
             }
