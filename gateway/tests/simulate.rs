@@ -145,6 +145,8 @@ fn mistakes_are_told_at_their_place() {
     fails(&["--load", "absent.log"], 1, "absent.log");
     fails(&["--rps", "1", "--model", "y"], 1, "no model `y`");
     fails(&["--rps", "0", "--model", "m"], 2, "a number above 0");
+    fails(&["--rps", "1", "--model", "m", "--for", "0s"], 2, "a time above 0s");
+    fails(&["--rps", "1", "--model", "m", "--html", "absent/x.html"], 1, "absent/x.html cannot be written");
     fails(&[], 2, "--load");
     std::fs::write(folder.join("weir.toml"), "version = 2\n").unwrap();
     fails(&["--rps", "1", "--model", "m"], 1, "weir.toml:1:11");

@@ -412,8 +412,8 @@ impl Config {
         (config, sources)
     }
 
-    /// Reads and checks `path` for who plans with it and calls nobody: secrets that are not at hand, be they in the environment or in
-    /// files, are taken to be something or other.
+    /// Reads and checks `path` for who plans with it and calls nobody: what is not at hand, be it in the environment or in files, is taken
+    /// to be something or other.
     pub fn load_to_plan(path: &std::path::Path) -> Result<Config, Report> {
         let mut sources = Sources::default();
         let text = sources
