@@ -5,7 +5,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A secret that is not set, one in a file that is not there, and a name that would be markup.
+/// A name that would be markup.
+const FILE: &str = "<b>weir.toml";
+
+/// A secret that is not set, and one in a file that is not there.
 const CONFIG: &str = "version = 1
 [[accounts]]
 name = \"a\"
@@ -17,18 +20,18 @@ name = \"b\"
 provider = \"openai\"
 api_key = \"${file:/nowhere/at/all}\"
 [[deployments]]
-name = \"<b>d</b>\"
+name = \"d\"
 account = \"a\"
 model = \"gpt-4o-mini\"
 [[models]]
 name = \"m\"
-deployments = [\"<b>d</b>\"]
+deployments = [\"d\"]
 queue = { max = 0 }
 ";
 
 fn weir(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.current_dir(folder).env_clear().args(["simulate", "--config", "weir.toml"]).args(arguments);
+    command.current_dir(folder).env_clear().args(["simulate", "--config", FILE]).args(arguments);
     command.output().unwrap()
 }
 
@@ -36,12 +39,12 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Broken on purpose to see it fail: the configuration loaded as for serving, names on the page as they are.
+/// Broken on purpose to see it fail: the configuration loaded as for serving, the file's name on the page as it is.
 #[test]
 fn a_load_is_simulated_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("weir.toml"), CONFIG).unwrap();
+    std::fs::write(folder.join(FILE), CONFIG).unwrap();
     let quick = ["--rps", "2", "--model", "m", "--for", "310s", "--warm-up", "62s", "--html", "report.html"];
     let told = weir(folder, &quick);
     let (out, err) = (text(&told.stdout), text(&told.stderr));
@@ -52,10 +55,7 @@ fn a_load_is_simulated_and_told() {
         assert!(out.contains(part), "{part}: {out}");
     }
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
-    assert!(
-        page.contains("&lt;b&gt;d&lt;/b&gt;") && !page.contains("<b>d") && page.contains("<svg"),
-        "{page}"
-    );
+    assert!(page.contains("&lt;b&gt;weir.toml") && !page.contains("<b>") && page.contains("<svg"), "{page}");
 
     std::fs::write(
         folder.join("load.toml"),
@@ -103,7 +103,7 @@ fn every_example_is_simulated_though_nothing_is_set() {
 fn a_log_is_played_again() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("weir.toml"), CONFIG).unwrap();
+    std::fs::write(folder.join(FILE), CONFIG).unwrap();
     let line = |at: u32, model: &str| {
         format!(
             "{{\"timestamp\":\"2026-11-30T10:{:02}:{:02}.000000Z\",\"level\":\"INFO\",\"target\":\"weir::call\",\"tenant\":\"\",\"model\":\"{model}\",\"stream\":true,\
@@ -133,7 +133,7 @@ fn a_log_is_played_again() {
 fn mistakes_are_told_at_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("weir.toml"), CONFIG).unwrap();
+    std::fs::write(folder.join(FILE), CONFIG).unwrap();
     std::fs::write(folder.join("load.toml"), "[[calls]]\nmodel = \"x\"\nrps = 1.0\n").unwrap();
     let fails = |arguments: &[&str], code: i32, part: &str| {
         let told = weir(folder, arguments);
@@ -148,6 +148,6 @@ fn mistakes_are_told_at_their_place() {
     fails(&["--rps", "1", "--model", "m", "--for", "0s"], 2, "a time above 0s");
     fails(&["--rps", "1", "--model", "m", "--html", "absent/x.html"], 1, "absent/x.html cannot be written");
     fails(&[], 2, "--load");
-    std::fs::write(folder.join("weir.toml"), "version = 2\n").unwrap();
+    std::fs::write(folder.join(FILE), "version = 2\n").unwrap();
     fails(&["--rps", "1", "--model", "m"], 1, "weir.toml:1:11");
 }
