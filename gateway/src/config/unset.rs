@@ -25,7 +25,6 @@ pub(super) fn value(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Broken on purpose to see it fail: one digest and one port for all.
     #[test]
     fn a_value_is_of_the_kind_that_the_name_speaks_of() {
         let digest = value("TEAM_A_KEY_SHA256");

@@ -90,8 +90,7 @@ fn where_there_is_room_everything_is_served_without_a_wait() {
 }
 
 /// Ten at once, each for a second, five calls a second by chance: by Erlang's formula one in thirty finds no room. It asks again every
-/// half second, as long as nobody knows when there will be some, and who comes meanwhile to its replica waits behind it. Broken on purpose
-/// to see it fail: a call asks again only when its time is over.
+/// half second, as long as nobody knows when there will be some, and who comes meanwhile to its replica waits behind it.
 #[test]
 fn calls_wait_where_there_is_no_room() {
     let mut set = setting(one("concurrency = 10", "queue = { max = 1000, wait = \"60s\" }"));

@@ -132,7 +132,6 @@ fn simulate(config: &Path, load: &Path, offered: Offered) -> Result<Came> {
     command.args(["simulate", "--json", "--runs", "0", "--replicas", "3"]);
     command.arg("--config").arg(config).arg("--load").arg(load);
     command.arg("--warm-up").arg(format!("{}s", offered.warm_up));
-    command.env("LISTEN", "127.0.0.1:1").env("ADMIN_LISTEN", "127.0.0.1:2"); // what replicas have there
     let told = command.output()?;
     ensure!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     let told: Value = serde_json::from_slice(&told.stdout)?;
@@ -145,7 +144,6 @@ fn requests(provider: &mut Upstream) {
     provider.rpm = Some(RATE as u64 * WINDOW);
 }
 
-/// Broken on purpose to see it fail: the time of a window taken for ten times as long (`State::step`'s time in `World::ms`).
 #[test]
 fn within_limits_everything_is_served_at_once_as_simulated() -> Result<()> {
     in_turn(async {
@@ -156,7 +154,6 @@ fn within_limits_everything_is_served_at_once_as_simulated() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: a queue of half as many simulated; a served call's wait counted from when it asked last.
 #[test]
 fn at_twice_a_limit_calls_wait_and_are_refused_as_simulated() -> Result<()> {
     in_turn(async {
@@ -167,7 +164,6 @@ fn at_twice_a_limit_calls_wait_and_are_refused_as_simulated() -> Result<()> {
     })
 }
 
-/// Broken on purpose to see it fail: what is given back told with the next SYNC in its time, not early (`World::ring`).
 #[test]
 fn at_twice_what_may_be_in_flight_calls_wait_and_are_refused_as_simulated() -> Result<()> {
     in_turn(async {
