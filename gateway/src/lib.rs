@@ -11,7 +11,7 @@
 //! - [`clock`]: the time that replicas count in.
 //! - [`http`], [`app`]: listeners and wiring. [`life`]: start, [`reload`], drain, end. [`bound`]: what a replica takes on. [`aside`]: what takes long. [`tls`]: what it shows.
 //!   [`telemetry`]: what a call leaves behind. [`sim`]: fakes and the demo. [`command`]: what asks a replica.
-//!   [`import`]: configurations of other gateways.
+//!   [`import`]: configurations of other gateways. [`plan`]: the cluster in simulated time.
 
 pub mod admit;
 pub mod alerts;
@@ -35,6 +35,7 @@ pub mod life;
 pub mod notify;
 pub mod periods;
 pub mod pipeline;
+pub mod plan;
 pub mod prices;
 pub mod pulse;
 pub mod queue;

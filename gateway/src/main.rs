@@ -9,7 +9,7 @@ use weir::command::{keys, ready};
 use weir::config::Config;
 use weir::import::Sort;
 use weir::shared::Snapshot;
-use weir::{clock, life, prices, sim};
+use weir::{clock, life, plan, prices, sim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -63,6 +63,8 @@ enum Cmd {
         #[command(subcommand)]
         command: PricesCmd,
     },
+    /// Simulate the cluster: what a configuration does with a load, and which limits to enlarge.
+    Simulate(Box<plan::command::Options>),
     /// Everything in one process, to look at: fake providers, replicas, load and a live view. Needs nothing.
     Demo(sim::demo::Options),
     /// One strict fake provider, for tests and trials.
@@ -134,6 +136,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Cmd::Import { command } => import(&command),
+        Cmd::Simulate(options) => {
+            let went_well = plan::command::run(&options)?;
+            Ok(if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Cmd::Demo(options) => {
             let held = runtime()?.block_on(sim::demo::run(options))?;
             Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,8 @@
 //!
 //! Whoever leaves, however it leaves, calls up who is behind it.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use crate::config;
+pub use asking::Asking;
 
 /// After room was scarce, calls say for so long whose they are.
 const STAYS_SCARCE: Duration = Duration::from_secs(1);
@@ -26,6 +29,8 @@ const PACE: Duration = Duration::from_secs(10);
 /// How much the time between the last two weighs in a flow's pace.
 const NEWEST: f64 = 0.2;
 
+/// Room is scarce from here on, millionths of a limit in use.
+pub const SCARCE: u64 = 800_000;
 /// Whose calls, and how urgent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
@@ -65,13 +70,38 @@ struct Waiting {
     room_at: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     /// It may be the first now, or need not be, or is out.
-    called: Notify,
+    called: Called,
     /// There was plenty of room: it asks, whoever is before it.
     free: AtomicBool,
     out: AtomicBool,
+}
+
+/// How a call learns that it is called up.
+#[derive(Debug)]
+enum Called {
+    /// It is a task, which waits for it.
+    Task(Notify),
+    /// It is of a world in simulated time, which keeps a list of those that were called.
+    Listed(Arc<Mutex<Vec<usize>>>, usize),
+}
+
+impl Place {
+    fn call(&self) {
+        match &self.called {
+            Called::Task(task) => task.notify_one(),
+            Called::Listed(list, number) => list.lock().push(*number),
+        }
+    }
+
+    /// Waits to be called up; whoever is listed is not waited for.
+    async fn called(&self) {
+        if let Called::Task(task) = &self.called {
+            task.notified().await;
+        }
+    }
 }
 
 /// Why a call does not wait.
@@ -128,7 +158,28 @@ impl Queue {
         bounds: config::Queue,
         until: Instant,
     ) -> Result<Ticket, Refusal> {
-        let now = Instant::now();
+        self.enter_as(flow, bounds, (Instant::now(), until), Called::Task(Notify::new()))
+    }
+
+    /// The same for a call `number` of a world in simulated time, where it is `now`: when it may be the first, or is out, its number
+    /// is put on the list.
+    pub fn enter_listed(
+        self: &Arc<Self>,
+        flow: &Flow,
+        bounds: config::Queue,
+        times: (Instant, Instant),
+        (list, number): (&Arc<Mutex<Vec<usize>>>, usize),
+    ) -> Result<Ticket, Refusal> {
+        self.enter_as(flow, bounds, times, Called::Listed(list.clone(), number))
+    }
+
+    fn enter_as(
+        self: &Arc<Self>,
+        flow: &Flow,
+        bounds: config::Queue,
+        (now, until): (Instant, Instant),
+        called: Called,
+    ) -> Result<Ticket, Refusal> {
         let mut inner = self.inner.lock();
         inner.flows.retain(|waiting| !waiting.places.is_empty() || waiting.lately(now).is_some());
         let at = inner.flows.iter().position(|waiting| waiting.flow == *flow).unwrap_or_else(|| {
@@ -141,7 +192,7 @@ impl Queue {
         if inner.size >= bounds.max && !inner.put_out(at) {
             return Err(Refusal::Full);
         }
-        let place = Arc::new(Place::default());
+        let place = Arc::new(Place { called, free: AtomicBool::new(false), out: AtomicBool::new(false) });
         inner.flows[at].places.push_back(place.clone());
         inner.size += 1;
         Ok(Ticket { queue: self.clone(), flow: flow.clone(), place })
@@ -158,7 +209,7 @@ impl Queue {
             *behind = false; // nobody waits on: the time until the next one comes is not its wait
         }
         if let Some(first) = waiting.places.front().filter(|_| at == 0) {
-            first.called.notify_one();
+            first.call();
         }
         inner.size -= 1;
     }
@@ -196,7 +247,7 @@ impl Inner {
         };
         let Some(newest) = self.flows[most].places.pop_back() else { return false };
         newest.out.store(true, Ordering::Release);
-        newest.called.notify_one();
+        newest.call();
         self.size -= 1;
         true
     }
@@ -242,7 +293,7 @@ impl Ticket {
                 Some(ended) => return ended,
                 None => {}
             }
-            if timeout_at(until.into(), self.place.called.notified()).await.is_err() {
+            if timeout_at(until.into(), self.place.called()).await.is_err() {
                 return Ended::Over;
             }
         }
@@ -251,20 +302,29 @@ impl Ticket {
     /// Waits to ask again, `until` then at most: the first of its flow until `again`, another until it is the first. It was told
     /// that there may be room at `room_at`.
     pub async fn next(&self, again: Instant, room_at: Instant, until: Instant) -> Ended {
-        if let Some(waiting) = self.queue.inner.lock().find_mut(&self.flow) {
-            waiting.room_at = Some(room_at);
-        }
-        self.place.free.store(false, Ordering::Release);
-        if self.look() == Some(Ended::Ours) {
+        if self.told(room_at) == Some(Ended::Ours) {
             // Called, it is out, or was first already; either way it is looked at below.
-            let _ = timeout_at(again.into(), self.place.called.notified()).await;
+            let _ = timeout_at(again.into(), self.place.called()).await;
         }
         self.first(until).await
     }
 
+    /// It asked, and was told that there may be room at `room_at`: is it still the first?
+    pub fn told(&self, room_at: Instant) -> Option<Ended> {
+        if let Some(waiting) = self.queue.inner.lock().find_mut(&self.flow) {
+            waiting.room_at = Some(room_at);
+        }
+        self.place.free.store(false, Ordering::Release);
+        self.look()
+    }
+
     /// It got room; if there is `plenty`, the others of its flow need not wait for each other.
     pub fn served(self, plenty: bool) {
-        let now = Instant::now();
+        self.served_at(plenty, Instant::now());
+    }
+
+    /// The same where it is `now`.
+    pub fn served_at(self, plenty: bool, now: Instant) {
         let mut inner = self.queue.inner.lock();
         if let Some(waiting) = inner.find_mut(&self.flow) {
             // A longer gap says that there was no room for anybody, not how fast the flow goes.
@@ -276,12 +336,13 @@ impl Ticket {
             waiting.served = Some((now, waiting.places.len() > 1));
             for place in waiting.places.iter().filter(|_| plenty) {
                 place.free.store(true, Ordering::Release);
-                place.called.notify_one();
+                place.call();
             }
         }
     }
 
-    fn look(&self) -> Option<Ended> {
+    /// What ended its wait, if something has.
+    pub fn look(&self) -> Option<Ended> {
         if self.place.out.load(Ordering::Acquire) {
             return Some(Ended::Out);
         }

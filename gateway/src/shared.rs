@@ -28,6 +28,7 @@ use crate::telemetry::{Metrics, Otlp};
 use crate::upstream::Upstreams;
 
 pub use snapshot::Snapshot;
+pub(crate) use snapshot::{deadlines, watches};
 
 /// Under what the predictor files a call: model and tenant.
 pub type PredictionKey = (Arc<str>, Arc<str>);

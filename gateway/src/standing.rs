@@ -75,7 +75,8 @@ impl Standing {
         self.outlook_at(look, boot_ms())
     }
 
-    fn outlook_at(&self, look: Look, now: Ms) -> Outlook {
+    /// The same when it is `now`.
+    pub fn outlook_at(&self, look: Look, now: Ms) -> Outlook {
         let known = self.watched.known(now);
         let (time, errors) = {
             let mut behaviour = self.behaviour.lock();
@@ -104,7 +105,7 @@ impl Standing {
     }
 
     /// An attempt begins; how many are in flight besides.
-    fn begin(&self, now: Ms) -> u64 {
+    pub fn begin(&self, now: Ms) -> u64 {
         let load = self.watched().map_or(0, |watched| {
             watched.add(&[0.0; SUMS], [1, 0, 0]);
             let known = watched.known(now);
@@ -142,7 +143,13 @@ impl Standing {
         (self.unserved.load(Ordering::Relaxed) * 1_000_000) >> 32
     }
 
-    fn answered(&self, size: Size, answered: Answered, now: Ms) {
+    /// An attempt that had begun is over.
+    pub fn end(&self) {
+        self.watched.end();
+    }
+
+    /// It was answered in full.
+    pub fn answered(&self, size: Size, answered: Answered, now: Ms) {
         self.behaviour.lock().answered(answered, now);
         if let Some(watched) = self.watched() {
             let first = answered.first.map(|first| first.as_secs_f64());
@@ -286,7 +293,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.standing.watched.end();
+        self.standing.end();
         self.tell(Ending::Unknown); // a probe that nothing became of makes room for another
     }
 }

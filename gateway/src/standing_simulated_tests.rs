@@ -1,5 +1,5 @@
-//! Strategies on deployments that serve in simulated time: three replicas with the code that routes, learns, shares and
-//! reserves, on one state. Each deployment serves its calls side by side, the slower the more there are (as engines that batch
+//! Strategies on deployments that serve in simulated time ([`crate::plan`]): three replicas with the code that routes, learns, shares
+//! and reserves, on one state. Each deployment serves its calls side by side, the slower the more there are (as engines that batch
 //! do). `tests/bench/strategies` runs this and keeps the numbers.
 //!
 //! Sizes are log-normal: input of 800 tokens in the middle (sigma 1.2), output of 250 (sigma 1.0), as in production traces of chat.
@@ -7,8 +7,11 @@
 #[path = "standing/simulated_world.rs"]
 mod world;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::config::ModelId;
+use crate::plan::load::Coming;
+use crate::plan::tally::Count;
 use crate::standing::Look;
 use world::*;
 
@@ -36,15 +39,12 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 /// At 60 % load: learns for some minutes, then some are counted.
-fn at_sixty(engines: &[Engine], model: &str, seed: u64) -> Came {
-    let mut sim = Sim::new(engines, &[model], seed);
+fn at_sixty(engines: &[Engine], model: &str, seed: u64) -> Count {
     let rate = 0.6 * engines.iter().map(|engine| engine.capacity()).sum::<f64>();
-    let offered = [Offered { rate, spike: None }];
-    let (learns, counts) = if is_bench() { (180_000, 720_000) } else { (60_000, 180_000) };
-    sim.run(learns, &offered);
-    sim.forget();
-    sim.run(counts, &offered);
-    let came = sim.came.remove(0);
+    let times = if is_bench() { (180, 720) } else { (60, 180) };
+    let world = simulate(engines, &[model], &[Offered { rate, spike: None }], times, seed);
+    let came = world.tally.all;
+    let by_deployment: Vec<u64> = world.tally.deployments.iter().map(|of| of.served).collect();
     println!(
         "| {model}, {} | {} | {:.1} s | {:.1} s | {:?} | {:.2} |",
         match (engines[0].concurrency, engines[2].price > 1.0) {
@@ -52,11 +52,11 @@ fn at_sixty(engines: &[Engine], model: &str, seed: u64) -> Came {
             (Some(_), true) => "providers, the fastest five times as dear",
             (None, _) => "engines",
         },
-        came.seconds.len(),
-        came.seconds.iter().sum::<f64>() / came.seconds.len() as f64,
-        came.p95(),
-        came.by_deployment,
-        came.per_call() * 1e3
+        came.served,
+        came.took.mean() / 1e6,
+        p95(&came),
+        by_deployment,
+        per_call(&came) * 1e3
     );
     came
 }
@@ -64,10 +64,10 @@ fn at_sixty(engines: &[Engine], model: &str, seed: u64) -> Came {
 /// p95 of completion by each strategy, the mean of three seeds, and what a call costs.
 fn compare(engines: &[Engine], strategies: &[&str]) -> Vec<(f64, f64)> {
     let by = |strategy: &&str| {
-        let all: Vec<Came> =
+        let all: Vec<Count> =
             seeds().map(|seed| at_sixty(engines, &format!("strategy = \"{strategy}\""), seed)).collect();
-        let mean = |of: fn(&Came) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
-        (mean(Came::p95), mean(Came::per_call))
+        let mean = |of: fn(&Count) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+        (mean(p95), mean(per_call))
     };
     strategies.iter().map(by).collect()
 }
@@ -94,12 +94,13 @@ fn composite_costs_as_little_as_cost_and_is_faster() {
     for engines in if is_bench() { &all[..] } else { &all[..1] } {
         let of = compare(engines, &["cost", "composite"]);
         let ((before, paid), (after, pays)) = (of[0], of[1]);
-        assert!(pays <= 1.02 * paid && after < before, "cost {pays} over {paid}, p95 {after} under {before}");
+        let most = if is_bench() { 1.02 } else { 1.05 }; // a short run is one of chance
+        assert!(pays <= most * paid && after < before, "cost {pays} over {paid}, p95 {after} under {before}");
     }
 }
 
 /// A model that may go anywhere, and one whose spike every two minutes only the first deployment can serve.
-fn spiked(strategy: &str, seed: u64) -> [Came; 2] {
+fn spiked(strategy: &str, seed: u64) -> [Count; 2] {
     let engine = |first: f64| Engine {
         speed: 100.0,
         first,
@@ -110,20 +111,18 @@ fn spiked(strategy: &str, seed: u64) -> [Came; 2] {
     };
     let engines = [Engine { speed: 400.0, ..engine(0.1) }, engine(0.5), engine(0.5)];
     let only = format!("{strategy}\ndeployments = [\"d0\"]");
-    let mut sim = Sim::new(&engines, &[strategy, &only], seed);
-    let offered = [Offered { rate: 6.0, spike: None }, Offered { rate: 8.0, spike: Some((25_000, 120_000)) }];
-    sim.run(120_000, &offered);
-    sim.forget();
-    sim.run(if is_bench() { 600_000 } else { 240_000 }, &offered);
-    let [any, one] = [0, 1].map(|at| sim.came[at].clone());
+    let offered = [Offered { rate: 6.0, spike: None }, Offered { rate: 8.0, spike: Some((25.0, 120.0)) }];
+    let times = (120, if is_bench() { 600 } else { 240 });
+    let world = simulate(&engines, &[strategy, &only], &offered, times, seed);
+    let [any, one] = [0, 1].map(|at| world.tally.names[at].clone());
     println!(
         "| {} | {} of {} | {:.1} s | {} of {} |",
         strategy,
-        any.refused,
-        any.refused + any.seconds.len(),
-        any.p95(),
-        one.refused,
-        one.refused + one.seconds.len(),
+        any.refusals(),
+        any.came,
+        p95(&any),
+        one.refusals(),
+        one.came,
     );
     [any, one]
 }
@@ -132,8 +131,8 @@ fn spiked(strategy: &str, seed: u64) -> [Came; 2] {
 #[test]
 fn room_is_left_for_a_spike_that_comes_again() {
     let by = |strategy: &str| -> f64 {
-        let refused = |seed| spiked(strategy, seed).iter().map(|came| came.refused).sum::<usize>();
-        seeds().map(refused).sum::<usize>() as f64
+        let refused = |seed| spiked(strategy, seed).iter().map(Count::refusals).sum::<u64>();
+        seeds().map(refused).sum::<u64>() as f64
     };
     let (latency, predictive) = (by("strategy = \"latency\""), by("strategy = \"predictive\""));
     assert!(predictive < 0.6 * latency && latency > 50.0, "refused {predictive}, by latency {latency}");
@@ -142,19 +141,22 @@ fn room_is_left_for_a_spike_that_comes_again() {
 /// Broken on purpose to see it fail: sums not told.
 #[test]
 fn a_replica_that_has_just_begun_knows_what_the_others_learnt() {
-    let engines = engines([1.0; 3]);
-    let mut sim = Sim::new(&engines, &["strategy = \"predictive\""], 1);
     let offered = [Offered { rate: 3.0, spike: None }];
-    sim.run(120_000, &offered);
-    sim.join(2);
-    sim.sync(2, true);
-    let by = sim.config.models[0].ranking.latency.measure;
+    let mut world = simulate(&engines([1.0; 3]), &["strategy = \"predictive\""], &offered, (0, 120), 1);
+    world.begin_anew(2).unwrap();
+    let by = world.config().models[0].ranking.latency.measure;
     let look = Look { input: 800, output: 250, by, expects: true, replicas: 3 };
     for at in 0..3 {
-        let [old, new] = [0, 2].map(|of| sim.replicas[of].standings[at].outlook_at(look, sim.now));
+        let [old, new] = [0, 2].map(|of| world.replicas[of].standings[at].outlook_at(look, world.ms()));
         let (old, new) = (old.expected.unwrap(), new.expected.unwrap());
         assert!((new / old - 1.0).abs() < 0.5, "{new:.2} s, not {old:.2}");
     }
+}
+
+fn middling() -> Coming {
+    let (input, output) = (800, 250);
+    let (at, name, tenant, max_tokens, stream, took) = (0, 0, None, None, true, None);
+    Coming { at, name, tenant, input, weighs: input, output, max_tokens, stream, took }
 }
 
 /// Printed, and bounded in a release build.
@@ -170,9 +172,19 @@ fn decisions_take_microseconds() {
     ] {
         let engine =
             Engine { speed: 100.0, first: 0.1, slots: 50.0, price: 1.0, rpm: Some(1_000), concurrency: None };
-        let mut sim = Sim::new(&vec![engine; count], &[&format!("strategy = \"{of}\"")], 1);
-        sim.run(if is_bench() { 120_000 } else { 4_000 }, &[Offered { rate: 40.0, spike: None }]);
-        let decisions = &mut sim.decisions;
+        let offered = [Offered { rate: 40.0, spike: None }];
+        let time = if is_bench() { 120 } else { 4 };
+        let strategy = format!("strategy = \"{of}\"");
+        let mut world = simulate(&vec![engine; count], &[&strategy], &offered, (0, time), 1);
+        let config = world.config().clone();
+        let mut decisions: Vec<Duration> = (0..if is_bench() { 5_000 } else { 200 })
+            .map(|at| {
+                let begun = Instant::now();
+                let ranked = world.rank_at(at % REPLICAS, &middling(), (ModelId(0), true, None), &config);
+                assert_eq!(ranked.len(), count);
+                begun.elapsed()
+            })
+            .collect();
         decisions.sort_unstable();
         let at = |share: f64| decisions[(decisions.len() as f64 * share) as usize];
         println!("| {of}, {count} candidates | {:?} | {:?} |", at(0.5), at(0.99));

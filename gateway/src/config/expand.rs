@@ -69,6 +69,24 @@ fn value_of(
     env(name).ok_or_else(|| format!("the environment variable `{name}` is not set"))
 }
 
+/// The text with a word in place of each reference to a file that cannot be read; no place in it changes.
+pub(crate) fn without_files(text: &str) -> String {
+    let mut out = text.to_owned();
+    let mut from = 0;
+    while let Some(at) = out[from..].find("${file:").map(|at| from + at) {
+        let Some(end) = out[at..].find('}').map(|end| at + end + 1) else { break };
+        from = end;
+        let is_literal = out[..at].ends_with('$');
+        let path = &out[at + "${file:".len()..end - 1];
+        if !is_literal && !path.contains('\n') && std::fs::File::open(path).is_err() {
+            let length = end - at;
+            let word = format!("unset{}", "-".repeat(length - "unset".len()));
+            out.replace_range(at..end, &word);
+        }
+    }
+    out
+}
+
 /// Letters, digits and `_`, not starting with a digit.
 pub(crate) fn is_variable_name(name: &str) -> bool {
     let ok = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -85,6 +103,20 @@ mod tests {
 
     fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (String, Vec<Failure>) {
         super::expand(text, env, &mut Sources::default())
+    }
+
+    /// Broken on purpose to see it fail: a word that is shorter than what it stands for.
+    #[test]
+    fn files_that_are_not_there_are_words_of_the_same_length() {
+        let here = std::env::current_exe().unwrap();
+        let text = format!(
+            "a = \"${{file:/nowhere/at all}}\" b = \"$${{file:/nowhere}}\" c = \"${{file:{}}}\"",
+            here.display()
+        );
+        let out = without_files(&text);
+        assert_eq!(out.len(), text.len());
+        assert!(out.starts_with("a = \"unset-") && out[20..] == *format!("{}{}", &out[20..29], &text[29..]));
+        assert_eq!(without_files("${file:"), "${file:");
     }
 
     fn messages(text: &str) -> Vec<(String, String)> {

@@ -13,18 +13,13 @@ use super::explain::every;
 use super::tried::Tried;
 use super::{Call, note};
 use crate::auth::Who;
-use crate::config::{self, Deployment, ModelId, Priority};
+use crate::config::{self, ModelId, Priority};
 use crate::error::{Error, Kind};
-use crate::queue::{Ended, Flow, Queue, Refusal, Ticket};
-use crate::state::core::fair::ASKS;
-use crate::state::core::{Denied, Ms, Told, Turn};
+use crate::queue::{Asking, Ended, Flow, Queue, Refusal, SCARCE, Ticket};
+use crate::state::core::{Denied, Ms, Told};
 use crate::state::{Away, Outcome, Wish};
 use crate::telemetry::{Record, Why};
 
-/// Room is scarce from here on, millionths of a limit in use.
-const SCARCE: u64 = 800_000;
-/// What a call counts for beside others: thousandths of a token at weight 1, below this.
-const DEAREST: f64 = (1u64 << 40) as f64;
 /// Where nobody knows when room comes.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
@@ -50,8 +45,7 @@ struct Stay<'a> {
     may_wait: bool,
     /// Its place, if it waits.
     ticket: Option<Ticket>,
-    /// How often it asked in vain though nobody knew when there would be room.
-    guesses: u32,
+    asking: Asking,
     /// Whom operators kept calls from when it came ([`Call::kept_from`]).
     kept_from: u64,
 }
@@ -91,9 +85,7 @@ impl Stay<'_> {
         record: &mut Option<Record>,
     ) -> Result<(), (Denied, Option<Why>)> {
         let now = Instant::now();
-        // Where that is a guess, each is to be longer: who waits for long must not ask all the time.
-        self.guesses = if denied.exact { 0 } else { self.guesses + 1 };
-        let patience = (denied.retry_in.max(1) << (self.guesses / 4).min(5)).min(ASKS);
+        let patience = self.asking.again_in(&denied);
         let room_at = now + Duration::from_millis(denied.retry_in.max(1));
         if denied.may_be_waited_for() {
             self.queue.note_scarce(now);
@@ -141,7 +133,7 @@ impl Call<'_> {
             until: (Instant::now() + bounds.wait).min(self.deadline),
             may_wait,
             ticket: None,
-            guesses: 0,
+            asking: Asking::default(),
             kept_from: if may_wait { self.kept_from(id) } else { 0 },
         };
         let outcome = match stay.behind_others(record).await {
@@ -230,16 +222,11 @@ impl Call<'_> {
         if stay.bounds.max == 0 || stay.ticket.is_none() && !stay.queue.competes(Instant::now()) {
             return;
         }
-        let tokens = self.needs(self.expected_output(stay.model));
-        let cost = 1_000.0 * tokens.input.saturating_add(tokens.expected).max(1) as f64 / stay.flow.weight;
-        Arc::make_mut(&mut wish.ask).turn = Some(Turn {
-            line: (*self.snapshot.model_names[stay.model.0]).to_owned(),
-            flow: Deployment::tag_of(&stay.flow.tenant),
-            rank: stay.flow.rank,
-            cost: cost.min(DEAREST) as u64,
-            waits: stay.may_wait,
-            more: stay.ticket.as_ref().is_some_and(Ticket::has_more_behind),
-        });
+        let needs = self.needs(self.expected_output(stay.model));
+        let tokens = needs.input.saturating_add(needs.expected);
+        let more = stay.ticket.as_ref().is_some_and(Ticket::has_more_behind);
+        let model = &self.snapshot.model_names[stay.model.0];
+        Arc::make_mut(&mut wish.ask).turn = Some(stay.flow.turn(model, tokens, stay.may_wait, more));
     }
 }
 

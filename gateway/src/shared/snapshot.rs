@@ -91,18 +91,7 @@ impl Snapshot {
     /// The deployments whose behaviour is of interest to how any model is served, with their pools; no other is told of. Where
     /// prompts that begin alike are to meet, that is how many calls are in flight.
     pub(super) fn watches(&self) -> Vec<Watch> {
-        let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
-        let models = self.config.models.iter().chain(variants.map(|variant| &variant.own));
-        let by_prefix = |model: &Model| model.affinity.as_ref().is_some_and(|affinity| affinity.prefix);
-        let looking = models.filter(|model| route::looks(model) || by_prefix(model));
-        let ids: AHashSet<usize> =
-            looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
-        let watch = |(at, standing): (usize, &Arc<Standing>)| {
-            standing.set_watched(ids.contains(&at));
-            let pools = self.config.deployments[at].pools.iter().map(|id| self.pools[id.0].clone());
-            standing.watched().map(|of| Watch { of: of.clone(), pools: pools.collect() })
-        };
-        self.standings.iter().enumerate().filter_map(watch).collect()
+        watches(&self.config, &self.pools, &self.standings)
     }
 
     /// If a failure is of the kind, the pools of a deployment that its provider limits rest, for every replica, as long
@@ -143,14 +132,35 @@ impl Snapshot {
         ttls.max().unwrap_or(Duration::from_secs(60))
     }
 
-    /// The longest that any attempt may take; at least a second each, for a configuration without models.
+    /// The longest that any attempt may take.
     pub fn deadlines(&self) -> Deadlines {
-        let timeouts = || self.config.models.iter().flat_map(|model| &model.targets).map(|t| t.timeouts);
-        let head = timeouts().map(|t| t.connect + t.first_token).max().unwrap_or(Duration::from_secs(1));
-        let end = timeouts().map(|t| t.total).max().unwrap_or(Duration::from_secs(1));
-        let ms = |time: Duration| (time + SLACK).as_millis() as u64;
-        Deadlines { head: ms(head), end: ms(end.max(head)) }
+        deadlines(&self.config)
     }
+}
+
+/// The longest that any attempt may take; at least a second each, for a configuration without models.
+pub(crate) fn deadlines(config: &Config) -> Deadlines {
+    let timeouts = || config.models.iter().flat_map(|model| &model.targets).map(|t| t.timeouts);
+    let head = timeouts().map(|t| t.connect + t.first_token).max().unwrap_or(Duration::from_secs(1));
+    let end = timeouts().map(|t| t.total).max().unwrap_or(Duration::from_secs(1));
+    let ms = |time: Duration| (time + SLACK).as_millis() as u64;
+    Deadlines { head: ms(head), end: ms(end.max(head)) }
+}
+
+/// As [`Snapshot::watches`].
+pub(crate) fn watches(config: &Config, pools: &[Arc<PoolInfo>], standings: &[Arc<Standing>]) -> Vec<Watch> {
+    let variants = config.experiments.iter().flat_map(|experiment| &experiment.variants);
+    let models = config.models.iter().chain(variants.map(|variant| &variant.own));
+    let by_prefix = |model: &Model| model.affinity.as_ref().is_some_and(|affinity| affinity.prefix);
+    let looking = models.filter(|model| route::looks(model) || by_prefix(model));
+    let ids: AHashSet<usize> =
+        looking.flat_map(|model| &model.targets).map(|target| target.deployment.0).collect();
+    let watch = |(at, standing): (usize, &Arc<Standing>)| {
+        standing.set_watched(ids.contains(&at));
+        let pools = config.deployments[at].pools.iter().map(|id| pools[id.0].clone());
+        standing.watched().map(|of| Watch { of: of.clone(), pools: pools.collect() })
+    };
+    standings.iter().enumerate().filter_map(watch).collect()
 }
 
 /// What authorises each account's requests: what did so before, if the account is the same, or what its file and the

@@ -1,5 +1,7 @@
 //! When settlements should be told before their time.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -42,5 +44,14 @@ impl Bell {
                 () = self.crowded.notified() => tokio::time::sleep(SOON).await,
             },
         }
+    }
+
+    /// In how long a SYNC is due, if it was rung since this was asked last: for a world in simulated time.
+    pub fn due(&self) -> Option<Duration> {
+        let was_rung = |notify: &Notify| {
+            pin!(notify.notified()).as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        let (crowded, freed) = (was_rung(&self.crowded), was_rung(&self.freed));
+        if crowded { Some(SOON) } else { freed.then_some(LATER) }
     }
 }

@@ -33,7 +33,7 @@ pub struct Policy {
 }
 
 /// That of replicas.
-pub(super) const POLICY: Policy = Policy { calls: 8.0, window: 5_000 };
+pub const POLICY: Policy = Policy { calls: 8.0, window: 5_000 };
 /// Time between two SYNCs that count, ms.
 const PERIOD: Ms = 200;
 /// So many of these are lent for.

@@ -8,12 +8,15 @@ mod heard;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::asking::Wish;
 use super::bell::Bell;
 use super::books::PoolBooks;
+use super::core::Granted;
 use super::core::SessionOutcome;
 use super::core::mutant::{Mutant, on};
 use super::core::{Amounts, Mode, Ms, Stage};
 use super::ledger::Attempt;
+use super::ledger::{Drawn, Ledger};
 use super::pools::{Actual, PoolInfo};
 use crate::config::Price;
 use crate::dialect::quota::Left;
@@ -58,6 +61,38 @@ pub(super) struct Part {
 }
 
 impl Reservation {
+    /// One of a world in simulated time, where no timer ends it: what `wish` was granted in the books of `ledger`.
+    pub fn simulated(
+        ledger: &Arc<Ledger>,
+        bell: &Arc<Bell>,
+        wish: &Wish,
+        granted: &Granted,
+        drawn: Vec<Drawn>,
+    ) -> Reservation {
+        let now = Instant::now();
+        let part = |(pool, books, amounts): Drawn| Part {
+            info: wish.infos[pool].clone(),
+            books,
+            amounts,
+            used: Amounts::new(),
+        };
+        Reservation {
+            index: granted.index,
+            session: granted.session,
+            share: granted.share,
+            permit: granted.permit,
+            leased: false,
+            send_by: Ms::MAX,
+            head_by: now,
+            end_by: now,
+            granted_at: granted.l,
+            parts: drawn.into_iter().map(part).collect(),
+            price: wish.prices.get(granted.index).copied().flatten().map(Box::new),
+            home: Some((ledger.attempt(), bell.clone())),
+            head_settled: false,
+        }
+    }
+
     /// Estimated tokens held on the provider's side, for the error of estimates: the largest token amount.
     pub fn held_tokens(&self) -> u64 {
         use crate::config::MeterKind::Tokens;
