@@ -142,7 +142,8 @@ fn room_is_left_for_a_spike_that_comes_again() {
 #[test]
 fn a_replica_that_has_just_begun_knows_what_the_others_learnt() {
     let offered = [Offered { rate: 3.0, spike: None }];
-    let mut world = simulate(&engines([1.0; 3]), &["strategy = \"predictive\""], &offered, (0, 120), 1);
+    let mut world = world(&engines([1.0; 3]), &["strategy = \"predictive\""], &offered, (0, 240), 1);
+    world.run(&mut |world| world.time().0 < 120_000_000); // in the middle, for what is known is known of such a load
     world.begin_anew(2).unwrap();
     let by = world.config().models[0].ranking.latency.measure;
     let look = Look { input: 800, output: 250, by, expects: true, replicas: 3 };

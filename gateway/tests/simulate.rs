@@ -71,6 +71,30 @@ fn a_load_is_simulated_and_told() {
     assert!(json(&["--times", "4"])["total"]["share"].as_f64().unwrap() < 0.6);
 }
 
+/// Every configuration in the repository, on a machine where none of what it refers to is set. Broken on purpose to see it fail: the
+/// same word for whatever is not set.
+#[test]
+fn every_example_is_simulated_though_nothing_is_set() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    let folders = [config.clone(), config.join("examples")];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let read = |path: &Path| toml::from_str::<toml::Table>(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut count = 0;
+    for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
+        let Some(models) = read(path).get("models").and_then(|models| models.as_array().cloned()) else {
+            continue;
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.env_clear().args(["simulate", "--rps", "1", "--for", "5s", "--runs", "0", "--json"]);
+        command.arg("--config").arg(path).args(["--model", models[0]["name"].as_str().unwrap()]);
+        let told = command.output().unwrap();
+        assert!(told.status.success(), "{}: {}", path.display(), text(&told.stderr));
+        count += 1;
+    }
+    assert!(count >= 10, "{count} files");
+}
+
 /// A log of Weir's is played again, and what of it cannot be is told. Broken on purpose to see it fail: such lines passed over silently.
 #[test]
 fn a_log_is_played_again() {
@@ -118,6 +142,8 @@ fn mistakes_are_told_at_their_place() {
     fails(&["--load", "absent.log"], 1, "absent.log");
     fails(&["--rps", "1", "--model", "y"], 1, "no model `y`");
     fails(&["--rps", "0", "--model", "m"], 2, "a number above 0");
+    fails(&["--rps", "1", "--model", "m", "--for", "0s"], 2, "a time above 0s");
+    fails(&["--rps", "1", "--model", "m", "--html", "absent/x.html"], 1, "absent/x.html cannot be written");
     fails(&[], 2, "--load");
     std::fs::write(folder.join("weir.toml"), "version = 2\n").unwrap();
     fails(&["--rps", "1", "--model", "m"], 1, "weir.toml:1:11");

@@ -75,6 +75,11 @@ impl Replica {
         &self.client
     }
 
+    /// Its configuration.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// The admin listener.
     pub fn admin(&self) -> SocketAddr {
         self.admin

@@ -47,6 +47,7 @@ pub mod telemetry;
 mod tests;
 mod tree;
 mod units;
+mod unset;
 mod words;
 
 use std::collections::BTreeMap;
@@ -411,16 +412,14 @@ impl Config {
         (config, sources)
     }
 
-    /// Reads and checks `path` for who plans with it and calls nobody: secrets that are not at hand, be they in the environment or in
-    /// files, are taken to be something or other.
+    /// Reads and checks `path` for who plans with it and calls nobody: what is not at hand, be it in the environment or in files, is taken
+    /// to be something or other.
     pub fn load_to_plan(path: &std::path::Path) -> Result<Config, Report> {
         let mut sources = Sources::default();
         let text = sources
             .read_text(path)
             .map_err(|err| Report::whole_file(path, format!("cannot be read: {err}")))?;
-        let is_address = |name: &str| ["URL", "ENDPOINT", "URI"].iter().any(|word| name.contains(word));
-        let unset = |name: &str| if is_address(name) { "https://unset.invalid" } else { "unset" };
-        let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| unset(name).to_owned()));
+        let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| unset::value(name)));
         check::check_from(path, &expand::without_files(&text), &env, &mut sources)
     }
 

@@ -1,5 +1,6 @@
 //! `weir simulate`: reads, simulates, prints.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub struct Options {
     #[arg(long)]
     pub leases: bool,
     /// For how long the load comes that is counted (of a log: all of it); 10 minutes if nothing says.
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = some_time)]
     pub time: Option<Duration>,
     /// How long it comes before that; a minute and a half if nothing says, but not more than half of the time.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -88,6 +89,11 @@ fn number(text: &str, is: impl Fn(f64) -> bool, due: &str) -> Result<f64, String
 
 fn positive(text: &str) -> Result<f64, String> {
     number(text, |n| n > 0.0 && n <= 1e9, "a number above 0")
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|err| err.to_string())?;
+    if time.is_zero() { Err("expected a time above 0s".to_owned()) } else { Ok(time) }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -127,10 +133,14 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         warm_up: plan.warm_up,
         config: Arc::new(config),
     };
+    let wrong = |path: &PathBuf| format!("{} cannot be written", path.display());
+    // Before what may take long.
+    let html =
+        options.html.as_ref().map(|path| File::create(path).with_context(|| wrong(path))).transpose()?;
     let report = simulate(&set, &plan.load, options)?;
-    if let Some(path) = &options.html {
-        std::fs::write(path, page::page(&report, &options.config.display().to_string()))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
+    if let (Some(mut file), Some(path)) = (html, &options.html) {
+        let page = page::page(&report, &options.config.display().to_string());
+        file.write_all(page.as_bytes()).with_context(|| wrong(path))?;
     }
     let out = if options.json {
         format!("{}\n", serde_json::to_string_pretty(&report)?)
@@ -213,7 +223,7 @@ fn quick(options: &Options, config: &Config) -> anyhow::Result<Mix> {
 
 /// The calls of a log, as often as is asked for.
 fn recorded(path: &Path, options: &Options, config: &Config) -> anyhow::Result<Load> {
-    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    let file = File::open(path).with_context(|| path.display().to_string())?;
     let mut record = Record::default();
     for line in BufReader::new(file).lines() {
         record.read(&line.with_context(|| path.display().to_string())?, config);

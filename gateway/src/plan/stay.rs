@@ -13,6 +13,7 @@ use crate::config::{DeploymentId, ModelId};
 use crate::queue::{Asking, Ended, Flow, Refusal, Ticket};
 use crate::state::Wish;
 use crate::state::core::{Command, Denied, Reply, Reserved};
+use crate::state::ledger::Ledger;
 use crate::state::side::Borrowed;
 
 /// A call that asks for room, or waits to.
@@ -146,7 +147,10 @@ impl World {
         let Reply::Reserved(Reserved::Granted(granted)) = reply else {
             outstanding.refused();
             return match reply {
-                Reply::Reserved(Reserved::Denied(denied)) => self.in_vain(slot, &denied),
+                Reply::Reserved(Reserved::Denied(denied)) => {
+                    self.give_back(slot, &ledger, &denied);
+                    self.in_vain(slot, &denied);
+                }
                 Reply::Reserved(Reserved::TooBig { pool, .. }) => self.denied(slot, Why::TooBig, Some(pool)),
                 _ => self.denied(slot, Why::Room, None),
             };
@@ -154,6 +158,17 @@ impl World {
         match outstanding.granted(granted.index, granted.share) {
             Some(drawn) => self.granted(slot, &ledger, &granted, drawn),
             None => self.denied(slot, Why::Room, None),
+        }
+    }
+
+    /// What of the pool that had no room lies idle at the replica is given back, and that is told soon.
+    fn give_back(&mut self, slot: usize, ledger: &Ledger, denied: &Denied) {
+        let Some(call) = self.calls[slot].as_ref() else { return };
+        let Some(stay) = call.stay.as_ref().filter(|_| !denied.open) else { return };
+        let at = call.replica;
+        if ledger.ran_full(&stay.wish.ask.pools[denied.pool]) {
+            self.replicas[at].bell.ring_loud();
+            self.ring(at);
         }
     }
 

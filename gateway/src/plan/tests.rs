@@ -89,22 +89,19 @@ fn where_there_is_room_everything_is_served_without_a_wait() {
     assert!((told.total.latency_ms[1] / 200.0 - 1.0).abs() < 0.01 && told.advice.is_none());
 }
 
-/// Ten at once, each for a second, five calls a second by chance: by Erlang's formula one in thirty waits. Who waits for calls to end
-/// asks again each half second, and replicas hear of free room a little later. Broken on purpose to see it fail: a call that is freed not
-/// told before its time.
+/// Ten at once, each for a second, five calls a second by chance: by Erlang's formula one in thirty finds no room. It asks again every
+/// half second, as long as nobody knows when there will be some, and who comes meanwhile to its replica waits behind it. Broken on purpose
+/// to see it fail: a call asks again only when its time is over.
 #[test]
-fn calls_wait_for_others_to_end() {
+fn calls_wait_where_there_is_no_room() {
     let mut set = setting(one("concurrency = 10", "queue = { max = 1000, wait = \"60s\" }"));
     set.services[0].first = 1.0;
     for replicas in [1, 3] {
-        let (_, told) = run(&Setting { replicas, ..set.clone() }, &[source("m", 5.0)], 3_600 * SECOND);
-        assert_eq!(told.total.served, told.total.came, "{:?}", told.total.refused);
-        let [mean, half, most] = told.total.wait_ms;
-        assert!(
-            half == 0.0 && mean > 5.0 && mean < 60.0 && most < 500.0,
-            "{:?} ms by {replicas}",
-            told.total.wait_ms
-        );
+        let (world, told) = run(&Setting { replicas, ..set.clone() }, &[source("m", 5.0)], 1_200 * SECOND);
+        let (mean, waits) = (told.total.wait_ms[0], &world.tally.all.waits);
+        assert_eq!(told.total.served, told.total.came);
+        assert!(mean > 5.0 && mean < 40.0, "{mean} ms by {replicas}");
+        assert!(waits.within(0.9) == 0.0 && waits.within(0.99) > 0.0, "{:?}", told.total.wait_ms);
         let used = told.pools[told.pools.len() - 1].limits[0].mean;
         assert!((used - 0.5).abs() < 0.03, "{used} in use");
     }
@@ -115,7 +112,7 @@ fn crowd() -> Config {
         "deployments = [{ name = \"d\", account = \"a\", model = \"x\", limits = { rpm = 120 }, price = { input = 1.0, output = 2.0 }, context_window = 1000 },\n\
          { name = \"e\", account = \"b\", model = \"x\", limits = { tpm = 9000 } }]\n\
          models = [{ name = \"m\", deployments = [\"d\", \"e\"], queue = { max = 5, wait = \"3s\" } }, { name = \"n\", deployments = [\"d\"], fallbacks = [\"m\"] }]\n\
-         tenants = [{ name = \"web\", models = [\"*\"] }, { name = \"batch\", models = [\"m\"], limits = { rpm = 5 }, priority = \"low\" }]\n",
+         tenants = [{ name = \"web\", models = [\"*\"], priority = \"high\" }, { name = \"batch\", models = [\"m\"], limits = { rpm = 10 } }]\n",
     )
 }
 
@@ -182,16 +179,16 @@ fn the_warm_up_is_left_out() {
 fn with_loans_calls_need_no_questions_and_limits_hold() {
     // (By capacity each call compares what deployments have left, which is a question.)
     let weighted = "queue = { max = 0 }, strategy = \"weighted\"";
-    let mut set = Setting { leases: true, ..setting(one("rpm = 60000", weighted)) };
+    let mut set = Setting { leases: true, ..setting(one("rpm = 30000", weighted)) };
     let of = |set: &Setting, rate| run(set, &[source("m", rate)], 130 * SECOND).1;
-    let half = of(&set, 500.0);
-    assert!(half.state.on_loans > 0.9 * 500.0 && half.state.reserves < 50.0, "{:?}", half.state);
+    let half = of(&set, 250.0);
+    assert!(half.state.on_loans > 0.9 * 250.0 && half.state.reserves < 25.0, "{:?}", half.state);
     assert_eq!(half.total.served, half.total.came);
-    let twice = of(&set, 2_000.0);
+    let twice = of(&set, 1_000.0);
     let worst = twice.pools[twice.pools.len() - 1].limits[0].worst;
     assert!(worst <= 1.0 && worst > 0.97, "{worst}");
     set.leases = false;
-    assert_eq!(of(&set, 100.0).state.on_loans, 0.0);
+    assert_eq!(of(&set, 50.0).state.on_loans, 0.0);
 }
 
 /// What has no room goes to the fallback, which is counted where it was served. Broken on purpose to see it fail: fallbacks left out.
@@ -204,7 +201,7 @@ fn what_has_no_room_falls_back() {
     let (world, told) = run(&setting(config), &[even("m", 2.0)], 620 * SECOND);
     assert_eq!(told.total.served, told.total.came);
     let [d, e] = [0, 1].map(|at| world.tally.deployments[at].served);
-    assert!(d > 580 && d <= 600 && e == told.total.served - d, "{d} and {e}");
+    assert!((590..=600).contains(&d) && e == told.total.served - d, "{d} and {e}");
 }
 
 /// A limit of ours refuses as it is meant to; more room at a provider would not help.

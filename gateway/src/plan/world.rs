@@ -86,6 +86,7 @@ pub struct World {
     pub(crate) replicas: Vec<Replica>,
     pub(super) servers: Vec<Server>,
     pub(super) rng: fastrand::Rng,
+    draws: fastrand::Rng, // of the load alone: the same comes whatever becomes of it
     pub(super) calls: Vec<Option<Call>>,
     pub(super) free: Vec<usize>,
     pub(super) waiting: u64,
@@ -110,6 +111,7 @@ impl World {
         let mut state = State::new(1, START);
         let replicas = (0..set.replicas).map(|at| join(at, &set, &infos, (&mut state, START)));
         let replicas = replicas.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut rng = fastrand::Rng::with_seed(set.seed);
         let star = |wildcard| if wildcard { "*" } else { "" };
         Ok(World {
             pool_of: config.pools.iter().enumerate().map(|(at, pool)| (pool.name.clone(), at)).collect(),
@@ -120,7 +122,8 @@ impl World {
                 .map(|m| format!("{}{}", m.name, star(m.wildcard)).into())
                 .collect(),
             servers: set.services.iter().map(|service| Server::new(service.slots)).collect(),
-            rng: fastrand::Rng::with_seed(set.seed),
+            draws: rng.fork(),
+            rng,
             tally: Tally::new(&config, load.names.len(), (set.warm_up, load.until())),
             infos,
             state,
@@ -141,7 +144,8 @@ impl World {
         })
     }
 
-    /// Runs until all that comes is served or refused; `watch` is told now and then how far it is, and may end it.
+    /// Runs until all that comes is served or refused; `watch` is told each second, and more often where much happens, how far it is, and
+    /// may end it.
     pub fn run(&mut self, watch: &mut dyn FnMut(&World) -> bool) {
         // What draws by itself, without being given chance, does so by the same seed.
         fastrand::seed(self.set.seed);
@@ -152,7 +156,7 @@ impl World {
             self.happen(event);
             self.call_up();
             steps += 1;
-            let is_stopped = steps.is_multiple_of(8_192) && !watch(self);
+            let is_stopped = (event == Event::Look || steps.is_multiple_of(8_192)) && !watch(self);
             if is_stopped || self.next.is_none() && self.open == 0 {
                 break;
             }
@@ -187,7 +191,7 @@ impl World {
 
     /// Draws the next call.
     fn expect(&mut self) {
-        self.next = self.load.next(&mut self.rng);
+        self.next = self.load.next(&mut self.draws);
         if let Some(at) = self.next.as_ref().map(|call| call.at) {
             self.schedule(at, Event::Arrive);
         }

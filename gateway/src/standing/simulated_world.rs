@@ -103,6 +103,19 @@ pub(super) fn simulate(
     engines: &[Engine],
     models: &[&str],
     offered: &[Offered],
+    times: (u64, u64),
+    seed: u64,
+) -> World {
+    let mut world = world(engines, models, offered, times, seed);
+    world.run(&mut |_| true);
+    world
+}
+
+/// The same before anything has come.
+pub(super) fn world(
+    engines: &[Engine],
+    models: &[&str],
+    offered: &[Offered],
     (learns, counts): (u64, u64),
     seed: u64,
 ) -> World {
@@ -117,9 +130,7 @@ pub(super) fn simulate(
     };
     let sources = offered.iter().enumerate().map(|(model, offered)| offered.source(model)).collect();
     let load = Load::mix(sources, (learns + counts) * 1_000_000);
-    let mut world = World::new(set, load).unwrap_or_else(|err| panic!("{err:#}"));
-    world.run(&mut |_| true);
-    world
+    World::new(set, load).unwrap_or_else(|err| panic!("{err:#}"))
 }
 
 /// The 95th percentile of how long calls took, seconds.

@@ -287,7 +287,7 @@ impl Ledger {
     }
 
     /// There was no room on a pool for a call: what of it lies idle here is given back. Was there any?
-    pub(super) fn ran_full(&self, pool: &PoolDecl) -> bool {
+    pub fn ran_full(&self, pool: &PoolDecl) -> bool {
         let Some(books) = self.find(&pool.key).filter(|books| books.give_back()) else { return false };
         self.mark(&books);
         true

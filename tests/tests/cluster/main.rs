@@ -34,6 +34,7 @@ mod retries;
 mod retry_budget;
 mod rules;
 mod sessions;
+mod simulated;
 mod slow_start;
 mod storm;
 mod strategies;
