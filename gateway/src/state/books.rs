@@ -12,6 +12,9 @@ use super::lease::Lending;
 /// A pool is flushed at once when its use passes this share of a cap, per mille.
 const HOT_PERMILLE: u64 = 800;
 
+/// A call that was to compare what the state counts and did not is made up for after so long.
+const COMPARED_AGAIN: Ms = 200;
+
 /// What a pool's windows held when they were last seen.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -157,8 +160,13 @@ impl PoolBooks {
         self.compared_at.fetch_max(now, Ordering::Relaxed);
     }
 
-    pub(super) fn was_compared_within(&self, time: Ms, now: Ms) -> bool {
-        self.compared_at.load(Ordering::Relaxed) + time > now
+    /// Is it time to compare again, and for this call to do so? One at a time: should it not come to it, another does a little later.
+    pub(super) fn is_to_be_compared(&self, every: Ms, now: Ms) -> bool {
+        let last = self.compared_at.load(Ordering::Relaxed);
+        let again = now.saturating_sub(every) + COMPARED_AGAIN;
+        let change =
+            |then| self.compared_at.compare_exchange(last, then, Ordering::Relaxed, Ordering::Relaxed);
+        last + every <= now && change(again).is_ok()
     }
 
     /// What is left of each meter, as heard last, and of what is lent.

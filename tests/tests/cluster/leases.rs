@@ -22,8 +22,13 @@ fn rate(scale: Scale) -> f64 {
 }
 
 /// One provider, and tenants with a part of its limit each.
-async fn site(name: &str, replicas: usize, tenants: usize, scale: Scale) -> Result<(Site, u64)> {
-    let limit = (rate(scale) * scale.window.as_secs_f64()) as u64;
+async fn site(
+    name: &str,
+    replicas: usize,
+    tenants: usize,
+    (scale, rate): (Scale, f64),
+) -> Result<(Site, u64)> {
+    let limit = (rate * scale.window.as_secs_f64()) as u64;
     let upstream =
         Upstream { rpm: Some(limit), ..Upstream::new("p").behaving("--output 4..8 --latency 20ms") };
     let each = scale.meter("requests", limit / tenants as u64);
@@ -65,7 +70,7 @@ fn who_is_small_asks_for_each_call() -> Result<()> {
 /// At parts of the limit no call is refused, and so many questions come to a call at most.
 async fn questions(name: &str, tenants: usize, parts: &[f64], most: f64) -> Result<()> {
     let scale = Scale::from_env();
-    let (site, _) = site(name, 3, tenants, scale).await?;
+    let (site, _) = site(name, 3, tenants, (scale, rate(scale))).await?;
     let mut answers = load(&site.client, tenants, 0.5 * rate(scale), scale.window / 3).finish().await;
     let trips = Trips::watch(site.redis.addr())?;
     for part in parts {
@@ -83,17 +88,19 @@ async fn questions(name: &str, tenants: usize, parts: &[f64], most: f64) -> Resu
     Verdict::on(&site.providers, scale.window, load_ended(&answers)).await?.must_be_clean()
 }
 
-/// At twice the limit all of it is used, by one replica, three and six.
+/// At twice the limit (a quarter more where that is 1,000 calls a second) all of it is used, by one replica, three and six.
 ///
 /// Broken on purpose to see it fail: what was lent kept above 95 %.
 #[test]
 fn nothing_lies_idle_where_all_is_wanted() -> Result<()> {
     in_turn(async {
         let scale = Scale::from_env();
+        let more = if scale.is_full() { 1.25 } else { 2.0 };
         for replicas in [1, 3, 6] {
-            let (site, limit) = site(&format!("leases-idle-{replicas}"), replicas, 1, scale).await?;
+            let (site, limit) =
+                site(&format!("leases-idle-{replicas}"), replicas, 1, (scale, rate(scale))).await?;
             let mut answers = load(&site.client, 1, rate(scale), scale.window).finish().await;
-            let second = load(&site.client, 1, 2.0 * rate(scale), scale.window * 2).finish().await;
+            let second = load(&site.client, 1, more * rate(scale), scale.window * 2).finish().await;
             answers.extend(second);
             let verdict = Verdict::on(&site.providers, scale.window, load_ended(&answers)).await?;
             verdict.must_be_clean()?;
@@ -113,9 +120,10 @@ fn nothing_lies_idle_where_all_is_wanted() -> Result<()> {
 fn limits_hold_in_waves_though_replicas_die_with_loans() -> Result<()> {
     in_turn(async {
         let scale = Scale::from_env();
-        let (mut site, _) = site("leases-waves", 3, 1, scale).await?;
+        let rate = rate(scale).min(400.0);
+        let (mut site, _) = site("leases-waves", 3, 1, (scale, rate)).await?;
         let wave = [
-            Phase { time: scale.window * 2 / 3, rate: 2.0 * rate(scale) },
+            Phase { time: scale.window * 2 / 3, rate: 2.0 * rate },
             Phase { time: scale.window * 4 / 3, rate: 0.0 },
         ];
         let trips = Trips::watch(site.redis.addr())?;

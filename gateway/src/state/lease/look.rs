@@ -4,9 +4,12 @@
 //! its threshold, else the least used. What it goes by is as old as the last SYNC, but for what was drawn here since. Whatever the
 //! state has to decide about is asked for: a session's place, a probe, who goes first where room is scarce.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::Policy;
+use crate::state::books::PoolBooks;
 use crate::state::core::circuit::Gate;
 use crate::state::core::fair::YIELD;
 use crate::state::core::{Amounts, Candidate, Draw, Ms, Reserve, Verdict};
@@ -192,12 +195,13 @@ impl Ledger {
 
     /// Does a provider say what it has left, and was that not compared lately?
     fn is_to_be_compared(&self, ask: &Reserve, index: usize, now: Ms) -> bool {
-        let was = |draw: &Draw| {
+        let due = |draw: &Draw| {
             let decl = &ask.pools[draw.pool];
-            decl.meters.is_empty()
-                || self.find(&decl.key).is_some_and(|books| books.was_compared_within(COMPARED_EVERY, now))
+            let due = |books: Arc<PoolBooks>| books.is_to_be_compared(COMPARED_EVERY, now);
+            !decl.meters.is_empty() && self.find(&decl.key).is_none_or(due)
         };
-        ask.tell.used && !ask.candidates[index].draws.iter().all(was)
+        // (All of them, for one call compares them all.)
+        ask.tell.used && ask.candidates[index].draws.iter().fold(false, |any, draw| due(draw) | any)
     }
 
     /// All of it, or nothing.
