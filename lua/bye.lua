@@ -8,7 +8,7 @@ if not advance_clock(redis.call('HGET', key, 'e')) then return other_layout() en
 expire()
 if epoch_said ~= epoch then return commit({EPOCH, epoch}) end
 if dead[inc] or redis.call('HEXISTS', key, 'i:' .. inc) == 0 then return is_gone() end
-local drawn, fields = pools_of(inc)
+local drawn = list('l:' .. inc)
 for _, pool in ipairs(drawn) do
   local c = redis.call('HGET', key, 'c:' .. inc .. ':' .. pool)
   local n = #c / 24
@@ -18,7 +18,7 @@ for _, pool in ipairs(drawn) do
   end
 end
 for _, pool in ipairs(drawn) do gone[#gone + 1] = 'c:' .. inc .. ':' .. pool end
-for _, field in ipairs(fields) do gone[#gone + 1] = field end
+gone[#gone + 1] = 'l:' .. inc
 bury(inc)
 sweep(drawn)
 local lives = lives_now()

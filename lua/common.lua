@@ -19,9 +19,7 @@
 --   lives          msgpack {{name, k, alive}, ...}; alive = 0: only its name is still remembered
 --   n:NAME         highest k seen, time to forget it (0: its bearer lives)            2 d
 --   i:NAME.K       exp, d_head, d_end, told (epoch + 1; 0 nothing)                    4 d
---   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on, the newest of them
---   l:NAME.K:N     msgpack {pool, ...}: those before, in full chunks from 1: one pool more costs the same however many there are
---   m:NAME.K       how many chunks there are; absent before the first                      1 d
+--   l:NAME.K       msgpack {pool, ...}: the pools that it has counters on
 --   c:NAME.K:POOL  granted of each meter, then returned of each, then posted of each  3n d
 --   p:POOL         rest_until, epoch, then 14 of each meter (CAP ... IMAGE_POSTED below)      2 + 14n d
 --   r:POOL         closed buckets of each window meter, buckets + 2 each

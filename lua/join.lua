@@ -173,7 +173,7 @@ if #new > 0 then
   put['os:' .. learn[10]] = cmsgpack.pack(new)
 end
 put['i:' .. inc] = struct.pack('<dddd', exp, head, stage_end, told) -- a life keeps its deadlines
-if met then put['l:' .. inc] = cmsgpack.pack(met) end
+write_met()
 if forgot and knows and learning == 1 then
   learn[2], learn[3] = 1, roster_age <= TTL and 1 or learn[3]
   -- Which older lives of its own are not over it knows best: others may have heard of them last when they were not.

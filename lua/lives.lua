@@ -23,29 +23,20 @@ local function bury(id)
   end
 end
 
--- The pools that a life has counters on, and the fields that tell so.
-local function pools_of(id)
-  local pools, fields = list('l:' .. id), {'l:' .. id, 'm:' .. id}
-  local s = redis.call('HGET', key, 'm:' .. id)
-  for n = 1, s and struct.unpack('<d', s) or 0 do
-    local field = 'l:' .. id .. ':' .. n
-    for _, pool in ipairs(list(field)) do pools[#pools + 1] = pool end
-    fields[#fields + 1] = field
-  end
-  return pools, fields
-end
-
--- The caller has counters on one more pool. (What is left in `met` is to be put into l:NAME.K.)
-local CHUNK = 128
-local met
-local function meet(pool)
-  met = met or list('l:' .. inc)
-  met[#met + 1] = pool
-  if #met < CHUNK then return end
-  local field = 'm:' .. inc
-  local s = put[field] or redis.call('HGET', key, field)
-  local n = (s and struct.unpack('<d', s) or 0) + 1
-  put[field], put['l:' .. inc .. ':' .. n], met = struct.pack('<d', n), cmsgpack.pack(met), {}
+-- The caller has counters on these pools for the first time, each packed. Its list may be of ten thousand: it is not unpacked, but what
+-- is new is put behind it, and the number at its head (msgpack: array of up to 15, of 16 bits, of 32) is raised.
+local met = {}
+local function meet(pool) met[#met + 1] = cmsgpack.pack(pool) end
+local function write_met()
+  if #met == 0 then return end
+  local s = redis.call('HGET', key, 'l:' .. inc) or '\144'
+  local kind, a, b, c, d = string.byte(s, 1, 5)
+  local n, from = kind - 144, 2
+  if kind == 220 then n, from = a * 256 + b, 4 elseif kind == 221 then n, from = ((a * 256 + b) * 256 + c) * 256 + d, 6 end
+  n = n + #met
+  local head = '\221' .. string.char(floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+  if n < 16 then head = string.char(144 + n) elseif n < 65536 then head = '\220' .. string.char(floor(n / 256), n % 256) end
+  put['l:' .. inc] = head .. string.sub(s, from) .. table.concat(met)
 end
 
 -- Budgets whose periods are over, of those that a buried life drew on: they are not needed any more when nobody else draws on
@@ -84,7 +75,7 @@ local function expire()
 
   -- The death of one incarnation: head holds are posted, end holds wait for d_end.
   local function let_die(id, exp, d_end, pending)
-    local drawn, fields = pools_of(id)
+    local drawn = list('l:' .. id)
     table.sort(drawn)
     for _, pool in ipairs(drawn) do
       local field = 'c:' .. id .. ':' .. pool
@@ -102,7 +93,7 @@ local function expire()
       end
       gone[#gone + 1] = field
     end
-    for _, field in ipairs(fields) do gone[#gone + 1] = field end
+    gone[#gone + 1] = 'l:' .. id
     bury(id)
     sweep(drawn)
   end

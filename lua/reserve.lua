@@ -368,7 +368,7 @@ local function chosen(index, share)
   grant(common)
   grant(candidate[4])
   if seen[index].circuit then probe(seen[index].circuit) end
-  if met then put['l:' .. inc] = cmsgpack.pack(met) end
+  write_met()
   local reply = {GRANTED, index - 1, 0, max(share, shared[1]), l}
   if used_too == 1 then
     reply.used = {}
